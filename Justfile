@@ -1,0 +1,49 @@
+# What one does with dotward, by name. `just` alone lists it.
+
+# List the recipes
+default:
+    @{{ just_executable() }} --list --unsorted
+
+# Forward from 127.0.0.1:5353: MODE is what clients speak (udp, tcp, or serve for both), RUNTIME what it runs on
+run MODE RUNTIME="async-std":
+    @echo "then: dig {{ if MODE == "tcp" { "+tcp " } else { "" } }}@127.0.0.1 -p 5353 example.com"
+    cargo run --release{{ if RUNTIME == "async-std" { "" } else { " --features " + RUNTIME } }} -- {{ MODE }} --runtime {{ RUNTIME }} --listen 127.0.0.1:5353
+
+# Show some questions on their way, with no network: a TLS upstream, dotward, and a client, all on loopback
+demo:
+    cargo run --release --example demo
+
+# Run the tests: no network but loopback, no root
+test:
+    cargo test
+
+# Check the format, the lints, the documentation's links and the shell scripts
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+    shellcheck -x .ci/run $(grep -l '^#!.*bash' tests/interop/*)
+
+# Format the code
+fmt:
+    cargo fmt
+
+# Build the documentation and open it
+doc:
+    cargo doc --no-deps --open
+
+# Try dotward with real peers (unbound, dig, kdig, podman, ...): Debian, as root
+interop:
+    tests/interop/all
+
+# Build the container image
+image:
+    podman build -t dotward .
+
+# Check the dependencies: licences, sources, duplicates and security advisories
+audit:
+    cargo deny check
+
+# Run all that continuous integration runs: Debian, as root
+ci:
+    bash .ci/run

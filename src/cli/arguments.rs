@@ -1,0 +1,253 @@
+//! The arguments as typed. Values stay text here, because a variable may take an argument's place.
+
+use std::marker::PhantomData;
+
+use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
+
+use super::given::{Row, Typed};
+use crate::config::Modes;
+
+/// Forwards plain DNS to a resolver over authenticated TLS.
+#[derive(FromArgs, Debug)]
+#[argh(
+    usage = "<command> [options]",
+    example = "{command_name} serve\n{command_name} udp --listen 127.0.0.1:5353 --upstream quad9\n\
+               {command_name} serve --upstream 9.9.9.9#dns.quad9.net --upstream google --check",
+    note = "`{command_name} serve --help` describes the options of udp, tcp and serve."
+)]
+pub(super) struct Arguments {
+    /// print the version
+    #[argh(switch, short = 'V')]
+    pub(super) version: bool,
+    #[argh(subcommand)]
+    pub(super) subcommand: Option<Subcommand>,
+}
+
+#[derive(FromArgs, Debug)]
+#[argh(subcommand)]
+pub(super) enum Subcommand {
+    Udp(Mode<OverUdp>),
+    Tcp(Mode<OverTcp>),
+    Serve(Mode<OverBoth>),
+    Providers(Providers),
+}
+
+/// List the resolvers that --upstream knows by name.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "providers")]
+pub(super) struct Providers {}
+
+/// A subcommand that serves clients. All take the same options; argh cannot share those by itself.
+#[derive(Debug)]
+pub(super) struct Mode<M> {
+    options: Options,
+    mode: PhantomData<M>,
+}
+
+/// What tells one serving subcommand from another.
+pub(super) trait Serves {
+    const COMMAND: CommandInfo;
+    const MODES: Modes;
+}
+
+#[derive(Debug)]
+pub(super) struct OverUdp;
+#[derive(Debug)]
+pub(super) struct OverTcp;
+#[derive(Debug)]
+pub(super) struct OverBoth;
+
+impl Serves for OverUdp {
+    const COMMAND: CommandInfo = CommandInfo {
+        name: "udp",
+        short: &'\0',
+        description: "Serve clients over UDP only.",
+    };
+    const MODES: Modes = Modes {
+        udp: true,
+        tcp: false,
+    };
+}
+
+impl Serves for OverTcp {
+    const COMMAND: CommandInfo = CommandInfo {
+        name: "tcp",
+        short: &'\0',
+        description: "Serve clients over TCP only.",
+    };
+    const MODES: Modes = Modes {
+        udp: false,
+        tcp: true,
+    };
+}
+
+impl Serves for OverBoth {
+    const COMMAND: CommandInfo = CommandInfo {
+        name: "serve",
+        short: &'\0',
+        description: "Serve clients over UDP and TCP, as resolvers should.",
+    };
+    const MODES: Modes = Modes {
+        udp: true,
+        tcp: true,
+    };
+}
+
+impl<M: Serves> Mode<M> {
+    /// What clients may speak, and the options.
+    pub(super) fn into_parts(self) -> (Modes, Options) {
+        (M::MODES, self.options)
+    }
+}
+
+impl<M: Serves> FromArgs for Mode<M> {
+    fn from_args(command_name: &[&str], arguments: &[&str]) -> Result<Self, EarlyExit> {
+        let options = Options::from_args(command_name, arguments)?;
+        Ok(Self {
+            options,
+            mode: PhantomData,
+        })
+    }
+}
+
+impl<M: Serves> SubCommand for Mode<M> {
+    const COMMAND: &'static CommandInfo = &M::COMMAND;
+}
+
+/// Forwards plain DNS to a resolver over authenticated TLS until it is stopped.
+#[derive(FromArgs, Debug)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, which is read without markup"
+)]
+#[argh(
+    usage = "[options]",
+    note = "Every option can also be given as a variable: DOTWARD_LISTEN for --listen, and\n\
+            so on. Commas or blanks part the values of an option that may be repeated.\n\
+            An option wins over its variable.\n",
+    note = "An upstream SPEC is one of\n  \
+            quad9                     a provider; `dotward providers` lists them\n  \
+            9.9.9.9#dns.quad9.net     an address, and the name in its certificate\n  \
+            [2620:fe::fe]:853#dns.quad9.net\n  \
+            tls://9.9.9.9             an address that is itself in the certificate\n  \
+            tls://dns.quad9.net       a name; takes --bootstrap\n  \
+            tcp://192.0.2.1           in the clear; takes --allow-plaintext",
+    error_code(1, "the program failed while it was running, or could not listen"),
+    error_code(2, "the arguments or variables are wrong")
+)]
+pub(super) struct Options {
+    /// ADDR[:PORT] to listen on; repeatable. Default: 127.0.0.1:53, and [::1]:53 where there is
+    /// IPv6. DOTWARD_LISTEN
+    #[argh(option)]
+    listen: Vec<String>,
+
+    /// SPEC of a resolver to ask, in order of preference; repeatable. Default: cloudflare.
+    /// DOTWARD_UPSTREAM
+    #[argh(option)]
+    upstream: Vec<String>,
+
+    /// IP[:PORT] of a resolver that finds upstreams given by name, asked in the clear over TCP for
+    /// these names only; repeatable. Default: none. DOTWARD_BOOTSTRAP
+    #[argh(option)]
+    bootstrap: Vec<String>,
+
+    /// permit tcp:// upstreams, which everybody on the way can read. Default: no.
+    /// DOTWARD_ALLOW_PLAINTEXT=true
+    #[argh(switch)]
+    allow_plaintext: bool,
+
+    /// PEM file of root certificates to believe instead of the built-in ones. DOTWARD_CA_FILE
+    #[argh(option)]
+    ca_file: Option<String>,
+
+    /// TIME until a question is answered with a failure, such as 4s or 1500ms. Default: 4s.
+    /// DOTWARD_TIMEOUT
+    #[argh(option)]
+    timeout: Option<String>,
+
+    /// BYTES of memory for answers; 0 is off, and the only value that is accepted. Default: 0.
+    /// DOTWARD_CACHE_SIZE
+    #[argh(option)]
+    cache_size: Option<String>,
+
+    /// NUMBER of event loops, each on its own thread. Default: 1. DOTWARD_WORKERS
+    #[argh(option)]
+    workers: Option<String>,
+
+    /// LEVEL of the log: error, warn, info or debug. Default: info. DOTWARD_LOG
+    #[argh(option)]
+    log: Option<String>,
+
+    /// CIDR of clients to serve, such as 192.168.0.0/16; repeatable. Default: loopback, private and
+    /// link-local addresses. DOTWARD_ALLOW_NET
+    #[argh(option)]
+    allow_net: Vec<String>,
+
+    /// NAME of the asynchronous runtime. Default: the first one built in, such as async-std.
+    /// DOTWARD_RUNTIME
+    #[argh(option)]
+    runtime: Option<String>,
+
+    /// NUMBER of questions in flight per worker. Default: 2048. DOTWARD_MAX_IN_FLIGHT
+    #[argh(option)]
+    max_in_flight: Option<String>,
+
+    /// NUMBER of questions in flight per upstream connection. Default: 1000.
+    /// DOTWARD_MAX_LINK_IN_FLIGHT
+    #[argh(option)]
+    max_link_in_flight: Option<String>,
+
+    /// NUMBER of TCP clients in all. Default: 1000. DOTWARD_MAX_TCP_CONNECTIONS
+    #[argh(option)]
+    max_tcp_connections: Option<String>,
+
+    /// NUMBER of TCP connections per client (IPv4 address or IPv6 /64). Default: 100.
+    /// DOTWARD_MAX_TCP_PER_CLIENT
+    #[argh(option)]
+    max_tcp_per_client: Option<String>,
+
+    /// NUMBER of questions in flight per TCP client; beyond it, reading pauses. Default: 100.
+    /// DOTWARD_MAX_TCP_IN_FLIGHT
+    #[argh(option)]
+    max_tcp_in_flight: Option<String>,
+
+    /// TIME after which a silent TCP client is disconnected. Default: 10s. DOTWARD_TCP_IDLE
+    #[argh(option)]
+    tcp_idle: Option<String>,
+
+    /// OCTETS of the largest UDP answer, 512 to 4096. Default: 1232. DOTWARD_UDP_PAYLOAD
+    #[argh(option)]
+    udp_payload: Option<String>,
+
+    /// check the configuration, say so in one line, and exit. DOTWARD_CHECK=true
+    #[argh(switch)]
+    check: bool,
+}
+
+impl Options {
+    /// One row per option: its name and what was typed.
+    pub(super) fn rows(self) -> Vec<Row> {
+        use Typed::{Many, One, Switch};
+        vec![
+            ("listen", Many(self.listen)),
+            ("upstream", Many(self.upstream)),
+            ("bootstrap", Many(self.bootstrap)),
+            ("allow-plaintext", Switch(self.allow_plaintext)),
+            ("ca-file", One(self.ca_file)),
+            ("timeout", One(self.timeout)),
+            ("cache-size", One(self.cache_size)),
+            ("workers", One(self.workers)),
+            ("log", One(self.log)),
+            ("allow-net", Many(self.allow_net)),
+            ("runtime", One(self.runtime)),
+            ("max-in-flight", One(self.max_in_flight)),
+            ("max-link-in-flight", One(self.max_link_in_flight)),
+            ("max-tcp-connections", One(self.max_tcp_connections)),
+            ("max-tcp-per-client", One(self.max_tcp_per_client)),
+            ("max-tcp-in-flight", One(self.max_tcp_in_flight)),
+            ("tcp-idle", One(self.tcp_idle)),
+            ("udp-payload", One(self.udp_payload)),
+            ("check", Switch(self.check)),
+        ]
+    }
+}

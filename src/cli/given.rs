@@ -1,0 +1,326 @@
+//! What the user gave, wherever it came from: an option, else its environment variable.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use super::UsageError;
+use crate::config::{ConfigError, closest};
+
+/// All variables of this program begin so.
+const PREFIX: &str = "DOTWARD_";
+
+/// An option's name and what was typed for it.
+pub(super) type Row = (&'static str, Typed);
+
+/// What was typed for one option; how often it may be given decides how its variable is read.
+#[derive(Debug)]
+pub(super) enum Typed {
+    /// At most once.
+    One(Option<String>),
+    /// Any number of times.
+    Many(Vec<String>),
+    /// Without a value.
+    Switch(bool),
+}
+
+/// The values of every option, each with its origin.
+#[derive(Debug)]
+pub(super) struct Given(BTreeMap<&'static str, Values>);
+
+#[derive(Debug)]
+struct Values {
+    from_variable: bool,
+    texts: Vec<String>,
+}
+
+impl Given {
+    /// Fills options that were not typed from their variables. A variable that belongs to no option
+    /// is an error: what it was meant to forbid would be permitted.
+    pub(super) fn join(
+        rows: Vec<Row>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, UsageError> {
+        let mut variables = own_variables(variables)?;
+        let mut given = BTreeMap::new();
+        for (option, typed) in rows {
+            let variable = variables.remove(&variable_name(option));
+            let texts = match &typed {
+                Typed::One(text) => text.iter().cloned().collect(),
+                Typed::Many(texts) => texts.clone(),
+                Typed::Switch(set) => set.then(|| "true".to_owned()).into_iter().collect(),
+            };
+            let values = match variable {
+                Some(text) if texts.is_empty() => Values {
+                    from_variable: true,
+                    texts: split(option, &typed, text)?,
+                },
+                _ => Values {
+                    from_variable: false,
+                    texts,
+                },
+            };
+            given.insert(option, values);
+        }
+        let given = Self(given);
+        match variables.first_key_value() {
+            None => Ok(given),
+            Some((unknown, _)) => Err(given.unknown(unknown)),
+        }
+    }
+
+    fn unknown(&self, variable: &str) -> UsageError {
+        let known: Vec<String> = self.0.keys().map(|option| variable_name(option)).collect();
+        let hint = closest(variable, known.iter().map(String::as_str)).map_or_else(
+            || "see dotward serve --help".to_owned(),
+            |known| format!("did you mean {known}?"),
+        );
+        UsageError(format!("the variable {variable:?} is not known; {hint}"))
+    }
+
+    /// All values of an option.
+    pub(super) fn all<T>(
+        &self,
+        option: &'static str,
+        read: impl Fn(&str) -> Result<T, ConfigError>,
+    ) -> Result<Vec<T>, UsageError> {
+        let texts = self
+            .0
+            .get(option)
+            .map(|values| values.texts.as_slice())
+            .unwrap_or_default();
+        texts
+            .iter()
+            .map(|text| read(text).map_err(|error| self.blame(&error)))
+            .collect()
+    }
+
+    /// The value of an option that takes one, if it was given. `read` says only what is wrong.
+    pub(super) fn one<T>(
+        &self,
+        option: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, UsageError> {
+        let read = |text: &str| read(text).map_err(|reason| ConfigError::new(option, text, reason));
+        Ok(self.all(option, read)?.pop())
+    }
+
+    /// Whether a switch is set.
+    pub(super) fn switch(&self, option: &'static str) -> Result<bool, UsageError> {
+        let set = self.one(option, |text| match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Ok(true),
+            "false" | "no" | "off" | "0" => Ok(false),
+            _ => Err("is neither true nor false".to_owned()),
+        })?;
+        Ok(set.unwrap_or(false))
+    }
+
+    /// Names the option, or the variable, that an error is about.
+    pub(super) fn blame(&self, error: &ConfigError) -> UsageError {
+        let from_variable = self
+            .0
+            .get(error.setting)
+            .is_some_and(|values| values.from_variable);
+        let place = if from_variable {
+            variable_name(error.setting)
+        } else {
+            format!("--{}", error.setting)
+        };
+        UsageError(format!("{place} {:?}: {}", error.value, error.reason))
+    }
+}
+
+/// `--ca-file` is `DOTWARD_CA_FILE`.
+fn variable_name(option: &str) -> String {
+    format!("{PREFIX}{}", option.replace('-', "_").to_ascii_uppercase())
+}
+
+fn split(option: &str, typed: &Typed, text: String) -> Result<Vec<String>, UsageError> {
+    let texts: Vec<String> = match typed {
+        Typed::Many(_) => {
+            let parts = text.split(|c: char| c == ',' || c.is_whitespace());
+            parts
+                .filter(|part| !part.is_empty())
+                .map(str::to_owned)
+                .collect()
+        }
+        Typed::One(_) | Typed::Switch(_) if text.trim().is_empty() => Vec::new(),
+        Typed::One(_) | Typed::Switch(_) => vec![text],
+    };
+    // Set but empty, a variable is more often a script's slip than a wish for the default.
+    if texts.is_empty() {
+        return Err(UsageError(format!(
+            "the variable {} is empty; unset it for the default",
+            variable_name(option)
+        )));
+    }
+    Ok(texts)
+}
+
+fn own_variables(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<BTreeMap<String, String>, UsageError> {
+    let mut own = BTreeMap::new();
+    for (name, value) in variables {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
+        let value = value
+            .into_string()
+            .map_err(|_| UsageError(format!("the variable {name} is not valid UTF-8")))?;
+        if !is_service_link(name, &value) {
+            own.insert(name.to_owned(), value);
+        }
+    }
+    Ok(own)
+}
+
+/// Kubernetes tells every container where a service named `dotward` is, in variables of its own
+/// making: `DOTWARD_SERVICE_HOST`, `DOTWARD_SERVICE_PORT[_NAME]`, `DOTWARD_PORT=tcp://...`,
+/// `DOTWARD_PORT_53_UDP[_ADDR]`.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+    let numbered = rest
+        .strip_prefix("PORT_")
+        .is_some_and(|port| port.starts_with(|c: char| c.is_ascii_digit()));
+    let service =
+        rest == "SERVICE_HOST" || rest == "SERVICE_PORT" || rest.starts_with("SERVICE_PORT_");
+    service || numbered || (rest == "PORT" && value.contains("://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(typed: [Typed; 3], variables: &[(&str, &str)]) -> Result<Given, UsageError> {
+        let rows = ["ca-file", "listen", "check"]
+            .into_iter()
+            .zip(typed)
+            .collect();
+        Given::join(
+            rows,
+            variables
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        )
+    }
+
+    fn untyped() -> [Typed; 3] {
+        [
+            Typed::One(None),
+            Typed::Many(Vec::new()),
+            Typed::Switch(false),
+        ]
+    }
+
+    fn texts(given: &Given, option: &'static str) -> Vec<String> {
+        given.all(option, |text| Ok(text.to_owned())).unwrap()
+    }
+
+    #[test]
+    fn an_option_wins_over_its_variable() {
+        let typed = [
+            Typed::One(Some("/a.pem".to_owned())),
+            Typed::Many(vec!["::1".to_owned()]),
+            Typed::Switch(true),
+        ];
+        let variables = [
+            ("DOTWARD_CA_FILE", "/b.pem"),
+            ("DOTWARD_LISTEN", "::2"),
+            ("DOTWARD_CHECK", "no"),
+        ];
+        let given = join(typed, &variables).unwrap();
+        assert_eq!(texts(&given, "ca-file"), ["/a.pem"]);
+        assert_eq!(texts(&given, "listen"), ["::1"]);
+        assert_eq!(given.switch("check"), Ok(true));
+    }
+
+    #[test]
+    fn a_variable_stands_in_for_its_option() {
+        let variables = [
+            ("DOTWARD_CA_FILE", "/my, own.pem"),
+            ("DOTWARD_LISTEN", " ::1,::2  ::3,\n::4 "),
+            ("DOTWARD_CHECK", "Yes"),
+        ];
+        let given = join(untyped(), &variables).unwrap();
+        assert_eq!(texts(&given, "ca-file"), ["/my, own.pem"]);
+        assert_eq!(texts(&given, "listen"), ["::1", "::2", "::3", "::4"]);
+        assert_eq!(given.switch("check"), Ok(true));
+    }
+
+    #[test]
+    fn without_either_there_is_nothing() {
+        let given = join(untyped(), &[("PATH", "/bin"), ("dotward_listen", "::1")]).unwrap();
+        assert!(texts(&given, "listen").is_empty());
+        assert_eq!(given.switch("check"), Ok(false));
+    }
+
+    #[test]
+    fn unknown_and_empty_variables_are_errors() {
+        // fault 86
+        let error = |name, value| join(untyped(), &[(name, value)]).unwrap_err().to_string();
+        assert_eq!(
+            error("DOTWARD_LISTN", "::1"),
+            r#"the variable "DOTWARD_LISTN" is not known; did you mean DOTWARD_LISTEN?"#
+        );
+        assert!(error("DOTWARD_XYZZY", "1").ends_with("is not known; see dotward serve --help"));
+        assert!(error("DOTWARD_PORT", "5353").contains("is not known"));
+        assert_eq!(
+            error("DOTWARD_CA_FILE", " "),
+            "the variable DOTWARD_CA_FILE is empty; unset it for the default"
+        );
+        assert!(error("DOTWARD_LISTEN", " , ").contains("DOTWARD_LISTEN is empty"));
+    }
+
+    #[test]
+    fn what_kubernetes_sets_is_not_ours() {
+        let links = [
+            ("DOTWARD_SERVICE_HOST", "10.0.0.7"),
+            ("DOTWARD_SERVICE_PORT", "53"),
+            ("DOTWARD_SERVICE_PORT_DNS_TCP", "53"),
+            ("DOTWARD_PORT", "udp://10.0.0.7:53"),
+            ("DOTWARD_PORT_53_UDP", "udp://10.0.0.7:53"),
+            ("DOTWARD_PORT_53_UDP_ADDR", "10.0.0.7"),
+        ];
+        assert!(join(untyped(), &links).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_must_be_text() {
+        // fault 86
+        use std::os::unix::ffi::OsStringExt as _;
+        let variables = [("DOTWARD_LISTEN".into(), OsString::from_vec(vec![0xff]))];
+        let error = Given::join(vec![("listen", Typed::Many(Vec::new()))], variables).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the variable DOTWARD_LISTEN is not valid UTF-8"
+        );
+    }
+
+    #[test]
+    fn an_error_names_where_the_value_came_from() {
+        // fault 86
+        let typed = [
+            Typed::One(None),
+            Typed::Many(vec!["x".to_owned()]),
+            Typed::Switch(false),
+        ];
+        let given = join(
+            typed,
+            &[("DOTWARD_CA_FILE", "/a"), ("DOTWARD_CHECK", "maybe")],
+        )
+        .unwrap();
+        let blame = |option| {
+            given
+                .blame(&ConfigError::new(option, "x", "is wrong"))
+                .to_string()
+        };
+        assert_eq!(blame("listen"), r#"--listen "x": is wrong"#);
+        assert_eq!(blame("ca-file"), r#"DOTWARD_CA_FILE "x": is wrong"#);
+        let error = given.switch("check").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"DOTWARD_CHECK "maybe": is neither true nor false"#
+        );
+    }
+}

@@ -1,0 +1,287 @@
+//! The command line: arguments and environment variables in, a [`Command`] out.
+//!
+//! `arguments` holds what was typed, `given` joins it with the variables, `settings` makes sense of
+//! the values.
+
+mod arguments;
+mod given;
+mod settings;
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+
+use argh::FromArgs as _;
+
+use crate::providers;
+use arguments::{Arguments, Subcommand};
+use given::Given;
+pub use settings::Settings;
+
+/// What the user asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Forward questions until told to stop.
+    Serve(Settings),
+    /// Only say that this configuration is sound.
+    Check(Settings),
+    /// Print the table of providers.
+    Providers,
+    /// Print the program's name and version.
+    Version,
+    /// Print this help.
+    Help(String),
+}
+
+impl Command {
+    /// What to print, for the commands that do no more than that.
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::Serve(_) => None,
+            Self::Check(settings) => Some(format!("configuration ok: {settings}\n")),
+            Self::Providers => Some(providers::listing()),
+            Self::Version => Some(
+                concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"), "\n").to_owned(),
+            ),
+            Self::Help(text) => Some(text.clone()),
+        }
+    }
+}
+
+/// Why the program does not start: one line for the user. By convention the exit code is 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageError(String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Reads this process's arguments and environment.
+pub fn from_env() -> Result<Command, UsageError> {
+    parse(env::args_os().skip(1), env::vars_os())
+}
+
+/// Reads arguments, without the program's name, and environment variables, of which only
+/// `DOTWARD_*` matter.
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Command, UsageError> {
+    let arguments = separated(arguments)?;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let typed = match Arguments::from_args(&[env!("CARGO_PKG_NAME")], &arguments) {
+        Ok(typed) => typed,
+        Err(exit) if exit.status.is_ok() => return Ok(Command::Help(trimmed(&exit.output))),
+        Err(exit) => return Err(UsageError(one_line(&exit.output))),
+    };
+    if typed.version {
+        return Ok(Command::Version);
+    }
+    let (modes, options) = match typed.subcommand {
+        None => {
+            return Err(UsageError(
+                "say what to do: udp, tcp, serve or providers; see dotward --help".to_owned(),
+            ));
+        }
+        Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
+        Some(Subcommand::Udp(mode)) => mode.into_parts(),
+        Some(Subcommand::Tcp(mode)) => mode.into_parts(),
+        Some(Subcommand::Serve(mode)) => mode.into_parts(),
+    };
+    let given = Given::join(options.rows(), variables)?;
+    let check = given.switch("check")?;
+    let settings = Settings::read(modes, &given)?;
+    Ok(if check {
+        Command::Check(settings)
+    } else {
+        Command::Serve(settings)
+    })
+}
+
+/// Parts `--option=value` in two, since argh knows only `--option value`.
+fn separated(arguments: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, UsageError> {
+    let mut separated = Vec::new();
+    for argument in arguments {
+        let argument = argument.into_string().map_err(|raw| {
+            UsageError(format!(
+                "the argument {:?} is not valid UTF-8",
+                raw.to_string_lossy()
+            ))
+        })?;
+        match argument.split_once('=') {
+            Some((option, value)) if option.starts_with("--") => {
+                separated.extend([option.to_owned(), value.to_owned()]);
+            }
+            _ => separated.push(argument),
+        }
+    }
+    Ok(separated)
+}
+
+/// argh indents empty lines too.
+fn trimmed(text: &str) -> String {
+    text.lines()
+        .flat_map(|line| [line.trim_end(), "\n"])
+        .collect()
+}
+
+/// argh spreads some errors over several lines.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    format!(
+        "{}; see dotward --help",
+        words.join(" ").trim_end_matches('.')
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Command, UsageError> {
+        parse(line.split_whitespace().map(OsString::from), [])
+    }
+
+    fn error(line: &str) -> String {
+        let error = parse_line(line).unwrap_err().to_string();
+        assert!(!error.contains('\n'), "{error:?} is more than one line");
+        error
+    }
+
+    fn help(line: &str) -> String {
+        let Command::Help(text) = parse_line(line).unwrap() else {
+            panic!("{line} is no call for help")
+        };
+        text
+    }
+
+    #[test]
+    fn the_subcommand_decides_what_clients_speak() {
+        for (line, udp, tcp) in [
+            ("udp", true, false),
+            ("tcp", false, true),
+            ("serve", true, true),
+        ] {
+            let Command::Serve(settings) = parse_line(line).unwrap() else {
+                panic!("{line} does not serve")
+            };
+            assert_eq!(
+                (settings.config.modes.udp, settings.config.modes.tcp),
+                (udp, tcp)
+            );
+        }
+    }
+
+    #[test]
+    fn commands_that_only_print() {
+        let text = |line| parse_line(line).unwrap().text().unwrap();
+        assert_eq!(text("--version"), "dotward 0.1.0\n");
+        assert_eq!(text("-V"), "dotward 0.1.0\n");
+        assert!(text("providers").starts_with("cloudflare\n"));
+        let check = text("udp --check --listen 127.0.0.1:5353 --upstream quad9 --upstream google");
+        assert!(
+            check.starts_with(
+                "configuration ok: UDP on 127.0.0.1:5353, upstream quad9, then google,"
+            ),
+            "{check}"
+        );
+        assert_eq!(check.lines().count(), 1);
+        assert_eq!(parse_line("serve").unwrap().text(), None);
+    }
+
+    #[test]
+    fn a_value_may_follow_an_equals_sign() {
+        let Command::Serve(settings) =
+            parse_line("udp --listen=[::1]:5353 --upstream=quad9").unwrap()
+        else {
+            panic!("this does not serve")
+        };
+        assert_eq!(
+            settings.config.listen.first().unwrap().addr.to_string(),
+            "[::1]:5353"
+        );
+    }
+
+    #[test]
+    fn wrong_arguments_are_named_in_one_line() {
+        // fault 86
+        assert_eq!(
+            error(""),
+            "say what to do: udp, tcp, serve or providers; see dotward --help"
+        );
+        for (line, part) in [
+            ("forward", "forward"),
+            ("serve --listn ::1", "--listn"),
+            ("serve --listen", "--listen"),
+            ("serve --timeout 4s --timeout 5s", "--timeout"),
+            ("serve 127.0.0.1", "127.0.0.1"),
+            ("serve --check=yes", "yes"),
+            ("providers --listen ::1", "--listen"),
+        ] {
+            let error = error(line);
+            assert!(
+                error.contains(part) && error.ends_with("see dotward --help"),
+                "{line}: {error}"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_argument_must_be_text() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let error = parse([OsString::from_vec(vec![b'u', 0xff])], []).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the argument \"u\u{fffd}\" is not valid UTF-8"
+        );
+    }
+
+    #[test]
+    fn help_fits_a_terminal_and_covers_every_option() {
+        for line in [
+            "--help",
+            "help",
+            "udp --help",
+            "tcp --help",
+            "serve --help",
+            "providers --help",
+        ] {
+            for row in help(line).lines() {
+                assert!(
+                    row.chars().count() <= 80 && row == row.trim_end(),
+                    "{line}: {row:?}"
+                );
+            }
+        }
+        let text = help("serve --help");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        for option in option_names() {
+            let variable = format!("DOTWARD_{}", option.replace('-', "_").to_uppercase());
+            assert!(words.contains(&format!("--{option}").as_str()), "{option}");
+            assert!(
+                words
+                    .iter()
+                    .any(|word| word.split('=').next() == Some(&variable)),
+                "{variable}"
+            );
+        }
+    }
+
+    fn option_names() -> Vec<&'static str> {
+        let typed = Arguments::from_args(&["dotward"], &["serve"]).unwrap();
+        let Some(Subcommand::Serve(mode)) = typed.subcommand else {
+            panic!("serve does not serve")
+        };
+        mode.into_parts()
+            .1
+            .rows()
+            .into_iter()
+            .map(|(option, _)| option)
+            .collect()
+    }
+}

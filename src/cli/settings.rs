@@ -1,0 +1,482 @@
+//! What the values mean: a whole [`Config`], and what else the program needs to start.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use log::LevelFilter;
+
+use super::UsageError;
+use super::given::Given;
+use crate::config::{
+    Cidr, Config, ConfigError, DNS_PORT, Limits, Listen, Modes, Roots, Upstream, duration,
+    server_address,
+};
+use crate::transport::Scheme;
+use crate::transports::{RUNTIMES, SCHEMES};
+
+/// Larger than any bundle of root certificates in use, small enough to read into memory.
+const CA_FILE_OCTETS: u64 = 8 << 20;
+
+/// All that the program needs to start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the forwarder does.
+    pub config: Config,
+    /// The name of the runtime, one of [`RUNTIMES`].
+    pub runtime: String,
+    /// Which lines are logged.
+    pub log: LevelFilter,
+}
+
+impl Settings {
+    pub(super) fn read(modes: Modes, given: &Given) -> Result<Self, UsageError> {
+        let mut config = addresses(modes, given)?;
+        if let Some(roots) = given.all("ca-file", read_roots)?.pop() {
+            config.roots = roots;
+        }
+        if let Some(timeout) = given.one("timeout", |text| duration(text, &Config::TIMEOUTS))? {
+            config.timeout = timeout;
+        }
+        if let Some(bytes) = given.one("cache-size", cache_size)? {
+            config.cache_bytes = bytes;
+        }
+        if let Some(workers) = given.one("workers", |text| number(text, &Config::WORKERS))? {
+            config.workers = NonZeroUsize::new(workers).unwrap_or(config.workers);
+        }
+        let allowed = given.all("allow-net", str::parse::<Cidr>)?;
+        if !allowed.is_empty() {
+            config.allow = allowed.into_iter().collect();
+        }
+        read_limits(given, &mut config.limits)?;
+        Ok(Self {
+            config,
+            runtime: given
+                .one("runtime", runtime)?
+                .map_or_else(default_runtime, Ok)?,
+            log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
+        })
+    }
+}
+
+fn addresses(modes: Modes, given: &Given) -> Result<Config, UsageError> {
+    let defaults = Config::defaults(modes);
+    let mut listen = given.all("listen", str::parse::<Listen>)?;
+    if listen.is_empty() {
+        listen = defaults.listen;
+    }
+    let plaintext_allowed = given.switch("allow-plaintext")?;
+    let mut upstreams = given.all("upstream", |spec| {
+        let upstream = Upstream::parse(spec, SCHEMES)?;
+        let encrypts = |scheme: &Scheme| scheme.name == upstream.scheme && scheme.encrypted;
+        if plaintext_allowed || SCHEMES.iter().any(encrypts) {
+            return Ok(upstream);
+        }
+        let reason = "is not encrypted, so everybody on the way can read the questions; \
+                      --allow-plaintext permits it";
+        Err(ConfigError::new("upstream", spec, reason))
+    })?;
+    if upstreams.is_empty() {
+        upstreams = defaults.upstreams;
+    }
+    let bootstrap = given.all("bootstrap", |text| {
+        server_address(text, DNS_PORT).map_err(|reason| ConfigError::new("bootstrap", text, reason))
+    })?;
+    Config::new(modes, listen, upstreams, bootstrap).map_err(|error| given.blame(&error))
+}
+
+fn read_limits(given: &Given, limits: &mut Limits) -> Result<(), UsageError> {
+    let counts = [
+        ("max-in-flight", &mut limits.in_flight),
+        ("max-link-in-flight", &mut limits.link_in_flight),
+        ("max-tcp-connections", &mut limits.tcp_connections),
+        ("max-tcp-per-client", &mut limits.tcp_per_client),
+        ("max-tcp-in-flight", &mut limits.tcp_in_flight),
+    ];
+    for (option, count) in counts {
+        if let Some(given) = given.one(option, |text| number(text, &Limits::COUNTS))? {
+            *count = given;
+        }
+    }
+    if let Some(idle) = given.one("tcp-idle", |text| duration(text, &Limits::TCP_IDLES))? {
+        limits.tcp_idle = idle;
+    }
+    if let Some(octets) = given.one("udp-payload", |text| number(text, &Limits::UDP_PAYLOADS))? {
+        limits.udp_payload = octets;
+    }
+    Ok(())
+}
+
+fn number<N>(text: &str, range: &RangeInclusive<N>) -> Result<N, String>
+where
+    N: FromStr + PartialOrd + fmt::Display,
+{
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|number| plain && range.contains(number))
+        .ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
+}
+
+fn cache_size(text: &str) -> Result<usize, String> {
+    match number(text, &(0..=usize::MAX)) {
+        Ok(0) => Ok(0),
+        Ok(_) => Err("this version keeps no answers; the only size it accepts is 0".to_owned()),
+        Err(_) => Err("is not a number of bytes".to_owned()),
+    }
+}
+
+fn level(text: &str) -> Result<LevelFilter, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "error" => Ok(LevelFilter::Error),
+        "warn" => Ok(LevelFilter::Warn),
+        "info" => Ok(LevelFilter::Info),
+        "debug" => Ok(LevelFilter::Debug),
+        _ => Err("is not a level; those are error, warn, info and debug".to_owned()),
+    }
+}
+
+fn runtime(text: &str) -> Result<String, String> {
+    if RUNTIMES.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "is not a runtime of this program; it was built with {}",
+        RUNTIMES.join(", ")
+    ))
+}
+
+fn default_runtime() -> Result<String, UsageError> {
+    let first = RUNTIMES.first().map(|name| (*name).to_owned());
+    first.ok_or_else(|| {
+        UsageError("this program was built without a runtime and cannot serve".to_owned())
+    })
+}
+
+fn read_roots(path: &str) -> Result<Roots, ConfigError> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut pem = Vec::new();
+        File::open(path)?
+            .take(CA_FILE_OCTETS + 1)
+            .read_to_end(&mut pem)?;
+        Ok(pem)
+    };
+    let pem = read().map_err(|error| ConfigError::new("ca-file", path, error.to_string()))?;
+    if pem.len() as u64 > CA_FILE_OCTETS {
+        return Err(ConfigError::new(
+            "ca-file",
+            path,
+            "the file is larger than 8 MiB",
+        ));
+    }
+    Roots::from_pem(path, pem)
+}
+
+impl fmt::Display for Settings {
+    /// One line for `--check` and for the log at the start.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = &self.config;
+        let listen: Vec<String> = config
+            .listen
+            .iter()
+            .map(|listen| listen.addr.to_string())
+            .collect();
+        let upstreams: Vec<&str> = config
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.label.as_str())
+            .collect();
+        write!(
+            f,
+            "{} on {}, upstream {}",
+            config.modes,
+            listen.join(" and "),
+            upstreams.join(", then ")
+        )?;
+        write!(f, ", runtime {}, workers {}", self.runtime, config.workers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::time::Duration;
+
+    use super::super::{Command, parse};
+    use super::*;
+
+    fn read(line: &str, variables: &[(&str, &str)]) -> Result<Settings, UsageError> {
+        let arguments = ["serve"]
+            .into_iter()
+            .chain(line.split_whitespace())
+            .map(OsString::from);
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        match parse(arguments, variables)? {
+            Command::Serve(settings) => Ok(settings),
+            other => panic!("{line} does not serve: {other:?}"),
+        }
+    }
+
+    fn settings(line: &str) -> Settings {
+        read(line, &[]).unwrap()
+    }
+
+    fn error(line: &str) -> String {
+        read(line, &[]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nothing_given_means_the_defaults() {
+        let settings = settings("");
+        let defaults = Config::defaults(Modes {
+            udp: true,
+            tcp: true,
+        });
+        assert_eq!(format!("{:?}", settings.config), format!("{defaults:?}"));
+        assert_eq!(
+            (settings.runtime.as_str(), settings.log),
+            (*RUNTIMES.first().unwrap(), LevelFilter::Info)
+        );
+    }
+
+    #[test]
+    fn every_option_arrives() {
+        let settings = settings(
+            "--listen 192.0.2.1:5353 --listen ::1 --upstream quad9 --upstream tcp://192.0.2.9 \
+             --allow-plaintext --upstream tls://dns.google --bootstrap 192.0.2.53 \
+             --timeout 1500ms --cache-size 0 --workers 4 --log DEBUG \
+             --allow-net 198.51.100.0/24 --max-in-flight 1 --max-link-in-flight 2 \
+             --max-tcp-connections 3 --max-tcp-per-client 4 --max-tcp-in-flight 5 --tcp-idle 6 \
+             --udp-payload 4096",
+        );
+        let config = &settings.config;
+        let listen: Vec<String> = config
+            .listen
+            .iter()
+            .map(|listen| listen.addr.to_string())
+            .collect();
+        assert_eq!(listen, ["192.0.2.1:5353", "[::1]:53"]);
+        assert!(config.listen.iter().all(|listen| listen.required));
+        let upstreams: Vec<&str> = config
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.label.as_str())
+            .collect();
+        assert_eq!(upstreams, ["quad9", "tcp://192.0.2.9", "tls://dns.google"]);
+        assert_eq!(config.bootstrap, ["192.0.2.53:53".parse().unwrap()]);
+        assert_eq!(
+            (config.timeout, config.workers.get()),
+            (Duration::from_millis(1_500), 4)
+        );
+        assert!(
+            config.allow.allows("198.51.100.7".parse().unwrap())
+                && !config.allow.allows("::1".parse().unwrap())
+        );
+        let limits = Limits {
+            in_flight: 1,
+            link_in_flight: 2,
+            tcp_connections: 3,
+            tcp_per_client: 4,
+            tcp_in_flight: 5,
+            tcp_idle: Duration::from_secs(6),
+            udp_payload: 4_096,
+        };
+        assert_eq!(config.limits, limits);
+        assert_eq!(settings.log, LevelFilter::Debug);
+    }
+
+    #[test]
+    fn variables_do_the_same() {
+        let variables = [
+            ("DOTWARD_LISTEN", "127.0.0.1:5353, [::1]:5353"),
+            ("DOTWARD_UPSTREAM", "quad9,tcp://192.0.2.9"),
+            ("DOTWARD_ALLOW_PLAINTEXT", "true"),
+            ("DOTWARD_MAX_TCP_PER_CLIENT", "7"),
+            ("DOTWARD_TIMEOUT", "9"),
+        ];
+        let config = read("--timeout 2s", &variables).unwrap().config;
+        assert_eq!((config.listen.len(), config.upstreams.len()), (2, 2));
+        assert_eq!(
+            (config.limits.tcp_per_client, config.timeout),
+            (7, Duration::from_secs(2))
+        );
+    }
+
+    #[test]
+    fn plaintext_takes_permission() {
+        // fault 86, req 74
+        let error = error("--upstream quad9 --upstream tcp://192.0.2.9");
+        assert!(
+            error.starts_with(r#"--upstream "tcp://192.0.2.9": is not encrypted"#),
+            "{error}"
+        );
+        assert!(error.contains("--allow-plaintext"));
+        let refused = read(
+            "--upstream tcp://192.0.2.9",
+            &[("DOTWARD_ALLOW_PLAINTEXT", "false")],
+        );
+        assert!(refused.is_err());
+        assert!(read("--upstream tcp://192.0.2.9 --allow-plaintext", &[]).is_ok());
+    }
+
+    #[test]
+    fn an_error_names_option_or_variable_and_value() {
+        // fault 86
+        for (line, start) in [
+            (
+                "--listen 127.0.0.1:0",
+                r#"--listen "127.0.0.1:0": the port"#,
+            ),
+            (
+                "--listen ::1 --listen ::1",
+                r#"--listen "[::1]:53": is given twice"#,
+            ),
+            (
+                "--upstream clodflare",
+                r#"--upstream "clodflare": there is no provider"#,
+            ),
+            (
+                "--upstream quad9 --upstream quad9",
+                r#"--upstream "quad9": is given twice"#,
+            ),
+            (
+                "--upstream 9.9.9.9:53#a.test",
+                r#"--upstream "9.9.9.9:53#a.test": port 53 is for"#,
+            ),
+            (
+                "--bootstrap resolver",
+                r#"--bootstrap "resolver": "resolver" is not an IP"#,
+            ),
+            (
+                "--bootstrap 127.0.0.1",
+                r#"--bootstrap "127.0.0.1:53": is where dotward itself"#,
+            ),
+            (
+                "--timeout 99ms",
+                r#"--timeout "99ms": is not from 100ms to 60s"#,
+            ),
+            (
+                "--timeout soon",
+                r#"--timeout "soon": is not a length of time"#,
+            ),
+            (
+                "--cache-size 1000000",
+                r#"--cache-size "1000000": this version keeps no answers"#,
+            ),
+            (
+                "--cache-size 1MB",
+                r#"--cache-size "1MB": is not a number of bytes"#,
+            ),
+            (
+                "--log loud",
+                r#"--log "loud": is not a level; those are error, warn, info and debug"#,
+            ),
+            (
+                "--allow-net 10.0.0.1/8",
+                r#"--allow-net "10.0.0.1/8": has bits set"#,
+            ),
+            (
+                "--runtime none",
+                r#"--runtime "none": is not a runtime of this program; it was built with "#,
+            ),
+            (
+                "--tcp-idle 999ms",
+                r#"--tcp-idle "999ms": is not from 1s to 3600s"#,
+            ),
+        ] {
+            let error = error(line);
+            assert!(error.starts_with(start), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_its_range() {
+        // fault 86
+        for (line, start) in [
+            (
+                "--workers 0",
+                r#"--workers "0": is not a number from 1 to 64"#,
+            ),
+            (
+                "--workers 65",
+                r#"--workers "65": is not a number from 1 to 64"#,
+            ),
+            (
+                "--max-in-flight 0",
+                r#"--max-in-flight "0": is not a number from 1 to 65535"#,
+            ),
+            (
+                "--max-link-in-flight 65536",
+                r#"--max-link-in-flight "65536": is not a number"#,
+            ),
+            (
+                "--max-tcp-connections +5",
+                r#"--max-tcp-connections "+5": is not a number"#,
+            ),
+            (
+                "--max-tcp-per-client many",
+                r#"--max-tcp-per-client "many": is not a number"#,
+            ),
+            (
+                "--max-tcp-in-flight 1.5",
+                r#"--max-tcp-in-flight "1.5": is not a number"#,
+            ),
+            (
+                "--udp-payload 511",
+                r#"--udp-payload "511": is not a number from 512 to 4096"#,
+            ),
+            (
+                "--udp-payload 4097",
+                r#"--udp-payload "4097": is not a number from 512 to 4096"#,
+            ),
+        ] {
+            let error = error(line);
+            assert!(error.starts_with(start), "{line}: {error}");
+        }
+        let error = read("", &[("DOTWARD_WORKERS", "all")])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            r#"DOTWARD_WORKERS "all": is not a number from 1 to 64"#
+        );
+    }
+
+    #[test]
+    fn the_root_file_is_read_at_once() {
+        // fault 86
+        let directory = std::env::temp_dir().join(format!("dotward-roots-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        let (good, empty, other) = (file("good", pem), file("empty", ""), file("other", "a key"));
+        let missing = directory.join("missing").to_str().unwrap().to_owned();
+
+        let roots = settings(&format!("--ca-file {good}")).config.roots;
+        let [missing, empty, other] = [missing, empty, other].map(|path| {
+            let error = error(&format!("--ca-file {path}"));
+            error
+                .strip_prefix(&format!("--ca-file {path:?}: "))
+                .map(str::to_owned)
+                .ok_or(error)
+        });
+        std::fs::remove_dir_all(&directory).unwrap();
+
+        assert_eq!(roots, Roots::Pem(pem.into()));
+        assert!(missing.unwrap().contains("os error 2"));
+        assert_eq!(empty.as_deref(), Ok("the file is empty"));
+        assert_eq!(
+            other.as_deref(),
+            Ok("there is no PEM certificate in the file")
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! Where clients are heard, and what to say when that place cannot be had.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use super::{ConfigError, DNS_PORT, socket_address};
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The local address and port.
+    pub addr: SocketAddr,
+    /// The user named it, so the start fails without it. The built-in `[::1]:53` is best effort:
+    /// IPv6 may be off.
+    pub required: bool,
+}
+
+impl Listen {
+    /// The default: this host only, over both families of addresses.
+    pub fn loopback() -> [Self; 2] {
+        let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
+        let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, DNS_PORT));
+        [
+            Self {
+                addr: v4,
+                required: true,
+            },
+            Self {
+                addr: v6,
+                required: false,
+            },
+        ]
+    }
+
+    /// Whether what this host sends to `target` may arrive here.
+    ///
+    /// A listener on the unspecified address hears all loopback addresses; one on `[::]` may hear
+    /// those of IPv4 too, as the system decides. The host's other addresses are not known here.
+    pub fn hears(&self, target: SocketAddr) -> bool {
+        let (own, target_ip) = (self.addr.ip().to_canonical(), target.ip().to_canonical());
+        // Sent to the unspecified address, a packet goes to the loopback address.
+        let stays_here = target_ip.is_loopback() || target_ip.is_unspecified();
+        let wildcard = match own {
+            IpAddr::V4(own) => own.is_unspecified() && target_ip.is_ipv4(),
+            IpAddr::V6(own) => own.is_unspecified(),
+        };
+        let same = own == target_ip || (own.is_loopback() && target_ip.is_unspecified());
+        self.addr.port() == target.port() && (same || (wildcard && stays_here))
+    }
+}
+
+impl FromStr for Listen {
+    type Err = ConfigError;
+
+    /// Reads `IP`, `IP:PORT`, `[IPv6]:PORT` or a bare IPv6 address; the port defaults to 53.
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let addr = socket_address(text, DNS_PORT)
+            .map_err(|reason| ConfigError::new("listen", text, reason))?;
+        if addr.ip().is_multicast() {
+            return Err(ConfigError::new(
+                "listen",
+                text,
+                "is a multicast address, which nobody can answer from",
+            ));
+        }
+        Ok(Self {
+            addr,
+            required: true,
+        })
+    }
+}
+
+/// Ports below this take a privilege on Unix, unless the system is told otherwise.
+const FIRST_UNPRIVILEGED_PORT: u16 = 1_024;
+
+/// Says which address could not be bound and why, and what the user can do about it.
+pub fn bind_advice(addr: SocketAddr, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied if addr.port() < FIRST_UNPRIVILEGED_PORT => {
+            ": ports below 1024 take a privilege. Either run \
+             `sysctl net.ipv4.ip_unprivileged_port_start=53`, or `setcap cap_net_bind_service=+ep` \
+             on the program (AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit), or use \
+             another port, such as `--listen 127.0.0.1:5353`"
+        }
+        io::ErrorKind::AddrInUse => {
+            ": another program has this address and port; `ss -lntup` shows which. Stop it, or \
+             choose another with `--listen`"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            ": no interface of this host has this address; `ip address` shows those it has"
+        }
+        _ => "",
+    };
+    format!("cannot listen on {addr}: {error}{advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listen(text: &str) -> Listen {
+        text.parse().unwrap()
+    }
+
+    fn hears(own: &str, target: &str) -> bool {
+        listen(own).hears(target.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses_come_with_and_without_port() {
+        for (text, addr) in [
+            ("127.0.0.1", "127.0.0.1:53"),
+            ("0.0.0.0:5353", "0.0.0.0:5353"),
+            ("::1", "[::1]:53"),
+            ("[::1]", "[::1]:53"),
+            ("[::]:5353", "[::]:5353"),
+            ("[fe80::1%2]:53", "[fe80::1%2]:53"),
+            ("fe80::1%2", "[fe80::1%2]:53"),
+        ] {
+            assert_eq!(
+                listen(text),
+                Listen {
+                    addr: addr.parse().unwrap(),
+                    required: true
+                },
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_default_is_this_host_and_ipv6_is_best_effort() {
+        // req 27
+        let [v4, v6] = Listen::loopback();
+        assert_eq!(
+            (v4.addr.to_string(), v4.required),
+            ("127.0.0.1:53".to_owned(), true)
+        );
+        assert_eq!(
+            (v6.addr.to_string(), v6.required),
+            ("[::1]:53".to_owned(), false)
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        // fault 86
+        let error = |text: &str| text.parse::<Listen>().unwrap_err().to_string();
+        assert_eq!(
+            error("127.0.0.1:0"),
+            r#"listen "127.0.0.1:0": the port "0" is not a number from 1 to 65535"#
+        );
+        assert!(error("127.0.0.1:99999").contains(r#"the port "99999" is not a number"#));
+        assert!(error("127.0.0.1:").contains(r#"the port "" is not a number"#));
+        assert!(error("localhost").contains(r#""localhost" is not an IP address"#));
+        assert!(error("").contains(r#""" is not an IP address"#));
+        assert!(error("[::1").contains("never closed"));
+        assert!(error("[::1]53").contains("where :PORT belongs"));
+        assert!(error("[127.0.0.1]:53").contains("brackets are for IPv6"));
+        assert!(error("fe80::1%eth0").contains("interface's number"));
+        assert!(error("224.0.0.251:5353").contains("multicast"));
+    }
+
+    #[test]
+    fn a_listener_knows_what_comes_back_to_it() {
+        // fault 52
+        assert!(hears("127.0.0.1:853", "127.0.0.1:853"));
+        assert!(!hears("127.0.0.1:853", "127.0.0.1:8853"));
+        assert!(!hears("127.0.0.1:853", "127.0.0.2:853"));
+        assert!(hears("127.0.0.1:853", "[::ffff:127.0.0.1]:853"));
+        assert!(hears("0.0.0.0:853", "127.0.0.1:853") && hears("0.0.0.0:853", "127.9.9.9:853"));
+        assert!(!hears("0.0.0.0:853", "[::1]:853") && !hears("0.0.0.0:853", "9.9.9.9:853"));
+        assert!(hears("[::]:853", "[::1]:853") && hears("[::]:853", "127.0.0.1:853"));
+        assert!(hears("127.0.0.1:53", "0.0.0.0:53"));
+    }
+
+    #[test]
+    fn advice_names_address_error_and_remedy() {
+        // fault 87; 13, 98, 99 are EACCES, EADDRINUSE, EADDRNOTAVAIL on Linux.
+        let advice = |addr: &str, errno| {
+            bind_advice(addr.parse().unwrap(), &io::Error::from_raw_os_error(errno))
+        };
+        let denied = advice("127.0.0.1:53", 13);
+        assert!(
+            denied.starts_with("cannot listen on 127.0.0.1:53: "),
+            "{denied}"
+        );
+        for part in [
+            "os error 13",
+            "sysctl net.ipv4.ip_unprivileged_port_start=53",
+            "cap_net_bind_service=+ep",
+            "AmbientCapabilities",
+            "--listen 127.0.0.1:5353",
+        ] {
+            assert!(denied.contains(part), "{part} is not in {denied}");
+        }
+        assert!(!advice("127.0.0.1:5353", 13).contains("sysctl"));
+        assert!(!denied.contains('\n'));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_busy_and_a_foreign_address_are_explained() {
+        // fault 87
+        let advice = |addr: &str, errno| {
+            bind_advice(addr.parse().unwrap(), &io::Error::from_raw_os_error(errno))
+        };
+        assert!(advice("[::1]:53", 98).starts_with("cannot listen on [::1]:53: "));
+        assert!(advice("[::1]:53", 98).contains("another program has this address"));
+        assert!(advice("192.0.2.1:53", 99).contains("no interface of this host"));
+    }
+}

@@ -1,0 +1,411 @@
+//! What dotward is told to do: plain types that hold only what makes sense, parsed at the program's
+//! edge.
+//!
+//! Nothing here opens a socket or reads a file. A program fills a [`Config`] and hands it to a
+//! runtime; the command line is one such program.
+
+mod access;
+mod limits;
+mod listen;
+mod text;
+mod upstream;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+pub use access::{AccessList, Cidr};
+pub use limits::Limits;
+pub use listen::{Listen, bind_advice};
+pub(crate) use text::closest;
+pub use text::{duration, server_address, socket_address};
+pub use upstream::{Host, Upstream};
+
+use crate::providers;
+
+/// The port of conventional DNS (RFC 1035).
+pub const DNS_PORT: u16 = 53;
+
+/// The port of DNS over TLS (RFC 7858).
+pub const TLS_PORT: u16 = 853;
+
+/// Everything a running forwarder needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients are heard. Never empty.
+    pub listen: Vec<Listen>,
+    /// What clients may speak.
+    pub modes: Modes,
+    /// Where questions go, in order of preference. Never empty.
+    pub upstreams: Vec<Upstream>,
+    /// Resolvers that are asked, over TCP, for the addresses of upstreams given by name, and for
+    /// nothing else.
+    pub bootstrap: Vec<SocketAddr>,
+    /// Whose certificates are believed.
+    pub roots: Roots,
+    /// How long a client waits at most for its answer, whatever happens upstream; see
+    /// [`Config::TIMEOUTS`].
+    pub timeout: Duration,
+    /// Memory for answers in octets; 0 keeps none.
+    pub cache_bytes: usize,
+    /// Event loops, each on a thread of its own; see [`Config::WORKERS`].
+    pub workers: NonZeroUsize,
+    /// Who may ask.
+    pub allow: AccessList,
+    /// The bounds on everything that grows with load.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The default of [`Config::timeout`]: stub resolvers give up after 5 s, and an answer should
+    /// be there before.
+    pub const TIMEOUT: Duration = Duration::from_secs(4);
+
+    /// Less than 100 ms fails on any distant upstream; after 60 s no client is listening any more.
+    pub const TIMEOUTS: RangeInclusive<Duration> =
+        Duration::from_millis(100)..=Duration::from_secs(60);
+
+    /// One loop serves a household or an office; beyond 64 the kernel's sockets are the limit.
+    pub const WORKERS: RangeInclusive<usize> = 1..=64;
+
+    /// Listens on the loopback addresses and asks Cloudflare over TLS.
+    pub fn defaults(modes: Modes) -> Self {
+        Self {
+            listen: Listen::loopback().to_vec(),
+            modes,
+            upstreams: vec![providers::DEFAULT.upstream()],
+            bootstrap: Vec::new(),
+            roots: Roots::BuiltIn,
+            timeout: Self::TIMEOUT,
+            cache_bytes: 0,
+            workers: NonZeroUsize::MIN,
+            allow: AccessList::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Takes the addresses of a configuration, which must fit together; all else is as in
+    /// [`Config::defaults`].
+    ///
+    /// An address that appears twice, a missing bootstrap resolver, and a question that would come
+    /// back to the forwarder itself are errors.
+    pub fn new(
+        modes: Modes,
+        listen: Vec<Listen>,
+        upstreams: Vec<Upstream>,
+        bootstrap: Vec<SocketAddr>,
+    ) -> Result<Self, ConfigError> {
+        let error = |setting, value: &dyn ToString, reason: &str| {
+            Err(ConfigError::new(setting, value, reason))
+        };
+        if listen.is_empty() {
+            return error("listen", &"", "at least one address is needed");
+        }
+        if upstreams.is_empty() {
+            return error("upstream", &"", "at least one upstream is needed");
+        }
+        if let Some(twice) = repeated(&listen, |a, b| a.addr == b.addr) {
+            return error("listen", &twice.addr, "is given twice");
+        }
+        if let Some(twice) = repeated(&upstreams, Upstream::is_same_server) {
+            return error("upstream", &twice.label, "is given twice");
+        }
+        if let Some(twice) = repeated(&bootstrap, |a, b| a == b) {
+            return error("bootstrap", twice, "is given twice");
+        }
+        let heard_here = |addr: &&SocketAddr| listen.iter().any(|listen| listen.hears(**addr));
+        for upstream in &upstreams {
+            if upstream.host.is_some() && bootstrap.is_empty() {
+                let reason = "is a name, and finding its address takes a resolver: give one with \
+                              --bootstrap, or write IP#NAME";
+                return error("upstream", &upstream.label, reason);
+            }
+            if let Some(addr) = upstream.addresses.iter().find(heard_here) {
+                let reason = format!(
+                    "{addr} is where dotward itself listens, so questions would go in circles"
+                );
+                return error("upstream", &upstream.label, &reason);
+            }
+        }
+        if let Some(addr) = bootstrap.iter().find(heard_here) {
+            let reason = "is where dotward itself listens, so it would wait for itself";
+            return error("bootstrap", addr, reason);
+        }
+        Ok(Self {
+            listen,
+            upstreams,
+            bootstrap,
+            ..Self::defaults(modes)
+        })
+    }
+}
+
+/// The later of the first two items that are the same.
+fn repeated<T>(items: &[T], same: impl Fn(&T, &T) -> bool) -> Option<&T> {
+    let seen_before =
+        |(index, item): &(usize, &T)| items.iter().take(*index).any(|earlier| same(earlier, item));
+    items
+        .iter()
+        .enumerate()
+        .find(seen_before)
+        .map(|(_, item)| item)
+}
+
+/// What clients may speak. At least one of the two is set by every caller in this package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Modes {
+    /// DNS over UDP.
+    pub udp: bool,
+    /// DNS over TCP.
+    pub tcp: bool,
+}
+
+impl fmt::Display for Modes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.udp, self.tcp) {
+            (true, true) => "UDP and TCP",
+            (true, false) => "UDP",
+            (false, true) => "TCP",
+            (false, false) => "nothing",
+        })
+    }
+}
+
+/// Whose certificates an upstream may present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// The root certificates of Mozilla's programme, compiled in.
+    BuiltIn,
+    /// The certificates of a PEM file, instead of the built-in ones.
+    Pem(Vec<u8>),
+}
+
+impl Roots {
+    /// Takes the contents of the PEM file that the user knows as `file`.
+    pub fn from_pem(file: &str, pem: Vec<u8>) -> Result<Self, ConfigError> {
+        let holds = |marker: &str| {
+            pem.windows(marker.len())
+                .any(|window| window == marker.as_bytes())
+        };
+        if pem.is_empty() {
+            return Err(ConfigError::new("ca-file", file, "the file is empty"));
+        }
+        if !holds("-----BEGIN CERTIFICATE-----") || !holds("-----END CERTIFICATE-----") {
+            return Err(ConfigError::new(
+                "ca-file",
+                file,
+                "there is no PEM certificate in the file",
+            ));
+        }
+        Ok(Self::Pem(pem))
+    }
+}
+
+/// A setting that cannot be obeyed: which one, the value as it was written, and what is wrong
+/// with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The name of the setting, which is also the name of the command line's option.
+    pub setting: &'static str,
+    /// The value as the user wrote it.
+    pub value: String,
+    /// What is wrong, and where it helps, what to write instead.
+    pub reason: String,
+}
+
+impl ConfigError {
+    /// An error about one value of one setting.
+    pub fn new(
+        setting: &'static str,
+        value: &(impl ToString + ?Sized),
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            setting,
+            value: value.to_string(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}: {}", self.setting, self.value, self.reason)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Scheme;
+
+    const BOTH: Modes = Modes {
+        udp: true,
+        tcp: true,
+    };
+
+    /// Builds a configuration from lists separated by blanks.
+    fn config(listen: &str, upstreams: &str, bootstrap: &str) -> Result<Config, ConfigError> {
+        let schemes = [
+            Scheme {
+                name: "tls",
+                port: 853,
+                encrypted: true,
+            },
+            Scheme {
+                name: "tcp",
+                port: 53,
+                encrypted: false,
+            },
+        ];
+        Config::new(
+            BOTH,
+            listen
+                .split_whitespace()
+                .map(|text| text.parse().unwrap())
+                .collect(),
+            upstreams
+                .split_whitespace()
+                .map(|spec| Upstream::parse(spec, &schemes).unwrap())
+                .collect(),
+            bootstrap
+                .split_whitespace()
+                .map(|text| server_address(text, DNS_PORT).unwrap())
+                .collect(),
+        )
+    }
+
+    fn error(listen: &str, upstreams: &str, bootstrap: &str) -> String {
+        config(listen, upstreams, bootstrap)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_safe() {
+        // req 27
+        let config = Config::defaults(BOTH);
+        assert_eq!(config.listen, Listen::loopback());
+        assert_eq!(config.upstreams, [providers::DEFAULT.upstream()]);
+        assert!(
+            config
+                .upstreams
+                .iter()
+                .all(|upstream| upstream.scheme == "tls" && upstream.server_name.is_some())
+        );
+        assert_eq!((config.cache_bytes, config.workers.get()), (0, 1));
+        assert_eq!(config.roots, Roots::BuiltIn);
+        assert!(Config::TIMEOUTS.contains(&config.timeout));
+        assert_eq!(config.limits, Limits::default());
+    }
+
+    #[test]
+    fn addresses_that_fit_together_are_taken() {
+        let config = config(
+            "127.0.0.1:5353 [::1]:5353",
+            "quad9 tls://dns.google",
+            "192.0.2.1",
+        )
+        .unwrap();
+        assert_eq!(
+            (
+                config.listen.len(),
+                config.upstreams.len(),
+                config.bootstrap.len()
+            ),
+            (2, 2, 1)
+        );
+    }
+
+    #[test]
+    fn nothing_is_given_twice() {
+        // fault 86
+        assert_eq!(
+            error("127.0.0.1 127.0.0.1:53", "quad9", ""),
+            r#"listen "127.0.0.1:53": is given twice"#
+        );
+        assert_eq!(
+            error("127.0.0.1", "quad9 google quad9", ""),
+            r#"upstream "quad9": is given twice"#
+        );
+        let same = error("127.0.0.1", "quad9 9.9.9.9#DNS.quad9.net", "");
+        assert_eq!(same, r#"upstream "9.9.9.9#DNS.quad9.net": is given twice"#);
+        assert!(
+            error("127.0.0.1", "tls://a.test tls://A.test.", "192.0.2.1")
+                .contains("is given twice")
+        );
+        assert_eq!(
+            error("127.0.0.1", "quad9", "192.0.2.1 192.0.2.1:53"),
+            r#"bootstrap "192.0.2.1:53": is given twice"#
+        );
+        // One address may serve under several names: each is a different account or filter.
+        assert!(config("127.0.0.1", "192.0.2.1#a.test 192.0.2.1#b.test", "").is_ok());
+    }
+
+    #[test]
+    fn something_is_needed() {
+        assert!(error("", "quad9", "").starts_with("listen"));
+        assert!(error("127.0.0.1", "", "").starts_with("upstream"));
+    }
+
+    #[test]
+    fn an_upstream_is_not_the_forwarder_itself() {
+        // fault 52
+        let reason =
+            "127.0.0.1:853 is where dotward itself listens, so questions would go in circles";
+        let expected = format!(r#"upstream "127.0.0.1#a.test": {reason}"#);
+        assert_eq!(error("127.0.0.1:853", "127.0.0.1#a.test", ""), expected);
+        assert_eq!(error("0.0.0.0:853", "127.0.0.1#a.test", ""), expected);
+        assert!(error("[::]:853", "[::1]#a.test", "").contains("circles"));
+        assert!(error("127.0.0.1", "tcp://127.0.0.1", "").contains("circles"));
+        assert!(config("127.0.0.1:5353", "127.0.0.1#a.test", "").is_ok());
+    }
+
+    #[test]
+    fn the_bootstrap_is_there_and_is_not_the_forwarder_itself() {
+        // fault 51, req 85
+        let missing = error("127.0.0.1", "tls://dns.quad9.net", "");
+        assert!(
+            missing.starts_with(r#"upstream "tls://dns.quad9.net": is a name"#),
+            "{missing}"
+        );
+        assert!(missing.contains("--bootstrap"));
+        let circular = error("0.0.0.0", "tls://dns.quad9.net", "127.0.0.1");
+        assert!(
+            circular.starts_with(r#"bootstrap "127.0.0.1:53": is where dotward itself listens"#),
+            "{circular}"
+        );
+    }
+
+    #[test]
+    fn roots_must_hold_a_certificate() {
+        // fault 86
+        let error = |pem: &str| {
+            Roots::from_pem("/ca.pem", pem.into())
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(error(""), r#"ca-file "/ca.pem": the file is empty"#);
+        assert_eq!(
+            error("-----BEGIN PRIVATE KEY-----"),
+            r#"ca-file "/ca.pem": there is no PEM certificate in the file"#
+        );
+        assert!(error("-----BEGIN CERTIFICATE-----\nMIIB").contains("no PEM certificate"));
+        let pem =
+            b"# a root\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n".to_vec();
+        assert_eq!(Roots::from_pem("/ca.pem", pem.clone()), Ok(Roots::Pem(pem)));
+    }
+
+    #[test]
+    fn errors_escape_what_they_quote() {
+        let error = "127.0.0.1\n\u{1b}[2J"
+            .parse::<Listen>()
+            .unwrap_err()
+            .to_string();
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+}

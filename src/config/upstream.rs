@@ -1,0 +1,377 @@
+//! Where questions go: one upstream, and the ways in which people write it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::text::{host_name, port, server_address, split_port};
+use super::{ConfigError, DNS_PORT, TLS_PORT};
+use crate::providers;
+use crate::transport::Scheme;
+
+/// A resolver to ask, by one scheme, at one or more addresses that are equally good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// The upstream as the user named it, such as `cloudflare` or `9.9.9.9#dns.quad9.net`.
+    pub label: String,
+    /// The name of its [`Scheme`].
+    pub scheme: &'static str,
+    /// What its certificate must be for: a host name in lower case, or an IP address. `None` where
+    /// nothing is authenticated.
+    pub server_name: Option<String>,
+    /// Where it is, ports included. Empty while [`Upstream::host`] has still to be found.
+    pub addresses: Vec<SocketAddr>,
+    /// The name to be looked up by a bootstrap resolver.
+    pub host: Option<Host>,
+}
+
+/// A server that is known by name only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// A host name in lower case.
+    pub name: String,
+    /// The port to connect to once its address is found.
+    pub port: u16,
+}
+
+impl Upstream {
+    /// Reads an upstream in one of these forms, where `schemes` are those that this build can
+    /// speak:
+    ///
+    /// - a provider's name, such as `cloudflare`;
+    /// - `IP[:PORT]#NAME`: DNS over TLS, the certificate being for `NAME`;
+    /// - `IP[:PORT]`: the same, the certificate being for the address itself (RFC 8310);
+    /// - `tls://` before one of the last two, or `tls://NAME[:PORT]`, to be found by a bootstrap
+    ///   resolver;
+    /// - `tcp://IP[:PORT]`: conventional DNS over TCP, in the clear.
+    pub fn parse(spec: &str, schemes: &[Scheme]) -> Result<Self, ConfigError> {
+        let error = |reason: String| ConfigError::new("upstream", spec, reason);
+        let (scheme, rest) = spec.split_once("://").unwrap_or(("tls", spec));
+        let scheme = find_scheme(scheme, schemes).map_err(error)?;
+        if let Some(provider) = providers::find(spec) {
+            return Ok(provider.upstream());
+        }
+        let mut upstream = read(rest, scheme, rest.len() < spec.len()).map_err(error)?;
+        spec.clone_into(&mut upstream.label);
+        Ok(upstream)
+    }
+
+    /// Whether both would lead to the same server: the same scheme, name, and at least one address.
+    pub(super) fn is_same_server(&self, other: &Self) -> bool {
+        let shares_address = self
+            .addresses
+            .iter()
+            .any(|address| other.addresses.contains(address));
+        let shares_host = self.host.is_some() && self.host == other.host;
+        self.scheme == other.scheme
+            && self.server_name == other.server_name
+            && (shares_address || shares_host)
+    }
+}
+
+fn find_scheme<'a>(name: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, String> {
+    schemes
+        .iter()
+        .find(|scheme| scheme.name == name)
+        .ok_or_else(|| {
+            let known: Vec<String> = schemes
+                .iter()
+                .map(|scheme| format!("{}://", scheme.name))
+                .collect();
+            format!(
+                "there is no scheme {name}:// in this program; it knows {}",
+                known.join(" and ")
+            )
+        })
+}
+
+/// Reads what follows the scheme. Only an explicit scheme lets a bare word be a host name.
+fn read(text: &str, scheme: &Scheme, explicit: bool) -> Result<Upstream, String> {
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    let (place, name) = text
+        .split_once('#')
+        .map_or((text, None), |(place, name)| (place, Some(name)));
+    if name.is_some() && !scheme.encrypted {
+        return Err(format!(
+            "{}:// authenticates nobody, so #NAME has no meaning there",
+            scheme.name
+        ));
+    }
+    let (host, digits) = split_port(place)?;
+    let is_address = place.starts_with('[') || host.contains(':') || looks_numeric(host);
+    let mut upstream = Upstream {
+        label: String::new(),
+        scheme: scheme.name,
+        server_name: None,
+        addresses: Vec::new(),
+        host: None,
+    };
+
+    let port = if is_address {
+        let address = server_address(place, scheme.port)?;
+        if scheme.encrypted {
+            upstream.server_name = Some(match name {
+                Some(name) => authentication_name(name)?,
+                None => address.ip().to_string(),
+            });
+        }
+        upstream.addresses.push(address);
+        address.port()
+    } else if !explicit {
+        return Err(unknown_provider(host, place));
+    } else if !scheme.encrypted {
+        return Err(format!("{}:// needs an IP address", scheme.name));
+    } else if name.is_some() {
+        return Err("a name authenticates itself; #NAME belongs behind an IP address".to_owned());
+    } else {
+        let port = digits.map_or(Ok(scheme.port), port)?;
+        let name = host_name(host)?;
+        upstream.server_name = Some(name.clone());
+        upstream.host = Some(Host { name, port });
+        port
+    };
+    check_port(port, scheme)?;
+    Ok(upstream)
+}
+
+/// Digits and dots are an address, if perhaps a mistyped one, and never a name.
+fn looks_numeric(host: &str) -> bool {
+    !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+fn unknown_provider(word: &str, place: &str) -> String {
+    if word.contains('.') {
+        return format!(
+            "is a host name: write IP#{word}, or tls://{place} together with a bootstrap resolver"
+        );
+    }
+    let hint = providers::closest(word).map_or_else(
+        || "`dotward providers` lists those it knows".to_owned(),
+        |provider| format!("did you mean {}?", provider.name),
+    );
+    format!("there is no provider of this name; {hint}")
+}
+
+/// A certificate is for a host name or for an IP address (RFC 8310).
+fn authentication_name(name: &str) -> Result<String, String> {
+    name.parse::<IpAddr>()
+        .map_or_else(|_| host_name(name), |ip| Ok(ip.to_string()))
+}
+
+/// RFC 7858: no conventional DNS on the port of DNS over TLS, and no TLS on the port of
+/// conventional DNS.
+fn check_port(port: u16, scheme: &Scheme) -> Result<(), String> {
+    match (port, scheme.encrypted) {
+        (DNS_PORT, true) => {
+            Err("port 53 is for unencrypted DNS; DNS over TLS is on port 853".to_owned())
+        }
+        (TLS_PORT, false) => Err("port 853 is for DNS over TLS only".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMES: &[Scheme] = &[
+        Scheme {
+            name: "tls",
+            port: 853,
+            encrypted: true,
+        },
+        Scheme {
+            name: "tcp",
+            port: 53,
+            encrypted: false,
+        },
+    ];
+
+    fn upstream(spec: &str) -> Upstream {
+        Upstream::parse(spec, SCHEMES).unwrap()
+    }
+
+    fn error(spec: &str) -> String {
+        let error = Upstream::parse(spec, SCHEMES).unwrap_err();
+        assert_eq!((error.setting, error.value.as_str()), ("upstream", spec));
+        error.reason
+    }
+
+    #[test]
+    fn every_form_with_an_address_is_read() {
+        for (spec, address, name) in [
+            ("9.9.9.9#dns.quad9.net", "9.9.9.9:853", "dns.quad9.net"),
+            (
+                "9.9.9.9:8853#Dns.Quad9.Net.",
+                "9.9.9.9:8853",
+                "dns.quad9.net",
+            ),
+            (
+                "[2620:fe::fe]:8853#dns.quad9.net",
+                "[2620:fe::fe]:8853",
+                "dns.quad9.net",
+            ),
+            (
+                "[2620:fe::fe]#dns.quad9.net",
+                "[2620:fe::fe]:853",
+                "dns.quad9.net",
+            ),
+            (
+                "2620:fe::fe#dns.quad9.net",
+                "[2620:fe::fe]:853",
+                "dns.quad9.net",
+            ),
+            (
+                "tls://9.9.9.9#dns.quad9.net",
+                "9.9.9.9:853",
+                "dns.quad9.net",
+            ),
+            (
+                "tls://[2620:fe::fe]:853#dns.quad9.net",
+                "[2620:fe::fe]:853",
+                "dns.quad9.net",
+            ),
+            ("9.9.9.9", "9.9.9.9:853", "9.9.9.9"),
+            ("tls://9.9.9.9:8853", "9.9.9.9:8853", "9.9.9.9"),
+            ("tls://2620:fe:0::fe", "[2620:fe::fe]:853", "2620:fe::fe"),
+            ("10.0.0.1#9.9.9.9", "10.0.0.1:853", "9.9.9.9"),
+        ] {
+            let expected = Upstream {
+                label: spec.to_owned(),
+                scheme: "tls",
+                server_name: Some(name.to_owned()),
+                addresses: vec![address.parse().unwrap()],
+                host: None,
+            };
+            assert_eq!(upstream(spec), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_is_left_to_the_bootstrap() {
+        for (spec, port) in [
+            ("tls://DNS.quad9.net", 853),
+            ("tls://dns.quad9.net:8853", 8853),
+        ] {
+            let upstream = upstream(spec);
+            assert_eq!(
+                upstream.host,
+                Some(Host {
+                    name: "dns.quad9.net".to_owned(),
+                    port
+                })
+            );
+            assert_eq!(upstream.server_name.as_deref(), Some("dns.quad9.net"));
+            assert!(upstream.addresses.is_empty());
+        }
+    }
+
+    #[test]
+    fn conventional_dns_has_no_name() {
+        let plain = upstream("tcp://192.0.2.1");
+        assert_eq!(
+            (plain.scheme, plain.server_name, plain.host),
+            ("tcp", None, None)
+        );
+        assert_eq!(plain.addresses, ["192.0.2.1:53".parse().unwrap()]);
+        assert_eq!(
+            upstream("tcp://[2001:db8::1]:5353").addresses,
+            ["[2001:db8::1]:5353".parse().unwrap()]
+        );
+    }
+
+    #[test]
+    fn a_provider_brings_name_and_addresses() {
+        let quad9 = upstream("quad9");
+        assert_eq!((quad9.label.as_str(), quad9.scheme), ("quad9", "tls"));
+        assert_eq!(quad9.server_name.as_deref(), Some("dns.quad9.net"));
+        assert_eq!(
+            quad9.addresses.first(),
+            Some(&"9.9.9.9:853".parse().unwrap())
+        );
+        assert_eq!(upstream("Quad9"), quad9);
+    }
+
+    #[test]
+    fn ports_keep_to_their_protocol() {
+        // req 73
+        for spec in [
+            "9.9.9.9:53#dns.quad9.net",
+            "tls://9.9.9.9:53",
+            "tls://dns.quad9.net:53",
+            "[2620:fe::fe]:53#a.test",
+        ] {
+            assert_eq!(
+                error(spec),
+                "port 53 is for unencrypted DNS; DNS over TLS is on port 853"
+            );
+        }
+        assert_eq!(
+            error("tcp://9.9.9.9:853"),
+            "port 853 is for DNS over TLS only"
+        );
+    }
+
+    #[test]
+    fn unknown_providers_and_schemes_are_named() {
+        // fault 86
+        assert_eq!(
+            error("clodflare"),
+            "there is no provider of this name; did you mean cloudflare?"
+        );
+        assert_eq!(
+            error("resolver"),
+            "there is no provider of this name; `dotward providers` lists those it knows"
+        );
+        assert!(
+            error("dns.quad9.net")
+                .contains("write IP#dns.quad9.net, or tls://dns.quad9.net together with")
+        );
+        assert!(error("dns.quad9.net:853").contains("or tls://dns.quad9.net:853"));
+        assert_eq!(
+            error("https://dns.google"),
+            "there is no scheme https:// in this program; it knows tls:// and tcp://"
+        );
+        let without_tls = Upstream::parse("quad9", SCHEMES.get(1..).unwrap()).unwrap_err();
+        assert!(
+            without_tls.reason.contains("no scheme tls://"),
+            "{without_tls}"
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        // fault 86
+        for (spec, reason) in [
+            ("", "is empty"),
+            ("tls://", "is empty"),
+            ("9.9.9.9:0#dns.quad9.net", r#"the port "0" is not"#),
+            ("9.9.9.9:99999#dns.quad9.net", r#"the port "99999" is not"#),
+            ("tls://dns.quad9.net:x", r#"the port "x" is not"#),
+            ("9.9.9.9#", "the name is empty"),
+            ("9.9.9.9#a..b", "is not a host name"),
+            ("9.9.9.9#dns.quad9.net#x", "is not a host name"),
+            (
+                "9.9.9.256#dns.quad9.net",
+                r#""9.9.9.256" is not an IP address"#,
+            ),
+            ("9.9.9#dns.quad9.net", r#""9.9.9" is not an IP address"#),
+            ("[2620:fe::fe#dns.quad9.net", "never closed"),
+            ("tls://[dns.quad9.net]", "is not an IP address"),
+            (
+                "tls://dns.quad9.net#dns.quad9.net",
+                "a name authenticates itself",
+            ),
+            ("tls://dns_quad9 net", "is not a host name"),
+            ("tcp://192.0.2.1#a.test", "authenticates nobody"),
+            ("tcp://a.test", "needs an IP address"),
+            ("0.0.0.0#a.test", "not the address of one server"),
+        ] {
+            let error = error(spec);
+            assert!(error.contains(reason), "{spec}: {error}");
+        }
+    }
+}

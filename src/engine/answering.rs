@@ -1,0 +1,197 @@
+//! Judging what comes back: whose answer it is, whether it is good enough, and how each waiter gets it.
+
+use super::flight::{Flight, FlightKey};
+use super::forwarder::Forwarder;
+use super::links::{LinkKey, MAX_STRAYS};
+use super::output::{Action, Output};
+use super::time::{Now, Time};
+use crate::transport::LinkError;
+use crate::wire::{self, Answer, Ede, Header, Rcode};
+use log::{Level, debug, log_enabled};
+
+impl Forwarder {
+    /// A whole message from an upstream.
+    pub fn answer(&mut self, link: LinkKey, message: &[u8], now: Now, out: &mut Output) {
+        let Some(on) = self.links.get_mut(link) else {
+            return;
+        };
+        on.heard(now.mono);
+        let is_response = Header::parse(message).is_some_and(|header| header.flags.is_response());
+        if message.len() >= wire::HEADER_LEN && !is_response {
+            self.stray(link, now, out);
+            return;
+        }
+        let answer = match wire::answer(message) {
+            Ok(answer) if answer.end == message.len() => answer,
+            // The bounds between messages are lost, or the other end sends nonsense: nothing behind this can be trusted.
+            Ok(_) => return self.broken(link, "octets behind the last record", now, out),
+            Err(malformed) => return self.broken(link, malformed.0, now, out),
+        };
+        let id = answer.header.id;
+        let Some(key) = self.links[link].pipeline.find(id) else {
+            // Late is no sin: the question was given up.
+            if !self.links[link].pipeline.leave(id) {
+                self.stray(link, now, out);
+            }
+            return;
+        };
+        if !self.flights.get(key).is_some_and(|flight| belongs(message, &answer, flight)) {
+            self.stray(link, now, out);
+            return;
+        }
+        self.links[link].pipeline.leave(id);
+        self.judge(key, link, message, &answer, now.mono, out);
+        if !self.waiting.is_empty() {
+            self.place_waiting(now.mono, out);
+        }
+    }
+
+    /// An answer that belongs to no question. A few are a server's slip; many are an attack or a broken stream.
+    fn stray(&mut self, link: LinkKey, now: Now, out: &mut Output) {
+        self.stats.strays += 1;
+        let Some(on) = self.links.get_mut(link) else {
+            return;
+        };
+        on.strays += 1;
+        if on.strays > MAX_STRAYS {
+            self.broken(link, "too many answers to no question", now, out);
+        }
+    }
+
+    fn broken(&mut self, link: LinkKey, why: &'static str, now: Now, out: &mut Output) {
+        out.push(Action::Close { link });
+        self.link_down(link, &LinkError::Protocol(why), now, out);
+    }
+
+    /// The right answer: is it good enough, or shall somebody else be asked?
+    fn judge(
+        &mut self,
+        key: FlightKey,
+        link: LinkKey,
+        message: &[u8],
+        answer: &Answer,
+        now: Time,
+        out: &mut Output,
+    ) {
+        let on = &self.links[link];
+        let (upstream, addr) = (on.upstream, on.addr);
+        let flight = &mut self.flights[key];
+        flight.leave(link);
+        let state = &mut self.upstreams[upstream];
+        state.reached(addr);
+        if flight.sends == 1 {
+            state.timed(now.since(flight.sent_at));
+        }
+        let rcode = answer.rcode();
+        let sent_edns = flight.query.opt.is_some() && !flight.plain && !state.is_plain(now);
+        if sent_edns
+            && !flight.query.signed
+            && answer.opt.is_none()
+            && matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP)
+        {
+            state.refused_edns(now);
+            flight.plain = true;
+            self.place(key, now, out);
+            return;
+        }
+        let poor = matches!(rcode, Rcode::SERVFAIL | Rcode::REFUSED) || answer.header.flags.tc();
+        if poor && !flight.query.signed && flight.fallback.is_none() {
+            flight.fallback = Some(message.to_vec());
+            if flight.placed() || self.try_elsewhere(key, now, out) {
+                return;
+            }
+        }
+        if log_enabled!(Level::Debug) {
+            let flight = &self.flights[key];
+            debug!(
+                "{}: {rcode}, {} octets, from {} {addr} in {:.1} ms",
+                wire::describe(&flight.message, &flight.query.question),
+                message.len(),
+                self.upstreams[upstream].label,
+                now.since(flight.arrived).as_secs_f64() * 1000.0,
+            );
+        }
+        self.finish(key, message, answer, now, out);
+    }
+
+    /// Relays an answer to everybody who waits for it.
+    fn finish(
+        &mut self,
+        key: FlightKey,
+        message: &[u8],
+        answer: &Answer,
+        now: Time,
+        out: &mut Output,
+    ) {
+        let Some(flight) = self.remove(key, now) else {
+            return;
+        };
+        let payload = self.limits.udp_payload;
+        for waiter in flight.waiters() {
+            self.stats.answered += 1;
+            let reply = waiter.reply(flight.question());
+            out.reply(waiter.client, |out| {
+                if answer.header.flags.tc() && !waiter.client.is_datagram() {
+                    // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
+                    servfail(&flight, waiter, Ede::OTHER, payload, out);
+                } else {
+                    wire::relay_answer(message, answer, &reply, payload, out);
+                }
+            });
+        }
+        self.recycle(flight.message);
+    }
+
+    /// Answers everybody who waits with SERVFAIL and a reason, or with a poor answer that is at hand.
+    pub(super) fn fail(&mut self, key: FlightKey, why: Ede, now: Time, out: &mut Output) {
+        let fallback = self.flights.get_mut(key).and_then(|f| f.fallback.take());
+        if let Some(message) = fallback
+            && let Ok(answer) = wire::answer(&message)
+        {
+            self.finish(key, &message, &answer, now, out);
+            return;
+        }
+        let Some(flight) = self.remove(key, now) else {
+            return;
+        };
+        debug!(
+            "{}: SERVFAIL, {why:?}, after {} sends",
+            wire::describe(&flight.message, &flight.query.question),
+            flight.sends
+        );
+        let payload = self.limits.udp_payload;
+        for waiter in flight.waiters() {
+            self.stats.failed += 1;
+            out.reply(waiter.client, |out| {
+                servfail(&flight, waiter, why, payload, out);
+            });
+        }
+        self.recycle(flight.message);
+    }
+}
+
+fn servfail(
+    flight: &Flight,
+    waiter: &super::flight::Waiter,
+    why: Ede,
+    payload: u16,
+    out: &mut Vec<u8>,
+) {
+    let reply = waiter.reply(flight.question());
+    let cd = flight.query.header.flags.cd();
+    wire::own_answer(&reply, 0, cd, Rcode::SERVFAIL, Some(why), payload, out);
+}
+
+/// Is it the answer to this question (RFC 5452 section 9.1)? The id matched already. An error without a question
+/// section is taken if it holds no records.
+fn belongs(message: &[u8], answer: &Answer, flight: &Flight) -> bool {
+    match &answer.question {
+        Some(question) => wire::same_question(
+            message,
+            question,
+            &flight.message,
+            &flight.query.question,
+        ),
+        None => answer.header.answers == 0 && answer.header.authorities == 0,
+    }
+}

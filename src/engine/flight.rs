@@ -1,0 +1,138 @@
+//! A question in flight: its bytes, who waits for its answer, and what was tried so far.
+
+use super::LinkKey;
+use super::client::Client;
+use super::time::Time;
+use crate::wire::{self, ClientEdns, Query, Reply};
+use slotmap::new_key_type;
+
+new_key_type! {
+    /// Names a question in flight. A key is never used twice.
+    pub struct FlightKey;
+}
+
+/// How often a question may be sent in all: once, and again because a link was stale, to another upstream, or without EDNS.
+pub const MAX_SENDS: u8 = 3;
+
+/// Somebody who waits for the answer.
+pub struct Waiter {
+    pub client: Client,
+    /// The id of the client's own query.
+    pub id: u16,
+    pub rd: bool,
+    pub edns: Option<ClientEdns>,
+    /// Octets that fit on the way back.
+    pub limit: usize,
+    /// The question in this client's own letter case; `None` if it is the flight's.
+    pub own_question: Option<Box<[u8]>>,
+}
+
+impl Waiter {
+    /// The client's side of a query that came in.
+    pub fn new(message: &[u8], query: &Query, client: Client, udp_payload: u16) -> Self {
+        let edns = query.opt.map(|opt| ClientEdns::of(message, &opt));
+        Self {
+            client,
+            id: query.header.id,
+            rd: query.header.flags.rd(),
+            edns,
+            limit: size_limit(client, edns.as_ref(), udp_payload),
+            own_question: None,
+        }
+    }
+
+    /// How an answer to it has to look.
+    pub fn reply<'a>(&'a self, flight_question: &'a [u8]) -> Reply<'a> {
+        Reply {
+            id: self.id,
+            question: self.own_question.as_deref().unwrap_or(flight_question),
+            rd: self.rd,
+            edns: self.edns,
+            limit: self.limit,
+        }
+    }
+}
+
+/// What fits on the way back: 512 octets in a datagram without EDNS (RFC 1035 section 4.2.1), with it what the client
+/// offers but no more than the cap; the length prefix's own bound on a stream.
+pub fn size_limit(client: Client, edns: Option<&ClientEdns>, udp_payload: u16) -> usize {
+    if !client.is_datagram() {
+        return usize::from(u16::MAX);
+    }
+    edns.map_or(512, |edns| usize::from(edns.udp_size.min(udp_payload)))
+}
+
+/// A question that was accepted and is not answered yet.
+pub struct Flight {
+    /// The query as the first client sent it.
+    pub message: Vec<u8>,
+    pub query: Query,
+    /// Under which other clients' identical questions find this one; `None` if none may join.
+    pub join: Option<u64>,
+    pub first: Waiter,
+    pub more: Vec<Waiter>,
+    pub arrived: Time,
+    pub deadline: Time,
+    /// Where it was sent and not yet answered: the link and the id there.
+    pub places: [Option<(LinkKey, u16)>; MAX_SENDS as usize],
+    pub sent_at: Time,
+    pub sends: u8,
+    /// Upstreams that were asked, a bit each.
+    pub tried: u64,
+    /// Upstreams that shall not be asked (again), a bit each.
+    pub exclude: u64,
+    /// In the list of those that wait for a link?
+    pub waiting: bool,
+    /// Sent again already because its link was lost?
+    pub resent: bool,
+    /// Sent to another upstream already because the first did not help?
+    pub elsewhere: bool,
+    /// To be asked without EDNS?
+    pub plain: bool,
+    /// An answer that is better than none, if the last try brings no other.
+    pub fallback: Option<Vec<u8>>,
+}
+
+impl Flight {
+    /// The question's bytes: name, type, class.
+    pub fn question(&self) -> &[u8] {
+        self.message
+            .get(wire::HEADER_LEN..self.query.question.end())
+            .unwrap_or_default()
+    }
+
+    /// Everybody who waits.
+    pub fn waiters(&self) -> impl Iterator<Item = &Waiter> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// On a link now, so that an answer may come?
+    pub fn placed(&self) -> bool {
+        self.places.iter().any(Option::is_some)
+    }
+
+    /// Notes that it was sent.
+    pub fn place(&mut self, link: LinkKey, id: u16, upstream: usize, now: Time) {
+        if let Some(free) = self.places.iter_mut().find(|place| place.is_none()) {
+            *free = Some((link, id));
+        }
+        self.sends += 1;
+        self.tried |= bit(upstream);
+        self.sent_at = now;
+        self.waiting = false;
+    }
+
+    /// Notes that nothing more comes from this link.
+    pub fn leave(&mut self, link: LinkKey) {
+        for place in &mut self.places {
+            if place.is_some_and(|(there, _)| there == link) {
+                *place = None;
+            }
+        }
+    }
+}
+
+/// An upstream's bit in the sets above. The configuration allows at most 64.
+pub const fn bit(upstream: usize) -> u64 {
+    1 << (upstream % 64)
+}

@@ -1,0 +1,116 @@
+//! A link as the core sees it: dialling or up, with the questions in flight on it.
+
+use super::pipeline::Pipeline;
+use super::time::Time;
+use slotmap::new_key_type;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+new_key_type! {
+    /// Names a link, from the wish to dial it to its end. A key is never used twice.
+    pub struct LinkKey;
+}
+
+/// An idle link is closed by us before common servers do it at 10 s: a question sent into a closing link costs a round trip more.
+pub const IDLE: Duration = Duration::from_millis(8_500);
+/// A link that was quiet for so long may have died unnoticed (a NAT that forgot it, a server that went away).
+const MAYBE_STALE: Duration = Duration::from_secs(1);
+/// An answer takes at least so long where the upstream has to ask far away; before, silence means nothing.
+const SUSPECT_MIN: Duration = Duration::from_millis(250);
+/// On a link that was alive a moment ago, one slow question is likelier than a dead link.
+const SUSPECT_LIVELY: Duration = Duration::from_secs(1);
+/// Answers that belong to no question, until the link is given up.
+pub const MAX_STRAYS: u32 = 100;
+
+/// What a link is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Connecting.
+    Dialing,
+    /// Ready for questions.
+    Up,
+}
+
+/// One connection to an upstream.
+pub struct Link {
+    pub upstream: usize,
+    pub addr: SocketAddr,
+    pub state: State,
+    /// When it was dialled, then when it came up.
+    pub since: Time,
+    pub pipeline: Pipeline,
+    /// When a question was last sent or an answer came.
+    pub last_used: Time,
+    /// Whether the last question that was sent alone went out after a long quiet.
+    maybe_stale: bool,
+    /// Found silent: a fresh link is being prepared.
+    pub suspect: bool,
+    pub strays: u32,
+}
+
+impl Link {
+    /// A link that is being dialled.
+    pub fn dialing(upstream: usize, addr: SocketAddr, now: Time) -> Self {
+        Self {
+            upstream,
+            addr,
+            state: State::Dialing,
+            since: now,
+            pipeline: Pipeline::default(),
+            last_used: now,
+            maybe_stale: false,
+            suspect: false,
+            strays: 0,
+        }
+    }
+
+    /// Ready for questions?
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+
+    /// A question goes out.
+    pub fn used(&mut self, now: Time) {
+        if self.pipeline.live() <= 1 {
+            self.maybe_stale = now.since(self.last_used) > MAYBE_STALE;
+        }
+        self.last_used = now;
+    }
+
+    /// Something came in.
+    pub fn heard(&mut self, now: Time) {
+        self.pipeline.heard(now);
+        self.last_used = now;
+        self.suspect = false;
+        self.maybe_stale = false;
+    }
+
+    /// For how long it may be silent with a question in flight before it is doubted.
+    fn patience(&self, srtt: Option<Duration>) -> Duration {
+        let floor = if self.maybe_stale {
+            SUSPECT_MIN
+        } else {
+            SUSPECT_LIVELY
+        };
+        srtt.map_or(floor, |srtt| floor.max(3 * srtt))
+    }
+
+    /// Has it been silent for too long?
+    pub fn is_silent(&self, srtt: Option<Duration>, now: Time) -> bool {
+        self.pipeline
+            .silence(now)
+            .is_some_and(|silence| silence >= self.patience(srtt))
+    }
+
+    /// When something has to be decided about it, if nothing happens before.
+    pub fn alarm(&self, srtt: Option<Duration>) -> Option<Time> {
+        if !self.is_up() {
+            return None;
+        }
+        match self.pipeline.silent_since() {
+            None => Some(self.last_used + IDLE),
+            Some(_) if self.suspect => None,
+            Some(since) => Some(since + self.patience(srtt)),
+        }
+    }
+}

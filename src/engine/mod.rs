@@ -1,0 +1,30 @@
+//! The core: decides, and does nothing itself.
+//!
+//! No socket, no clock, no thread, no `async`, no feature flag. Whoever drives it feeds events to a [`Forwarder`] and
+//! carries out the [`Action`]s that it wants; time and the seed of every random choice are arguments. So the same code runs
+//! on any runtime, in WebAssembly, and in a test where a week takes a millisecond.
+//!
+//! - [`Forwarder`] is the heart; `placing` is the part that finds a link for a question, `answering` the part that
+//!   judges what comes back.
+//! - `flight` is one question with all who wait for it; `timers` bounds it in time.
+//! - `links` and `pipeline` are one connection and its ids; `upstreams` is what is known of the servers.
+
+mod answering;
+mod client;
+mod flight;
+mod forwarder;
+mod links;
+mod output;
+mod pipeline;
+mod placing;
+#[cfg(test)]
+mod stories;
+mod time;
+mod timers;
+mod upstreams;
+
+pub use client::{Client, Via};
+pub use forwarder::{Forwarder, Stats};
+pub use links::LinkKey;
+pub use output::{Action, Output};
+pub use time::{Now, Time};

@@ -1,0 +1,104 @@
+//! What the core wants done: a list of actions and the bytes that they speak of, drained by the driver after each event.
+
+use super::LinkKey;
+use super::client::Client;
+use std::net::SocketAddr;
+use std::ops::Range;
+
+/// One thing for the driver to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a message to a client.
+    Reply {
+        /// Whom to.
+        client: Client,
+        /// Where in [`Output::bytes`].
+        message: Range<usize>,
+    },
+    /// Queue a question on a link that is up.
+    Send {
+        /// Which link.
+        link: LinkKey,
+        /// The id that the message bears, unique among those in flight on this link.
+        id: u16,
+        /// Where in [`Output::bytes`].
+        message: Range<usize>,
+    },
+    /// Connect; then report `link_up` or `dial_failed`.
+    Dial {
+        /// The name of the link to be.
+        link: LinkKey,
+        /// Which of the configured upstreams.
+        upstream: usize,
+        /// Which of its addresses.
+        addr: SocketAddr,
+    },
+    /// Find the addresses of an upstream that was configured by name; then report `resolved`.
+    Resolve {
+        /// Which of the configured upstreams.
+        upstream: usize,
+    },
+    /// Close a link, or give up dialling it. Nothing more is reported of it.
+    Close {
+        /// Which link.
+        link: LinkKey,
+    },
+}
+
+/// The actions since the last drain, in order.
+#[derive(Debug, Default)]
+pub struct Output {
+    bytes: Vec<u8>,
+    actions: Vec<Action>,
+}
+
+impl Output {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The actions so far.
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// The bytes of one action's message.
+    pub fn message(&self, range: &Range<usize>) -> &[u8] {
+        self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
+    /// Nothing to do?
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// Forgets all, keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.actions.clear();
+    }
+
+    pub(super) fn push(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    /// Replies with what `write` appends.
+    pub(super) fn reply(&mut self, client: Client, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        let message = start..self.bytes.len();
+        self.actions.push(Action::Reply { client, message });
+    }
+
+    /// Sends what `write` appends, with `id` as its id.
+    pub(super) fn send(&mut self, link: LinkKey, id: u16, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        let message = start..self.bytes.len();
+        if let Some(bytes) = self.bytes.get_mut(message.clone()) {
+            crate::wire::set_id(bytes, id);
+        }
+        self.actions.push(Action::Send { link, id, message });
+    }
+}

@@ -1,0 +1,224 @@
+//! One link's questions in flight: which id belongs to which question.
+//!
+//! An id stays taken until its answer came or the link is gone, also when nobody waits for the answer any more: an
+//! answer that comes late can so never meet another question (RFC 7766 section 6.2.1, RFC 5452 section 9.1).
+
+use super::flight::FlightKey;
+use super::time::Time;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
+
+/// With so many questions given up and never answered, a link is of no use: it is closed, which frees the ids.
+pub const MAX_ABANDONED: usize = 1_000;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Slot {
+    Live(FlightKey),
+    Abandoned,
+}
+
+/// Ids are drawn at random already; one multiplication spreads them over the table's high bits.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u16(u16::from(*byte));
+        }
+    }
+
+    fn write_u16(&mut self, id: u16) {
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+/// The questions in flight on one link.
+#[derive(Default)]
+pub struct Pipeline {
+    slots: HashMap<u16, Slot, BuildHasherDefault<IdHasher>>,
+    live: usize,
+    /// Since when at least one question is unanswered and nothing at all was heard.
+    silent_since: Time,
+    answered: u64,
+}
+
+impl Pipeline {
+    /// Gives a question an id that no other question in flight on this link has. Random, so that on a plain transport
+    /// it cannot be guessed (RFC 5452 section 9.2). `None` when no id is to be had.
+    pub fn enter(&mut self, flight: FlightKey, random: &mut ChaCha8Rng, now: Time) -> Option<u16> {
+        // Fewer than half of the ids can be taken under the limits, so a free one is found at the second try on average.
+        let id = (0..64)
+            .map(|_| random.next_u32() as u16)
+            .find(|id| !self.slots.contains_key(id))?;
+        self.slots.insert(id, Slot::Live(flight));
+        if self.live == 0 {
+            self.silent_since = now;
+        }
+        self.live += 1;
+        Some(id)
+    }
+
+    /// The question that an answer with this id may belong to. The caller compares the questions, then [`Pipeline::leave`]s.
+    pub fn find(&self, id: u16) -> Option<FlightKey> {
+        match self.slots.get(&id) {
+            Some(Slot::Live(flight)) => Some(*flight),
+            _ => None,
+        }
+    }
+
+    /// The answer came: the id is free again. Says whether the id was in use, be it by a question given up.
+    pub fn leave(&mut self, id: u16) -> bool {
+        let slot = self.slots.remove(&id);
+        if let Some(Slot::Live(_)) = slot {
+            self.live -= 1;
+            self.answered += 1;
+        }
+        slot.is_some()
+    }
+
+    /// Nobody waits for this answer any more. The id stays taken.
+    pub fn abandon(&mut self, id: u16) {
+        if let Some(slot @ Slot::Live(_)) = self.slots.get_mut(&id) {
+            *slot = Slot::Abandoned;
+            self.live -= 1;
+        }
+    }
+
+    /// Something came from the other end.
+    pub fn heard(&mut self, now: Time) {
+        self.silent_since = now;
+    }
+
+    /// How long nothing came although an answer is due; `None` while none is.
+    pub fn silence(&self, now: Time) -> Option<Duration> {
+        (self.live > 0).then(|| now.since(self.silent_since))
+    }
+
+    /// Since when nothing came although an answer is due.
+    pub fn silent_since(&self) -> Option<Time> {
+        (self.live > 0).then_some(self.silent_since)
+    }
+
+    /// Questions that wait for an answer.
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Questions given up whose answer may still come.
+    pub fn abandoned(&self) -> usize {
+        self.slots.len() - self.live
+    }
+
+    /// Questions answered so far.
+    pub fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// The questions that still wait, when the link is gone.
+    pub fn into_live(self) -> Vec<FlightKey> {
+        let mut live: Vec<_> = self
+            .slots
+            .into_iter()
+            .filter_map(|(_, slot)| match slot {
+                Slot::Live(flight) => Some(flight),
+                Slot::Abandoned => None,
+            })
+            .collect();
+        // The table's order depends on random ids; the questions' own order is the fairer one.
+        live.sort_unstable();
+        live
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::rand_core::SeedableRng;
+    use slotmap::SlotMap;
+    use std::collections::HashSet;
+
+    const T0: Time = Time::ZERO;
+
+    #[test]
+    fn never_an_id_twice_in_flight() {
+        // req 59, fault 33: many more questions than there are ids, 100 in flight, answers in any order.
+        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let mut pipeline = Pipeline::default();
+        let mut in_flight: Vec<(u16, FlightKey)> = Vec::new();
+        for _ in 0..70_000 {
+            let flight = flights.insert(());
+            let id = pipeline.enter(flight, &mut random, T0).unwrap();
+            assert!(in_flight.iter().all(|(taken, _)| *taken != id));
+            in_flight.push((id, flight));
+            if in_flight.len() == 100 {
+                let (id, flight) = in_flight.swap_remove(random.next_u32() as usize % 100);
+                assert_eq!(pipeline.find(id), Some(flight));
+                assert!(pipeline.leave(id));
+                assert_eq!(pipeline.find(id), None);
+            }
+        }
+        assert_eq!(pipeline.live(), 99);
+    }
+
+    #[test]
+    fn ids_are_spread_over_the_whole_range() {
+        // req 59: 256 cells with 256 ids expected in each; chi-square with 255 degrees of freedom, 99.9 % below 330.5.
+        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut cells = [0f64; 256];
+        for _ in 0..65_536 {
+            let id = Pipeline::default()
+                .enter(flights.insert(()), &mut random, T0)
+                .unwrap();
+            cells[usize::from(id >> 8)] += 1.0;
+        }
+        let chi: f64 = cells.iter().map(|n| (n - 256.0).powi(2) / 256.0).sum();
+        assert!(chi < 330.5, "{chi}");
+    }
+
+    #[test]
+    fn a_question_given_up_keeps_its_id() {
+        // fault 24
+        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        let mut pipeline = Pipeline::default();
+        let given_up = pipeline.enter(flights.insert(()), &mut random, T0).unwrap();
+        pipeline.abandon(given_up);
+        assert_eq!((pipeline.live(), pipeline.abandoned()), (0, 1));
+        let ids: HashSet<u16> = (0..2_000)
+            .filter_map(|_| pipeline.enter(flights.insert(()), &mut random, T0))
+            .collect();
+        assert_eq!(ids.len(), 2_000);
+        assert!(!ids.contains(&given_up));
+        assert_eq!(pipeline.find(given_up), None);
+        assert!(pipeline.leave(given_up), "the late answer was expected");
+        assert!(!pipeline.leave(given_up), "a second one is not");
+        assert_eq!(pipeline.into_live().len(), 2_000);
+    }
+
+    #[test]
+    fn silence_counts_from_the_first_unanswered_question() {
+        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        let mut pipeline = Pipeline::default();
+        let second = |n| Time::ZERO + Duration::from_secs(n);
+        assert_eq!(pipeline.silence(second(9)), None);
+        let id = pipeline
+            .enter(flights.insert(()), &mut random, second(10))
+            .unwrap();
+        pipeline.enter(flights.insert(()), &mut random, second(11));
+        assert_eq!(pipeline.silence(second(12)), Some(Duration::from_secs(2)));
+        pipeline.heard(second(12));
+        pipeline.leave(id);
+        assert_eq!(pipeline.silence(second(13)), Some(Duration::from_secs(1)));
+    }
+}

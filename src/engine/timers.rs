@@ -1,0 +1,233 @@
+//! A timer for each question in flight: a hashed wheel, so that setting and cancelling cost a few instructions.
+//!
+//! A timer may fire up to one [`TICK`] early and never late (given that the driver calls in time). The coarse tick has
+//! a second use: the earliest alarm changes at most once a tick, so the loop seldom has to re-arm its one real timer.
+
+use super::flight::FlightKey;
+use super::time::Time;
+use slotmap::Key;
+use std::time::Duration;
+
+/// 2^24 ns, about 17 ms: far below every timeout here (the shortest is 100 ms).
+const TICK_SHIFT: u32 = 24;
+/// The wheel's resolution.
+pub const TICK: Duration = Duration::from_nanos(1 << TICK_SHIFT);
+/// With 512 slots a turn takes 8.6 s, longer than the default deadline; what is due later goes round again.
+const SLOTS: usize = 512;
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy)]
+struct Node {
+    key: FlightKey,
+    due: u64,
+    slot: u32,
+    prev: u32,
+    next: u32,
+}
+
+/// The wheel. At most one timer per flight.
+pub struct Timers {
+    /// Indexed by the flight's place in its slab.
+    nodes: Vec<Node>,
+    heads: Box<[u32; SLOTS]>,
+    occupied: [u64; SLOTS / 64],
+    /// The tick up to which slots were emptied.
+    current: u64,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            heads: Box::new([NONE; SLOTS]),
+            occupied: [0; SLOTS / 64],
+            current: 0,
+        }
+    }
+}
+
+fn index_of(key: FlightKey) -> usize {
+    // The low half of slotmap's documented ffi form is the slot's index.
+    (key.data().as_ffi() & 0xffff_ffff) as usize
+}
+
+impl Timers {
+    /// Sets the flight's timer, in place of the one that it may have.
+    pub fn set(&mut self, key: FlightKey, due: Time) {
+        self.cancel(key);
+        let index = index_of(key);
+        if index >= self.nodes.len() {
+            let empty = Node {
+                key: FlightKey::null(),
+                due: 0,
+                slot: NONE,
+                prev: NONE,
+                next: NONE,
+            };
+            self.nodes.resize(index + 1, empty);
+        }
+        let due = due.as_nanos() >> TICK_SHIFT;
+        let tick = due.clamp(self.current, self.current + SLOTS as u64 - 1);
+        let slot = (tick % SLOTS as u64) as usize;
+        let head = self.heads[slot];
+        self.nodes[index] = Node {
+            key,
+            due,
+            slot: slot as u32,
+            prev: NONE,
+            next: head,
+        };
+        if head != NONE {
+            self.nodes[head as usize].prev = index as u32;
+        }
+        self.heads[slot] = index as u32;
+        self.occupied[slot / 64] |= 1 << (slot % 64);
+    }
+
+    /// Takes the flight's timer away, if it has one.
+    pub fn cancel(&mut self, key: FlightKey) {
+        let index = index_of(key);
+        if let Some(node) = self.nodes.get(index)
+            && node.key == key
+            && node.slot != NONE
+        {
+            self.unlink(index);
+        }
+    }
+
+    fn unlink(&mut self, index: usize) {
+        let Node {
+            slot, prev, next, ..
+        } = self.nodes[index];
+        let slot = slot as usize;
+        if prev == NONE {
+            self.heads[slot] = next;
+            if next == NONE {
+                self.occupied[slot / 64] &= !(1 << (slot % 64));
+            }
+        } else {
+            self.nodes[prev as usize].next = next;
+        }
+        if next != NONE {
+            self.nodes[next as usize].prev = prev;
+        }
+        self.nodes[index].slot = NONE;
+    }
+
+    /// When to call [`Timers::pop_due`] next.
+    pub fn next(&self) -> Option<Time> {
+        let tick = self.next_occupied()?;
+        Some(Time::from_nanos(tick << TICK_SHIFT))
+    }
+
+    /// The first tick from the current one whose slot holds a timer.
+    fn next_occupied(&self) -> Option<u64> {
+        let start = (self.current % SLOTS as u64) as usize;
+        let words = self.occupied.len();
+        for step in 0..=words {
+            let word = (start / 64 + step) % words;
+            let mut bits = self.occupied[word];
+            if step == 0 {
+                bits &= u64::MAX << (start % 64);
+            } else if step == words {
+                bits &= !(u64::MAX << (start % 64));
+            }
+            if bits != 0 {
+                let slot = word * 64 + bits.trailing_zeros() as usize;
+                let ahead = (slot + SLOTS - start) % SLOTS;
+                return Some(self.current + ahead as u64);
+            }
+        }
+        None
+    }
+
+    /// Takes one timer that is due. Call until it returns none.
+    pub fn pop_due(&mut self, now: Time) -> Option<FlightKey> {
+        let now = now.as_nanos() >> TICK_SHIFT;
+        while let Some(tick) = self.next_occupied() {
+            if tick > now {
+                break;
+            }
+            self.current = tick;
+            let slot = (tick % SLOTS as u64) as usize;
+            let index = self.heads[slot] as usize;
+            let Node { key, due, .. } = self.nodes[index];
+            self.unlink(index);
+            if due <= now {
+                return Some(key);
+            }
+            // A turn of the wheel was not enough: once more round. The slot behind the current one is the farthest.
+            self.current = tick + 1;
+            self.set(key, Time::from_nanos(due << TICK_SHIFT));
+        }
+        self.current = self.current.max(now);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use slotmap::SlotMap;
+    use std::collections::BTreeMap;
+
+    fn keys(n: usize) -> Vec<FlightKey> {
+        let mut map: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        (0..n).map(|_| map.insert(())).collect()
+    }
+
+    fn at_ms(ms: u64) -> Time {
+        Time::from_nanos(ms * 1_000_000)
+    }
+
+    #[test]
+    fn fires_in_order_and_never_late() {
+        let keys = keys(3);
+        let mut timers = Timers::default();
+        timers.set(keys[0], at_ms(4000));
+        timers.set(keys[1], at_ms(1500));
+        timers.set(keys[2], at_ms(60_000));
+        assert!(timers.next().unwrap() <= at_ms(1500));
+        assert_eq!(timers.pop_due(at_ms(1000)), None);
+        assert_eq!(timers.pop_due(at_ms(1500)), Some(keys[1]));
+        assert_eq!(timers.pop_due(at_ms(1500)), None);
+        timers.cancel(keys[0]);
+        assert_eq!(timers.pop_due(at_ms(59_000)), None);
+        assert_eq!(timers.pop_due(at_ms(60_000)), Some(keys[2]));
+        assert_eq!(timers.next(), None);
+    }
+
+    proptest! {
+        /// Against a sorted map: the same timers fire, each within one tick before its moment.
+        #[test]
+        fn agrees_with_a_sorted_map(steps in proptest::collection::vec((0usize..16, 0u64..70_000, 0u64..3000), 1..200)) {
+            let keys = keys(16);
+            let mut timers = Timers::default();
+            let mut model: BTreeMap<usize, u64> = BTreeMap::new();
+            let mut now = 0u64;
+            for (which, delay, pass) in steps {
+                if delay % 7 == 0 {
+                    timers.cancel(keys[which]);
+                    model.remove(&which);
+                } else {
+                    timers.set(keys[which], at_ms(now + delay));
+                    model.insert(which, now + delay);
+                }
+                now += pass;
+                if let Some(next) = timers.next() {
+                    let first = *model.values().min().unwrap();
+                    prop_assert!(next <= at_ms(first) || first <= now);
+                } else {
+                    prop_assert!(model.is_empty());
+                }
+                while let Some(key) = timers.pop_due(at_ms(now)) {
+                    let which = keys.iter().position(|k| *k == key).unwrap();
+                    let due = model.remove(&which).unwrap();
+                    prop_assert!(at_ms(due) <= at_ms(now) + TICK);
+                }
+                prop_assert!(model.values().all(|due| *due > now), "late: {model:?} at {now}");
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What is known of each upstream: its addresses, how it answered, and when it may be dialled again.
+
+use super::time::Time;
+use crate::config::Upstream as Configured;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The first wait after all addresses failed; it doubles.
+const BACKOFF_MIN: Duration = Duration::from_millis(250);
+/// The longest wait: an upstream that is back is found within so long although others answer meanwhile.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// While no upstream is up, each is tried at least so often, as long as somebody asks.
+pub const PROBE: Duration = Duration::from_secs(1);
+/// How long an upstream that did not understand EDNS is asked without it.
+const NO_EDNS: Duration = Duration::from_secs(15 * 60);
+/// How long a learned bound on the questions in flight holds, before more is dared again.
+const WINDOW_HOLDS: Duration = Duration::from_secs(60);
+/// Only a link that ended after so few answers tells something about how the upstream counts.
+const WINDOW_LEARNABLE: u64 = 64;
+
+/// One configured upstream.
+pub struct Upstream {
+    pub label: String,
+    addresses: Vec<SocketAddr>,
+    /// Given by name: addresses come from `resolved`.
+    by_name: bool,
+    pub resolving: bool,
+    resolve_again: Time,
+    next: usize,
+    failures: u32,
+    retry_at: Time,
+    failed_at: Time,
+    no_edns_until: Time,
+    window: Option<(usize, Time)>,
+    /// Smoothed time to an answer (RFC 6298's weight of 1/8).
+    pub srtt: Option<Duration>,
+}
+
+/// What to do to reach an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Connect to this address.
+    Dial(SocketAddr),
+    /// Find its addresses first.
+    Resolve,
+}
+
+impl Upstream {
+    /// As configured, nothing known.
+    pub fn new(configured: &Configured) -> Self {
+        Self {
+            label: configured.label.clone(),
+            addresses: configured.addresses.clone(),
+            by_name: configured.host.is_some(),
+            resolving: false,
+            resolve_again: Time::ZERO,
+            next: 0,
+            failures: 0,
+            retry_at: Time::ZERO,
+            failed_at: Time::ZERO,
+            no_edns_until: Time::ZERO,
+            window: None,
+            srtt: None,
+        }
+    }
+
+    /// Did the last try to reach it fail?
+    pub fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// How many connects may be under way at once.
+    pub fn width(&self) -> usize {
+        self.addresses.len().max(1)
+    }
+
+    /// When it may be dialled (again); sooner if nothing else is up.
+    pub fn dial_at(&self, nothing_up: bool) -> Time {
+        if nothing_up && self.failures > 0 {
+            self.retry_at.min(self.failed_at + PROBE)
+        } else {
+            self.retry_at
+        }
+    }
+
+    /// The way to reach it now. The next call gives the next address.
+    pub fn step(&mut self) -> Step {
+        let Some(addr) = self.addresses.get(self.next % self.width()).copied() else {
+            return Step::Resolve;
+        };
+        self.next = (self.next + 1) % self.width();
+        Step::Dial(addr)
+    }
+
+    /// Are its addresses so old that they should be looked up again, beside a dial of what is known?
+    pub fn wants_resolving(&self, now: Time) -> bool {
+        self.by_name && !self.resolving && now >= self.resolve_again
+    }
+
+    /// Its name was looked up.
+    pub fn resolved(&mut self, addresses: Vec<SocketAddr>, holds: Duration, now: Time) {
+        self.resolving = false;
+        self.resolve_again = now + holds;
+        if !addresses.is_empty() {
+            self.addresses = addresses;
+            self.next = 0;
+        }
+    }
+
+    /// It was reached at this address, or answered: whatever failed before is forgotten.
+    pub fn reached(&mut self, addr: SocketAddr) {
+        if self.failures > 0 {
+            self.failures = 0;
+            self.retry_at = Time::ZERO;
+        }
+        // The address that worked is the first choice next time.
+        if let Some(index) = self.addresses.iter().position(|a| *a == addr) {
+            self.next = index;
+        }
+    }
+
+    /// A connect failed. Each address gets its turn at once; after the last, the back-off begins, and each later try takes one address.
+    pub fn failed(&mut self, now: Time, random: &mut ChaCha8Rng) {
+        self.resolving = false;
+        self.failures = self.failures.saturating_add(1);
+        self.failed_at = now;
+        let rounds = (self.failures as usize).saturating_sub(self.width());
+        if (self.failures as usize) < self.width() {
+            return;
+        }
+        if self.by_name {
+            // The addresses did not help: perhaps they changed.
+            self.resolve_again = Time::ZERO;
+        }
+        let doubled = BACKOFF_MIN.saturating_mul(1 << rounds.min(16));
+        // A quarter more or less, so that many forwarders do not come back at the same moment.
+        let jitter = 0.75 + 0.5 * f64::from(random.next_u32()) / f64::from(u32::MAX);
+        self.retry_at = now + doubled.min(BACKOFF_MAX).mul_f64(jitter);
+    }
+
+    /// An answer took so long.
+    pub fn timed(&mut self, took: Duration) {
+        self.srtt = Some(match self.srtt {
+            None => took,
+            Some(srtt) => (srtt * 7 + took) / 8,
+        });
+    }
+
+    /// Shall it be asked without EDNS for now?
+    pub fn is_plain(&self, now: Time) -> bool {
+        now < self.no_edns_until
+    }
+
+    /// It did not understand EDNS (RFC 6891 section 6.2.2).
+    pub fn refused_edns(&mut self, now: Time) {
+        self.no_edns_until = now + NO_EDNS;
+    }
+
+    /// How many questions it takes at once on one link.
+    pub fn window(&self, limit: usize, now: Time) -> usize {
+        match self.window {
+            Some((window, until)) if now < until => window.min(limit),
+            _ => limit,
+        }
+    }
+
+    /// It closed a link that had questions in flight: after few answers, that was a bound of its own.
+    pub fn closed_busy(&mut self, answered: u64, live: usize, now: Time) {
+        if answered > WINDOW_LEARNABLE || (answered == 0 && live < 2) {
+            return;
+        }
+        self.window = Some(((answered as usize).max(1), now + WINDOW_HOLDS));
+    }
+
+    /// It said how many questions it takes at once.
+    pub fn said_window(&mut self, in_flight: usize, now: Time) {
+        self.window = Some((in_flight.max(1), now + Duration::from_secs(3600)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::rand_core::SeedableRng;
+
+    fn two_addresses() -> Upstream {
+        Upstream::new(&Configured {
+            label: "u".into(),
+            scheme: "tls",
+            server_name: Some("u.test".into()),
+            addresses: vec![
+                "127.0.0.1:853".parse().unwrap(),
+                "127.0.0.2:853".parse().unwrap(),
+            ],
+            host: None,
+        })
+    }
+
+    #[test]
+    fn every_address_has_its_turn_before_the_back_off() {
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        let mut upstream = two_addresses();
+        let now = Time::ZERO + Duration::from_secs(100);
+        let first = upstream.step();
+        upstream.failed(now, &mut random);
+        assert!(upstream.dial_at(false) <= now);
+        assert_ne!(upstream.step(), first);
+        upstream.failed(now, &mut random);
+        let wait = upstream.dial_at(false).since(now);
+        assert!(wait >= BACKOFF_MIN.mul_f64(0.75) && wait <= BACKOFF_MIN.mul_f64(1.25));
+    }
+
+    #[test]
+    fn the_back_off_is_bounded_jittered_and_reset_by_success() {
+        // fault 48
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        let mut upstream = two_addresses();
+        let now = Time::ZERO + Duration::from_secs(100);
+        for _ in 0..100 {
+            upstream.failed(now, &mut random);
+        }
+        assert!(upstream.dial_at(false).since(now) >= BACKOFF_MAX.mul_f64(0.75));
+        assert!(upstream.dial_at(false).since(now) <= BACKOFF_MAX.mul_f64(1.25));
+        assert!(upstream.dial_at(true).since(now) <= PROBE);
+        upstream.reached("127.0.0.2:853".parse().unwrap());
+        assert_eq!(upstream.dial_at(false), Time::ZERO);
+        assert_eq!(upstream.step(), Step::Dial("127.0.0.2:853".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_bound_on_pipelining_is_learned_and_forgotten() {
+        // fault 34
+        let mut upstream = two_addresses();
+        let now = Time::ZERO + Duration::from_secs(100);
+        assert_eq!(upstream.window(1000, now), 1000);
+        upstream.closed_busy(1_000_000, 5, now);
+        assert_eq!(upstream.window(1000, now), 1000, "a restart is no bound");
+        upstream.closed_busy(0, 1, now);
+        assert_eq!(upstream.window(1000, now), 1000, "a stale link is no bound");
+        upstream.closed_busy(0, 2, now);
+        assert_eq!(upstream.window(1000, now), 1);
+        assert_eq!(upstream.window(1000, now + WINDOW_HOLDS), 1000);
+    }
+}

@@ -1,0 +1,117 @@
+//! A link over any byte stream: messages with a two-octet length prefix (RFC 1035 section 4.2.2, RFC 7858 section 3.3).
+
+use crate::runtime::Stream;
+use crate::transport::{Event, Link, LinkError};
+use crate::wire::{Frames, append_frame};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Memory for outgoing frames that is kept between bursts.
+const KEEP: usize = 16 * 1024;
+
+/// A link over a stream. What is queued between two flushes leaves in one write, so that it shares a TLS record.
+pub struct Framed<S> {
+    stream: S,
+    description: String,
+    incoming: Frames,
+    outgoing: Vec<u8>,
+    /// How much of `outgoing` the stream has taken.
+    taken: usize,
+    /// The stream took octets that it may still hold.
+    unflushed: bool,
+}
+
+impl<S: Stream> Framed<S> {
+    /// A link over a stream that is ready for questions. The description is for the log.
+    pub fn new(stream: S, description: String) -> Self {
+        Self {
+            stream,
+            description,
+            incoming: Frames::new(),
+            outgoing: Vec::new(),
+            taken: 0,
+            unflushed: false,
+        }
+    }
+
+    /// Reads until a whole message is there.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        while !self.incoming.has_message() {
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, self.incoming.space())) {
+                Ok(0) if self.incoming.is_empty() => return Poll::Ready(Err(LinkError::Closed)),
+                Ok(0) => return Poll::Ready(Err(LinkError::Truncated)),
+                Ok(n) => self.incoming.filled(n),
+                Err(error) => return Poll::Ready(Err(self.read_error(&error))),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// A TLS peer that closes without `close_notify` between two messages only closes (RFC 8446 section 6.1 is about cut data).
+    fn read_error(&self, error: &io::Error) -> LinkError {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof if self.incoming.is_empty() => LinkError::Closed,
+            io::ErrorKind::UnexpectedEof => LinkError::Truncated,
+            _ => LinkError::Io(error.to_string()),
+        }
+    }
+}
+
+impl<S: Stream> Link for Framed<S> {
+    fn queue(&mut self, _id: u16, message: &[u8]) {
+        append_frame(message, &mut self.outgoing);
+    }
+
+    fn backlog(&self) -> usize {
+        self.outgoing.len() - self.taken
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        let failed = |error: &io::Error| LinkError::Io(error.to_string());
+        while let Some(rest) = self.outgoing.get(self.taken..)
+            && !rest.is_empty()
+        {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest)) {
+                Ok(0) => return Poll::Ready(Err(LinkError::Closed)),
+                Ok(n) => self.taken += n,
+                Err(error) => return Poll::Ready(Err(failed(&error))),
+            }
+            self.unflushed = true;
+        }
+        self.outgoing.clear();
+        self.outgoing.shrink_to(KEEP);
+        self.taken = 0;
+        // A TLS stream says that it took everything while it still holds ciphertext.
+        if self.unflushed {
+            if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+                return Poll::Ready(Err(failed(&error)));
+            }
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event<'_>> {
+        if let Err(why) = ready!(self.poll_message(cx)) {
+            return Poll::Ready(Event::Closed(why));
+        }
+        match self.incoming.next() {
+            Some(message) if !message.is_empty() => Poll::Ready(Event::Answer(message)),
+            _ => Poll::Ready(Event::Closed(LinkError::Protocol("an empty message"))),
+        }
+    }
+
+    fn ack_soon(&mut self) {
+        self.stream.ack_soon();
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Whatever goes wrong now concerns nobody any more.
+        Pin::new(&mut self.stream).poll_close(cx).map(drop)
+    }
+
+    fn describe(&self) -> String {
+        self.description.clone()
+    }
+}

@@ -1,0 +1,268 @@
+//! The log: lines to standard error, written by a thread of their own.
+//!
+//! Whoever logs only puts a line into a bounded queue. Where the sink is blocked, as a full pipe or
+//! a stopped journal is, lines are lost and counted, and questions are answered all the same.
+
+mod line;
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use line::{Style, line};
+
+/// Lines that wait for the sink. At 100 octets each that is 100 KiB, and several seconds of a busy
+/// log.
+const QUEUE_LINES: usize = 1_024;
+
+/// Starts logging to standard error. May be called once in a process.
+pub fn start(level: LevelFilter) -> io::Result<Handle> {
+    let style = if stderr_is_journal() {
+        Style::Journal
+    } else {
+        Style::Timestamped
+    };
+    let handle = Handle::spawn(io::stderr(), style)?;
+    log::set_boxed_logger(Box::new(handle.clone())).map_err(io::Error::other)?;
+    log::set_max_level(level);
+    Ok(handle)
+}
+
+/// Whether standard error leads to the journal, for which systemd sets a variable to its device and
+/// inode. The variable alone is not enough: a terminal that systemd started passes it on to
+/// everything in it.
+#[cfg(unix)]
+fn stderr_is_journal() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    std::fs::metadata("/dev/stderr")
+        .is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
+}
+
+#[cfg(not(unix))]
+fn stderr_is_journal() -> bool {
+    false
+}
+
+/// The log's near end, for those who log. Clones share one queue.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    queue: Arc<Queue>,
+    style: Style,
+}
+
+/// Lines on their way to the writer thread.
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: VecDeque<String>,
+    /// Lines that found the queue full since the last one that was reported.
+    lost: u64,
+    /// The writer holds lines that are not yet in the sink.
+    writing: bool,
+}
+
+impl Handle {
+    fn spawn(sink: impl Write + Send + 'static, style: Style) -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let handle = Self {
+            queue: Arc::clone(&queue),
+            style,
+        };
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || queue.write_to(sink, style))?;
+        Ok(handle)
+    }
+
+    /// Waits until all lines so far are written, but no longer than `patience`. Returns whether
+    /// they are.
+    pub fn flush(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut state = self.queue.lock();
+        while !state.lines.is_empty() || state.writing || state.lost > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.queue.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl Log for Handle {
+    /// The level is the facade's own business (`log::set_max_level`).
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.queue.push(line(
+            self.style,
+            record.level(),
+            SystemTime::now(),
+            &record.args().to_string(),
+        ));
+    }
+
+    /// Nothing may wait here: the caller could be on a question's way. [`Handle::flush`] is for the
+    /// end.
+    fn flush(&self) {}
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the queue whole: no line is ever half pushed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: String) {
+        let mut state = self.lock();
+        if state.lines.len() < QUEUE_LINES {
+            state.lines.push_back(line);
+        } else {
+            state.lost += 1;
+        }
+        self.changed.notify_all();
+    }
+
+    /// The writer thread: ends with the process.
+    fn write_to(&self, mut sink: impl Write, style: Style) {
+        loop {
+            let (lines, lost) = self.take();
+            for line in lines {
+                // A sink that fails cannot be told so; the next line may do better.
+                let _ = sink.write_all(line.as_bytes());
+            }
+            if lost > 0 {
+                let report = line(
+                    style,
+                    Level::Warn,
+                    SystemTime::now(),
+                    &format!("{lost} log lines lost"),
+                );
+                let _ = sink.write_all(report.as_bytes());
+            }
+            // As above.
+            let _ = sink.flush();
+        }
+    }
+
+    /// Waits for something to write, and marks the queue as being written.
+    fn take(&self) -> (VecDeque<String>, u64) {
+        let mut state = self.lock();
+        state.writing = false;
+        self.changed.notify_all();
+        while state.lines.is_empty() && state.lost == 0 {
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.writing = true;
+        (
+            std::mem::take(&mut state.lines),
+            std::mem::take(&mut state.lost),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+
+    use super::*;
+
+    /// Long enough for any machine; reached only when the test fails.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn log(handle: &Handle, text: &str) {
+        handle.log(
+            &Record::builder()
+                .level(Level::Info)
+                .args(format_args!("{text}"))
+                .build(),
+        );
+    }
+
+    #[test]
+    fn a_sink_that_nobody_reads_never_blocks_those_who_log() {
+        // fault 89: 10 MB into a pipe that holds far less, and all of it is accounted for in the
+        // end.
+        const LINES: usize = 10_000;
+        let (reader, writer) = io::pipe().unwrap();
+        let handle = Handle::spawn(writer, Style::Journal).unwrap();
+        let text = "x".repeat(1_024);
+        for _ in 0..LINES {
+            log(&handle, &text);
+        }
+        assert!(!handle.flush(Duration::ZERO), "the pipe took everything");
+
+        let (mut written, mut lost) = (0, 0);
+        for line in BufReader::new(reader).lines() {
+            let line = line.unwrap();
+            let report = line
+                .strip_prefix("<4>")
+                .and_then(|rest| rest.strip_suffix(" log lines lost"));
+            if let Some(count) = report {
+                lost += count.parse::<usize>().unwrap();
+            } else {
+                assert_eq!(line, format!("<6>{text}"));
+                written += 1;
+            }
+            if written + lost == LINES {
+                break;
+            }
+        }
+        assert_eq!(written + lost, LINES);
+        assert!(
+            lost > 0 && written >= QUEUE_LINES,
+            "{written} written, {lost} lost"
+        );
+        assert!(handle.flush(PATIENCE), "everything was read");
+    }
+
+    #[test]
+    fn flush_waits_for_the_sink_and_keeps_the_order() {
+        let (reader, writer) = io::pipe().unwrap();
+        let handle = Handle::spawn(writer, Style::Journal).unwrap();
+        assert!(handle.flush(PATIENCE), "nothing to wait for");
+        log(&handle, "one");
+        log(&handle, "two");
+        assert!(handle.flush(PATIENCE));
+        let mut lines = BufReader::new(reader).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "<6>one");
+        assert_eq!(lines.next().unwrap().unwrap(), "<6>two");
+    }
+
+    #[test]
+    fn a_sink_that_fails_does_not_end_the_log() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        let handle = Handle::spawn(Broken, Style::Timestamped).unwrap();
+        for text in ["one", "two"] {
+            log(&handle, text);
+            assert!(handle.flush(PATIENCE));
+        }
+    }
+}

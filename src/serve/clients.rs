@@ -1,0 +1,284 @@
+//! All TCP clients of a loop: accepting them, counting them, and closing those whose time is over.
+
+use super::sources::{SourceKey, Sources};
+use super::streams::{Connection, Fate};
+use super::worker::Kind;
+use crate::config::Limits;
+use crate::engine::{Forwarder, Now, Output, Time};
+use crate::runtime::{Listener, Runtime};
+use log::{debug, warn};
+use slotmap::{Key, KeyData, SlotMap, new_key_type};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+new_key_type! {
+    /// Names a client's connection.
+    pub struct ConnectionKey;
+}
+
+/// Connections accepted in one pass, so that others get their turn.
+const MAX_ACCEPTS: usize = 64;
+/// How long a listener rests when the system is out of descriptors or memory. They come back when connections end, not by trying.
+const REST: Duration = Duration::from_millis(100);
+
+/// A listening socket.
+struct Listening<L> {
+    socket: L,
+    source: SourceKey,
+    /// Not before this moment, after a shortage.
+    rests_until: Option<Time>,
+}
+
+/// The TCP clients of one loop.
+pub struct Clients<R: Runtime> {
+    limits: Limits,
+    listeners: Vec<Listening<R::Listener>>,
+    connections: SlotMap<ConnectionKey, Connection<R::Stream>>,
+    /// How many connections a client prefix has.
+    per_client: HashMap<IpAddr, usize>,
+    /// When to look at a connection again; one entry for each, never later than it is due.
+    due: BinaryHeap<Reverse<(Time, ConnectionKey)>>,
+    /// Those with answers to write.
+    unflushed: Vec<ConnectionKey>,
+    accepting: bool,
+}
+
+impl<R: Runtime> Clients<R> {
+    pub fn new(listeners: Vec<R::Listener>, limits: Limits, sources: &mut Sources<Kind>) -> Self {
+        let listening = |(index, socket)| Listening {
+            socket,
+            source: sources.add(Kind::Listener(index)),
+            rests_until: None,
+        };
+        Self {
+            limits,
+            listeners: listeners.into_iter().enumerate().map(listening).collect(),
+            connections: SlotMap::with_key(),
+            per_client: HashMap::new(),
+            due: BinaryHeap::new(),
+            unflushed: Vec::new(),
+            accepting: true,
+        }
+    }
+
+    /// Takes new connections.
+    pub fn accept(&mut self, index: usize, sources: &mut Sources<Kind>, now: Time) {
+        for _ in 0..MAX_ACCEPTS {
+            let Some(listener) = self.listeners.get_mut(index).filter(|_| self.accepting) else {
+                return;
+            };
+            if listener.rests_until.is_some_and(|until| now < until) {
+                return;
+            }
+            listener.rests_until = None;
+            let waker = sources.waker(listener.source);
+            match listener.socket.poll_accept(&mut Context::from_waker(&waker)) {
+                Poll::Pending => return,
+                Poll::Ready(Ok((stream, peer))) => self.admit(stream, peer, sources, now),
+                Poll::Ready(Err(error)) if is_passing(&error) => debug!("accepting: {error}"),
+                Poll::Ready(Err(error)) => {
+                    warn!("accepting: {error}; trying again in {REST:?}");
+                    listener.rests_until = Some(now + REST);
+                    return;
+                }
+            }
+        }
+        if let Some(listener) = self.listeners.get(index) {
+            sources.mark(listener.source);
+        }
+    }
+
+    fn admit(
+        &mut self,
+        stream: R::Stream,
+        peer: SocketAddr,
+        sources: &mut Sources<Kind>,
+        now: Time,
+    ) {
+        let held = self.per_client.entry(prefix(peer.ip())).or_default();
+        if *held >= self.limits.tcp_per_client {
+            debug!("{peer}: one connection too many from there");
+            return;
+        }
+        if self.connections.len() >= self.limits.tcp_connections && !self.close_idlest(sources) {
+            debug!("{peer}: one connection too many in all");
+            return;
+        }
+        *self.per_client.entry(prefix(peer.ip())).or_default() += 1;
+        let due = now + self.limits.tcp_idle;
+        let key = self.connections.insert_with_key(|key| {
+            let source = sources.add(Kind::Connection(key));
+            Connection::new(stream, peer, source, now)
+        });
+        self.due.push(Reverse((due, key)));
+    }
+
+    /// Makes room by closing the connection that has been idle for longest. False if all are busy.
+    fn close_idlest(&mut self, sources: &mut Sources<Kind>) -> bool {
+        let idle = self.connections.iter().filter(|(_, one)| one.is_idle());
+        let idlest = idle.min_by_key(|(_, one)| one.due(&self.limits));
+        match idlest.map(|(key, _)| key) {
+            Some(key) => {
+                self.close(key, sources);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A connection was woken.
+    pub fn ready(
+        &mut self,
+        key: ConnectionKey,
+        sources: &mut Sources<Kind>,
+        core: &mut Forwarder,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let waker = sources.waker(connection.source);
+        let wrote = connection.flush(&waker, now.mono);
+        let name = key.data().as_ffi();
+        let read = connection.receive(name, &waker, &self.limits, core, now, out);
+        if wrote == Fate::Close || read == Fate::Close {
+            self.close(key, sources);
+        }
+    }
+
+    /// Takes an answer for a connection, if it is still there.
+    pub fn reply(&mut self, name: u64, message: &[u8]) {
+        let key = ConnectionKey::from(KeyData::from_ffi(name));
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.reply(message);
+            if self.unflushed.last() != Some(&key) {
+                self.unflushed.push(key);
+            }
+        }
+    }
+
+    /// Writes the answers that were taken since the last time.
+    pub fn flush(&mut self, sources: &mut Sources<Kind>, now: Time) {
+        while let Some(key) = self.unflushed.pop() {
+            let Some(connection) = self.connections.get_mut(key) else {
+                continue;
+            };
+            let waker = sources.waker(connection.source);
+            match connection.flush(&waker, now) {
+                Fate::Close => self.close(key, sources),
+                Fate::Keep if connection.may_resume(&self.limits) => {
+                    sources.mark(connection.source);
+                }
+                Fate::Keep => {}
+            }
+        }
+    }
+
+    /// Time went on: closes the connections whose time is over, wakes listeners that have rested.
+    pub fn time(&mut self, sources: &mut Sources<Kind>, now: Time) {
+        while let Some(Reverse((at, key))) = self.due.peek().copied()
+            && at <= now
+        {
+            self.due.pop();
+            let Some(connection) = self.connections.get(key) else {
+                continue;
+            };
+            // While answers are due from us, it is looked at again when they must have come.
+            let due = connection.due(&self.limits);
+            match due.unwrap_or(now + self.limits.tcp_idle) {
+                due if due <= now => self.close(key, sources),
+                due => self.due.push(Reverse((due, key))),
+            }
+        }
+        for listener in &self.listeners {
+            if listener.rests_until.is_some_and(|until| until <= now) {
+                sources.mark(listener.source);
+            }
+        }
+    }
+
+    /// When [`Clients::time`] has something to do.
+    pub fn next_alarm(&self) -> Option<Time> {
+        let due = self.due.peek().map(|Reverse((at, _))| *at);
+        let rests = self.listeners.iter().filter_map(|one| one.rests_until);
+        rests.chain(due).min()
+    }
+
+    /// Accepts nobody any more. Connections are closed as soon as they are idle.
+    pub fn drain(&mut self, sources: &mut Sources<Kind>) {
+        self.accepting = false;
+        for listener in self.listeners.drain(..) {
+            sources.remove(listener.source);
+        }
+    }
+
+    /// Closes the connections that owe nothing, are owed nothing, and have been quiet since `since`.
+    pub fn close_idle(&mut self, since: Time, sources: &mut Sources<Kind>) {
+        let idle = |one: &Connection<R::Stream>| one.is_idle() && one.quiet_since() <= since;
+        let idle = self.connections.iter().filter(|(_, one)| idle(one));
+        let idle: Vec<ConnectionKey> = idle.map(|(key, _)| key).collect();
+        for key in idle {
+            self.close(key, sources);
+        }
+    }
+
+    /// No connections?
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    fn close(&mut self, key: ConnectionKey, sources: &mut Sources<Kind>) {
+        let Some(connection) = self.connections.remove(key) else {
+            return;
+        };
+        let prefix = prefix(connection.peer.ip());
+        if let Some(held) = self.per_client.get_mut(&prefix) {
+            *held -= 1;
+            if *held == 0 {
+                self.per_client.remove(&prefix);
+            }
+        }
+        let waker = sources.waker(connection.source);
+        sources.remove(connection.source);
+        connection.close(&waker);
+    }
+}
+
+/// Does the error concern one connection only, which was gone before it was accepted?
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, WouldBlock};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted | WouldBlock
+    )
+}
+
+/// What counts as one client: an IPv4 address, or the /64 that an IPv6 host chooses its addresses from.
+fn prefix(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => {
+            let bits = u128::from(ip) & (u128::MAX << 64);
+            Ipv6Addr::from(bits).into()
+        }
+        ip => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_host_is_one_client_with_all_its_addresses() {
+        let prefix = |text: &str| prefix(text.parse().unwrap());
+        assert_eq!(prefix("2001:db8::1"), prefix("2001:db8::ffff:1"));
+        assert_ne!(prefix("2001:db8::1"), prefix("2001:db8:0:1::1"));
+        assert_ne!(prefix("192.0.2.1"), prefix("192.0.2.2"));
+        assert_eq!(prefix("::ffff:192.0.2.1"), prefix("192.0.2.1"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Clients over UDP: questions in, answers out, both in batches.
+
+use super::sources::SourceKey;
+use crate::engine::{Action, Client, Forwarder, Now, Output, Via};
+use crate::runtime::{Datagrams, Reply, Ring, Sent};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll, Waker};
+
+/// Batches from one socket in one pass, so that links and other sockets get their turn.
+const ROUNDS: usize = 4;
+/// Answers kept for a socket whose buffer is full. Its clients ask again; more would only be late.
+const MAX_BACKLOG: usize = 1024;
+
+/// One UDP socket.
+pub struct Socket<D> {
+    pub source: SourceKey,
+    socket: D,
+    /// Answers that the socket had no room for.
+    backlog: VecDeque<(SocketAddr, Option<IpAddr>, Vec<u8>)>,
+}
+
+impl<D: Datagrams> Socket<D> {
+    pub fn new(socket: D, source: SourceKey) -> Self {
+        Self {
+            source,
+            socket,
+            backlog: VecDeque::new(),
+        }
+    }
+
+    /// Takes what has arrived to the core. Says how many datagrams there were and whether there may be more.
+    pub fn receive(
+        &mut self,
+        index: u16,
+        ring: &mut Ring,
+        waker: &Waker,
+        core: &mut Forwarder,
+        now: Now,
+        out: &mut Output,
+    ) -> (usize, bool) {
+        let mut cx = Context::from_waker(waker);
+        let mut received = 0;
+        for _ in 0..ROUNDS {
+            match self.socket.poll_recv(&mut cx, ring) {
+                Poll::Pending => return (received, false),
+                Poll::Ready(Err(error)) => {
+                    // An ICMP error that came back for an answer, most likely. The socket itself lives on.
+                    log::debug!("receiving: {error}");
+                }
+                Poll::Ready(Ok(())) => {
+                    for (message, addr, local) in ring.iter() {
+                        let via = Via::Datagram {
+                            socket: index,
+                            local,
+                        };
+                        // Whether an answer follows does not matter here: nothing is kept for this client.
+                        let _will_answer = core.query(message, Client { addr, via }, now, out);
+                    }
+                    received += ring.len();
+                }
+            }
+        }
+        (received, true)
+    }
+
+    /// Sends the answers that are for this socket.
+    pub fn reply(&mut self, index: u16, out: &Output, waker: &Waker, lost: &mut u64) {
+        let mut batch = [EMPTY; Ring::SLOTS];
+        let mut filled = 0;
+        for action in out.actions() {
+            let Action::Reply { client, message } = action else {
+                continue;
+            };
+            let Via::Datagram { socket, local } = client.via else {
+                continue;
+            };
+            if socket != index {
+                continue;
+            }
+            if filled == batch.len() {
+                self.send(&batch, waker, lost);
+                filled = 0;
+            }
+            if let Some(slot) = batch.get_mut(filled) {
+                *slot = Reply {
+                    to: client.addr,
+                    from: local,
+                    message: out.message(message),
+                };
+                filled += 1;
+            }
+        }
+        self.send(batch.get(..filled).unwrap_or_default(), waker, lost);
+    }
+
+    fn send(&mut self, batch: &[Reply<'_>], waker: &Waker, lost: &mut u64) {
+        let mut rest = batch;
+        // Answers leave in order: behind a backlog they wait, too.
+        while self.backlog.is_empty() && !rest.is_empty() {
+            match self.try_send(rest, waker) {
+                Poll::Ready(sent) => {
+                    *lost += sent.refused as u64;
+                    rest = rest.get(sent.done.max(1)..).unwrap_or_default();
+                }
+                Poll::Pending => break,
+            }
+        }
+        for reply in rest {
+            if self.backlog.len() < MAX_BACKLOG {
+                self.backlog
+                    .push_back((reply.to, reply.from, reply.message.to_vec()));
+            } else {
+                *lost += 1;
+            }
+        }
+    }
+
+    /// Sends what the socket had no room for before.
+    pub fn retry(&mut self, waker: &Waker, lost: &mut u64) {
+        while let Some((to, from, message)) = self.backlog.pop_front() {
+            let reply = Reply {
+                to,
+                from,
+                message: &message,
+            };
+            match self.try_send(&[reply], waker) {
+                Poll::Ready(sent) => *lost += sent.refused as u64,
+                Poll::Pending => {
+                    self.backlog.push_front((to, from, message));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn try_send(&mut self, batch: &[Reply<'_>], waker: &Waker) -> Poll<Sent> {
+        let mut cx = Context::from_waker(waker);
+        self.socket.poll_send(&mut cx, batch).map(|sent| {
+            sent.unwrap_or_else(|error| {
+                log::debug!("sending: {error}");
+                Sent {
+                    done: 1,
+                    refused: 1,
+                }
+            })
+        })
+    }
+
+    /// Has every answer left?
+    pub fn is_flushed(&self) -> bool {
+        self.backlog.is_empty()
+    }
+}
+
+/// A place in a batch that is not filled.
+const EMPTY: Reply<'static> = Reply {
+    to: SocketAddr::V4(std::net::SocketAddrV4::new(
+        std::net::Ipv4Addr::UNSPECIFIED,
+        0,
+    )),
+    from: None,
+    message: &[],
+};

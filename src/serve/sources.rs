@@ -1,0 +1,168 @@
+//! Who woke the loop: each source has a stable waker of its own, and only those that are ready are polled.
+//!
+//! Ten thousand idle connections so cost nothing per datagram. The waker stays the same for the source's life, since some
+//! reactors pay for a changed one.
+
+use futures::task::{ArcWake, AtomicWaker, waker};
+use slotmap::{SlotMap, new_key_type};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+
+new_key_type! {
+    /// Names a source.
+    pub struct SourceKey;
+}
+
+/// The sources that have something to do.
+#[derive(Default)]
+struct Ready {
+    woken: Mutex<Vec<SourceKey>>,
+    task: AtomicWaker,
+}
+
+impl Ready {
+    fn push(&self, key: SourceKey) {
+        // A list of keys has no half-done state that a panic elsewhere could leave behind.
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        woken.push(key);
+    }
+}
+
+struct Source {
+    key: SourceKey,
+    /// In the list already?
+    listed: AtomicBool,
+    ready: Arc<Ready>,
+}
+
+impl ArcWake for Source {
+    fn wake_by_ref(source: &Arc<Self>) {
+        if !source.listed.swap(true, Ordering::AcqRel) {
+            source.ready.push(source.key);
+            source.ready.task.wake();
+        }
+    }
+}
+
+/// All sources of one loop; `K` says what each is.
+pub struct Sources<K> {
+    entries: SlotMap<SourceKey, (K, Arc<Source>, Waker)>,
+    ready: Arc<Ready>,
+    spare: Vec<SourceKey>,
+}
+
+impl<K: Copy> Sources<K> {
+    pub fn new() -> Self {
+        Self {
+            entries: SlotMap::with_key(),
+            ready: Arc::default(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Adds a source, which is ready at once: it has never been polled.
+    pub fn add(&mut self, kind: K) -> SourceKey {
+        let ready = &self.ready;
+        let key = self.entries.insert_with_key(|key| {
+            let source = Arc::new(Source {
+                key,
+                listed: AtomicBool::new(true),
+                ready: ready.clone(),
+            });
+            (kind, source.clone(), waker(source))
+        });
+        self.ready.push(key);
+        key
+    }
+
+    pub fn remove(&mut self, key: SourceKey) {
+        self.entries.remove(key);
+    }
+
+    /// The waker to poll this source with.
+    pub fn waker(&self, key: SourceKey) -> Waker {
+        match self.entries.get(key) {
+            Some((_, _, waker)) => waker.clone(),
+            None => futures::task::noop_waker(),
+        }
+    }
+
+    /// Has it polled again in the next round.
+    pub fn mark(&self, key: SourceKey) {
+        if let Some((_, source, _)) = self.entries.get(key) {
+            ArcWake::wake_by_ref(source);
+        }
+    }
+
+    /// Whom to wake when a source is woken.
+    pub fn register(&self, task: &Waker) {
+        self.ready.task.register(task);
+    }
+
+    /// Moves those that are ready into `into`. From here on a wake lists them again.
+    pub fn take_ready(&mut self, into: &mut Vec<(SourceKey, K)>) {
+        into.clear();
+        {
+            let mut woken = self.ready.woken.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut *woken, &mut self.spare);
+        }
+        for key in self.spare.drain(..) {
+            if let Some((kind, source, _)) = self.entries.get(key) {
+                source.listed.store(false, Ordering::Release);
+                into.push((key, *kind));
+            }
+        }
+    }
+
+    /// Is any ready now?
+    pub fn any_ready(&self) -> bool {
+        let woken = self.ready.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        !woken.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::task::{noop_waker, WakerRef};
+    use std::sync::atomic::AtomicUsize;
+
+    struct Count(AtomicUsize);
+
+    impl ArcWake for Count {
+        fn wake_by_ref(count: &Arc<Self>) {
+            count.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn only_the_woken_are_listed_and_each_once() {
+        let mut sources = Sources::new();
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let task: WakerRef<'_> = futures::task::waker_ref(&count);
+        sources.register(&task);
+        let a = sources.add('a');
+        let b = sources.add('b');
+        let mut ready = Vec::new();
+        sources.take_ready(&mut ready);
+        assert_eq!(ready, [(a, 'a'), (b, 'b')], "new ones are ready");
+        sources.take_ready(&mut ready);
+        assert_eq!(ready, []);
+
+        let waker = sources.waker(b);
+        assert!(waker.will_wake(&sources.waker(b)), "stable");
+        waker.wake_by_ref();
+        waker.wake_by_ref();
+        assert!(sources.any_ready());
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "one wake of the loop");
+        sources.take_ready(&mut ready);
+        assert_eq!(ready, [(b, 'b')]);
+
+        waker.wake_by_ref();
+        sources.remove(b);
+        sources.take_ready(&mut ready);
+        assert_eq!(ready, [], "a removed source is silent");
+        sources.register(&noop_waker());
+    }
+}

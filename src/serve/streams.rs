@@ -1,0 +1,175 @@
+//! Clients over TCP (RFC 7766): many queries on one connection, answered in any order, with a bound on everything.
+
+use super::sources::SourceKey;
+use crate::config::Limits;
+use crate::engine::{Client, Forwarder, Now, Output, Time, Via};
+use crate::runtime::Stream;
+use crate::wire::{Frames, append_frame};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+/// Answers that a client has not read, in octets, until nothing more is read from it.
+const MAX_BACKLOG: usize = 256 * 1024;
+/// Memory for outgoing answers that is kept between bursts.
+const KEEP: usize = 4096;
+
+/// Whether the connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Keep,
+    Close,
+}
+
+/// A client's connection.
+pub struct Connection<S> {
+    pub source: SourceKey,
+    pub peer: SocketAddr,
+    stream: S,
+    incoming: Frames,
+    outgoing: Vec<u8>,
+    /// How much of `outgoing` the stream has taken.
+    taken: usize,
+    /// Queries whose answer is due.
+    pending: usize,
+    /// The client has said its last word (RFC 7766 section 6.2.4: it still gets its answers).
+    half_closed: bool,
+    /// When the last whole query came, or the last octet of an answer was taken.
+    progress: Time,
+}
+
+impl<S: Stream> Connection<S> {
+    pub fn new(stream: S, peer: SocketAddr, source: SourceKey, now: Time) -> Self {
+        Self {
+            source,
+            peer,
+            stream,
+            incoming: Frames::new(),
+            outgoing: Vec::new(),
+            taken: 0,
+            pending: 0,
+            half_closed: false,
+            progress: now,
+        }
+    }
+
+    /// When it is closed unless something happens: it is idle, sends a query octet by octet, or does not read its answers.
+    /// Only while an answer is due from us it has all the time.
+    pub fn due(&self, limits: &Limits) -> Option<Time> {
+        (self.pending == 0 || self.backlog() > 0).then(|| self.progress + limits.tcp_idle)
+    }
+
+    /// Nothing under way in either direction?
+    pub fn is_idle(&self) -> bool {
+        self.pending == 0 && self.backlog() == 0 && self.incoming.is_empty()
+    }
+
+    /// When something last happened on it.
+    pub fn quiet_since(&self) -> Time {
+        self.progress
+    }
+
+    fn backlog(&self) -> usize {
+        self.outgoing.len() - self.taken
+    }
+
+    /// Takes what has arrived to the core, within the bounds. What is left waits in the kernel, and so does the client.
+    pub fn receive(
+        &mut self,
+        name: u64,
+        waker: &Waker,
+        limits: &Limits,
+        core: &mut Forwarder,
+        now: Now,
+        out: &mut Output,
+    ) -> Fate {
+        let mut cx = Context::from_waker(waker);
+        let client = Client {
+            addr: self.peer,
+            via: Via::Stream(name),
+        };
+        loop {
+            while self.pending < limits.tcp_in_flight && self.backlog() < MAX_BACKLOG {
+                let Some(message) = self.incoming.next() else {
+                    break;
+                };
+                self.progress = now.mono;
+                if core.query(message, client, now, out) {
+                    self.pending += 1;
+                }
+            }
+            if self.pending >= limits.tcp_in_flight || self.backlog() >= MAX_BACKLOG {
+                return Fate::Keep;
+            }
+            if self.half_closed {
+                return self.fate();
+            }
+            match Pin::new(&mut self.stream).poll_read(&mut cx, self.incoming.space()) {
+                Poll::Pending => {
+                    self.incoming.release();
+                    return self.fate();
+                }
+                Poll::Ready(Ok(0)) => self.half_closed = true,
+                Poll::Ready(Ok(n)) => self.incoming.filled(n),
+                Poll::Ready(Err(error)) => {
+                    log::debug!("{}: {error}", self.peer);
+                    return Fate::Close;
+                }
+            }
+        }
+    }
+
+    /// Takes an answer. It leaves at the next flush.
+    pub fn reply(&mut self, message: &[u8]) {
+        self.pending = self.pending.saturating_sub(1);
+        append_frame(message, &mut self.outgoing);
+    }
+
+    /// Writes what the client is ready to take.
+    pub fn flush(&mut self, waker: &Waker, now: Time) -> Fate {
+        let mut cx = Context::from_waker(waker);
+        while let Some(rest) = self.outgoing.get(self.taken..)
+            && !rest.is_empty()
+        {
+            match Pin::new(&mut self.stream).poll_write(&mut cx, rest) {
+                Poll::Pending => return Fate::Keep,
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.taken += n;
+                    self.progress = now;
+                }
+                Poll::Ready(Ok(_)) => return Fate::Close,
+                Poll::Ready(Err(error)) => {
+                    log::debug!("{}: {error}", self.peer);
+                    return Fate::Close;
+                }
+            }
+        }
+        self.outgoing.clear();
+        self.outgoing.shrink_to(KEEP);
+        self.taken = 0;
+        self.fate()
+    }
+
+    /// Stopped reading because of a bound that does not hold any more?
+    pub fn may_resume(&self, limits: &Limits) -> bool {
+        self.pending < limits.tcp_in_flight
+            && self.backlog() < MAX_BACKLOG
+            && (!self.half_closed || self.incoming.has_message())
+    }
+
+    /// Over, when the client said its last word and has all its answers.
+    fn fate(&self) -> Fate {
+        let more = self.pending > 0 || self.backlog() > 0 || self.incoming.has_message();
+        if self.half_closed && !more {
+            Fate::Close
+        } else {
+            Fate::Keep
+        }
+    }
+
+    /// Says goodbye. What the client does with it does not matter any more.
+    pub fn close(mut self, waker: &Waker) {
+        let mut cx = Context::from_waker(waker);
+        let _sent_or_not = Pin::new(&mut self.stream).poll_close(&mut cx);
+    }
+}

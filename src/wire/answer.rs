@@ -1,0 +1,200 @@
+//! What an upstream sent: whether it is a well-formed answer, and where things are in it.
+
+use super::edns::OptAt;
+use super::header::{HEADER_LEN, Header, OPCODE_QUERY, Rcode};
+use super::question::{QuestionAt, question_at};
+use super::scan::{Malformed, facts};
+
+/// An answer that can be relayed. Whether it answers *our* question is for the caller to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its header.
+    pub header: Header,
+    /// The question it repeats; `None` when QDCOUNT is 0, as some servers send with an error.
+    pub question: Option<QuestionAt>,
+    /// Its OPT record.
+    pub opt: Option<OptAt>,
+    /// Signed with TSIG or SIG(0) in the last record: it may not be edited.
+    pub signed: bool,
+    /// Where the records end. What stands behind is no part of the message.
+    pub end: usize,
+}
+
+impl Answer {
+    /// The whole response code: four bits of the header, eight of the OPT record.
+    pub fn rcode(&self) -> Rcode {
+        let extended = self.opt.map_or(0, |opt| opt.extended_rcode);
+        Rcode(u16::from(extended) << 4 | u16::from(self.header.flags.rcode()))
+    }
+
+    /// Where the records start.
+    pub(super) fn records_at(&self) -> usize {
+        self.question.map_or(HEADER_LEN, |at| at.end())
+    }
+}
+
+/// Reads an upstream's message. RDATA is opaque: only its bounds are checked, so unknown types pass bit for
+/// bit.
+pub fn answer(message: &[u8]) -> Result<Answer, Malformed> {
+    let header = Header::parse(message).ok_or(Malformed("shorter than a header"))?;
+    if !header.flags.is_response() {
+        return Err(Malformed("not a response"));
+    }
+    if header.flags.opcode() != OPCODE_QUERY {
+        return Err(Malformed("a response to something else than a query"));
+    }
+    let question = match header.questions {
+        0 => None,
+        1 => Some(question_at(message).ok_or(Malformed("the question cannot be read"))?),
+        _ => return Err(Malformed("more than one question")),
+    };
+    let records = facts(message, &header, question);
+    match records.fault {
+        Some(fault) => Err(fault),
+        None => Ok(Answer {
+            header,
+            question,
+            opt: records.opt,
+            signed: records.signed,
+            end: records.end,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan::Section;
+    use super::super::testing::{self, TO_QUESTION, header_only};
+    use super::*;
+
+    fn error(message: &[u8]) -> &'static str {
+        answer(message).unwrap_err().0
+    }
+
+    #[test]
+    fn an_ordinary_answer_is_read() {
+        let message = testing::answer("a.test.", 1)
+            .a(60, [192, 0, 2, 1])
+            .edns(1232, 0x8000, &[])
+            .build();
+        let read = answer(&message).unwrap();
+        assert_eq!(read.question.unwrap().qtype, 1);
+        assert_eq!(read.records_at(), 24);
+        assert!(read.opt.unwrap().dnssec_ok);
+        assert!(!read.signed);
+        assert_eq!(read.rcode(), Rcode::NOERROR);
+        assert_eq!(read.end, message.len());
+    }
+
+    // fault 14
+    #[test]
+    fn less_than_a_header_is_no_answer() {
+        for len in 0..12 {
+            assert_eq!(error(&vec![0x80; len]), "shorter than a header");
+        }
+    }
+
+    // fault 23, req 1
+    #[test]
+    fn an_echo_of_the_query_or_another_opcode_is_no_answer() {
+        assert_eq!(
+            error(&testing::query("a.test.", 1).build()),
+            "not a response"
+        );
+        let notify = testing::answer("a.test.", 6).flags(0xA000).build();
+        assert_eq!(error(&notify), "a response to something else than a query");
+    }
+
+    // fault 22
+    #[test]
+    fn an_error_may_come_without_its_question() {
+        let message = header_only(0x8182).build();
+        let read = answer(&message).unwrap();
+        assert_eq!((read.question, read.end), (None, 12));
+        assert_eq!(read.rcode(), Rcode::SERVFAIL);
+    }
+
+    #[test]
+    fn two_questions_or_a_compressed_one_are_no_answer() {
+        let two = testing::answer("a.test.", 1).question(&[0], 1, 1).build();
+        assert_eq!(error(&two), "more than one question");
+        let compressed = header_only(0x8180).question(b"\xC0\x0C", 1, 1).build();
+        assert_eq!(error(&compressed), "the question cannot be read");
+    }
+
+    // req 33, fault 29
+    #[test]
+    fn the_response_code_has_twelve_bits() {
+        let with = |flags, bits| {
+            let message = testing::answer("a.test.", 1)
+                .flags(flags)
+                .edns(512, bits, &[]);
+            answer(&message.build()).unwrap().rcode()
+        };
+        assert_eq!(with(0x8180, 0x0100_0000), Rcode::BADVERS);
+        assert_eq!(with(0x8187, 0x0100_0000), Rcode::BADCOOKIE);
+        assert_eq!(with(0x818F, 0xFF00_0000), Rcode(4095));
+        assert_eq!(with(0x8183, 0), Rcode::NXDOMAIN);
+    }
+
+    // req 3
+    #[test]
+    fn owner_names_are_walked_whatever_they_belong_to() {
+        for owner in [&b"\xC0\x18"[..], b"\xFF\xFF", b"\x40", b"\xC0\x01"] {
+            let message = testing::answer("a.test.", 1)
+                .record(Section::Additional, owner, 1, (1, 60), &[0; 4])
+                .build();
+            assert!(answer(&message).is_err(), "{owner:?}");
+        }
+    }
+
+    // req 12, req 13, req 18
+    #[test]
+    fn rdata_is_opaque() {
+        for (rtype, rdata) in [
+            (65280, &[0xC0; 200][..]),
+            (1, &[0; 5]),
+            (5, &[]),
+            (33, &[0xFF; 7]),
+        ] {
+            let message = testing::answer("a.test.", rtype)
+                .record(Section::Answer, TO_QUESTION, rtype, (1, 60), rdata)
+                .build();
+            assert_eq!(answer(&message).unwrap().end, message.len());
+        }
+    }
+
+    // req 20
+    #[test]
+    fn octets_behind_the_last_record_are_not_part_of_it() {
+        let built = testing::answer("a.test.", 1)
+            .a(60, [192, 0, 2, 1])
+            .edns(1232, 0, &[]);
+        let read = answer(&built.clone().raw(&[0; 40]).build()).unwrap();
+        assert_eq!(read.end, built.len());
+        assert!(read.opt.unwrap().last);
+    }
+
+    // fault 15
+    #[test]
+    fn the_largest_message_is_read() {
+        let built = testing::answer("a.test.", 16);
+        let rest = 65535 - built.len() - 12;
+        let rdata = vec![1; rest];
+        let message = built
+            .record(Section::Answer, TO_QUESTION, 16, (1, 60), &rdata)
+            .build();
+        assert_eq!(message.len(), 65535);
+        assert_eq!(answer(&message).unwrap().end, 65535);
+    }
+
+    // req 26
+    #[test]
+    fn a_signed_answer_is_known() {
+        let message = testing::answer("a.test.", 1)
+            .a(60, [1, 2, 3, 4])
+            .tsig()
+            .build();
+        assert!(answer(&message).unwrap().signed);
+    }
+}

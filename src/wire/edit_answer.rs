@@ -1,0 +1,640 @@
+//! An answer on its way to a client: an upstream's, edited, or one of our own.
+
+use std::ops::Range;
+
+use super::answer::Answer;
+use super::edns::{BARE_OPT, ClientEdns, Ede, OptAt, OurOpt, option_len, options, put_option};
+use super::header::{Flags, HEADER_LEN, Header, Rcode, set_id};
+use super::misplaced::{Behind, behind};
+
+/// The client's side of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'a> {
+    /// The id of the client's query.
+    pub id: u16,
+    /// The client's own question, name, type and class, in its letter case. Empty when it could not be read.
+    pub question: &'a [u8],
+    /// RD of the query.
+    pub rd: bool,
+    /// What the client's OPT record said. A client that sent none gets none.
+    pub edns: Option<ClientEdns>,
+    /// Octets that the answer may take, at least 512: over UDP what the client can take and we send, over
+    /// TCP 65,535.
+    pub limit: usize,
+}
+
+impl Reply<'_> {
+    /// Octets of the answer before its first record.
+    fn head_len(&self) -> usize {
+        HEADER_LEN + self.question.len()
+    }
+
+    /// Appends the header, with this client's id and RD, and the question. `counts` are those of the records
+    /// without the OPT, which is counted here.
+    fn write_head(&self, flags: Flags, counts: [u16; 3], out: &mut Vec<u8>) {
+        let [answers, authorities, additionals] = counts;
+        let header = Header {
+            id: self.id,
+            flags: flags.with(Flags::RD, if self.rd { Flags::RD } else { 0 }),
+            questions: u16::from(!self.question.is_empty()),
+            answers,
+            authorities,
+            additionals: additionals.saturating_add(u16::from(self.edns.is_some())),
+        };
+        header.write(out);
+        out.extend_from_slice(self.question);
+    }
+}
+
+/// Records of an upstream's answer that are passed on: one or two stretches of its octets, and how many
+/// records they hold.
+#[derive(Clone, Debug, Default)]
+struct Body {
+    before: Range<usize>,
+    behind: Range<usize>,
+    counts: [u16; 3],
+}
+
+impl Body {
+    fn len(&self) -> usize {
+        self.before.len() + self.behind.len()
+    }
+
+    /// All records but the OPT, which belongs to the upstream's hop.
+    fn of(message: &[u8], answer: &Answer) -> Body {
+        let (start, end) = (answer.records_at(), answer.end.min(message.len()));
+        let Header {
+            answers,
+            authorities,
+            additionals,
+            ..
+        } = answer.header;
+        match answer.opt {
+            None => Body {
+                before: start..end,
+                behind: end..end,
+                counts: [answers, authorities, additionals],
+            },
+            Some(opt) => {
+                let others = additionals.saturating_sub(1);
+                // Compression pointers behind the OPT may lead across the cut. Then those records go with
+                // it: they are additional ones, which an answer can do without.
+                let (end, additionals) = match behind(message, answer, &opt) {
+                    Behind::Free => (end, others),
+                    Behind::Bound { before } => (opt.end, before),
+                };
+                Body {
+                    before: start..opt.start,
+                    behind: opt.end..end,
+                    counts: [answers, authorities, additionals],
+                }
+            }
+        }
+    }
+}
+
+/// Appends an upstream's answer as this client gets it.
+///
+/// The records are passed as they came. The header gets the client's id and RD, the question its letter
+/// case. OPT is spoken hop by hop: the upstream's is cut, and a client that sent one gets ours as the last
+/// record, with `our_udp_size`, the upstream's response code and DO, its EDEs, and the options that the
+/// client sent itself.
+///
+/// What does not fit the client's limit leaves as question and OPT with TC set: a set of records is never
+/// cut in two (RFC 2181 §9). TC of the upstream stays. A signed answer is passed on with the id alone
+/// changed, or emptied.
+pub fn relay_answer(
+    message: &[u8],
+    answer: &Answer,
+    reply: &Reply<'_>,
+    our_udp_size: u16,
+    out: &mut Vec<u8>,
+) {
+    if answer.signed && answer.end <= reply.limit {
+        let start = out.len();
+        out.extend_from_slice(message.get(..answer.end).unwrap_or_default());
+        set_id(out.get_mut(start..).unwrap_or_default(), reply.id);
+        return;
+    }
+    let mut body = Body::of(message, answer);
+    let mut rcode = rcode_for(answer.rcode(), reply);
+    // The records' pointers lead to the question, so behind another one, or none, they are of no use.
+    // And only an error can do without a question: the other codes say something about a name.
+    let same_shape = answer
+        .question
+        .is_some_and(|at| at.end() == reply.head_len());
+    if !same_shape {
+        body = Body::default();
+        if matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN) {
+            rcode = Rcode::SERVFAIL;
+        }
+    }
+
+    let opt_len = if reply.edns.is_some() { BARE_OPT } else { 0 };
+    let mut flags = answer.header.flags.with(Flags::RCODE, rcode.0);
+    if answer.signed || reply.head_len() + body.len() + opt_len > reply.limit {
+        flags = flags.with(Flags::TC, Flags::TC);
+        body = Body::default();
+    }
+    reply.write_head(flags, body.counts, out);
+    for stretch in [&body.before, &body.behind] {
+        out.extend_from_slice(message.get(stretch.clone()).unwrap_or_default());
+    }
+    if let Some(client) = reply.edns {
+        let ours = OurOpt {
+            udp_size: our_udp_size,
+            extended_rcode: rcode.extended(),
+            dnssec_ok: answer.opt.map_or(client.dnssec_ok, |opt| opt.dnssec_ok),
+        };
+        let room = reply
+            .limit
+            .saturating_sub(reply.head_len() + body.len() + opt_len);
+        relay_opt(message, answer.opt.as_ref(), &client, ours, room, out);
+    }
+}
+
+/// Appends our OPT record with those of the upstream's options that are for this client, or with none of
+/// them when they do not fit: they only explain, so nothing is truncated for their sake.
+fn relay_opt(
+    message: &[u8],
+    theirs: Option<&OptAt>,
+    client: &ClientEdns,
+    ours: OurOpt,
+    room: usize,
+    out: &mut Vec<u8>,
+) {
+    let kept = || {
+        let theirs = theirs.into_iter().flat_map(|opt| options(message, opt));
+        theirs.filter(|(code, _)| client.takes(*code))
+    };
+    let len: usize = kept().map(|(_, data)| option_len(data)).sum();
+    if len > room {
+        ours.write(0, out);
+        return;
+    }
+    ours.write(len, out);
+    for (code, data) in kept() {
+        put_option(out, code, data);
+    }
+}
+
+/// The response code as this client can be told it.
+fn rcode_for(rcode: Rcode, reply: &Reply<'_>) -> Rcode {
+    match rcode {
+        // About our EDNS version and our cookie, on the hop to the upstream. The client can do nothing
+        // about either.
+        Rcode::BADVERS | Rcode::BADCOOKIE => Rcode::SERVFAIL,
+        // Without an OPT record the lower four bits would be another code.
+        rcode if !rcode.fits_header() && reply.edns.is_none() => Rcode::SERVFAIL,
+        rcode => rcode,
+    }
+}
+
+/// Appends an answer of our own, without records: `rcode`, the question if the reply has one, RA, and, for
+/// a client that sent an OPT record, ours, with `ede` in it.
+///
+/// A response code above 15 needs that record; a client without one is told SERVFAIL.
+pub fn own_answer(
+    reply: &Reply<'_>,
+    opcode: u8,
+    cd: bool,
+    rcode: Rcode,
+    ede: Option<Ede>,
+    our_udp_size: u16,
+    out: &mut Vec<u8>,
+) {
+    let rcode = if rcode.fits_header() || reply.edns.is_some() {
+        rcode
+    } else {
+        Rcode::SERVFAIL
+    };
+    let flags = Flags(Flags::QR | u16::from(opcode & 0x0F) << 11 | Flags::RA)
+        .with(Flags::CD, if cd { Flags::CD } else { 0 })
+        .with(Flags::RCODE, rcode.0);
+    reply.write_head(flags, [0; 3], out);
+    if let Some(client) = reply.edns {
+        let room = reply.limit.saturating_sub(reply.head_len() + BARE_OPT);
+        let ede = ede.filter(|ede| ede.option_len() <= room);
+        let ours = OurOpt {
+            udp_size: our_udp_size,
+            extended_rcode: rcode.extended(),
+            dnssec_ok: client.dnssec_ok,
+        };
+        ours.write(ede.map_or(0, |ede| ede.option_len()), out);
+        if let Some(ede) = ede {
+            ede.write(out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::answer;
+    use super::super::header::Flags;
+    use super::super::query::query;
+    use super::super::scan::{Section, records};
+    use super::super::testing::{self, Builder, TO_QUESTION, header_only, wire_name};
+    use super::*;
+
+    const OURS: u16 = 1400;
+
+    /// What a client with these options says of itself.
+    fn edns(sent: &[(u16, &[u8])]) -> ClientEdns {
+        let message = testing::query("a.test.", 1)
+            .edns(1232, 0x8000, sent)
+            .build();
+        let opt = query(&message).unwrap().opt.unwrap();
+        ClientEdns::of(&message, &opt)
+    }
+
+    /// The question in this client's letter case.
+    fn question() -> Vec<u8> {
+        [&wire_name("A.tEsT.")[..], &[0, 1, 0, 1]].concat()
+    }
+
+    fn reply(question: &[u8], edns: impl Into<Option<ClientEdns>>) -> Reply<'_> {
+        Reply {
+            id: 0xBEEF,
+            question,
+            rd: true,
+            edns: edns.into(),
+            limit: 512,
+        }
+    }
+
+    /// Relays what was built, and reads what came of it.
+    fn relayed(built: &Builder, reply: &Reply<'_>) -> (Vec<u8>, Answer) {
+        let message = built.build();
+        let mut out = b"before".to_vec();
+        relay_answer(&message, &answer(&message).unwrap(), reply, OURS, &mut out);
+        let out = out.split_off(6);
+        let read = answer(&out).unwrap();
+        assert_eq!(read.end, out.len());
+        (out, read)
+    }
+
+    /// The same message with this client's id and question.
+    fn expected(flags: u16) -> Builder {
+        header_only(flags)
+            .id(0xBEEF)
+            .question(&wire_name("A.tEsT."), 1, 1)
+    }
+
+    fn upstream() -> Builder {
+        testing::answer("a.test.", 1)
+    }
+
+    // req 1, req 2, req 12, req 13, req 22, fault 21
+    #[test]
+    fn an_answer_is_relayed_as_it_came_with_the_clients_id_and_question() {
+        let (built, wanted) = (upstream().flags(0x85F3), expected(0x85F3));
+        let [built, wanted] = [built, wanted].map(|message| {
+            message
+                .a(300, [192, 0, 2, 1])
+                .record(
+                    Section::Answer,
+                    TO_QUESTION,
+                    65280,
+                    (5, 7),
+                    b"\xC0\x0Copaque",
+                )
+                .record(
+                    Section::Authority,
+                    &[0xC0, 14],
+                    2,
+                    (1, 9),
+                    b"\x02ns\xC0\x0C",
+                )
+                .record(
+                    Section::Additional,
+                    TO_QUESTION,
+                    1,
+                    (1, 0x8000_0001),
+                    &[0; 4],
+                )
+        });
+        let question = question();
+        assert_eq!(relayed(&built, &reply(&question, None)).0, wanted.build());
+    }
+
+    // req 1
+    #[test]
+    fn rd_is_the_clients() {
+        let question = question();
+        for rd in [true, false] {
+            let reply = Reply {
+                rd,
+                ..reply(&question, None)
+            };
+            let (_, read) = relayed(&upstream().a(1, [1, 2, 3, 4]), &reply);
+            assert_eq!(read.header.flags, Flags(if rd { 0x8180 } else { 0x8080 }));
+        }
+    }
+
+    // req 32
+    #[test]
+    fn there_is_an_opt_if_and_only_if_the_client_sent_one() {
+        let question = question();
+        let bare = || upstream().a(300, [192, 0, 2, 1]);
+        for built in [bare(), bare().edns(4096, 0x8000, &[])] {
+            let (out, _) = relayed(&built, &reply(&question, None));
+            assert_eq!(out, expected(0x8180).a(300, [192, 0, 2, 1]).build());
+            let (out, _) = relayed(&built, &reply(&question, edns(&[])));
+            let wanted = expected(0x8180)
+                .a(300, [192, 0, 2, 1])
+                .edns(OURS, 0x8000, &[]);
+            assert_eq!(out, wanted.build());
+        }
+    }
+
+    // req 34, req 35, req 37
+    #[test]
+    fn the_opt_is_written_anew_with_what_is_for_this_client() {
+        let question = question();
+        let built = upstream().edns(
+            4096,
+            0x0000_7FFF,
+            &[
+                (3, b"server 7"),
+                (10, &[1; 16]),
+                (11, &[0, 9]),
+                (12, &[0; 100]),
+                (8, &[0, 1, 0, 0]),
+                (15, &[0, 6]),
+                (65001, b"?"),
+                (15, &[0, 9, b't']),
+            ],
+        );
+        let asked = edns(&[(3, b""), (10, &[1; 8]), (11, b""), (12, b"")]);
+        let (out, _) = relayed(&built, &reply(&question, asked));
+        let kept: [(u16, &[u8]); 3] = [(3, b"server 7"), (15, &[0, 6]), (15, &[0, 9, b't'])];
+        assert_eq!(out, expected(0x8180).edns(OURS, 0, &kept).build());
+    }
+
+    // req 6, req 7, fault 27
+    #[test]
+    fn what_does_not_fit_is_emptied_and_says_so() {
+        let question = question();
+        let mut built = upstream();
+        // 24 octets of header and question, 16 for each address: 512 are 30 of them and 8 octets.
+        for host in 0..30 {
+            built = built.a(60, [192, 0, 2, host]);
+        }
+        assert_eq!(built.len(), 504);
+        let (out, read) = relayed(&built, &reply(&question, None));
+        assert_eq!((out.len(), read.header.answers), (504, 30));
+        assert!(!read.header.flags.tc());
+
+        // An OPT record more does not fit.
+        let (out, _) = relayed(&built, &reply(&question, edns(&[])));
+        assert_eq!(out, expected(0x8380).edns(OURS, 0x8000, &[]).build());
+        let roomier = Reply {
+            limit: 515,
+            ..reply(&question, edns(&[]))
+        };
+        assert_eq!(relayed(&built, &roomier).0.len(), 515);
+
+        let (out, _) = relayed(&built.a(60, [192, 0, 2, 30]), &reply(&question, None));
+        assert_eq!(out, expected(0x8380).build());
+    }
+
+    // req 7, fault 26
+    #[test]
+    fn truncation_by_the_upstream_stays() {
+        let question = question();
+        let (_, read) = relayed(&upstream().flags(0x8380), &reply(&question, None));
+        assert!(read.header.flags.tc());
+    }
+
+    #[test]
+    fn options_give_way_before_records_do() {
+        let question = question();
+        let text = [0; 480];
+        let built = upstream()
+            .a(60, [192, 0, 2, 1])
+            .edns(1232, 0, &[(15, &text)]);
+        let (out, read) = relayed(&built, &reply(&question, edns(&[])));
+        assert_eq!(out.len(), 24 + 16 + BARE_OPT);
+        assert!(!read.header.flags.tc());
+        let roomier = Reply {
+            limit: 1232,
+            ..reply(&question, edns(&[]))
+        };
+        assert_eq!(relayed(&built, &roomier).0.len(), built.len());
+    }
+
+    // fault 22
+    #[test]
+    fn a_bare_error_gets_the_clients_question() {
+        let question = question();
+        for rcode in [1, 2, 4, 5] {
+            let built = header_only(0x8180 | rcode);
+            let (out, _) = relayed(&built, &reply(&question, None));
+            assert_eq!(out, expected(0x8180 | rcode).build());
+            let (out, _) = relayed(&built, &reply(&question, edns(&[])));
+            assert_eq!(
+                out,
+                expected(0x8180 | rcode).edns(OURS, 0x8000, &[]).build()
+            );
+        }
+        let with_opt = header_only(0x8182).edns(512, 0, &[(15, &[0, 22])]);
+        let (out, _) = relayed(&with_opt, &reply(&question, edns(&[])));
+        assert_eq!(
+            out,
+            expected(0x8182).edns(OURS, 0, &[(15, &[0, 22])]).build()
+        );
+    }
+
+    // req 58, fault 22
+    #[test]
+    fn without_a_question_nothing_is_said_about_a_name() {
+        let question = question();
+        let owner = wire_name("a.test.");
+        for (rcode, told) in [(0, 2), (3, 2), (5, 5)] {
+            let bare = header_only(0x8180 | rcode);
+            let with_record = bare
+                .clone()
+                .record(Section::Answer, &owner, 1, (1, 60), &[0; 4]);
+            for built in [bare, with_record] {
+                let (out, _) = relayed(&built, &reply(&question, None));
+                assert_eq!(out, expected(0x8180 | told).build());
+            }
+        }
+    }
+
+    // fault 20
+    #[test]
+    fn records_behind_a_question_of_another_length_are_not_passed_on() {
+        let built = testing::answer("other.test.", 1).a(60, [1, 2, 3, 4]);
+        let question = question();
+        let (out, _) = relayed(&built, &reply(&question, None));
+        assert_eq!(out, expected(0x8182).build());
+    }
+
+    // fault 29
+    #[test]
+    fn errors_about_the_upstreams_hop_are_not_the_clients() {
+        let question = question();
+        for (flags, bits) in [(0x8180, 0x0100_0000), (0x8187, 0x0100_0000)] {
+            let built = upstream().flags(flags).edns(512, bits, &[]);
+            for edns in [None, Some(edns(&[]))] {
+                let (_, read) = relayed(&built, &reply(&question, edns));
+                assert_eq!(read.rcode(), Rcode::SERVFAIL);
+            }
+        }
+    }
+
+    // req 32
+    #[test]
+    fn a_long_response_code_is_told_where_it_can_be() {
+        let question = question();
+        let built = upstream().flags(0x8181).edns(512, 0x0200_8000, &[]);
+        let (_, read) = relayed(&built, &reply(&question, edns(&[])));
+        assert_eq!(read.rcode(), Rcode(33));
+        let (_, read) = relayed(&built, &reply(&question, None));
+        assert_eq!(read.rcode(), Rcode::SERVFAIL);
+    }
+
+    // req 26
+    #[test]
+    fn a_signed_answer_changes_in_its_id_alone() {
+        let question = question();
+        let built = upstream()
+            .a(60, [1, 2, 3, 4])
+            .edns(4096, 0, &[(10, &[1; 8])])
+            .tsig();
+        for edns in [None, Some(edns(&[]))] {
+            let (out, _) = relayed(&built.clone().raw(b"tail"), &reply(&question, edns));
+            assert_eq!(out, built.clone().id(0xBEEF).build());
+        }
+    }
+
+    // req 6, req 26
+    #[test]
+    fn a_signed_answer_that_does_not_fit_is_emptied() {
+        let question = question();
+        let filler = [0; 400];
+        let built = upstream()
+            .record(Section::Answer, TO_QUESTION, 16, (1, 60), &filler)
+            .edns(4096, 0, &[(12, &[0; 100])])
+            .tsig();
+        let (out, _) = relayed(&built, &reply(&question, None));
+        assert_eq!(out, expected(0x8380).build());
+    }
+
+    // req 20
+    #[test]
+    fn octets_behind_the_records_are_cut() {
+        let question = question();
+        let hidden_opt = [0, 0, 41, 4, 0xD0, 0, 0, 0, 0, 0, 0];
+        let built = upstream().a(60, [1, 2, 3, 4]).raw(&hidden_opt);
+        for edns in [None, Some(edns(&[]))] {
+            let (out, _) = relayed(&built, &reply(&question, edns));
+            let opt = if edns.is_some() { BARE_OPT } else { 0 };
+            assert_eq!(out.len(), 24 + 16 + opt);
+        }
+    }
+
+    // req 32, req 37
+    #[test]
+    fn an_opt_in_the_middle_moves_to_the_end() {
+        let question = question();
+        let glue =
+            |built: Builder| built.record(Section::Additional, &[0xC0, 14], 28, (1, 60), &[1; 16]);
+        let built = glue(
+            upstream()
+                .a(60, [1, 2, 3, 4])
+                .edns(4096, 0x8000, &[(10, &[1; 8])]),
+        );
+        let wanted = glue(expected(0x8180).a(60, [1, 2, 3, 4]));
+        assert_eq!(relayed(&built, &reply(&question, None)).0, wanted.build());
+        let with_opt = wanted.edns(OURS, 0x8000, &[]).build();
+        assert_eq!(relayed(&built, &reply(&question, edns(&[]))).0, with_opt);
+    }
+
+    // req 32, req 37
+    #[test]
+    fn records_bound_to_an_opt_in_the_middle_leave_with_it() {
+        let question = question();
+        let first =
+            |built: Builder| built.record(Section::Additional, TO_QUESTION, 28, (1, 60), &[1; 16]);
+        let built = first(upstream().a(60, [1, 2, 3, 4]))
+            .edns(4096, 0x8000, &[])
+            .record(
+                Section::Additional,
+                TO_QUESTION,
+                2,
+                (1, 60),
+                b"\x02ns\xC0\x0C",
+            );
+        let wanted = first(expected(0x8180).a(60, [1, 2, 3, 4]));
+        let (out, read) = relayed(&built, &reply(&question, None));
+        assert_eq!(out, wanted.build());
+        assert_eq!(records(&out, &read).count(), 2);
+    }
+
+    /// An answer of our own to the client, read.
+    fn own(reply: &Reply<'_>, opcode: u8, rcode: Rcode, ede: Option<Ede>) -> Vec<u8> {
+        let mut out = b"before".to_vec();
+        own_answer(reply, opcode, false, rcode, ede, OURS, &mut out);
+        out.split_off(6)
+    }
+
+    // req 1, req 2, req 29
+    #[test]
+    fn our_own_answer_echoes_id_opcode_question_and_rd() {
+        let question = question();
+        for opcode in 0..16 {
+            let out = own(&reply(&question, None), opcode, Rcode::NOTIMP, None);
+            let flags = 0x8184 | u16::from(opcode) << 11;
+            assert_eq!(out, expected(flags).build());
+        }
+        let silent = Reply {
+            rd: false,
+            ..reply(&question, None)
+        };
+        let mut out = Vec::new();
+        own_answer(&silent, 0, true, Rcode::SERVFAIL, None, OURS, &mut out);
+        assert_eq!(out, expected(0x8092).build());
+    }
+
+    // req 16
+    #[test]
+    fn a_question_that_could_not_be_read_is_not_echoed() {
+        let out = own(&reply(&[], None), 0, Rcode::FORMERR, None);
+        assert_eq!(out, header_only(0x8181).id(0xBEEF).build());
+        let out = own(&reply(&[], edns(&[])), 15, Rcode::NOTIMP, None);
+        let wanted = header_only(0xF984).id(0xBEEF).edns(OURS, 0x8000, &[]);
+        assert_eq!(out, wanted.build());
+    }
+
+    // req 33
+    #[test]
+    fn badvers_is_told_by_an_opt_of_version_zero() {
+        let question = question();
+        let out = own(&reply(&question, edns(&[])), 0, Rcode::BADVERS, None);
+        assert_eq!(out, expected(0x8180).edns(OURS, 0x0100_8000, &[]).build());
+        // It is never asked for without; then its lower bits must not read as NOERROR.
+        let out = own(&reply(&question, None), 0, Rcode::BADVERS, None);
+        assert_eq!(answer(&out).unwrap().rcode(), Rcode::SERVFAIL);
+    }
+
+    // req 56
+    #[test]
+    fn a_reason_is_given_to_who_can_read_it() {
+        let question = question();
+        let why = Some(Ede::NO_REACHABLE_AUTHORITY.with_text("no upstream answered"));
+        let out = own(&reply(&question, edns(&[])), 0, Rcode::SERVFAIL, why);
+        let option = [&[0, 22][..], b"no upstream answered"].concat();
+        let wanted = expected(0x8182).edns(OURS, 0x8000, &[(15, &option)]);
+        assert_eq!(out, wanted.build());
+        let out = own(&reply(&question, None), 0, Rcode::SERVFAIL, why);
+        assert_eq!(out, expected(0x8182).build());
+        let tight = Reply {
+            limit: 40,
+            ..reply(&question, edns(&[]))
+        };
+        let out = own(&tight, 0, Rcode::SERVFAIL, why);
+        assert_eq!(out, expected(0x8182).edns(OURS, 0x8000, &[]).build());
+    }
+}

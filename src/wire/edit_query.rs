@@ -1,0 +1,159 @@
+//! A client's query on its way upstream.
+
+use std::ops::Range;
+
+use super::edns::{OptAt, is_hop_by_hop, option_len, options, put_option};
+use super::header::set_id;
+use super::octets::{put_u16, set_u16};
+use super::query::Query;
+
+/// Offset of ARCOUNT.
+const ARCOUNT_AT: usize = 10;
+
+/// Appends the query as it goes upstream: the octets that came, with id 0 for the connection to overwrite.
+///
+/// Options that speak of the client's hop are cut from the OPT record; without `edns` the record is left
+/// out whole, for a server that cannot take it. A signed query is not touched (RFC 8945 §5.5), and neither
+/// is an OPT record that has others behind it: compression pointers there could lead across the cut.
+pub fn forward_query(message: &[u8], query: &Query, edns: bool, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut additionals = query.header.additionals;
+    // The last record of a signed query is its signature, so this leaves it alone as well.
+    match query.opt.filter(|opt| opt.last) {
+        Some(opt) if !edns => {
+            copy(message, 0..opt.start, out);
+            additionals = additionals.saturating_sub(1);
+        }
+        Some(opt) if options(message, &opt).any(|(code, _)| is_hop_by_hop(code)) => {
+            without_hop_options(message, &opt, out);
+        }
+        _ => copy(message, 0..query.end, out),
+    }
+    if let Some(appended) = out.get_mut(start..) {
+        set_id(appended, 0);
+        set_u16(appended, ARCOUNT_AT, additionals);
+    }
+}
+
+/// Appends the message up to and with its OPT record, without the options that speak of one hop.
+fn without_hop_options(message: &[u8], opt: &OptAt, out: &mut Vec<u8>) {
+    let kept = || options(message, opt).filter(|(code, _)| !is_hop_by_hop(*code));
+    let len: usize = kept().map(|(_, data)| option_len(data)).sum();
+    // All but RDLENGTH, the last field before the options, stays as it is.
+    copy(message, 0..opt.options_at.saturating_sub(2), out);
+    put_u16(out, len as u16);
+    for (code, data) in kept() {
+        put_option(out, code, data);
+    }
+}
+
+fn copy(message: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
+    out.extend_from_slice(message.get(range).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::query::query;
+    use super::super::scan::Section;
+    use super::super::testing::{self, Builder, ROOT};
+    use super::*;
+
+    /// The query as it goes upstream, behind octets that are not its own.
+    fn forwarded(built: &Builder, edns: bool) -> Vec<u8> {
+        let message = built.build();
+        let mut out = b"before".to_vec();
+        forward_query(&message, &query(&message).unwrap(), edns, &mut out);
+        assert!(query(&out[6..]).is_ok(), "what leaves is a query");
+        out.split_off(6)
+    }
+
+    fn plain() -> Builder {
+        testing::query("wWw.ExAmPlE.tEsT.", 65280)
+    }
+
+    // req 28, req 2, req 12, req 22
+    #[test]
+    fn a_query_leaves_as_it_came_but_for_the_id() {
+        for built in [
+            plain(),
+            plain().flags(0x0170),
+            plain().edns(
+                4096,
+                0xFFFF,
+                &[(3, b""), (8, &[0, 1, 0, 0]), (65001, b"own")],
+            ),
+            plain().record(Section::Authority, ROOT, 99, (7, 7), b"odd"),
+        ] {
+            assert_eq!(forwarded(&built, true), built.id(0).build());
+        }
+    }
+
+    // req 63
+    #[test]
+    fn options_of_the_clients_hop_are_cut() {
+        let sent = plain().edns(
+            1232,
+            0x8000,
+            &[
+                (10, &[1; 8]),
+                (3, b""),
+                (11, b""),
+                (12, &[0; 90]),
+                (100, b"x"),
+                (10, b""),
+            ],
+        );
+        let expected = plain().id(0).edns(1232, 0x8000, &[(3, b""), (100, b"x")]);
+        assert_eq!(forwarded(&sent, true), expected.build());
+
+        let only = plain().edns(1232, 0, &[(10, &[1; 8])]);
+        assert_eq!(
+            forwarded(&only, true),
+            plain().id(0).edns(1232, 0, &[]).build()
+        );
+    }
+
+    // fault 28
+    #[test]
+    fn a_server_without_edns_is_asked_without() {
+        let sent = plain().edns(1232, 0x8000, &[(3, b"")]);
+        assert_eq!(forwarded(&sent, false), plain().id(0).build());
+        assert_eq!(forwarded(&plain(), false), plain().id(0).build());
+    }
+
+    // req 26
+    #[test]
+    fn a_signed_query_is_not_touched() {
+        let signed = plain()
+            .edns(1232, 0, &[(10, &[1; 8]), (12, &[0; 9])])
+            .tsig();
+        for edns in [true, false] {
+            assert_eq!(forwarded(&signed, edns), signed.clone().id(0).build());
+        }
+    }
+
+    #[test]
+    fn an_opt_before_other_records_is_left_as_it_is() {
+        let built = plain().edns(1232, 0, &[(10, &[1; 8])]).record(
+            Section::Additional,
+            ROOT,
+            1,
+            (1, 0),
+            &[127, 0, 0, 1],
+        );
+        for edns in [true, false] {
+            assert_eq!(forwarded(&built, edns), built.clone().id(0).build());
+        }
+    }
+
+    // req 19
+    #[test]
+    fn an_opt_whose_owner_is_a_pointer_is_cut_where_it_starts() {
+        let root_of_question = [0xC0, 12 + 17];
+        let cookie = [0, 10, 0, 1, 9];
+        let sent = plain().opt_rdata(&root_of_question, 1232, 0, &cookie);
+        let without_cookie = plain().id(0).opt_rdata(&root_of_question, 1232, 0, &[]);
+        assert_eq!(forwarded(&sent, true), without_cookie.build());
+        assert_eq!(forwarded(&sent, false), plain().id(0).build());
+    }
+}

@@ -1,0 +1,105 @@
+//! An OPT record that is not the last: whether the records behind it can do without it.
+
+use super::answer::Answer;
+use super::edns::OptAt;
+use super::name::pointer_target;
+use super::scan::{Record, Section, records};
+
+/// Types that stand in additional sections and whose RDATA never holds a compressed name: A, TXT, AAAA,
+/// RRSIG, TLSA, SVCB and HTTPS.
+const WITHOUT_POINTERS: [u16; 7] = [1, 16, 28, 46, 52, 64, 65];
+
+/// What the records behind an OPT record are to its removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// They can be moved, or there are none.
+    Free,
+    /// A compression pointer among them may lead to what would move.
+    Bound {
+        /// Additional records that stand before the OPT record, and so stay where they are.
+        before: u16,
+    },
+}
+
+/// Looks at the records behind the OPT record.
+pub(super) fn behind(message: &[u8], answer: &Answer, opt: &OptAt) -> Behind {
+    if opt.last {
+        return Behind::Free;
+    }
+    let mut before = 0;
+    let mut free = true;
+    for record in records(message, answer).filter(|record| record.section == Section::Additional) {
+        if record.start < opt.start {
+            before += 1;
+        } else if record.start > opt.start {
+            free &= stays_valid(message, &record, opt);
+        }
+    }
+    if free {
+        Behind::Free
+    } else {
+        Behind::Bound { before }
+    }
+}
+
+/// Whether the record means the same when it and what follows the OPT record moves forward.
+fn stays_valid(message: &[u8], record: &Record, opt: &OptAt) -> bool {
+    WITHOUT_POINTERS.contains(&record.rtype)
+        && pointer_target(message, record.start).is_none_or(|target| target < opt.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::answer;
+    use super::super::testing::{self, Builder, TO_QUESTION, wire_name};
+    use super::*;
+
+    fn looked_at(built: &Builder) -> Behind {
+        let message = built.build();
+        let answer = answer(&message).unwrap();
+        behind(&message, &answer, &answer.opt.unwrap())
+    }
+
+    fn additional(built: Builder, owner: &[u8], rtype: u16, rdata: &[u8]) -> Builder {
+        built.record(Section::Additional, owner, rtype, (1, 60), rdata)
+    }
+
+    #[test]
+    fn nothing_stands_behind_the_last_record() {
+        let built = testing::answer("a.test.", 1).a(60, [0; 4]);
+        let built = additional(built, TO_QUESTION, 2, b"\xC0\x0C").edns(1232, 0, &[]);
+        assert_eq!(looked_at(&built), Behind::Free);
+    }
+
+    #[test]
+    fn addresses_with_owners_named_earlier_are_free() {
+        let built = testing::answer("a.test.", 1).edns(1232, 0, &[]);
+        let built = additional(built, TO_QUESTION, 1, &[0; 4]);
+        let built = additional(built, b"\x02ns\xC0\x0E", 28, &[0; 16]);
+        let built = additional(built, &wire_name("ns.example."), 1, &[0; 4]);
+        assert_eq!(looked_at(&built), Behind::Free);
+    }
+
+    #[test]
+    fn an_owner_named_behind_the_opt_is_bound() {
+        let built = testing::answer("a.test.", 1).edns(1232, 0, &[]);
+        let built = additional(built, &wire_name("ns.example."), 1, &[0; 4]);
+        // To the name behind the OPT record, and to the root that is the owner of the OPT record itself.
+        for target in [24 + 11, 24] {
+            let built = additional(built.clone(), &[0xC0, target], 28, &[0; 16]);
+            assert_eq!(looked_at(&built), Behind::Bound { before: 0 });
+        }
+    }
+
+    // req 13
+    #[test]
+    fn rdata_that_may_hold_a_compressed_name_is_bound() {
+        let built = testing::answer("a.test.", 1);
+        let built = additional(built, TO_QUESTION, 1, &[0; 4]);
+        let built = additional(built, TO_QUESTION, 28, &[0; 16]).edns(1232, 0, &[]);
+        for rtype in [2, 5, 6, 15, 33, 65280] {
+            let built = additional(built.clone(), TO_QUESTION, rtype, &[0; 30]);
+            assert_eq!(looked_at(&built), Behind::Bound { before: 2 }, "{rtype}");
+        }
+    }
+}

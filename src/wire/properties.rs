@@ -1,0 +1,383 @@
+//! What holds for every message: nothing panics, edits stay well-formed, and frames survive every split.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::scan::Section;
+use super::testing::{Builder, TO_QUESTION, header_only};
+use super::{
+    Answer, ClientEdns, Ede, Frames, Query, Rcode, Refusal, Reply, append_frame, describe, display,
+    lowercase_into, options, own_answer, query, records, relay_answer, same_question, typed,
+};
+
+/// A name of up to five labels with any octets in them.
+fn name() -> impl Strategy<Value = Vec<u8>> {
+    vec(vec(any::<u8>(), 1..=12), 0..=5).prop_map(|labels| {
+        let mut name = Vec::new();
+        for label in labels {
+            name.push(label.len() as u8);
+            name.extend_from_slice(&label);
+        }
+        name.push(0);
+        name
+    })
+}
+
+/// A type that may be asked for.
+fn qtype() -> impl Strategy<Value = u16> {
+    prop_oneof![0..300_u16, any::<u16>()].prop_filter("refused by policy", |qtype| {
+        ![41, 250, 251, 252].contains(qtype)
+    })
+}
+
+/// Options, some of which speak of one hop.
+fn edns_options() -> impl Strategy<Value = Vec<(u16, Vec<u8>)>> {
+    let code = prop_oneof![0..20_u16, any::<u16>()];
+    vec((code, vec(any::<u8>(), 0..60)), 0..=6)
+}
+
+/// A record: owner by pointer or written out, a type that is no pseudo-record's, and RDATA with pointers or
+/// anything in it.
+fn record() -> impl Strategy<Value = (Vec<u8>, u16, (u16, u32), Vec<u8>)> {
+    let owner = prop_oneof![
+        3 => Just(TO_QUESTION.to_vec()),
+        1 => name(),
+        1 => Just(b"\x02ns\xC0\x0C".to_vec()),
+    ];
+    let rtype = any::<u16>().prop_filter("pseudo", |rtype| ![24, 41, 250].contains(rtype));
+    let rdata = prop_oneof![
+        Just(b"\xC0\x0C".to_vec()),
+        vec(any::<u8>(), 0..40),
+        vec(any::<u8>(), 400..900)
+    ];
+    (owner, rtype, any::<(u16, u32)>(), rdata)
+}
+
+fn with_opt(built: Builder, size: u16, bits: u32, options: &[(u16, Vec<u8>)]) -> Builder {
+    let options: Vec<(u16, &[u8])> = options
+        .iter()
+        .map(|(code, data)| (*code, &data[..]))
+        .collect();
+    built.edns(size, bits, &options)
+}
+
+prop_compose! {
+    /// A query that is forwarded. Version 0, any flags.
+    fn good_query()(
+        id in any::<u16>(),
+        flags in 0..0x0800_u16,
+        name in name(),
+        qtype in qtype(),
+        qclass in any::<u16>(),
+        opt in prop::option::of((any::<u16>(), any::<u16>(), edns_options())),
+        signed in any::<bool>(),
+    ) -> Builder {
+        let mut built = header_only(flags).id(id).question(&name, qtype, qclass);
+        if let Some((size, bits, options)) = opt {
+            built = with_opt(built, size, u32::from(bits), &options);
+        }
+        if signed { built.tsig() } else { built }
+    }
+}
+
+prop_compose! {
+    /// An answer that is relayed. The OPT record may stand among the additional ones, and octets behind
+    /// everything.
+    fn good_answer()(
+        id in any::<u16>(),
+        flags in any::<u16>(),
+        question in prop::option::weighted(0.9, (name(), qtype(), any::<u16>())),
+        sections in [vec(record(), 0..4), vec(record(), 0..3), vec(record(), 0..4)],
+        opt in prop::option::of((any::<u16>(), any::<u32>(), edns_options(), any::<Index>())),
+        signed in prop::bool::weighted(0.1),
+        tail in vec(any::<u8>(), 0..40),
+    ) -> Builder {
+        // QR and the opcode are what makes it an answer to a query.
+        let mut built = header_only(flags & 0x07FF | 0x8000).id(id);
+        let asks = question.is_some();
+        if let Some((name, qtype, qclass)) = question {
+            built = built.question(&name, qtype, qclass);
+        }
+        let all = [Section::Answer, Section::Authority, Section::Additional];
+        let opt_before = opt.as_ref().map(|(.., index)| index.index(sections[2].len() + 1));
+        for (section, records) in all.into_iter().zip(&sections) {
+            for place in 0..=records.len() {
+                if let Some((size, bits, options, _)) = &opt
+                    && section == Section::Additional
+                    && opt_before == Some(place)
+                {
+                    built = with_opt(built, *size, *bits, options);
+                }
+                if let Some((owner, rtype, class_ttl, rdata)) = records.get(place) {
+                    // Without a question there is nothing that a pointer could lead to.
+                    let owner = if asks { owner } else { &vec![0] };
+                    built = built.record(section, owner, *rtype, *class_ttl, rdata);
+                }
+            }
+        }
+        if signed { built = built.tsig(); }
+        built.raw(&tail)
+    }
+}
+
+prop_compose! {
+    /// What a client said of itself.
+    fn client()(edns in prop::option::of((any::<u16>(), any::<u16>(), edns_options()))) -> Option<ClientEdns> {
+        let (size, bits, options) = edns?;
+        let message = with_opt(super::testing::query(".", 1), size, u32::from(bits), &options).build();
+        let opt = query(&message).unwrap().opt.unwrap();
+        Some(ClientEdns::of(&message, &opt))
+    }
+}
+
+/// Octets overwritten, cut off or inserted at some places.
+fn mutated(built: impl Strategy<Value = Builder>) -> impl Strategy<Value = Vec<u8>> {
+    let changes = vec((any::<Index>(), any::<u8>(), 0..4_u8), 0..6);
+    (built, changes).prop_map(|(built, changes)| {
+        let mut message = built.build();
+        for (place, octet, how) in changes {
+            let at = place.index(message.len());
+            match how {
+                0 => message.insert(at, octet),
+                1 if message.len() > 13 => message.truncate(at.max(12)),
+                _ => message[at] = octet,
+            }
+        }
+        message
+    })
+}
+
+/// Reads and edits a message in every way there is.
+fn exercise(message: &[u8], client: Option<ClientEdns>) {
+    let asked = b"\x01A\x00\x00\x01\x00\x01";
+    let reply = Reply {
+        id: 7,
+        question: asked,
+        rd: true,
+        edns: client,
+        limit: 512,
+    };
+    let mut out = Vec::new();
+    let question = match query(message) {
+        Ok(read) => {
+            check_forwarded(message, &read, true);
+            check_forwarded(message, &read, false);
+            Some(read.question)
+        }
+        Err(Refusal::Answer {
+            rcode,
+            question,
+            opt,
+        }) => {
+            let edns = opt.map(|opt| ClientEdns::of(message, &opt));
+            let own = Reply {
+                question: question.as_ref().map_or(&[], |at| at.octets(message)),
+                edns,
+                ..reply
+            };
+            own_answer(&own, 0, false, rcode, Some(Ede::OTHER), 1232, &mut out);
+            assert_eq!(super::answer(&out).unwrap().rcode(), rcode);
+            question
+        }
+        Err(Refusal::Drop) => None,
+    };
+    if let Some(at) = question {
+        lowercase_into(message, &at, &mut out);
+        assert!(same_question(message, &at, message, &at));
+        assert!(describe(message, &at).to_string().is_ascii());
+        if let Some(typed) = typed(message, &at) {
+            assert_eq!(u16::from(typed.qtype), at.qtype);
+        }
+    }
+    if let Ok(read) = super::answer(message) {
+        assert!(read.end <= message.len());
+        let counts = read.header;
+        let claimed = [counts.answers, counts.authorities, counts.additionals].map(usize::from);
+        assert_eq!(
+            records(message, &read).count(),
+            claimed.iter().sum::<usize>()
+        );
+        check_relayed(message, &read, &reply);
+    }
+    assert!(display(message).to_string().is_ascii());
+}
+
+/// What leaves is a query, asks the same, and tells the upstream nothing about the client's hop.
+fn check_forwarded(message: &[u8], read: &Query, edns: bool) {
+    let mut out = Vec::new();
+    super::forward_query(message, read, edns, &mut out);
+    let sent = query(&out).unwrap();
+    assert_eq!((sent.header.id, sent.header.flags), (0, read.header.flags));
+    assert_eq!(sent.question.octets(&out), read.question.octets(message));
+    assert_eq!(sent.signed, read.signed);
+    assert!(out.len() <= message.len());
+    if let Some(opt) = sent.opt.filter(|opt| opt.last) {
+        assert!(edns && options(&out, &opt).all(|(code, _)| !(10..=12).contains(&code)));
+    }
+}
+
+/// What a client gets is an answer to its question, in its limit, with an OPT record if it sent one.
+fn check_relayed(message: &[u8], read: &Answer, reply: &Reply<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    relay_answer(message, read, reply, 1232, &mut out);
+    let got = super::answer(&out).unwrap();
+    assert!(out.len() <= reply.limit);
+    assert_eq!(got.end, out.len());
+    assert_eq!(got.header.id, reply.id);
+    assert!(got.header.flags.tc() || !read.header.flags.tc());
+    if got.signed {
+        assert_eq!(out[2..], message[2..read.end]);
+        return out;
+    }
+    assert_eq!(got.question.unwrap().octets(&out), reply.question);
+    assert_eq!(got.header.flags.rd(), reply.rd);
+    assert_eq!(got.opt.is_some(), reply.edns.is_some());
+    if let (Some(opt), Some(client)) = (got.opt, reply.edns) {
+        assert!(opt.last);
+        assert_eq!((opt.udp_size, opt.version), (1232, 0));
+        for (code, _) in options(&out, &opt) {
+            assert!(!(10..=12).contains(&code));
+            assert!(code == 15 || client.options.contains(code));
+        }
+    }
+    out
+}
+
+/// The octets of all records but the OPT, one by one.
+fn others(message: &[u8], read: &Answer) -> Vec<Vec<u8>> {
+    let others = records(message, read).filter(|record| record.rtype != 41);
+    others
+        .map(|record| message[record.start..record.rdata.end].to_vec())
+        .collect()
+}
+
+/// The answer's own question, or one of our making, with the case of its letters turned round.
+fn other_case(message: &[u8], read: &Answer) -> Vec<u8> {
+    let Some(at) = read.question else {
+        return b"\x01A\x00\x00\x01\x00\x01".to_vec();
+    };
+    let mut question = at.octets(message).to_vec();
+    for octet in &mut question[..at.name_len] {
+        if octet.is_ascii_alphabetic() {
+            *octet ^= 0x20;
+        }
+    }
+    question
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    // fault 55
+    #[test]
+    fn any_octets_are_survived(message in vec(any::<u8>(), 0..200), client in client()) {
+        exercise(&message, client);
+    }
+
+    // fault 55, fault 58, req 3, req 4
+    #[test]
+    fn mutated_queries_are_survived(message in mutated(good_query()), client in client()) {
+        exercise(&message, client);
+    }
+
+    // fault 17, req 3, req 18
+    #[test]
+    fn mutated_answers_are_survived(message in mutated(good_answer()), client in client()) {
+        exercise(&message, client);
+    }
+
+    // req 26, req 28
+    #[test]
+    fn a_good_query_goes_on(built in good_query()) {
+        let message = built.build();
+        let read = query(&message).unwrap();
+        check_forwarded(&message, &read, true);
+        check_forwarded(&message, &read, false);
+    }
+
+    // req 1, req 2, req 6, req 7, req 32
+    #[test]
+    fn a_good_answer_reaches_its_client(
+        built in good_answer(),
+        client in client(),
+        id in any::<u16>(),
+        rd in any::<bool>(),
+        limit in prop_oneof![Just(512), 512..2000_usize, Just(65535)],
+    ) {
+        let message = built.build();
+        let read = super::answer(&message).unwrap();
+        let question = other_case(&message, &read);
+        let reply = Reply { id, question: &question, rd, edns: client, limit };
+        let out = check_relayed(&message, &read, &reply);
+
+        // Records are passed on as they came, all of them or, what does not fit, none.
+        if read.question.is_some() && !read.signed && read.opt.is_none_or(|opt| opt.last) {
+            let (passed, sent) = (others(&out, &super::answer(&out).unwrap()), others(&message, &read));
+            let opt = if client.is_some() { 11 } else { 0 };
+            if 12 + question.len() + sent.concat().len() + opt <= limit {
+                prop_assert_eq!(passed, sent);
+            } else {
+                prop_assert!(passed.is_empty());
+                prop_assert!(super::answer(&out).unwrap().header.flags.tc());
+            }
+        }
+    }
+
+    // req 1, req 29, req 33, req 56
+    #[test]
+    fn our_own_answer_is_one(
+        name in name(),
+        opcode in 0..16_u8,
+        client in client(),
+        rcode in 0..4096_u16,
+        (id, rd, cd) in any::<(u16, bool, bool)>(),
+    ) {
+        let question = [&name[..], &[0, 1, 0, 1]].concat();
+        let reply = Reply { id, question: &question, rd, edns: client, limit: 512 };
+        let mut out = Vec::new();
+        let ede = Some(Ede::NOT_READY.with_text("starting"));
+        own_answer(&reply, opcode, cd, Rcode(rcode), ede, 1232, &mut out);
+        prop_assert!(out.len() <= 512);
+        let flags = super::Header::parse(&out).unwrap().flags;
+        prop_assert_eq!(flags.opcode(), opcode);
+        prop_assert_eq!((flags.rd(), flags.cd(), flags.ra()), (rd, cd, true));
+        if opcode == 0 {
+            let read = super::answer(&out).unwrap();
+            let told = if rcode > 15 && client.is_none() { Rcode::SERVFAIL } else { Rcode(rcode) };
+            prop_assert_eq!(read.rcode(), told);
+            prop_assert_eq!(read.question.unwrap().octets(&out), &question[..]);
+            prop_assert_eq!(read.opt.is_some(), client.is_some());
+        }
+    }
+
+    // req 5, fault 11, fault 12
+    #[test]
+    fn frames_survive_every_split(
+        messages in vec(vec(any::<u8>(), 0..3000), 0..12),
+        pieces in vec(1..5000_usize, 1..20),
+        release in any::<bool>(),
+    ) {
+        let mut stream = Vec::new();
+        for message in &messages {
+            append_frame(message, &mut stream);
+        }
+        let (mut frames, mut got, mut rest) = (Frames::new(), Vec::new(), &stream[..]);
+        let mut pieces = pieces.iter().cycle();
+        while !rest.is_empty() {
+            let space = frames.space();
+            let n = space.len().min(rest.len()).min(*pieces.next().unwrap());
+            space[..n].copy_from_slice(&rest[..n]);
+            rest = &rest[n..];
+            frames.filled(n);
+            while let Some(message) = frames.next() {
+                got.push(message.to_vec());
+            }
+            if release {
+                frames.release();
+            }
+        }
+        prop_assert_eq!(got, messages);
+        prop_assert!(frames.is_empty());
+    }
+}

@@ -1,0 +1,439 @@
+//! One walk over the records of a message: where they are, and the two that matter to a hop.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::answer::Answer;
+use super::edns::{OptAt, TYPE_OPT, options_tile};
+use super::header::{HEADER_LEN, Header};
+use super::name::Names;
+use super::question::QuestionAt;
+
+/// TSIG, the signature of a transaction (RFC 8945).
+pub(super) const TYPE_TSIG: u16 = 250;
+/// SIG, which covers type 0 when it signs a transaction: SIG(0) (RFC 2931).
+const TYPE_SIG: u16 = 24;
+/// Octets of a record between its owner name and its RDATA: type, class, TTL and RDLENGTH.
+const RECORD_FIXED: usize = 10;
+
+/// Why a message is not a well-formed one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// A section of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// The records that answer.
+    Answer,
+    /// The records that name an authority.
+    Authority,
+    /// The records that may be of help; OPT and TSIG stand here.
+    Additional,
+}
+
+/// Where a record is and what its fixed fields say. All offsets are octets from the start of the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The section it stands in.
+    pub section: Section,
+    /// Where its owner name starts.
+    pub start: usize,
+    /// Where its owner name ends and its type starts.
+    pub name_end: usize,
+    /// TYPE.
+    pub rtype: u16,
+    /// CLASS; a UDP size in an OPT record.
+    pub class: u16,
+    /// TTL as it came, in seconds; flags in an OPT record.
+    pub ttl: u32,
+    /// Where the TTL stands.
+    pub ttl_at: usize,
+    /// Where the RDATA is. It is opaque here.
+    pub rdata: Range<usize>,
+    /// Whether the owner is the root.
+    pub(super) root: bool,
+}
+
+/// Walks records one by one. After an error it must not be asked again.
+struct Walk<'a> {
+    message: &'a [u8],
+    names: Names,
+    at: usize,
+    /// Records still to come, by section.
+    left: [u16; 3],
+}
+
+impl<'a> Walk<'a> {
+    fn new(message: &'a [u8], header: &Header, question: Option<QuestionAt>) -> Walk<'a> {
+        Walk {
+            message,
+            names: Names::new(question.map_or(0, |at| at.name_len)),
+            at: question.map_or(HEADER_LEN, |at| at.end()),
+            left: [header.answers, header.authorities, header.additionals],
+        }
+    }
+
+    /// The section of the next record, which is counted off.
+    fn next_section(&mut self) -> Option<Section> {
+        let sections = [Section::Answer, Section::Authority, Section::Additional];
+        let (left, section) = self
+            .left
+            .iter_mut()
+            .zip(sections)
+            .find(|(left, _)| **left > 0)?;
+        *left -= 1;
+        Some(section)
+    }
+
+    fn next_record(&mut self) -> Result<Option<Record>, Malformed> {
+        let Some(section) = self.next_section() else {
+            return Ok(None);
+        };
+        let name = self.names.walk(self.message, self.at)?;
+        let fixed = self
+            .message
+            .get(name.end..)
+            .and_then(|tail| tail.first_chunk::<RECORD_FIXED>());
+        let &[t0, t1, c0, c1, ttl0, ttl1, ttl2, ttl3, len0, len1] =
+            fixed.ok_or(Malformed("a record runs past the end"))?;
+        let rdata_at = name.end + RECORD_FIXED;
+        let rdata = rdata_at..rdata_at + usize::from(u16::from_be_bytes([len0, len1]));
+        if rdata.end > self.message.len() {
+            return Err(Malformed("RDATA runs past the end"));
+        }
+        let start = std::mem::replace(&mut self.at, rdata.end);
+        Ok(Some(Record {
+            section,
+            start,
+            name_end: name.end,
+            rtype: u16::from_be_bytes([t0, t1]),
+            class: u16::from_be_bytes([c0, c1]),
+            ttl: u32::from_be_bytes([ttl0, ttl1, ttl2, ttl3]),
+            ttl_at: name.end + 4,
+            rdata,
+            root: name.root,
+        }))
+    }
+}
+
+/// What one walk over all records found. Where it stopped early, `fault` says why and the rest says what
+/// was seen until then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) opt: Option<OptAt>,
+    /// The last record signs the message: a TSIG or a SIG(0).
+    pub(super) signed: bool,
+    /// A TSIG was seen, so nothing may follow.
+    tsig: bool,
+    /// Where the records end.
+    pub(super) end: usize,
+    pub(super) fault: Option<Malformed>,
+}
+
+/// Walks all records of a message.
+pub(super) fn facts(message: &[u8], header: &Header, question: Option<QuestionAt>) -> Facts {
+    let mut walk = Walk::new(message, header, question);
+    let mut facts = Facts {
+        end: walk.at,
+        ..Facts::NONE
+    };
+    loop {
+        match walk.next_record() {
+            Ok(None) => break,
+            Ok(Some(record)) => facts.fault = facts.note(message, &record).err(),
+            Err(fault) => facts.fault = Some(fault),
+        }
+        facts.end = walk.at;
+        if facts.fault.is_some() {
+            break;
+        }
+    }
+    if let Some(opt) = &mut facts.opt {
+        opt.last = opt.end == facts.end;
+    }
+    facts
+}
+
+impl Facts {
+    /// Of a message whose records cannot be found.
+    pub(super) const NONE: Facts = Facts {
+        opt: None,
+        signed: false,
+        tsig: false,
+        end: HEADER_LEN,
+        fault: None,
+    };
+
+    fn note(&mut self, message: &[u8], record: &Record) -> Result<(), Malformed> {
+        if self.tsig {
+            return Err(Malformed("a TSIG that is not the last record"));
+        }
+        self.signed = false;
+        match record.rtype {
+            TYPE_OPT => self.note_opt(message, record)?,
+            TYPE_TSIG if record.section != Section::Additional => {
+                return Err(Malformed("a TSIG outside the additional section"));
+            }
+            TYPE_TSIG => (self.tsig, self.signed) = (true, true),
+            TYPE_SIG if record.section == Section::Additional => {
+                let covered = message.get(record.rdata.clone());
+                self.signed = covered.is_some_and(|rdata| rdata.starts_with(&[0, 0]));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn note_opt(&mut self, message: &[u8], record: &Record) -> Result<(), Malformed> {
+        if record.section != Section::Additional {
+            return Err(Malformed("an OPT record outside the additional section"));
+        }
+        if !record.root {
+            return Err(Malformed("the owner of the OPT record is not the root"));
+        }
+        if self.opt.is_some() {
+            return Err(Malformed("more than one OPT record"));
+        }
+        self.opt = Some(OptAt::of(record));
+        if options_tile(message.get(record.rdata.clone()).unwrap_or_default()) {
+            Ok(())
+        } else {
+            Err(Malformed("options do not fill the OPT record"))
+        }
+    }
+}
+
+/// The records of an answer that has been scanned, in order, OPT and TSIG among them.
+///
+/// This is a second walk, for those who need every record. It ends early only if `message` is not the one
+/// that was scanned.
+pub fn records<'a>(message: &'a [u8], answer: &Answer) -> impl Iterator<Item = Record> + use<'a> {
+    let mut walk = Walk::new(message, &answer.header, answer.question);
+    let mut over = false;
+    std::iter::from_fn(move || {
+        if over {
+            return None;
+        }
+        let record = walk.next_record().ok().flatten();
+        over = record.is_none();
+        record
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::answer;
+    use super::super::testing::{self, ROOT, TO_QUESTION, wire_name};
+    use super::*;
+
+    /// The facts of a message whose question reads.
+    fn facts_of(message: &[u8]) -> Facts {
+        let header = Header::parse(message).unwrap();
+        facts(
+            message,
+            &header,
+            super::super::question::question_at(message),
+        )
+    }
+
+    fn fault_of(message: &[u8]) -> Option<&'static str> {
+        facts_of(message).fault.map(|fault| fault.0)
+    }
+
+    #[test]
+    fn every_field_of_a_record_is_read_from_its_place() {
+        let built = testing::answer("a.test.", 65280)
+            .a(300, [192, 0, 2, 1])
+            .record(
+                Section::Authority,
+                &wire_name("test."),
+                65280,
+                (5, 0x8000_0001),
+                b"opaque",
+            );
+        let message = built.build();
+        let found: Vec<Record> = records(&message, &answer(&message).unwrap()).collect();
+        assert_eq!(found.len(), 2);
+
+        let address = &found[0];
+        assert_eq!((address.section, address.start), (Section::Answer, 24));
+        assert_eq!((address.name_end, address.ttl_at), (26, 30));
+        assert_eq!((address.rtype, address.class, address.ttl), (1, 1, 300));
+        assert_eq!(message[address.rdata.clone()], [192, 0, 2, 1]);
+
+        let unknown = &found[1];
+        assert_eq!((unknown.section, unknown.start), (Section::Authority, 40));
+        assert_eq!((unknown.rtype, unknown.class), (65280, 5));
+        assert_eq!(unknown.ttl, 0x8000_0001);
+        assert_eq!(message[unknown.ttl_at..][..4], [0x80, 0, 0, 1]);
+        assert_eq!(&message[unknown.rdata.clone()], b"opaque");
+    }
+
+    #[test]
+    fn records_are_found_in_all_sections_in_order() {
+        let all = [Section::Answer, Section::Authority, Section::Additional];
+        let mut built = testing::answer("a.test.", 1);
+        for section in all {
+            for ttl in 0..3 {
+                built = built.record(section, TO_QUESTION, 1, (1, ttl), &[0; 4]);
+            }
+        }
+        let message = built.edns(1232, 0, &[]).build();
+        let found: Vec<_> = records(&message, &answer(&message).unwrap())
+            .map(|record| (record.section, record.rtype))
+            .collect();
+        let mut expected: Vec<_> = all.into_iter().flat_map(|s| [(s, 1); 3]).collect();
+        expected.push((Section::Additional, TYPE_OPT));
+        assert_eq!(found, expected);
+    }
+
+    // req 17
+    #[test]
+    fn counts_are_claims_that_the_octets_must_bear_out() {
+        for counts in [
+            [1, 1, 0, 0],
+            [1, 0, 1, 0],
+            [1, 0, 0, 1],
+            [1, 65535, 65535, 65535],
+        ] {
+            let message = testing::query("a.test.", 1).counts(counts).build();
+            assert_eq!(fault_of(&message), Some("a name runs past the end"));
+        }
+    }
+
+    // req 18
+    #[test]
+    fn a_record_cut_anywhere_is_an_error() {
+        let whole = testing::answer("a.test.", 1).a(60, [1, 2, 3, 4]).build();
+        assert_eq!(fault_of(&whole), None);
+        for end in 24..whole.len() {
+            assert!(fault_of(&whole[..end]).is_some(), "cut at {end}");
+        }
+        let too_long = testing::answer("a.test.", 1)
+            .counts([1, 1, 0, 0])
+            .raw(b"\xC0\x0C\x00\x01\x00\x01\x00\x00\x00\x3C\xFF\xFF")
+            .raw(&vec![0; 65534])
+            .build();
+        assert_eq!(fault_of(&too_long), Some("RDATA runs past the end"));
+    }
+
+    // req 31
+    #[test]
+    fn there_is_one_opt_of_the_root_in_the_additional_section() {
+        let query = || testing::query("a.test.", 1);
+        let two = query().edns(1232, 0, &[]).edns(4096, 0, &[]).build();
+        assert_eq!(fault_of(&two), Some("more than one OPT record"));
+        // What was read stands, so that the error can be answered with an OPT record.
+        assert_eq!(facts_of(&two).opt.unwrap().udp_size, 1232);
+
+        for section in [Section::Answer, Section::Authority] {
+            let astray = query().record(section, ROOT, 41, (1232, 0), &[]).build();
+            let fault = fault_of(&astray);
+            assert_eq!(fault, Some("an OPT record outside the additional section"));
+            assert_eq!(facts_of(&astray).opt, None);
+        }
+        let owned = query().opt_rdata(TO_QUESTION, 1232, 0, &[]).build();
+        let fault = fault_of(&owned);
+        assert_eq!(fault, Some("the owner of the OPT record is not the root"));
+    }
+
+    // req 19
+    #[test]
+    fn the_owner_of_an_opt_may_be_the_root_by_pointer() {
+        let message = testing::query("a.test.", 1)
+            .opt_rdata(&[0xC0, 19], 1232, 0x8000, &[0, 3, 0, 0])
+            .build();
+        assert_eq!(message[19], 0);
+        let opt = facts_of(&message).opt.unwrap();
+        assert_eq!((opt.start, opt.options_at, opt.end), (24, 36, 40));
+        assert!(opt.dnssec_ok && opt.last);
+    }
+
+    #[test]
+    fn an_opt_knows_whether_it_is_the_last() {
+        let query = testing::query("a.test.", 1).edns(1232, 0, &[]);
+        assert!(facts_of(&query.build()).opt.unwrap().last);
+        assert!(
+            facts_of(&query.clone().raw(b"tail").build())
+                .opt
+                .unwrap()
+                .last
+        );
+        assert!(!facts_of(&query.tsig().build()).opt.unwrap().last);
+    }
+
+    // req 26
+    #[test]
+    fn a_signature_is_the_last_record_of_all() {
+        let query = || testing::query("a.test.", 1);
+        assert!(facts_of(&query().tsig().build()).signed);
+        assert!(facts_of(&query().edns(1232, 0, &[]).tsig().build()).signed);
+        assert!(!facts_of(&query().edns(1232, 0, &[]).build()).signed);
+
+        let early = query().tsig().edns(1232, 0, &[]).build();
+        assert_eq!(fault_of(&early), Some("a TSIG that is not the last record"));
+        let astray = query().record(Section::Authority, ROOT, 250, (255, 0), &[]);
+        let fault = fault_of(&astray.build());
+        assert_eq!(fault, Some("a TSIG outside the additional section"));
+    }
+
+    // req 26
+    #[test]
+    fn a_sig_signs_when_it_covers_type_zero_and_stands_last() {
+        let sig = |covered: u16, section| {
+            let mut rdata = covered.to_be_bytes().to_vec();
+            rdata.extend_from_slice(&[9; 30]);
+            testing::answer("a.test.", 1).record(section, ROOT, 24, (255, 0), &rdata)
+        };
+        assert!(facts_of(&sig(0, Section::Additional).build()).signed);
+        assert!(!facts_of(&sig(1, Section::Additional).build()).signed);
+        assert!(!facts_of(&sig(0, Section::Answer).build()).signed);
+        let followed = sig(0, Section::Additional).edns(1232, 0, &[]).build();
+        assert!(!facts_of(&followed).signed);
+        assert_eq!(fault_of(&followed), None);
+    }
+
+    // req 3
+    #[test]
+    fn the_dearest_message_of_64_kib_is_given_up_in_time() {
+        // A name of 126 labels, then as many records as fit, each with a name that runs through all of it.
+        let mut body = wire_name(&"a.".repeat(126));
+        body.extend_from_slice(&[0, 1, 0, 1]);
+        let owner = [0xC0, 14];
+        let mut count = 0;
+        while 12 + body.len() + 12 <= 65535 {
+            body.extend_from_slice(&owner);
+            body.extend_from_slice(&[0, 1, 0, 1, 0, 0, 0, 0, 0, 0]);
+            count += 1;
+        }
+        let message = testing::header_only(0x8180)
+            .raw(&body)
+            .counts([1, count, 0, 0]);
+        let fault = fault_of(&message.build());
+        assert_eq!(fault, Some("names cost too much to follow"));
+    }
+
+    // fault 59
+    #[test]
+    fn sixteen_thousand_empty_options_are_walked_once() {
+        let options: Vec<(u16, &[u8])> = vec![(10, &[]); 16_000];
+        let message = testing::query("a.test.", 1).edns(4096, 0, &options).build();
+        assert_eq!(fault_of(&message), None);
+
+        let mut broken = testing::query("a.test.", 1).edns(4096, 0, &options).build();
+        let last = broken.len() - 1;
+        broken[last] = 1;
+        assert_eq!(
+            fault_of(&broken),
+            Some("options do not fill the OPT record")
+        );
+    }
+}

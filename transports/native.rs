@@ -1,0 +1,129 @@
+//! Serving with real sockets and threads: a loop per worker, each with its own runtime, on shared addresses.
+
+use super::{Protocols, RunError};
+use crate::config::{Config, Listen, Modes};
+use crate::engine::Stats;
+use crate::runtime::Runtime;
+use crate::serve::{Control, Sockets, serve};
+use log::info;
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+/// Binds everything, says so in the log, and serves until `control` ends all loops.
+pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<(), RunError> {
+    let config = Arc::new(config);
+    let workers = config.workers.get();
+    let first = Worker::<R>::new(&config, &config.listen, workers > 1)?;
+    let listen: Vec<Listen> = first
+        .sockets
+        .addresses()
+        .iter()
+        .map(|&addr| Listen {
+            addr,
+            required: true,
+        })
+        .collect();
+    let started = announce(&config, first.sockets.addresses());
+    let mut others = Vec::new();
+    for number in 1..workers {
+        let (ready, is_ready) = mpsc::channel();
+        let (config, listen, control) = (config.clone(), listen.clone(), control.clone());
+        let work = move || match Worker::<R>::new(&config, &listen, true) {
+            Ok(worker) => {
+                // Whoever asks has not given up: it waits for this.
+                drop(ready.send(Ok(())));
+                worker.serve(&config, &control)
+            }
+            Err(error) => {
+                drop(ready.send(Err(error)));
+                Ok(Stats::default())
+            }
+        };
+        let thread = thread::Builder::new().name(format!("dotward-{number}"));
+        let thread = thread
+            .spawn(work)
+            .map_err(|error| RunError::System(format!("worker {number}: {error}")))?;
+        match is_ready.recv() {
+            Ok(Ok(())) => others.push(thread),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Err(RunError::System(format!("worker {number} died"))),
+        }
+    }
+    info!("{started}");
+    let mut stats = vec![first.serve(&config, control)?];
+    for other in others {
+        let one = other.join();
+        stats.push(one.map_err(|_| RunError::System("a worker died".into()))??);
+    }
+    let total = |of: fn(&Stats) -> u64| stats.iter().map(of).sum::<u64>();
+    info!(
+        "stopped: {} queries, {} answered, {} failed, {} sent to upstreams",
+        total(|s| s.queries),
+        total(|s| s.answered),
+        total(|s| s.failed),
+        total(|s| s.sent),
+    );
+    Ok(())
+}
+
+/// One loop, ready to go.
+struct Worker<R: Runtime> {
+    runtime: R,
+    protocols: Protocols<R>,
+    sockets: Sockets<R>,
+    seed: [u8; 32],
+}
+
+impl<R: Runtime + Default> Worker<R> {
+    fn new(config: &Config, listen: &[Listen], share: bool) -> Result<Self, RunError> {
+        let runtime = R::default();
+        let protocols = Protocols::new(&runtime, config).map_err(RunError::Config)?;
+        let sockets = Sockets::bind(&runtime, listen, config.modes, share).map_err(RunError::Bind)?;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)
+            .map_err(|error| RunError::System(format!("no randomness: {error}")))?;
+        Ok(Self {
+            runtime,
+            protocols,
+            sockets,
+            seed,
+        })
+    }
+
+    fn serve(self, config: &Arc<Config>, control: &Control) -> Result<Stats, RunError> {
+        let commands = control.subscribe();
+        let runtime = self.runtime.clone();
+        Ok(runtime.block_on(serve(
+            self.runtime,
+            self.protocols,
+            self.sockets,
+            config.clone(),
+            self.seed,
+            commands,
+        )))
+    }
+}
+
+/// The line that says what is served, from where, and how to try it.
+fn announce(config: &Config, addresses: &[SocketAddr]) -> String {
+    let modes = match config.modes {
+        Modes { udp: true, tcp: true } => "udp+tcp",
+        Modes { tcp: true, .. } => "tcp",
+        Modes { .. } => "udp",
+    };
+    let listed = |items: Vec<String>| items.join(", ");
+    let at = listed(addresses.iter().map(ToString::to_string).collect());
+    let upstreams = config.upstreams.iter();
+    let upstreams = listed(upstreams.map(|u| format!("{} ({})", u.label, u.scheme)).collect());
+    let try_at = addresses.first().map_or(String::new(), |addr| {
+        let ip = match addr.ip() {
+            ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
+            ip if ip.is_unspecified() => "::1".to_owned(),
+            ip => ip.to_string(),
+        };
+        let over = if config.modes.udp { "" } else { " +tcp" };
+        format!("; try: dig @{ip} -p {}{over} example.com", addr.port())
+    });
+    format!("serving {modes} on {at}; upstreams: {upstreams}{try_at}")
+}

@@ -1,0 +1,230 @@
+//! Real sockets for any runtime that has file descriptors: how they are made and tuned, and UDP in batches.
+//!
+//! A runtime adds only the waiting. Everything here returns at once.
+
+use crate::engine::{Now, Time};
+use crate::runtime::{Reply, Ring, Sent};
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use rustix::net::sockopt;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// Clients that the kernel keeps for us between two accepts; it cuts this to its own bound (`somaxconn`).
+const BACKLOG: i32 = 1024;
+/// Room for a burst of questions while the loop is busy; the kernel cuts it to `rmem_max`.
+const RECEIVE_BUFFER: usize = 1 << 20;
+/// How long the other end may fail to acknowledge what we sent. A path that died is found in seconds, not in the kernel's 15 minutes.
+const USER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Keepalive probes begin after so long, so that a path that died while idle is found before the next question.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+/// The time between probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// Lost probes until the connection is given up.
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// Both clocks since `origin`. Where there is no clock that goes on during suspend, the monotonic one stands in.
+pub fn now(origin: Instant) -> Now {
+    let since = |from: Duration| Time::ZERO + from;
+    let mono = since(origin.elapsed());
+    #[cfg(target_os = "linux")]
+    let boot = {
+        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        since(Duration::new(
+            u64::try_from(boot.tv_sec).unwrap_or_default(),
+            u32::try_from(boot.tv_nsec).unwrap_or_default(),
+        ))
+    };
+    #[cfg(not(target_os = "linux"))]
+    let boot = mono;
+    Now { mono, boot }
+}
+
+fn socket(at: SocketAddr, kind: Type, protocol: Protocol, share: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(at), kind, Some(protocol))?;
+    if at.is_ipv6() {
+        // `::` stands for IPv6 alone, so that `0.0.0.0` can be listened on beside it.
+        socket.set_only_v6(true)?;
+    }
+    if share {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// A listening socket.
+pub fn listen(at: SocketAddr, share: bool) -> io::Result<TcpListener> {
+    let socket = socket(at, Type::STREAM, Protocol::TCP, share)?;
+    // Connections of a former run that linger in TIME_WAIT must not keep the port.
+    socket.set_reuse_address(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A socket for datagrams.
+pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
+    let socket = socket(at, Type::DGRAM, Protocol::UDP, share)?;
+    // A smaller buffer than wished for is no reason not to serve.
+    drop(socket.set_recv_buffer_size(RECEIVE_BUFFER));
+    socket.bind(&at.into())?;
+    let socket = UdpSocket::from(socket);
+    let batches = Batches::new(&socket)?;
+    Ok((socket, batches))
+}
+
+/// Options for a connection to an upstream. They make failures show sooner; none is needed to work.
+pub fn tune_link(stream: &impl AsFd) {
+    let tuned = [
+        sockopt::set_tcp_nodelay(stream, true),
+        sockopt::set_socket_keepalive(stream, true),
+        sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE),
+        sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL),
+        sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES),
+        #[cfg(target_os = "linux")]
+        sockopt::set_tcp_user_timeout(stream, USER_TIMEOUT.as_millis() as u32),
+    ];
+    for error in tuned.into_iter().filter_map(Result::err) {
+        log::debug!("a socket option was refused: {error}");
+    }
+}
+
+/// Options for a client's connection: answers are written whole, so there is nothing to wait for.
+pub fn tune_client(stream: &impl AsFd) {
+    if let Err(error) = sockopt::set_tcp_nodelay(stream, true) {
+        log::debug!("TCP_NODELAY was refused: {error}");
+    }
+}
+
+/// Asks the kernel to acknowledge at once what arrives next.
+pub fn ack_soon(stream: &impl AsFd) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = sockopt::set_tcp_quickack(stream, true) {
+        log::debug!("TCP_QUICKACK was refused: {error}");
+    }
+}
+
+/// Moves datagrams of one socket in batches.
+pub struct Batches {
+    state: UdpSocketState,
+    /// Bound to an unspecified address, so that each reply has to name the address that was asked?
+    wildcard: bool,
+}
+
+impl Batches {
+    fn new(socket: &UdpSocket) -> io::Result<Self> {
+        let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+        // quinn-udp lets the kernel glue datagrams together, which wants buffers of 64 KiB; queries gain nothing by it.
+        #[cfg(target_os = "linux")]
+        nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::UdpGroSegment, &false)?;
+        Ok(Self {
+            state,
+            wildcard: socket.local_addr()?.ip().is_unspecified(),
+        })
+    }
+
+    /// Receives what is there, at least one datagram or an error such as `WouldBlock`.
+    pub fn recv(&self, socket: &UdpSocket, ring: &mut Ring) -> io::Result<()> {
+        let mut meta = [RecvMeta::default(); Ring::SLOTS];
+        let received = {
+            let mut slots = ring.slots();
+            let mut buffers: [IoSliceMut<'_>; Ring::SLOTS] =
+                std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
+            self.state
+                .recv(UdpSockRef::from(socket), &mut buffers, &mut meta)?
+        };
+        for meta in meta.iter().take(received) {
+            let local = meta.dst_ip.filter(|_| self.wildcard);
+            ring.push(meta.len, meta.addr, local);
+        }
+        Ok(())
+    }
+
+    /// Sends from the front of the batch until the socket's buffer is full; `WouldBlock` if it was full from the start.
+    pub fn send(&self, socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<Sent> {
+        let mut sent = Sent::default();
+        while let Some(rest) = batch.get(sent.done..)
+            && let Some(first) = rest.first()
+        {
+            match self.send_some(socket, rest) {
+                Ok(n) => sent.done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && sent.done > 0 => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) => {
+                    // It concerns the first answer alone: its client is gone, or a filter forbids it.
+                    log::debug!("{}: answer not sent: {error}", first.to);
+                    sent.done += 1;
+                    sent.refused += 1;
+                }
+            }
+        }
+        Ok(sent)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn send_some(&self, socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
+        if self.wildcard || batch.len() == 1 {
+            return self.send_first(socket, batch);
+        }
+        many::send(socket, batch)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn send_some(&self, socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
+        self.send_first(socket, batch)
+    }
+
+    fn send_first(&self, socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
+        let Some(reply) = batch.first() else {
+            return Ok(0);
+        };
+        let transmit = Transmit {
+            destination: reply.to,
+            ecn: None,
+            contents: reply.message,
+            segment_size: None,
+            src_ip: reply.from,
+        };
+        self.state
+            .try_send(UdpSockRef::from(socket), &transmit)
+            .map(|()| 1)
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod many {
+    //! Many answers in one system call.
+
+    use crate::runtime::{Reply, Ring};
+    use rustix::net::addr::SocketAddrArg;
+    use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
+    use std::io::{self, IoSlice};
+    use std::net::UdpSocket;
+
+    /// Sends at most a ring's worth of answers from the front; says how many the kernel took.
+    pub fn send(socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
+        let Some(first) = batch.first() else {
+            return Ok(0);
+        };
+        let batch = batch.get(..batch.len().min(Ring::SLOTS)).unwrap_or(batch);
+        // Places beyond the batch are filled with its first answer and never used.
+        let reply = |i: usize| batch.get(i).unwrap_or(first);
+        let to: [SocketAddrAny; Ring::SLOTS] = std::array::from_fn(|i| reply(i).to.as_any());
+        let contents: [[IoSlice<'_>; 1]; Ring::SLOTS] =
+            std::array::from_fn(|i| [IoSlice::new(reply(i).message)]);
+        let mut controls: [SendAncillaryBuffer<'_, '_, '_>; Ring::SLOTS] =
+            std::array::from_fn(|_| SendAncillaryBuffer::default());
+        let mut controls = controls.iter_mut();
+        let mut headers = Vec::with_capacity(Ring::SLOTS);
+        for ((to, contents), _) in to.iter().zip(&contents).zip(batch) {
+            if let Some(control) = controls.next() {
+                headers.push(MMsgHdr::new_with_addr(to, contents, control));
+            }
+        }
+        Ok(sendmmsg(socket, &mut headers, SendFlags::empty())?)
+    }
+}

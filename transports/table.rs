@@ -1,0 +1,127 @@
+//! The machinery behind the table in `mod.rs`: one static enum over the protocols that are compiled in, so that a question's
+//! way has no `dyn`, and the choice of a runtime by its name.
+
+/// Makes the schemes, the transport that speaks them all, its dials and its links from the rows.
+macro_rules! protocols {
+    ($( $(#[$gate:meta])* $scheme:literal, $port:literal, $encrypted:literal => $module:ident :: $Type:ident; )*) => {
+        /// The schemes that this build can speak.
+        pub const SCHEMES: &[Scheme] = &[$(
+            $(#[$gate])*
+            Scheme { name: $scheme, port: $port, encrypted: $encrypted },
+        )*];
+
+        /// All protocols over one runtime; each upstream's scheme says which.
+        pub struct Protocols<R: Runtime> {
+            $( $(#[$gate])* $module: $module::$Type<R>, )*
+        }
+
+        impl<R: Runtime> Protocols<R> {
+            /// As configured. An error says what is wrong with the configuration.
+            pub fn new(runtime: &R, config: &Config) -> Result<Self, ConfigError> {
+                Ok(Self {
+                    $( $(#[$gate])* $module: $module::$Type::new(runtime.clone(), config)?, )*
+                })
+            }
+        }
+
+        impl<R: Runtime> Transport for Protocols<R> {
+            type Link = AnyLink<R>;
+            type Dial = AnyDial<R>;
+
+            fn connect(&self, to: &Upstream, addr: SocketAddr) -> AnyDial<R> {
+                match to.scheme {
+                    $( $(#[$gate])* $scheme => AnyDial::$Type(self.$module.connect(to, addr)), )*
+                    other => AnyDial::Unknown(other),
+                }
+            }
+        }
+
+        /// A dial by one of the protocols.
+        pub enum AnyDial<R: Runtime> {
+            $(
+                $(#[$gate])*
+                #[doc = concat!("By `", $scheme, "`.")]
+                $Type(<$module::$Type<R> as Transport>::Dial),
+            )*
+            /// By a scheme that this build lacks.
+            Unknown(&'static str),
+        }
+
+        impl<R: Runtime> Future for AnyDial<R> {
+            type Output = Result<AnyLink<R>, DialError>;
+
+            fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                match &mut *self {
+                    $(
+                        $(#[$gate])*
+                        Self::$Type(dial) => Pin::new(dial).poll(cx).map_ok(AnyLink::$Type),
+                    )*
+                    Self::Unknown(scheme) => {
+                        let why = format!("this build has no transport {scheme}");
+                        Poll::Ready(Err(DialError::Unreachable(why)))
+                    }
+                }
+            }
+        }
+
+        /// A link by one of the protocols.
+        pub enum AnyLink<R: Runtime> {
+            $(
+                $(#[$gate])*
+                #[doc = concat!("By `", $scheme, "`.")]
+                $Type(<$module::$Type<R> as Transport>::Link),
+            )*
+        }
+
+        impl<R: Runtime> Link for AnyLink<R> {
+            fn queue(&mut self, id: u16, message: &[u8]) {
+                match self { $( $(#[$gate])* Self::$Type(link) => link.queue(id, message), )* }
+            }
+
+            fn backlog(&self) -> usize {
+                match self { $( $(#[$gate])* Self::$Type(link) => link.backlog(), )* }
+            }
+
+            fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+                match self { $( $(#[$gate])* Self::$Type(link) => link.poll_flush(cx), )* }
+            }
+
+            fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event<'_>> {
+                match self { $( $(#[$gate])* Self::$Type(link) => link.poll_next(cx), )* }
+            }
+
+            fn ack_soon(&mut self) {
+                match self { $( $(#[$gate])* Self::$Type(link) => link.ack_soon(), )* }
+            }
+
+            fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+                match self { $( $(#[$gate])* Self::$Type(link) => link.poll_close(cx), )* }
+            }
+
+            fn describe(&self) -> String {
+                match self { $( $(#[$gate])* Self::$Type(link) => link.describe(), )* }
+            }
+        }
+    };
+}
+
+/// Makes the list of the runtimes and the choice among them from the rows.
+macro_rules! runtimes {
+    ($( $(#[$gate:meta])* $name:literal => $module:ident :: $Type:ident; )*) => {
+        /// The runtimes that this build has; the first is the default.
+        pub const RUNTIMES: &[&str] = &[$( $(#[$gate])* $name, )*];
+
+        /// Serves until `control` says otherwise. An error says why that could not begin.
+        pub fn run(runtime: &str, config: Config, control: &Control) -> Result<(), RunError> {
+            match runtime {
+                $( $(#[$gate])* $name => native::run::<$module::$Type>(config, control), )*
+                other => {
+                    let _not_used_without_runtimes = (config, control);
+                    Err(RunError::NoRuntime(other.to_owned()))
+                }
+            }
+        }
+    };
+}
+
+pub(super) use {protocols, runtimes};

@@ -1,0 +1,47 @@
+//! Plain DNS over TCP (RFC 7766), over any runtime, for a path that is trusted otherwise: a tunnel, a loopback.
+
+use super::bounded::Bounded;
+use crate::config::{Config, ConfigError, Upstream};
+use crate::framed::Framed;
+use crate::runtime::Runtime;
+use crate::transport::{DialError, Transport};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Connects by TCP.
+#[derive(Clone)]
+pub struct Tcp<R> {
+    runtime: R,
+}
+
+impl<R> Tcp<R> {
+    /// Over this runtime. There is nothing to configure.
+    pub fn new(runtime: R, _config: &Config) -> Result<Self, ConfigError> {
+        Ok(Self { runtime })
+    }
+}
+
+impl<R: Runtime> Transport for Tcp<R> {
+    type Link = Framed<R::Stream>;
+    type Dial = Bounded<R, Connecting<R>>;
+
+    fn connect(&self, _to: &Upstream, addr: SocketAddr) -> Self::Dial {
+        let tcp = Box::pin(self.runtime.connect(addr));
+        Bounded::new(&self.runtime, Connecting(tcp))
+    }
+}
+
+/// A TCP connection in the making.
+pub struct Connecting<R: Runtime>(Pin<Box<R::Connect>>);
+
+impl<R: Runtime> Future for Connecting<R> {
+    type Output = Result<Framed<R::Stream>, DialError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let stream = ready!(self.0.as_mut().poll(cx))
+            .map_err(|error| DialError::Unreachable(error.to_string()))?;
+        Poll::Ready(Ok(Framed::new(stream, "plain TCP".into())))
+    }
+}
