@@ -27,7 +27,6 @@ fn serve(settings: Settings) -> ExitCode {
         Ok(log) => log,
         Err(error) => return complain(&error, ExitCode::FAILURE),
     };
-    log::info!("dotward {}: {settings}", env!("CARGO_PKG_VERSION"));
     let control = Control::new();
     if let Err(error) = signals::forward(control.clone()) {
         return complain(&error, ExitCode::FAILURE);

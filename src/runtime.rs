@@ -51,10 +51,8 @@ pub trait Listener: Unpin {
     /// What it accepts.
     type Stream: Stream;
     /// The next client. An error concerns one client or a passing shortage; the listener lives on.
-    fn poll_accept(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<(Self::Stream, SocketAddr)>>;
+    fn poll_accept(&mut self, cx: &mut Context<'_>)
+    -> Poll<io::Result<(Self::Stream, SocketAddr)>>;
     /// Where it listens.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }

@@ -12,7 +12,11 @@ pub fn forward(control: Control) -> io::Result<()> {
     let work = move || {
         let mut drained = false;
         for _signal in signals.forever() {
-            control.send(if drained { Command::Stop } else { Command::Drain });
+            control.send(if drained {
+                Command::Stop
+            } else {
+                Command::Drain
+            });
             drained = true;
         }
     };

@@ -7,6 +7,7 @@
 #[cfg(feature = "async-std")]
 pub mod async_std;
 mod bounded;
+pub mod memory;
 #[cfg(feature = "sockets")]
 mod native;
 #[cfg(feature = "sockets")]
@@ -54,7 +55,9 @@ pub enum RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoRuntime(name) => write!(f, "this build has no runtime {name:?}; it has {RUNTIMES:?}"),
+            Self::NoRuntime(name) => {
+                write!(f, "this build has no runtime {name:?}; it has {RUNTIMES:?}")
+            }
             Self::Bind(error) => error.fmt(f),
             Self::Config(error) => error.fmt(f),
             Self::System(why) => f.write_str(why),

@@ -37,7 +37,7 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
             }
             Err(error) => {
                 drop(ready.send(Err(error)));
-                Ok(Stats::default())
+                Stats::default()
             }
         };
         let thread = thread::Builder::new().name(format!("dotward-{number}"));
@@ -51,10 +51,10 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
         }
     }
     info!("{started}");
-    let mut stats = vec![first.serve(&config, control)?];
+    let mut stats = vec![first.serve(&config, control)];
     for other in others {
         let one = other.join();
-        stats.push(one.map_err(|_| RunError::System("a worker died".into()))??);
+        stats.push(one.map_err(|_| RunError::System("a worker died".into()))?);
     }
     let total = |of: fn(&Stats) -> u64| stats.iter().map(of).sum::<u64>();
     info!(
@@ -79,7 +79,8 @@ impl<R: Runtime + Default> Worker<R> {
     fn new(config: &Config, listen: &[Listen], share: bool) -> Result<Self, RunError> {
         let runtime = R::default();
         let protocols = Protocols::new(&runtime, config).map_err(RunError::Config)?;
-        let sockets = Sockets::bind(&runtime, listen, config.modes, share).map_err(RunError::Bind)?;
+        let sockets =
+            Sockets::bind(&runtime, listen, config.modes, share).map_err(RunError::Bind)?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)
             .map_err(|error| RunError::System(format!("no randomness: {error}")))?;
@@ -91,31 +92,38 @@ impl<R: Runtime + Default> Worker<R> {
         })
     }
 
-    fn serve(self, config: &Arc<Config>, control: &Control) -> Result<Stats, RunError> {
+    fn serve(self, config: &Arc<Config>, control: &Control) -> Stats {
         let commands = control.subscribe();
         let runtime = self.runtime.clone();
-        Ok(runtime.block_on(serve(
+        runtime.block_on(serve(
             self.runtime,
             self.protocols,
             self.sockets,
             config.clone(),
             self.seed,
             commands,
-        )))
+        ))
     }
 }
 
 /// The line that says what is served, from where, and how to try it.
 fn announce(config: &Config, addresses: &[SocketAddr]) -> String {
     let modes = match config.modes {
-        Modes { udp: true, tcp: true } => "udp+tcp",
+        Modes {
+            udp: true,
+            tcp: true,
+        } => "udp+tcp",
         Modes { tcp: true, .. } => "tcp",
         Modes { .. } => "udp",
     };
     let listed = |items: Vec<String>| items.join(", ");
     let at = listed(addresses.iter().map(ToString::to_string).collect());
     let upstreams = config.upstreams.iter();
-    let upstreams = listed(upstreams.map(|u| format!("{} ({})", u.label, u.scheme)).collect());
+    let upstreams = listed(
+        upstreams
+            .map(|u| format!("{} ({})", u.label, u.scheme))
+            .collect(),
+    );
     let try_at = addresses.first().map_or(String::new(), |addr| {
         let ip = match addr.ip() {
             ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
@@ -125,5 +133,6 @@ fn announce(config: &Config, addresses: &[SocketAddr]) -> String {
         let over = if config.modes.udp { "" } else { " +tcp" };
         format!("; try: dig @{ip} -p {}{over} example.com", addr.port())
     });
-    format!("serving {modes} on {at}; upstreams: {upstreams}{try_at}")
+    let version = env!("CARGO_PKG_VERSION");
+    format!("dotward {version}: serving {modes} on {at}; upstreams: {upstreams}{try_at}")
 }

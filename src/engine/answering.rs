@@ -35,12 +35,19 @@ impl Forwarder {
             }
             return;
         };
-        if !self.flights.get(key).is_some_and(|flight| belongs(message, &answer, flight)) {
+        let flight = self.flights.get(key);
+        if !flight.is_some_and(|flight| belongs(message, &answer, flight)) {
             self.stray(link, now, out);
             return;
         }
         self.links[link].pipeline.leave(id);
         self.judge(key, link, message, &answer, now.mono, out);
+        if let Some(on) = self.links.get(link)
+            && on.is_spent(self.upstreams[on.upstream].bounds(now.mono))
+        {
+            self.links.remove(link);
+            out.push(Action::Close { link });
+        }
         if !self.waiting.is_empty() {
             self.place_waiting(now.mono, out);
         }
@@ -83,14 +90,14 @@ impl Forwarder {
             state.timed(now.since(flight.sent_at));
         }
         let rcode = answer.rcode();
-        let sent_edns = flight.query.opt.is_some() && !flight.plain && !state.is_plain(now);
+        let sent_edns = flight.query.opt.is_some() && !flight.tries.plain && !state.is_plain(now);
         if sent_edns
             && !flight.query.signed
             && answer.opt.is_none()
             && matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP)
         {
             state.refused_edns(now);
-            flight.plain = true;
+            flight.tries.plain = true;
             self.place(key, now, out);
             return;
         }
@@ -183,15 +190,15 @@ fn servfail(
 }
 
 /// Is it the answer to this question (RFC 5452 section 9.1)? The id matched already. An error without a question
-/// section is taken if it holds no records.
+/// section is taken if it holds no records. A signature that nobody asked for is no answer to this question.
 fn belongs(message: &[u8], answer: &Answer, flight: &Flight) -> bool {
+    if answer.signed && !flight.query.signed {
+        return false;
+    }
     match &answer.question {
-        Some(question) => wire::same_question(
-            message,
-            question,
-            &flight.message,
-            &flight.query.question,
-        ),
+        Some(question) => {
+            wire::same_question(message, question, &flight.message, &flight.query.question)
+        }
         None => answer.header.answers == 0 && answer.header.authorities == 0,
     }
 }

@@ -83,14 +83,20 @@ pub struct Flight {
     pub exclude: u64,
     /// In the list of those that wait for a link?
     pub waiting: bool,
-    /// Sent again already because its link was lost?
-    pub resent: bool,
-    /// Sent to another upstream already because the first did not help?
-    pub elsewhere: bool,
-    /// To be asked without EDNS?
-    pub plain: bool,
+    pub tries: Tries,
     /// An answer that is better than none, if the last try brings no other.
     pub fallback: Option<Vec<u8>>,
+}
+
+/// Which of the ways to try again a question has had. Each is had once.
+#[derive(Clone, Copy, Default)]
+pub struct Tries {
+    /// Sent again because its link was lost.
+    pub resent: bool,
+    /// Sent to another upstream because the first did not help.
+    pub elsewhere: bool,
+    /// Asked without EDNS.
+    pub plain: bool,
 }
 
 impl Flight {

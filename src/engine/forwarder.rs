@@ -9,7 +9,7 @@
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
 use super::client::Client;
-use super::flight::{Flight, FlightKey, Waiter, size_limit};
+use super::flight::{Flight, FlightKey, Tries, Waiter, size_limit};
 use super::links::{Link, LinkKey};
 use super::output::Output;
 use super::time::{Now, Time};
@@ -188,9 +188,7 @@ impl Forwarder {
             tried: 0,
             exclude: 0,
             waiting: false,
-            resent: false,
-            elsewhere: false,
-            plain: false,
+            tries: Tries::default(),
             fallback: None,
         });
         if let Some(join) = join {
@@ -202,7 +200,13 @@ impl Forwarder {
     }
 
     /// Identical questions in flight are one question upstream (RFC 5452 section 5).
-    fn join(&mut self, key: FlightKey, message: &[u8], query: &Query, mut waiter: Waiter) -> Joined {
+    fn join(
+        &mut self,
+        key: FlightKey,
+        message: &[u8],
+        query: &Query,
+        mut waiter: Waiter,
+    ) -> Joined {
         let Some(flight) = self.flights.get_mut(key) else {
             return Joined::Differs(waiter);
         };
@@ -315,7 +319,12 @@ impl Forwarder {
         let upstream = failed.upstream;
         self.note_failure(upstream, Some(failed.addr), why, now.mono);
         // No answer and no new connection: what was in doubt is dead.
-        let dead: Vec<LinkKey> = self.links.iter().filter(|(_, l)| l.upstream == upstream && l.suspect).map(|(k, _)| k).collect();
+        let dead: Vec<LinkKey> = self
+            .links
+            .iter()
+            .filter(|(_, l)| l.upstream == upstream && l.suspect)
+            .map(|(k, _)| k)
+            .collect();
         for key in dead {
             out.push(super::Action::Close { link: key });
             self.lose(key, &LinkError::Silent, now.mono, out);
@@ -344,7 +353,7 @@ impl Forwarder {
     /// An upstream said how many questions it takes at once on one link.
     pub fn link_limits(&mut self, link: LinkKey, in_flight: usize, now: Now) {
         if let Some(on) = self.links.get(link) {
-            self.upstreams[on.upstream].said_window(in_flight, now.mono);
+            self.upstreams[on.upstream].said_at_once(in_flight, now.mono);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::pipeline::Pipeline;
 use super::time::Time;
+use super::upstreams::Bounds;
 use slotmap::new_key_type;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -42,7 +43,7 @@ pub struct Link {
     /// When a question was last sent or an answer came.
     pub last_used: Time,
     /// Whether the last question that was sent alone went out after a long quiet.
-    maybe_stale: bool,
+    pub maybe_stale: bool,
     /// Found silent: a fresh link is being prepared.
     pub suspect: bool,
     pub strays: u32,
@@ -67,6 +68,17 @@ impl Link {
     /// Ready for questions?
     pub fn is_up(&self) -> bool {
         self.state == State::Up
+    }
+
+    /// May it take one more question?
+    pub fn has_room(&self, limit: usize, bounds: Bounds) -> bool {
+        let live = self.pipeline.live();
+        live < limit.min(bounds.at_once) && self.pipeline.answered() + (live as u64) < bounds.in_all
+    }
+
+    /// Has it had all the questions that its upstream takes on one link, and answered them?
+    pub fn is_spent(&self, bounds: Bounds) -> bool {
+        self.is_up() && self.pipeline.live() == 0 && self.pipeline.answered() >= bounds.in_all
     }
 
     /// A question goes out.

@@ -17,8 +17,6 @@ mod links;
 mod output;
 mod pipeline;
 mod placing;
-#[cfg(test)]
-mod stories;
 mod time;
 mod timers;
 mod upstreams;

@@ -126,8 +126,8 @@ impl Pipeline {
     pub fn into_live(self) -> Vec<FlightKey> {
         let mut live: Vec<_> = self
             .slots
-            .into_iter()
-            .filter_map(|(_, slot)| match slot {
+            .into_values()
+            .filter_map(|slot| match slot {
                 Slot::Live(flight) => Some(flight),
                 Slot::Abandoned => None,
             })

@@ -75,8 +75,8 @@ impl Forwarder {
     /// The link that a question should take: the most preferred upstream's, one without doubt, the newest.
     fn best_link(&self, exclude: u64, now: Time) -> Option<LinkKey> {
         let has_room = |link: &Link| {
-            let window = self.upstreams[link.upstream].window(self.limits.link_in_flight, now);
-            link.pipeline.live() < window
+            let bounds = self.upstreams[link.upstream].bounds(now);
+            link.has_room(self.limits.link_in_flight, bounds)
         };
         self.links
             .iter()
@@ -98,11 +98,11 @@ impl Forwarder {
         self.stats.sent += 1;
         self.stats.resent += u64::from(flight.sends > 0);
         flight.place(to, id, upstream, now);
-        let edns = !flight.plain && !self.upstreams[upstream].is_plain(now);
+        let edns = !flight.tries.plain && !self.upstreams[upstream].is_plain(now);
         out.send(to, id, |out| {
             wire::forward_query(&flight.message, &flight.query, edns, out);
         });
-        let may_go_elsewhere = !flight.elsewhere && self.upstreams.len() > 1;
+        let may_go_elsewhere = !flight.tries.elsewhere && self.upstreams.len() > 1;
         if may_go_elsewhere {
             self.timers.set(key, flight.deadline.min(now + TRY));
         }
@@ -274,7 +274,7 @@ impl Forwarder {
         let Some(flight) = self.flights.get_mut(key) else {
             return false;
         };
-        if flight.elsewhere || flight.sends >= MAX_SENDS {
+        if flight.tries.elsewhere || flight.sends >= MAX_SENDS {
             return false;
         }
         let exclude = flight.tried;
@@ -286,7 +286,7 @@ impl Forwarder {
         if !(0..self.upstreams.len()).any(|u| exclude & bit(u) == 0 && is_there(u)) {
             return false;
         }
-        flight.elsewhere = true;
+        flight.tries.elsewhere = true;
         flight.exclude = exclude;
         self.place(key, now, out);
         true
@@ -313,7 +313,11 @@ impl Forwarder {
                 link.addr
             );
         }
-        if live > 0 && matches!(why, LinkError::Closed | LinkError::Io(_) | LinkError::Truncated) {
+        let by_peer = matches!(
+            why,
+            LinkError::Closed | LinkError::Io(_) | LinkError::Truncated
+        );
+        if by_peer && !link.maybe_stale {
             self.upstreams[upstream].closed_busy(answered, live, now);
         }
         for flight in link.pipeline.into_live() {
@@ -330,8 +334,8 @@ impl Forwarder {
         if flight.placed() || flight.waiting {
             return;
         }
-        if !flight.resent && flight.sends < MAX_SENDS {
-            flight.resent = true;
+        if !flight.tries.resent && flight.sends < MAX_SENDS {
+            flight.tries.resent = true;
             self.place(key, now, out);
         } else if !self.try_elsewhere(key, now, out) {
             self.fail(key, Ede::NETWORK_ERROR, now, out);
@@ -351,7 +355,11 @@ impl Forwarder {
             .links
             .iter()
             .filter(|(key, link)| *key != fresh && link.upstream == upstream)
-            .filter(|(_, link)| link.suspect || (link.state == State::Dialing && self.waiting.len() < self.limits.link_in_flight))
+            .filter(|(_, link)| {
+                link.suspect
+                    || (link.state == State::Dialing
+                        && self.waiting.len() < self.limits.link_in_flight)
+            })
             .map(|(key, link)| (key, link.state))
             .collect();
         for (key, state) in superseded {
@@ -397,7 +405,8 @@ impl Forwarder {
             link.suspect = true;
             let upstream = link.upstream;
             let ready = now >= self.upstreams[upstream].dial_at(false);
-            if ready && self.pending(|u| u == upstream) == 0 && self.links_of(upstream) < MAX_LINKS {
+            if ready && self.pending(|u| u == upstream) == 0 && self.links_of(upstream) < MAX_LINKS
+            {
                 self.dial_upstream(upstream, now, out);
             }
         }

@@ -15,10 +15,12 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 pub const PROBE: Duration = Duration::from_secs(1);
 /// How long an upstream that did not understand EDNS is asked without it.
 const NO_EDNS: Duration = Duration::from_secs(15 * 60);
-/// How long a learned bound on the questions in flight holds, before more is dared again.
-const WINDOW_HOLDS: Duration = Duration::from_secs(60);
+/// How long a learned bound holds, before more is dared again.
+const BOUNDS_HOLD: Duration = Duration::from_secs(60);
+/// How long a bound holds that the upstream told us.
+const SAID_HOLDS: Duration = Duration::from_secs(3600);
 /// Only a link that ended after so few answers tells something about how the upstream counts.
-const WINDOW_LEARNABLE: u64 = 64;
+const LEARNABLE: u64 = 64;
 
 /// One configured upstream.
 pub struct Upstream {
@@ -33,7 +35,7 @@ pub struct Upstream {
     retry_at: Time,
     failed_at: Time,
     no_edns_until: Time,
-    window: Option<(usize, Time)>,
+    bounds: Option<(Bounds, Time)>,
     /// Smoothed time to an answer (RFC 6298's weight of 1/8).
     pub srtt: Option<Duration>,
 }
@@ -61,7 +63,7 @@ impl Upstream {
             retry_at: Time::ZERO,
             failed_at: Time::ZERO,
             no_edns_until: Time::ZERO,
-            window: None,
+            bounds: None,
             srtt: None,
         }
     }
@@ -124,6 +126,8 @@ impl Upstream {
     /// A connect failed. Each address gets its turn at once; after the last, the back-off begins, and each later try takes one address.
     pub fn failed(&mut self, now: Time, random: &mut ChaCha8Rng) {
         self.resolving = false;
+        // What looked like a bound was its end.
+        self.bounds = None;
         self.failures = self.failures.saturating_add(1);
         self.failed_at = now;
         let rounds = (self.failures as usize).saturating_sub(self.width());
@@ -158,25 +162,56 @@ impl Upstream {
         self.no_edns_until = now + NO_EDNS;
     }
 
-    /// How many questions it takes at once on one link.
-    pub fn window(&self, limit: usize, now: Time) -> usize {
-        match self.window {
-            Some((window, until)) if now < until => window.min(limit),
-            _ => limit,
+    /// What it takes on one link.
+    pub fn bounds(&self, now: Time) -> Bounds {
+        match self.bounds {
+            Some((bounds, until)) if now < until => bounds,
+            _ => Bounds::default(),
         }
     }
 
-    /// It closed a link that had questions in flight: after few answers, that was a bound of its own.
+    /// It closed a link with questions in flight that had been busy: after few answers, that was a bound of its own, on the
+    /// questions of a connection or on those in flight.
     pub fn closed_busy(&mut self, answered: u64, live: usize, now: Time) {
-        if answered > WINDOW_LEARNABLE || (answered == 0 && live < 2) {
-            return;
-        }
-        self.window = Some(((answered as usize).max(1), now + WINDOW_HOLDS));
+        let bounds = match (answered, live) {
+            (0, 2..) => Bounds {
+                at_once: 1,
+                in_all: u64::MAX,
+            },
+            (1..=LEARNABLE, 1..) => Bounds {
+                at_once: answered as usize,
+                in_all: answered,
+            },
+            _ => return,
+        };
+        self.bounds = Some((bounds, now + BOUNDS_HOLD));
     }
 
     /// It said how many questions it takes at once.
-    pub fn said_window(&mut self, in_flight: usize, now: Time) {
-        self.window = Some((in_flight.max(1), now + Duration::from_secs(3600)));
+    pub fn said_at_once(&mut self, at_once: usize, now: Time) {
+        let bounds = Bounds {
+            at_once: at_once.max(1),
+            ..Bounds::default()
+        };
+        self.bounds = Some((bounds, now + SAID_HOLDS));
+    }
+}
+
+/// How many questions an upstream takes on one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// In flight.
+    pub at_once: usize,
+    /// Over the link's whole life.
+    pub in_all: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            at_once: usize::MAX,
+            in_all: u64::MAX,
+        }
     }
 }
 
@@ -226,21 +261,29 @@ mod tests {
         assert!(upstream.dial_at(true).since(now) <= PROBE);
         upstream.reached("127.0.0.2:853".parse().unwrap());
         assert_eq!(upstream.dial_at(false), Time::ZERO);
-        assert_eq!(upstream.step(), Step::Dial("127.0.0.2:853".parse().unwrap()));
+        assert_eq!(
+            upstream.step(),
+            Step::Dial("127.0.0.2:853".parse().unwrap())
+        );
     }
 
     #[test]
-    fn a_bound_on_pipelining_is_learned_and_forgotten() {
-        // fault 34
+    fn bounds_are_learned_and_forgotten() {
+        // fault 1, 34
         let mut upstream = two_addresses();
         let now = Time::ZERO + Duration::from_secs(100);
-        assert_eq!(upstream.window(1000, now), 1000);
         upstream.closed_busy(1_000_000, 5, now);
-        assert_eq!(upstream.window(1000, now), 1000, "a restart is no bound");
+        assert_eq!(upstream.bounds(now), Bounds::default(), "a restart");
         upstream.closed_busy(0, 1, now);
-        assert_eq!(upstream.window(1000, now), 1000, "a stale link is no bound");
+        assert_eq!(upstream.bounds(now), Bounds::default(), "nothing to learn");
         upstream.closed_busy(0, 2, now);
-        assert_eq!(upstream.window(1000, now), 1);
-        assert_eq!(upstream.window(1000, now + WINDOW_HOLDS), 1000);
+        assert_eq!(upstream.bounds(now).at_once, 1);
+        assert_eq!(upstream.bounds(now + BOUNDS_HOLD), Bounds::default());
+        upstream.closed_busy(3, 1, now);
+        let three = Bounds {
+            at_once: 3,
+            in_all: 3,
+        };
+        assert_eq!(upstream.bounds(now), three);
     }
 }

@@ -92,8 +92,12 @@ impl<R: Runtime> Lookup<R> {
         for record in wire::records(message, &answer) {
             let data = message.get(record.rdata.clone()).unwrap_or_default();
             let ip = match (record.section, record.rtype) {
-                (wire::Section::Answer, A) => <[u8; 4]>::try_from(data).map(Ipv4Addr::from).map(IpAddr::from),
-                (wire::Section::Answer, AAAA) => <[u8; 16]>::try_from(data).map(Ipv6Addr::from).map(IpAddr::from),
+                (wire::Section::Answer, A) => <[u8; 4]>::try_from(data)
+                    .map(Ipv4Addr::from)
+                    .map(IpAddr::from),
+                (wire::Section::Answer, AAAA) => <[u8; 16]>::try_from(data)
+                    .map(Ipv6Addr::from)
+                    .map(IpAddr::from),
                 _ => continue,
             };
             if let Ok(ip) = ip {
@@ -195,6 +199,9 @@ mod tests {
         let query = question("dot.example", 7, AAAA);
         let scanned = wire::query(&query).unwrap();
         assert_eq!((scanned.header.id, scanned.question.qtype), (7, AAAA));
-        assert_eq!(wire::describe(&query, &scanned.question).to_string(), "dot.example. AAAA IN");
+        assert_eq!(
+            wire::describe(&query, &scanned.question).to_string(),
+            "dot.example. AAAA IN"
+        );
     }
 }

@@ -76,7 +76,10 @@ impl<R: Runtime> Clients<R> {
             }
             listener.rests_until = None;
             let waker = sources.waker(listener.source);
-            match listener.socket.poll_accept(&mut Context::from_waker(&waker)) {
+            match listener
+                .socket
+                .poll_accept(&mut Context::from_waker(&waker))
+            {
                 Poll::Pending => return,
                 Poll::Ready(Ok((stream, peer))) => self.admit(stream, peer, sources, now),
                 Poll::Ready(Err(error)) if is_passing(&error) => debug!("accepting: {error}"),
@@ -265,7 +268,7 @@ fn prefix(ip: IpAddr) -> IpAddr {
             let bits = u128::from(ip) & (u128::MAX << 64);
             Ipv6Addr::from(bits).into()
         }
-        ip => ip,
+        ip @ IpAddr::V4(_) => ip,
     }
 }
 

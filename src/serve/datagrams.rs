@@ -15,7 +15,7 @@ const MAX_BACKLOG: usize = 1024;
 /// One UDP socket.
 pub struct Socket<D> {
     pub source: SourceKey,
-    socket: D,
+    inner: D,
     /// Answers that the socket had no room for.
     backlog: VecDeque<(SocketAddr, Option<IpAddr>, Vec<u8>)>,
 }
@@ -24,7 +24,7 @@ impl<D: Datagrams> Socket<D> {
     pub fn new(socket: D, source: SourceKey) -> Self {
         Self {
             source,
-            socket,
+            inner: socket,
             backlog: VecDeque::new(),
         }
     }
@@ -42,7 +42,7 @@ impl<D: Datagrams> Socket<D> {
         let mut cx = Context::from_waker(waker);
         let mut received = 0;
         for _ in 0..ROUNDS {
-            match self.socket.poll_recv(&mut cx, ring) {
+            match self.inner.poll_recv(&mut cx, ring) {
                 Poll::Pending => return (received, false),
                 Poll::Ready(Err(error)) => {
                     // An ICMP error that came back for an answer, most likely. The socket itself lives on.
@@ -136,7 +136,7 @@ impl<D: Datagrams> Socket<D> {
 
     fn try_send(&mut self, batch: &[Reply<'_>], waker: &Waker) -> Poll<Sent> {
         let mut cx = Context::from_waker(waker);
-        self.socket.poll_send(&mut cx, batch).map(|sent| {
+        self.inner.poll_send(&mut cx, batch).map(|sent| {
             sent.unwrap_or_else(|error| {
                 log::debug!("sending: {error}");
                 Sent {

@@ -104,7 +104,11 @@ impl<K: Copy> Sources<K> {
     pub fn take_ready(&mut self, into: &mut Vec<(SourceKey, K)>) {
         into.clear();
         {
-            let mut woken = self.ready.woken.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut woken = self
+                .ready
+                .woken
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             std::mem::swap(&mut *woken, &mut self.spare);
         }
         for key in self.spare.drain(..) {
@@ -117,7 +121,11 @@ impl<K: Copy> Sources<K> {
 
     /// Is any ready now?
     pub fn any_ready(&self) -> bool {
-        let woken = self.ready.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let woken = self
+            .ready
+            .woken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         !woken.is_empty()
     }
 }
@@ -125,7 +133,7 @@ impl<K: Copy> Sources<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::task::{noop_waker, WakerRef};
+    use futures::task::{WakerRef, noop_waker};
     use std::sync::atomic::AtomicUsize;
 
     struct Count(AtomicUsize);

@@ -76,6 +76,9 @@ where
     *worker.core.stats()
 }
 
+/// A look-up under way.
+type LookingUp<R> = (SourceKey, Pin<Box<Lookup<R>>>);
+
 struct Worker<R: Runtime, T: Transport, C> {
     runtime: R,
     transport: T,
@@ -97,7 +100,8 @@ struct Worker<R: Runtime, T: Transport, C> {
     links: SecondaryMap<LinkKey, Slot<T>>,
     /// Links woken in this pass and not written to yet.
     listening: Vec<LinkKey>,
-    lookups: Vec<Option<(SourceKey, Pin<Box<Lookup<R>>>)>>,
+    /// One at most for each upstream.
+    lookups: Vec<Option<LookingUp<R>>>,
     phase: Phase,
     last_query: Time,
     lost: u64,
@@ -227,8 +231,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         let waker = self.sources.waker(source);
         socket.retry(&waker, &mut self.lost);
         let (core, out) = (&mut self.core, &mut self.out);
-        let (received, more) =
-            socket.receive(index as u16, &mut self.ring, &waker, core, now, out);
+        let (received, more) = socket.receive(index as u16, &mut self.ring, &waker, core, now, out);
         if received > 0 {
             self.last_query = now.mono;
         }

@@ -1,0 +1,318 @@
+//! A small network in memory: dotward, its upstreams, and a client that tells the story.
+
+use dotward::config::{Config, Listen, Modes, Upstream};
+use dotward::engine::Stats;
+use dotward::runtime::Runtime;
+use dotward::serve::{Command, Control, Sockets, serve};
+use dotward::transports::memory::{Datagrams, Memory, Stream};
+use dotward::transports::{Protocols, SCHEMES};
+use dotward::wire::{self, Frames, append_frame};
+use futures::future::{Either, join, select};
+use futures::io::{AsyncReadExt, AsyncWriteExt};
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub const PROXY: &str = "127.0.0.1:53";
+pub const FIRST: &str = "192.0.2.1:53";
+pub const SECOND: &str = "192.0.2.2:53";
+
+pub fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// What an upstream does with a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    Answer,
+    AnswerAfter(Duration),
+    Rcode(u8),
+    /// FORMERR without OPT, as a server does that does not know EDNS.
+    RefuseEdns,
+    Silence,
+    /// Closes the connection instead of answering.
+    Close,
+    AnswerThenClose,
+}
+
+/// What an upstream was asked: the connection's number, how many were unanswered on it, the query.
+pub struct Asked {
+    pub connection: usize,
+    pub in_flight: usize,
+    pub query: Vec<u8>,
+}
+
+/// An upstream's record and its behaviour, which the story may change at any time.
+pub struct Server {
+    pub asked: Vec<Asked>,
+    pub connections: usize,
+    pub act: Box<dyn FnMut(&Asked) -> Act>,
+    /// Closes a connection that was idle for so long.
+    pub idle: Option<Duration>,
+}
+
+pub type Shared = Rc<RefCell<Server>>;
+
+/// A story's stage.
+pub struct Scene {
+    pub world: Memory,
+    pub first: Shared,
+    pub second: Shared,
+    pub client: Datagrams,
+    next_id: u16,
+}
+
+/// An answer that arrived at the client.
+#[derive(Debug)]
+pub struct Got {
+    pub id: u16,
+    pub rcode: u16,
+    pub message: Vec<u8>,
+    pub after: Duration,
+}
+
+impl Scene {
+    pub fn set(&self, server: &Shared, act: impl FnMut(&Asked) -> Act + 'static) {
+        server.borrow_mut().act = Box::new(act);
+    }
+
+    /// Sends a question and returns its id.
+    pub fn ask(&mut self, name: &str) -> u16 {
+        self.next_id = self.next_id.wrapping_add(1);
+        let query = query(name, self.next_id);
+        self.client.send(addr(PROXY), &query);
+        self.next_id
+    }
+
+    /// Asks and waits for the answer.
+    pub async fn get(&mut self, name: &str) -> Got {
+        let before = self.world.now().mono;
+        let id = self.ask(name);
+        let (from, message) = self.client.recv().await;
+        assert_eq!(from, addr(PROXY));
+        let got = Self::read(message, self.world.now().mono.since(before));
+        assert_eq!(got.id, id);
+        got
+    }
+
+    /// The next answer, whenever it comes.
+    pub async fn next(&mut self) -> Got {
+        let before = self.world.now().mono;
+        let (_, message) = self.client.recv().await;
+        Self::read(message, self.world.now().mono.since(before))
+    }
+
+    fn read(message: Vec<u8>, after: Duration) -> Got {
+        let answer = wire::answer(&message).expect("what the proxy sends is well formed");
+        Got {
+            id: answer.header.id,
+            rcode: answer.rcode().0,
+            after,
+            message,
+        }
+    }
+
+    /// Nothing arrives for so long.
+    pub async fn assert_quiet(&mut self, span: Duration) {
+        let sleep = pin!(self.world.sleep(span));
+        let next = pin!(self.client.recv());
+        if let Either::Right((got, _)) = select(sleep, next).await {
+            panic!("an answer too many: {got:?}");
+        }
+    }
+}
+
+/// A query with EDNS, so that errors come with their reason.
+pub fn query(name: &str, id: u16) -> Vec<u8> {
+    let mut query = id.to_be_bytes().to_vec();
+    query.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
+    for label in name.split('.') {
+        query.push(label.len() as u8);
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.extend_from_slice(&[0, 0, 1, 0, 1]);
+    // OPT: root, type 41, 1232 octets.
+    query.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    query
+}
+
+/// The info-code of the first extended error in an answer (RFC 8914).
+pub fn ede(message: &[u8]) -> Option<u16> {
+    let opt = wire::answer(message).ok()?.opt?;
+    wire::options(message, &opt)
+        .find(|(code, _)| *code == 15)
+        .map(|(_, data)| u16::from_be_bytes([data[0], data[1]]))
+}
+
+/// Tells a story with these upstreams, in this order; returns what the proxy counted.
+pub fn tell<F>(upstreams: &[&str], story: F) -> Stats
+where
+    F: AsyncFnOnce(&mut Scene),
+{
+    let world = Memory::new();
+    let mut config = Config::defaults(Modes {
+        udp: true,
+        tcp: true,
+    });
+    config.listen = vec![Listen {
+        addr: addr(PROXY),
+        required: true,
+    }];
+    config.upstreams = upstreams
+        .iter()
+        .map(|at| Upstream::parse(&format!("tcp://{at}"), SCHEMES).unwrap())
+        .collect();
+    let protocols = Protocols::new(&world, &config).unwrap();
+    let sockets = Sockets::bind(&world, &config.listen, config.modes, false).unwrap();
+    let control = Control::new();
+    let proxy = serve(
+        world.clone(),
+        protocols,
+        sockets,
+        Arc::new(config),
+        [7; 32],
+        control.subscribe(),
+    );
+    let first = server();
+    let second = server();
+    let mut scene = Scene {
+        client: world.bind(addr("127.0.0.1:40000"), false).unwrap(),
+        world: world.clone(),
+        first: first.clone(),
+        second: second.clone(),
+        next_id: 0,
+    };
+    let told = async {
+        story(&mut scene).await;
+        control.send(Command::Drain);
+    };
+    let servers = join(
+        listen(world.clone(), addr(FIRST), first),
+        listen(world.clone(), addr(SECOND), second),
+    );
+    world.block_on(async {
+        let servers = pin!(servers);
+        let played = pin!(join(proxy, told));
+        match select(played, servers).await {
+            Either::Left(((stats, ()), _)) => stats,
+            Either::Right(_) => unreachable!("servers never end"),
+        }
+    })
+}
+
+fn server() -> Shared {
+    Rc::new(RefCell::new(Server {
+        asked: Vec::new(),
+        connections: 0,
+        act: Box::new(|_| Act::Answer),
+        idle: None,
+    }))
+}
+
+async fn listen(world: Memory, at: SocketAddr, server: Shared) {
+    let mut listener = world.listen(at, false).unwrap();
+    let mut connections = FuturesUnordered::new();
+    loop {
+        let accept = pin!(listener.accept());
+        let stream = if connections.is_empty() {
+            accept.await.0
+        } else {
+            match select(accept, connections.next()).await {
+                Either::Left(((stream, _), _)) => stream,
+                Either::Right(_) => continue,
+            }
+        };
+        server.borrow_mut().connections += 1;
+        let number = server.borrow().connections;
+        connections.push(converse(world.clone(), stream, number, server.clone()));
+    }
+}
+
+/// One connection of an upstream: queries in, answers out, by the server's behaviour at that moment.
+async fn converse(world: Memory, stream: Stream, connection: usize, server: Shared) {
+    let (mut reading, mut writing) = stream.split();
+    let mut frames = Frames::new();
+    let mut later = FuturesUnordered::new();
+    let mut in_flight = 0;
+    loop {
+        while let Some(query) = frames.next() {
+            in_flight += 1;
+            let asked = Asked {
+                connection,
+                in_flight,
+                query: query.to_vec(),
+            };
+            let act = (server.borrow_mut().act)(&asked);
+            let query = asked.query.clone();
+            server.borrow_mut().asked.push(asked);
+            let (rcode, wait) = match act {
+                Act::Answer | Act::AnswerThenClose => (0, Duration::ZERO),
+                Act::AnswerAfter(wait) => (0, wait),
+                Act::Rcode(rcode) => (rcode, Duration::ZERO),
+                Act::RefuseEdns => (1, Duration::ZERO),
+                Act::Silence => continue,
+                Act::Close => return,
+            };
+            let world = world.clone();
+            later.push(async move {
+                world.sleep(wait).await;
+                (
+                    answer(&query, rcode, act != Act::RefuseEdns),
+                    act == Act::AnswerThenClose,
+                )
+            });
+        }
+        let idle = server.borrow().idle.unwrap_or(Duration::from_secs(86_400));
+        let read = pin!(world.within(idle, reading.read(frames.space())));
+        let n = if later.is_empty() {
+            match read.await {
+                Some(Ok(n)) => n,
+                _ => return,
+            }
+        } else {
+            match select(read, later.next()).await {
+                Either::Left((Some(Ok(n)), _)) => n,
+                Either::Left(_) => return,
+                Either::Right((done, _)) => {
+                    let (message, last) = done.expect("it is not empty");
+                    in_flight -= 1;
+                    let mut framed = Vec::new();
+                    append_frame(&message, &mut framed);
+                    if writing.write_all(&framed).await.is_err() || last {
+                        return;
+                    }
+                    continue;
+                }
+            }
+        };
+        if n == 0 {
+            return;
+        }
+        frames.filled(n);
+    }
+}
+
+/// An answer with one address record, or an error.
+fn answer(query: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
+    let scanned = wire::query(query).expect("the proxy sends good queries");
+    let mut answer = query[..scanned.question.end()].to_vec();
+    answer[2] |= 0x80;
+    answer[3] = 0x80 | rcode;
+    let records = u8::from(rcode == 0);
+    answer[6..12].copy_from_slice(&[0, records, 0, 0, 0, u8::from(opt)]);
+    if rcode == 0 {
+        answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 1]);
+    }
+    if opt {
+        answer.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    }
+    answer
+}

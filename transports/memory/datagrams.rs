@@ -1,0 +1,123 @@
+//! Datagrams in memory. They arrive after the weather's latency, or not at all.
+
+use super::{Memory, Plan};
+use crate::engine::Time;
+use crate::runtime::{self, Reply, Ring, Sent};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, Waker};
+
+/// What has been sent to one address.
+#[derive(Default)]
+pub struct Inbox {
+    /// When each arrives, who sent it, its octets.
+    queue: VecDeque<(Time, SocketAddr, Vec<u8>)>,
+    waker: Option<Waker>,
+    plan: Option<Plan>,
+}
+
+impl super::World {
+    fn remember(&mut self, at: SocketAddr, plan: Option<Plan>) {
+        if let Some(inbox) = self.inboxes.get_mut(&at) {
+            inbox.plan = plan;
+        }
+    }
+}
+
+/// A socket, bound until it is dropped.
+pub struct Datagrams {
+    world: Memory,
+    at: SocketAddr,
+}
+
+impl Datagrams {
+    pub(super) fn new(world: Memory, at: SocketAddr) -> Self {
+        Self { world, at }
+    }
+
+    /// Sends one datagram.
+    pub fn send(&self, to: SocketAddr, message: &[u8]) {
+        let mut world = self.world.world();
+        let weather = world.weather(to);
+        let at = world.now + weather.latency;
+        let Some(inbox) = world.inboxes.get_mut(&to).filter(|_| !weather.swallows) else {
+            return;
+        };
+        inbox.queue.push_back((at, self.at, message.to_vec()));
+        if inbox.queue.len() == 1
+            && let Some(waker) = inbox.waker.clone()
+        {
+            let mut plan = inbox.plan;
+            world.wake_at(&mut plan, at, &waker);
+            world.remember(to, plan);
+        }
+    }
+
+    /// The next datagram: who sent it, and its octets.
+    pub async fn recv(&mut self) -> (SocketAddr, Vec<u8>) {
+        std::future::poll_fn(|cx| self.poll_one(cx)).await
+    }
+
+    fn poll_one(&mut self, cx: &mut Context<'_>) -> Poll<(SocketAddr, Vec<u8>)> {
+        let mut world = self.world.world();
+        let now = world.now;
+        let Some(inbox) = world.inboxes.get_mut(&self.at) else {
+            return Poll::Pending;
+        };
+        let next = inbox.queue.front().map(|(at, ..)| *at);
+        if next.is_some_and(|at| at <= now)
+            && let Some((_, from, message)) = inbox.queue.pop_front()
+        {
+            return Poll::Ready((from, message));
+        }
+        inbox.waker = Some(cx.waker().clone());
+        if let Some(at) = next {
+            let mut plan = inbox.plan;
+            world.wake_at(&mut plan, at, cx.waker());
+            world.remember(self.at, plan);
+        }
+        Poll::Pending
+    }
+}
+
+impl runtime::Datagrams for Datagrams {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, ring: &mut Ring) -> Poll<io::Result<()>> {
+        let mut received = Vec::new();
+        for slot in ring.slots() {
+            let Poll::Ready((from, message)) = self.poll_one(cx) else {
+                break;
+            };
+            let len = message.len().min(slot.len());
+            slot[..len].copy_from_slice(&message[..len]);
+            received.push((len, from));
+        }
+        if received.is_empty() {
+            return Poll::Pending;
+        }
+        for (len, from) in received {
+            ring.push(len, from, None);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_send(&mut self, _cx: &mut Context<'_>, batch: &[Reply<'_>]) -> Poll<io::Result<Sent>> {
+        for reply in batch {
+            self.send(reply.to, reply.message);
+        }
+        Poll::Ready(Ok(Sent {
+            done: batch.len(),
+            refused: 0,
+        }))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.at)
+    }
+}
+
+impl Drop for Datagrams {
+    fn drop(&mut self) {
+        self.world.world().inboxes.remove(&self.at);
+    }
+}

@@ -1,0 +1,301 @@
+//! A runtime in memory with virtual time: a whole network in one future, deterministic, where a day takes a moment.
+//!
+//! Time stands still while anything can be done, and leaps to the next event when nothing can. Nothing is random. The network is a
+//! [`Memory`] too: it is cloned to everybody who takes part, and a story changes its weather between two steps.
+//!
+//! ```
+//! use dotward::runtime::Runtime;
+//! use dotward::engine::Time;
+//! use dotward::transports::memory::Memory;
+//! use std::time::Duration;
+//!
+//! let world = Memory::new();
+//! let later = Time::ZERO + Duration::from_secs(86_400);
+//! world.block_on(world.sleep_until(later));
+//! assert_eq!(world.now().mono, later);
+//! ```
+
+mod datagrams;
+mod stream;
+
+pub use datagrams::Datagrams;
+pub use stream::{Connect, Listener, Stream};
+
+use crate::engine::{Now, Time};
+use crate::runtime::Runtime;
+use datagrams::Inbox;
+use futures::task::{ArcWake, waker};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// The first port that the system chooses.
+const FIRST_FREE_PORT: u16 = 49_152;
+
+/// The world: clock, timers and network. Cloning gives another handle to the same one.
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<World>>);
+
+/// How it is between the world and one address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weather {
+    /// One way.
+    pub latency: Duration,
+    /// Connections are refused at once.
+    pub refuses: bool,
+    /// Everything vanishes without a trace: what is sent over connections that exist, and attempts to make new ones.
+    pub swallows: bool,
+}
+
+#[derive(Default)]
+struct World {
+    now: Time,
+    /// How much the boot clock is ahead.
+    slept: Duration,
+    plans: BTreeMap<Plan, Waker>,
+    sequence: u64,
+    next_port: u16,
+    weather: BTreeMap<SocketAddr, Weather>,
+    listeners: BTreeMap<SocketAddr, stream::Queue>,
+    inboxes: BTreeMap<SocketAddr, Inbox>,
+    /// Both pipes of every connection, under the server's address.
+    connections: Vec<(SocketAddr, stream::Pair)>,
+    connects: u64,
+}
+
+/// Names a plan to wake somebody: when, and in which order among those of one moment.
+type Plan = (Time, u64);
+
+impl World {
+    /// Wakes somebody at some time. `plan` remembers it, so that asking again does not wake twice.
+    fn wake_at(&mut self, plan: &mut Option<Plan>, at: Time, waker: &Waker) {
+        if let Some(planned) = plan.filter(|(planned, _)| *planned == at)
+            && let Some(known) = self.plans.get_mut(&planned)
+        {
+            known.clone_from(waker);
+            return;
+        }
+        self.sequence += 1;
+        let key = (at, self.sequence);
+        self.plans.insert(key, waker.clone());
+        *plan = Some(key);
+    }
+
+    fn weather(&self, addr: SocketAddr) -> Weather {
+        self.weather.get(&addr).copied().unwrap_or_default()
+    }
+
+    fn free_port(&mut self) -> u16 {
+        self.next_port = self.next_port.max(FIRST_FREE_PORT);
+        self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_FREE_PORT);
+        self.next_port
+    }
+
+    /// The address to bind, with a port.
+    fn bindable(&mut self, at: SocketAddr) -> SocketAddr {
+        match at.port() {
+            0 => SocketAddr::new(at.ip(), self.free_port()),
+            _ => at,
+        }
+    }
+}
+
+impl Memory {
+    /// A new world, at the beginning of time.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        // One thread at a time runs a world; a panic in a test has poisoned nothing that somebody still reads.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the weather at an address, for what is sent from now on.
+    pub fn weather(&self, at: SocketAddr, change: impl FnOnce(&mut Weather)) {
+        change(self.world().weather.entry(at).or_default());
+    }
+
+    /// Breaks all connections to an address, as a reset does.
+    pub fn reset(&self, at: SocketAddr) {
+        let mut world = self.world();
+        for (addr, pair) in &world.connections {
+            if *addr == at {
+                pair.reset();
+            }
+        }
+        world.connections.retain(|(addr, _)| *addr != at);
+    }
+
+    /// Forgets all connections to an address, as a NAT that lost its state: both ends believe in them, nothing arrives.
+    pub fn forget(&self, at: SocketAddr) {
+        let world = self.world();
+        let pairs = world.connections.iter().filter(|(addr, _)| *addr == at);
+        pairs.for_each(|(_, pair)| pair.forget());
+    }
+
+    /// Suspends the machine: the boot clock goes on alone.
+    pub fn suspend(&self, span: Duration) {
+        self.world().slept += span;
+    }
+
+    /// How many connections were ever asked for, successful or not.
+    pub fn connects(&self) -> u64 {
+        self.world().connects
+    }
+
+    /// Waits.
+    pub fn sleep(&self, span: Duration) -> Sleep {
+        self.sleep_until(self.now().mono + span)
+    }
+}
+
+struct Woken(AtomicBool);
+
+impl ArcWake for Woken {
+    fn wake_by_ref(woken: &Arc<Self>) {
+        woken.0.store(true, Ordering::Release);
+    }
+}
+
+impl Runtime for Memory {
+    type Stream = Stream;
+    type Connect = Connect;
+    type Listener = Listener;
+    type Datagrams = Datagrams;
+    type Sleep = Sleep;
+    type Within<F: Future> = Within<F>;
+
+    fn now(&self) -> Now {
+        let world = self.world();
+        Now {
+            mono: world.now,
+            boot: world.now + world.slept,
+        }
+    }
+
+    fn sleep_until(&self, at: Time) -> Sleep {
+        Sleep {
+            world: self.clone(),
+            at,
+            plan: None,
+        }
+    }
+
+    fn within<F: Future>(&self, limit: Duration, work: F) -> Within<F> {
+        Within {
+            work: Box::pin(work),
+            sleep: self.sleep(limit),
+        }
+    }
+
+    fn connect(&self, to: SocketAddr) -> Connect {
+        Connect::new(self.clone(), to)
+    }
+
+    fn listen(&self, at: SocketAddr, _share: bool) -> io::Result<Listener> {
+        let mut world = self.world();
+        let at = world.bindable(at);
+        if world.listeners.contains_key(&at) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        world.listeners.insert(at, stream::Queue::default());
+        Ok(Listener::new(self.clone(), at))
+    }
+
+    fn bind(&self, at: SocketAddr, _share: bool) -> io::Result<Datagrams> {
+        let mut world = self.world();
+        let at = world.bindable(at);
+        if world.inboxes.contains_key(&at) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        world.inboxes.insert(at, Inbox::default());
+        Ok(Datagrams::new(self.clone(), at))
+    }
+
+    /// Runs the future; whenever it waits, time leaps to the next event.
+    ///
+    /// # Panics
+    ///
+    /// If the future waits for something that can never happen.
+    fn block_on<F: Future>(&self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        let waker = waker(woken.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            while woken.0.swap(false, Ordering::AcqRel) {
+                if let Poll::Ready(output) = work.as_mut().poll(&mut cx) {
+                    return output;
+                }
+            }
+            let mut world = self.world();
+            let Some(((at, _), waker)) = world.plans.pop_first() else {
+                panic!("everybody waits, and nothing will ever happen");
+            };
+            world.now = world.now.max(at);
+            drop(world);
+            waker.wake();
+        }
+    }
+}
+
+/// A timer.
+pub struct Sleep {
+    world: Memory,
+    at: Time,
+    plan: Option<Plan>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut world = this.world.world();
+        if world.now >= this.at {
+            return Poll::Ready(());
+        }
+        world.wake_at(&mut this.plan, this.at, cx.waker());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(plan) = self.plan {
+            self.world.world().plans.remove(&plan);
+        }
+    }
+}
+
+/// A future with a bound in time.
+pub struct Within<F> {
+    work: Pin<Box<F>>,
+    sleep: Sleep,
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(output) = self.work.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        Pin::new(&mut self.sleep).poll(cx).map(|()| None)
+    }
+}
+
+/// The address that a socket in memory sends from.
+fn loopback_of(to: SocketAddr) -> IpAddr {
+    match to {
+        SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    }
+}
