@@ -329,8 +329,8 @@ mod tests {
         // fault 86
         for (line, start) in [
             (
-                "--listen 127.0.0.1:0",
-                r#"--listen "127.0.0.1:0": the port"#,
+                "--listen 127.0.0.1:99999",
+                r#"--listen "127.0.0.1:99999": the port"#,
             ),
             (
                 "--listen ::1 --listen ::1",

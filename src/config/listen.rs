@@ -4,7 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::{ConfigError, DNS_PORT, socket_address};
+use super::text::local_address;
+use super::{ConfigError, DNS_PORT};
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +54,10 @@ impl Listen {
 impl FromStr for Listen {
     type Err = ConfigError;
 
-    /// Reads `IP`, `IP:PORT`, `[IPv6]:PORT` or a bare IPv6 address; the port defaults to 53.
+    /// Reads `IP`, `IP:PORT`, `[IPv6]:PORT` or a bare IPv6 address; the port defaults to 53, and
+    /// 0 lets the system choose one.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let addr = socket_address(text, DNS_PORT)
+        let addr = local_address(text, DNS_PORT)
             .map_err(|reason| ConfigError::new("listen", text, reason))?;
         if addr.ip().is_multicast() {
             return Err(ConfigError::new(
@@ -148,8 +150,8 @@ mod tests {
         // fault 86
         let error = |text: &str| text.parse::<Listen>().unwrap_err().to_string();
         assert_eq!(
-            error("127.0.0.1:0"),
-            r#"listen "127.0.0.1:0": the port "0" is not a number from 1 to 65535"#
+            error("127.0.0.1:65536"),
+            r#"listen "127.0.0.1:65536": the port "65536" is not a number from 1 to 65535"#
         );
         assert!(error("127.0.0.1:99999").contains(r#"the port "99999" is not a number"#));
         assert!(error("127.0.0.1:").contains(r#"the port "" is not a number"#));

@@ -9,8 +9,22 @@ use std::time::Duration;
 /// Reads `IP`, `IP:PORT`, `[IPv6]`, `[IPv6]:PORT` or a bare IPv6 address; a numeric zone
 /// (`fe80::1%2`) is kept.
 pub fn socket_address(text: &str, default_port: u16) -> Result<SocketAddr, String> {
-    let (host, digits) = split_port(text)?;
+    let (_, digits) = split_port(text)?;
     let port = digits.map_or(Ok(default_port), port)?;
+    address_with(text, port)
+}
+
+/// As [`socket_address`], for an address to bind: with port 0 the system chooses one.
+pub fn local_address(text: &str, default_port: u16) -> Result<SocketAddr, String> {
+    match split_port(text)? {
+        (_, Some("0")) => address_with(text, 0),
+        _ => socket_address(text, default_port),
+    }
+}
+
+/// The address in `text` with this port.
+fn address_with(text: &str, port: u16) -> Result<SocketAddr, String> {
+    let (host, _) = split_port(text)?;
     let bracketed = text.starts_with('[');
     if let Ok(ip) = host.parse::<IpAddr>() {
         if bracketed && ip.is_ipv4() {
@@ -63,12 +77,12 @@ pub(super) fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
 
 /// Reads a port, of which 0 stands for none.
 pub(super) fn port(digits: &str) -> Result<u16, String> {
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     match digits.parse() {
-        Ok(port) if plain && port != 0 => Ok(port),
-        _ => Err(format!(
+        Ok(0) | Err(_) => Err(format!(
             "the port {digits:?} is not a number from 1 to 65535"
         )),
+        Ok(port) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
+        Ok(_) => Err(format!("the port {digits:?} is not a plain number")),
     }
 }
 

@@ -307,7 +307,7 @@ impl Forwarder {
             debug!("{label} {addr}: connected, {description}, in {took:.1} ms");
         }
         self.upstreams[upstream].reached(addr);
-        self.replace_doubtful(link, upstream, now.mono, out);
+        self.relieve(link, now.mono, out);
         self.place_waiting(now.mono, out);
     }
 
@@ -318,17 +318,7 @@ impl Forwarder {
         };
         let upstream = failed.upstream;
         self.note_failure(upstream, Some(failed.addr), why, now.mono);
-        // No answer and no new connection: what was in doubt is dead.
-        let dead: Vec<LinkKey> = self
-            .links
-            .iter()
-            .filter(|(_, l)| l.upstream == upstream && l.suspect)
-            .map(|(k, _)| k)
-            .collect();
-        for key in dead {
-            out.push(super::Action::Close { link: key });
-            self.lose(key, &LinkError::Silent, now.mono, out);
-        }
+        self.doubt(upstream, now.mono, out);
         self.place_waiting(now.mono, out);
         self.give_up_hopeless(now.mono, out);
     }

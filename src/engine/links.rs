@@ -1,6 +1,6 @@
 //! A link as the core sees it: dialling or up, with the questions in flight on it.
 
-use super::pipeline::Pipeline;
+use super::pipeline::{MAX_ABANDONED, Pipeline};
 use super::time::Time;
 use super::upstreams::Bounds;
 use slotmap::new_key_type;
@@ -22,6 +22,9 @@ const SUSPECT_MIN: Duration = Duration::from_millis(250);
 const SUSPECT_LIVELY: Duration = Duration::from_secs(1);
 /// Answers that belong to no question, until the link is given up.
 pub const MAX_STRAYS: u32 = 100;
+
+/// Questions in a row whose time ended on a link without a sign of life.
+pub const MAX_MISSED: u32 = 2;
 
 /// What a link is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub struct Link {
     /// Found silent: a fresh link is being prepared.
     pub suspect: bool,
     pub strays: u32,
+    /// Questions whose time ended since it was last heard.
+    pub missed: u32,
 }
 
 impl Link {
@@ -62,6 +67,7 @@ impl Link {
             maybe_stale: false,
             suspect: false,
             strays: 0,
+            missed: 0,
         }
     }
 
@@ -95,6 +101,7 @@ impl Link {
         self.last_used = now;
         self.suspect = false;
         self.maybe_stale = false;
+        self.missed = 0;
     }
 
     /// For how long it may be silent with a question in flight before it is doubted.
@@ -114,12 +121,20 @@ impl Link {
             .is_some_and(|silence| silence >= self.patience(srtt))
     }
 
+    /// Up, with no question in flight, and idle for long or in doubt?
+    pub fn is_useless(&self, now: Time) -> bool {
+        let worn = self.suspect || self.pipeline.abandoned() > MAX_ABANDONED;
+        let free = self.is_up() && self.pipeline.live() == 0;
+        free && (worn || now >= self.last_used + IDLE)
+    }
+
     /// When something has to be decided about it, if nothing happens before.
     pub fn alarm(&self, srtt: Option<Duration>) -> Option<Time> {
         if !self.is_up() {
             return None;
         }
         match self.pipeline.silent_since() {
+            None if self.suspect => Some(self.last_used),
             None => Some(self.last_used + IDLE),
             Some(_) if self.suspect => None,
             Some(since) => Some(since + self.patience(srtt)),

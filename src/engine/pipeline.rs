@@ -122,17 +122,13 @@ impl Pipeline {
         self.answered
     }
 
-    /// The questions that still wait, when the link is gone.
-    pub fn into_live(self) -> Vec<FlightKey> {
-        let mut live: Vec<_> = self
-            .slots
-            .into_values()
-            .filter_map(|slot| match slot {
-                Slot::Live(flight) => Some(flight),
-                Slot::Abandoned => None,
-            })
-            .collect();
-        // The table's order depends on random ids; the questions' own order is the fairer one.
+    /// The questions that wait for an answer, in their own order: the table's depends on random ids.
+    pub fn live_flights(&self) -> Vec<FlightKey> {
+        let live = self.slots.values().filter_map(|slot| match slot {
+            Slot::Live(flight) => Some(*flight),
+            Slot::Abandoned => None,
+        });
+        let mut live: Vec<_> = live.collect();
         live.sort_unstable();
         live
     }
@@ -202,7 +198,7 @@ mod tests {
         assert_eq!(pipeline.find(given_up), None);
         assert!(pipeline.leave(given_up), "the late answer was expected");
         assert!(!pipeline.leave(given_up), "a second one is not");
-        assert_eq!(pipeline.into_live().len(), 2_000);
+        assert_eq!(pipeline.live_flights().len(), 2_000);
     }
 
     #[test]

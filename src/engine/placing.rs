@@ -2,9 +2,8 @@
 
 use super::flight::{FlightKey, MAX_SENDS, bit};
 use super::forwarder::Forwarder;
-use super::links::{IDLE, Link, LinkKey, State};
+use super::links::{Link, LinkKey, MAX_MISSED, State};
 use super::output::{Action, Output};
-use super::pipeline::MAX_ABANDONED;
 use super::time::Time;
 use super::timers::TICK;
 use super::upstreams::Step;
@@ -97,12 +96,14 @@ impl Forwarder {
         let upstream = link.upstream;
         self.stats.sent += 1;
         self.stats.resent += u64::from(flight.sends > 0);
+        // Its first link counts: a copy on another one does not give that one more time.
+        let may_go_elsewhere =
+            !flight.placed() && !flight.tries.elsewhere && self.upstreams.len() > 1;
         flight.place(to, id, upstream, now);
         let edns = !flight.tries.plain && !self.upstreams[upstream].is_plain(now);
         out.send(to, id, |out| {
             wire::forward_query(&flight.message, &flight.query, edns, out);
         });
-        let may_go_elsewhere = !flight.tries.elsewhere && self.upstreams.len() > 1;
         if may_go_elsewhere {
             self.timers.set(key, flight.deadline.min(now + TRY));
         }
@@ -257,16 +258,31 @@ impl Forwarder {
             return;
         };
         if now + TICK >= flight.deadline {
-            let ede = if flight.sends > 0 {
-                Ede::NETWORK_ERROR
-            } else {
-                Ede::NO_REACHABLE_AUTHORITY
+            let (ede, places) = match flight.sends {
+                0 => (Ede::NO_REACHABLE_AUTHORITY, flight.places),
+                _ => (Ede::NETWORK_ERROR, flight.places),
             };
             self.fail(key, ede, now, out);
+            for (link, _) in places.into_iter().flatten() {
+                self.missed(link, now, out);
+            }
             return;
         }
         self.timers.set(key, flight.deadline);
         self.try_elsewhere(key, now, out);
+    }
+
+    /// A question's time ended on this link. One may be the question's fault; several in a row with nothing heard in between are
+    /// the link's, whatever the operating system says of it.
+    fn missed(&mut self, key: LinkKey, now: Time, out: &mut Output) {
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        link.missed += 1;
+        if link.missed >= MAX_MISSED {
+            out.push(Action::Close { link: key });
+            self.lose(key, &LinkError::Silent, now, out);
+        }
     }
 
     /// Asks another upstream, once per question and only if one is up or may be dialled. The first may still answer.
@@ -320,7 +336,7 @@ impl Forwarder {
         if by_peer && !link.maybe_stale {
             self.upstreams[upstream].closed_busy(answered, live, now);
         }
-        for flight in link.pipeline.into_live() {
+        for flight in link.pipeline.live_flights() {
             self.lost(flight, key, now, out);
         }
     }
@@ -342,71 +358,72 @@ impl Forwarder {
         }
     }
 
-    /// A fresh link is up: older ones of the same upstream that are in doubt and still silent are dead, connects to it that
-    /// are still under way are not needed.
-    pub(super) fn replace_doubtful(
-        &mut self,
-        fresh: LinkKey,
-        upstream: usize,
-        now: Time,
-        out: &mut Output,
-    ) {
-        let superseded: Vec<(LinkKey, State)> = self
-            .links
-            .iter()
-            .filter(|(key, link)| *key != fresh && link.upstream == upstream)
-            .filter(|(_, link)| {
-                link.suspect
-                    || (link.state == State::Dialing
-                        && self.waiting.len() < self.limits.link_in_flight)
-            })
-            .map(|(key, link)| (key, link.state))
-            .collect();
-        for (key, state) in superseded {
-            out.push(Action::Close { link: key });
-            match state {
-                State::Dialing => drop(self.links.remove(key)),
-                State::Up => self.lose(key, &LinkError::Silent, now, out),
+    /// A fresh link is up: connects to the same upstream that are still under way are not needed, and questions on links in doubt
+    /// are asked on it, too. The first answer counts, wherever it comes from: a link in doubt may only be slow.
+    pub(super) fn relieve(&mut self, fresh: LinkKey, now: Time, out: &mut Output) {
+        let Some(upstream) = self.links.get(fresh).map(|link| link.upstream) else {
+            return;
+        };
+        let enough = self.waiting.len() < self.limits.link_in_flight;
+        let rivals = |link: &Link| link.state == State::Dialing && link.upstream == upstream;
+        let rivals = self.keys(|link| enough && rivals(link));
+        for rival in rivals {
+            self.links.remove(rival);
+            out.push(Action::Close { link: rival });
+        }
+        for key in self.keys(|link| link.suspect) {
+            let same = self.links[key].upstream == upstream;
+            for flight in self.links[key].pipeline.live_flights() {
+                if !same {
+                    self.try_elsewhere(flight, now, out);
+                } else if let Some(tries) = self.flights.get_mut(flight).map(|f| &mut f.tries)
+                    && !std::mem::replace(&mut tries.resent, true)
+                {
+                    self.send(flight, fresh, now, out);
+                }
             }
         }
     }
 
-    /// Looks after links: what is idle is closed before the server does it, what is silent is doubted.
-    pub(super) fn check_links(&mut self, now: Time, out: &mut Output) {
-        let mut idle = Vec::new();
-        let mut doubtful = Vec::new();
-        for (key, link) in &self.links {
-            if !link.is_up() {
-                continue;
-            }
-            if link.pipeline.live() == 0 {
-                if now >= link.last_used + IDLE || link.pipeline.abandoned() > MAX_ABANDONED {
-                    idle.push(key);
-                }
-            } else if !link.suspect && link.is_silent(self.upstreams[link.upstream].srtt, now) {
-                doubtful.push(key);
+    /// An upstream with a link in doubt cannot be reached anew: its questions are asked elsewhere, too.
+    pub(super) fn doubt(&mut self, upstream: usize, now: Time, out: &mut Output) {
+        for key in self.keys(|link| link.suspect && link.upstream == upstream) {
+            for flight in self.links[key].pipeline.live_flights() {
+                self.try_elsewhere(flight, now, out);
             }
         }
+    }
+
+    /// The links that are so.
+    fn keys(&self, so: impl Fn(&Link) -> bool) -> Vec<LinkKey> {
+        let links = self.links.iter().filter(|(_, link)| so(link));
+        links.map(|(key, _)| key).collect()
+    }
+
+    /// Looks after links: what is idle is closed before the server does it, what is silent is doubted.
+    pub(super) fn check_links(&mut self, now: Time, out: &mut Output) {
+        let idle = self.keys(|link| link.is_useless(now));
         for key in idle {
             out.push(Action::Close { link: key });
             if let Some(link) = self.links.remove(key) {
                 debug!(
-                    "{} {}: closed, idle after {} answers",
+                    "{} {}: closed by us after {} answers, {}",
                     self.upstreams[link.upstream].label,
                     link.addr,
-                    link.pipeline.answered()
+                    link.pipeline.answered(),
+                    if link.suspect { "silent" } else { "idle" },
                 );
             }
         }
-        for key in doubtful {
-            let Some(link) = self.links.get_mut(key) else {
-                continue;
-            };
-            link.suspect = true;
-            let upstream = link.upstream;
+        let silent = |link: &Link| link.is_silent(self.upstreams[link.upstream].srtt, now);
+        for key in self.keys(|link| link.is_up() && !link.suspect && silent(link)) {
+            self.links[key].suspect = true;
+            let upstream = self.links[key].upstream;
             let ready = now >= self.upstreams[upstream].dial_at(false);
-            if ready && self.pending(|u| u == upstream) == 0 && self.links_of(upstream) < MAX_LINKS
-            {
+            let alone = !self.links.values().any(|link| {
+                link.upstream == upstream && (link.state == State::Dialing || !link.suspect)
+            });
+            if ready && alone && self.links_of(upstream) < MAX_LINKS {
                 self.dial_upstream(upstream, now, out);
             }
         }

@@ -156,8 +156,7 @@ impl Timers {
             if due <= now {
                 return Some(key);
             }
-            // A turn of the wheel was not enough: once more round. The slot behind the current one is the farthest.
-            self.current = tick + 1;
+            // A turn of the wheel was not enough: once more round, into the farthest slot or its own.
             self.set(key, Time::from_nanos(due << TICK_SHIFT));
         }
         self.current = self.current.max(now);

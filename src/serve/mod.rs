@@ -26,6 +26,9 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+/// How often a port that the system chose for UDP may turn out to be taken for TCP.
+const PORT_TRIES: usize = 32;
+
 /// The sockets of one loop, bound and ready.
 pub struct Sockets<R: Runtime> {
     pub(crate) datagrams: Vec<R::Datagrams>,
@@ -78,8 +81,28 @@ impl<R: Runtime> Sockets<R> {
         }
     }
 
-    /// UDP first: where the system chooses the port, TCP takes the same one.
+    /// Where the system chooses the port, TCP has to get the one that UDP got; somebody else may have that one already.
     fn bind_one(
+        &mut self,
+        runtime: &R,
+        addr: SocketAddr,
+        modes: Modes,
+        share: bool,
+    ) -> io::Result<SocketAddr> {
+        let tries = if addr.port() == 0 { PORT_TRIES } else { 1 };
+        let mut bound = self.try_bind(runtime, addr, modes, share);
+        for _ in 1..tries {
+            match &bound {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    bound = self.try_bind(runtime, addr, modes, share);
+                }
+                _ => break,
+            }
+        }
+        bound
+    }
+
+    fn try_bind(
         &mut self,
         runtime: &R,
         addr: SocketAddr,

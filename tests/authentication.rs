@@ -1,0 +1,268 @@
+//! Strict authentication of the upstream (RFC 7858, 8310): without it no question leaves.
+
+use std::net::SocketAddr;
+
+use rustls::SupportedProtocolVersion;
+
+use crate::support::authority::{Authority, Leaf};
+use crate::support::checks::{assert_well, canary};
+use crate::support::client::UdpClient;
+use crate::support::codes::{A, AAAA, SERVFAIL};
+use crate::support::messages::{answer, query, word};
+use crate::support::proxy::Proxy;
+use crate::support::reading::read;
+use crate::support::script::{Conduct, Received, Step, well};
+use crate::support::stand::{Stand, Trust};
+use crate::support::upstream::{Builder, DotServer};
+
+/// Asks twice, with and without EDNS: SERVFAIL, the reason only where there is an OPT.
+fn assert_refused(proxy: &Proxy) {
+    let client = UdpClient::new(proxy.address());
+    let got = read(&client.ask(&query("secret.test", A).edns(1232).bytes()));
+    assert_eq!(got.rcode(), SERVFAIL);
+    assert!(
+        got.extended_errors()
+            .iter()
+            .any(|code| [22, 23].contains(code)),
+        "{:?}",
+        got.options()
+    );
+    let got = read(&client.ask(&query("secret.test", A).bytes()));
+    assert_eq!((got.rcode(), got.opt().is_none()), (SERVFAIL, true));
+}
+
+fn refuses(leaf: fn(&Authority) -> Leaf) {
+    let trust = Trust::new();
+    let upstream = DotServer::with(leaf(&trust.authority)).start();
+    let proxy = trust.proxy(&[&upstream.spec()], &["--timeout", "1s"]);
+    assert_refused(&proxy);
+    let seen = upstream.seen();
+    assert!(!seen.hellos.is_empty(), "it was tried");
+    assert_eq!(
+        (seen.application_data, seen.queries.len()),
+        (0, 0),
+        "not a single octet of a question"
+    );
+    let logs = proxy.logs().join("\n");
+    assert!(
+        logs.contains("not authenticated"),
+        "the log says why:\n{logs}"
+    );
+}
+
+// req 74, 75, fault 36.
+#[test]
+fn a_certificate_for_another_name_is_refused() {
+    refuses(Authority::wrong_name);
+}
+
+// req 74, fault 36.
+#[test]
+fn an_unknown_authority_is_refused() {
+    refuses(|_| Leaf::unknown_authority());
+}
+
+// req 74, fault 36.
+#[test]
+fn an_expired_certificate_is_refused() {
+    refuses(Authority::expired);
+}
+
+// req 74, fault 36.
+#[test]
+fn a_certificate_from_the_future_is_refused() {
+    refuses(Authority::not_yet_valid);
+}
+
+// req 74, fault 36.
+#[test]
+fn a_self_signed_certificate_is_refused() {
+    refuses(|_| Leaf::self_signed());
+}
+
+// req 74, 75, fault 36: the common name counts for nothing.
+#[test]
+fn a_common_name_alone_is_refused() {
+    refuses(Authority::common_name_only);
+}
+
+// req 74, fault 36: a wildcard covers one label.
+#[test]
+fn a_wildcard_two_labels_deep_is_refused() {
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.wildcard("*.dot.test")).start();
+    let deep = format!("{}#b.a.dot.test", upstream.address());
+    assert_refused(&trust.proxy(&[&deep], &["--timeout", "1s"]));
+    assert_eq!(upstream.seen().application_data, 0);
+    let covered = format!("{}#a.dot.test", upstream.address());
+    canary(trust.proxy(&[&covered], &[]).address(), "a.test");
+}
+
+// req 73, 74, fault 39: a server without TLS learns nothing.
+#[test]
+fn a_plaintext_server_never_sees_a_question() {
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.good())
+        .conduct(|_| Conduct::Plaintext)
+        .start();
+    let proxy = trust.proxy(&[&upstream.spec()], &["--timeout", "1s"]);
+    assert_refused(&proxy);
+    let raw = upstream.wait("a hello", |seen| !seen.raw.is_empty()).raw;
+    assert_eq!(raw[..2], [0x16, 3], "the first octets are a TLS record");
+    assert!(!raw.windows(6).any(|part| part == b"secret"));
+}
+
+// req 74: a good upstream behind a bad one is used; the bad one gets nothing.
+#[test]
+fn a_bad_upstream_is_passed_over_for_a_good_one() {
+    let trust = Trust::new();
+    let bad = DotServer::with(trust.authority.wrong_name()).start();
+    let good = DotServer::with(trust.authority.good()).start();
+    let proxy = trust.proxy(&[&bad.spec(), &good.spec()], &[]);
+    canary(proxy.address(), "a.test");
+    assert_eq!(bad.seen().application_data, 0);
+    assert_eq!(good.seen().queries.len(), 1);
+}
+
+fn served(upstream: impl FnOnce(Builder) -> Builder) -> Stand {
+    let stand = Stand::build(upstream, &[]);
+    canary(stand.address(), "a.test");
+    stand
+}
+
+static ONLY_12: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
+static ONLY_13: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
+
+// req 83, fault 38.
+#[test]
+fn both_tls_versions_work() {
+    let stand = served(|upstream| upstream.versions(&ONLY_12));
+    assert_eq!(stand.upstream.seen().handshakes[0].version, "TLSv1_2");
+    let stand = served(|upstream| upstream.versions(&ONLY_13));
+    assert_eq!(stand.upstream.seen().handshakes[0].version, "TLSv1_3");
+    let stand = served(|upstream| upstream);
+    assert_eq!(
+        stand.upstream.seen().handshakes[0].version,
+        "TLSv1_3",
+        "1.3 is preferred"
+    );
+}
+
+// req 84, fault 45: "dot" is offered, and a server that ignores it is as good.
+#[test]
+fn alpn_is_offered_and_not_demanded() {
+    let stand = served(|upstream| upstream);
+    assert_eq!(stand.upstream.seen().hellos[0].protocols, [b"dot".to_vec()]);
+    assert_eq!(
+        stand.upstream.seen().handshakes[0].protocol.as_deref(),
+        Some(&b"dot"[..])
+    );
+    let stand = served(|upstream| upstream.protocols(&[]));
+    assert_eq!(stand.upstream.seen().handshakes[0].protocol, None);
+}
+
+// req 75: the name is sent for names and never for addresses, which are checked against iPAddress.
+#[test]
+fn the_server_name_is_sent_for_names_alone() {
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.good()).start();
+    let address: SocketAddr = upstream.address();
+    canary(trust.proxy(&[&upstream.spec()], &[]).address(), "a.test");
+    assert_eq!(
+        upstream.seen().hellos[0].server_name.as_deref(),
+        Some("dot.test")
+    );
+    canary(
+        trust.proxy(&[&format!("tls://{address}")], &[]).address(),
+        "b.test",
+    );
+    assert_eq!(upstream.seen().hellos[1].server_name, None);
+    // A good name does not help an address that the certificate does not hold.
+    let other = DotServer::with(trust.authority.wildcard("dot.test")).start();
+    assert_refused(&trust.proxy(
+        &[&format!("tls://{}", other.address())],
+        &["--timeout", "1s"],
+    ));
+}
+
+// req 62, 85: an upstream that is given by name is found through the bootstrap server alone, and authenticated by name.
+#[test]
+fn an_upstream_by_name_is_found_by_bootstrap() {
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.good()).start();
+    let bootstrap = DotServer::with(trust.authority.good())
+        .conduct(|_| Conduct::Plaintext)
+        .script(|asked| {
+            let plain = answer(&asked.bytes);
+            let is_aaaa = word(&asked.bytes, 12 + 10) == AAAA;
+            vec![Step::Answer(if is_aaaa {
+                plain.soa(60).bytes()
+            } else {
+                plain.a([127, 0, 0, 1].into()).bytes()
+            })]
+        })
+        .start();
+    let spec = format!("tls://dot.test:{}", upstream.address().port());
+    let proxy = trust.proxy(&[&spec], &["--bootstrap", &bootstrap.address().to_string()]);
+    let asked = query("secret.test", A).bytes();
+    assert_well(&asked, &UdpClient::new(proxy.address()).ask(&asked));
+    assert!(
+        bootstrap
+            .seen()
+            .queries
+            .iter()
+            .all(|seen| seen.bytes[12..].starts_with(b"\x03dot\x04test\0"))
+    );
+    assert_eq!(
+        upstream.seen().hellos[0].server_name.as_deref(),
+        Some("dot.test")
+    );
+}
+
+// faults 37, 40: a new certificate and forgotten sessions are no failure.
+#[test]
+fn a_rotated_certificate_is_no_failure() {
+    let trust = Trust::new();
+    let hang_up = |asked: &Received| vec![Step::Answer(well(asked)), Step::CloseNotify, Step::Fin];
+    let upstream = DotServer::with(trust.authority.good())
+        .script(hang_up)
+        .start();
+    let proxy = trust.proxy(&[&upstream.spec()], &[]);
+    for number in 0..5 {
+        canary(proxy.address(), &format!("a{number}.test"));
+        upstream.show(&trust.authority.good());
+    }
+    let handshakes = upstream.seen().handshakes;
+    assert!(handshakes.len() >= 5, "{handshakes:?}");
+}
+
+// faults 40, 42: no ticket and a hundred of them.
+#[test]
+fn any_number_of_tickets_is_fine() {
+    for tickets in [0, 100] {
+        let stand = served(|upstream| upstream.tickets(tickets));
+        canary(stand.address(), "b.test");
+        assert_eq!(stand.upstream.seen().accepted, 1);
+    }
+}
+
+// req 78: a second connection resumes the first one's session.
+#[test]
+fn sessions_are_resumed() {
+    let stand =
+        Stand::scripted(|asked| vec![Step::Answer(well(asked)), Step::CloseNotify, Step::Fin]);
+    for number in 0..20 {
+        canary(stand.address(), &format!("a{number}.test"));
+    }
+    let handshakes = stand.upstream.seen().handshakes;
+    assert!(handshakes.len() >= 20);
+    let resumed = handshakes
+        .iter()
+        .filter(|handshake| handshake.resumed)
+        .count();
+    assert!(
+        resumed * 100 >= (handshakes.len() - 1) * 95,
+        "{resumed} of {} resumed",
+        handshakes.len()
+    );
+}

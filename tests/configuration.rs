@@ -1,0 +1,182 @@
+//! Faults 86 and 87: a configuration that cannot be obeyed ends the start at once, and one line says why.
+
+use crate::support::authority::TempDir;
+use crate::support::checks::canary;
+use crate::support::command::{Outcome, command, run};
+use crate::support::proxy::Proxy;
+use crate::support::stand::Trust;
+use crate::support::upstream::DotServer;
+
+fn assert_usage_error(outcome: &Outcome, parts: &[&str]) {
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    assert!(outcome.time.as_millis() < 1000, "{outcome:?}");
+    assert!(outcome.stdout.is_empty(), "{outcome:?}");
+    for part in parts {
+        assert!(outcome.stderr.contains(part), "{part:?} in {outcome:?}");
+    }
+}
+
+// fault 86, req 73: each names the option and the value, in one line.
+#[test]
+fn a_wrong_value_is_named_with_its_option() {
+    for (option, value) in [
+        ("--listen", "127.0.0.1:99999"),
+        ("--listen", "localhost:53"),
+        ("--upstream", "cloudflar"),
+        ("--upstream", "1.1.1.1:99999#one.test"),
+        ("--upstream", "1.1.1.1:0#one.test"),
+        ("--upstream", "1.1.1.1#"),
+        ("--upstream", "tls://1.1.1.1:53"),
+        ("--upstream", "tcp://192.0.2.1"),
+        ("--upstream", "tls://dns.test"),
+        ("--bootstrap", "dns.test"),
+        ("--ca-file", "/nonexistent/root.pem"),
+        ("--timeout", "soon"),
+        ("--timeout", "0"),
+        ("--workers", "0"),
+        ("--allow-net", "10.0.0.1/8"),
+        ("--allow-net", "10.0.0.0/33"),
+        ("--cache-size", "1000"),
+        ("--max-in-flight", "many"),
+        ("--udp-payload", "100"),
+        ("--tcp-idle", "-1"),
+        ("--runtime", "abacus"),
+        ("--log", "loud"),
+    ] {
+        let outcome = run(command(&["serve", "--check", option, value]));
+        assert_usage_error(&outcome, &["dotward: ", option, value]);
+        assert_eq!(outcome.stderr.trim_end().lines().count(), 1, "{outcome:?}");
+    }
+}
+
+// fault 86: a file that is empty, or holds no certificate, is no set of roots.
+#[test]
+fn a_root_file_without_a_certificate_is_named() {
+    let files = TempDir::new();
+    for (name, text) in [("empty.pem", ""), ("text.pem", "no certificate\n")] {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        let path = path.display().to_string();
+        assert_usage_error(
+            &run(command(&["serve", "--check", "--ca-file", &path])),
+            &["--ca-file", &path],
+        );
+    }
+}
+
+// faults 51, 52, 86: upstreams that cannot be meant.
+#[test]
+fn upstreams_that_cannot_be_meant_are_refused() {
+    let twice = [
+        "serve",
+        "--check",
+        "--upstream",
+        "192.0.2.1#a.test",
+        "--upstream",
+        "192.0.2.1#a.test",
+    ];
+    assert_usage_error(&run(command(&twice)), &["--upstream", "192.0.2.1"]);
+    for (listen, upstream) in [
+        ("127.0.0.1:5300", "127.0.0.1:5300#a.test"),
+        ("0.0.0.0:5300", "127.0.0.1:5300#a.test"),
+    ] {
+        let outcome = run(command(&[
+            "serve",
+            "--check",
+            "--listen",
+            listen,
+            "--upstream",
+            upstream,
+        ]));
+        assert_usage_error(&outcome, &["--upstream", upstream]);
+    }
+}
+
+// fault 86: what is not known is not passed over.
+#[test]
+fn unknown_options_commands_and_variables_are_errors() {
+    assert_usage_error(
+        &run(command(&["serve", "--no-such-option"])),
+        &["--no-such-option"],
+    );
+    assert_usage_error(&run(command(&["forward"])), &["forward"]);
+    let mut misspelt = command(&["serve", "--check"]);
+    misspelt.env("DOTWARD_UPSTREAMS", "quad9");
+    assert_usage_error(&run(misspelt), &["DOTWARD_UPSTREAMS"]);
+}
+
+// fault 86: an error in a variable names the variable.
+#[test]
+fn a_wrong_variable_is_named() {
+    let mut wrong = command(&["serve", "--check"]);
+    wrong.env("DOTWARD_TIMEOUT", "soon");
+    assert_usage_error(&run(wrong), &["DOTWARD_TIMEOUT", "soon"]);
+}
+
+#[test]
+fn a_variable_stands_behind_its_option() {
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.good()).start();
+    let mut command = command(&["serve", "--listen", "127.0.0.1:0"]);
+    command
+        .env("DOTWARD_LISTEN", "203.0.113.1:53")
+        .env("DOTWARD_UPSTREAM", upstream.spec())
+        .env("DOTWARD_CA_FILE", &trust.root);
+    let proxy = Proxy::spawn(command);
+    canary(proxy.address(), "a.test");
+    assert_eq!(upstream.seen().queries.len(), 1);
+}
+
+// req 73: plain TCP to an upstream is possible only where the user asks for it in so many words.
+#[test]
+fn a_plaintext_upstream_needs_permission() {
+    use crate::support::script::Conduct;
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.good())
+        .conduct(|_| Conduct::Plaintext)
+        .start();
+    let spec = format!("tcp://{}", upstream.address());
+    assert_usage_error(
+        &run(command(&["serve", "--check", "--upstream", &spec])),
+        &["--allow-plaintext", &spec],
+    );
+    let proxy = trust.proxy(&[&spec], &["--allow-plaintext"]);
+    canary(proxy.address(), "a.test");
+    assert!(proxy.wait_log(" serving ").contains("(tcp)"));
+}
+
+#[test]
+fn a_check_says_so_and_binds_nothing() {
+    let outcome = run(command(&[
+        "serve",
+        "--check",
+        "--upstream",
+        "quad9",
+        "--listen",
+        "203.0.113.1:53",
+    ]));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let said = [outcome.stdout, outcome.stderr].concat();
+    assert!(said.contains("configuration ok"), "{said}");
+}
+
+#[test]
+fn version_help_and_providers_are_told() {
+    let version = run(command(&["--version"]));
+    assert_eq!(
+        (version.code, version.stdout.as_str()),
+        (
+            Some(0),
+            concat!("dotward ", env!("CARGO_PKG_VERSION"), "\n")
+        )
+    );
+    for (args, part) in [
+        (&["--help"][..], "serve"),
+        (&["serve", "--help"], "--upstream"),
+        (&["providers"], "quad9"),
+    ] {
+        let outcome = run(command(args));
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(outcome.stdout.contains(part), "{outcome:?}");
+    }
+}

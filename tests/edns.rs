@@ -1,0 +1,291 @@
+//! EDNS from hop to hop (RFC 6891, 8906, 8914).
+
+use crate::support::checks::{assert_well, canary};
+use crate::support::codes::{A, BADVERS, FORMERR, NOERROR, NOTIMP, QR, RD, SERVFAIL, SOA, TXT};
+use crate::support::messages::{answer, option, query, word};
+use crate::support::reading::{Message, read};
+use crate::support::script::{Received, Step, well};
+use crate::support::stand::Stand;
+
+const COOKIE: u16 = 10;
+const DO: u32 = 0x8000;
+
+/// An upstream that answers with every option that is meant for one hop alone.
+fn chatty(asked: &Received) -> Vec<Step> {
+    let options = [
+        option(3, b"upstream-7"),
+        option(8, &[0, 1, 24, 24, 192, 0, 2]),
+        option(COOKIE, &[1; 16]),
+        option(11, &[0, 100]),
+        option(12, &[0; 40]),
+    ];
+    let plain = answer(&asked.bytes).a([192, 0, 2, 1].into());
+    let bytes = if word(&asked.bytes, 10) > 0 {
+        plain.opt(4096, DO | 0x40, &options.concat()).bytes()
+    } else {
+        plain.bytes()
+    };
+    vec![Step::Answer(bytes)]
+}
+
+// req 31: one OPT at most.
+#[test]
+fn two_opts_are_a_format_error() {
+    let stand = Stand::well();
+    let got = read(
+        &stand
+            .udp()
+            .ask(&query("a.test", A).edns(1232).edns(1232).bytes()),
+    );
+    assert_eq!(got.rcode(), FORMERR);
+    assert!(stand.upstream.seen().queries.is_empty());
+}
+
+// req 32, 39: an OPT in the answer if and only if one was in the query.
+#[test]
+fn an_answer_has_an_opt_if_the_query_had_one() {
+    let stand = Stand::scripted(chatty);
+    for (asked, expected) in [
+        (query("a.test", A), false),
+        (query("a.test", A).edns(1232), true),
+        (query("a.test", A), false),
+    ] {
+        for got in [
+            stand.udp().ask(&asked.bytes()),
+            stand.tcp().ask(&asked.bytes()),
+        ] {
+            assert_eq!(read(&got).opt().is_some(), expected);
+        }
+    }
+}
+
+// req 32: an upstream that answers with an OPT unasked does not make the client see one; nor does one that forgets it.
+#[test]
+fn an_opt_is_the_hops_own_whatever_the_upstream_does() {
+    let stand = Stand::scripted(|asked| {
+        let plain = answer(&asked.bytes).a([192, 0, 2, 1].into());
+        vec![Step::Answer(if word(&asked.bytes, 10) > 0 {
+            plain.bytes()
+        } else {
+            plain.opt(1232, 0, &[]).bytes()
+        })]
+    });
+    assert!(
+        read(&stand.udp().ask(&query("a.test", A).bytes()))
+            .opt()
+            .is_none()
+    );
+    let got = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+    assert!(got.opt().is_some());
+    assert_eq!((got.rcode(), got.answer.len()), (NOERROR, 1));
+}
+
+// req 33: a version that nobody speaks yet, with and without options, flags and DO.
+#[test]
+fn a_later_version_is_bad_version() {
+    let stand = Stand::well();
+    let unknown = option(100, b"x");
+    for (flags, options) in [(0, &[][..]), (0, &unknown[..]), (0x40, &[]), (DO, &[])] {
+        let got = read(
+            &stand.udp().ask(
+                &query("a.test", A)
+                    .opt(1232, 0x0001_0000 | flags, options)
+                    .bytes(),
+            ),
+        );
+        assert_eq!(got.rcode(), BADVERS);
+        let opt = got.opt().expect("an OPT with our version");
+        assert_eq!(opt.ttl & 0x00FF_0000, 0);
+        assert!(got.answer.is_empty() && got.options().is_empty());
+    }
+    assert!(stand.upstream.seen().queries.is_empty());
+}
+
+// req 34, 35, 37: options and flags of one hop are not the next one's.
+#[test]
+fn unknown_options_and_flags_are_ignored_and_not_echoed() {
+    let stand = Stand::scripted(chatty);
+    let list = [
+        option(3, b""),
+        option(COOKIE, &[2; 8]),
+        option(9, b""),
+        option(8, &[0, 1, 0, 0]),
+    ]
+    .concat();
+    for options in [option(100, b""), option(COOKIE, &[0xAA]), list] {
+        let got = read(
+            &stand
+                .udp()
+                .ask(&query("a.test", A).opt(1232, DO | 0x40, &options).bytes()),
+        );
+        assert_eq!(got.rcode(), NOERROR);
+        let codes: Vec<u16> = got.options().iter().map(|(code, _)| *code).collect();
+        assert!(
+            codes
+                .iter()
+                .all(|code| ![100, COOKIE, 11, 12].contains(code)),
+            "{codes:?}"
+        );
+        assert_eq!(
+            got.opt().map(|opt| opt.ttl & 0x7FFF),
+            Some(0),
+            "unknown flags are zero in answers"
+        );
+    }
+}
+
+// req 36: a size below 512 counts as 512.
+#[test]
+fn a_small_size_counts_as_512() {
+    let stand = Stand::scripted(|asked| vec![Step::Answer(answer(&asked.bytes).fill(470).bytes())]);
+    for size in [0, 100, 511, 512] {
+        let got = read(&stand.udp().ask(&query("a.test", TXT).edns(size).bytes()));
+        assert!(!got.has(0x0200) && !got.answer.is_empty(), "size {size}");
+    }
+}
+
+// req 40, fault 28: an upstream that does not know EDNS is asked again without it.
+#[test]
+fn an_upstream_without_edns_is_asked_again_without_it() {
+    for rcode in [FORMERR, NOTIMP] {
+        let stand = Stand::scripted(move |asked| {
+            let edns = word(&asked.bytes, 10) > 0;
+            vec![Step::Answer(if edns {
+                answer(&asked.bytes).rcode(rcode).bytes()
+            } else {
+                well(asked)
+            })]
+        });
+        let got = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+        assert_eq!(
+            (got.rcode(), got.answer.len()),
+            (NOERROR, 1),
+            "after RCODE {rcode}"
+        );
+        assert!(got.opt().is_some());
+        assert_eq!(stand.upstream.seen().queries.len(), 2);
+        // It is remembered: the next question goes out without EDNS at once.
+        stand.udp().ask(&query("b.test", A).edns(1232).bytes());
+        assert_eq!(stand.upstream.seen().queries.len(), 3);
+    }
+}
+
+// fault 29: an upstream's quarrel over versions and cookies is not the client's.
+#[test]
+fn bad_version_and_bad_cookie_are_not_relayed() {
+    for upper in [1_u32 << 24, (1 << 24) | 7] {
+        let stand = Stand::scripted(move |asked| {
+            vec![Step::Answer(
+                answer(&asked.bytes)
+                    .rcode((upper & 0xF) as u16)
+                    .opt(1232, upper & 0xFF00_0000, &[])
+                    .bytes(),
+            )]
+        });
+        let got = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+        assert_eq!(got.rcode(), SERVFAIL);
+    }
+}
+
+// req 56: an extended error only where there is an OPT, and the upstream's own is passed on.
+#[test]
+fn extended_errors_need_an_opt() {
+    let stand = Stand::scripted(|asked| {
+        let plain = answer(&asked.bytes).rcode(SERVFAIL);
+        let error = option(15, &[0, 6, b'b', b'o', b'g', b'u', b's']);
+        vec![Step::Answer(if word(&asked.bytes, 10) > 0 {
+            plain.opt(1232, 0, &error).bytes()
+        } else {
+            plain.bytes()
+        })]
+    });
+    let got = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+    assert_eq!((got.rcode(), got.extended_errors()), (SERVFAIL, vec![6]));
+    assert!(
+        read(&stand.udp().ask(&query("a.test", A).bytes()))
+            .opt()
+            .is_none()
+    );
+}
+
+// fault 59: a list of empty options as long as a message can hold costs linear time and harms nobody.
+#[test]
+fn thousands_of_empty_options_are_read_in_one_pass() {
+    let stand = Stand::well();
+    let options = vec![0; 4 * 16_000];
+    let asked = query("a.test", A).opt(1232, 0, &options).bytes();
+    let got = read(&stand.tcp().ask(&asked));
+    assert!(
+        [NOERROR, FORMERR].contains(&got.rcode()),
+        "RCODE {}",
+        got.rcode()
+    );
+    canary(stand.address(), "canary.test");
+}
+
+// req 41: the battery of RFC 8906 section 8, with RD=1 as clients of a forwarder send it.
+#[test]
+fn the_battery_of_rfc_8906() {
+    let stand = Stand::well();
+    let ask = |asked: &[u8]| read(&stand.udp().ask(asked));
+    let soa = || query("example.test", SOA);
+    for flags in [0, 0x10, 0x20, 0x40, 0x200, 0x480] {
+        let got = ask(&soa().flags(RD | flags).bytes());
+        assert_eq!(
+            (got.rcode(), got.opt().is_none()),
+            (NOERROR, true),
+            "flags {flags:x}"
+        );
+        assert_eq!(got.answer.len(), 1);
+    }
+    assert_eq!(ask(&query("example.test", 666).bytes()).rcode(), NOERROR);
+    assert_eq!(
+        ask(&query(".", 0).flags(15 << 11).counts([0; 4]).bytes()[..12]).rcode(),
+        NOTIMP
+    );
+    let over_tcp = soa().bytes();
+    assert_well(&over_tcp, &stand.tcp().ask(&over_tcp));
+    for (ttl, options) in [
+        (0, vec![]),
+        (0, option(100, b"")),
+        (0x40, vec![]),
+        (DO, vec![]),
+    ] {
+        let got = ask(&soa().opt(1232, ttl, &options).bytes());
+        assert_eq!(
+            (got.rcode(), got.answer.len()),
+            (NOERROR, 1),
+            "OPT TTL {ttl:x}"
+        );
+        assert!(got.opt().is_some_and(|opt| opt.ttl & !DO == 0) && got.options().is_empty());
+    }
+    let many = [
+        option(3, b""),
+        option(COOKIE, &[1; 8]),
+        option(9, b""),
+        option(8, &[0, 1, 0, 0]),
+    ]
+    .concat();
+    assert_eq!(ask(&soa().opt(1232, 0, &many).bytes()).rcode(), NOERROR);
+}
+
+// req 56, 74: nobody to ask: one answer in the deadline, with the reason where the client can read it.
+#[test]
+fn an_unreachable_upstream_is_named_as_the_reason() {
+    let mut stand = Stand::build(|upstream| upstream, &["--timeout", "1s"]);
+    stand.upstream.stop();
+    let with: Message = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+    assert_eq!(with.rcode(), SERVFAIL);
+    assert!(
+        with.extended_errors()
+            .iter()
+            .any(|code| [22, 23].contains(code)),
+        "{:?}",
+        with.options()
+    );
+    let without = read(&stand.udp().ask(&query("a.test", A).bytes()));
+    assert_eq!(
+        (without.rcode(), without.has(QR), without.opt().is_none()),
+        (SERVFAIL, true, true)
+    );
+}

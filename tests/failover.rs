@@ -1,0 +1,264 @@
+//! Upstreams that fail in every way that they know, and come back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::checks::{assert_well, canary};
+use crate::support::client::UdpClient;
+use crate::support::codes::{A, REFUSED, SERVFAIL};
+use crate::support::journal::PATIENCE;
+use crate::support::messages::{answer, query, word};
+use crate::support::reading::read;
+use crate::support::script::{Conduct, Gate, Received, Step, well};
+use crate::support::stand::{Stand, Trust};
+use crate::support::upstream::DotServer;
+
+// faults 4, 35: resets before the handshake is done: at most three connections for a question, then an error in time.
+#[test]
+fn resets_during_the_handshake_are_bounded() {
+    for conduct in [Conduct::ResetAtOnce, Conduct::ResetAfterHello] {
+        let stand = Stand::build(
+            |upstream| upstream.conduct(move |_| conduct),
+            &["--timeout", "1s"],
+        );
+        let got = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+        assert_eq!(got.rcode(), SERVFAIL);
+        assert!(
+            got.extended_errors()
+                .iter()
+                .any(|code| [22, 23].contains(code))
+        );
+        assert!(
+            stand.upstream.seen().accepted <= 3,
+            "{} connections",
+            stand.upstream.seen().accepted
+        );
+    }
+}
+
+// fault 4: the second upstream steps in at once.
+#[test]
+fn resets_during_the_handshake_lead_to_the_next_upstream() {
+    let trust = Trust::new();
+    for conduct in [Conduct::ResetAtOnce, Conduct::ResetAfterHello] {
+        let bad = DotServer::with(trust.authority.good())
+            .conduct(move |_| conduct)
+            .start();
+        let good = DotServer::with(trust.authority.good()).start();
+        let proxy = trust.proxy(&[&bad.spec(), &good.spec()], &[]);
+        let start = Instant::now();
+        canary(proxy.address(), "a.test");
+        assert!(
+            start.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+// fault 5: an upstream that accepts and says nothing holds up a question for a while, not for ever.
+#[test]
+fn a_silent_handshake_leads_to_the_next_upstream() {
+    let trust = Trust::new();
+    let silent = DotServer::with(trust.authority.good())
+        .conduct(|_| Conduct::NeverHandshake)
+        .start();
+    let good = DotServer::with(trust.authority.good()).start();
+    let proxy = trust.proxy(&[&silent.spec(), &good.spec()], &[]);
+    canary(proxy.address(), "a.test");
+    let start = Instant::now();
+    for number in 0..20 {
+        canary(proxy.address(), &format!("b{number}.test"));
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "later questions do not wait for it: {:?}",
+        start.elapsed()
+    );
+}
+
+// fault 7: an upstream that stops answering is given up, though its connection stands.
+#[test]
+fn a_silent_connection_is_given_up() {
+    let stand = Stand::build(
+        |upstream| {
+            upstream.script(|asked| match (asked.connection, asked.index) {
+                (0, 1..) => vec![],
+                _ => vec![Step::Answer(well(asked))],
+            })
+        },
+        &["--timeout", "500ms"],
+    );
+    canary(stand.address(), "a.test");
+    let client = stand.udp();
+    let start = Instant::now();
+    for number in 0_u16.. {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "no fresh connection after {number} lost questions"
+        );
+        if read(&client.ask(&query(&format!("b{number}.test"), A).id(number).bytes())).rcode()
+            != SERVFAIL
+        {
+            break;
+        }
+        assert!(
+            number < 4,
+            "a connection that lost {number} questions in a row is still used"
+        );
+    }
+}
+
+// faults 7, 8: a connection that went silent costs time and no answer: the question goes out again on a fresh one.
+#[test]
+fn a_silent_connection_costs_no_answer() {
+    let stand = Stand::scripted(|asked| match (asked.connection, asked.index) {
+        (0, 1..) => vec![],
+        _ => vec![Step::Answer(well(asked))],
+    });
+    for number in 0..10 {
+        canary(stand.address(), &format!("a{number}.test"));
+    }
+    assert_eq!(stand.upstream.seen().accepted, 2);
+}
+
+// faults 7, 50: a cold name may take a resolver more than a second, and its answer is not given up before the
+// deadline, not even where it is the connection's first.
+#[test]
+fn a_slow_first_answer_is_waited_for() {
+    let slow = |asked: &Received| {
+        vec![
+            Step::Wait(Duration::from_millis(2500)),
+            Step::Answer(well(asked)),
+        ]
+    };
+    canary(Stand::scripted(slow).address(), "cold.test");
+}
+
+// fault 31: an upstream that refuses everything: the next one is asked, or the refusal is relayed.
+#[test]
+fn a_refusal_is_relayed_when_everybody_refuses() {
+    let stand =
+        Stand::scripted(|asked| vec![Step::Answer(answer(&asked.bytes).rcode(REFUSED).bytes())]);
+    let got = read(&stand.udp().ask(&query("a.test", A).bytes()));
+    assert!([REFUSED, SERVFAIL].contains(&got.rcode()));
+    assert!(stand.upstream.seen().queries.len() <= 3);
+}
+
+// fault 30: a server failure is relayed, or tried elsewhere, and never multiplies.
+#[test]
+fn a_server_failure_is_sent_three_times_at_most() {
+    let trust = Trust::new();
+    let failing =
+        |asked: &Received| vec![Step::Answer(answer(&asked.bytes).rcode(SERVFAIL).bytes())];
+    let first = DotServer::with(trust.authority.good())
+        .script(failing)
+        .start();
+    let second = DotServer::with(trust.authority.good())
+        .script(failing)
+        .start();
+    let proxy = trust.proxy(&[&first.spec(), &second.spec()], &[]);
+    let got = read(&UdpClient::new(proxy.address()).ask(&query("a.test", A).bytes()));
+    assert_eq!(got.rcode(), SERVFAIL);
+    assert!(first.seen().queries.len() + second.seen().queries.len() <= 3);
+}
+
+// fault 47: nothing runs at the start; questions are answered with an error in time, then well.
+#[test]
+fn an_upstream_that_comes_up_later_is_used() {
+    let trust = Trust::new();
+    let mut upstream = DotServer::with(trust.authority.good()).stopped();
+    let proxy = trust.proxy(&[&upstream.spec()], &["--timeout", "500ms"]);
+    let client = UdpClient::new(proxy.address());
+    assert_eq!(
+        read(&client.ask(&query("a.test", A).bytes())).rcode(),
+        SERVFAIL
+    );
+    upstream.start();
+    ask_until(&client, "the upstream is used", || {
+        !upstream.seen().queries.is_empty()
+    });
+}
+
+/// Asks until `condition` holds; what the answers say is of no concern.
+fn ask_until(client: &UdpClient, what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    let mut number = 0_u16;
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        client.ask(
+            &query(
+                &format!("until{number}-{:?}.test", start.elapsed().as_nanos()),
+                A,
+            )
+            .id(number)
+            .bytes(),
+        );
+        number = number.wrapping_add(1);
+    }
+}
+
+// req 79: the first of two upstreams is down, comes up, dies with questions in flight and comes back. No client sees an
+// error, and the log tells the story.
+#[test]
+fn the_story_of_an_upstream_that_comes_and_goes() {
+    let trust = Trust::new();
+    let (gate, holding) = (Gate::new(), Arc::new(AtomicBool::new(false)));
+    let (held, holds) = (gate.clone(), Arc::clone(&holding));
+    let mut first = DotServer::with(trust.authority.good())
+        .script(move |asked| {
+            let right = Step::Answer(well(asked));
+            if holds.load(Ordering::SeqCst) {
+                vec![Step::HoldUntil(held.clone()), right]
+            } else {
+                vec![right]
+            }
+        })
+        .stopped();
+    let second = DotServer::with(trust.authority.good()).start();
+    let proxy = trust.proxy(&[&first.spec(), &second.spec()], &[]);
+    let client = UdpClient::new(proxy.address());
+    for number in 0..10 {
+        canary(proxy.address(), &format!("a{number}.test"));
+    }
+    assert_eq!(second.seen().queries.len(), 10);
+
+    first.start();
+    ask_until(&client, "the first upstream is used", || {
+        !first.seen().queries.is_empty()
+    });
+
+    holding.store(true, Ordering::SeqCst);
+    let before = first.seen().queries.len();
+    let queries: Vec<_> = (0..20)
+        .map(|id| query(&format!("flying{id}.test"), A).id(id).bytes())
+        .collect();
+    for asked in &queries {
+        client.send(asked);
+    }
+    first.wait("questions in flight", |seen| seen.queries.len() > before);
+    first.stop();
+    for _ in &queries {
+        let got = client.receive();
+        assert_well(&queries[usize::from(word(&got, 0))], &got);
+    }
+
+    holding.store(false, Ordering::SeqCst);
+    let before = first.seen().queries.len();
+    first.start();
+    ask_until(&client, "the first upstream is used again", || {
+        first.seen().queries.len() > before
+    });
+    let address = first.address().to_string();
+    let story = proxy
+        .logs()
+        .iter()
+        .filter(|line| line.contains(&address))
+        .count();
+    assert!(
+        story >= 3,
+        "down, up and lost are told: {:#?}",
+        proxy.logs()
+    );
+}

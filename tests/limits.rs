@@ -1,0 +1,276 @@
+//! Every bound, seen from outside.
+
+use std::net::UdpSocket;
+
+use crate::support::checks::{assert_well, canary};
+use crate::support::client::TcpClient;
+use crate::support::codes::{A, NOERROR, REFUSED, SERVFAIL};
+use crate::support::command::command_with_files;
+use crate::support::messages::{answer, query, word};
+use crate::support::proxy::Proxy;
+use crate::support::reading::read;
+use crate::support::script::{Gate, Step, well};
+use crate::support::stand::{Stand, Trust};
+use crate::support::upstream::DotServer;
+
+// req 27, fault 69: who is not on the list is refused, and the upstream hears nothing.
+#[test]
+fn a_client_outside_the_access_list_is_refused() {
+    let stand = Stand::build(|upstream| upstream, &["--allow-net", "10.0.0.0/8"]);
+    let asked = query("a.test", A).id(9).bytes();
+    let got = read(&stand.udp().ask(&asked));
+    assert_eq!((got.id, got.rcode()), (9, REFUSED));
+    let client = stand.tcp();
+    client.send(&asked);
+    // Over TCP a refusal or a close: either way no data.
+    if let Some(got) = client.receive() {
+        assert_eq!(read(&got).rcode(), REFUSED);
+    }
+    assert!(stand.upstream.seen().queries.is_empty());
+}
+
+// req 27: who is on the list is served; the list is what was given and no more.
+#[test]
+fn a_client_on_the_access_list_is_served() {
+    let stand = Stand::build(
+        |upstream| upstream,
+        &["--allow-net", "127.0.0.1/32", "--allow-net", "10.0.0.0/8"],
+    );
+    canary(stand.address(), "a.test");
+    let elsewhere = UdpSocket::bind("127.0.0.7:0").expect("another loopback address");
+    elsewhere
+        .set_read_timeout(Some(crate::support::journal::PATIENCE))
+        .expect("a time limit");
+    elsewhere
+        .send_to(&query("b.test", A).bytes(), stand.address())
+        .expect("a query");
+    let mut buffer = [0; 512];
+    let size = elsewhere.recv(&mut buffer).expect("a refusal");
+    assert_eq!(read(&buffer[..size]).rcode(), REFUSED);
+}
+
+// req 67, fault 73: one client may hold so many connections and no more; the others stay usable.
+#[test]
+fn connections_per_client_are_limited() {
+    let stand = Stand::build(|upstream| upstream, &["--max-tcp-per-client", "3"]);
+    let asked = query("a.test", A).bytes();
+    let clients: Vec<_> = (0..3).map(|_| stand.tcp()).collect();
+    for client in &clients {
+        assert_well(&asked, &client.ask(&asked));
+    }
+    assert_eq!(stand.tcp().receive(), None, "the fourth is closed");
+    for client in &clients {
+        assert_well(&asked, &client.ask(&asked));
+    }
+    canary(stand.address(), "b.test");
+}
+
+// req 67, fault 72: with all places taken a newcomer is served in the place of the one that is idle longest.
+#[test]
+fn connections_in_all_are_limited() {
+    let stand = Stand::build(|upstream| upstream, &["--max-tcp-connections", "2"]);
+    let asked = query("a.test", A).bytes();
+    let mut alive = Vec::new();
+    for _ in 0..5 {
+        let client = stand.tcp();
+        assert_well(&asked, &client.ask(&asked));
+        alive.push(client);
+    }
+    for client in &alive[..3] {
+        assert_eq!(client.receive(), None);
+    }
+    for client in &alive[3..] {
+        assert_well(&asked, &client.ask(&asked));
+    }
+    canary(stand.address(), "b.test");
+}
+
+// fault 76: beyond its questions in flight a connection is not read, and nothing is lost.
+#[test]
+fn questions_in_flight_per_connection_are_limited() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let stand = Stand::build(
+        |upstream| {
+            upstream.script(move |asked| {
+                let right = Step::Answer(well(asked));
+                if asked.bytes[13..].starts_with(b"slow") {
+                    vec![Step::HoldUntil(held.clone()), right]
+                } else {
+                    vec![right]
+                }
+            })
+        },
+        &["--max-tcp-in-flight", "4"],
+    );
+    let client = stand.tcp();
+    let queries: Vec<_> = (0..20)
+        .map(|id| query(&format!("slow{id}.test"), A).id(id).bytes())
+        .collect();
+    for asked in &queries {
+        client.send(asked);
+    }
+    stand
+        .upstream
+        .wait("as many as the limit", |seen| seen.queries.len() == 4);
+    for number in 0..20 {
+        canary(stand.address(), &format!("other{number}.test"));
+    }
+    let slow = stand
+        .upstream
+        .seen()
+        .queries
+        .iter()
+        .filter(|asked| asked.bytes[13..].starts_with(b"slow"))
+        .count();
+    assert_eq!(slow, 4);
+    gate.open();
+    for _ in &queries {
+        let got = client.receive().expect("an answer");
+        assert_well(&queries[usize::from(word(&got, 0))], &got);
+    }
+}
+
+// fault 63: beyond the questions in flight new ones are shed, with an answer or without, and room comes back.
+#[test]
+fn questions_in_flight_are_limited() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let stand = Stand::build(
+        |upstream| {
+            upstream
+                .script(move |asked| vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))])
+        },
+        &["--max-in-flight", "10"],
+    );
+    let client = stand.udp();
+    for id in 0..30 {
+        client.send(&query(&format!("a{id}.test"), A).id(id).bytes());
+    }
+    stand
+        .upstream
+        .wait("the limit", |seen| seen.queries.len() == 10);
+    // What is shed is answered at once, before any answer is let through.
+    let shed = read(&client.receive());
+    assert!([SERVFAIL, REFUSED].contains(&shed.rcode()));
+    assert_eq!(stand.upstream.seen().queries.len(), 10);
+    gate.open();
+    canary(stand.address(), "after.test");
+}
+
+// A link's own limit leads to more links, or to waiting, and never to a lost question.
+#[test]
+fn questions_in_flight_per_link_are_limited() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let stand = Stand::build(
+        |upstream| {
+            upstream
+                .script(move |asked| vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))])
+        },
+        &["--max-link-in-flight", "5"],
+    );
+    let client = stand.udp();
+    let queries: Vec<_> = (0..20)
+        .map(|id| query(&format!("a{id}.test"), A).id(id).bytes())
+        .collect();
+    for asked in &queries {
+        client.send(asked);
+    }
+    let seen = stand
+        .upstream
+        .wait("the limit", |seen| seen.queries.len() >= 5);
+    for connection in 0..seen.accepted {
+        assert!(
+            seen.queries
+                .iter()
+                .filter(|asked| asked.connection == connection)
+                .count()
+                <= 5
+        );
+    }
+    gate.open();
+    for _ in &queries {
+        let got = client.receive();
+        assert_well(&queries[usize::from(word(&got, 0))], &got);
+    }
+}
+
+// fault 80: out of files, new connections wait, and all else goes on.
+#[test]
+fn out_of_files_the_rest_goes_on() {
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.good()).start();
+    let spec = upstream.spec();
+    let args = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--ca-file",
+        &trust.root,
+        "--upstream",
+        &spec,
+    ];
+    let proxy = Proxy::spawn(command_with_files(64, &args));
+    canary(proxy.address(), "a.test");
+    let clients: Vec<_> = (0..99).map(|_| TcpClient::new(proxy.address())).collect();
+    for number in 0..20 {
+        canary(proxy.address(), &format!("b{number}.test"));
+    }
+    drop(clients);
+    let asked = query("c.test", A).bytes();
+    assert_well(&asked, &TcpClient::new(proxy.address()).ask(&asked));
+}
+
+// fault 65: a client that is gone when its answer comes does not stop the loop.
+#[test]
+fn a_client_that_is_gone_does_not_stop_the_loop() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let stand = Stand::scripted(move |asked| {
+        let right = Step::Answer(well(asked));
+        if asked.bytes[13..].starts_with(b"gone") {
+            vec![Step::HoldUntil(held.clone()), right]
+        } else {
+            vec![right]
+        }
+    });
+    for number in 0..50 {
+        let client = stand.udp();
+        client.send(&query(&format!("gone{number}.test"), A).bytes());
+    }
+    stand
+        .upstream
+        .wait("all of them", |seen| seen.queries.len() == 50);
+    gate.open();
+    for number in 0..50 {
+        canary(stand.address(), &format!("here{number}.test"));
+    }
+}
+
+// faults 55, 57, 58: a corpus of mutated queries; each is answered or dropped, and the next client is served.
+#[test]
+fn garbage_harms_nobody() {
+    let stand = Stand::scripted(|asked| vec![Step::Answer(answer(&asked.bytes).bytes())]);
+    let seed = query("www.example.test", A)
+        .opt(1232, 0, &[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8])
+        .bytes();
+    let client = stand.udp();
+    let mut state = 0x2545_F491_u32; // A fixed seed: a failure comes again.
+    for _ in 0..2000 {
+        let mut mutated = seed.clone();
+        for _ in 0..3 {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            let at = state as usize % mutated.len();
+            mutated[at] = (state >> 8) as u8;
+        }
+        mutated.truncate(1 + state as usize % seed.len());
+        client.send(&mutated);
+    }
+    client.send(&vec![0xAA; 60_000]);
+    let asked = query("canary.test", A).bytes();
+    assert_eq!(read(&stand.udp().ask(&asked)).rcode(), NOERROR);
+    assert_eq!(read(&stand.tcp().ask(&asked)).rcode(), NOERROR);
+}

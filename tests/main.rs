@@ -1,0 +1,18 @@
+//! The end-to-end tests: one binary, one topic a file, nothing but loopback.
+
+mod authentication;
+mod configuration;
+mod edns;
+mod failover;
+mod harness;
+mod lifecycle;
+mod limits;
+mod matching;
+mod queries;
+mod sharing;
+mod streams;
+mod support;
+mod tcp_clients;
+mod transparency;
+mod truncation;
+mod virtual_time;

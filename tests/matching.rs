@@ -1,0 +1,200 @@
+//! Which answer belongs to which question (RFC 5452): by connection, id, name, type and class.
+
+use std::collections::HashSet;
+
+use crate::support::checks::{assert_well, canary};
+use crate::support::codes::{A, AAAA, IN, REFUSED, SERVFAIL};
+use crate::support::messages::{answer, name_octets, query, question_octets, word};
+use crate::support::reading::read;
+use crate::support::script::{Gate, Received, Step, well};
+use crate::support::stand::Stand;
+
+/// Sends `wrong` before each right answer; the client must see the right one alone.
+fn survives(wrong: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static) {
+    let stand =
+        Stand::scripted(move |asked| vec![Step::Answer(wrong(asked)), Step::Answer(well(asked))]);
+    for number in 0..3 {
+        canary(stand.address(), &format!("a{number}.test"));
+    }
+}
+
+/// Sends nothing but `wrong`: the client gets SERVFAIL in its deadline and no octet of the wrong answer.
+fn refuses(wrong: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static) {
+    let stand = Stand::build(
+        |upstream| upstream.script(move |asked| vec![Step::Answer(wrong(asked))]),
+        &["--timeout", "300ms"],
+    );
+    let asked = query("a.test", A).id(5).bytes();
+    let got = read(&stand.udp().ask(&asked));
+    assert_eq!((got.id, got.rcode(), got.answer.len()), (5, SERVFAIL, 0));
+}
+
+fn of_another_id(asked: &Received) -> Vec<u8> {
+    answer(&asked.bytes)
+        .id(word(&asked.bytes, 0) ^ 0x5555)
+        .a([6, 6, 6, 6].into())
+        .bytes()
+}
+
+fn of_another_question(
+    name: &str,
+    rtype: u16,
+    class: u16,
+) -> impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static {
+    let name = name_octets(name);
+    move |asked| {
+        answer(&asked.bytes)
+            .question(&name, rtype, class)
+            .a([6, 6, 6, 6].into())
+            .bytes()
+    }
+}
+
+// req 58, fault 19.
+#[test]
+fn an_answer_with_another_id_is_ignored() {
+    survives(of_another_id);
+    refuses(of_another_id);
+}
+
+// req 58, fault 20: name, type and class must be the question's.
+#[test]
+fn an_answer_to_another_question_is_never_relayed() {
+    refuses(of_another_question("b.test", A, IN));
+    refuses(of_another_question("a.test", AAAA, IN));
+    refuses(of_another_question("a.test", A, 3));
+    refuses(of_another_question("a.test.test", A, IN));
+}
+
+// fault 21: many servers answer in lower case; the client gets its own.
+#[test]
+fn an_answer_in_another_letter_case_is_accepted() {
+    let stand = Stand::scripted(|asked| {
+        let lower = question_octets(&asked.bytes).to_ascii_lowercase();
+        vec![Step::Answer(
+            answer(&well(asked))
+                .question(&lower[..lower.len() - 4], A, IN)
+                .a([192, 0, 2, 1].into())
+                .bytes(),
+        )]
+    });
+    let asked = query("wWw.TeSt", A).bytes();
+    let got = stand.udp().ask(&asked);
+    assert_eq!(question_octets(&got), question_octets(&asked));
+    assert_eq!(read(&got).answer.len(), 1);
+}
+
+// fault 22: a bare header with an error is relayed with the client's question.
+#[test]
+fn a_bare_header_is_relayed_with_the_clients_question() {
+    for rcode in [SERVFAIL, REFUSED] {
+        let stand = Stand::scripted(move |asked| {
+            vec![Step::Answer(
+                answer(&asked.bytes).rcode(rcode).no_question().bytes(),
+            )]
+        });
+        let asked = query("A.test", A).bytes();
+        let got = stand.udp().ask(&asked);
+        assert_eq!(
+            (read(&got).rcode(), question_octets(&got)),
+            (rcode, question_octets(&asked))
+        );
+    }
+}
+
+// fault 22: a bare header never says that all is well.
+#[test]
+fn a_bare_header_without_an_error_is_no_answer() {
+    refuses(|asked| answer(&asked.bytes).no_question().bytes());
+}
+
+// fault 23.
+#[test]
+fn an_echo_is_no_answer() {
+    survives(|asked| asked.bytes.clone());
+    refuses(|asked| asked.bytes.clone());
+}
+
+// fault 24: the second of two equal answers goes nowhere.
+#[test]
+fn a_duplicate_answer_is_ignored() {
+    let stand = Stand::scripted(|asked| vec![Step::Answer(well(asked)), Step::Answer(well(asked))]);
+    let client = stand.udp();
+    for number in 0..100 {
+        let asked = query(&format!("a{number}.test"), A).id(number).bytes();
+        assert_well(&asked, &client.ask(&asked));
+    }
+}
+
+// fault 24: an answer that comes after its question's end is not another's.
+#[test]
+fn a_late_answer_is_nobodys() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let stand = Stand::build(
+        |upstream| {
+            upstream.script(move |asked| {
+                let late = asked.bytes[13..].starts_with(b"late");
+                let right = Step::Answer(well(asked));
+                if late {
+                    vec![Step::HoldUntil(held.clone()), right]
+                } else {
+                    vec![right]
+                }
+            })
+        },
+        &["--timeout", "300ms"],
+    );
+    let client = stand.udp();
+    assert_eq!(
+        read(&client.ask(&query("late.test", A).id(1).bytes())).rcode(),
+        SERVFAIL
+    );
+    gate.open();
+    for number in 0..50 {
+        let asked = query(&format!("a{number}.test"), A).id(1).bytes();
+        assert_well(&asked, &client.ask(&asked));
+    }
+}
+
+// fault 25: answers that nobody asked for are bounded and harm nobody.
+#[test]
+fn ten_thousand_unsolicited_answers_harm_nobody() {
+    let stand = Stand::scripted(|asked| {
+        if asked.connection > 0 {
+            return vec![Step::Answer(well(asked))];
+        }
+        let flood = (0..10_000).map(|_| Step::Answer(of_another_id(asked)));
+        flood.chain([Step::Answer(well(asked))]).collect()
+    });
+    for number in 0..10 {
+        canary(stand.address(), &format!("a{number}.test"));
+    }
+}
+
+// req 59: no id is in flight twice on a connection.
+#[test]
+fn ids_in_flight_differ() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let stand = Stand::scripted(move |asked| {
+        vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))]
+    });
+    let client = stand.udp();
+    for number in 0..500 {
+        client.send(&query(&format!("a{number}.test"), A).id(0).bytes());
+    }
+    let seen = stand
+        .upstream
+        .wait("500 queries", |seen| seen.queries.len() == 500);
+    let ids: HashSet<_> = seen
+        .queries
+        .iter()
+        .map(|asked| (asked.connection, word(&asked.bytes, 0)))
+        .collect();
+    assert_eq!(ids.len(), 500);
+    gate.open();
+    for _ in 0..500 {
+        assert_eq!(read(&client.receive()).answer.len(), 1);
+    }
+}

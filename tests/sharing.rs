@@ -1,0 +1,156 @@
+//! Many clients, few ids, equal questions: each gets its own answer.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use crate::support::checks::{assert_well, load};
+use crate::support::codes::A;
+use crate::support::messages::{query, question_octets, word};
+use crate::support::script::{Gate, Step, well};
+use crate::support::stand::Stand;
+
+// fault 61: one socket, one id, two questions in flight.
+#[test]
+fn the_same_id_with_different_questions_is_told_apart() {
+    let stand = Stand::well();
+    let client = stand.udp();
+    let asked: Vec<_> = ["a.test", "b.test", "c.test"]
+        .map(|name| query(name, A).id(7).bytes())
+        .into();
+    for asked in &asked {
+        client.send(asked);
+    }
+    let mut waiting: HashMap<&[u8], &Vec<u8>> = asked
+        .iter()
+        .map(|asked| (question_octets(asked), asked))
+        .collect();
+    for _ in &asked {
+        let got = client.receive();
+        assert_well(
+            waiting
+                .remove(question_octets(&got))
+                .expect("one answer to each"),
+            &got,
+        );
+    }
+}
+
+// req 61: identical questions are joined, and each client gets its own id and letter case.
+#[test]
+fn identical_questions_in_flight_are_joined() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let stand = Stand::scripted(move |asked| {
+        vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))]
+    });
+    let clients: Vec<_> = (0..200)
+        .map(|id: u16| {
+            (
+                stand.udp(),
+                query(if id < 100 { "same.test" } else { "SAME.test" }, A)
+                    .id(id)
+                    .bytes(),
+            )
+        })
+        .collect();
+    for (client, asked) in &clients {
+        client.send(asked);
+    }
+    // A different question behind all of them on one more socket: when it has come, they all have been read.
+    stand.udp().send(&query("last.test", A).bytes());
+    let seen = stand.upstream.wait("the last query", |seen| {
+        seen.queries
+            .iter()
+            .any(|asked| asked.bytes[13..].starts_with(b"last"))
+    });
+    assert_eq!(seen.queries.len(), 2, "one for all, and the last");
+    gate.open();
+    for (client, asked) in &clients {
+        assert_well(asked, &client.receive());
+    }
+}
+
+// fault 62: a client that asks again while it waits costs one upstream query and sees no error.
+#[test]
+fn a_retransmission_is_one_question() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let stand = Stand::scripted(move |asked| {
+        vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))]
+    });
+    let (client, asked) = (stand.udp(), query("a.test", A).bytes());
+    for _ in 0..5 {
+        client.send(&asked);
+    }
+    client.send(&query("last.test", A).id(1).bytes());
+    let seen = stand
+        .upstream
+        .wait("the last query", |seen| seen.queries.len() == 2);
+    assert!(
+        seen.queries
+            .iter()
+            .any(|asked| asked.bytes[13..].starts_with(b"last"))
+    );
+    gate.open();
+    loop {
+        let got = client.receive();
+        if word(&got, 0) == 1 {
+            break;
+        }
+        assert_well(&asked, &got);
+    }
+}
+
+// fault 70, scaled: the same id from many sockets at once.
+#[test]
+fn five_hundred_clients_with_one_id_each_get_their_own() {
+    let stand = Stand::well();
+    let clients: Vec<_> = (0..500)
+        .map(|number| {
+            (
+                stand.udp(),
+                query(&format!("a{number}.test"), A).id(0).bytes(),
+            )
+        })
+        .collect();
+    for (client, asked) in &clients {
+        client.send(asked);
+    }
+    for (client, asked) in &clients {
+        assert_well(asked, &client.receive());
+    }
+}
+
+// req 79, fault 18: the upstream turns every five answers round.
+#[test]
+fn answers_in_reverse_order_are_matched() {
+    let groups: Mutex<HashMap<usize, Vec<Vec<u8>>>> = Mutex::default();
+    let stand = Stand::scripted(move |asked| {
+        let mut groups = groups.lock().expect("the groups");
+        let group = groups.entry(asked.connection).or_default();
+        group.push(well(asked));
+        if group.len() < 5 {
+            vec![]
+        } else {
+            group.drain(..).rev().map(Step::Answer).collect()
+        }
+    });
+    load(stand.address(), "reverse", 2000, 50);
+    assert_eq!(
+        stand.upstream.seen().accepted,
+        1,
+        "one link carries them all"
+    );
+}
+
+// req 59, 79, fault 33: twenty thousand questions through one link with 200 in flight, and not one mismatch.
+#[test]
+fn twenty_thousand_questions_through_one_link() {
+    let stand = Stand::well();
+    load(stand.address(), "many", 20_000, 200);
+    assert_eq!(
+        stand.upstream.seen().accepted,
+        1,
+        "one link carries them all"
+    );
+}

@@ -1,0 +1,15 @@
+//! The hermetic harness: a throw-away authority, scripted upstreams, plain clients and the program as a process.
+
+pub mod authority;
+pub mod checks;
+pub mod client;
+pub mod codes;
+pub mod command;
+pub mod journal;
+pub mod link;
+pub mod messages;
+pub mod proxy;
+pub mod reading;
+pub mod script;
+pub mod stand;
+pub mod upstream;

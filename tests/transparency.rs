@@ -1,0 +1,253 @@
+//! What the program may and may not change on the way (RFC 1035, 3597, 5625, 8945, 9619).
+
+use crate::support::checks::{assert_well, body, rcode_of};
+use crate::support::codes::{A, AA, AD, CD, IN, NOERROR, NXDOMAIN, QR, RA, RD, TSIG, TXT, Z};
+use crate::support::messages::{
+    answer, labels, name_octets, query, query_octets, tsig_rdata, word,
+};
+use crate::support::reading::read;
+use crate::support::script::Step;
+use crate::support::stand::Stand;
+
+// req 1: the client's id, opcode and RD.
+#[test]
+fn a_reply_carries_the_clients_id_and_rd() {
+    let stand = Stand::well();
+    let client = stand.udp();
+    for id in [0, 1, 0xFFFF] {
+        for flags in [0, RD] {
+            let asked = query(&format!("a{id}-{flags}.test"), A)
+                .id(id)
+                .flags(flags)
+                .bytes();
+            let answer = client.ask(&asked);
+            assert_well(&asked, &answer);
+            assert_eq!(word(&answer, 2) & (QR | 0x7800 | RD), QR | flags);
+        }
+    }
+}
+
+// req 2: each client's own letter case, whatever another client asked before.
+#[test]
+fn letter_case_is_the_clients_own() {
+    let stand = Stand::well();
+    for name in ["wWw.ExAmPlE.tEsT", "WwW.eXaMpLe.TeSt", "www.example.test"] {
+        let asked = query(name, A).bytes();
+        assert_well(&asked, &stand.udp().ask(&asked));
+        assert_well(&asked, &stand.tcp().ask(&asked));
+    }
+}
+
+// req 11: names are octets.
+#[test]
+fn any_octet_may_stand_in_a_name() {
+    let stand = Stand::well();
+    for label in [
+        &b"_a\0b\xFF"[..],
+        b"a.b",
+        b"with space",
+        b"_dns",
+        b"\\",
+        b"\n",
+    ] {
+        let asked = query_octets(&labels(&[label, b"test"]), A, IN).bytes();
+        assert_well(&asked, &stand.udp().ask(&asked));
+    }
+}
+
+// req 12, 13, 14: unknown types, classes and data go through bit by bit, in both directions.
+#[test]
+fn unknown_types_classes_and_data_are_opaque() {
+    let stand = Stand::scripted(|asked| vec![Step::Answer(opaque_answer(&asked.bytes))]);
+    for (rtype, class) in [
+        (65280, IN),
+        (1000, IN),
+        (33, IN),
+        (46, IN),
+        (64, IN),
+        (39, IN),
+        (A, 5),
+        (TXT, 3),
+        (A, 254),
+    ] {
+        let asked = query_octets(&name_octets("a.test"), rtype, class).bytes();
+        assert_eq!(
+            stand.udp().ask(&asked),
+            opaque_answer(&asked),
+            "type {rtype} class {class}"
+        );
+        let seen = stand
+            .upstream
+            .seen()
+            .queries
+            .pop()
+            .expect("the upstream was asked");
+        assert_eq!(
+            body(&seen.bytes),
+            body(&asked),
+            "type {rtype} class {class}"
+        );
+    }
+}
+
+/// A record of the type that was asked for, with data that looks like names, which nobody may compress or decompress.
+fn opaque_answer(asked: &[u8]) -> Vec<u8> {
+    let octets: Vec<u8> = (0..200).map(|octet: u8| octet.wrapping_mul(151)).collect();
+    let rdata = [&name_octets("a.test")[..], &[0xC0, 12], &octets].concat();
+    answer(asked)
+        .record(word(asked, asked.len() - 4), 60, &rdata)
+        .bytes()
+}
+
+// req 12, 13, 22: an answer is relayed as it came: flags, records, odd data.
+#[test]
+fn an_answer_is_relayed_bit_by_bit() {
+    let stand = Stand::scripted(|asked| vec![Step::Answer(odd_answer(&asked.bytes))]);
+    for (name, rtype) in [
+        ("a.test", 65280),
+        ("b.test", 33),
+        ("c.test", 64),
+        ("d.test", A),
+    ] {
+        let asked = query(name, rtype).id(0x4321).bytes();
+        assert_eq!(stand.udp().ask(&asked), odd_answer(&asked));
+        assert_eq!(stand.tcp().ask(&asked), odd_answer(&asked));
+    }
+}
+
+fn odd_answer(asked: &[u8]) -> Vec<u8> {
+    let rdata = [&name_octets("a.test")[..], &[0xC0, 12, 0, 255, 254]].concat();
+    answer(asked)
+        .on(AA | AD | Z)
+        .off(RA)
+        .rcode(NXDOMAIN)
+        .record(65280, 0x8000_0001, &rdata)
+        .soa(0)
+        .bytes()
+}
+
+// req 9, 10, 52: no TTL is touched, and nothing is kept: the same question goes out again.
+#[test]
+fn times_to_live_are_relayed_as_they_came() {
+    let with_times = |asked: &[u8]| {
+        let plain = answer(asked)
+            .record(A, 5, &[192, 0, 2, 1])
+            .record(A, 300, &[192, 0, 2, 2]);
+        plain.record(A, 0x8000_0001, &[192, 0, 2, 3]).bytes()
+    };
+    let stand = Stand::scripted(move |asked| vec![Step::Answer(with_times(&asked.bytes))]);
+    let asked = query("a.test", A).bytes();
+    for times in 1..=2 {
+        assert_eq!(stand.udp().ask(&asked), with_times(&asked));
+        assert_eq!(stand.upstream.seen().queries.len(), times);
+    }
+}
+
+// req 19: a pointer in the additional section is an ordinary one.
+#[test]
+fn a_query_with_a_compressed_owner_is_forwarded() {
+    let stand = Stand::well();
+    let asked = query("a.test", A)
+        .additional_record(&[0xC0, 12], 65281, IN, 0, b"x")
+        .bytes();
+    assert_eq!(read(&stand.udp().ask(&asked)).rcode(), NOERROR);
+    assert_eq!(body(&stand.upstream.seen().queries[0].bytes), body(&asked));
+}
+
+// req 21, 22, 28: every flag of the query reaches the upstream.
+#[test]
+fn flags_of_a_query_reach_the_upstream() {
+    let stand = Stand::well();
+    for flags in [
+        0,
+        RD,
+        RD | Z,
+        RD | AD,
+        RD | CD,
+        RD | AD | CD | Z,
+        RD | AA,
+        RD | RA,
+        RD | 0x0200,
+    ] {
+        let asked = query("a.test", A).flags(flags).bytes();
+        assert_eq!(
+            rcode_of(&stand.udp().ask(&asked)),
+            NOERROR,
+            "flags {flags:04x}"
+        );
+        let seen = stand
+            .upstream
+            .seen()
+            .queries
+            .pop()
+            .expect("the upstream was asked");
+        assert_eq!(body(&seen.bytes), body(&asked), "flags {flags:04x}");
+    }
+}
+
+// req 23: every type is forwarded.
+#[test]
+fn types_from_end_to_end_of_the_range_are_forwarded() {
+    let stand = Stand::scripted(|asked| vec![Step::Answer(answer(&asked.bytes).bytes())]);
+    let client = stand.udp();
+    for rtype in (1..=u16::MAX).step_by(97) {
+        let asked = query("a.test", rtype).id(rtype).bytes();
+        assert_eq!(client.ask(&asked), answer(&asked).bytes(), "type {rtype}");
+    }
+    assert_eq!(
+        stand.upstream.seen().queries.len(),
+        (1..=u16::MAX).step_by(97).count()
+    );
+}
+
+// req 26: a signed query and its answer are not touched but for the id.
+#[test]
+fn a_signed_exchange_is_not_touched() {
+    let stand = Stand::scripted(|asked| vec![Step::Answer(signed_answer(&asked.bytes))]);
+    for edns in [false, true] {
+        let unsigned = if edns {
+            query("A.tEst", A).edns(4096)
+        } else {
+            query("A.tEst", A)
+        };
+        let asked = unsigned
+            .id(77)
+            .additional_record(&name_octets("k"), TSIG, 255, 0, &tsig_rdata(77, &[7; 32]))
+            .bytes();
+        assert_eq!(stand.udp().ask(&asked), signed_answer(&asked));
+        assert_eq!(stand.tcp().ask(&asked), signed_answer(&asked));
+        for seen in &stand.upstream.seen().queries[if edns { 2 } else { 0 }..] {
+            assert_eq!(body(&seen.bytes), body(&asked));
+        }
+    }
+}
+
+fn signed_answer(asked: &[u8]) -> Vec<u8> {
+    let signature = tsig_rdata(77, &[9; 32]);
+    answer(asked)
+        .a([192, 0, 2, 1].into())
+        .opt(1232, 0, &[])
+        .additional_record(&name_octets("k"), TSIG, 255, 0, &signature)
+        .bytes()
+}
+
+// req 28: the upstream receives the client's bytes, with and without EDNS.
+#[test]
+fn the_upstream_receives_the_clients_bytes() {
+    let stand = Stand::well();
+    for asked in [
+        query("a.test", A),
+        query("b.test", A).edns(1232),
+        query("c.test", A).opt(4096, 0x8000, &[]),
+    ] {
+        let asked = asked.bytes();
+        stand.udp().ask(&asked);
+        let seen = stand
+            .upstream
+            .seen()
+            .queries
+            .pop()
+            .expect("the upstream was asked");
+        assert_eq!(body(&seen.bytes), body(&asked));
+    }
+}

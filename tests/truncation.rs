@@ -1,0 +1,127 @@
+//! Answers that do not fit a datagram (RFC 1035, 2181, 6891, 9715).
+
+use crate::support::codes::{A, SERVFAIL, TC, TXT};
+use crate::support::messages::{answer, query, question_octets, word};
+use crate::support::reading::{Message, read};
+use crate::support::script::{Received, Step};
+use crate::support::stand::Stand;
+
+/// Answers with as many octets as the first label says, and an OPT at the end where one was asked for.
+fn sized(asked: &Received) -> Vec<Step> {
+    vec![Step::Answer(sized_answer(&asked.bytes))]
+}
+
+fn sized_answer(asked: &[u8]) -> Vec<u8> {
+    let label = &question_octets(asked)[1..6];
+    let octets: usize = String::from_utf8_lossy(label)
+        .parse()
+        .expect("a number of octets");
+    if word(asked, 10) > 0 {
+        answer(asked).fill(octets - 11).opt(1232, 0, &[]).bytes()
+    } else {
+        answer(asked).fill(octets).bytes()
+    }
+}
+
+fn question(octets: usize) -> String {
+    format!("{octets:05}.test")
+}
+
+fn assert_cut(got: &[u8], limit: usize) -> Message {
+    assert!(got.len() <= limit, "{} octets where {limit} fit", got.len());
+    // Reading it to its last octet shows that whole records were kept.
+    let message = read(got);
+    assert!(message.has(TC));
+    message
+}
+
+// req 6, 38, fault 27: TC and whole records, within 512, the client's size and the cap.
+#[test]
+fn an_answer_that_does_not_fit_is_cut_and_says_so() {
+    let stand = Stand::scripted(sized);
+    for octets in [1233, 3000, 65535] {
+        assert_cut(
+            &stand.udp().ask(&query(&question(octets), TXT).bytes()),
+            512,
+        );
+        for (size, limit) in [
+            (512, 512),
+            (600, 600),
+            (1232, 1232),
+            (4096, 1232),
+            (65535, 1232),
+        ] {
+            let message = assert_cut(
+                &stand
+                    .udp()
+                    .ask(&query(&question(octets), TXT).edns(size).bytes()),
+                limit,
+            );
+            assert!(message.opt().is_some(), "the OPT is kept");
+        }
+    }
+}
+
+// req 6: what fits to the octet is not cut.
+#[test]
+fn an_answer_that_fits_exactly_is_whole() {
+    let stand = Stand::scripted(sized);
+    for (octets, size) in [
+        (512, None),
+        (512, Some(512)),
+        (1232, Some(1232)),
+        (1232, Some(4096)),
+    ] {
+        let plain = query(&question(octets), TXT);
+        let asked = size.map_or(plain.clone(), |size| plain.edns(size)).bytes();
+        let got = stand.udp().ask(&asked);
+        assert!(!read(&got).has(TC), "{octets} octets in {size:?}");
+        assert_eq!(
+            read(&got).answer.len(),
+            read(&sized_answer(&asked)).answer.len()
+        );
+    }
+}
+
+// req 6, 24, faults 12, 15: the same question over TCP gets everything, up to the largest message that there is.
+#[test]
+fn tcp_carries_the_whole_answer() {
+    let stand = Stand::scripted(sized);
+    for octets in [3000, 20_000, 65535] {
+        let asked = query(&question(octets), TXT).bytes();
+        assert_cut(&stand.udp().ask(&asked), 512);
+        assert_eq!(stand.tcp().ask(&asked), sized_answer(&asked));
+    }
+}
+
+// req 25, 39: the cap can be raised to 4,096 octets.
+#[test]
+fn a_raised_cap_lets_4000_octets_through() {
+    let stand = Stand::build(
+        |upstream| upstream.script(sized),
+        &["--udp-payload", "4096"],
+    );
+    let asked = query(&question(4000), TXT).edns(4096).bytes();
+    let got = stand.udp().ask(&asked);
+    assert!(!read(&got).has(TC));
+    assert_eq!(
+        read(&got).answer.len(),
+        read(&sized_answer(&asked)).answer.len()
+    );
+    assert_cut(
+        &stand
+            .udp()
+            .ask(&query(&question(4097), TXT).edns(4096).bytes()),
+        4096,
+    );
+}
+
+// req 7, fault 26: an upstream's TC over TLS is never cleared; over TCP it is never passed off as a whole answer.
+#[test]
+fn a_truncated_answer_from_the_upstream_stays_truncated() {
+    let stand = Stand::scripted(|asked| vec![Step::Answer(answer(&asked.bytes).on(TC).bytes())]);
+    let over_udp = read(&stand.udp().ask(&query("a.test", A).bytes()));
+    assert!(over_udp.has(TC) || over_udp.rcode() == SERVFAIL);
+    let over_tcp = read(&stand.tcp().ask(&query("a.test", A).bytes()));
+    assert!(over_tcp.has(TC) || over_tcp.rcode() == SERVFAIL);
+}
