@@ -1,14 +1,17 @@
 //! The end-to-end tests: one binary, one topic a file, nothing but loopback.
 
 mod authentication;
+mod battery;
 mod configuration;
 mod edns;
 mod failover;
 mod harness;
 mod lifecycle;
 mod limits;
+mod listening;
 mod matching;
 mod queries;
+mod rude_clients;
 mod sharing;
 mod streams;
 mod support;

@@ -1,30 +1,13 @@
 //! Clients over TCP (RFC 1035, 7766, 9210).
 
 use std::io::Read;
-use std::net::Shutdown;
 use std::time::Duration;
 
-use socket2::SockRef;
-
 use crate::support::checks::{assert_well, canary};
-use crate::support::client::TcpClient;
-use crate::support::codes::{A, TXT};
-use crate::support::messages::{answer, frame, query, word};
-use crate::support::reading::read;
-use crate::support::script::{Gate, Received, Step, well};
+use crate::support::codes::A;
+use crate::support::messages::{frame, query, word};
+use crate::support::script::{Gate, Received, Step, gated, well};
 use crate::support::stand::Stand;
-
-/// Holds the answers to names that begin with "slow" until the gate opens.
-fn gated(gate: &Gate) -> impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static {
-    let gate = gate.clone();
-    move |asked| {
-        if asked.bytes[13..].starts_with(b"slow") {
-            vec![Step::HoldUntil(gate.clone()), Step::Answer(well(asked))]
-        } else {
-            vec![Step::Answer(well(asked))]
-        }
-    }
-}
 
 // req 5, fault 11: the length and the message may be split anywhere.
 #[test]
@@ -73,21 +56,6 @@ fn an_answer_goes_out_in_one_write() {
         assert_eq!(size, 2 + usize::from(word(&buffer, 0)));
         assert_well(&asked, &buffer[2..size]);
     }
-}
-
-// fault 78: connections that are reset before a word was said.
-#[test]
-fn connections_that_are_reset_at_once_harm_nobody() {
-    let stand = Stand::well();
-    for _ in 0..300 {
-        let client = stand.tcp();
-        SockRef::from(client.stream())
-            .set_linger(Some(Duration::ZERO))
-            .expect("SO_LINGER");
-    }
-    let asked = query("a.test", A).bytes();
-    assert_well(&asked, &stand.tcp().ask(&asked));
-    canary(stand.address(), "canary.test");
 }
 
 // req 65: the slow answer does not hold up the fast one.
@@ -203,94 +171,4 @@ fn equal_ids_on_different_connections_are_kept_apart() {
     for (client, asked) in clients {
         assert_well(&asked, &client.receive().expect("an answer"));
     }
-}
-
-// fault 75: a client that leaves with its answers due harms nobody.
-#[test]
-fn a_client_that_leaves_early_harms_nobody() {
-    let gate = Gate::new();
-    let mut stand = Stand::scripted(gated(&gate));
-    let client = stand.tcp();
-    let queries: Vec<u8> = (0..50)
-        .flat_map(|id| frame(&query(&format!("slow{id}.test"), A).id(id).bytes()))
-        .collect();
-    client.send_raw(&queries);
-    stand
-        .upstream
-        .wait("the queries", |seen| seen.queries.len() == 50);
-    drop(client);
-    canary(stand.address(), "canary.test");
-    gate.open();
-    for number in 0..50 {
-        canary(stand.address(), &format!("after{number}.test"));
-    }
-    assert!(stand.proxy.terminate().success());
-}
-
-// fault 77: a client that never reads costs a bounded buffer and holds up nobody.
-#[test]
-fn a_client_that_never_reads_holds_up_nobody() {
-    let stand = Stand::scripted(|asked| match word(&asked.bytes, asked.bytes.len() - 4) {
-        TXT => vec![Step::Answer(answer(&asked.bytes).fill(60_000).bytes())],
-        _ => vec![Step::Answer(well(asked))],
-    });
-    let client = stand.tcp();
-    client
-        .stream()
-        .set_write_timeout(Some(Duration::from_millis(200)))
-        .expect("a time limit");
-    let queries: Vec<u8> = (0..100)
-        .flat_map(|id| frame(&query(&format!("a{id}.test"), TXT).id(id).bytes()))
-        .collect();
-    client.send_raw(&queries);
-    stand
-        .upstream
-        .wait("a first query", |seen| !seen.queries.is_empty());
-    for number in 0..50 {
-        canary(stand.address(), &format!("b{number}.test"));
-    }
-    client
-        .stream()
-        .shutdown(Shutdown::Both)
-        .expect("the client leaves");
-    canary(stand.address(), "c.test");
-}
-
-// fault 79: what is no DNS at all is read as a length that never completes, or a format error.
-#[test]
-fn a_hello_of_another_protocol_harms_nobody() {
-    let stand = Stand::build(|upstream| upstream, &["--tcp-idle", "1s"]);
-    for words in [
-        &b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"[..],
-        b"\x16\x03\x01\x02\0\x01\0\x01\xFC\x03\x03",
-    ] {
-        let client = stand.tcp();
-        client.send_raw(words);
-        assert_eq!(client.receive(), None);
-    }
-    assert!(stand.upstream.seen().queries.is_empty());
-    canary(stand.address(), "canary.test");
-}
-
-// req 5, faults 13, 14: a length that no message can have ends the connection or is skipped, and nothing is forwarded.
-#[test]
-fn an_impossible_length_is_never_forwarded() {
-    let stand = Stand::well();
-    for length in [0_usize, 1, 11] {
-        let client: TcpClient = stand.tcp();
-        client.send_raw(&frame(&vec![0; length]));
-        client.send(&query("a.test", A).id(5).bytes());
-        if let Some(got) = client.receive() {
-            assert_eq!(read(&got).id, 5);
-        }
-    }
-    assert!(
-        stand
-            .upstream
-            .seen()
-            .queries
-            .iter()
-            .all(|asked| asked.bytes.len() > 12)
-    );
-    canary(stand.address(), "canary.test");
 }

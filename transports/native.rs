@@ -4,7 +4,7 @@ use super::{Protocols, RunError};
 use crate::config::{Config, Listen, Modes};
 use crate::engine::Stats;
 use crate::runtime::Runtime;
-use crate::serve::{Control, Sockets, serve};
+use crate::serve::{Control, Shared, Sockets, serve};
 use log::info;
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -12,7 +12,6 @@ use std::thread;
 
 /// Binds everything, says so in the log, and serves until `control` ends all loops.
 pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<(), RunError> {
-    let config = Arc::new(config);
     let workers = config.workers.get();
     let first = Worker::<R>::new(&config, &config.listen, workers > 1)?;
     let listen: Vec<Listen> = first
@@ -25,15 +24,16 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
         })
         .collect();
     let started = announce(&config, first.sockets.addresses());
+    let shared = Arc::new(Shared::new(config));
     let mut others = Vec::new();
     for number in 1..workers {
         let (ready, is_ready) = mpsc::channel();
-        let (config, listen, control) = (config.clone(), listen.clone(), control.clone());
-        let work = move || match Worker::<R>::new(&config, &listen, true) {
+        let (shared, listen, control) = (shared.clone(), listen.clone(), control.clone());
+        let work = move || match Worker::<R>::new(shared.config(), &listen, true) {
             Ok(worker) => {
                 // Whoever asks has not given up: it waits for this.
                 drop(ready.send(Ok(())));
-                worker.serve(&config, &control)
+                worker.serve(&shared, &control)
             }
             Err(error) => {
                 drop(ready.send(Err(error)));
@@ -51,7 +51,7 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
         }
     }
     info!("{started}");
-    let mut stats = vec![first.serve(&config, control)];
+    let mut stats = vec![first.serve(&shared, control)];
     for other in others {
         let one = other.join();
         stats.push(one.map_err(|_| RunError::System("a worker died".into()))?);
@@ -92,14 +92,14 @@ impl<R: Runtime + Default> Worker<R> {
         })
     }
 
-    fn serve(self, config: &Arc<Config>, control: &Control) -> Stats {
+    fn serve(self, shared: &Arc<Shared>, control: &Control) -> Stats {
         let commands = control.subscribe();
         let runtime = self.runtime.clone();
         runtime.block_on(serve(
             self.runtime,
             self.protocols,
             self.sockets,
-            config.clone(),
+            shared.clone(),
             self.seed,
             commands,
         ))

@@ -359,7 +359,7 @@ impl Forwarder {
             return;
         };
         match found {
-            Ok((addresses, holds)) => state.resolved(addresses, holds, now.mono),
+            Ok((addresses, holds)) => state.resolved(&addresses, holds, now.mono),
             Err(why) => self.note_failure(upstream, None, &why, now.mono),
         }
         self.place_waiting(now.mono, out);

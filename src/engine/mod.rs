@@ -10,6 +10,7 @@
 //! - `links` and `pipeline` are one connection and its ids; `upstreams` is what is known of the servers.
 
 mod answering;
+mod cache;
 mod client;
 mod flight;
 mod forwarder;
@@ -21,6 +22,7 @@ mod time;
 mod timers;
 mod upstreams;
 
+pub use cache::{Cache, Counts, Found, Times};
 pub use client::{Client, Via};
 pub use forwarder::{Forwarder, Stats};
 pub use links::LinkKey;

@@ -54,7 +54,7 @@ impl Upstream {
     pub fn new(configured: &Configured) -> Self {
         Self {
             label: configured.label.clone(),
-            addresses: configured.addresses.clone(),
+            addresses: alternate(&configured.addresses),
             by_name: configured.host.is_some(),
             resolving: false,
             resolve_again: Time::ZERO,
@@ -102,11 +102,11 @@ impl Upstream {
     }
 
     /// Its name was looked up.
-    pub fn resolved(&mut self, addresses: Vec<SocketAddr>, holds: Duration, now: Time) {
+    pub fn resolved(&mut self, addresses: &[SocketAddr], holds: Duration, now: Time) {
         self.resolving = false;
         self.resolve_again = now + holds;
         if !addresses.is_empty() {
-            self.addresses = addresses;
+            self.addresses = alternate(addresses);
             self.next = 0;
         }
     }
@@ -197,6 +197,26 @@ impl Upstream {
     }
 }
 
+/// The addresses with the two families in turn, the first one's family first: where one family does not work at all, the second
+/// connect is to the other (RFC 8305 section 4).
+fn alternate(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first() else {
+        return Vec::new();
+    };
+    let (same, other): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .copied()
+        .partition(|addr| addr.is_ipv4() == first.is_ipv4());
+    let mut rest = other.into_iter();
+    let mut mixed: Vec<_> = same
+        .into_iter()
+        .flat_map(|addr| [Some(addr), rest.next()])
+        .flatten()
+        .collect();
+    mixed.extend(rest);
+    mixed
+}
+
 /// How many questions an upstream takes on one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -265,6 +285,19 @@ mod tests {
             upstream.step(),
             Step::Dial("127.0.0.2:853".parse().unwrap())
         );
+    }
+
+    #[test]
+    fn address_families_take_turns() {
+        // fault 54
+        let parse = |list: &[&str]| -> Vec<SocketAddr> {
+            list.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let given = parse(&["1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1", "[::1]:1", "[::2]:1"]);
+        let mixed = parse(&["1.1.1.1:1", "[::1]:1", "1.1.1.2:1", "[::2]:1", "1.1.1.3:1"]);
+        assert_eq!(alternate(&given), mixed);
+        assert_eq!(alternate(&given[3..]), given[3..]);
+        assert_eq!(alternate(&[]), []);
     }
 
     #[test]

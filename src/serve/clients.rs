@@ -1,5 +1,6 @@
 //! All TCP clients of a loop: accepting them, counting them, and closing those whose time is over.
 
+use super::shared::{Crowded, Shared};
 use super::sources::{SourceKey, Sources};
 use super::streams::{Connection, Fate};
 use super::worker::Kind;
@@ -9,9 +10,10 @@ use crate::runtime::{Listener, Runtime};
 use log::{debug, warn};
 use slotmap::{Key, KeyData, SlotMap, new_key_type};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -35,11 +37,10 @@ struct Listening<L> {
 
 /// The TCP clients of one loop.
 pub struct Clients<R: Runtime> {
+    shared: Arc<Shared>,
     limits: Limits,
     listeners: Vec<Listening<R::Listener>>,
     connections: SlotMap<ConnectionKey, Connection<R::Stream>>,
-    /// How many connections a client prefix has.
-    per_client: HashMap<IpAddr, usize>,
     /// When to look at a connection again; one entry for each, never later than it is due.
     due: BinaryHeap<Reverse<(Time, ConnectionKey)>>,
     /// Those with answers to write.
@@ -48,17 +49,21 @@ pub struct Clients<R: Runtime> {
 }
 
 impl<R: Runtime> Clients<R> {
-    pub fn new(listeners: Vec<R::Listener>, limits: Limits, sources: &mut Sources<Kind>) -> Self {
+    pub fn new(
+        listeners: Vec<R::Listener>,
+        shared: Arc<Shared>,
+        sources: &mut Sources<Kind>,
+    ) -> Self {
         let listening = |(index, socket)| Listening {
             socket,
             source: sources.add(Kind::Listener(index)),
             rests_until: None,
         };
         Self {
-            limits,
+            limits: shared.config.limits.clone(),
+            shared,
             listeners: listeners.into_iter().enumerate().map(listening).collect(),
             connections: SlotMap::with_key(),
-            per_client: HashMap::new(),
             due: BinaryHeap::new(),
             unflushed: Vec::new(),
             accepting: true,
@@ -102,16 +107,14 @@ impl<R: Runtime> Clients<R> {
         sources: &mut Sources<Kind>,
         now: Time,
     ) {
-        let held = self.per_client.entry(prefix(peer.ip())).or_default();
-        if *held >= self.limits.tcp_per_client {
-            debug!("{peer}: one connection too many from there");
+        let mut admitted = self.shared.admit(peer.ip(), &self.limits);
+        if admitted == Err(Crowded::All) && self.close_idlest(sources) {
+            admitted = self.shared.admit(peer.ip(), &self.limits);
+        }
+        if let Err(crowded) = admitted {
+            debug!("{peer}: one connection too many: {crowded:?}");
             return;
         }
-        if self.connections.len() >= self.limits.tcp_connections && !self.close_idlest(sources) {
-            debug!("{peer}: one connection too many in all");
-            return;
-        }
-        *self.per_client.entry(prefix(peer.ip())).or_default() += 1;
         let due = now + self.limits.tcp_idle;
         let key = self.connections.insert_with_key(|key| {
             let source = sources.add(Kind::Connection(key));
@@ -239,13 +242,7 @@ impl<R: Runtime> Clients<R> {
         let Some(connection) = self.connections.remove(key) else {
             return;
         };
-        let prefix = prefix(connection.peer.ip());
-        if let Some(held) = self.per_client.get_mut(&prefix) {
-            *held -= 1;
-            if *held == 0 {
-                self.per_client.remove(&prefix);
-            }
-        }
+        self.shared.dismiss(connection.peer.ip());
         let waker = sources.waker(connection.source);
         sources.remove(connection.source);
         connection.close(&waker);
@@ -259,29 +256,4 @@ fn is_passing(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted | WouldBlock
     )
-}
-
-/// What counts as one client: an IPv4 address, or the /64 that an IPv6 host chooses its addresses from.
-fn prefix(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => {
-            let bits = u128::from(ip) & (u128::MAX << 64);
-            Ipv6Addr::from(bits).into()
-        }
-        ip @ IpAddr::V4(_) => ip,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ipv6_host_is_one_client_with_all_its_addresses() {
-        let prefix = |text: &str| prefix(text.parse().unwrap());
-        assert_eq!(prefix("2001:db8::1"), prefix("2001:db8::ffff:1"));
-        assert_ne!(prefix("2001:db8::1"), prefix("2001:db8:0:1::1"));
-        assert_ne!(prefix("192.0.2.1"), prefix("192.0.2.2"));
-        assert_eq!(prefix("::ffff:192.0.2.1"), prefix("192.0.2.1"));
-    }
 }

@@ -1,7 +1,7 @@
 //! The shell: turns sockets into events for the core and the core's actions into I/O.
 //!
 //! One event loop is one future, [`serve`]. It spawns nothing, and any [`Runtime`](crate::runtime::Runtime) can run it.
-//! More loops may run beside it on sockets that share their addresses.
+//! More loops may run beside it on sockets that share their addresses; they have [`Shared`] in common.
 //!
 //! - `worker` is the loop: one pass of it after the other.
 //! - `links` is its side towards upstreams, `datagrams` and `clients` are its sides towards clients, `streams` one
@@ -13,11 +13,13 @@ mod clients;
 mod control;
 mod datagrams;
 mod links;
+mod shared;
 mod sources;
 mod streams;
 mod worker;
 
 pub use control::{Command, Control};
+pub use shared::Shared;
 pub use worker::serve;
 
 use crate::config::{Listen, Modes, bind_advice};

@@ -9,8 +9,9 @@ use super::clients::{Clients, ConnectionKey};
 use super::control::Command;
 use super::datagrams::Socket;
 use super::links::{CLOSE_TIMEOUT, Fate, Slot};
+use super::shared::Shared;
 use super::sources::{SourceKey, Sources};
-use crate::config::{Config, Upstream};
+use crate::config::Upstream;
 use crate::engine::{Action, Forwarder, LinkKey, Now, Output, Stats, Time, Via};
 use crate::runtime::{Ring, Runtime};
 use crate::transport::{DialError, Transport};
@@ -62,7 +63,7 @@ pub async fn serve<R, T, C>(
     runtime: R,
     transport: T,
     sockets: Sockets<R>,
-    config: Arc<Config>,
+    shared: Arc<Shared>,
     seed: [u8; 32],
     control: C,
 ) -> Stats
@@ -71,7 +72,7 @@ where
     T: Transport,
     C: Stream<Item = Command> + Unpin,
 {
-    let mut worker = Worker::new(runtime, transport, sockets, &config, seed, control);
+    let mut worker = Worker::new(runtime, transport, sockets, &shared, seed, control);
     poll_fn(|cx| worker.poll(cx)).await;
     *worker.core.stats()
 }
@@ -112,7 +113,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         runtime: R,
         transport: T,
         sockets: Sockets<R>,
-        config: &Config,
+        shared: &Arc<Shared>,
         seed: [u8; 32],
         control: C,
     ) -> Self {
@@ -125,15 +126,15 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             .map(|(index, socket)| Socket::new(socket, sources.add(Kind::Datagrams(index))))
             .collect();
         Self {
-            core: Forwarder::new(config, core_seed),
-            clients: Clients::new(sockets.listeners, config.limits.clone(), &mut sources),
+            core: Forwarder::new(&shared.config, core_seed),
+            clients: Clients::new(sockets.listeners, shared.clone(), &mut sources),
             control_source: sources.add(Kind::Control),
             alarm_source: sources.add(Kind::Alarm),
             runtime,
             transport,
             control,
-            upstreams: config.upstreams.clone(),
-            bootstrap: config.bootstrap.clone(),
+            upstreams: shared.config.upstreams.clone(),
+            bootstrap: shared.config.bootstrap.clone(),
             random,
             out: Output::new(),
             sources,
@@ -143,7 +144,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             ring: Ring::new(),
             links: SecondaryMap::new(),
             listening: Vec::new(),
-            lookups: config.upstreams.iter().map(|_| None).collect(),
+            lookups: shared.config.upstreams.iter().map(|_| None).collect(),
             phase: Phase::Serving,
             last_query: Time::ZERO,
             lost: 0,

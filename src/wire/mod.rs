@@ -21,12 +21,15 @@ mod edit_query;
 mod edns;
 mod frame;
 mod header;
+mod kept;
 mod misplaced;
 mod name;
 mod octets;
 mod query;
 mod question;
+mod rdata;
 mod scan;
+mod worth;
 
 #[cfg(test)]
 mod properties;
@@ -41,7 +44,9 @@ pub use edit_query::forward_query;
 pub use edns::{ClientEdns, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};
 pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id, set_truncated};
+pub use kept::Kept;
 pub use name::{NameDisplay, display};
 pub use query::{Query, Refusal, query};
 pub use question::{QuestionAt, QuestionDisplay, describe, lowercase_into, same_question, typed};
 pub use scan::{Malformed, Record, Section, records};
+pub use worth::{Worth, worth};

@@ -46,3 +46,8 @@ pub const NOTIMP: u16 = 4;
 pub const REFUSED: u16 = 5;
 /// A version of EDNS that the server does not speak (RFC 6891).
 pub const BADVERS: u16 = 16;
+
+/// The DO flag in an OPT's TTL field: DNSSEC records are wanted (RFC 3225).
+pub const DO: u32 = 0x8000;
+/// The cookie option of EDNS (RFC 7873).
+pub const COOKIE: u16 = 10;

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustls::server::Acceptor;
-use rustls::{HandshakeKind, ServerConfig, ServerConnection};
+use rustls::{ServerConfig, ServerConnection};
 use socket2::SockRef;
 
-use super::journal::{Handshake, Hello, Journal};
+use super::handshake::{self, flush};
+use super::journal::Journal;
 use super::messages::{frame, word};
 use super::script::{Conduct, Received, Script, Step};
 
@@ -84,8 +84,11 @@ impl Link {
     }
 
     fn serve_tls(self: &Arc<Self>) -> io::Result<()> {
-        let early = self.accept()?;
-        let (mut stream, mut index) = (early, 0);
+        let tls = Arc::clone(&lock(&self.shared.tls));
+        let session = handshake::accept(&self.socket, tls, &self.shared.journal)?;
+        *lock(&self.session) = Some(session);
+        // Application data may have come with the handshake's last flight.
+        let (mut stream, mut index) = (self.decrypt(&[])?, 0);
         let mut buffer = vec![0; 65536];
         loop {
             let mut rest = stream.as_slice();
@@ -100,62 +103,6 @@ impl Link {
             }
             stream.extend(self.decrypt(&buffer[..size])?);
         }
-    }
-
-    /// Reads the hello, then completes the handshake. Returns application data that came with its last flight.
-    fn accept(&self) -> io::Result<Vec<u8>> {
-        let mut acceptor = Acceptor::default();
-        let accepted = loop {
-            if acceptor.read_tls(&mut &self.socket)? == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
-            match acceptor.accept() {
-                Ok(Some(accepted)) => break accepted,
-                Ok(None) => {}
-                Err((error, mut alert)) => {
-                    alert.write_all(&mut &self.socket)?;
-                    return Err(io::Error::other(error));
-                }
-            }
-        };
-        let hello = accepted.client_hello();
-        let server_name = hello.server_name().map(str::to_owned);
-        let protocols = hello
-            .alpn()
-            .map(|names| names.map(<[u8]>::to_vec).collect())
-            .unwrap_or_default();
-        self.shared.journal.write(|seen| {
-            seen.hellos.push(Hello {
-                server_name,
-                protocols,
-            });
-        });
-        let tls = Arc::clone(&lock(&self.shared.tls));
-        let mut session = match accepted.into_connection(tls) {
-            Ok(session) => session,
-            Err((error, mut alert)) => {
-                alert.write_all(&mut &self.socket)?;
-                return Err(io::Error::other(error));
-            }
-        };
-        session.set_buffer_limit(None);
-        while session.is_handshaking() {
-            session.complete_io(&mut &self.socket)?;
-        }
-        flush(&mut session, &self.socket)?;
-        let handshake = Handshake {
-            version: session
-                .protocol_version()
-                .map(|version| format!("{version:?}"))
-                .unwrap_or_default(),
-            protocol: session.alpn_protocol().map(<[u8]>::to_vec),
-            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
-        };
-        self.shared
-            .journal
-            .write(|seen| seen.handshakes.push(handshake));
-        *lock(&self.session) = Some(session);
-        self.decrypt(&[])
     }
 
     fn decrypt(&self, mut records: &[u8]) -> io::Result<Vec<u8>> {
@@ -297,13 +244,6 @@ impl Link {
         SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
         self.socket.shutdown(Shutdown::Read)
     }
-}
-
-fn flush(session: &mut ServerConnection, mut socket: &TcpStream) -> io::Result<()> {
-    while session.wants_write() {
-        session.write_tls(&mut socket)?;
-    }
-    Ok(())
 }
 
 fn split_frame<'s>(stream: &mut &'s [u8]) -> Option<&'s [u8]> {

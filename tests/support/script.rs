@@ -106,3 +106,15 @@ pub fn well(query: &Received) -> Vec<u8> {
 pub fn answers(query: &Received) -> Vec<Step> {
     vec![Step::Answer(well(query))]
 }
+
+/// A script that holds the answers to names that begin with "slow" until the gate opens.
+pub fn gated(gate: &Gate) -> impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static {
+    let gate = gate.clone();
+    move |asked| {
+        if asked.bytes[13..].starts_with(b"slow") {
+            vec![Step::HoldUntil(gate.clone()), Step::Answer(well(asked))]
+        } else {
+            vec![Step::Answer(well(asked))]
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use dotward::config::{Config, Listen, Modes, Upstream};
 use dotward::engine::Stats;
 use dotward::runtime::Runtime;
-use dotward::serve::{Command, Control, Sockets, serve};
+use dotward::serve::{Command, Control, Shared, Sockets, serve};
 use dotward::transports::memory::{Datagrams, Memory, Stream};
 use dotward::transports::{Protocols, SCHEMES};
 use dotward::wire::{self, Frames, append_frame};
@@ -59,13 +59,13 @@ pub struct Server {
     pub idle: Option<Duration>,
 }
 
-pub type Shared = Rc<RefCell<Server>>;
+pub type Actor = Rc<RefCell<Server>>;
 
 /// A story's stage.
 pub struct Scene {
     pub world: Memory,
-    pub first: Shared,
-    pub second: Shared,
+    pub first: Actor,
+    pub second: Actor,
     pub client: Datagrams,
     next_id: u16,
 }
@@ -80,7 +80,7 @@ pub struct Got {
 }
 
 impl Scene {
-    pub fn set(&self, server: &Shared, act: impl FnMut(&Asked) -> Act + 'static) {
+    pub fn set(&self, server: &Actor, act: impl FnMut(&Asked) -> Act + 'static) {
         server.borrow_mut().act = Box::new(act);
     }
 
@@ -177,7 +177,7 @@ where
         world.clone(),
         protocols,
         sockets,
-        Arc::new(config),
+        Arc::new(Shared::new(config)),
         [7; 32],
         control.subscribe(),
     );
@@ -208,7 +208,7 @@ where
     })
 }
 
-fn server() -> Shared {
+fn server() -> Actor {
     Rc::new(RefCell::new(Server {
         asked: Vec::new(),
         connections: 0,
@@ -217,7 +217,7 @@ fn server() -> Shared {
     }))
 }
 
-async fn listen(world: Memory, at: SocketAddr, server: Shared) {
+async fn listen(world: Memory, at: SocketAddr, server: Actor) {
     let mut listener = world.listen(at, false).unwrap();
     let mut connections = FuturesUnordered::new();
     loop {
@@ -237,7 +237,7 @@ async fn listen(world: Memory, at: SocketAddr, server: Shared) {
 }
 
 /// One connection of an upstream: queries in, answers out, by the server's behaviour at that moment.
-async fn converse(world: Memory, stream: Stream, connection: usize, server: Shared) {
+async fn converse(world: Memory, stream: Stream, connection: usize, server: Actor) {
     let (mut reading, mut writing) = stream.split();
     let mut frames = Frames::new();
     let mut later = FuturesUnordered::new();
@@ -284,9 +284,9 @@ async fn converse(world: Memory, stream: Stream, connection: usize, server: Shar
                 Either::Right((done, _)) => {
                     let (message, last) = done.expect("it is not empty");
                     in_flight -= 1;
-                    let mut framed = Vec::new();
-                    append_frame(&message, &mut framed);
-                    if writing.write_all(&framed).await.is_err() || last {
+                    let mut octets = Vec::new();
+                    append_frame(&message, &mut octets);
+                    if writing.write_all(&octets).await.is_err() || last {
                         return;
                     }
                     continue;

@@ -1,0 +1,149 @@
+//! One remembered answer: how old it is, and what it is still good for.
+
+use super::super::time::Time;
+use super::Times;
+use crate::wire::{Kept, Reply};
+use std::time::Duration;
+
+/// Hits that show that a name is asked for again and again, and so worth to be asked for ahead of time.
+const PREFETCH_HITS: u8 = 2;
+/// The part of a lifetime, at its end, in which that is done: a tenth.
+const PREFETCH_PART: u32 = 10;
+
+/// What an entry is good for at some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It holds.
+    Fresh,
+    /// It is better than no answer, and asking has failed just now.
+    Standing,
+    /// It is better than no answer.
+    Stale,
+    /// Nothing.
+    Gone,
+}
+
+/// An answer and its times.
+#[derive(Debug)]
+pub(super) struct Entry {
+    kept: Kept,
+    /// Those of the key.
+    pub(super) bits: u16,
+    /// An error, that is: there are no data in it that could be served stale.
+    failure: bool,
+    /// The TTLs stand as in a stale answer.
+    turned: bool,
+    /// Somebody was told to ask ahead of time.
+    prefetched: bool,
+    hits: u8,
+    /// Seconds that the TTLs were lowered by so far.
+    aged: u32,
+    stored: Time,
+    /// Until when it holds.
+    expires: Time,
+    /// Until when nobody asks anew after a failure.
+    stands_until: Time,
+}
+
+impl Entry {
+    /// An answer that holds for `lifetime` seconds.
+    pub(super) fn data(kept: Kept, bits: u16, lifetime: u32, now: Time) -> Self {
+        Self {
+            kept,
+            bits,
+            failure: false,
+            turned: false,
+            prefetched: false,
+            hits: 0,
+            aged: 0,
+            stored: now,
+            expires: now + Duration::from_secs(lifetime.into()),
+            stands_until: Time::ZERO,
+        }
+    }
+
+    /// An error that is remembered for `lifetime` seconds.
+    pub(super) fn failure(kept: Kept, bits: u16, lifetime: u32, now: Time) -> Self {
+        Self {
+            failure: true,
+            ..Self::data(kept, bits, lifetime, now)
+        }
+    }
+
+    pub(super) fn question(&self) -> &[u8] {
+        self.kept.question()
+    }
+
+    /// Octets that it takes beside its slot.
+    pub(super) fn heap_size(&self) -> usize {
+        self.kept.heap_size()
+    }
+
+    pub(super) fn state(&self, now: Time, times: &Times) -> State {
+        let keep = Duration::from_secs(times.stale_for.into());
+        if now < self.expires && !self.turned {
+            State::Fresh
+        } else if self.failure || now >= self.expires + keep {
+            State::Gone
+        } else if now < self.stands_until {
+            State::Standing
+        } else {
+            State::Stale
+        }
+    }
+
+    /// Whether there is something in it that is better than an error.
+    pub(super) fn has_data(&self, now: Time, times: &Times) -> bool {
+        !self.failure && self.state(now, times) != State::Gone
+    }
+
+    /// Asking anew failed: these data stand for a while.
+    pub(super) fn stand(&mut self, until: Time) {
+        self.stands_until = until;
+    }
+
+    /// Whether it is time for one caller to ask ahead. Says so once.
+    pub(super) fn hit(&mut self, now: Time) -> bool {
+        self.hits = self.hits.saturating_add(1);
+        let last = self.expires.since(self.stored) / PREFETCH_PART;
+        let due = !self.failure
+            && !self.prefetched
+            && self.hits >= PREFETCH_HITS
+            && self.expires.since(now) <= last;
+        self.prefetched |= due;
+        due
+    }
+
+    /// Appends the answer as it is now. A fresh one has its TTLs lowered by its age; that is done in place and
+    /// once a second, so most hits only copy.
+    pub(super) fn write_fresh(
+        &mut self,
+        reply: &Reply<'_>,
+        payload: u16,
+        now: Time,
+        out: &mut Vec<u8>,
+    ) {
+        let age = u32::try_from(now.since(self.stored).as_secs()).unwrap_or(u32::MAX);
+        // Workers read the clock once per batch, so one may come with an earlier time than another.
+        if age > self.aged && !self.failure {
+            self.kept.age(age - self.aged);
+            self.aged = age;
+        }
+        self.kept.relay(reply, payload, self.failure, out);
+    }
+
+    /// Appends what was true once. From now on the entry is stale for everybody.
+    pub(super) fn write_stale(
+        &mut self,
+        reply: &Reply<'_>,
+        payload: u16,
+        ttl: u32,
+        out: &mut Vec<u8>,
+    ) {
+        if !self.turned {
+            self.kept.set_ttls(ttl);
+            self.turned = true;
+        }
+        self.kept.relay(reply, payload, true, out);
+    }
+}

@@ -1,0 +1,192 @@
+//! What an answer is remembered under, and which queries are none of the cache's business.
+
+use crate::wire::{self, Query};
+use std::hash::{DefaultHasher, Hasher};
+
+/// Octets in the longest question: a name of 255, type and class.
+const MAX_QUESTION: usize = 259;
+/// NSID, which asks for the name of the server (RFC 5001). An answer without it is an answer all the same.
+const OPTION_NSID: u16 = 3;
+/// Bits of a header that are part of the key: RD, AD and CD. A query with any other goes by the cache.
+const KEY_FLAGS: u16 = 0x0130;
+/// In the place of a bit that no query in the cache has set.
+const DO: u16 = 0x8000;
+
+/// The question in lower case, RD, AD, CD and DO. Two clients who agree in these get the same answer.
+pub(super) struct Key {
+    question: [u8; MAX_QUESTION],
+    len: usize,
+    bits: u16,
+    hash: u64,
+}
+
+impl Key {
+    /// The key of a query; `None` if the cache neither answers it nor learns from its answer.
+    pub(super) fn of(message: &[u8], query: &Query, seed: [u8; 16]) -> Option<Self> {
+        if !is_ordinary(message, query) {
+            return None;
+        }
+        let octets = query.question.octets(message);
+        let mut question = [0; MAX_QUESTION];
+        let lower = question.get_mut(..octets.len())?;
+        lower.copy_from_slice(octets);
+        // Length octets are below 64, so they are no letters; type and class may be.
+        lower
+            .get_mut(..query.question.name_len)?
+            .make_ascii_lowercase();
+        let dnssec_ok = query.opt.is_some_and(|opt| opt.dnssec_ok);
+        let bits = query.header.flags.0 & KEY_FLAGS | if dnssec_ok { DO } else { 0 };
+        // Without the seed nobody can aim questions at one place of the table.
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&seed);
+        hasher.write(lower);
+        hasher.write_u16(bits);
+        Some(Self {
+            question,
+            len: octets.len(),
+            bits,
+            hash: hasher.finish(),
+        })
+    }
+
+    /// The question in lower case.
+    pub(super) fn question(&self) -> &[u8] {
+        self.question.get(..self.len).unwrap_or_default()
+    }
+
+    pub(super) fn bits(&self) -> u16 {
+        self.bits
+    }
+
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+/// Whether nothing but the key can make a difference to the answer.
+fn is_ordinary(message: &[u8], query: &Query) -> bool {
+    let header = &query.header;
+    let question = &query.question;
+    !query.signed
+        && header.flags.0 & !KEY_FLAGS == 0
+        && header.authorities == 0
+        && usize::from(header.additionals) == usize::from(query.opt.is_some())
+        && is_data_type(question.qtype)
+        && is_data_class(question.qclass)
+        && query.opt.is_none_or(|opt| {
+            wire::options(message, &opt)
+                .all(|(code, _)| code == OPTION_NSID || wire::is_hop_by_hop(code))
+        })
+}
+
+/// Types that records have. 128 to 255 are for questions and for one message alone, ANY among them: what is
+/// answered to them is a choice of the moment (RFC 6895, RFC 8482). 0 is no type.
+fn is_data_type(qtype: u16) -> bool {
+    !matches!(qtype, 0 | 41 | 128..=255)
+}
+
+/// Classes that records have: not 0, NONE or ANY (RFC 6895).
+fn is_data_class(qclass: u16) -> bool {
+    !matches!(qclass, 0 | 254 | 255)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::{self, Builder, TO_QUESTION, header_only, name_of_len};
+
+    const SEED: [u8; 16] = [7; 16];
+
+    fn key(built: &Builder) -> Option<Key> {
+        let message = built.build();
+        Key::of(&message, &wire::query(&message).unwrap(), SEED)
+    }
+
+    fn parts(built: &Builder) -> (Vec<u8>, u16, u64) {
+        let key = key(built).unwrap();
+        (key.question().to_vec(), key.bits(), key.hash())
+    }
+
+    fn plain() -> Builder {
+        testing::query("a.test.", 1)
+    }
+
+    #[test]
+    fn ids_cases_and_what_speaks_of_one_hop_make_no_difference() {
+        let usual = parts(&plain());
+        assert_eq!(usual.0, b"\x01a\x04test\x00\x00\x01\x00\x01");
+        let hop: [(u16, &[u8]); 4] = [(3, b""), (10, &[7; 8]), (11, b""), (12, &[0; 40])];
+        for same in [
+            plain().id(7),
+            testing::query("A.tEsT.", 1),
+            plain().edns(4096, 0, &[]),
+            plain().edns(1232, 0, &hop),
+        ] {
+            assert_eq!(parts(&same), usual);
+        }
+        // HTTPS, whose type is the letter A.
+        assert_eq!(
+            parts(&testing::query("a.", 65)).0,
+            b"\x01a\x00\x00\x41\x00\x01"
+        );
+    }
+
+    // req 47, req 48, req 49
+    #[test]
+    fn name_type_class_and_four_bits_are_the_key() {
+        let named = |name: &[u8], qtype, qclass| header_only(0x0100).question(name, qtype, qclass);
+        let mut all: Vec<_> = [
+            plain(),
+            testing::query("b.test.", 1),
+            testing::query("a.test.", 28),
+            named(b"\x01a\x04test\x00", 1, 3),
+            plain().flags(0),
+            plain().flags(0x0120),
+            plain().flags(0x0110),
+            plain().edns(1232, 0x8000, &[]),
+        ]
+        .iter()
+        .map(parts)
+        .collect();
+        let count = all.len();
+        all.sort();
+        all.dedup_by_key(|parts| parts.2);
+        assert_eq!(all.len(), count);
+        assert!(key(&named(&name_of_len(255), 1, 1)).is_some());
+    }
+
+    #[test]
+    fn another_seed_is_another_place() {
+        let message = plain().build();
+        let query = wire::query(&message).unwrap();
+        let hash = |seed| Key::of(&message, &query, seed).unwrap().hash();
+        assert_ne!(hash([1; 16]), hash([2; 16]));
+    }
+
+    // req 21, req 26, req 50
+    #[test]
+    fn what_may_change_the_answer_goes_by_the_cache() {
+        let typed = |qtype| header_only(0x0100).question(b"\x01a\x00", qtype, 1);
+        let classed = |qclass| header_only(0x0100).question(b"\x01a\x00", 1, qclass);
+        let record = |section| plain().record(section, TO_QUESTION, 1, (1, 0), &[0; 4]);
+        for passing in [
+            plain().tsig(),
+            plain().flags(0x0140),
+            plain().flags(0x0300),
+            plain().edns(1232, 0, &[(8, &[0, 1, 0, 0])]),
+            plain().edns(1232, 0, &[(3, b""), (100, b"")]),
+            record(wire::Section::Authority),
+            record(wire::Section::Additional),
+            typed(0),
+            typed(249),
+            typed(255),
+            classed(254),
+            classed(255),
+        ] {
+            assert!(key(&passing).is_none(), "{passing:?}");
+        }
+        for kept in [typed(1), typed(127), typed(256), typed(65280), classed(3)] {
+            assert!(key(&kept).is_some());
+        }
+    }
+}

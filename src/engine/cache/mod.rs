@@ -1,0 +1,341 @@
+//! The cache: answers that still hold, under the questions that they answer.
+//!
+//! An answer is remembered whole and under its own question only: no record of it ever answers another
+//! question (RFC 2181 §5.4.1), and nothing is concluded for names below or beside (RFC 8020, RFC 8198).
+//!
+//! Workers share one cache. It is cut into shards, each behind its own lock, which is held for as long as an
+//! answer takes to be copied out. It is bounded in octets, and counts in them all that an entry costs. Time is
+//! the boot clock's, which goes on while the machine sleeps.
+//!
+//! - `key` says what a question is remembered under, and which are none of the cache's business.
+//! - `entry` is one answer and its times; [`Kept`] is its form, [`wire::worth`] its admission.
+//! - `shard` bounds a part; `index` finds in it, `sieve` says who has to go.
+
+mod entry;
+mod index;
+mod key;
+mod shard;
+mod sieve;
+#[cfg(test)]
+mod tests;
+
+use super::time::Time;
+use crate::wire::{self, Answer, Ede, Kept, Query, Reply, Worth};
+use entry::{Entry, State};
+use key::Key;
+use shard::Shard;
+use std::ops::AddAssign;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The most shards: more than there are workers, so that two seldom want the same one.
+const MAX_SHARDS: usize = 16;
+/// The least that a shard holds, in octets: eight of the largest messages.
+const MIN_SHARD: usize = 1 << 20;
+
+/// For how long things are remembered, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// The most for an answer, and the highest TTL in one.
+    pub max: u32,
+    /// The most for an answer that says that there is nothing; RFC 2308 §5 advises 1 to 3 hours at most.
+    pub max_negative: u32,
+    /// For failures; taken as at least 1 and at most 300 (RFC 9520 §3.2).
+    pub failure: u32,
+    /// After its end an answer is kept for so long, for want of a better one; 0 turns that off. RFC 8767 §5
+    /// advises 1 to 3 days at most.
+    pub stale_for: u32,
+    /// The TTL of such an answer.
+    pub stale_ttl: u32,
+}
+
+impl Default for Times {
+    /// A day, as most resolvers; a quarter of an hour, so that a new name is soon found; 5 seconds, as RFC 9520
+    /// §3.2 has it first; a day; 30 seconds (RFC 8767 §4).
+    fn default() -> Self {
+        Self {
+            max: 86_400,
+            max_negative: 900,
+            failure: 5,
+            stale_for: 86_400,
+            stale_ttl: 30,
+        }
+    }
+}
+
+/// What the cache has for a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing, or the query is none of its business.
+    Miss,
+    /// The reply, which was appended.
+    Hit {
+        /// The answer ends soon and is asked for often: it is time for this one caller to ask for it anew.
+        prefetch: bool,
+    },
+    /// An answer that held once. Nothing was appended: it is for [`Cache::get_stale`], when asking has failed
+    /// or takes too long.
+    Stale,
+}
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Queries answered with what holds.
+    pub hits: u64,
+    /// Queries answered with what held once.
+    pub stale: u64,
+    /// Queries for which there was nothing that holds.
+    pub misses: u64,
+    /// Answers and failures remembered.
+    pub insertions: u64,
+    /// Answers and failures that had to go for want of room.
+    pub evictions: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.hits += other.hits;
+        self.stale += other.stale;
+        self.misses += other.misses;
+        self.insertions += other.insertions;
+        self.evictions += other.evictions;
+    }
+}
+
+/// Answers by question. Shared by reference.
+pub struct Cache {
+    /// A power of two of them; none when the cache is off.
+    shards: Box<[Mutex<Shard>]>,
+    seed: [u8; 16],
+    times: Times,
+}
+
+impl Cache {
+    /// An empty cache that will take at most `bytes` octets; with 0 it is off. Nobody who asks may know the
+    /// `seed`.
+    pub fn new(bytes: usize, seed: [u8; 16], times: Times) -> Self {
+        let wanted = (bytes / MIN_SHARD).clamp(1, MAX_SHARDS);
+        let count = if bytes == 0 { 0 } else { 1 << wanted.ilog2() };
+        let shard = |_| Mutex::new(Shard::new(bytes / count));
+        Self {
+            shards: (0..count).map(shard).collect(),
+            seed,
+            times: Times {
+                failure: times.failure.clamp(1, 300),
+                ..times
+            },
+        }
+    }
+
+    /// Looks for the answer to a query. If there is one that holds, appends it to `out` as `reply` wants it.
+    ///
+    /// `payload` is the UDP size that we offer, `now` the boot clock.
+    pub fn get(
+        &self,
+        message: &[u8],
+        query: &Query,
+        reply: &Reply<'_>,
+        payload: u16,
+        now: Time,
+        out: &mut Vec<u8>,
+    ) -> Found {
+        let Some(key) = self.key(message, query) else {
+            return Found::Miss;
+        };
+        let Some(mut shard) = self.lock(&key) else {
+            return Found::Miss;
+        };
+        let Some((slot, entry)) = shard.get(&key) else {
+            shard.counts.misses += 1;
+            return Found::Miss;
+        };
+        match entry.state(now, &self.times) {
+            State::Fresh => {
+                let prefetch = entry.hit(now);
+                entry.write_fresh(reply, payload, now, out);
+                shard.ask(slot);
+                shard.counts.hits += 1;
+                Found::Hit { prefetch }
+            }
+            State::Standing => {
+                entry.write_stale(reply, payload, self.times.stale_ttl, out);
+                shard.ask(slot);
+                shard.counts.stale += 1;
+                Found::Hit { prefetch: false }
+            }
+            State::Stale => {
+                shard.counts.misses += 1;
+                Found::Stale
+            }
+            State::Gone => {
+                shard.remove(slot);
+                shard.counts.misses += 1;
+                Found::Miss
+            }
+        }
+    }
+
+    /// Appends whatever there is with data, be it out of date: asking has failed, or takes too long (RFC 8767
+    /// §5). Says whether there was something.
+    pub fn get_stale(
+        &self,
+        message: &[u8],
+        query: &Query,
+        reply: &Reply<'_>,
+        payload: u16,
+        now: Time,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(key) = self.key(message, query) else {
+            return false;
+        };
+        let Some(mut shard) = self.lock(&key) else {
+            return false;
+        };
+        let Some((slot, entry)) = shard.get(&key) else {
+            return false;
+        };
+        if !entry.has_data(now, &self.times) {
+            return false;
+        }
+        if entry.state(now, &self.times) == State::Fresh {
+            // Another worker was luckier.
+            entry.write_fresh(reply, payload, now, out);
+            shard.counts.hits += 1;
+        } else {
+            entry.write_stale(reply, payload, self.times.stale_ttl, out);
+            shard.counts.stale += 1;
+        }
+        shard.ask(slot);
+        true
+    }
+
+    /// Learns from an upstream's answer to a query. One to another question is not looked at.
+    pub fn put(
+        &self,
+        message: &[u8],
+        query: &Query,
+        answer_bytes: &[u8],
+        answer: &Answer,
+        now: Time,
+    ) {
+        let Some(key) = self.key(message, query) else {
+            return;
+        };
+        let asked = |at| wire::same_question(message, &query.question, answer_bytes, at);
+        if !answer.question.as_ref().is_none_or(asked) {
+            return;
+        }
+        match wire::worth(answer_bytes, answer) {
+            Worth::Data { lifetime, negative } if is_complete(query, answer) => {
+                let Times {
+                    max, max_negative, ..
+                } = self.times;
+                let lifetime = lifetime.min(if negative { max_negative } else { max });
+                // Whoever remembers a negative answer in turn shall not do so for longer than we do.
+                let max_ttl = if negative { lifetime } else { max };
+                match Kept::answer(message, query, answer_bytes, answer, max_ttl) {
+                    Some(kept) if lifetime > 0 => {
+                        self.store(&key, Entry::data(kept, key.bits(), lifetime, now));
+                    }
+                    _ => self.forget(&key),
+                }
+            }
+            Worth::Data { .. } | Worth::Fleeting => self.forget(&key),
+            Worth::Failure => {
+                let kept = Kept::error(message, query, answer_bytes, answer);
+                self.fail(&key, kept, now);
+            }
+            Worth::Nothing => {}
+        }
+    }
+
+    /// Learns that no upstream had an answer to a query, because of `why` (RFC 9520).
+    pub fn put_failure(&self, message: &[u8], query: &Query, why: Ede, now: Time) {
+        if let Some(key) = self.key(message, query) {
+            self.fail(&key, Kept::no_answer(message, query, why), now);
+        }
+    }
+
+    /// Octets in use, at most what the cache was made with.
+    pub fn bytes(&self) -> usize {
+        self.all().map(|shard| shard.bytes()).sum()
+    }
+
+    /// Answers and failures that are remembered.
+    pub fn len(&self) -> usize {
+        self.all().map(|shard| shard.len()).sum()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What happened so far.
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.all().for_each(|shard| sum += shard.counts);
+        sum
+    }
+
+    fn store(&self, key: &Key, entry: Entry) {
+        if let Some(mut shard) = self.lock(key) {
+            shard.put(key, entry);
+        }
+    }
+
+    /// There is a new answer that may not be remembered: what was true once is not any more.
+    fn forget(&self, key: &Key) {
+        if let Some(mut shard) = self.lock(key)
+            && let Some(slot) = shard.find(key)
+        {
+            shard.remove(slot);
+        }
+    }
+
+    /// A failure never takes the place of data that can still be served (RFC 8767 §4). Those stand instead, and
+    /// asking is not repeated for as long as the failure would have been remembered.
+    fn fail(&self, key: &Key, kept: Option<Kept>, now: Time) {
+        let (Some(kept), Some(mut shard)) = (kept, self.lock(key)) else {
+            return;
+        };
+        let lifetime = self.times.failure;
+        let found = shard.find(key).and_then(|slot| shard.entry(slot));
+        match found.filter(|entry| entry.has_data(now, &self.times)) {
+            Some(entry) => entry.stand(now + Duration::from_secs(lifetime.into())),
+            None => shard.put(key, Entry::failure(kept, key.bits(), lifetime, now)),
+        }
+    }
+
+    /// The key of a query; `None` also when the cache is off.
+    fn key(&self, message: &[u8], query: &Query) -> Option<Key> {
+        if self.shards.is_empty() {
+            return None;
+        }
+        Key::of(message, query, self.seed)
+    }
+
+    /// The shard of a key. The lower half of the hash is the table's in it.
+    fn lock(&self, key: &Key) -> Option<MutexGuard<'_, Shard>> {
+        let upper = (key.hash() >> 32) as usize;
+        let shard = self.shards.get(upper & self.shards.len().wrapping_sub(1))?;
+        Some(hold(shard))
+    }
+
+    fn all(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+        self.shards.iter().map(hold)
+    }
+}
+
+/// A lock whose holder panicked is no reason to do without it: the worst is an answer that is not found.
+fn hold(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether an answer has all that was asked for. One without an OPT record is from a server without EDNS, and
+/// whoever set DO may get more from another.
+fn is_complete(query: &Query, answer: &Answer) -> bool {
+    answer.opt.is_some() || query.opt.is_none_or(|opt| !opt.dnssec_ok)
+}

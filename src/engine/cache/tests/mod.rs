@@ -1,0 +1,180 @@
+//! The cache as its callers see it.
+
+mod answers;
+mod bounds;
+mod failing;
+mod lifetimes;
+
+use super::super::time::Time;
+use super::{Cache, Found, Times};
+use crate::wire::testing::{self, Builder, TO_QUESTION};
+use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Reply, Section};
+use std::time::Duration;
+
+/// The UDP size that we offer.
+const PAYLOAD: u16 = 1232;
+/// What is refused to no cache here.
+const AMPLE: usize = 1 << 22;
+
+/// A cache and a clock that stands still unless told.
+struct Stage {
+    cache: Cache,
+    now: Time,
+}
+
+/// A query as it came.
+#[derive(Clone)]
+struct Asked {
+    message: Vec<u8>,
+    query: Query,
+    limit: usize,
+}
+
+fn asked(built: &Builder) -> Asked {
+    let message = built.build();
+    let query = wire::query(&message).unwrap();
+    let limit = 512;
+    Asked {
+        message,
+        query,
+        limit,
+    }
+}
+
+impl Asked {
+    fn reply(&self) -> Reply<'_> {
+        let opt = self.query.opt;
+        Reply {
+            id: self.query.header.id,
+            question: self.query.question.octets(&self.message),
+            rd: self.query.header.flags.rd(),
+            edns: opt.map(|opt| ClientEdns::of(&self.message, &opt)),
+            limit: self.limit,
+        }
+    }
+}
+
+/// What a client got.
+struct Got {
+    message: Vec<u8>,
+    answer: wire::Answer,
+}
+
+impl Got {
+    fn new(message: Vec<u8>) -> Got {
+        let answer = wire::answer(&message).unwrap();
+        assert_eq!(answer.end, message.len());
+        Got { message, answer }
+    }
+
+    fn ttls(&self) -> Vec<u32> {
+        let records = wire::records(&self.message, &self.answer);
+        let others = records.filter(|record| record.rtype != 41);
+        others.map(|record| record.ttl).collect()
+    }
+
+    /// The codes of the extended errors.
+    fn errors(&self) -> Vec<u16> {
+        let options = self
+            .answer
+            .opt
+            .iter()
+            .flat_map(|opt| wire::options(&self.message, opt));
+        options
+            .filter(|(code, _)| *code == 15)
+            .map(|(_, data)| u16::from_be_bytes([data[0], data[1]]))
+            .collect()
+    }
+}
+
+impl Stage {
+    fn new() -> Stage {
+        Stage::with(AMPLE, Times::default())
+    }
+
+    fn with(bytes: usize, times: Times) -> Stage {
+        Stage {
+            cache: Cache::new(bytes, [5; 16], times),
+            now: Time::ZERO + Duration::from_secs(1_000_000),
+        }
+    }
+
+    fn wait(&mut self, seconds: f64) {
+        self.now = self.now + Duration::from_secs_f64(seconds);
+    }
+
+    fn learn(&self, asked: &Asked, built: &Builder) {
+        let message = built.build();
+        let answer = wire::answer(&message).unwrap();
+        self.cache
+            .put(&asked.message, &asked.query, &message, &answer, self.now);
+    }
+
+    fn fail(&self, asked: &Asked) {
+        let why = Ede::NO_REACHABLE_AUTHORITY;
+        self.cache
+            .put_failure(&asked.message, &asked.query, why, self.now);
+    }
+
+    fn find(&self, asked: &Asked) -> (Found, Option<Got>) {
+        let mut out = b"before".to_vec();
+        let found = self.cache.get(
+            &asked.message,
+            &asked.query,
+            &asked.reply(),
+            PAYLOAD,
+            self.now,
+            &mut out,
+        );
+        let out = out.split_off(6);
+        let got = (!out.is_empty()).then(|| Got::new(out));
+        assert_eq!(got.is_some(), matches!(found, Found::Hit { .. }));
+        (found, got)
+    }
+
+    /// What is found, which must be something.
+    fn hit(&self, asked: &Asked) -> Got {
+        self.find(asked).1.expect("nothing is known")
+    }
+
+    fn knows(&self, asked: &Asked) -> bool {
+        self.find(asked).1.is_some()
+    }
+
+    fn stale(&self, asked: &Asked) -> Option<Got> {
+        let mut out = Vec::new();
+        let (message, query) = (&asked.message, &asked.query);
+        let reply = asked.reply();
+        let given = self
+            .cache
+            .get_stale(message, query, &reply, PAYLOAD, self.now, &mut out);
+        assert_eq!(given, !out.is_empty());
+        given.then(|| Got::new(out))
+    }
+}
+
+fn plain() -> Asked {
+    asked(&testing::query("a.test.", 1))
+}
+
+fn with_edns() -> Asked {
+    asked(&testing::query("a.test.", 1).edns(1232, 0, &[]))
+}
+
+fn a(ttl: u32) -> Builder {
+    testing::answer("a.test.", 1).a(ttl, [192, 0, 2, 1])
+}
+
+fn soa(built: Builder, ttl: u32, minimum: u32) -> Builder {
+    let numbers = [&[0; 16][..], &minimum.to_be_bytes()].concat();
+    let rdata = [TO_QUESTION, TO_QUESTION, &numbers].concat();
+    built.record(Section::Authority, TO_QUESTION, 6, (1, ttl), &rdata)
+}
+
+fn nxdomain(ttl: u32, minimum: u32) -> Builder {
+    soa(testing::answer("a.test.", 1).flags(0x8183), ttl, minimum)
+}
+
+fn servfail() -> Builder {
+    testing::answer("a.test.", 1).flags(0x8182)
+}

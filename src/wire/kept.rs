@@ -1,0 +1,609 @@
+//! An answer in the form in which it is remembered: once edited on the way in, relayed as often as asked for.
+
+use super::answer::Answer;
+use super::edit_answer::{Reply, relay_answer};
+use super::edns::{BARE_OPT, Ede, OptAt, OurOpt, TYPE_OPT, options, put_option};
+use super::header::{Flags, Header, Rcode};
+use super::query::Query;
+use super::question::{QuestionAt, lowercase_into};
+use super::scan::records;
+
+/// EDE, an extended DNS error (RFC 8914).
+const OPTION_EDE: u16 = 15;
+/// Octets of an upstream's explanation that are remembered. It is for people, and it travels in every hit.
+const MAX_EDE_TEXT: usize = 100;
+/// Extended errors of one answer that are remembered. One is usual.
+const MAX_EDES: usize = 4;
+/// AA: an answer from memory is not authoritative.
+const AA: u16 = 0x0400;
+/// AD, which only those are told who asked for it (RFC 6840 §5.8).
+const AD: u16 = 0x0020;
+
+/// A whole message: the header, the question in lower case, the records as they came, and an OPT record of
+/// ours in the place of the upstream's (RFC 6891 §6.1.1). That record holds the upstream's extended errors
+/// and, as the very last option, the *note*: what there is to say when the answer is not simply a fresh one.
+/// The note is left out by not reading that far. So a reply is nothing but [`relay_answer`] of this message.
+///
+/// Behind the message stand the offsets of all TTLs, 16 bits each.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    octets: Box<[u8]>,
+    header: Header,
+    question: QuestionAt,
+    /// Where the OPT record starts.
+    opt_at: u32,
+    /// Where the note starts.
+    note_at: u32,
+    /// Where the message ends and the offsets start.
+    end: u32,
+}
+
+impl Kept {
+    /// An answer with data, or one that says that there are none, to `asked`. No TTL is kept higher than
+    /// `max_ttl` seconds. Its note says that it is stale.
+    ///
+    /// `None` when it cannot be kept: it repeats another question, or its OPT record is not the last.
+    pub fn answer(
+        query: &[u8],
+        asked: &Query,
+        message: &[u8],
+        answer: &Answer,
+        max_ttl: u32,
+    ) -> Option<Kept> {
+        let same_shape = answer
+            .question
+            .is_some_and(|at| at.name_len == asked.question.name_len);
+        if !same_shape || answer.signed || answer.opt.is_some_and(|opt| !opt.last) {
+            return None;
+        }
+        let flags = asked.header.flags;
+        let told = if flags.ad() || dnssec_ok(asked) {
+            AA
+        } else {
+            AA | AD
+        };
+        let mut header = answer.header;
+        header.flags = header.flags.with(told, 0);
+        let theirs = u16::from(answer.opt.is_some());
+        header.additionals = header.additionals.saturating_sub(theirs);
+        let end = answer.opt.map_or(answer.end, |opt| opt.start);
+        let body = message.get(answer.records_at()..end)?;
+        let note = match answer.rcode() {
+            Rcode::NXDOMAIN => Ede::STALE_NXDOMAIN,
+            _ => Ede::STALE_ANSWER,
+        };
+        let edes = edes(message, answer.opt.as_ref());
+        let mut kept = assemble(query, asked, header, body, &edes, note)?;
+        for record in records(message, answer).filter(|record| record.rtype != TYPE_OPT) {
+            let at = u16::try_from(record.ttl_at).ok()?;
+            set_ttl(&mut kept.message, at, record.ttl.min(max_ttl));
+            kept.ttls.extend_from_slice(&at.to_be_bytes());
+        }
+        Some(kept.close())
+    }
+
+    /// An upstream's error to `asked`: the code and why, without records. Its note says that it is remembered.
+    pub fn error(query: &[u8], asked: &Query, message: &[u8], answer: &Answer) -> Option<Kept> {
+        let edes = edes(message, answer.opt.as_ref());
+        failure(query, asked, answer.rcode(), &edes)
+    }
+
+    /// SERVFAIL to `asked`, because of `why`. Its note says that it is remembered.
+    pub fn no_answer(query: &[u8], asked: &Query, why: Ede) -> Option<Kept> {
+        let mut edes = Vec::new();
+        why.write(&mut edes);
+        failure(query, asked, Rcode::SERVFAIL, &edes)
+    }
+
+    /// The question in the form of [`lowercase_into`].
+    pub fn question(&self) -> &[u8] {
+        self.question.octets(&self.octets)
+    }
+
+    /// Octets of memory that the message takes behind this value: the allocation, rounded up as allocators
+    /// do, and their own note of it.
+    pub fn heap_size(&self) -> usize {
+        self.octets.len().next_multiple_of(16) + 16
+    }
+
+    /// Lowers every TTL by so many seconds, to no less than 0.
+    pub fn age(&mut self, seconds: u32) {
+        self.each_ttl(|ttl| ttl.saturating_sub(seconds));
+    }
+
+    /// Sets every TTL, as that of a stale answer (RFC 8767 §4).
+    pub fn set_ttls(&mut self, ttl: u32) {
+        self.each_ttl(|_| ttl);
+    }
+
+    /// Appends the answer as this client gets it: see [`relay_answer`]. The note is for clients that sent an
+    /// OPT record.
+    pub fn relay(&self, reply: &Reply<'_>, our_udp_size: u16, note: bool, out: &mut Vec<u8>) {
+        let end = if note { self.end } else { self.note_at } as usize;
+        let start = self.opt_at as usize;
+        let opt = OptAt {
+            start,
+            options_at: start + BARE_OPT,
+            end,
+            udp_size: 0,
+            extended_rcode: 0,
+            version: 0,
+            // DO of the query, which this answer is only kept for, is copied (RFC 3225 §3).
+            dnssec_ok: reply.edns.is_some_and(|client| client.dnssec_ok),
+            last: true,
+        };
+        let answer = Answer {
+            header: self.header,
+            question: Some(self.question),
+            opt: Some(opt),
+            signed: false,
+            end,
+        };
+        relay_answer(&self.octets, &answer, reply, our_udp_size, out);
+    }
+
+    fn each_ttl(&mut self, change: impl Fn(u32) -> u32) {
+        let Some((message, ttls)) = self.octets.split_at_mut_checked(self.end as usize) else {
+            return;
+        };
+        for at in ttls.as_chunks::<2>().0 {
+            let at = u16::from_be_bytes(*at);
+            if let Some(ttl) = ttl_at(message, at) {
+                set_ttl(message, at, change(ttl));
+            }
+        }
+    }
+}
+
+/// A message in the making.
+struct Draft {
+    kept: Kept,
+    message: Vec<u8>,
+    ttls: Vec<u8>,
+}
+
+impl Draft {
+    fn close(self) -> Kept {
+        let octets = [self.message, self.ttls].concat().into_boxed_slice();
+        Kept {
+            octets,
+            ..self.kept
+        }
+    }
+}
+
+/// Puts a message together. `header` counts the records of `body`.
+fn assemble(
+    query: &[u8],
+    asked: &Query,
+    header: Header,
+    body: &[u8],
+    edes: &[u8],
+    note: Ede,
+) -> Option<Draft> {
+    let header = Header {
+        id: 0,
+        questions: 1,
+        additionals: header.additionals.checked_add(1)?,
+        ..header
+    };
+    let mut message = Vec::with_capacity(asked.question.end() + body.len() + BARE_OPT + 6);
+    header.write(&mut message);
+    lowercase_into(query, &asked.question, &mut message);
+    message.extend_from_slice(body);
+    let opt_at = message.len();
+    let opt = OurOpt {
+        udp_size: 0,
+        extended_rcode: 0,
+        dnssec_ok: dnssec_ok(asked),
+    };
+    opt.write(edes.len() + note.option_len(), &mut message);
+    message.extend_from_slice(edes);
+    let note_at = message.len();
+    note.write(&mut message);
+    let kept = Kept {
+        octets: Box::default(),
+        header,
+        question: asked.question,
+        opt_at: u32::try_from(opt_at).ok()?,
+        note_at: u32::try_from(note_at).ok()?,
+        end: u32::try_from(message.len()).ok()?,
+    };
+    let ttls = Vec::new();
+    Some(Draft {
+        kept,
+        message,
+        ttls,
+    })
+}
+
+/// An error without records.
+fn failure(query: &[u8], asked: &Query, rcode: Rcode, edes: &[u8]) -> Option<Kept> {
+    let flags =
+        Flags(Flags::QR | Flags::RA | rcode.0 & Flags::RCODE).with(Flags::CD, asked.header.flags.0);
+    let header = Header {
+        flags,
+        answers: 0,
+        authorities: 0,
+        additionals: 0,
+        ..asked.header
+    };
+    let draft = assemble(query, asked, header, &[], edes, Ede::CACHED_ERROR)?;
+    Some(draft.close())
+}
+
+fn dnssec_ok(asked: &Query) -> bool {
+    asked.opt.is_some_and(|opt| opt.dnssec_ok)
+}
+
+/// The extended errors of an answer as options, bounded in number and length.
+fn edes(message: &[u8], opt: Option<&OptAt>) -> Vec<u8> {
+    let mut edes = Vec::new();
+    let all = opt.into_iter().flat_map(|opt| options(message, opt));
+    for (_, data) in all.filter(|(code, _)| *code == OPTION_EDE).take(MAX_EDES) {
+        let Some((_, text)) = data.split_at_checked(2) else {
+            continue;
+        };
+        // EXTRA-TEXT is UTF-8, cut between characters; what is none is left out.
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        let cut = (0..=MAX_EDE_TEXT)
+            .rev()
+            .find(|&at| text.is_char_boundary(at));
+        let kept = data.get(..2 + cut.unwrap_or(0)).unwrap_or_default();
+        put_option(&mut edes, OPTION_EDE, kept);
+    }
+    edes
+}
+
+fn ttl_at(message: &[u8], at: u16) -> Option<u32> {
+    let octets = message.get(usize::from(at)..)?.first_chunk::<4>()?;
+    Some(u32::from_be_bytes(*octets))
+}
+
+fn set_ttl(message: &mut [u8], at: u16, ttl: u32) {
+    let octets = message
+        .get_mut(usize::from(at)..)
+        .and_then(|tail| tail.first_chunk_mut::<4>());
+    if let Some(octets) = octets {
+        *octets = ttl.to_be_bytes();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::answer;
+    use super::super::edns::ClientEdns;
+    use super::super::query::query;
+    use super::super::scan::Section;
+    use super::super::testing::{self, Builder, TO_QUESTION};
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// A client that asked this, in its letter case.
+    struct Client {
+        message: Vec<u8>,
+        query: Query,
+    }
+
+    impl Client {
+        fn new(built: &Builder) -> Client {
+            let message = built.build();
+            let query = query(&message).unwrap();
+            Client { message, query }
+        }
+
+        fn keep(&self, built: &Builder) -> Kept {
+            let message = built.build();
+            let answer = answer(&message).unwrap();
+            Kept::answer(&self.message, &self.query, &message, &answer, 86400).unwrap()
+        }
+
+        /// What this client gets: the octets and where things are.
+        fn gets(&self, kept: &Kept, note: bool) -> (Vec<u8>, Answer) {
+            let opt = self.query.opt;
+            let reply = Reply {
+                id: self.query.header.id,
+                question: self.query.question.octets(&self.message),
+                rd: self.query.header.flags.rd(),
+                edns: opt.map(|opt| ClientEdns::of(&self.message, &opt)),
+                limit: 512,
+            };
+            let mut out = Vec::new();
+            kept.relay(&reply, 1232, note, &mut out);
+            let read = answer(&out).unwrap();
+            assert_eq!(read.end, out.len());
+            (out, read)
+        }
+    }
+
+    fn plain() -> Client {
+        Client::new(&testing::query("a.test.", 1))
+    }
+
+    fn with_edns() -> Client {
+        Client::new(&testing::query("A.tEsT.", 1).id(0xBEEF).edns(1232, 0, &[]))
+    }
+
+    fn ttls((message, read): &(Vec<u8>, Answer)) -> Vec<u32> {
+        let others = records(message, read).filter(|record| record.rtype != TYPE_OPT);
+        others.map(|record| record.ttl).collect()
+    }
+
+    fn errors((message, read): &(Vec<u8>, Answer)) -> Vec<Vec<u8>> {
+        let opt = read.opt.unwrap();
+        options(message, &opt)
+            .map(|(code, data)| {
+                assert_eq!(code, OPTION_EDE);
+                data.to_vec()
+            })
+            .collect()
+    }
+
+    fn a(ttl: u32) -> Builder {
+        testing::answer("a.test.", 1).a(ttl, [192, 0, 2, 1])
+    }
+
+    // req 1, req 2
+    #[test]
+    fn what_is_kept_is_what_came_with_the_clients_id_and_case() {
+        let alias = |built: Builder| {
+            built
+                .record(Section::Answer, TO_QUESTION, 5, (1, 9), b"\x01b\xC0\x0E")
+                .record(
+                    Section::Additional,
+                    TO_QUESTION,
+                    65280,
+                    (7, 8),
+                    b"\xC0\x0Cx",
+                )
+        };
+        let kept = plain().keep(&alias(testing::answer("a.test.", 1)));
+        let wanted = alias(testing::query("A.tEsT.", 1).id(0xBEEF).flags(0x8180));
+        let wanted = wanted.edns(1232, 0, &[]).build();
+        assert_eq!(with_edns().gets(&kept, false).0, wanted);
+        assert_eq!(kept.question(), b"\x01a\x04test\x00\x00\x01\x00\x01");
+    }
+
+    // req 32, req 37
+    #[test]
+    fn the_upstreams_opt_is_not_kept_and_each_client_gets_what_it_speaks() {
+        let hop: [(u16, &[u8]); 5] = [
+            (3, b"ns1"),
+            (8, &[0, 1, 0, 0]),
+            (10, &[7; 16]),
+            (11, &[0, 9]),
+            (12, &[0; 50]),
+        ];
+        let kept = plain().keep(&a(60).edns(4096, 0x8000, &hop));
+        assert_eq!(plain().gets(&kept, false).1.opt, None);
+        let told = with_edns().gets(&kept, false);
+        let opt = told.1.opt.unwrap();
+        assert_eq!((opt.udp_size, opt.dnssec_ok, opt.version), (1232, false, 0));
+        assert!(errors(&told).is_empty());
+        // And the other way round: the upstream sent none.
+        assert!(
+            with_edns()
+                .gets(&plain().keep(&a(60)), false)
+                .1
+                .opt
+                .is_some()
+        );
+    }
+
+    // req 44, req 52
+    #[test]
+    fn ttls_fall_in_all_sections_to_no_less_than_zero() {
+        let built = a(300)
+            .record(Section::Authority, TO_QUESTION, 2, (1, 5), TO_QUESTION)
+            .record(Section::Additional, TO_QUESTION, 1, (1, 60), &[0; 4]);
+        let mut kept = plain().keep(&built);
+        assert_eq!(ttls(&with_edns().gets(&kept, false)), [300, 5, 60]);
+        kept.age(4);
+        kept.age(6);
+        assert_eq!(ttls(&with_edns().gets(&kept, false)), [290, 0, 50]);
+        kept.set_ttls(30);
+        assert_eq!(ttls(&with_edns().gets(&kept, false)), [30; 3]);
+        let opt = with_edns().gets(&kept, false).1.opt.unwrap();
+        assert_eq!((opt.version, opt.extended_rcode), (0, 0));
+    }
+
+    // req 57
+    #[test]
+    fn no_ttl_is_kept_above_the_cap() {
+        assert_eq!(
+            ttls(&plain().gets(&plain().keep(&a(86401)), false)),
+            [86400]
+        );
+    }
+
+    // req 49
+    #[test]
+    fn ad_is_for_those_who_asked_and_aa_for_nobody() {
+        let asks = |flags, bits: Option<u32>| {
+            let built = testing::query("a.test.", 1).flags(flags);
+            let built = match bits {
+                Some(bits) => built.edns(1232, bits, &[]),
+                None => built,
+            };
+            let client = Client::new(&built);
+            let kept = client.keep(&a(60).flags(0x85A0));
+            client.gets(&kept, false).1.header.flags
+        };
+        for (flags, bits, ad) in [
+            (0x0100, None, false),
+            (0x0100, Some(0), false),
+            (0x0120, None, true),
+            (0x0100, Some(0x8000), true),
+        ] {
+            let told = asks(flags, bits);
+            assert_eq!((told.ad(), told.aa(), told.ra()), (ad, false, true));
+        }
+    }
+
+    // req 56
+    #[test]
+    fn extended_errors_are_kept_within_bounds() {
+        let long = [b"\x00\x04", "é".repeat(60).as_bytes()].concat();
+        let odd = [b"\x00\x05", &[0xFF; 9][..]].concat();
+        let sent: [(u16, &[u8]); 7] = [
+            (15, b"\x00\x03why"),
+            (15, &long),
+            (15, b"\x00"),
+            (15, &odd),
+            (15, &odd),
+            (15, &odd),
+            (12, b""),
+        ];
+        let kept = plain().keep(&a(60).edns(1232, 0, &sent));
+        let told = errors(&with_edns().gets(&kept, false));
+        assert_eq!(told[0], b"\x00\x03why");
+        assert_eq!(told[1], long[..102]);
+        assert_eq!(told[2], b"\x00\x05");
+        assert_eq!(told.len(), 3, "the fourth has no code");
+    }
+
+    // req 53, req 56
+    #[test]
+    fn a_stale_answer_says_so_to_those_who_speak_edns() {
+        let found = plain().keep(&a(60).edns(1232, 0, &[(15, b"\x00\x06x")]));
+        let told = errors(&with_edns().gets(&found, true));
+        assert_eq!(told, [&b"\x00\x06x"[..], b"\x00\x03"]);
+        assert_eq!(plain().gets(&found, true).1.opt, None);
+        let absent = plain().keep(&testing::answer("a.test.", 1).flags(0x8183));
+        assert_eq!(errors(&with_edns().gets(&absent, true)), [b"\x00\x13"]);
+    }
+
+    // req 45, req 56
+    #[test]
+    fn a_failure_is_its_code_and_why() {
+        let message = testing::answer("a.test.", 1).flags(0x85A5).a(60, [0; 4]);
+        let message = message.edns(1232, 0, &[(15, b"\x00\x12no")]).build();
+        let read = answer(&message).unwrap();
+        let client = with_edns();
+        let kept = Kept::error(&client.message, &client.query, &message, &read).unwrap();
+        let told = client.gets(&kept, true);
+        assert_eq!(told.1.header.flags, Flags(0x8185));
+        assert_eq!(told.1.header.answers, 0);
+        assert_eq!(errors(&told), [&b"\x00\x12no"[..], b"\x00\x0D"]);
+
+        let why = Ede::NETWORK_ERROR.with_text("refused");
+        let kept = Kept::no_answer(&client.message, &client.query, why).unwrap();
+        let told = client.gets(&kept, true);
+        assert_eq!(told.1.rcode(), Rcode::SERVFAIL);
+        assert_eq!(told.1.question.unwrap().name(&told.0), b"\x01A\x04tEsT\x00");
+        assert_eq!(errors(&told), [&b"\x00\x17refused"[..], b"\x00\x0D"]);
+    }
+
+    // req 6, fault 27
+    #[test]
+    fn what_does_not_fit_leaves_truncated_and_stays_whole() {
+        let big = a(60).record(Section::Answer, TO_QUESTION, 16, (1, 60), &[0; 600]);
+        let kept = plain().keep(&big);
+        let (out, read) = with_edns().gets(&kept, false);
+        assert!(out.len() <= 512 && read.header.flags.tc() && read.opt.is_some());
+        assert_eq!(read.header.answers, 0);
+        let reply = Reply {
+            id: 1,
+            question: kept.question(),
+            rd: true,
+            edns: None,
+            limit: 65535,
+        };
+        let mut out = Vec::new();
+        kept.relay(&reply, 1232, false, &mut out);
+        assert_eq!(out.len(), big.len());
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_not() {
+        let client = plain();
+        for built in [
+            testing::answer("other.test.", 1).a(60, [0; 4]),
+            a(60).tsig(),
+            testing::header_only(0x8180),
+            a(60)
+                .edns(1232, 0, &[])
+                .record(Section::Additional, TO_QUESTION, 1, (1, 1), &[0; 4]),
+        ] {
+            let message = built.build();
+            let answer = answer(&message).unwrap();
+            let kept = Kept::answer(&client.message, &client.query, &message, &answer, 9);
+            assert!(kept.is_none());
+        }
+    }
+
+    /// RDATA that is sound for its type, with names in it that point to the question's.
+    fn any_record() -> impl Strategy<Value = (usize, Vec<u8>, u16, u32, Vec<u8>)> {
+        let data = prop_oneof![
+            Just((1, vec![9; 4])),
+            Just((28, vec![9; 16])),
+            Just((5, b"\x01c\xC0\x0C".to_vec())),
+            Just((15, b"\x00\x05\xC0\x0C".to_vec())),
+            vec(any::<u8>(), 0..300).prop_map(|rdata| (16, rdata)),
+            vec(any::<u8>(), 0..300).prop_map(|rdata| (65280, rdata)),
+        ];
+        let owner = prop_oneof![Just(TO_QUESTION.to_vec()), Just(b"\x01b\xC0\x0E".to_vec())];
+        (0..3_usize, owner, 0..100_000_u32, data)
+            .prop_map(|(section, owner, ttl, (rtype, rdata))| (section, owner, rtype, ttl, rdata))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        // req 2, req 6, req 32, req 52
+        #[test]
+        fn a_young_answer_is_the_relayed_one_and_an_older_one_differs_in_its_ttls(
+            mut records in vec(any_record(), 0..12),
+            flags in 0..0x0080_u16,
+            edns in prop::option::of((512..2000_u16, any::<bool>())),
+            theirs in any::<bool>(),
+            over_tcp in any::<bool>(),
+            age in 0..200_000_u32,
+        ) {
+            records.sort_by_key(|record| record.0);
+            let sections = [Section::Answer, Section::Authority, Section::Additional];
+            // No AA and no AD, and no response code: these are not always passed on.
+            let mut built = testing::answer("a.test.", 1).flags(0x8180 | flags & 0x0050);
+            for (section, owner, rtype, ttl, rdata) in &records {
+                built = built.record(sections[*section], owner, *rtype, (1, *ttl), rdata);
+            }
+            let mut asks = testing::query("A.test.", 1).id(77);
+            if let Some((size, dnssec_ok)) = edns {
+                let bits = if dnssec_ok { 0x8000 } else { 0 };
+                asks = asks.edns(size, bits, &[]);
+                if theirs {
+                    built = built.edns(4096, bits, &[(12, &[0; 9]), (15, b"\x00\x06x")]);
+                }
+            }
+            let client = Client::new(&asks);
+            let message = built.build();
+            let answer = answer(&message).unwrap();
+            let mut kept = client.keep(&built);
+            let reply = Reply {
+                id: 77,
+                question: client.query.question.octets(&client.message),
+                rd: true,
+                edns: client.query.opt.map(|opt| ClientEdns::of(&client.message, &opt)),
+                limit: if over_tcp { 65535 } else { usize::from(edns.map_or(512, |(size, _)| size)) },
+            };
+            let (mut young, mut relayed) = (Vec::new(), Vec::new());
+            kept.relay(&reply, 1232, false, &mut young);
+            relay_answer(&message, &answer, &reply, 1232, &mut relayed);
+            // The cap: the only thing that the first who asks is not told.
+            let capped = records.iter().any(|record| record.3 > 86400);
+            prop_assert_eq!(young.len(), relayed.len());
+            prop_assert!(capped || young == relayed);
+
+            kept.age(age);
+            let mut old = Vec::new();
+            kept.relay(&reply, 1232, false, &mut old);
+            let read = super::super::answer::answer(&old).unwrap();
+            let old = (old, read);
+            if !read.header.flags.tc() {
+                let wanted = records.iter().map(|record| record.3.min(86400).saturating_sub(age));
+                prop_assert_eq!(ttls(&old), wanted.collect::<Vec<_>>());
+            }
+        }
+    }
+}
