@@ -39,12 +39,16 @@ impl UdpClient {
     pub fn receive_within(&self, limit: Duration) -> Option<Vec<u8>> {
         self.0.set_read_timeout(Some(limit)).expect("a time limit");
         let mut buffer = vec![0; 65536];
-        match self.0.recv(&mut buffer) {
-            Ok(size) => Some(buffer[..size].to_vec()),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                None
-            }
-            Err(error) => panic!("receiving a datagram: {error}"),
+        loop {
+            return match self.0.recv(&mut buffer) {
+                Ok(size) => Some(buffer[..size].to_vec()),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => None,
+                    // A call with a time limit is not taken up again by the system (signal(7)).
+                    ErrorKind::Interrupted => continue,
+                    _ => panic!("receiving a datagram: {error}"),
+                },
+            };
         }
     }
 

@@ -3,7 +3,7 @@
 mod scene;
 
 use dotward::runtime::Runtime;
-use scene::{Act, FIRST, SECOND, addr, ede, ms, tell};
+use scene::{Act, FIRST, SECOND, addr, direct, ede, ms, tell};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ fn a_link_that_the_server_closed_while_idle_costs_nobody_an_answer() {
 fn every_answer_followed_by_a_close_loses_nothing() {
     // fault 1
     let stats = tell(&[FIRST], async |scene| {
-        scene.set(&scene.first.clone(), |_| Act::AnswerThenClose);
+        direct(&scene.first, |_| Act::AnswerThenClose);
         for i in 0..100 {
             assert_eq!(scene.get(&format!("n{i}.test")).await.rcode, 0);
         }
@@ -107,7 +107,7 @@ fn every_answer_followed_by_a_close_loses_nothing() {
 fn an_upstream_that_takes_one_question_at_a_time_is_learned() {
     // fault 34
     let stats = tell(&[FIRST], async |scene| {
-        scene.set(&scene.first.clone(), |asked| {
+        direct(&scene.first, |asked| {
             if asked.in_flight > 1 {
                 Act::Close
             } else {
@@ -144,7 +144,7 @@ fn a_link_that_a_nat_forgot_is_replaced_within_a_moment() {
 fn a_slow_name_on_a_living_link_is_asked_once() {
     let stats = tell(&[FIRST], async |scene| {
         scene.get("a.test").await;
-        scene.set(&scene.first.clone(), |_| Act::AnswerAfter(ms(900)));
+        direct(&scene.first, |_| Act::AnswerAfter(ms(900)));
         assert_eq!(scene.get("slow.test").await.rcode, 0);
     });
     assert_eq!((stats.sent, stats.dials), (2, 1));
@@ -177,7 +177,7 @@ fn the_second_upstream_is_tried_when_connecting_to_the_first_takes_long() {
 fn the_first_dies_with_questions_in_flight_then_comes_back() {
     let stats = tell(&[FIRST, SECOND], async |scene| {
         assert_eq!(scene.get("a.test").await.rcode, 0);
-        scene.set(&scene.first.clone(), |_| Act::Silence);
+        direct(&scene.first, |_| Act::Silence);
         for i in 0..20 {
             scene.ask(&format!("n{i}.test"));
         }
@@ -190,7 +190,7 @@ fn the_first_dies_with_questions_in_flight_then_comes_back() {
             assert!(got.after < ms(100));
         }
         scene.world.weather(addr(FIRST), |w| w.refuses = false);
-        scene.set(&scene.first.clone(), |_| Act::Answer);
+        direct(&scene.first, |_| Act::Answer);
         let before = scene.first.borrow().asked.len();
         for _ in 0..30 {
             assert_eq!(scene.get("b.test").await.rcode, 0);
@@ -206,15 +206,15 @@ fn the_first_dies_with_questions_in_flight_then_comes_back() {
 fn a_silent_upstream_is_helped_out_by_the_other() {
     // fault 7, 30, 31
     tell(&[FIRST, SECOND], async |scene| {
-        scene.set(&scene.first.clone(), |_| Act::Silence);
+        direct(&scene.first, |_| Act::Silence);
         let got = scene.get("a.test").await;
         assert_eq!(got.rcode, 0);
         assert!(got.after <= ms(2_000), "{:?}", got.after);
-        scene.set(&scene.first.clone(), |_| Act::Rcode(2));
+        direct(&scene.first, |_| Act::Rcode(2));
         assert_eq!(scene.get("b.test").await.rcode, 0);
-        scene.set(&scene.first.clone(), |_| Act::Rcode(5));
+        direct(&scene.first, |_| Act::Rcode(5));
         assert_eq!(scene.get("c.test").await.rcode, 0);
-        scene.set(&scene.second.clone(), |_| Act::Rcode(5));
+        direct(&scene.second, |_| Act::Rcode(5));
         assert_eq!(scene.get("d.test").await.rcode, 5, "all refuse");
     });
 }
@@ -246,7 +246,7 @@ fn when_all_are_down_the_answer_says_so_in_time() {
 #[test]
 fn a_question_that_nobody_answers_ends_at_its_deadline() {
     tell(&[FIRST], async |scene| {
-        scene.set(&scene.first.clone(), |_| Act::Silence);
+        direct(&scene.first, |_| Act::Silence);
         let got = scene.get("a.test").await;
         assert_eq!((got.rcode, ede(&got.message)), (SERVFAIL, Some(23)));
         assert!(got.after <= ms(4_000), "{:?}", got.after);
@@ -289,7 +289,7 @@ fn a_long_outage_costs_few_connects_and_ends_at_once() {
 fn a_question_is_sent_three_times_at_most() {
     let stats = tell(&[FIRST, SECOND], async |scene| {
         for server in [scene.first.clone(), scene.second.clone()] {
-            scene.set(&server, |_| Act::Close);
+            direct(&server, |_| Act::Close);
         }
         let got = scene.get("a.test").await;
         assert_eq!(got.rcode, SERVFAIL);
@@ -322,7 +322,7 @@ fn what_simple_dns_cannot_read_is_forwarded_all_the_same() {
 fn an_upstream_without_edns_is_asked_without_it() {
     // req 40, fault 28: asked once more without EDNS, and from then on at once.
     let stats = tell(&[FIRST], async |scene| {
-        scene.set(&scene.first.clone(), |asked| {
+        direct(&scene.first, |asked| {
             let has_opt = asked.query[11] > 0;
             if has_opt {
                 Act::RefuseEdns

@@ -43,9 +43,8 @@ pub enum Act {
     AnswerThenClose,
 }
 
-/// What an upstream was asked: the connection's number, how many were unanswered on it, the query.
+/// What an upstream was asked: the query, and how many were unanswered on its connection.
 pub struct Asked {
-    pub connection: usize,
     pub in_flight: usize,
     pub query: Vec<u8>,
 }
@@ -60,6 +59,11 @@ pub struct Server {
 }
 
 pub type Actor = Rc<RefCell<Server>>;
+
+/// Changes what an upstream does.
+pub fn direct(server: &Actor, act: impl FnMut(&Asked) -> Act + 'static) {
+    server.borrow_mut().act = Box::new(act);
+}
 
 /// A story's stage.
 pub struct Scene {
@@ -80,10 +84,6 @@ pub struct Got {
 }
 
 impl Scene {
-    pub fn set(&self, server: &Actor, act: impl FnMut(&Asked) -> Act + 'static) {
-        server.borrow_mut().act = Box::new(act);
-    }
-
     /// Sends a question and returns its id.
     pub fn ask(&mut self, name: &str) -> u16 {
         self.next_id = self.next_id.wrapping_add(1);
@@ -231,13 +231,12 @@ async fn listen(world: Memory, at: SocketAddr, server: Actor) {
             }
         };
         server.borrow_mut().connections += 1;
-        let number = server.borrow().connections;
-        connections.push(converse(world.clone(), stream, number, server.clone()));
+        connections.push(converse(world.clone(), stream, server.clone()));
     }
 }
 
 /// One connection of an upstream: queries in, answers out, by the server's behaviour at that moment.
-async fn converse(world: Memory, stream: Stream, connection: usize, server: Actor) {
+async fn converse(world: Memory, stream: Stream, server: Actor) {
     let (mut reading, mut writing) = stream.split();
     let mut frames = Frames::new();
     let mut later = FuturesUnordered::new();
@@ -246,7 +245,6 @@ async fn converse(world: Memory, stream: Stream, connection: usize, server: Acto
         while let Some(query) = frames.next() {
             in_flight += 1;
             let asked = Asked {
-                connection,
                 in_flight,
                 query: query.to_vec(),
             };
