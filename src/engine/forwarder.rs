@@ -80,6 +80,8 @@ pub struct Forwarder {
     pub(super) links: SlotMap<LinkKey, Link>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) last_dial: Time,
+    /// The most preferred upstream that was up when a link last came up.
+    in_use: Option<usize>,
     /// Clients' queries that wait for an answer.
     pub(super) in_flight: usize,
     pub(super) stats: Stats,
@@ -104,6 +106,7 @@ impl Forwarder {
             links: SlotMap::with_key(),
             upstreams: config.upstreams.iter().map(Upstream::new).collect(),
             last_dial: Time::ZERO,
+            in_use: None,
             in_flight: 0,
             stats: Stats::default(),
             spare: Vec::new(),
@@ -307,8 +310,21 @@ impl Forwarder {
             debug!("{label} {addr}: connected, {description}, in {took:.1} ms");
         }
         self.upstreams[upstream].reached(addr);
+        self.note_in_use();
         self.relieve(link, now.mono, out);
         self.place_waiting(now.mono, out);
+    }
+
+    /// Says in the log when another upstream than before is the one that is asked first.
+    fn note_in_use(&mut self) {
+        let up = self.links.values().filter(|link| link.is_up());
+        let first = up.map(|link| link.upstream).min();
+        if self.upstreams.len() > 1 && first.is_some() && first != self.in_use {
+            if let Some(upstream) = first.and_then(|first| self.upstreams.get(first)) {
+                info!("{}: questions go to it now", upstream.label);
+            }
+            self.in_use = first;
+        }
     }
 
     /// A link could not be made.

@@ -12,7 +12,7 @@ pub enum Action {
     Reply {
         /// Whom to.
         client: Client,
-        /// Where in [`Output::bytes`].
+        /// What to send: see [`Output::message`].
         message: Range<usize>,
     },
     /// Queue a question on a link that is up.
@@ -21,7 +21,7 @@ pub enum Action {
         link: LinkKey,
         /// The id that the message bears, unique among those in flight on this link.
         id: u16,
-        /// Where in [`Output::bytes`].
+        /// What to send: see [`Output::message`].
         message: Range<usize>,
     },
     /// Connect; then report `link_up` or `dial_failed`.

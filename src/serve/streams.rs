@@ -34,6 +34,8 @@ pub struct Connection<S> {
     pending: usize,
     /// The client has said its last word (RFC 7766 section 6.2.4: it still gets its answers).
     half_closed: bool,
+    /// Not read from because of a bound, so that its waker waits for nothing.
+    paused: bool,
     /// When the last whole query came, or the last octet of an answer was taken.
     progress: Time,
 }
@@ -49,6 +51,7 @@ impl<S: Stream> Connection<S> {
             taken: 0,
             pending: 0,
             half_closed: false,
+            paused: false,
             progress: now,
         }
     }
@@ -98,7 +101,8 @@ impl<S: Stream> Connection<S> {
                     self.pending += 1;
                 }
             }
-            if self.pending >= limits.tcp_in_flight || self.backlog() >= MAX_BACKLOG {
+            self.paused = self.pending >= limits.tcp_in_flight || self.backlog() >= MAX_BACKLOG;
+            if self.paused {
                 return Fate::Keep;
             }
             if self.half_closed {
@@ -150,11 +154,9 @@ impl<S: Stream> Connection<S> {
         self.fate()
     }
 
-    /// Stopped reading because of a bound that does not hold any more?
+    /// Paused because of a bound that does not hold any more?
     pub fn may_resume(&self, limits: &Limits) -> bool {
-        self.pending < limits.tcp_in_flight
-            && self.backlog() < MAX_BACKLOG
-            && (!self.half_closed || self.incoming.has_message())
+        self.paused && self.pending < limits.tcp_in_flight && self.backlog() < MAX_BACKLOG
     }
 
     /// Over, when the client said its last word and has all its answers.

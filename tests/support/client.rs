@@ -1,7 +1,7 @@
 //! Plain DNS clients over UDP and TCP, with a deadline on every wait.
 
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -39,16 +39,12 @@ impl UdpClient {
     pub fn receive_within(&self, limit: Duration) -> Option<Vec<u8>> {
         self.0.set_read_timeout(Some(limit)).expect("a time limit");
         let mut buffer = vec![0; 65536];
-        loop {
-            return match self.0.recv(&mut buffer) {
-                Ok(size) => Some(buffer[..size].to_vec()),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => None,
-                    // A call with a time limit is not taken up again by the system (signal(7)).
-                    ErrorKind::Interrupted => continue,
-                    _ => panic!("receiving a datagram: {error}"),
-                },
-            };
+        match uninterrupted(|| self.0.recv(&mut buffer)) {
+            Ok(size) => Some(buffer[..size].to_vec()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                None
+            }
+            Err(error) => panic!("receiving a datagram: {error}"),
         }
     }
 
@@ -61,6 +57,16 @@ impl UdpClient {
     pub fn ask(&self, message: &[u8]) -> Vec<u8> {
         self.send(message);
         self.receive()
+    }
+}
+
+/// Takes a call up again that was interrupted: the system does not do so for calls with a time limit (signal(7)).
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
     }
 }
 
