@@ -36,6 +36,18 @@ doc:
 interop:
     tests/interop/all
 
+# Measure dotward beside the forwarders that are installed: takes minutes, wants a quiet machine
+bench *SUBJECTS:
+    benches/peers/run {{ SUBJECTS }}
+
+# Time the parts of the core
+micro:
+    cargo bench --bench micro
+
+# Count instructions, against the recorded budget (valgrind)
+counting:
+    tests/counting/run
+
 # Build the container image
 image:
     podman build -t dotward .

@@ -36,7 +36,7 @@ fn a_wrong_value_is_named_with_its_option() {
         ("--workers", "0"),
         ("--allow-net", "10.0.0.1/8"),
         ("--allow-net", "10.0.0.0/33"),
-        ("--cache-size", "1000"),
+        ("--cache-size", "1kB"),
         ("--max-in-flight", "many"),
         ("--udp-payload", "100"),
         ("--tcp-idle", "-1"),

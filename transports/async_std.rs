@@ -1,7 +1,11 @@
 //! The async-std runtime: its TCP, async-io's reactor for timers and datagrams, smol-timeout for bounds.
 //!
+//! Two things of async-std cost a system call per message, and are gone around. Its streams try to read before they wait,
+//! twice; so connections are handed to async-io once they stand, and what a read left empty is waited for at once. Its
+//! UDP socket cannot be polled without a future per call; async-io's can.
+//!
 //! async-std's own `block_on` starts a thread per processor, and they compete for the one reactor; async-io's drives the
-//! same reactor from this thread alone. async-std's UDP socket cannot be polled without a future per call; async-io's can.
+//! same reactor from this thread alone.
 
 use super::sockets::{self, Batches};
 use crate::engine::{Now, Time};
@@ -9,10 +13,12 @@ use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use async_io::{Async, Timer};
 use async_std::net::{TcpListener, TcpStream};
 use futures::future::BoxFuture;
+use futures::io::{AsyncRead, AsyncWrite};
 use smol_timeout::{Timeout, TimeoutExt};
 use std::future::Future;
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, IoSlice, Read};
+use std::net::{self, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -33,9 +39,9 @@ impl Default for AsyncStd {
 }
 
 impl Runtime for AsyncStd {
-    type Stream = TcpStream;
-    type Connect = BoxFuture<'static, io::Result<TcpStream>>;
-    type Listener = Tcp;
+    type Stream = Tcp;
+    type Connect = BoxFuture<'static, io::Result<Tcp>>;
+    type Listener = Listening;
     type Datagrams = Udp;
     type Sleep = Sleep;
     type Within<F: Future> = Timeout<F>;
@@ -56,13 +62,13 @@ impl Runtime for AsyncStd {
         Box::pin(async move {
             let stream = TcpStream::connect(to).await?;
             sockets::tune_link(&stream);
-            Ok(stream)
+            Tcp::new(&stream)
         })
     }
 
-    fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Tcp> {
+    fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Listening> {
         let listener = Arc::new(TcpListener::from(sockets::listen(at, share)?));
-        Ok(Tcp {
+        Ok(Listening {
             accepting: accept(listener.clone()),
             listener,
         })
@@ -73,6 +79,7 @@ impl Runtime for AsyncStd {
         Ok(Udp {
             socket: Async::new_nonblocking(socket)?,
             batches,
+            drained: false,
         })
     }
 
@@ -81,9 +88,76 @@ impl Runtime for AsyncStd {
     }
 }
 
-impl Stream for TcpStream {
+/// A connection.
+pub struct Tcp {
+    socket: Async<net::TcpStream>,
+    /// The last read took all there was: the next one waits first.
+    drained: bool,
+}
+
+impl Tcp {
+    fn new(stream: &TcpStream) -> io::Result<Self> {
+        let socket = net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+        Ok(Self {
+            socket: Async::new_nonblocking(socket)?,
+            drained: false,
+        })
+    }
+}
+
+impl AsyncRead for Tcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if self.drained {
+                ready!(self.socket.poll_readable(cx))?;
+                self.drained = false;
+            }
+            match self.socket.get_ref().read(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(n) => {
+                    self.drained = n < into.len();
+                    return Poll::Ready(Ok(n));
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, from)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_close(cx)
+    }
+}
+
+impl Stream for Tcp {
     fn ack_soon(&self) {
-        sockets::ack_soon(self);
+        sockets::ack_soon(self.socket.get_ref());
     }
 }
 
@@ -101,7 +175,7 @@ impl Future for Sleep {
 type Accepted = io::Result<(TcpStream, SocketAddr)>;
 
 /// A listening socket. async-std can only accept in a future; it is kept, since dropping it would lose the waker.
-pub struct Tcp {
+pub struct Listening {
     listener: Arc<TcpListener>,
     accepting: BoxFuture<'static, Accepted>,
 }
@@ -110,16 +184,15 @@ fn accept(listener: Arc<TcpListener>) -> BoxFuture<'static, Accepted> {
     Box::pin(async move { listener.accept().await })
 }
 
-impl Listener for Tcp {
-    type Stream = TcpStream;
+impl Listener for Listening {
+    type Stream = Tcp;
 
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Accepted> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Tcp, SocketAddr)>> {
         let accepted = ready!(self.accepting.as_mut().poll(cx));
         self.accepting = accept(self.listener.clone());
-        if let Ok((stream, _)) = &accepted {
-            sockets::tune_client(stream);
-        }
-        Poll::Ready(accepted)
+        let (stream, peer) = accepted?;
+        sockets::tune_client(&stream);
+        Poll::Ready(Ok((Tcp::new(&stream)?, peer)))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -131,16 +204,23 @@ impl Listener for Tcp {
 pub struct Udp {
     socket: Async<UdpSocket>,
     batches: Batches,
+    /// The last batch took all there was: the next one waits first.
+    drained: bool,
 }
 
 impl Datagrams for Udp {
     fn poll_recv(&mut self, cx: &mut Context<'_>, ring: &mut Ring) -> Poll<io::Result<()>> {
         loop {
+            if self.drained {
+                ready!(self.socket.poll_readable(cx))?;
+                self.drained = false;
+            }
             match self.batches.recv(self.socket.get_ref(), ring) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.socket.poll_readable(cx))?;
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
+                done => {
+                    self.drained = ring.len() < Ring::SLOTS;
+                    return Poll::Ready(done);
                 }
-                done => return Poll::Ready(done),
             }
         }
     }

@@ -24,7 +24,7 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
         })
         .collect();
     let started = announce(&config, first.sockets.addresses());
-    let shared = Arc::new(Shared::new(config));
+    let shared = Arc::new(Shared::new(config, random()?));
     let mut others = Vec::new();
     for number in 1..workers {
         let (ready, is_ready) = mpsc::channel();
@@ -58,13 +58,22 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
     }
     let total = |of: fn(&Stats) -> u64| stats.iter().map(of).sum::<u64>();
     info!(
-        "stopped: {} queries, {} answered, {} failed, {} sent to upstreams",
+        "stopped: {} queries, {} answered from the cache, {} by upstreams, {} failed, {} sent to upstreams",
         total(|s| s.queries),
+        total(|s| s.hits),
         total(|s| s.answered),
         total(|s| s.failed),
         total(|s| s.sent),
     );
     Ok(())
+}
+
+/// Octets that nobody can guess.
+fn random<const N: usize>() -> Result<[u8; N], RunError> {
+    let mut octets = [0; N];
+    getrandom::fill(&mut octets)
+        .map_err(|error| RunError::System(format!("no randomness: {error}")))?;
+    Ok(octets)
 }
 
 /// One loop, ready to go.
@@ -81,14 +90,11 @@ impl<R: Runtime + Default> Worker<R> {
         let protocols = Protocols::new(&runtime, config).map_err(RunError::Config)?;
         let sockets =
             Sockets::bind(&runtime, listen, config.modes, share).map_err(RunError::Bind)?;
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed)
-            .map_err(|error| RunError::System(format!("no randomness: {error}")))?;
         Ok(Self {
             runtime,
             protocols,
             sockets,
-            seed,
+            seed: random()?,
         })
     }
 

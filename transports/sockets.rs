@@ -165,23 +165,19 @@ impl Batches {
         Ok(sent)
     }
 
-    #[cfg(target_os = "linux")]
+    /// Sends at least the first.
     fn send_some(&self, socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
-        if self.wildcard || batch.len() == 1 {
-            return self.send_first(socket, batch);
+        match batch {
+            [reply, ..] if self.wildcard => self.send_from(socket, reply),
+            #[cfg(target_os = "linux")]
+            [_, _, ..] => many::send(socket, batch),
+            [reply, ..] => socket.send_to(reply.message, reply.to).map(|_| 1),
+            [] => Ok(0),
         }
-        many::send(socket, batch)
     }
 
-    #[cfg(not(target_os = "linux"))]
-    fn send_some(&self, socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
-        self.send_first(socket, batch)
-    }
-
-    fn send_first(&self, socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
-        let Some(reply) = batch.first() else {
-            return Ok(0);
-        };
+    /// Sends one answer from the address that was asked.
+    fn send_from(&self, socket: &UdpSocket, reply: &Reply<'_>) -> io::Result<usize> {
         let transmit = Transmit {
             destination: reply.to,
             ecn: None,

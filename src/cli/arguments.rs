@@ -165,7 +165,7 @@ pub(super) struct Options {
     #[argh(option)]
     timeout: Option<String>,
 
-    /// BYTES of memory for answers; 0 is off, and the only value that is accepted. Default: 0.
+    /// BYTES of memory for answers, all workers together; 0 is off. Default: 4194304 (4 MiB).
     /// DOTWARD_CACHE_SIZE
     #[argh(option)]
     cache_size: Option<String>,

@@ -122,11 +122,7 @@ where
 }
 
 fn cache_size(text: &str) -> Result<usize, String> {
-    match number(text, &(0..=usize::MAX)) {
-        Ok(0) => Ok(0),
-        Ok(_) => Err("this version keeps no answers; the only size it accepts is 0".to_owned()),
-        Err(_) => Err("is not a number of bytes".to_owned()),
-    }
+    number(text, &(0..=usize::MAX)).map_err(|_| "is not a number of bytes".to_owned())
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {
@@ -365,8 +361,8 @@ mod tests {
                 r#"--timeout "soon": is not a length of time"#,
             ),
             (
-                "--cache-size 1000000",
-                r#"--cache-size "1000000": this version keeps no answers"#,
+                "--cache-size -1",
+                r#"--cache-size "-1": is not a number of bytes"#,
             ),
             (
                 "--cache-size 1MB",

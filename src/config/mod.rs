@@ -67,6 +67,9 @@ impl Config {
     pub const TIMEOUTS: RangeInclusive<Duration> =
         Duration::from_millis(100)..=Duration::from_secs(60);
 
+    /// The default of [`Config::cache_bytes`]: about 17,000 answers of one address, more than a household or a node asks for.
+    pub const CACHE_BYTES: usize = 4 << 20;
+
     /// One loop serves a household or an office; beyond 64 the kernel's sockets are the limit.
     pub const WORKERS: RangeInclusive<usize> = 1..=64;
 
@@ -79,7 +82,7 @@ impl Config {
             bootstrap: Vec::new(),
             roots: Roots::BuiltIn,
             timeout: Self::TIMEOUT,
-            cache_bytes: 0,
+            cache_bytes: Self::CACHE_BYTES,
             workers: NonZeroUsize::MIN,
             allow: AccessList::default(),
             limits: Limits::default(),
@@ -297,7 +300,7 @@ mod tests {
                 .iter()
                 .all(|upstream| upstream.scheme == "tls" && upstream.server_name.is_some())
         );
-        assert_eq!((config.cache_bytes, config.workers.get()), (0, 1));
+        assert_eq!((config.cache_bytes, config.workers.get()), (4 << 20, 1));
         assert_eq!(config.roots, Roots::BuiltIn);
         assert!(Config::TIMEOUTS.contains(&config.timeout));
         assert_eq!(config.limits, Limits::default());

@@ -1,10 +1,11 @@
 //! Judging what comes back: whose answer it is, whether it is good enough, and how each waiter gets it.
 
-use super::flight::{Flight, FlightKey};
+use super::cache::Cache;
+use super::flight::{Flight, FlightKey, Waiter};
 use super::forwarder::Forwarder;
 use super::links::{LinkKey, MAX_STRAYS};
 use super::output::{Action, Output};
-use super::time::{Now, Time};
+use super::time::Now;
 use crate::transport::LinkError;
 use crate::wire::{self, Answer, Ede, Header, Rcode};
 use log::{Level, debug, log_enabled};
@@ -41,7 +42,7 @@ impl Forwarder {
             return;
         }
         self.links[link].pipeline.leave(id);
-        self.judge(key, link, message, &answer, now.mono, out);
+        self.judge(key, link, message, &answer, now, out);
         if let Some(on) = self.links.get(link)
             && on.is_spent(self.upstreams[on.upstream].bounds(now.mono))
         {
@@ -49,7 +50,7 @@ impl Forwarder {
             out.push(Action::Close { link });
         }
         if !self.waiting.is_empty() {
-            self.place_waiting(now.mono, out);
+            self.place_waiting(now, out);
         }
     }
 
@@ -77,7 +78,7 @@ impl Forwarder {
         link: LinkKey,
         message: &[u8],
         answer: &Answer,
-        now: Time,
+        now: Now,
         out: &mut Output,
     ) {
         let on = &self.links[link];
@@ -87,22 +88,22 @@ impl Forwarder {
         let state = &mut self.upstreams[upstream];
         state.reached(addr);
         if flight.sends == 1 {
-            state.timed(now.since(flight.sent_at));
+            state.timed(now.mono.since(flight.sent_at));
         }
         let rcode = answer.rcode();
-        let sent_edns = flight.query.opt.is_some() && !flight.tries.plain && !state.is_plain(now);
+        let sent_edns =
+            flight.query.opt.is_some() && !flight.tries.plain && !state.is_plain(now.mono);
         if sent_edns
             && !flight.query.signed
             && answer.opt.is_none()
             && matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP)
         {
-            state.refused_edns(now);
+            state.refused_edns(now.mono);
             flight.tries.plain = true;
             self.place(key, now, out);
             return;
         }
-        let poor = matches!(rcode, Rcode::SERVFAIL | Rcode::REFUSED) || answer.header.flags.tc();
-        if poor && !flight.query.signed && flight.fallback.is_none() {
+        if is_poor(answer) && !flight.query.signed && flight.fallback.is_none() {
             flight.fallback = Some(message.to_vec());
             if flight.placed() || self.try_elsewhere(key, now, out) {
                 return;
@@ -115,7 +116,7 @@ impl Forwarder {
                 wire::describe(&flight.message, &flight.query.question),
                 message.len(),
                 self.upstreams[upstream].label,
-                now.since(flight.arrived).as_secs_f64() * 1000.0,
+                now.mono.since(flight.arrived).as_secs_f64() * 1000.0,
             );
         }
         self.finish(key, message, answer, now, out);
@@ -127,14 +128,20 @@ impl Forwarder {
         key: FlightKey,
         message: &[u8],
         answer: &Answer,
-        now: Time,
+        now: Now,
         out: &mut Output,
     ) {
         let Some(flight) = self.remove(key, now) else {
             return;
         };
-        let payload = self.limits.udp_payload;
+        let (query, payload) = (&flight.query, self.limits.udp_payload);
+        self.cache
+            .put(&flight.message, query, message, answer, now.boot);
+        let poor = is_poor(answer);
         for waiter in flight.waiters() {
+            if poor && self.reply_stale(&flight, waiter, now, out) {
+                continue;
+            }
             self.stats.answered += 1;
             let reply = waiter.reply(flight.question());
             out.reply(waiter.client, |out| {
@@ -149,8 +156,8 @@ impl Forwarder {
         self.recycle(flight.message);
     }
 
-    /// Answers everybody who waits with SERVFAIL and a reason, or with a poor answer that is at hand.
-    pub(super) fn fail(&mut self, key: FlightKey, why: Ede, now: Time, out: &mut Output) {
+    /// Answers everybody who waits with what there is: a poor answer, one out of date, or SERVFAIL and a reason.
+    pub(super) fn fail(&mut self, key: FlightKey, why: Ede, now: Now, out: &mut Output) {
         let fallback = self.flights.get_mut(key).and_then(|f| f.fallback.take());
         if let Some(message) = fallback
             && let Ok(answer) = wire::answer(&message)
@@ -166,8 +173,16 @@ impl Forwarder {
             wire::describe(&flight.message, &flight.query.question),
             flight.sends
         );
+        // What was never sent says nothing about the name: it must work at once when there is a network again.
+        if flight.sends > 0 {
+            self.cache
+                .put_failure(&flight.message, &flight.query, why, now.boot);
+        }
         let payload = self.limits.udp_payload;
         for waiter in flight.waiters() {
+            if self.reply_stale(&flight, waiter, now, out) {
+                continue;
+            }
             self.stats.failed += 1;
             out.reply(waiter.client, |out| {
                 servfail(&flight, waiter, why, payload, out);
@@ -175,15 +190,75 @@ impl Forwarder {
         }
         self.recycle(flight.message);
     }
+
+    /// Answers everybody who waits with an answer out of date. The question stays in flight, to learn the fresh one.
+    pub(super) fn serve_stale(&mut self, key: FlightKey, now: Now, out: &mut Output) {
+        let Some(flight) = self.flights.get_mut(key) else {
+            return;
+        };
+        let waiters: Vec<Waiter> = flight.take_waiters().collect();
+        for waiter in waiters {
+            let Some(flight) = self.flights.get(key) else {
+                return;
+            };
+            if reply_stale(
+                &self.cache,
+                flight,
+                &waiter,
+                self.limits.udp_payload,
+                now,
+                out,
+            ) {
+                self.stats.stale += 1;
+                self.in_flight -= 1;
+            } else {
+                self.flights[key].more.push(waiter);
+            }
+        }
+    }
+
+    fn reply_stale(
+        &mut self,
+        flight: &Flight,
+        waiter: &Waiter,
+        now: Now,
+        out: &mut Output,
+    ) -> bool {
+        let payload = self.limits.udp_payload;
+        let served = reply_stale(&self.cache, flight, waiter, payload, now, out);
+        self.stats.stale += u64::from(served);
+        served
+    }
 }
 
-fn servfail(
+/// Answers with what the cache has, be it out of date, if it has anything.
+fn reply_stale(
+    cache: &Cache,
     flight: &Flight,
-    waiter: &super::flight::Waiter,
-    why: Ede,
+    waiter: &Waiter,
     payload: u16,
-    out: &mut Vec<u8>,
-) {
+    now: Now,
+    out: &mut Output,
+) -> bool {
+    let reply = waiter.reply(flight.question());
+    out.reply_if_any(waiter.client, |out| {
+        cache.get_stale(
+            &flight.message,
+            &flight.query,
+            &reply,
+            payload,
+            now.boot,
+            out,
+        )
+    })
+}
+
+/// An answer that says nothing about the question: another upstream, or the past, may know more.
+fn is_poor(answer: &Answer) -> bool {
+    matches!(answer.rcode(), Rcode::SERVFAIL | Rcode::REFUSED) || answer.header.flags.tc()
+}
+
+fn servfail(flight: &Flight, waiter: &Waiter, why: Ede, payload: u16, out: &mut Vec<u8>) {
     let reply = waiter.reply(flight.question());
     let cd = flight.query.header.flags.cd();
     wire::own_answer(&reply, 0, cd, Rcode::SERVFAIL, Some(why), payload, out);

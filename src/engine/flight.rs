@@ -5,6 +5,7 @@ use super::client::Client;
 use super::time::Time;
 use crate::wire::{self, ClientEdns, Query, Reply};
 use slotmap::new_key_type;
+use std::time::Duration;
 
 new_key_type! {
     /// Names a question in flight. A key is never used twice.
@@ -13,6 +14,9 @@ new_key_type! {
 
 /// How often a question may be sent in all: once, and again because a link was stale, to another upstream, or without EDNS.
 pub const MAX_SENDS: u8 = 3;
+
+/// With an answer out of date at hand, a fresh one is waited for so long (RFC 8767 section 5 recommends 1.8 s).
+pub const STALE_AFTER: Duration = Duration::from_millis(1_800);
 
 /// Somebody who waits for the answer.
 pub struct Waiter {
@@ -69,10 +73,15 @@ pub struct Flight {
     pub query: Query,
     /// Under which other clients' identical questions find this one; `None` if none may join.
     pub join: Option<u64>,
-    pub first: Waiter,
+    /// Most questions have one waiter; one that is asked beforehand has none.
+    pub first: Option<Waiter>,
     pub more: Vec<Waiter>,
     pub arrived: Time,
     pub deadline: Time,
+    /// When another upstream is asked, too.
+    pub elsewhere_at: Option<Time>,
+    /// When its waiters get an answer out of date.
+    pub stale_at: Option<Time>,
     /// Where it was sent and not yet answered: the link and the id there.
     pub places: [Option<(LinkKey, u16)>; MAX_SENDS as usize],
     pub sent_at: Time,
@@ -109,7 +118,21 @@ impl Flight {
 
     /// Everybody who waits.
     pub fn waiters(&self) -> impl Iterator<Item = &Waiter> {
-        std::iter::once(&self.first).chain(&self.more)
+        self.first.iter().chain(&self.more)
+    }
+
+    /// Nobody waits any more, or has ever waited.
+    pub fn take_waiters(&mut self) -> impl Iterator<Item = Waiter> + use<> {
+        let more = std::mem::take(&mut self.more);
+        self.first.take().into_iter().chain(more)
+    }
+
+    /// When something has to be done about it.
+    pub fn alarm(&self) -> Time {
+        [self.elsewhere_at, self.stale_at]
+            .into_iter()
+            .flatten()
+            .fold(self.deadline, Time::min)
     }
 
     /// On a link now, so that an answer may come?

@@ -8,8 +8,8 @@
 //!
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
-use super::client::Client;
-use super::flight::{Flight, FlightKey, Tries, Waiter, size_limit};
+use super::cache::Cache;
+use super::flight::{Flight, FlightKey};
 use super::links::{Link, LinkKey};
 use super::output::Output;
 use super::time::{Now, Time};
@@ -17,14 +17,13 @@ use super::timers::Timers;
 use super::upstreams::Upstream;
 use crate::config::{AccessList, Config, Limits};
 use crate::transport::{DialError, LinkError};
-use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Refusal, Reply};
 use log::{debug, info};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use slotmap::SlotMap;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hasher};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Emptied buffers that are kept for the next questions.
@@ -43,6 +42,12 @@ pub struct Stats {
     pub refused: u64,
     /// Queries over the bound on questions in flight.
     pub shed: u64,
+    /// Queries answered from the cache.
+    pub hits: u64,
+    /// Queries answered with an answer out of date, for want of a better one in time.
+    pub stale: u64,
+    /// Answers asked for anew because they end soon.
+    pub prefetches: u64,
     /// Queries that joined an identical question in flight.
     pub joined: u64,
     /// Questions that simple-dns does not know how to read; they are forwarded all the same.
@@ -71,7 +76,8 @@ pub struct Forwarder {
     pub(super) allow: AccessList,
     pub(super) limits: Limits,
     pub(super) random: ChaCha8Rng,
-    join_seed: u64,
+    pub(super) cache: Arc<Cache>,
+    pub(super) join_seed: u64,
     pub(super) flights: SlotMap<FlightKey, Flight>,
     pub(super) joinable: HashMap<u64, FlightKey>,
     /// Those without a link, in order of arrival.
@@ -85,18 +91,20 @@ pub struct Forwarder {
     /// Clients' queries that wait for an answer.
     pub(super) in_flight: usize,
     pub(super) stats: Stats,
-    spare: Vec<Vec<u8>>,
-    scratch: Vec<u8>,
+    pub(super) spare: Vec<Vec<u8>>,
+    pub(super) scratch: Vec<u8>,
 }
 
 impl Forwarder {
     /// A forwarder that has seen nothing yet. Every random choice it will make follows from `seed`.
-    pub fn new(config: &Config, seed: [u8; 32]) -> Self {
+    /// The cache may be shared with others.
+    pub fn new(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Self {
         let mut random = ChaCha8Rng::from_seed(seed);
         Self {
             timeout: config.timeout,
             allow: config.allow.clone(),
             limits: config.limits.clone(),
+            cache,
             join_seed: random.next_u64(),
             random,
             flights: SlotMap::with_key(),
@@ -112,185 +120,6 @@ impl Forwarder {
             spare: Vec::new(),
             scratch: Vec::new(),
         }
-    }
-
-    /// A message from a client. Says whether a reply will come (or is there already).
-    pub fn query(&mut self, message: &[u8], client: Client, now: Now, out: &mut Output) -> bool {
-        self.stats.queries += 1;
-        let scanned = wire::query(message);
-        // Nothing can be sent to port 0, and it is nobody's source port.
-        if matches!(scanned, Err(Refusal::Drop)) || client.addr.port() == 0 {
-            self.stats.dropped += 1;
-            return false;
-        }
-        if !self.allow.allows(client.addr.ip()) {
-            self.stats.denied += 1;
-            self.turn_away(message, client, Rcode::REFUSED, Some(Ede::PROHIBITED), out);
-            return true;
-        }
-        let query = match scanned {
-            Ok(query) => query,
-            Err(refusal) => {
-                self.stats.refused += 1;
-                if let Refusal::Answer { rcode, .. } = refusal {
-                    self.turn_away(message, client, rcode, None, out);
-                }
-                return true;
-            }
-        };
-        if self.in_flight >= self.limits.in_flight {
-            self.stats.shed += 1;
-            self.turn_away(message, client, Rcode::SERVFAIL, Some(TOO_BUSY), out);
-            return true;
-        }
-        let waiter = Waiter::new(message, &query, client, self.limits.udp_payload);
-        let join = self.join_key(message, &query);
-        if let Some(key) = join.and_then(|join| self.joinable.get(&join).copied()) {
-            match self.join(key, message, &query, waiter) {
-                Joined::Yes => return true,
-                Joined::Repeated => return false,
-                Joined::Differs(waiter) => self.start(message, query, waiter, None, now, out),
-            }
-        } else {
-            self.start(message, query, waiter, join, now, out);
-        }
-        true
-    }
-
-    /// A new question: remembered until it is answered, and sent as soon as can be.
-    fn start(
-        &mut self,
-        message: &[u8],
-        query: Query,
-        first: Waiter,
-        join: Option<u64>,
-        now: Now,
-        out: &mut Output,
-    ) {
-        if wire::typed(message, &query.question).is_none() {
-            self.stats.opaque += 1;
-        }
-        debug!(
-            "{} asks {}",
-            first.client.addr,
-            wire::describe(message, &query.question)
-        );
-        let mut kept = self.spare.pop().unwrap_or_default();
-        kept.extend_from_slice(message);
-        let key = self.flights.insert(Flight {
-            message: kept,
-            query,
-            join,
-            first,
-            more: Vec::new(),
-            arrived: now.mono,
-            deadline: now.mono + self.timeout,
-            places: [None; 3],
-            sent_at: now.mono,
-            sends: 0,
-            tried: 0,
-            exclude: 0,
-            waiting: false,
-            tries: Tries::default(),
-            fallback: None,
-        });
-        if let Some(join) = join {
-            self.joinable.insert(join, key);
-        }
-        self.in_flight += 1;
-        self.timers.set(key, now.mono + self.timeout);
-        self.place(key, now.mono, out);
-    }
-
-    /// Identical questions in flight are one question upstream (RFC 5452 section 5).
-    fn join(
-        &mut self,
-        key: FlightKey,
-        message: &[u8],
-        query: &Query,
-        mut waiter: Waiter,
-    ) -> Joined {
-        let Some(flight) = self.flights.get_mut(key) else {
-            return Joined::Differs(waiter);
-        };
-        let (ours, theirs) = (&flight.query.question, &query.question);
-        if !wire::same_question(&flight.message, ours, message, theirs) {
-            return Joined::Differs(waiter);
-        }
-        // A client that is impatient repeats its datagram; one answer is enough for it.
-        let is_repeated = |other: &Waiter| {
-            other.client == waiter.client && other.id == waiter.id && waiter.client.is_datagram()
-        };
-        if flight.waiters().any(is_repeated) {
-            self.stats.dropped += 1;
-            return Joined::Repeated;
-        }
-        let question = message.get(wire::HEADER_LEN..theirs.end());
-        waiter.own_question = question
-            .filter(|question| *question != flight.question())
-            .map(Box::from);
-        flight.more.push(waiter);
-        self.in_flight += 1;
-        self.stats.joined += 1;
-        Joined::Yes
-    }
-
-    /// What has to be the same for two questions to be one: everything that reaches the upstream, but for the id and
-    /// the letter case. A signed query is never shared.
-    fn join_key(&mut self, message: &[u8], query: &Query) -> Option<u64> {
-        if query.signed {
-            return None;
-        }
-        self.scratch.clear();
-        wire::lowercase_into(message, &query.question, &mut self.scratch);
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.join_seed);
-        hasher.write(&self.scratch);
-        hasher.write_u16(query.header.flags.0);
-        if let Some(opt) = &query.opt {
-            hasher.write_u8(1 + u8::from(opt.dnssec_ok));
-            for (code, data) in wire::options(message, opt) {
-                if !wire::is_hop_by_hop(code) {
-                    hasher.write_u16(code);
-                    hasher.write_usize(data.len());
-                    hasher.write(data);
-                }
-            }
-        }
-        Some(hasher.finish())
-    }
-
-    /// Answers at once with an error.
-    fn turn_away(
-        &mut self,
-        message: &[u8],
-        client: Client,
-        rcode: Rcode,
-        ede: Option<Ede>,
-        out: &mut Output,
-    ) {
-        let Some(header) = wire::Header::parse(message) else {
-            return;
-        };
-        let (question, opt) = match wire::query(message) {
-            Ok(query) => (Some(query.question), query.opt),
-            Err(Refusal::Answer { question, opt, .. }) => (question, opt),
-            Err(Refusal::Drop) => return,
-        };
-        let edns = opt.map(|opt| ClientEdns::of(message, &opt));
-        let question = question.and_then(|at| message.get(wire::HEADER_LEN..at.end()));
-        let reply = Reply {
-            id: header.id,
-            question: question.unwrap_or_default(),
-            rd: header.flags.rd(),
-            edns,
-            limit: size_limit(client, edns.as_ref(), self.limits.udp_payload),
-        };
-        let payload = self.limits.udp_payload;
-        out.reply(client, |out| {
-            let flags = header.flags;
-            wire::own_answer(&reply, flags.opcode(), flags.cd(), rcode, ede, payload, out);
-        });
     }
 
     /// A link came up: whoever waits goes onto it. The description is for the log.
@@ -311,8 +140,8 @@ impl Forwarder {
         }
         self.upstreams[upstream].reached(addr);
         self.note_in_use();
-        self.relieve(link, now.mono, out);
-        self.place_waiting(now.mono, out);
+        self.relieve(link, now, out);
+        self.place_waiting(now, out);
     }
 
     /// Says in the log when another upstream than before is the one that is asked first.
@@ -333,16 +162,16 @@ impl Forwarder {
             return;
         };
         let upstream = failed.upstream;
-        self.note_failure(upstream, Some(failed.addr), why, now.mono);
-        self.doubt(upstream, now.mono, out);
-        self.place_waiting(now.mono, out);
-        self.give_up_hopeless(now.mono, out);
+        self.note_failure(upstream, Some(failed.addr), why, now);
+        self.doubt(upstream, now, out);
+        self.place_waiting(now, out);
+        self.give_up_hopeless(now, out);
     }
 
     /// A link ended by itself.
     pub fn link_down(&mut self, link: LinkKey, why: &LinkError, now: Now, out: &mut Output) {
-        self.lose(link, why, now.mono, out);
-        self.place_waiting(now.mono, out);
+        self.lose(link, why, now, out);
+        self.place_waiting(now, out);
     }
 
     /// One question failed on a link that lives on.
@@ -352,7 +181,7 @@ impl Forwarder {
         };
         if let Some(key) = on.pipeline.find(id) {
             on.pipeline.leave(id);
-            self.lost(key, link, now.mono, out);
+            self.lost(key, link, now, out);
         }
     }
 
@@ -376,21 +205,21 @@ impl Forwarder {
         };
         match found {
             Ok((addresses, holds)) => state.resolved(&addresses, holds, now.mono),
-            Err(why) => self.note_failure(upstream, None, &why, now.mono),
+            Err(why) => self.note_failure(upstream, None, &why, now),
         }
-        self.place_waiting(now.mono, out);
-        self.give_up_hopeless(now.mono, out);
+        self.place_waiting(now, out);
+        self.give_up_hopeless(now, out);
     }
 
     /// Time went on.
     pub fn time(&mut self, now: Now, out: &mut Output) {
         while let Some(key) = self.timers.pop_due(now.mono) {
-            self.overdue(key, now.mono, out);
+            self.overdue(key, now, out);
         }
-        self.check_links(now.mono, out);
+        self.check_links(now, out);
         if !self.waiting.is_empty() {
-            self.place_waiting(now.mono, out);
-            self.give_up_hopeless(now.mono, out);
+            self.place_waiting(now, out);
+            self.give_up_hopeless(now, out);
         }
     }
 
@@ -430,7 +259,7 @@ impl Forwarder {
     }
 
     /// Forgets a question that was answered: nothing of it may stay behind.
-    pub(super) fn remove(&mut self, key: FlightKey, now: Time) -> Option<Flight> {
+    pub(super) fn remove(&mut self, key: FlightKey, now: Now) -> Option<Flight> {
         let mut flight = self.flights.remove(key)?;
         self.timers.cancel(key);
         if let Some(join) = flight.join
@@ -441,7 +270,7 @@ impl Forwarder {
         for (link, id) in flight.places.iter_mut().filter_map(Option::take) {
             if let Some(link) = self.links.get_mut(link) {
                 link.pipeline.abandon(id);
-                link.last_used = now;
+                link.last_used = now.mono;
             }
         }
         self.in_flight -= flight.waiters().count();
@@ -455,16 +284,4 @@ impl Forwarder {
             self.spare.push(message);
         }
     }
-}
-
-/// More questions in flight than the bound allows.
-const TOO_BUSY: Ede = Ede {
-    code: Ede::OTHER.code,
-    text: "too many questions in flight",
-};
-
-enum Joined {
-    Yes,
-    Repeated,
-    Differs(Waiter),
 }

@@ -4,12 +4,13 @@
 //! carries out the [`Action`]s that it wants; time and the seed of every random choice are arguments. So the same code runs
 //! on any runtime, in WebAssembly, and in a test where a week takes a millisecond.
 //!
-//! - [`Forwarder`] is the heart; `placing` is the part that finds a link for a question, `answering` the part that
-//!   judges what comes back.
+//! - [`Forwarder`] is the heart; `asking` is the part that looks at what clients want, `placing` finds a link for a
+//!   question, `answering` judges what comes back.
 //! - `flight` is one question with all who wait for it; `timers` bounds it in time.
 //! - `links` and `pipeline` are one connection and its ids; `upstreams` is what is known of the servers.
 
 mod answering;
+mod asking;
 mod cache;
 mod client;
 mod flight;

@@ -91,6 +91,21 @@ impl Output {
         self.actions.push(Action::Reply { client, message });
     }
 
+    /// Replies with what `write` appends, unless that is nothing.
+    pub(super) fn reply_if_any<T>(
+        &mut self,
+        client: Client,
+        write: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> T {
+        let start = self.bytes.len();
+        let result = write(&mut self.bytes);
+        let message = start..self.bytes.len();
+        if !message.is_empty() {
+            self.actions.push(Action::Reply { client, message });
+        }
+        result
+    }
+
     /// Sends what `write` appends, with `id` as its id.
     pub(super) fn send(&mut self, link: LinkKey, id: u16, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();

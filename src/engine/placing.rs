@@ -4,7 +4,7 @@ use super::flight::{FlightKey, MAX_SENDS, bit};
 use super::forwarder::Forwarder;
 use super::links::{Link, LinkKey, MAX_MISSED, State};
 use super::output::{Action, Output};
-use super::time::Time;
+use super::time::{Now, Time};
 use super::timers::TICK;
 use super::upstreams::Step;
 use crate::transport::{DialError, LinkError};
@@ -27,7 +27,7 @@ const TRY: Duration = Duration::from_millis(1_500);
 
 impl Forwarder {
     /// Puts a question on the best link there is, or among those that wait for one.
-    pub(super) fn place(&mut self, key: FlightKey, now: Time, out: &mut Output) {
+    pub(super) fn place(&mut self, key: FlightKey, now: Now, out: &mut Output) {
         let Some(flight) = self.flights.get_mut(key) else {
             return;
         };
@@ -56,7 +56,7 @@ impl Forwarder {
     }
 
     /// Places those who wait, in order of arrival, as far as links have room; then dials for the rest.
-    pub(super) fn place_waiting(&mut self, now: Time, out: &mut Output) {
+    pub(super) fn place_waiting(&mut self, now: Now, out: &mut Output) {
         while let Some(key) = self.waiting.pop_front() {
             let Some(flight) = self.flights.get(key).filter(|flight| flight.waiting) else {
                 continue;
@@ -72,9 +72,9 @@ impl Forwarder {
     }
 
     /// The link that a question should take: the most preferred upstream's, one without doubt, the newest.
-    fn best_link(&self, exclude: u64, now: Time) -> Option<LinkKey> {
+    fn best_link(&self, exclude: u64, now: Now) -> Option<LinkKey> {
         let has_room = |link: &Link| {
-            let bounds = self.upstreams[link.upstream].bounds(now);
+            let bounds = self.upstreams[link.upstream].bounds(now.mono);
             link.has_room(self.limits.link_in_flight, bounds)
         };
         self.links
@@ -85,43 +85,44 @@ impl Forwarder {
     }
 
     /// Sends a question on a link. False if the link has no id to give.
-    fn send(&mut self, key: FlightKey, to: LinkKey, now: Time, out: &mut Output) -> bool {
+    fn send(&mut self, key: FlightKey, to: LinkKey, now: Now, out: &mut Output) -> bool {
         let (Some(flight), Some(link)) = (self.flights.get_mut(key), self.links.get_mut(to)) else {
             return false;
         };
-        let Some(id) = link.pipeline.enter(key, &mut self.random, now) else {
+        let Some(id) = link.pipeline.enter(key, &mut self.random, now.mono) else {
             return false;
         };
-        link.used(now);
+        link.used(now.mono);
         let upstream = link.upstream;
         self.stats.sent += 1;
         self.stats.resent += u64::from(flight.sends > 0);
         // Its first link counts: a copy on another one does not give that one more time.
         let may_go_elsewhere =
             !flight.placed() && !flight.tries.elsewhere && self.upstreams.len() > 1;
-        flight.place(to, id, upstream, now);
-        let edns = !flight.tries.plain && !self.upstreams[upstream].is_plain(now);
+        flight.place(to, id, upstream, now.mono);
+        let edns = !flight.tries.plain && !self.upstreams[upstream].is_plain(now.mono);
         out.send(to, id, |out| {
             wire::forward_query(&flight.message, &flight.query, edns, out);
         });
         if may_go_elsewhere {
-            self.timers.set(key, flight.deadline.min(now + TRY));
+            flight.elsewhere_at = Some(now.mono + TRY);
+            self.timers.set(key, flight.alarm());
         }
         true
     }
 
     /// A more preferred upstream that has no link and may be dialled now.
-    fn missing_before(&self, upstream: usize, exclude: u64, now: Time) -> Option<usize> {
+    fn missing_before(&self, upstream: usize, exclude: u64, now: Now) -> Option<usize> {
         (0..upstream).find(|&better| {
             exclude & bit(better) == 0
-                && now >= self.upstreams[better].dial_at(false)
+                && now.mono >= self.upstreams[better].dial_at(false)
                 && !self.upstreams[better].resolving
                 && !self.links.values().any(|link| link.upstream == better)
         })
     }
 
     /// Sees to it that those who wait have something to wait for.
-    fn dial(&mut self, now: Time, out: &mut Output) {
+    fn dial(&mut self, now: Now, out: &mut Output) {
         while let Some(key) = self.waiting.front() {
             match self.flights.get(*key).filter(|flight| flight.waiting) {
                 Some(flight) => return self.dial_one(flight.exclude, now, out),
@@ -131,9 +132,9 @@ impl Forwarder {
     }
 
     /// Starts a connect to an upstream that is not excluded, unless one is under way that is not late yet.
-    fn dial_one(&mut self, exclude: u64, now: Time, out: &mut Output) {
+    fn dial_one(&mut self, exclude: u64, now: Now, out: &mut Output) {
         if let Some((at, upstream)) = self.next_dial(exclude)
-            && now >= at
+            && now.mono >= at
         {
             self.dial_upstream(upstream, now, out);
         }
@@ -163,16 +164,16 @@ impl Forwarder {
     }
 
     /// Starts a connect to this upstream.
-    fn dial_upstream(&mut self, upstream: usize, now: Time, out: &mut Output) {
-        self.last_dial = now;
+    fn dial_upstream(&mut self, upstream: usize, now: Now, out: &mut Output) {
+        self.last_dial = now.mono;
         let state = &mut self.upstreams[upstream];
-        if state.wants_resolving(now) {
+        if state.wants_resolving(now.mono) {
             state.resolving = true;
             out.push(Action::Resolve { upstream });
         }
         if let Step::Dial(addr) = state.step() {
             self.stats.dials += 1;
-            let link = self.links.insert(Link::dialing(upstream, addr, now));
+            let link = self.links.insert(Link::dialing(upstream, addr, now.mono));
             out.push(Action::Dial {
                 link,
                 upstream,
@@ -216,7 +217,7 @@ impl Forwarder {
     }
 
     /// Answers those who would have to wait too long for the next try.
-    pub(super) fn give_up_hopeless(&mut self, now: Time, out: &mut Output) {
+    pub(super) fn give_up_hopeless(&mut self, now: Now, out: &mut Output) {
         let hopeless: Vec<FlightKey> = self
             .waiting
             .iter()
@@ -241,7 +242,7 @@ impl Forwarder {
             && self.dial_at(flight.exclude).is_none_or(|at| at > until)
     }
 
-    fn stop_waiting(&mut self, key: FlightKey, now: Time, out: &mut Output) {
+    fn stop_waiting(&mut self, key: FlightKey, now: Now, out: &mut Output) {
         let Some(flight) = self.flights.get_mut(key) else {
             return;
         };
@@ -252,15 +253,17 @@ impl Forwarder {
         }
     }
 
-    /// A question's timer: it is late, or its time is over.
-    pub(super) fn overdue(&mut self, key: FlightKey, now: Time, out: &mut Output) {
-        let Some(flight) = self.flights.get(key) else {
+    /// A question's timer: its time is over, or it is late.
+    pub(super) fn overdue(&mut self, key: FlightKey, now: Now, out: &mut Output) {
+        let Some(flight) = self.flights.get_mut(key) else {
             return;
         };
-        if now + TICK >= flight.deadline {
-            let (ede, places) = match flight.sends {
-                0 => (Ede::NO_REACHABLE_AUTHORITY, flight.places),
-                _ => (Ede::NETWORK_ERROR, flight.places),
+        let is_due = |at: Time| now.mono + TICK >= at;
+        if is_due(flight.deadline) {
+            let places = flight.places;
+            let ede = match flight.sends {
+                0 => Ede::NO_REACHABLE_AUTHORITY,
+                _ => Ede::NETWORK_ERROR,
             };
             self.fail(key, ede, now, out);
             for (link, _) in places.into_iter().flatten() {
@@ -268,13 +271,20 @@ impl Forwarder {
             }
             return;
         }
-        self.timers.set(key, flight.deadline);
-        self.try_elsewhere(key, now, out);
+        let elsewhere = flight.elsewhere_at.take_if(|at| is_due(*at)).is_some();
+        let stale = flight.stale_at.take_if(|at| is_due(*at)).is_some();
+        self.timers.set(key, flight.alarm());
+        if stale {
+            self.serve_stale(key, now, out);
+        }
+        if elsewhere {
+            self.try_elsewhere(key, now, out);
+        }
     }
 
     /// A question's time ended on this link. One may be the question's fault; several in a row with nothing heard in between are
     /// the link's, whatever the operating system says of it.
-    fn missed(&mut self, key: LinkKey, now: Time, out: &mut Output) {
+    fn missed(&mut self, key: LinkKey, now: Now, out: &mut Output) {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
@@ -286,7 +296,7 @@ impl Forwarder {
     }
 
     /// Asks another upstream, once per question and only if one is up or may be dialled. The first may still answer.
-    pub(super) fn try_elsewhere(&mut self, key: FlightKey, now: Time, out: &mut Output) -> bool {
+    pub(super) fn try_elsewhere(&mut self, key: FlightKey, now: Now, out: &mut Output) -> bool {
         let Some(flight) = self.flights.get_mut(key) else {
             return false;
         };
@@ -297,7 +307,7 @@ impl Forwarder {
         let nothing_up = !self.links.values().any(Link::is_up);
         let is_there = |upstream: usize| {
             let up = |link: &Link| link.upstream == upstream && link.is_up() && !link.suspect;
-            self.links.values().any(up) || now >= self.upstreams[upstream].dial_at(nothing_up)
+            self.links.values().any(up) || now.mono >= self.upstreams[upstream].dial_at(nothing_up)
         };
         if !(0..self.upstreams.len()).any(|u| exclude & bit(u) == 0 && is_there(u)) {
             return false;
@@ -309,14 +319,14 @@ impl Forwarder {
     }
 
     /// A link is gone: its questions go elsewhere.
-    pub(super) fn lose(&mut self, key: LinkKey, why: &LinkError, now: Time, out: &mut Output) {
+    pub(super) fn lose(&mut self, key: LinkKey, why: &LinkError, now: Now, out: &mut Output) {
         let Some(link) = self.links.remove(key) else {
             return;
         };
         let (upstream, live) = (link.upstream, link.pipeline.live());
         let answered = link.pipeline.answered();
         let label = &self.upstreams[upstream].label;
-        let age = now.since(link.since).as_secs_f32();
+        let age = now.mono.since(link.since).as_secs_f32();
         if live > 0 || *why != LinkError::Closed {
             self.stats.links_lost += 1;
             warn!(
@@ -334,7 +344,7 @@ impl Forwarder {
             LinkError::Closed | LinkError::Io(_) | LinkError::Truncated
         );
         if by_peer && !link.maybe_stale {
-            self.upstreams[upstream].closed_busy(answered, live, now);
+            self.upstreams[upstream].closed_busy(answered, live, now.mono);
         }
         for flight in link.pipeline.live_flights() {
             self.lost(flight, key, now, out);
@@ -342,7 +352,7 @@ impl Forwarder {
     }
 
     /// A question's link is gone: it is sent again once, on any link; then once more to another upstream.
-    pub(super) fn lost(&mut self, key: FlightKey, link: LinkKey, now: Time, out: &mut Output) {
+    pub(super) fn lost(&mut self, key: FlightKey, link: LinkKey, now: Now, out: &mut Output) {
         let Some(flight) = self.flights.get_mut(key) else {
             return;
         };
@@ -360,7 +370,7 @@ impl Forwarder {
 
     /// A fresh link is up: connects to the same upstream that are still under way are not needed, and questions on links in doubt
     /// are asked on it, too. The first answer counts, wherever it comes from: a link in doubt may only be slow.
-    pub(super) fn relieve(&mut self, fresh: LinkKey, now: Time, out: &mut Output) {
+    pub(super) fn relieve(&mut self, fresh: LinkKey, now: Now, out: &mut Output) {
         let Some(upstream) = self.links.get(fresh).map(|link| link.upstream) else {
             return;
         };
@@ -386,7 +396,7 @@ impl Forwarder {
     }
 
     /// An upstream with a link in doubt cannot be reached anew: its questions are asked elsewhere, too.
-    pub(super) fn doubt(&mut self, upstream: usize, now: Time, out: &mut Output) {
+    pub(super) fn doubt(&mut self, upstream: usize, now: Now, out: &mut Output) {
         for key in self.keys(|link| link.suspect && link.upstream == upstream) {
             for flight in self.links[key].pipeline.live_flights() {
                 self.try_elsewhere(flight, now, out);
@@ -401,8 +411,8 @@ impl Forwarder {
     }
 
     /// Looks after links: what is idle is closed before the server does it, what is silent is doubted.
-    pub(super) fn check_links(&mut self, now: Time, out: &mut Output) {
-        let idle = self.keys(|link| link.is_useless(now));
+    pub(super) fn check_links(&mut self, now: Now, out: &mut Output) {
+        let idle = self.keys(|link| link.is_useless(now.mono));
         for key in idle {
             out.push(Action::Close { link: key });
             if let Some(link) = self.links.remove(key) {
@@ -415,11 +425,11 @@ impl Forwarder {
                 );
             }
         }
-        let silent = |link: &Link| link.is_silent(self.upstreams[link.upstream].srtt, now);
+        let silent = |link: &Link| link.is_silent(self.upstreams[link.upstream].srtt, now.mono);
         for key in self.keys(|link| link.is_up() && !link.suspect && silent(link)) {
             self.links[key].suspect = true;
             let upstream = self.links[key].upstream;
-            let ready = now >= self.upstreams[upstream].dial_at(false);
+            let ready = now.mono >= self.upstreams[upstream].dial_at(false);
             let alone = !self.links.values().any(|link| {
                 link.upstream == upstream && (link.state == State::Dialing || !link.suspect)
             });
@@ -435,12 +445,12 @@ impl Forwarder {
         upstream: usize,
         addr: Option<SocketAddr>,
         why: &DialError,
-        now: Time,
+        now: Now,
     ) {
         self.stats.dial_failures += 1;
         let state = &mut self.upstreams[upstream];
-        state.failed(now, &mut self.random);
-        let wait = state.dial_at(false).since(now).as_secs_f32();
+        state.failed(now.mono, &mut self.random);
+        let wait = state.dial_at(false).since(now.mono).as_secs_f32();
         let label = &state.label;
         match addr {
             Some(addr) => warn!("{label} {addr}: {why}; next try in {wait:.2} s or more"),

@@ -1,13 +1,15 @@
-//! What the loops of one program share: the configuration, and the bounds that hold for all of them together.
+//! What the loops of one program share: the configuration, the cache, and the bounds that hold for all of them together.
 
 use crate::config::{Config, Limits};
+use crate::engine::{Cache, Times};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The common ground of all loops.
 pub struct Shared {
     pub(super) config: Config,
+    pub(super) cache: Arc<Cache>,
     connections: Mutex<Connections>,
 }
 
@@ -28,10 +30,12 @@ pub(super) enum Crowded {
 }
 
 impl Shared {
-    /// For loops that serve by this configuration.
-    pub fn new(config: Config) -> Self {
+    /// For loops that serve by this configuration. Nobody who asks may know the `seed`.
+    pub fn new(config: Config, seed: [u8; 16]) -> Self {
+        let cache = Cache::new(config.cache_bytes, seed, Times::default());
         Self {
             config,
+            cache: Arc::new(cache),
             connections: Mutex::default(),
         }
     }
@@ -116,7 +120,7 @@ mod tests {
             tcp_per_client: 2,
             ..Limits::default()
         };
-        let shared = Shared::new(config);
+        let shared = Shared::new(config, [0; 16]);
         let (one, two) = (ip("192.0.2.1"), ip("192.0.2.2"));
         assert_eq!(shared.admit(one, &limits), Ok(()));
         assert_eq!(shared.admit(one, &limits), Ok(()));

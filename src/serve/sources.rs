@@ -88,10 +88,12 @@ impl<K: Copy> Sources<K> {
         }
     }
 
-    /// Has it polled again in the next round.
+    /// Has it polled again in the next pass. For the loop itself, which looks before it waits and so needs no wake.
     pub fn mark(&self, key: SourceKey) {
-        if let Some((_, source, _)) = self.entries.get(key) {
-            ArcWake::wake_by_ref(source);
+        if let Some((_, source, _)) = self.entries.get(key)
+            && !source.listed.swap(true, Ordering::AcqRel)
+        {
+            source.ready.push(key);
         }
     }
 

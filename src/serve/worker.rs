@@ -126,7 +126,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             .map(|(index, socket)| Socket::new(socket, sources.add(Kind::Datagrams(index))))
             .collect();
         Self {
-            core: Forwarder::new(&shared.config, core_seed),
+            core: Forwarder::new(&shared.config, shared.cache.clone(), core_seed),
             clients: Clients::new(sockets.listeners, shared.clone(), &mut sources),
             control_source: sources.add(Kind::Control),
             alarm_source: sources.add(Kind::Alarm),

@@ -1,5 +1,6 @@
 //! Stories in virtual time: the real core and the real shell over a network in memory.
 
+mod cache;
 mod scene;
 
 use dotward::runtime::Runtime;

@@ -152,8 +152,17 @@ pub fn ede(message: &[u8]) -> Option<u16> {
         .map(|(_, data)| u16::from_be_bytes([data[0], data[1]]))
 }
 
-/// Tells a story with these upstreams, in this order; returns what the proxy counted.
+/// Tells a story with these upstreams, in this order, and no cache, so that each question is asked; returns what the proxy
+/// counted.
 pub fn tell<F>(upstreams: &[&str], story: F) -> Stats
+where
+    F: AsyncFnOnce(&mut Scene),
+{
+    tell_with_cache(0, upstreams, story)
+}
+
+/// As [`tell`], with a cache of so many octets.
+pub fn tell_with_cache<F>(bytes: usize, upstreams: &[&str], story: F) -> Stats
 where
     F: AsyncFnOnce(&mut Scene),
 {
@@ -162,6 +171,7 @@ where
         udp: true,
         tcp: true,
     });
+    config.cache_bytes = bytes;
     config.listen = vec![Listen {
         addr: addr(PROXY),
         required: true,
@@ -177,7 +187,7 @@ where
         world.clone(),
         protocols,
         sockets,
-        Arc::new(Shared::new(config)),
+        Arc::new(Shared::new(config, [7; 16])),
         [7; 32],
         control.subscribe(),
     );

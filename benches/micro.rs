@@ -1,0 +1,108 @@
+//! How long the parts of a question's way take, in nanoseconds on this machine: `cargo bench --bench micro`.
+//!
+//! For a comparison between two versions prefer `tests/counting/run`, which counts instructions and has no noise.
+
+mod stand;
+
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use dotward::wire::{self, Frames, Reply, append_frame};
+use stand::{BATCH, NEW, Stand};
+
+fn main() {
+    divan::main();
+}
+
+/// A client's question, walked once.
+#[divan::bench]
+fn scan_query(bencher: Bencher) {
+    let query = stand::query();
+    bencher.bench_local(|| wire::query(black_box(&query)));
+}
+
+/// An upstream's answer, walked once.
+#[divan::bench]
+fn scan_answer(bencher: Bencher) {
+    let answer = stand::answer();
+    bencher.bench_local(|| wire::answer(black_box(&answer)));
+}
+
+/// simple-dns reads the question, for what wants it typed.
+#[divan::bench]
+fn typed_question(bencher: Bencher) {
+    let query = stand::query();
+    let asked = wire::query(&query).expect("a good query");
+    bencher.bench_local(|| wire::typed(black_box(&query), &asked.question).is_some());
+}
+
+/// A question as the upstream gets it.
+#[divan::bench]
+fn forward_query(bencher: Bencher) {
+    let query = stand::query();
+    let asked = wire::query(&query).expect("a good query");
+    let mut out = Vec::with_capacity(512);
+    bencher.bench_local(|| {
+        out.clear();
+        wire::forward_query(black_box(&query), &asked, true, &mut out);
+        out.len()
+    });
+}
+
+/// An answer as the client gets it.
+#[divan::bench]
+fn relay_answer(bencher: Bencher) {
+    let (query, answer) = (stand::query(), stand::answer());
+    let asked = wire::query(&query).expect("a good query");
+    let answered = wire::answer(&answer).expect("a good answer");
+    let reply = Reply {
+        id: 1,
+        question: asked.question.octets(&query),
+        rd: true,
+        edns: None,
+        limit: 512,
+    };
+    let mut out = Vec::with_capacity(512);
+    bencher.bench_local(|| {
+        out.clear();
+        wire::relay_answer(black_box(&answer), &answered, &reply, 1232, &mut out);
+        out.len()
+    });
+}
+
+/// A batch of answers taken out of one read from a stream.
+#[divan::bench]
+fn frames(bencher: Bencher) {
+    let mut read = Vec::new();
+    for _ in 0..BATCH {
+        append_frame(&stand::answer(), &mut read);
+    }
+    let mut frames = Frames::new();
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        let space = &mut frames.space()[..read.len()];
+        space.copy_from_slice(black_box(&read));
+        frames.filled(read.len());
+        std::iter::from_fn(|| frames.next().map(|message| message.len())).sum::<usize>()
+    });
+}
+
+/// The whole core, a batch of new names: asked, sent, answered, relayed.
+#[divan::bench]
+fn miss(bencher: Bencher) {
+    let mut stand = Stand::new();
+    bencher
+        .counter(ItemsCount::new(BATCH))
+        .bench_local(|| stand.ask(NEW));
+}
+
+/// The whole core, a batch of names that the cache knows.
+#[divan::bench]
+fn hit(bencher: Bencher) {
+    let mut stand = Stand::new();
+    let names = 1_000;
+    for _ in 0..=names / BATCH {
+        stand.ask(names);
+    }
+    bencher
+        .counter(ItemsCount::new(BATCH))
+        .bench_local(|| stand.ask(names));
+}

@@ -1,0 +1,157 @@
+//! What the benches of this folder share: fixed messages, and a core with one link up.
+
+use dotward::config::{Config, Listen, Modes, Upstream};
+use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
+use dotward::transports::SCHEMES;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Questions that the shell hands over between two looks at the clock: one batch from the socket.
+pub const BATCH: u32 = 32;
+/// More names than are ever asked: each question is new.
+pub const NEW: u32 = 100_000_000;
+/// Between two batches: a hundred thousand questions a second.
+const PASS: Duration = Duration::from_micros(320);
+/// Where the number stands in [`query`]'s name, behind the header and the label's length.
+const DIGITS: std::ops::Range<usize> = 13..21;
+
+/// A question for `00000000.bench.test`, type A, without EDNS, as a stub resolver asks.
+pub fn query() -> Vec<u8> {
+    let mut message = vec![0x12, 0x34, 0x01, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    message.extend_from_slice(b"\x0800000000\x05bench\x04test\0\0\x01\0\x01");
+    message
+}
+
+/// The answer of an upstream to [`query`]: one address and an OPT.
+pub fn answer() -> Vec<u8> {
+    let mut message = query();
+    message[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 1]);
+    message.extend_from_slice(b"\xC0\x0C\0\x01\0\x01\0\0\x01\x2C\0\x04\xC0\0\x02\x01");
+    message.extend_from_slice(b"\0\0\x29\x04\xD0\0\0\0\0\0\0");
+    message
+}
+
+/// A stub resolver on this machine.
+pub fn client() -> Client {
+    Client {
+        addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)),
+        via: Via::Datagram {
+            socket: 0,
+            local: None,
+        },
+    }
+}
+
+/// A core whose only upstream is reached, and its driver, which answers at once.
+pub struct Stand {
+    core: Forwarder,
+    link: LinkKey,
+    now: Now,
+    out: Output,
+    asked: Vec<u8>,
+    answered: Vec<u8>,
+    next: u32,
+}
+
+impl Stand {
+    /// One question has been answered, so that a link is up.
+    pub fn new() -> Self {
+        let listen = Listen {
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 53)),
+            required: true,
+        };
+        let modes = Modes {
+            udp: true,
+            tcp: true,
+        };
+        let upstream = Upstream::parse("tls://192.0.2.53", SCHEMES).expect("an upstream");
+        let config = Config::new(modes, vec![listen], vec![upstream], vec![]).expect("a config");
+        let start = Time::ZERO + Duration::from_secs(60);
+        let cache = Cache::new(config.cache_bytes, [7; 16], Times::default());
+        let mut stand = Self {
+            core: Forwarder::new(&config, Arc::new(cache), [7; 32]),
+            link: LinkKey::default(),
+            now: Now {
+                mono: start,
+                boot: start,
+            },
+            out: Output::new(),
+            asked: query(),
+            answered: answer(),
+            next: 0,
+        };
+        stand.begin();
+        stand
+    }
+
+    fn begin(&mut self) {
+        self.core
+            .query(&self.asked, client(), self.now, &mut self.out);
+        let dial = self.out.actions().iter().find_map(|action| match action {
+            Action::Dial { link, .. } => Some(*link),
+            _ => None,
+        });
+        self.link = dial.expect("the first question dials");
+        self.out.clear();
+        self.core
+            .link_up(self.link, "bench", self.now, &mut self.out);
+        self.answer();
+    }
+
+    /// A batch of questions, asked and replied to, for the next of so many names in turn. Gives the octets of the replies.
+    pub fn ask(&mut self, names: u32) -> usize {
+        for _ in 0..BATCH {
+            self.next = (self.next + 1) % names;
+            number(&mut self.asked, self.next);
+            self.core
+                .query(&self.asked, client(), self.now, &mut self.out);
+        }
+        let (replies, octets) = self.answer();
+        assert_eq!(replies, BATCH, "each question is replied to");
+        self.pass();
+        octets
+    }
+
+    /// Answers all that was sent. Gives the replies to clients since the last time, and their octets.
+    fn answer(&mut self) -> (u32, usize) {
+        let (mut replies, mut octets) = (0, 0);
+        let mut sent = std::mem::take(&mut self.out);
+        for action in sent.actions() {
+            if let Action::Send { id, message, .. } = action {
+                self.answered[..2].copy_from_slice(&id.to_be_bytes());
+                self.answered[DIGITS].copy_from_slice(&sent.message(message)[DIGITS]);
+                self.core
+                    .answer(self.link, &self.answered, self.now, &mut self.out);
+            }
+        }
+        for out in [&sent, &self.out] {
+            for action in out.actions() {
+                if let Action::Reply { message, .. } = action {
+                    replies += 1;
+                    octets += out.message(message).len();
+                }
+            }
+        }
+        sent.clear();
+        self.out = sent;
+        (replies, octets)
+    }
+
+    /// Time goes on, and the core does what is due.
+    fn pass(&mut self) {
+        self.now.mono = self.now.mono + PASS;
+        self.now.boot = self.now.boot + PASS;
+        if self.core.next_alarm().is_some_and(|at| at <= self.now.mono) {
+            self.core.time(self.now, &mut self.out);
+        }
+    }
+}
+
+/// Writes a number into the name of a question.
+fn number(message: &mut [u8], mut number: u32) {
+    for digit in message[DIGITS].iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+    }
+}

@@ -1,0 +1,254 @@
+//! What a client's message earns: a refusal, an answer from the cache, a place beside an identical question, or a flight.
+
+use super::cache::Found;
+use super::client::Client;
+use super::flight::{Flight, FlightKey, STALE_AFTER, Tries, Waiter, size_limit};
+use super::forwarder::Forwarder;
+use super::output::Output;
+use super::time::Now;
+use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Refusal, Reply};
+use log::debug;
+use std::hash::{DefaultHasher, Hasher};
+
+/// Questions in flight that nobody waits for, asked because a popular answer ends soon.
+const MAX_PREFETCHES: usize = 64;
+/// More questions in flight than the bound allows.
+const TOO_BUSY: Ede = Ede::OTHER.with_text("too many questions in flight");
+
+enum Joined {
+    Yes,
+    Repeated,
+    Differs(Waiter),
+}
+
+impl Forwarder {
+    /// A message from a client. Says whether a reply will come (or is there already).
+    pub fn query(&mut self, message: &[u8], client: Client, now: Now, out: &mut Output) -> bool {
+        self.stats.queries += 1;
+        let scanned = wire::query(message);
+        // Nothing can be sent to port 0, and it is nobody's source port.
+        if matches!(scanned, Err(Refusal::Drop)) || client.addr.port() == 0 {
+            self.stats.dropped += 1;
+            return false;
+        }
+        if !self.allow.allows(client.addr.ip()) {
+            self.stats.denied += 1;
+            self.turn_away(message, client, Rcode::REFUSED, Some(Ede::PROHIBITED), out);
+            return true;
+        }
+        let query = match scanned {
+            Ok(query) => query,
+            Err(refusal) => {
+                self.stats.refused += 1;
+                if let Refusal::Answer { rcode, .. } = refusal {
+                    self.turn_away(message, client, rcode, None, out);
+                }
+                return true;
+            }
+        };
+        let waiter = Waiter::new(message, &query, client, self.limits.udp_payload);
+        let found = self.look_up(message, &query, &waiter, now, out);
+        if let Found::Hit { prefetch } = found {
+            self.stats.hits += 1;
+            if prefetch {
+                self.prefetch(message, query, now, out);
+            }
+            return true;
+        }
+        if self.in_flight >= self.limits.in_flight || self.flights.len() >= self.limits.in_flight {
+            self.stats.shed += 1;
+            self.turn_away(message, client, Rcode::SERVFAIL, Some(TOO_BUSY), out);
+            return true;
+        }
+        let join = self.join_key(message, &query);
+        let known = join.and_then(|join| self.joinable.get(&join).copied());
+        let key = match known {
+            None => self.start(message, query, Some(waiter), join, now, out),
+            Some(key) => match self.join(key, message, &query, waiter) {
+                Joined::Yes => key,
+                Joined::Repeated => return false,
+                // Two different questions with one key: the second goes its own way.
+                Joined::Differs(waiter) => self.start(message, query, Some(waiter), None, now, out),
+            },
+        };
+        if found == Found::Stale {
+            self.remember_stale(key, now);
+        }
+        true
+    }
+
+    /// Answers from the cache, if it can.
+    fn look_up(
+        &mut self,
+        message: &[u8],
+        query: &Query,
+        waiter: &Waiter,
+        now: Now,
+        out: &mut Output,
+    ) -> Found {
+        let reply = waiter.reply(query.question.octets(message));
+        let payload = self.limits.udp_payload;
+        out.reply_if_any(waiter.client, |out| {
+            self.cache
+                .get(message, query, &reply, payload, now.boot, out)
+        })
+    }
+
+    /// A new question: remembered until it is answered, and sent as soon as can be.
+    fn start(
+        &mut self,
+        message: &[u8],
+        query: Query,
+        waiter: Option<Waiter>,
+        join: Option<u64>,
+        now: Now,
+        out: &mut Output,
+    ) -> FlightKey {
+        if wire::typed(message, &query.question).is_none() {
+            self.stats.opaque += 1;
+        }
+        debug!("asked: {}", wire::describe(message, &query.question));
+        let mut kept = self.spare.pop().unwrap_or_default();
+        kept.extend_from_slice(message);
+        self.in_flight += usize::from(waiter.is_some());
+        let key = self.flights.insert(Flight {
+            message: kept,
+            query,
+            join,
+            first: waiter,
+            more: Vec::new(),
+            arrived: now.mono,
+            deadline: now.mono + self.timeout,
+            elsewhere_at: None,
+            stale_at: None,
+            places: [None; 3],
+            sent_at: now.mono,
+            sends: 0,
+            tried: 0,
+            exclude: 0,
+            waiting: false,
+            tries: Tries::default(),
+            fallback: None,
+        });
+        if let Some(join) = join {
+            self.joinable.insert(join, key);
+        }
+        self.timers.set(key, now.mono + self.timeout);
+        self.place(key, now, out);
+        key
+    }
+
+    /// Asks for an answer that ends soon, for nobody in particular.
+    fn prefetch(&mut self, message: &[u8], query: Query, now: Now, out: &mut Output) {
+        let join = self.join_key(message, &query);
+        let under_way = join.is_some_and(|join| self.joinable.contains_key(&join));
+        if !under_way && self.idle_flights() < MAX_PREFETCHES {
+            self.stats.prefetches += 1;
+            self.start(message, query, None, join, now, out);
+        }
+    }
+
+    /// About how many flights nobody waits for: each of the others has at least one waiter.
+    fn idle_flights(&self) -> usize {
+        self.flights.len().saturating_sub(self.in_flight)
+    }
+
+    /// There is an answer out of date: it is served if no better one comes in time (RFC 8767 section 5).
+    fn remember_stale(&mut self, key: FlightKey, now: Now) {
+        if let Some(flight) = self.flights.get_mut(key) {
+            flight.stale_at.get_or_insert(now.mono + STALE_AFTER);
+            self.timers.set(key, flight.alarm());
+        }
+    }
+
+    /// Identical questions in flight are one question upstream (RFC 5452 section 5).
+    fn join(
+        &mut self,
+        key: FlightKey,
+        message: &[u8],
+        query: &Query,
+        mut waiter: Waiter,
+    ) -> Joined {
+        let Some(flight) = self.flights.get_mut(key) else {
+            return Joined::Differs(waiter);
+        };
+        let (ours, theirs) = (&flight.query.question, &query.question);
+        if !wire::same_question(&flight.message, ours, message, theirs) {
+            return Joined::Differs(waiter);
+        }
+        // A client that is impatient repeats its datagram; one answer is enough for it.
+        let is_repeated = |other: &Waiter| {
+            other.client == waiter.client && other.id == waiter.id && waiter.client.is_datagram()
+        };
+        if flight.waiters().any(is_repeated) {
+            self.stats.dropped += 1;
+            return Joined::Repeated;
+        }
+        let question = message.get(wire::HEADER_LEN..theirs.end());
+        waiter.own_question = question
+            .filter(|question| *question != flight.question())
+            .map(Box::from);
+        flight.more.push(waiter);
+        self.in_flight += 1;
+        self.stats.joined += 1;
+        Joined::Yes
+    }
+
+    /// What has to be the same for two questions to be one: everything that reaches the upstream, but for the id and
+    /// the letter case. A signed query is never shared.
+    fn join_key(&mut self, message: &[u8], query: &Query) -> Option<u64> {
+        if query.signed {
+            return None;
+        }
+        self.scratch.clear();
+        wire::lowercase_into(message, &query.question, &mut self.scratch);
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.join_seed);
+        hasher.write(&self.scratch);
+        hasher.write_u16(query.header.flags.0);
+        if let Some(opt) = &query.opt {
+            hasher.write_u8(1 + u8::from(opt.dnssec_ok));
+            for (code, data) in wire::options(message, opt) {
+                if !wire::is_hop_by_hop(code) {
+                    hasher.write_u16(code);
+                    hasher.write_usize(data.len());
+                    hasher.write(data);
+                }
+            }
+        }
+        Some(hasher.finish())
+    }
+
+    /// Answers at once with an error.
+    fn turn_away(
+        &mut self,
+        message: &[u8],
+        client: Client,
+        rcode: Rcode,
+        ede: Option<Ede>,
+        out: &mut Output,
+    ) {
+        let Some(header) = wire::Header::parse(message) else {
+            return;
+        };
+        let (question, opt) = match wire::query(message) {
+            Ok(query) => (Some(query.question), query.opt),
+            Err(Refusal::Answer { question, opt, .. }) => (question, opt),
+            Err(Refusal::Drop) => return,
+        };
+        let edns = opt.map(|opt| ClientEdns::of(message, &opt));
+        let question = question.and_then(|at| message.get(wire::HEADER_LEN..at.end()));
+        let reply = Reply {
+            id: header.id,
+            question: question.unwrap_or_default(),
+            rd: header.flags.rd(),
+            edns,
+            limit: size_limit(client, edns.as_ref(), self.limits.udp_payload),
+        };
+        let payload = self.limits.udp_payload;
+        out.reply(client, |out| {
+            let flags = header.flags;
+            wire::own_answer(&reply, flags.opcode(), flags.cd(), rcode, ede, payload, out);
+        });
+    }
+}
