@@ -5,7 +5,7 @@
 //! on any runtime, in WebAssembly, and in a test where a week takes a millisecond.
 //!
 //! - [`Forwarder`] is the heart; `asking` is the part that looks at what clients want, `placing` finds a link for a
-//!   question, `answering` judges what comes back.
+//!   question, `dialing` makes one, `tending` looks after them, `answering` judges what comes back.
 //! - `flight` is one question with all who wait for it; `timers` bounds it in time.
 //! - `links` and `pipeline` are one connection and its ids; `upstreams` is what is known of the servers.
 
@@ -13,12 +13,14 @@ mod answering;
 mod asking;
 mod cache;
 mod client;
+mod dialing;
 mod flight;
 mod forwarder;
 mod links;
 mod output;
 mod pipeline;
 mod placing;
+mod tending;
 mod time;
 mod timers;
 mod upstreams;
