@@ -1,6 +1,6 @@
 //! Judging what comes back: whose answer it is, whether it is good enough, and how each waiter gets it.
 
-use super::cache::Cache;
+use super::cache::Key;
 use super::flight::{Flight, FlightKey, Waiter};
 use super::forwarder::Forwarder;
 use super::links::{LinkKey, MAX_STRAYS};
@@ -134,12 +134,15 @@ impl Forwarder {
         let Some(flight) = self.remove(key, now) else {
             return;
         };
-        let (query, payload) = (&flight.query, self.limits.udp_payload);
-        self.cache
-            .put(&flight.message, query, message, answer, now.boot);
-        let poor = is_poor(answer);
+        let payload = self.limits.udp_payload;
+        let key = flight.key(&self.cache);
+        if let Some(key) = &key {
+            let asked = (&*flight.message, &flight.query);
+            self.cache.put(key, asked, (message, answer), now.boot);
+        }
+        let stale = key.filter(|_| is_poor(answer));
         for waiter in flight.waiters() {
-            if poor && self.reply_stale(&flight, waiter, now, out) {
+            if self.reply_stale(stale.as_ref(), &flight, waiter, now, out) {
                 continue;
             }
             self.stats.answered += 1;
@@ -174,13 +177,14 @@ impl Forwarder {
             flight.sends
         );
         // What was never sent says nothing about the name: it must work at once when there is a network again.
-        if flight.sends > 0 {
-            self.cache
-                .put_failure(&flight.message, &flight.query, why, now.boot);
+        let key = flight.key(&self.cache);
+        if let Some(key) = key.as_ref().filter(|_| flight.sends > 0) {
+            let asked = (&*flight.message, &flight.query);
+            self.cache.put_failure(key, asked, why, now.boot);
         }
         let payload = self.limits.udp_payload;
         for waiter in flight.waiters() {
-            if self.reply_stale(&flight, waiter, now, out) {
+            if self.reply_stale(key.as_ref(), &flight, waiter, now, out) {
                 continue;
             }
             self.stats.failed += 1;
@@ -196,61 +200,45 @@ impl Forwarder {
         let Some(flight) = self.flights.get_mut(key) else {
             return;
         };
+        let Some(known) = flight.key(&self.cache) else {
+            return;
+        };
+        let payload = self.limits.udp_payload;
         let waiters: Vec<Waiter> = flight.take_waiters().collect();
         for waiter in waiters {
-            let Some(flight) = self.flights.get(key) else {
-                return;
-            };
-            if reply_stale(
-                &self.cache,
-                flight,
-                &waiter,
-                self.limits.udp_payload,
-                now,
-                out,
-            ) {
+            let reply = waiter.reply(flight.question());
+            let served = out.reply_if_any(waiter.client, |out| {
+                self.cache.get_stale(&known, &reply, payload, now.boot, out)
+            });
+            if served {
                 self.stats.stale += 1;
                 self.in_flight -= 1;
             } else {
-                self.flights[key].more.push(waiter);
+                flight.more.push(waiter);
             }
         }
     }
 
+    /// Answers with what the cache has, be it out of date, if it has anything.
     fn reply_stale(
         &mut self,
+        key: Option<&Key>,
         flight: &Flight,
         waiter: &Waiter,
         now: Now,
         out: &mut Output,
     ) -> bool {
+        let Some(key) = key else {
+            return false;
+        };
         let payload = self.limits.udp_payload;
-        let served = reply_stale(&self.cache, flight, waiter, payload, now, out);
+        let reply = waiter.reply(flight.question());
+        let served = out.reply_if_any(waiter.client, |out| {
+            self.cache.get_stale(key, &reply, payload, now.boot, out)
+        });
         self.stats.stale += u64::from(served);
         served
     }
-}
-
-/// Answers with what the cache has, be it out of date, if it has anything.
-fn reply_stale(
-    cache: &Cache,
-    flight: &Flight,
-    waiter: &Waiter,
-    payload: u16,
-    now: Now,
-    out: &mut Output,
-) -> bool {
-    let reply = waiter.reply(flight.question());
-    out.reply_if_any(waiter.client, |out| {
-        cache.get_stale(
-            &flight.message,
-            &flight.query,
-            &reply,
-            payload,
-            now.boot,
-            out,
-        )
-    })
 }
 
 /// An answer that says nothing about the question: another upstream, or the past, may know more.

@@ -1,6 +1,6 @@
 //! What a client's message earns: a refusal, an answer from the cache, a place beside an identical question, or a flight.
 
-use super::cache::Found;
+use super::cache::{Found, Key};
 use super::client::Client;
 use super::flight::{Flight, FlightKey, STALE_AFTER, Tries, Waiter, size_limit};
 use super::forwarder::Forwarder;
@@ -8,7 +8,6 @@ use super::output::Output;
 use super::time::Now;
 use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Refusal, Reply};
 use log::debug;
-use std::hash::{DefaultHasher, Hasher};
 
 /// Questions in flight that nobody waits for, asked because a popular answer ends soon.
 const MAX_PREFETCHES: usize = 64;
@@ -47,11 +46,17 @@ impl Forwarder {
             }
         };
         let waiter = Waiter::new(message, &query, client, self.limits.udp_payload);
-        let found = self.look_up(message, &query, &waiter, now, out);
+        // What the cache tells apart, two clients may not share; what it does not, they may (RFC 5452 section 5).
+        let key = self.cache.key(message, &query);
+        let found = match &key {
+            Some(key) => self.look_up(key, query.question.octets(message), &waiter, now, out),
+            None => Found::Miss,
+        };
+        let hash = key.map(|key| key.hash());
         if let Found::Hit { prefetch } = found {
             self.stats.hits += 1;
             if prefetch {
-                self.prefetch(message, query, now, out);
+                self.prefetch(message, query, hash, now, out);
             }
             return true;
         }
@@ -60,14 +65,13 @@ impl Forwarder {
             self.turn_away(message, client, Rcode::SERVFAIL, Some(TOO_BUSY), out);
             return true;
         }
-        let join = self.join_key(message, &query);
-        let known = join.and_then(|join| self.joinable.get(&join).copied());
+        let known = hash.and_then(|hash| self.joinable.get(&hash).copied());
         let key = match known {
-            None => self.start(message, query, Some(waiter), join, now, out),
+            None => self.start(message, query, Some(waiter), hash, now, out),
             Some(key) => match self.join(key, message, &query, waiter) {
                 Joined::Yes => key,
                 Joined::Repeated => return false,
-                // Two different questions with one key: the second goes its own way.
+                // Two different questions with one hash: the second goes its own way.
                 Joined::Differs(waiter) => self.start(message, query, Some(waiter), None, now, out),
             },
         };
@@ -80,17 +84,16 @@ impl Forwarder {
     /// Answers from the cache, if it can.
     fn look_up(
         &mut self,
-        message: &[u8],
-        query: &Query,
+        key: &Key,
+        question: &[u8],
         waiter: &Waiter,
         now: Now,
         out: &mut Output,
     ) -> Found {
-        let reply = waiter.reply(query.question.octets(message));
+        let reply = waiter.reply(question);
         let payload = self.limits.udp_payload;
         out.reply_if_any(waiter.client, |out| {
-            self.cache
-                .get(message, query, &reply, payload, now.boot, out)
+            self.cache.get(key, &reply, payload, now.boot, out)
         })
     }
 
@@ -100,7 +103,7 @@ impl Forwarder {
         message: &[u8],
         query: Query,
         waiter: Option<Waiter>,
-        join: Option<u64>,
+        hash: Option<u64>,
         now: Now,
         out: &mut Output,
     ) -> FlightKey {
@@ -114,7 +117,7 @@ impl Forwarder {
         let key = self.flights.insert(Flight {
             message: kept,
             query,
-            join,
+            hash,
             first: waiter,
             more: Vec::new(),
             arrived: now.mono,
@@ -130,8 +133,8 @@ impl Forwarder {
             tries: Tries::default(),
             fallback: None,
         });
-        if let Some(join) = join {
-            self.joinable.insert(join, key);
+        if let Some(hash) = hash {
+            self.joinable.insert(hash, key);
         }
         self.timers.set(key, now.mono + self.timeout);
         self.place(key, now, out);
@@ -139,12 +142,18 @@ impl Forwarder {
     }
 
     /// Asks for an answer that ends soon, for nobody in particular.
-    fn prefetch(&mut self, message: &[u8], query: Query, now: Now, out: &mut Output) {
-        let join = self.join_key(message, &query);
-        let under_way = join.is_some_and(|join| self.joinable.contains_key(&join));
+    fn prefetch(
+        &mut self,
+        message: &[u8],
+        query: Query,
+        hash: Option<u64>,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let under_way = hash.is_some_and(|hash| self.joinable.contains_key(&hash));
         if !under_way && self.idle_flights() < MAX_PREFETCHES {
             self.stats.prefetches += 1;
-            self.start(message, query, None, join, now, out);
+            self.start(message, query, None, hash, now, out);
         }
     }
 
@@ -192,31 +201,6 @@ impl Forwarder {
         self.in_flight += 1;
         self.stats.joined += 1;
         Joined::Yes
-    }
-
-    /// What has to be the same for two questions to be one: everything that reaches the upstream, but for the id and
-    /// the letter case. A signed query is never shared.
-    fn join_key(&mut self, message: &[u8], query: &Query) -> Option<u64> {
-        if query.signed {
-            return None;
-        }
-        self.scratch.clear();
-        wire::lowercase_into(message, &query.question, &mut self.scratch);
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.join_seed);
-        hasher.write(&self.scratch);
-        hasher.write_u16(query.header.flags.0);
-        if let Some(opt) = &query.opt {
-            hasher.write_u8(1 + u8::from(opt.dnssec_ok));
-            for (code, data) in wire::options(message, opt) {
-                if !wire::is_hop_by_hop(code) {
-                    hasher.write_u16(code);
-                    hasher.write_usize(data.len());
-                    hasher.write(data);
-                }
-            }
-        }
-        Some(hasher.finish())
     }
 
     /// Answers at once with an error.

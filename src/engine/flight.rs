@@ -1,6 +1,7 @@
 //! A question in flight: its bytes, who waits for its answer, and what was tried so far.
 
 use super::LinkKey;
+use super::cache::{Cache, Key};
 use super::client::Client;
 use super::time::Time;
 use crate::wire::{self, ClientEdns, Query, Reply};
@@ -71,8 +72,8 @@ pub struct Flight {
     /// The query as the first client sent it.
     pub message: Vec<u8>,
     pub query: Query,
-    /// Under which other clients' identical questions find this one; `None` if none may join.
-    pub join: Option<u64>,
+    /// Of its key in the cache. By it other clients' identical questions find this one; without it none may join.
+    pub hash: Option<u64>,
     /// Most questions have one waiter; one that is asked beforehand has none.
     pub first: Option<Waiter>,
     pub more: Vec<Waiter>,
@@ -119,6 +120,11 @@ impl Flight {
     /// Everybody who waits.
     pub fn waiters(&self) -> impl Iterator<Item = &Waiter> {
         self.first.iter().chain(&self.more)
+    }
+
+    /// Its key in the cache, if it has one.
+    pub fn key(&self, cache: &Cache) -> Option<Key> {
+        cache.key_again(&self.message, &self.query, self.hash?)
     }
 
     /// Nobody waits any more, or has ever waited.

@@ -19,7 +19,7 @@ use crate::config::{AccessList, Config, Limits};
 use crate::transport::{DialError, LinkError};
 use log::{debug, info};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::SeedableRng;
 use slotmap::SlotMap;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -77,7 +77,6 @@ pub struct Forwarder {
     pub(super) limits: Limits,
     pub(super) random: ChaCha8Rng,
     pub(super) cache: Arc<Cache>,
-    pub(super) join_seed: u64,
     pub(super) flights: SlotMap<FlightKey, Flight>,
     pub(super) joinable: HashMap<u64, FlightKey>,
     /// Those without a link, in order of arrival.
@@ -92,20 +91,18 @@ pub struct Forwarder {
     pub(super) in_flight: usize,
     pub(super) stats: Stats,
     pub(super) spare: Vec<Vec<u8>>,
-    pub(super) scratch: Vec<u8>,
 }
 
 impl Forwarder {
     /// A forwarder that has seen nothing yet. Every random choice it will make follows from `seed`.
     /// The cache may be shared with others.
     pub fn new(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Self {
-        let mut random = ChaCha8Rng::from_seed(seed);
+        let random = ChaCha8Rng::from_seed(seed);
         Self {
             timeout: config.timeout,
             allow: config.allow.clone(),
             limits: config.limits.clone(),
             cache,
-            join_seed: random.next_u64(),
             random,
             flights: SlotMap::with_key(),
             joinable: HashMap::new(),
@@ -118,7 +115,6 @@ impl Forwarder {
             in_flight: 0,
             stats: Stats::default(),
             spare: Vec::new(),
-            scratch: Vec::new(),
         }
     }
 
@@ -262,10 +258,10 @@ impl Forwarder {
     pub(super) fn remove(&mut self, key: FlightKey, now: Now) -> Option<Flight> {
         let mut flight = self.flights.remove(key)?;
         self.timers.cancel(key);
-        if let Some(join) = flight.join
-            && self.joinable.get(&join) == Some(&key)
+        if let Some(hash) = flight.hash
+            && self.joinable.get(&hash) == Some(&key)
         {
-            self.joinable.remove(&join);
+            self.joinable.remove(&hash);
         }
         for (link, id) in flight.places.iter_mut().filter_map(Option::take) {
             if let Some(link) = self.links.get_mut(link) {

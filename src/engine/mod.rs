@@ -25,7 +25,7 @@ mod time;
 mod timers;
 mod upstreams;
 
-pub use cache::{Cache, Counts, Found, Times};
+pub use cache::{Cache, Counts, Found, Key, Times};
 pub use client::{Client, Via};
 pub use forwarder::{Forwarder, Stats};
 pub use links::LinkKey;

@@ -13,7 +13,7 @@ const KEY_FLAGS: u16 = 0x0130;
 const DO: u16 = 0x8000;
 
 /// The question in lower case, RD, AD, CD and DO. Two clients who agree in these get the same answer.
-pub(super) struct Key {
+pub struct Key {
     question: [u8; MAX_QUESTION],
     len: usize,
     bits: u16,
@@ -21,11 +21,25 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key of a query; `None` if the cache neither answers it nor learns from its answer.
+    /// The key of a query; `None` if the cache neither answers it nor learns from its answer. Without the seed nobody
+    /// can aim questions at one place of the table.
     pub(super) fn of(message: &[u8], query: &Query, seed: [u8; 16]) -> Option<Self> {
-        if !is_ordinary(message, query) {
-            return None;
-        }
+        let mut key = is_ordinary(message, query).then(|| Self::unhashed(message, query))??;
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&seed);
+        hasher.write(key.question());
+        hasher.write_u16(key.bits);
+        key.hash = hasher.finish();
+        Some(key)
+    }
+
+    /// The key of a query that had one before, with this hash.
+    pub(super) fn again(message: &[u8], query: &Query, hash: u64) -> Option<Self> {
+        let key = Self::unhashed(message, query)?;
+        Some(Self { hash, ..key })
+    }
+
+    fn unhashed(message: &[u8], query: &Query) -> Option<Self> {
         let octets = query.question.octets(message);
         let mut question = [0; MAX_QUESTION];
         let lower = question.get_mut(..octets.len())?;
@@ -35,17 +49,11 @@ impl Key {
             .get_mut(..query.question.name_len)?
             .make_ascii_lowercase();
         let dnssec_ok = query.opt.is_some_and(|opt| opt.dnssec_ok);
-        let bits = query.header.flags.0 & KEY_FLAGS | if dnssec_ok { DO } else { 0 };
-        // Without the seed nobody can aim questions at one place of the table.
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&seed);
-        hasher.write(lower);
-        hasher.write_u16(bits);
         Some(Self {
             question,
             len: octets.len(),
-            bits,
-            hash: hasher.finish(),
+            bits: query.header.flags.0 & KEY_FLAGS | if dnssec_ok { DO } else { 0 },
+            hash: 0,
         })
     }
 
@@ -58,7 +66,8 @@ impl Key {
         self.bits
     }
 
-    pub(super) fn hash(&self) -> u64 {
+    /// The same for the same question, and unguessable.
+    pub fn hash(&self) -> u64 {
         self.hash
     }
 }

@@ -22,7 +22,7 @@ mod tests;
 use super::time::Time;
 use crate::wire::{self, Answer, Ede, Kept, Query, Reply, Worth};
 use entry::{Entry, State};
-use key::Key;
+pub use key::Key;
 use shard::Shard;
 use std::ops::AddAssign;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -128,25 +128,31 @@ impl Cache {
         }
     }
 
+    /// What a query is remembered under; `None` if it is none of the cache's business.
+    pub fn key(&self, message: &[u8], query: &Query) -> Option<Key> {
+        Key::of(message, query, self.seed)
+    }
+
+    /// As [`Cache::key`], for a query whose key had this hash.
+    pub fn key_again(&self, message: &[u8], query: &Query, hash: u64) -> Option<Key> {
+        Key::again(message, query, hash)
+    }
+
     /// Looks for the answer to a query. If there is one that holds, appends it to `out` as `reply` wants it.
     ///
     /// `payload` is the UDP size that we offer, `now` the boot clock.
     pub fn get(
         &self,
-        message: &[u8],
-        query: &Query,
+        key: &Key,
         reply: &Reply<'_>,
         payload: u16,
         now: Time,
         out: &mut Vec<u8>,
     ) -> Found {
-        let Some(key) = self.key(message, query) else {
+        let Some(mut shard) = self.lock(key) else {
             return Found::Miss;
         };
-        let Some(mut shard) = self.lock(&key) else {
-            return Found::Miss;
-        };
-        let Some((slot, entry)) = shard.get(&key) else {
+        let Some((slot, entry)) = shard.get(key) else {
             shard.counts.misses += 1;
             return Found::Miss;
         };
@@ -180,20 +186,16 @@ impl Cache {
     /// §5). Says whether there was something.
     pub fn get_stale(
         &self,
-        message: &[u8],
-        query: &Query,
+        key: &Key,
         reply: &Reply<'_>,
         payload: u16,
         now: Time,
         out: &mut Vec<u8>,
     ) -> bool {
-        let Some(key) = self.key(message, query) else {
+        let Some(mut shard) = self.lock(key) else {
             return false;
         };
-        let Some(mut shard) = self.lock(&key) else {
-            return false;
-        };
-        let Some((slot, entry)) = shard.get(&key) else {
+        let Some((slot, entry)) = shard.get(key) else {
             return false;
         };
         if !entry.has_data(now, &self.times) {
@@ -214,15 +216,14 @@ impl Cache {
     /// Learns from an upstream's answer to a query. One to another question is not looked at.
     pub fn put(
         &self,
-        message: &[u8],
-        query: &Query,
-        answer_bytes: &[u8],
-        answer: &Answer,
+        key: &Key,
+        (message, query): (&[u8], &Query),
+        (answer_bytes, answer): (&[u8], &Answer),
         now: Time,
     ) {
-        let Some(key) = self.key(message, query) else {
+        if self.shards.is_empty() {
             return;
-        };
+        }
         let asked = |at| wire::same_question(message, &query.question, answer_bytes, at);
         if !answer.question.as_ref().is_none_or(asked) {
             return;
@@ -237,24 +238,24 @@ impl Cache {
                 let max_ttl = if negative { lifetime } else { max };
                 match Kept::answer(message, query, answer_bytes, answer, max_ttl) {
                     Some(kept) if lifetime > 0 => {
-                        self.store(&key, Entry::data(kept, key.bits(), lifetime, now));
+                        self.store(key, Entry::data(kept, key.bits(), lifetime, now));
                     }
-                    _ => self.forget(&key),
+                    _ => self.forget(key),
                 }
             }
-            Worth::Data { .. } | Worth::Fleeting => self.forget(&key),
+            Worth::Data { .. } | Worth::Fleeting => self.forget(key),
             Worth::Failure => {
                 let kept = Kept::error(message, query, answer_bytes, answer);
-                self.fail(&key, kept, now);
+                self.fail(key, kept, now);
             }
             Worth::Nothing => {}
         }
     }
 
     /// Learns that no upstream had an answer to a query, because of `why` (RFC 9520).
-    pub fn put_failure(&self, message: &[u8], query: &Query, why: Ede, now: Time) {
-        if let Some(key) = self.key(message, query) {
-            self.fail(&key, Kept::no_answer(message, query, why), now);
+    pub fn put_failure(&self, key: &Key, (message, query): (&[u8], &Query), why: Ede, now: Time) {
+        if !self.shards.is_empty() {
+            self.fail(key, Kept::no_answer(message, query, why), now);
         }
     }
 
@@ -307,14 +308,6 @@ impl Cache {
             Some(entry) => entry.stand(now + Duration::from_secs(lifetime.into())),
             None => shard.put(key, Entry::failure(kept, key.bits(), lifetime, now)),
         }
-    }
-
-    /// The key of a query; `None` also when the cache is off.
-    fn key(&self, message: &[u8], query: &Query) -> Option<Key> {
-        if self.shards.is_empty() {
-            return None;
-        }
-        Key::of(message, query, self.seed)
     }
 
     /// The shard of a key. The lower half of the hash is the table's in it.

@@ -6,7 +6,7 @@ mod failing;
 mod lifetimes;
 
 use super::super::time::Time;
-use super::{Cache, Found, Times};
+use super::{Cache, Found, Key, Times};
 use crate::wire::testing::{self, Builder, TO_QUESTION};
 use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Reply, Section};
 use std::time::Duration;
@@ -42,6 +42,17 @@ fn asked(built: &Builder) -> Asked {
 }
 
 impl Asked {
+    /// Its key, which is the same when its hash is known already.
+    fn key(&self, cache: &Cache) -> Option<Key> {
+        let key = cache.key(&self.message, &self.query)?;
+        let again = cache.key_again(&self.message, &self.query, key.hash())?;
+        assert_eq!(
+            (key.question(), key.bits()),
+            (again.question(), again.bits())
+        );
+        Some(again)
+    }
+
     fn reply(&self) -> Reply<'_> {
         let opt = self.query.opt;
         Reply {
@@ -106,26 +117,27 @@ impl Stage {
     fn learn(&self, asked: &Asked, built: &Builder) {
         let message = built.build();
         let answer = wire::answer(&message).unwrap();
-        self.cache
-            .put(&asked.message, &asked.query, &message, &answer, self.now);
+        if let Some(key) = asked.key(&self.cache) {
+            let asked = (&*asked.message, &asked.query);
+            self.cache.put(&key, asked, (&message, &answer), self.now);
+        }
     }
 
     fn fail(&self, asked: &Asked) {
         let why = Ede::NO_REACHABLE_AUTHORITY;
-        self.cache
-            .put_failure(&asked.message, &asked.query, why, self.now);
+        if let Some(key) = asked.key(&self.cache) {
+            let asked = (&*asked.message, &asked.query);
+            self.cache.put_failure(&key, asked, why, self.now);
+        }
     }
 
     fn find(&self, asked: &Asked) -> (Found, Option<Got>) {
         let mut out = b"before".to_vec();
-        let found = self.cache.get(
-            &asked.message,
-            &asked.query,
-            &asked.reply(),
-            PAYLOAD,
-            self.now,
-            &mut out,
-        );
+        let key = asked.key(&self.cache);
+        let found = key.map_or(Found::Miss, |key| {
+            self.cache
+                .get(&key, &asked.reply(), PAYLOAD, self.now, &mut out)
+        });
         let out = out.split_off(6);
         let got = (!out.is_empty()).then(|| Got::new(out));
         assert_eq!(got.is_some(), matches!(found, Found::Hit { .. }));
@@ -143,11 +155,11 @@ impl Stage {
 
     fn stale(&self, asked: &Asked) -> Option<Got> {
         let mut out = Vec::new();
-        let (message, query) = (&asked.message, &asked.query);
         let reply = asked.reply();
-        let given = self
-            .cache
-            .get_stale(message, query, &reply, PAYLOAD, self.now, &mut out);
+        let given = asked.key(&self.cache).is_some_and(|key| {
+            self.cache
+                .get_stale(&key, &reply, PAYLOAD, self.now, &mut out)
+        });
         assert_eq!(given, !out.is_empty());
         given.then(|| Got::new(out))
     }
