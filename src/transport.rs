@@ -10,17 +10,6 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-/// A row of the table of transports: what an upstream's scheme means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scheme {
-    /// The part before `://`.
-    pub name: &'static str,
-    /// The port, unless the user names one.
-    pub port: u16,
-    /// Authenticated and encrypted? What is not is refused unless the user allows it.
-    pub encrypted: bool,
-}
-
 /// Makes links.
 pub trait Transport {
     /// A link that is ready for questions: connected, and authenticated where the protocol does that.

@@ -17,10 +17,10 @@ pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
 
-use crate::config::{Config, ConfigError, Upstream};
+use crate::config::{Config, ConfigError, Scheme, Upstream};
 use crate::runtime::Runtime;
 use crate::serve::{BindError, Control};
-use crate::transport::{DialError, Event, Link, LinkError, Scheme, Transport};
+use crate::transport::{DialError, Event, Link, LinkError, Transport};
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;

@@ -11,11 +11,11 @@ use log::LevelFilter;
 
 use super::UsageError;
 use super::given::Given;
+use crate::config::Scheme;
 use crate::config::{
     Cidr, Config, ConfigError, DNS_PORT, Limits, Listen, Modes, Roots, Upstream, duration,
     server_address,
 };
-use crate::transport::Scheme;
 use crate::transports::{RUNTIMES, SCHEMES};
 
 /// Larger than any bundle of root certificates in use, small enough to read into memory.

@@ -21,7 +21,7 @@ pub use limits::Limits;
 pub use listen::{Listen, bind_advice};
 pub(crate) use text::closest;
 pub use text::{duration, server_address, socket_address};
-pub use upstream::{Host, Upstream};
+pub use upstream::{Host, Scheme, Upstream};
 
 use crate::providers;
 
@@ -244,7 +244,7 @@ impl std::error::Error for ConfigError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::Scheme;
+    use crate::config::Scheme;
 
     const BOTH: Modes = Modes {
         udp: true,

@@ -5,7 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 use super::text::{host_name, port, server_address, split_port};
 use super::{ConfigError, DNS_PORT, TLS_PORT};
 use crate::providers;
-use crate::transport::Scheme;
+
+/// A row of the table of transports: what an upstream's scheme means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheme {
+    /// The part before `://`.
+    pub name: &'static str,
+    /// The port, unless the user names one.
+    pub port: u16,
+    /// Authenticated and encrypted? What is not is refused unless the user allows it.
+    pub encrypted: bool,
+}
 
 /// A resolver to ask, by one scheme, at one or more addresses that are equally good.
 #[derive(Clone, Debug, PartialEq, Eq)]

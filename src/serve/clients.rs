@@ -1,14 +1,13 @@
 //! All TCP clients of a loop: accepting them, counting them, and closing those whose time is over.
 
 use super::shared::{Crowded, Shared};
-use super::sources::{SourceKey, Sources};
-use super::streams::{Connection, Fate};
-use super::worker::Kind;
+use super::sources::{Kind, SourceKey, Sources};
+use super::streams::{Connection, ConnectionKey, Fate};
 use crate::config::Limits;
 use crate::engine::{Forwarder, Now, Output, Time};
 use crate::runtime::{Listener, Runtime};
 use log::{debug, warn};
-use slotmap::{Key, KeyData, SlotMap, new_key_type};
+use slotmap::{Key, KeyData, SlotMap};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
@@ -16,11 +15,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-
-new_key_type! {
-    /// Names a client's connection.
-    pub struct ConnectionKey;
-}
 
 /// Connections accepted in one pass, so that others get their turn.
 const MAX_ACCEPTS: usize = 64;
@@ -49,11 +43,7 @@ pub struct Clients<R: Runtime> {
 }
 
 impl<R: Runtime> Clients<R> {
-    pub fn new(
-        listeners: Vec<R::Listener>,
-        shared: Arc<Shared>,
-        sources: &mut Sources<Kind>,
-    ) -> Self {
+    pub fn new(listeners: Vec<R::Listener>, shared: Arc<Shared>, sources: &mut Sources) -> Self {
         let listening = |(index, socket)| Listening {
             socket,
             source: sources.add(Kind::Listener(index)),
@@ -71,7 +61,7 @@ impl<R: Runtime> Clients<R> {
     }
 
     /// Takes new connections.
-    pub fn accept(&mut self, index: usize, sources: &mut Sources<Kind>, now: Time) {
+    pub fn accept(&mut self, index: usize, sources: &mut Sources, now: Time) {
         for _ in 0..MAX_ACCEPTS {
             let Some(listener) = self.listeners.get_mut(index).filter(|_| self.accepting) else {
                 return;
@@ -100,13 +90,7 @@ impl<R: Runtime> Clients<R> {
         }
     }
 
-    fn admit(
-        &mut self,
-        stream: R::Stream,
-        peer: SocketAddr,
-        sources: &mut Sources<Kind>,
-        now: Time,
-    ) {
+    fn admit(&mut self, stream: R::Stream, peer: SocketAddr, sources: &mut Sources, now: Time) {
         let mut admitted = self.shared.admit(peer.ip(), &self.limits);
         if admitted == Err(Crowded::All) && self.close_idlest(sources) {
             admitted = self.shared.admit(peer.ip(), &self.limits);
@@ -124,7 +108,7 @@ impl<R: Runtime> Clients<R> {
     }
 
     /// Makes room by closing the connection that has been idle for longest. False if all are busy.
-    fn close_idlest(&mut self, sources: &mut Sources<Kind>) -> bool {
+    fn close_idlest(&mut self, sources: &mut Sources) -> bool {
         let idle = self.connections.iter().filter(|(_, one)| one.is_idle());
         let idlest = idle.min_by_key(|(_, one)| one.due(&self.limits));
         match idlest.map(|(key, _)| key) {
@@ -140,7 +124,7 @@ impl<R: Runtime> Clients<R> {
     pub fn ready(
         &mut self,
         key: ConnectionKey,
-        sources: &mut Sources<Kind>,
+        sources: &mut Sources,
         core: &mut Forwarder,
         now: Now,
         out: &mut Output,
@@ -169,7 +153,7 @@ impl<R: Runtime> Clients<R> {
     }
 
     /// Writes the answers that were taken since the last time.
-    pub fn flush(&mut self, sources: &mut Sources<Kind>, now: Time) {
+    pub fn flush(&mut self, sources: &mut Sources, now: Time) {
         while let Some(key) = self.unflushed.pop() {
             let Some(connection) = self.connections.get_mut(key) else {
                 continue;
@@ -186,7 +170,7 @@ impl<R: Runtime> Clients<R> {
     }
 
     /// Time went on: closes the connections whose time is over, wakes listeners that have rested.
-    pub fn time(&mut self, sources: &mut Sources<Kind>, now: Time) {
+    pub fn time(&mut self, sources: &mut Sources, now: Time) {
         while let Some(Reverse((at, key))) = self.due.peek().copied()
             && at <= now
         {
@@ -216,7 +200,7 @@ impl<R: Runtime> Clients<R> {
     }
 
     /// Accepts nobody any more. Connections are closed as soon as they are idle.
-    pub fn drain(&mut self, sources: &mut Sources<Kind>) {
+    pub fn drain(&mut self, sources: &mut Sources) {
         self.accepting = false;
         for listener in self.listeners.drain(..) {
             sources.remove(listener.source);
@@ -224,7 +208,7 @@ impl<R: Runtime> Clients<R> {
     }
 
     /// Closes the connections that owe nothing, are owed nothing, and have been quiet since `since`.
-    pub fn close_idle(&mut self, since: Time, sources: &mut Sources<Kind>) {
+    pub fn close_idle(&mut self, since: Time, sources: &mut Sources) {
         let idle = |one: &Connection<R::Stream>| one.is_idle() && one.quiet_since() <= since;
         let idle = self.connections.iter().filter(|(_, one)| idle(one));
         let idle: Vec<ConnectionKey> = idle.map(|(key, _)| key).collect();
@@ -238,7 +222,7 @@ impl<R: Runtime> Clients<R> {
         self.connections.is_empty()
     }
 
-    fn close(&mut self, key: ConnectionKey, sources: &mut Sources<Kind>) {
+    fn close(&mut self, key: ConnectionKey, sources: &mut Sources) {
         let Some(connection) = self.connections.remove(key) else {
             return;
         };

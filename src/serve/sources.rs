@@ -3,6 +3,8 @@
 //! Ten thousand idle connections so cost nothing per datagram. The waker stays the same for the source's life, since some
 //! reactors pay for a changed one.
 
+use super::streams::ConnectionKey;
+use crate::engine::LinkKey;
 use futures::task::{ArcWake, AtomicWaker, waker};
 use slotmap::{SlotMap, new_key_type};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +14,18 @@ use std::task::Waker;
 new_key_type! {
     /// Names a source.
     pub struct SourceKey;
+}
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Control,
+    Alarm,
+    Datagrams(usize),
+    Listener(usize),
+    Connection(ConnectionKey),
+    Link(LinkKey),
+    Lookup(usize),
 }
 
 /// The sources that have something to do.
@@ -45,14 +59,14 @@ impl ArcWake for Source {
     }
 }
 
-/// All sources of one loop; `K` says what each is.
-pub struct Sources<K> {
-    entries: SlotMap<SourceKey, (K, Arc<Source>, Waker)>,
+/// All sources of one loop.
+pub struct Sources {
+    entries: SlotMap<SourceKey, (Kind, Arc<Source>, Waker)>,
     ready: Arc<Ready>,
     spare: Vec<SourceKey>,
 }
 
-impl<K: Copy> Sources<K> {
+impl Sources {
     pub fn new() -> Self {
         Self {
             entries: SlotMap::with_key(),
@@ -62,7 +76,7 @@ impl<K: Copy> Sources<K> {
     }
 
     /// Adds a source, which is ready at once: it has never been polled.
-    pub fn add(&mut self, kind: K) -> SourceKey {
+    pub fn add(&mut self, kind: Kind) -> SourceKey {
         let ready = &self.ready;
         let key = self.entries.insert_with_key(|key| {
             let source = Arc::new(Source {
@@ -103,7 +117,7 @@ impl<K: Copy> Sources<K> {
     }
 
     /// Moves those that are ready into `into`. From here on a wake lists them again.
-    pub fn take_ready(&mut self, into: &mut Vec<(SourceKey, K)>) {
+    pub fn take_ready(&mut self, into: &mut Vec<(SourceKey, Kind)>) {
         into.clear();
         {
             let mut woken = self
@@ -152,11 +166,15 @@ mod tests {
         let count = Arc::new(Count(AtomicUsize::new(0)));
         let task: WakerRef<'_> = futures::task::waker_ref(&count);
         sources.register(&task);
-        let a = sources.add('a');
-        let b = sources.add('b');
+        let a = sources.add(Kind::Control);
+        let b = sources.add(Kind::Alarm);
         let mut ready = Vec::new();
         sources.take_ready(&mut ready);
-        assert_eq!(ready, [(a, 'a'), (b, 'b')], "new ones are ready");
+        assert_eq!(
+            ready,
+            [(a, Kind::Control), (b, Kind::Alarm)],
+            "new ones are ready"
+        );
         sources.take_ready(&mut ready);
         assert_eq!(ready, []);
 
@@ -167,7 +185,7 @@ mod tests {
         assert!(sources.any_ready());
         assert_eq!(count.0.load(Ordering::Relaxed), 1, "one wake of the loop");
         sources.take_ready(&mut ready);
-        assert_eq!(ready, [(b, 'b')]);
+        assert_eq!(ready, [(b, Kind::Alarm)]);
 
         waker.wake_by_ref();
         sources.remove(b);

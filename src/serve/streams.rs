@@ -5,9 +5,15 @@ use crate::config::Limits;
 use crate::engine::{Client, Forwarder, Now, Output, Time, Via};
 use crate::runtime::Stream;
 use crate::wire::{Frames, append_frame};
+use slotmap::new_key_type;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+
+new_key_type! {
+    /// Names a client's connection.
+    pub struct ConnectionKey;
+}
 
 /// Answers that a client has not read, in octets, until nothing more is read from it.
 const MAX_BACKLOG: usize = 256 * 1024;

@@ -5,12 +5,12 @@
 
 use super::Sockets;
 use super::bootstrap::Lookup;
-use super::clients::{Clients, ConnectionKey};
+use super::clients::Clients;
 use super::control::Command;
 use super::datagrams::Socket;
 use super::links::{CLOSE_TIMEOUT, Fate, Slot};
 use super::shared::Shared;
-use super::sources::{SourceKey, Sources};
+use super::sources::{Kind, SourceKey, Sources};
 use crate::config::Upstream;
 use crate::engine::{Action, Forwarder, LinkKey, Now, Output, Stats, Time, Via};
 use crate::runtime::{Ring, Runtime};
@@ -33,18 +33,6 @@ const MAX_PASSES: usize = 8;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// A drain ends when no question came for so long: what clients had sent before they could know has arrived by then.
 const DRAIN_QUIET: Duration = Duration::from_millis(100);
-
-/// What a source is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Control,
-    Alarm,
-    Datagrams(usize),
-    Listener(usize),
-    Connection(ConnectionKey),
-    Link(LinkKey),
-    Lookup(usize),
-}
 
 /// How far the loop is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +77,7 @@ struct Worker<R: Runtime, T: Transport, C> {
     random: ChaCha8Rng,
     core: Forwarder,
     out: Output,
-    sources: Sources<Kind>,
+    sources: Sources,
     ready: Vec<(SourceKey, Kind)>,
     control_source: SourceKey,
     alarm_source: SourceKey,
