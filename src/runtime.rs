@@ -32,6 +32,10 @@ pub trait Runtime: Clone + Unpin {
     fn within<F: Future>(&self, limit: Duration, work: F) -> Self::Within<F>;
     /// Connects. No time limit of its own.
     fn connect(&self, to: SocketAddr) -> Self::Connect;
+    /// Does this error of `listen` or `bind` mean that the machine lacks the address, or its whole family?
+    fn is_missing(error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::AddrNotAvailable
+    }
     /// Listens for TCP clients. `share`: other sockets of this program may listen on the same address.
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener>;
     /// Binds a socket for UDP clients; `share` as in [`Runtime::listen`].

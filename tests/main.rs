@@ -3,6 +3,7 @@
 mod authentication;
 mod battery;
 mod configuration;
+mod decisions;
 mod edns;
 mod failover;
 mod harness;

@@ -1,8 +1,8 @@
-//! The async-std runtime: its TCP, async-io's reactor for timers and datagrams, smol-timeout for bounds.
+//! The async-std runtime: it connects; async-io, its reactor, carries what is connected; smol-timeout bounds a dial.
 //!
-//! Two things of async-std cost a system call per message, and are gone around. Its streams try to read before they wait,
-//! twice; so connections are handed to async-io once they stand, and what a read left empty is waited for at once. Its
-//! UDP socket cannot be polled without a future per call; async-io's can.
+//! async-std's own streams try to read before they wait, twice, which costs system calls for each message; so connections are
+//! handed to the reactor itself once they stand, and what a read left empty is waited for at once. Its listener and its
+//! UDP socket cannot be polled without a future per call; the reactor's can.
 //!
 //! async-std's own `block_on` starts a thread per processor, and they compete for the one reactor; async-io's drives the
 //! same reactor from this thread alone.
@@ -11,7 +11,7 @@ use super::sockets::{self, Batches};
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use async_io::{Async, Timer};
-use async_std::net::{TcpListener, TcpStream};
+use async_std::net::TcpStream;
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
 use smol_timeout::{Timeout, TimeoutExt};
@@ -20,7 +20,6 @@ use std::io::{self, IoSlice, Read};
 use std::net::{self, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -62,16 +61,17 @@ impl Runtime for AsyncStd {
         Box::pin(async move {
             let stream = TcpStream::connect(to).await?;
             sockets::tune_link(&stream);
-            Tcp::new(&stream)
+            Tcp::new(stream.as_fd().try_clone_to_owned()?.into())
         })
     }
 
+    fn is_missing(error: &io::Error) -> bool {
+        sockets::is_missing(error)
+    }
+
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Listening> {
-        let listener = Arc::new(TcpListener::from(sockets::listen(at, share)?));
-        Ok(Listening {
-            accepting: accept(listener.clone()),
-            listener,
-        })
+        let listener = sockets::listen(at, share)?;
+        Ok(Listening(Async::new_nonblocking(listener)?))
     }
 
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
@@ -96,8 +96,7 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    fn new(stream: &TcpStream) -> io::Result<Self> {
-        let socket = net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+    fn new(socket: net::TcpStream) -> io::Result<Self> {
         Ok(Self {
             socket: Async::new_nonblocking(socket)?,
             drained: false,
@@ -172,31 +171,30 @@ impl Future for Sleep {
     }
 }
 
-type Accepted = io::Result<(TcpStream, SocketAddr)>;
-
-/// A listening socket. async-std can only accept in a future; it is kept, since dropping it would lose the waker.
-pub struct Listening {
-    listener: Arc<TcpListener>,
-    accepting: BoxFuture<'static, Accepted>,
-}
-
-fn accept(listener: Arc<TcpListener>) -> BoxFuture<'static, Accepted> {
-    Box::pin(async move { listener.accept().await })
-}
+/// A listening socket.
+pub struct Listening(Async<net::TcpListener>);
 
 impl Listener for Listening {
     type Stream = Tcp;
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Tcp, SocketAddr)>> {
-        let accepted = ready!(self.accepting.as_mut().poll(cx));
-        self.accepting = accept(self.listener.clone());
-        let (stream, peer) = accepted?;
-        sockets::tune_client(&stream);
-        Poll::Ready(Ok((Tcp::new(&stream)?, peer)))
+        loop {
+            match self.0.get_ref().accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.0.poll_readable(cx))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok((stream, peer)) => {
+                    stream.set_nonblocking(true)?;
+                    sockets::tune_client(&stream);
+                    return Poll::Ready(Ok((Tcp::new(stream)?, peer)));
+                }
+            }
+        }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.0.get_ref().local_addr()
     }
 }
 

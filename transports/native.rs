@@ -1,6 +1,6 @@
 //! Serving with real sockets and threads: a loop per worker, each with its own runtime, on shared addresses.
 
-use super::{Protocols, RunError};
+use super::{Protocols, RunError, sockets};
 use crate::config::{Config, Listen, Modes};
 use crate::engine::Stats;
 use crate::runtime::Runtime;
@@ -11,8 +11,14 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 /// Binds everything, says so in the log, and serves until `control` ends all loops.
-pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<(), RunError> {
+pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Result<(), RunError> {
+    config.limits.tcp_connections = sockets::affordable(config.limits.tcp_connections);
     let workers = config.workers.get();
+    if workers > 1 {
+        // Shared addresses would be shared with another program, too: without sharing, its presence shows.
+        let alone = Sockets::bind(&R::default(), &config.listen, config.modes, false);
+        drop(alone.map_err(RunError::Bind)?);
+    }
     let first = Worker::<R>::new(&config, &config.listen, workers > 1)?;
     let listen: Vec<Listen> = first
         .sockets

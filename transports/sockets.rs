@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 const BACKLOG: i32 = 1024;
 /// Room for a burst of questions while the loop is busy; the kernel cuts it to `rmem_max`.
 const RECEIVE_BUFFER: usize = 1 << 20;
+/// Descriptors that clients' connections may not take.
+const RESERVED: usize = 32;
 /// How long the other end may fail to acknowledge what we sent. A path that died is found in seconds, not in the kernel's 15 minutes.
 const USER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Keepalive probes begin after so long, so that a path that died while idle is found before the next question.
@@ -76,6 +78,44 @@ pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
     Ok((socket, batches))
 }
 
+/// As many clients' connections as the process has descriptors for, with some left for upstreams, sockets and the log: an
+/// upstream that cannot be connected to for want of one would be an outage for everybody.
+pub fn affordable(connections: usize) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else {
+        return connections;
+    };
+    let most = limit.saturating_sub(RESERVED).max(1);
+    if most < connections {
+        log::info!("at most {most} TCP clients, because {limit} files may be open (ulimit -n)");
+    }
+    connections.min(most)
+}
+
+/// Does this error mean that the machine lacks the address, or its whole family?
+pub fn is_missing(error: &io::Error) -> bool {
+    let no_family = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(no_family)
+}
+
+/// Takes back what quinn-udp sets for QUIC. Datagrams glued together by the kernel want buffers of 64 KiB. And an answer larger than
+/// the path's MTU has to be fragmented: nobody would find a smaller size for it, as QUIC does.
+#[cfg(target_os = "linux")]
+fn undo_for_quic(socket: &UdpSocket) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::Ipv6DontFrag, sockopt::UdpGroSegment};
+    if let Err(error) = setsockopt(socket, UdpGroSegment, &false) {
+        // A kernel that cannot switch it off has none.
+        log::debug!("UDP_GRO: {error}");
+    }
+    if socket.local_addr()?.is_ipv4() {
+        sockopt::set_ip_mtu_discover(socket, sockopt::Ipv4PathMtuDiscovery::DONT)?;
+    } else {
+        sockopt::set_ipv6_mtu_discover(socket, sockopt::Ipv6PathMtuDiscovery::DONT)?;
+        setsockopt(socket, Ipv6DontFrag, &false)?;
+    }
+    Ok(())
+}
+
 /// Options for a connection to an upstream. They make failures show sooner; none is needed to work.
 pub fn tune_link(stream: &impl AsFd) {
     let tuned = [
@@ -117,9 +157,8 @@ pub struct Batches {
 impl Batches {
     fn new(socket: &UdpSocket) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(socket))?;
-        // quinn-udp lets the kernel glue datagrams together, which wants buffers of 64 KiB; queries gain nothing by it.
         #[cfg(target_os = "linux")]
-        nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::UdpGroSegment, &false)?;
+        undo_for_quic(socket)?;
         Ok(Self {
             state,
             wildcard: socket.local_addr()?.ip().is_unspecified(),

@@ -1,7 +1,7 @@
 //! Judging what comes back: whose answer it is, whether it is good enough, and how each waiter gets it.
 
 use super::cache::Key;
-use super::flight::{Flight, FlightKey, Waiter};
+use super::flight::{Flight, FlightKey, Waiter, bit};
 use super::forwarder::Forwarder;
 use super::links::{LinkKey, MAX_STRAYS};
 use super::output::{Action, Output};
@@ -44,14 +44,14 @@ impl Forwarder {
         self.links[link].pipeline.leave(id);
         self.judge(key, link, message, &answer, now, out);
         if let Some(on) = self.links.get(link)
-            && on.is_spent(self.upstreams[on.upstream].bounds(now.mono))
+            && let state = &self.upstreams[on.upstream]
+            && on.is_spent(state.bounds(now.mono))
+            && (state.is_sure_of_bounds() || !self.waiting.is_empty())
         {
             self.links.remove(link);
             out.push(Action::Close { link });
         }
-        if !self.waiting.is_empty() {
-            self.place_waiting(now, out);
-        }
+        self.place_waiting(now, out);
     }
 
     /// An answer that belongs to no question. A few are a server's slip; many are an attack or a broken stream.
@@ -84,28 +84,32 @@ impl Forwarder {
         let on = &self.links[link];
         let (upstream, addr) = (on.upstream, on.addr);
         let flight = &mut self.flights[key];
-        flight.leave(link);
+        let Some(place) = flight.leave(link) else {
+            return;
+        };
         let state = &mut self.upstreams[upstream];
-        state.reached(addr);
-        if flight.sends == 1 {
-            state.timed(now.mono.since(flight.sent_at));
+        state.timed(now.mono.since(place.sent_at));
+        if place.probes {
+            state.forget_bounds();
         }
         let rcode = answer.rcode();
-        let sent_edns =
-            flight.query.opt.is_some() && !flight.tries.plain && !state.is_plain(now.mono);
-        if sent_edns
-            && !flight.query.signed
-            && answer.opt.is_none()
-            && matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP)
-        {
-            state.refused_edns(now.mono);
+        let not_understood = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP);
+        let has_opt = flight.query.opt.is_some() && !flight.query.signed;
+        if has_opt && place.edns && not_understood && answer.opt.is_none() {
+            // Without EDNS, perhaps (RFC 6891 section 6.2.2): the same upstream is asked.
             flight.tries.plain = true;
-            self.place(key, now, out);
-            return;
+            flight.exclude &= !bit(upstream);
+            if self.send(key, link, now, out) {
+                return;
+            }
+        } else if has_opt && !place.edns && !not_understood {
+            state.refused_edns(now.mono);
         }
-        if is_poor(answer) && !flight.query.signed && flight.fallback.is_none() {
-            flight.fallback = Some(message.to_vec());
-            if flight.placed() || self.try_elsewhere(key, now, out) {
+        let flight = &mut self.flights[key];
+        if is_poor(answer) && !flight.query.signed {
+            flight.fallback.get_or_insert_with(|| message.to_vec());
+            let under_way = flight.placed() || flight.queued.is_some();
+            if self.try_elsewhere(key, now, out) || under_way {
                 return;
             }
         }

@@ -125,11 +125,10 @@ impl Forwarder {
             elsewhere_at: None,
             stale_at: None,
             places: [None; 3],
-            sent_at: now.mono,
             sends: 0,
             tried: 0,
             exclude: 0,
-            waiting: false,
+            queued: None,
             tries: Tries::default(),
             fallback: None,
         });

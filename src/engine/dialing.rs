@@ -17,7 +17,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// Connects under way at once, in all.
 const MAX_DIALS: usize = 4;
 /// Links to one upstream, when it takes few questions on each.
-pub(super) const MAX_LINKS: usize = 4;
+const MAX_LINKS: usize = 4;
 
 impl Forwarder {
     /// A more preferred upstream that has no link and may be dialled now.
@@ -30,19 +30,9 @@ impl Forwarder {
         })
     }
 
-    /// Sees to it that those who wait have something to wait for.
-    pub(super) fn dial(&mut self, now: Now, out: &mut Output) {
-        while let Some(key) = self.waiting.front() {
-            match self.flights.get(*key).filter(|flight| flight.waiting) {
-                Some(flight) => return self.dial_one(flight.exclude, now, out),
-                None => self.waiting.pop_front(),
-            };
-        }
-    }
-
     /// Starts a connect to an upstream that is not excluded, unless one is under way that is not late yet.
     pub(super) fn dial_one(&mut self, exclude: u64, now: Now, out: &mut Output) {
-        if let Some((at, upstream)) = self.next_dial(exclude)
+        if let Some((at, upstream)) = self.next_dial(exclude, now)
             && now.mono >= at
         {
             self.dial_upstream(upstream, now, out);
@@ -51,7 +41,7 @@ impl Forwarder {
 
     /// Which upstream to dial next, and when: the one with the fewest connects under way, then the most preferred, among
     /// those that may be dialled first.
-    pub(super) fn next_dial(&self, exclude: u64) -> Option<(Time, usize)> {
+    pub(super) fn next_dial(&self, exclude: u64, now: Now) -> Option<(Time, usize)> {
         let usable = |upstream: usize| exclude & bit(upstream) == 0;
         let soonest = match self.pending(usable) {
             0 => Time::ZERO,
@@ -66,7 +56,7 @@ impl Forwarder {
             .map(|(pending, upstream)| {
                 let at = self.upstreams[upstream].dial_at(nothing_up).max(soonest);
                 // What may be dialled since long is not better than what may be dialled now.
-                (at.max(self.last_dial), pending, upstream)
+                (at.max(now.mono), pending, upstream)
             })
             .min()
             .map(|(at, _, upstream)| (at, upstream))
@@ -94,7 +84,8 @@ impl Forwarder {
     /// Connects and look-ups under way for the upstreams that `of` names.
     pub(super) fn pending(&self, of: impl Fn(usize) -> bool) -> usize {
         let dialing = |link: &&Link| link.state == State::Dialing && of(link.upstream);
-        let resolving = |(index, upstream): &(usize, &Upstream)| upstream.resolving && of(*index);
+        let resolving =
+            |(index, upstream): &(usize, &Upstream)| upstream.is_unknown() && of(*index);
         self.links.values().filter(dialing).count()
             + self.upstreams.iter().enumerate().filter(resolving).count()
     }
@@ -118,9 +109,23 @@ impl Forwarder {
 
     /// When those who wait need a decision: a connect is late, or a back-off is over.
     pub(super) fn dial_alarm(&self) -> Option<Time> {
-        let mut waiting = self.waiting.iter().filter_map(|key| self.flights.get(*key));
-        let first = waiting.find(|flight| flight.waiting)?;
-        self.next_dial(first.exclude).map(|(at, _)| at)
+        let long_ago = Now::default();
+        let queues = self.waiting.iter().filter(|(_, queue)| !queue.is_empty());
+        queues
+            .filter_map(|(exclude, _)| self.next_dial(*exclude, long_ago))
+            .map(|(at, _)| at)
+            .min()
+    }
+
+    /// A link in doubt gets company, so that there is something to go to if it is dead.
+    pub(super) fn replace(&mut self, upstream: usize, now: Now, out: &mut Output) {
+        let ready = now.mono >= self.upstreams[upstream].dial_at(false);
+        let alone = !self.links.values().any(|link| {
+            link.upstream == upstream && (link.state == State::Dialing || !link.suspect)
+        });
+        if ready && alone && self.links_of(upstream) < MAX_LINKS {
+            self.dial_upstream(upstream, now, out);
+        }
     }
 
     /// Notes that an upstream could not be reached, and says so in the log.
@@ -132,8 +137,12 @@ impl Forwarder {
         now: Now,
     ) {
         self.stats.dial_failures += 1;
+        let gone = !self.links.values().any(|link| link.upstream == upstream);
         let state = &mut self.upstreams[upstream];
         state.failed(now.mono, &mut self.random);
+        if gone {
+            state.forget_bounds();
+        }
         let wait = state.dial_at(false).since(now.mono).as_secs_f32();
         let label = &state.label;
         match addr {

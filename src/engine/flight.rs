@@ -83,16 +83,15 @@ pub struct Flight {
     pub elsewhere_at: Option<Time>,
     /// When its waiters get an answer out of date.
     pub stale_at: Option<Time>,
-    /// Where it was sent and not yet answered: the link and the id there.
-    pub places: [Option<(LinkKey, u16)>; MAX_SENDS as usize],
-    pub sent_at: Time,
+    /// Where it was sent and not yet answered.
+    pub places: [Option<Place>; MAX_SENDS as usize],
     pub sends: u8,
     /// Upstreams that were asked, a bit each.
     pub tried: u64,
     /// Upstreams that shall not be asked (again), a bit each.
     pub exclude: u64,
-    /// In the list of those that wait for a link?
-    pub waiting: bool,
+    /// In which queue of those that wait for a link it is: that of its `exclude` at the time.
+    pub queued: Option<u64>,
     pub tries: Tries,
     /// An answer that is better than none, if the last try brings no other.
     pub fallback: Option<Vec<u8>>,
@@ -146,25 +145,38 @@ impl Flight {
         self.places.iter().any(Option::is_some)
     }
 
+    /// On this link now?
+    pub fn is_on(&self, link: LinkKey) -> bool {
+        self.places.iter().flatten().any(|place| place.link == link)
+    }
+
     /// Notes that it was sent.
-    pub fn place(&mut self, link: LinkKey, id: u16, upstream: usize, now: Time) {
+    pub fn place(&mut self, place: Place, upstream: usize) {
         if let Some(free) = self.places.iter_mut().find(|place| place.is_none()) {
-            *free = Some((link, id));
+            *free = Some(place);
         }
         self.sends += 1;
         self.tried |= bit(upstream);
-        self.sent_at = now;
-        self.waiting = false;
+        self.queued = None;
     }
 
     /// Notes that nothing more comes from this link.
-    pub fn leave(&mut self, link: LinkKey) {
-        for place in &mut self.places {
-            if place.is_some_and(|(there, _)| there == link) {
-                *place = None;
-            }
-        }
+    pub fn leave(&mut self, link: LinkKey) -> Option<Place> {
+        let there = |place: &Option<Place>| place.as_ref().is_some_and(|p| p.link == link);
+        self.places.iter_mut().find(|place| there(place))?.take()
     }
+}
+
+/// Where and how a question was sent. At most one place is on one link.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub link: LinkKey,
+    pub id: u16,
+    pub sent_at: Time,
+    /// With the client's OPT record, if there is one.
+    pub edns: bool,
+    /// To see whether a bound that was learned is one.
+    pub probes: bool,
 }
 
 /// An upstream's bit in the sets above. The configuration allows at most 64.

@@ -17,11 +17,12 @@ use super::timers::Timers;
 use super::upstreams::Upstream;
 use crate::config::{AccessList, Config, Limits};
 use crate::transport::{DialError, LinkError};
+use crate::wire::Ede;
 use log::{debug, info};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use slotmap::SlotMap;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,10 @@ pub struct Stats {
     pub failed: u64,
     /// Answers from upstreams that belong to no question.
     pub strays: u64,
+    /// Answers that the system refused to send, or had no room for. Counted by the shell.
+    pub unsent: u64,
+    /// TCP clients that were not admitted because there were too many. Counted by the shell.
+    pub crowded_out: u64,
     /// Connects begun.
     pub dials: u64,
     /// Connects that failed.
@@ -79,8 +84,8 @@ pub struct Forwarder {
     pub(super) cache: Arc<Cache>,
     pub(super) flights: SlotMap<FlightKey, Flight>,
     pub(super) joinable: HashMap<u64, FlightKey>,
-    /// Those without a link, in order of arrival.
-    pub(super) waiting: VecDeque<FlightKey>,
+    /// Those without a link, in order of arrival: a queue for each set of upstreams that its questions shall not go to.
+    pub(super) waiting: BTreeMap<u64, VecDeque<FlightKey>>,
     pub(super) timers: Timers,
     pub(super) links: SlotMap<LinkKey, Link>,
     pub(super) upstreams: Vec<Upstream>,
@@ -106,7 +111,7 @@ impl Forwarder {
             random,
             flights: SlotMap::with_key(),
             joinable: HashMap::new(),
-            waiting: VecDeque::new(),
+            waiting: BTreeMap::new(),
             timers: Timers::default(),
             links: SlotMap::with_key(),
             upstreams: config.upstreams.iter().map(Upstream::new).collect(),
@@ -200,8 +205,14 @@ impl Forwarder {
             return;
         };
         match found {
-            Ok((addresses, holds)) => state.resolved(&addresses, holds, now.mono),
-            Err(why) => self.note_failure(upstream, None, &why, now),
+            Ok((addresses, holds)) if !addresses.is_empty() => {
+                state.resolved(&addresses, holds, now.mono);
+            }
+            other => {
+                state.resolving = false;
+                let nothing = DialError::Unresolved("no address".into());
+                self.note_failure(upstream, None, &other.err().unwrap_or(nothing), now);
+            }
         }
         self.place_waiting(now, out);
         self.give_up_hopeless(now, out);
@@ -213,10 +224,8 @@ impl Forwarder {
             self.overdue(key, now, out);
         }
         self.check_links(now, out);
-        if !self.waiting.is_empty() {
-            self.place_waiting(now, out);
-            self.give_up_hopeless(now, out);
-        }
+        self.place_waiting(now, out);
+        self.give_up_hopeless(now, out);
     }
 
     /// When [`Forwarder::time`] has something to do.
@@ -232,8 +241,12 @@ impl Forwarder {
             .min()
     }
 
-    /// Closes all links; for the end, when nothing is in flight any more or nobody can wait.
-    pub fn close(&mut self, out: &mut Output) {
+    /// Closes all links, and answers whoever still waits; for the end.
+    pub fn close(&mut self, now: Now, out: &mut Output) {
+        let flights: Vec<FlightKey> = self.flights.keys().collect();
+        for key in flights {
+            self.fail(key, Ede::NOT_READY, now, out);
+        }
         for (link, _) in self.links.drain() {
             out.push(super::Action::Close { link });
         }
@@ -263,9 +276,9 @@ impl Forwarder {
         {
             self.joinable.remove(&hash);
         }
-        for (link, id) in flight.places.iter_mut().filter_map(Option::take) {
-            if let Some(link) = self.links.get_mut(link) {
-                link.pipeline.abandon(id);
+        for place in flight.places.iter_mut().filter_map(Option::take) {
+            if let Some(link) = self.links.get_mut(place.link) {
+                link.pipeline.abandon(place.id);
                 link.last_used = now.mono;
             }
         }

@@ -35,6 +35,17 @@ pub enum State {
     Up,
 }
 
+/// Whether a link may take one more question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It is full, or not up.
+    None,
+    /// It may, by all that is known.
+    Within,
+    /// Its upstream seems to take no more on one link.
+    Beyond,
+}
+
 /// One connection to an upstream.
 pub struct Link {
     pub upstream: usize,
@@ -45,6 +56,8 @@ pub struct Link {
     pub pipeline: Pipeline,
     /// When a question was last sent or an answer came.
     pub last_used: Time,
+    /// When something last came.
+    pub heard_at: Time,
     /// Whether the last question that was sent alone went out after a long quiet.
     pub maybe_stale: bool,
     /// Found silent: a fresh link is being prepared.
@@ -64,6 +77,7 @@ impl Link {
             since: now,
             pipeline: Pipeline::default(),
             last_used: now,
+            heard_at: now,
             maybe_stale: false,
             suspect: false,
             strays: 0,
@@ -76,10 +90,16 @@ impl Link {
         self.state == State::Up
     }
 
-    /// May it take one more question?
-    pub fn has_room(&self, limit: usize, bounds: Bounds) -> bool {
-        let live = self.pipeline.live();
-        live < limit.min(bounds.at_once) && self.pipeline.answered() + (live as u64) < bounds.in_all
+    /// May it take one more question, and is that within the bounds?
+    pub fn room(&self, limit: usize, bounds: Bounds) -> Room {
+        let (live, answered) = (self.pipeline.live(), self.pipeline.answered());
+        if !self.is_up() || live >= limit {
+            Room::None
+        } else if live < bounds.at_once && answered + (live as u64) < bounds.in_all {
+            Room::Within
+        } else {
+            Room::Beyond
+        }
     }
 
     /// Has it had all the questions that its upstream takes on one link, and answered them?
@@ -99,6 +119,7 @@ impl Link {
     pub fn heard(&mut self, now: Time) {
         self.pipeline.heard(now);
         self.last_used = now;
+        self.heard_at = now;
         self.suspect = false;
         self.maybe_stale = false;
         self.missed = 0;

@@ -1,8 +1,8 @@
 //! Finding a link for a question: which upstream, which connection, how long to wait, when to ask elsewhere.
 
-use super::flight::{FlightKey, MAX_SENDS, bit};
+use super::flight::{Flight, FlightKey, MAX_SENDS, Place, bit};
 use super::forwarder::Forwarder;
-use super::links::{Link, LinkKey};
+use super::links::{Link, LinkKey, Room};
 use super::output::Output;
 use super::time::{Now, Time};
 use super::timers::TICK;
@@ -20,13 +20,14 @@ impl Forwarder {
         let Some(flight) = self.flights.get_mut(key) else {
             return;
         };
-        let exclude = flight.exclude;
-        if let Some(link) = self.best_link(exclude, now)
+        let (exclude, fresh) = (flight.exclude, flight.sends == 0);
+        if let Some(link) = self.best_link(exclude, fresh, now)
             && self.send(key, link, now, out)
         {
             let (upstream, suspect) = (self.links[link].upstream, self.links[link].suspect);
             // The preferred upstream is tried again in the background; a link in doubt gets company.
             if suspect {
+                self.replace(upstream, now, out);
                 self.dial_one(exclude | bit(upstream), now, out);
             } else if let Some(better) = self.missing_before(upstream, exclude, now) {
                 self.dial_upstream(better, now, out);
@@ -34,11 +35,11 @@ impl Forwarder {
             return;
         }
         let flight = &mut self.flights[key];
-        if !flight.waiting {
-            flight.waiting = true;
-            self.waiting.push_back(key);
+        if flight.queued != Some(exclude) {
+            flight.queued = Some(exclude);
+            self.waiting.entry(exclude).or_default().push_back(key);
         }
-        self.dial(now, out);
+        self.dial_one(exclude, now, out);
         if self.is_hopeless(key) {
             self.stop_waiting(key, now, out);
         }
@@ -46,76 +47,109 @@ impl Forwarder {
 
     /// Places those who wait, in order of arrival, as far as links have room; then dials for the rest.
     pub(super) fn place_waiting(&mut self, now: Now, out: &mut Output) {
-        while let Some(key) = self.waiting.pop_front() {
-            let Some(flight) = self.flights.get(key).filter(|flight| flight.waiting) else {
-                continue;
-            };
-            let exclude = flight.exclude;
-            let link = self.best_link(exclude, now);
-            if !link.is_some_and(|link| self.send(key, link, now, out)) {
-                self.waiting.push_front(key);
-                break;
+        let queues: Vec<u64> = self.waiting.keys().copied().collect();
+        for exclude in queues {
+            while let Some(key) = self.first_waiting(exclude) {
+                let fresh = self.flights[key].sends == 0;
+                let link = self.best_link(exclude, fresh, now);
+                if !link.is_some_and(|link| self.send(key, link, now, out)) {
+                    self.dial_one(exclude, now, out);
+                    break;
+                }
             }
         }
-        self.dial(now, out);
     }
 
-    /// The link that a question should take: the most preferred upstream's, one without doubt, the newest.
-    pub(super) fn best_link(&self, exclude: u64, now: Now) -> Option<LinkKey> {
-        let has_room = |link: &Link| {
-            let bounds = self.upstreams[link.upstream].bounds(now.mono);
-            link.has_room(self.limits.link_in_flight, bounds)
+    /// The first in a queue; those that have left it are forgotten.
+    fn first_waiting(&mut self, exclude: u64) -> Option<FlightKey> {
+        let queue = self.waiting.get_mut(&exclude)?;
+        while let Some(key) = queue.front().copied() {
+            let flight = self.flights.get(key);
+            if flight.is_some_and(|flight| flight.queued == Some(exclude)) {
+                return Some(key);
+            }
+            queue.pop_front();
+        }
+        self.waiting.remove(&exclude);
+        None
+    }
+
+    /// The link that a question should take: the most preferred upstream's, one without doubt, the newest. A question that was never
+    /// sent may go beyond bounds that are not sure, since it can be sent again.
+    fn best_link(&self, exclude: u64, fresh: bool, now: Now) -> Option<LinkKey> {
+        let has_room = |link: &Link| match self.room(link, now) {
+            Room::None => false,
+            Room::Within => true,
+            Room::Beyond => fresh && self.upstreams[link.upstream].may_probe(),
         };
         self.links
             .iter()
-            .filter(|(_, link)| link.is_up() && exclude & bit(link.upstream) == 0 && has_room(link))
+            .filter(|(_, link)| exclude & bit(link.upstream) == 0 && has_room(link))
             .min_by_key(|(_, link)| (link.suspect, link.upstream, std::cmp::Reverse(link.since)))
             .map(|(key, _)| key)
     }
 
-    /// Sends a question on a link. False if the link has no id to give.
+    fn room(&self, link: &Link, now: Now) -> Room {
+        let bounds = self.upstreams[link.upstream].bounds(now.mono);
+        link.room(self.limits.link_in_flight, bounds)
+    }
+
+    /// Sends a question on a link: the one gate, where all bounds on sending hold. False if it may not be sent there.
     pub(super) fn send(&mut self, key: FlightKey, to: LinkKey, now: Now, out: &mut Output) -> bool {
+        let room = self.links.get(to).map(|link| self.room(link, now));
         let (Some(flight), Some(link)) = (self.flights.get_mut(key), self.links.get_mut(to)) else {
             return false;
         };
+        let upstream = &mut self.upstreams[link.upstream];
+        let probes = room == Some(Room::Beyond);
+        let may_send = room != Some(Room::None) && (!probes || upstream.may_probe());
+        if !may_send || flight.sends >= MAX_SENDS || flight.is_on(to) {
+            return false;
+        }
         let Some(id) = link.pipeline.enter(key, &mut self.random, now.mono) else {
             return false;
         };
+        if probes {
+            upstream.probes();
+        }
         link.used(now.mono);
-        let upstream = link.upstream;
         self.stats.sent += 1;
         self.stats.resent += u64::from(flight.sends > 0);
+        let place = Place {
+            link: to,
+            id,
+            sent_at: now.mono,
+            edns: !flight.tries.plain && !upstream.is_plain(now.mono),
+            probes,
+        };
         // Its first link counts: a copy on another one does not give that one more time.
-        let may_go_elsewhere =
-            !flight.placed() && !flight.tries.elsewhere && self.upstreams.len() > 1;
-        flight.place(to, id, upstream, now.mono);
-        let edns = !flight.tries.plain && !self.upstreams[upstream].is_plain(now.mono);
-        out.send(to, id, |out| {
-            wire::forward_query(&flight.message, &flight.query, edns, out);
-        });
-        if may_go_elsewhere {
+        if !flight.placed() && !flight.tries.elsewhere && self.upstreams.len() > 1 {
             flight.elsewhere_at = Some(now.mono + TRY);
             self.timers.set(key, flight.alarm());
         }
+        flight.place(place, link.upstream);
+        out.send(to, id, |out| {
+            wire::forward_query(&flight.message, &flight.query, place.edns, out);
+        });
         true
     }
 
-    /// Answers those who would have to wait too long for the next try.
+    /// Answers those who would have to wait too long for the next try. Those behind them came later, and may wait longer.
     pub(super) fn give_up_hopeless(&mut self, now: Now, out: &mut Output) {
-        let hopeless: Vec<FlightKey> = self
-            .waiting
-            .iter()
-            .copied()
-            .filter(|key| self.is_hopeless(*key))
-            .collect();
-        for key in hopeless {
-            self.stop_waiting(key, now, out);
+        let queues: Vec<u64> = self.waiting.keys().copied().collect();
+        for exclude in queues {
+            while let Some(key) = self.first_waiting(exclude)
+                && self.is_hopeless(key)
+            {
+                self.stop_waiting(key, now, out);
+            }
         }
     }
 
     /// Is nothing to be hoped for: no link, none under way, and the next try too far off?
     pub(super) fn is_hopeless(&self, key: FlightKey) -> bool {
-        let Some(flight) = self.flights.get(key).filter(|flight| flight.waiting) else {
+        let queued = |flight: &&Flight| flight.queued.is_some();
+        let Some(flight) = self.flights.get(key).filter(queued) else {
             return false;
         };
         let usable = |upstream: usize| flight.exclude & bit(upstream) == 0;
@@ -130,7 +164,7 @@ impl Forwarder {
         let Some(flight) = self.flights.get_mut(key) else {
             return;
         };
-        flight.waiting = false;
+        flight.queued = None;
         // An answer may still come from where it was sent.
         if !flight.placed() {
             self.fail(key, Ede::NO_REACHABLE_AUTHORITY, now, out);
@@ -150,8 +184,8 @@ impl Forwarder {
                 _ => Ede::NETWORK_ERROR,
             };
             self.fail(key, ede, now, out);
-            for (link, _) in places.into_iter().flatten() {
-                self.missed(link, now, out);
+            for place in places.into_iter().flatten() {
+                self.missed(place, now, out);
             }
             return;
         }

@@ -1,7 +1,6 @@
 //! Looking after links: doubting the silent, relieving them, closing the idle, mourning the lost.
 
-use super::dialing::MAX_LINKS;
-use super::flight::{FlightKey, MAX_SENDS};
+use super::flight::{FlightKey, MAX_SENDS, Place};
 use super::forwarder::Forwarder;
 use super::links::{Link, LinkKey, MAX_MISSED, State};
 use super::output::{Action, Output};
@@ -9,18 +8,23 @@ use super::time::Now;
 use crate::transport::LinkError;
 use crate::wire::Ede;
 use log::{debug, warn};
+use std::collections::VecDeque;
 
 impl Forwarder {
-    /// A question's time ended on this link. One may be the question's fault; several in a row with nothing heard in between are
-    /// the link's, whatever the operating system says of it.
-    pub(super) fn missed(&mut self, key: LinkKey, now: Now, out: &mut Output) {
-        let Some(link) = self.links.get_mut(key) else {
+    /// A question's time ended here. One may be the question's fault; several in a row, each with a fair share of its time on the link
+    /// and nothing heard since, are the link's, whatever the operating system says of it.
+    pub(super) fn missed(&mut self, place: Place, now: Now, out: &mut Output) {
+        let Some(link) = self.links.get_mut(place.link) else {
             return;
         };
+        let short = now.mono.since(place.sent_at) < self.timeout / 2;
+        if short || link.heard_at > place.sent_at {
+            return;
+        }
         link.missed += 1;
         if link.missed >= MAX_MISSED {
-            out.push(Action::Close { link: key });
-            self.lose(key, &LinkError::Silent, now, out);
+            out.push(Action::Close { link: place.link });
+            self.lose(place.link, &LinkError::Silent, now, out);
         }
     }
 
@@ -63,7 +67,7 @@ impl Forwarder {
             return;
         };
         flight.leave(link);
-        if flight.placed() || flight.waiting {
+        if flight.placed() || flight.queued.is_some() {
             return;
         }
         if !flight.tries.resent && flight.sends < MAX_SENDS {
@@ -80,7 +84,8 @@ impl Forwarder {
         let Some(upstream) = self.links.get(fresh).map(|link| link.upstream) else {
             return;
         };
-        let enough = self.waiting.len() < self.limits.link_in_flight;
+        let waiting: usize = self.waiting.values().map(VecDeque::len).sum();
+        let enough = waiting < self.limits.link_in_flight;
         let rivals = |link: &Link| link.state == State::Dialing && link.upstream == upstream;
         let rivals = self.keys(|link| enough && rivals(link));
         for rival in rivals {
@@ -92,10 +97,10 @@ impl Forwarder {
             for flight in self.links[key].pipeline.live_flights() {
                 if !same {
                     self.try_elsewhere(flight, now, out);
-                } else if let Some(tries) = self.flights.get_mut(flight).map(|f| &mut f.tries)
-                    && !std::mem::replace(&mut tries.resent, true)
+                } else if self.flights.get(flight).is_some_and(|f| !f.tries.resent)
+                    && self.send(flight, fresh, now, out)
                 {
-                    self.send(flight, fresh, now, out);
+                    self.flights[flight].tries.resent = true;
                 }
             }
         }
@@ -134,14 +139,7 @@ impl Forwarder {
         let silent = |link: &Link| link.is_silent(self.upstreams[link.upstream].srtt, now.mono);
         for key in self.keys(|link| link.is_up() && !link.suspect && silent(link)) {
             self.links[key].suspect = true;
-            let upstream = self.links[key].upstream;
-            let ready = now.mono >= self.upstreams[upstream].dial_at(false);
-            let alone = !self.links.values().any(|link| {
-                link.upstream == upstream && (link.state == State::Dialing || !link.suspect)
-            });
-            if ready && alone && self.links_of(upstream) < MAX_LINKS {
-                self.dial_upstream(upstream, now, out);
-            }
+            self.replace(self.links[key].upstream, now, out);
         }
     }
 }

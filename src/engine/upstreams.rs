@@ -35,7 +35,7 @@ pub struct Upstream {
     retry_at: Time,
     failed_at: Time,
     no_edns_until: Time,
-    bounds: Option<(Bounds, Time)>,
+    learned: Option<Learned>,
     /// Smoothed time to an answer (RFC 6298's weight of 1/8).
     pub srtt: Option<Duration>,
 }
@@ -63,9 +63,14 @@ impl Upstream {
             retry_at: Time::ZERO,
             failed_at: Time::ZERO,
             no_edns_until: Time::ZERO,
-            bounds: None,
+            learned: None,
             srtt: None,
         }
+    }
+
+    /// A look-up is under way, and until it is done there is nothing to dial.
+    pub fn is_unknown(&self) -> bool {
+        self.resolving && self.addresses.is_empty()
     }
 
     /// Did the last try to reach it fail?
@@ -123,11 +128,13 @@ impl Upstream {
         }
     }
 
+    /// What looked like a bound was none: more was answered, or the upstream is gone altogether.
+    pub fn forget_bounds(&mut self) {
+        self.learned = None;
+    }
+
     /// A connect failed. Each address gets its turn at once; after the last, the back-off begins, and each later try takes one address.
     pub fn failed(&mut self, now: Time, random: &mut ChaCha8Rng) {
-        self.resolving = false;
-        // What looked like a bound was its end.
-        self.bounds = None;
         self.failures = self.failures.saturating_add(1);
         self.failed_at = now;
         let rounds = (self.failures as usize).saturating_sub(self.width());
@@ -164,14 +171,31 @@ impl Upstream {
 
     /// What it takes on one link.
     pub fn bounds(&self, now: Time) -> Bounds {
-        match self.bounds {
-            Some((bounds, until)) if now < until => bounds,
+        match self.learned {
+            Some(learned) if now < learned.until => learned.bounds,
             _ => Bounds::default(),
         }
     }
 
-    /// It closed a link with questions in flight that had been busy: after few answers, that was a bound of its own, on the
-    /// questions of a connection or on those in flight.
+    /// May a question go beyond the bounds, to see whether they are any? One at a time, until one was lost over it.
+    pub fn may_probe(&self) -> bool {
+        self.learned.is_some_and(|l| !l.tried && !l.probing)
+    }
+
+    /// A question went beyond the bounds.
+    pub fn probes(&mut self) {
+        if let Some(learned) = &mut self.learned {
+            learned.probing = true;
+        }
+    }
+
+    /// Have the bounds been tried and found true?
+    pub fn is_sure_of_bounds(&self) -> bool {
+        self.learned.is_some_and(|learned| learned.tried)
+    }
+
+    /// It closed a link with questions in flight that had been busy: after few answers, that may have been a bound of its own, on
+    /// the questions of a connection or on those in flight. Or a question that it choked on; so the bound is tried.
     pub fn closed_busy(&mut self, answered: u64, live: usize, now: Time) {
         let bounds = match (answered, live) {
             (0, 2..) => Bounds {
@@ -184,17 +208,56 @@ impl Upstream {
             },
             _ => return,
         };
-        self.bounds = Some((bounds, now + BOUNDS_HOLD));
+        let known = self.learned.filter(|learned| now < learned.until);
+        self.learned = Some(Learned {
+            bounds,
+            until: now + BOUNDS_HOLD,
+            tried: known.is_some_and(|learned| learned.tried || learned.probing),
+            probing: false,
+        });
     }
 
     /// It said how many questions it takes at once.
     pub fn said_at_once(&mut self, at_once: usize, now: Time) {
-        let bounds = Bounds {
-            at_once: at_once.max(1),
-            ..Bounds::default()
-        };
-        self.bounds = Some((bounds, now + SAID_HOLDS));
+        self.learned = Some(Learned {
+            bounds: Bounds {
+                at_once: at_once.max(1),
+                ..Bounds::default()
+            },
+            until: now + SAID_HOLDS,
+            tried: true,
+            probing: false,
+        });
     }
+}
+
+/// How many questions an upstream takes on one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// In flight.
+    pub at_once: usize,
+    /// Over the link's whole life.
+    pub in_all: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            at_once: usize::MAX,
+            in_all: u64::MAX,
+        }
+    }
+}
+
+/// Bounds that were learned, and how sure they are.
+#[derive(Clone, Copy)]
+struct Learned {
+    bounds: Bounds,
+    until: Time,
+    /// A question beyond them was lost with its link.
+    tried: bool,
+    /// A question beyond them is in flight.
+    probing: bool,
 }
 
 /// The addresses with the two families in turn, the first one's family first: where one family does not work at all, the second
@@ -215,24 +278,6 @@ fn alternate(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         .collect();
     mixed.extend(rest);
     mixed
-}
-
-/// How many questions an upstream takes on one link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// In flight.
-    pub at_once: usize,
-    /// Over the link's whole life.
-    pub in_all: u64,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            at_once: usize::MAX,
-            in_all: u64::MAX,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -312,6 +357,11 @@ mod tests {
         upstream.closed_busy(0, 2, now);
         assert_eq!(upstream.bounds(now).at_once, 1);
         assert_eq!(upstream.bounds(now + BOUNDS_HOLD), Bounds::default());
+        assert!(upstream.may_probe() && !upstream.is_sure_of_bounds());
+        upstream.probes();
+        assert!(!upstream.may_probe(), "one at a time");
+        upstream.closed_busy(0, 2, now);
+        assert!(!upstream.may_probe() && upstream.is_sure_of_bounds());
         upstream.closed_busy(3, 1, now);
         let three = Bounds {
             at_once: 3,

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Connections accepted in one pass, so that others get their turn.
 const MAX_ACCEPTS: usize = 64;
+/// Entries that are not worth tidying up.
+const MIN_DUE: usize = 64;
 /// How long a listener rests when the system is out of descriptors or memory. They come back when connections end, not by trying.
 const REST: Duration = Duration::from_millis(100);
 
@@ -40,6 +42,8 @@ pub struct Clients<R: Runtime> {
     /// Those with answers to write.
     unflushed: Vec<ConnectionKey>,
     accepting: bool,
+    /// Those who were not admitted.
+    pub crowded_out: u64,
 }
 
 impl<R: Runtime> Clients<R> {
@@ -57,6 +61,7 @@ impl<R: Runtime> Clients<R> {
             due: BinaryHeap::new(),
             unflushed: Vec::new(),
             accepting: true,
+            crowded_out: 0,
         }
     }
 
@@ -97,6 +102,7 @@ impl<R: Runtime> Clients<R> {
         }
         if let Err(crowded) = admitted {
             debug!("{peer}: one connection too many: {crowded:?}");
+            self.crowded_out += 1;
             return;
         }
         let due = now + self.limits.tcp_idle;
@@ -138,6 +144,8 @@ impl<R: Runtime> Clients<R> {
         let read = connection.receive(name, &waker, &self.limits, core, now, out);
         if wrote == Fate::Close || read == Fate::Close {
             self.close(key, sources);
+        } else if read == Fate::Again {
+            sources.mark(connection.source);
         }
     }
 
@@ -164,7 +172,7 @@ impl<R: Runtime> Clients<R> {
                 Fate::Keep if connection.may_resume(&self.limits) => {
                     sources.mark(connection.source);
                 }
-                Fate::Keep => {}
+                Fate::Keep | Fate::Again => {}
             }
         }
     }
@@ -199,17 +207,20 @@ impl<R: Runtime> Clients<R> {
         rests.chain(due).min()
     }
 
-    /// Accepts nobody any more. Connections are closed as soon as they are idle.
-    pub fn drain(&mut self, sources: &mut Sources) {
+    /// Takes those who have connected already, then nobody any more. Connections are closed as soon as they are idle.
+    pub fn drain(&mut self, sources: &mut Sources, now: Time) {
+        for index in 0..self.listeners.len() {
+            self.accept(index, sources, now);
+        }
         self.accepting = false;
         for listener in self.listeners.drain(..) {
             sources.remove(listener.source);
         }
     }
 
-    /// Closes the connections that owe nothing, are owed nothing, and have been quiet since `since`.
-    pub fn close_idle(&mut self, since: Time, sources: &mut Sources) {
-        let idle = |one: &Connection<R::Stream>| one.is_idle() && one.quiet_since() <= since;
+    /// Closes the connections that owe nothing, are owed nothing, and have been quiet for so long.
+    pub fn close_idle(&mut self, quiet: Duration, sources: &mut Sources, now: Time) {
+        let idle = |one: &Connection<R::Stream>| one.may_end(quiet, now);
         let idle = self.connections.iter().filter(|(_, one)| idle(one));
         let idle: Vec<ConnectionKey> = idle.map(|(key, _)| key).collect();
         for key in idle {
@@ -227,6 +238,12 @@ impl<R: Runtime> Clients<R> {
             return;
         };
         self.shared.dismiss(connection.peer.ip());
+        // Entries of those that are gone leave when they are due; not all of them wait for that.
+        if self.due.len() > 2 * self.connections.len() + MIN_DUE {
+            let connections = &self.connections;
+            self.due
+                .retain(|Reverse((_, key))| connections.contains_key(*key));
+        }
         let waker = sources.waker(connection.source);
         sources.remove(connection.source);
         connection.close(&waker);
@@ -240,4 +257,13 @@ fn is_passing(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted | WouldBlock
     )
+}
+
+impl<R: Runtime> Drop for Clients<R> {
+    fn drop(&mut self) {
+        // Whoever embeds the loop may drop it at any time; others count on what it held.
+        for connection in self.connections.values() {
+            self.shared.dismiss(connection.peer.ip());
+        }
+    }
 }

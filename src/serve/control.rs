@@ -15,7 +15,14 @@ pub enum Command {
 /// Commands all loops that subscribed. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
-    loops: Arc<Mutex<Vec<UnboundedSender<Command>>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    loops: Vec<UnboundedSender<Command>>,
+    /// For loops that begin to listen late: a signal during the start is not lost. At most one of each.
+    given: Vec<Command>,
 }
 
 impl Control {
@@ -24,19 +31,28 @@ impl Control {
         Self::default()
     }
 
-    /// A loop's ear. Each loop gets every command once.
+    /// A loop's ear. Each loop gets every command once, those given before included.
     pub fn subscribe(&self) -> UnboundedReceiver<Command> {
         let (sender, receiver) = unbounded();
-        let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
-        loops.push(sender);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for command in &state.given {
+            // The receiver is in this very function.
+            drop(sender.unbounded_send(*command));
+        }
+        state.loops.push(sender);
         receiver
     }
 
     /// Tells every loop.
     pub fn send(&self, command: Command) {
-        let mut loops = self.loops.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.given.contains(&command) {
+            state.given.push(command);
+        }
         // A loop that has ended needs no command.
-        loops.retain(|one| one.unbounded_send(command).is_ok());
+        state
+            .loops
+            .retain(|one| one.unbounded_send(command).is_ok());
     }
 }
 
@@ -54,6 +70,9 @@ mod tests {
         control.clone().send(Command::Stop);
         assert_eq!(first.try_recv(), Ok(Command::Drain));
         assert_eq!(first.try_recv(), Ok(Command::Stop));
-        assert_eq!(control.loops.lock().unwrap().len(), 1);
+        assert_eq!(control.state.lock().unwrap().loops.len(), 1);
+        let mut late = control.subscribe();
+        assert_eq!(late.try_recv(), Ok(Command::Drain));
+        assert_eq!(late.try_recv(), Ok(Command::Stop));
     }
 }

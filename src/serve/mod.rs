@@ -68,7 +68,7 @@ impl<R: Runtime> Sockets<R> {
         for Listen { addr, required } in listen {
             match sockets.bind_one(runtime, *addr, modes, share) {
                 Ok(bound) => sockets.addresses.push(bound),
-                Err(error) if !required && error.kind() == io::ErrorKind::AddrNotAvailable => {
+                Err(error) if !required && R::is_missing(&error) => {
                     log::info!("{addr} is not there: not listening on it");
                     missing = Some((addr, error));
                 }

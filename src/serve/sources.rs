@@ -129,7 +129,8 @@ impl Sources {
         }
         for key in self.spare.drain(..) {
             if let Some((kind, source, _)) = self.entries.get(key) {
-                source.listed.store(false, Ordering::Release);
+                // What the waker's thread wrote before it woke is seen from here on.
+                source.listed.swap(false, Ordering::AcqRel);
                 into.push((key, *kind));
             }
         }

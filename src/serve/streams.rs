@@ -9,6 +9,7 @@ use slotmap::new_key_type;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 new_key_type! {
     /// Names a client's connection.
@@ -17,6 +18,10 @@ new_key_type! {
 
 /// Answers that a client has not read, in octets, until nothing more is read from it.
 const MAX_BACKLOG: usize = 256 * 1024;
+/// Reads in one pass, so that others get their turn.
+const MAX_READS: usize = 16;
+/// A part of a query that has come no further for so long is no reason to stay, when the program wants to end.
+const ABANDONED: Duration = Duration::from_millis(500);
 /// Memory for outgoing answers that is kept between bursts.
 const KEEP: usize = 4096;
 
@@ -24,6 +29,8 @@ const KEEP: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Keep,
+    /// There is more to read at once.
+    Again,
     Close,
 }
 
@@ -73,9 +80,15 @@ impl<S: Stream> Connection<S> {
         self.pending == 0 && self.backlog() == 0 && self.incoming.is_empty()
     }
 
-    /// When something last happened on it.
-    pub fn quiet_since(&self) -> Time {
-        self.progress
+    /// May it be closed although its client has not asked for that? Nothing is owed, and nothing has come for a while.
+    pub fn may_end(&self, quiet: Duration, now: Time) -> bool {
+        let owed = self.pending > 0 || self.backlog() > 0;
+        let quiet = if self.incoming.is_empty() {
+            quiet
+        } else {
+            ABANDONED
+        };
+        !owed && now >= self.progress + quiet
     }
 
     fn backlog(&self) -> usize {
@@ -97,7 +110,7 @@ impl<S: Stream> Connection<S> {
             addr: self.peer,
             via: Via::Stream(name),
         };
-        loop {
+        for _ in 0..MAX_READS {
             while self.pending < limits.tcp_in_flight && self.backlog() < MAX_BACKLOG {
                 let Some(message) = self.incoming.next() else {
                     break;
@@ -127,6 +140,7 @@ impl<S: Stream> Connection<S> {
                 }
             }
         }
+        Fate::Again
     }
 
     /// Takes an answer. It leaves at the next flush.

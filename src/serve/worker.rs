@@ -62,7 +62,11 @@ where
 {
     let mut worker = Worker::new(runtime, transport, sockets, &shared, seed, control);
     poll_fn(|cx| worker.poll(cx)).await;
-    *worker.core.stats()
+    Stats {
+        unsent: worker.unsent,
+        crowded_out: worker.clients.crowded_out,
+        ..*worker.core.stats()
+    }
 }
 
 /// A look-up under way.
@@ -93,7 +97,7 @@ struct Worker<R: Runtime, T: Transport, C> {
     lookups: Vec<Option<LookingUp<R>>>,
     phase: Phase,
     last_query: Time,
-    lost: u64,
+    unsent: u64,
 }
 
 impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C> {
@@ -135,7 +139,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             lookups: shared.config.upstreams.iter().map(|_| None).collect(),
             phase: Phase::Serving,
             last_query: Time::ZERO,
-            lost: 0,
+            unsent: 0,
         }
     }
 
@@ -218,7 +222,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             return;
         };
         let waker = self.sources.waker(source);
-        socket.retry(&waker, &mut self.lost);
+        socket.retry(&waker, &mut self.unsent);
         let (core, out) = (&mut self.core, &mut self.out);
         let (received, more) = socket.receive(index as u16, &mut self.ring, &waker, core, now, out);
         if received > 0 {
@@ -250,7 +254,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
                 (Command::Drain, Phase::Serving) => {
                     info!("draining: answering what was accepted, for at most {DRAIN_TIMEOUT:?}");
                     self.phase = Phase::Draining(now.mono);
-                    self.clients.drain(&mut self.sources);
+                    self.clients.drain(&mut self.sources, now.mono);
                     // Whatever arrived before this moment is taken before the quiet can count.
                     self.last_query = now.mono;
                 }
@@ -266,7 +270,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             let mut out = std::mem::take(&mut self.out);
             for index in 0..self.sockets.len() {
                 let waker = self.sources.waker(self.sockets[index].source);
-                self.sockets[index].reply(index as u16, &out, &waker, &mut self.lost);
+                self.sockets[index].reply(index as u16, &out, &waker, &mut self.unsent);
             }
             for action in out.actions() {
                 self.act_on(action, &out, now);
@@ -364,8 +368,8 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             self.remove_link(key);
         }
         if let Phase::Draining(since) = self.phase {
-            let quiet = now.mono - DRAIN_QUIET;
-            self.clients.close_idle(quiet, &mut self.sources);
+            self.clients
+                .close_idle(DRAIN_QUIET, &mut self.sources, now.mono);
             let answered = self.core.in_flight() == 0
                 && self.clients.is_empty()
                 && self.sockets.iter().all(Socket::is_flushed)
@@ -378,7 +382,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
 
     fn close(&mut self, now: Now) {
         self.phase = Phase::Closing(now.mono + CLOSE_TIMEOUT);
-        self.core.close(&mut self.out);
+        self.core.close(now, &mut self.out);
         self.act(now);
     }
 

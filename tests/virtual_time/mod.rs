@@ -340,3 +340,64 @@ fn an_upstream_without_edns_is_asked_without_it() {
     });
     assert_eq!(stats.sent, 3);
 }
+
+#[test]
+fn one_poisonous_question_does_not_cost_the_others_their_answers() {
+    // An upstream that closes at one question has no bound on all questions.
+    let stats = tell(&[FIRST], async |scene| {
+        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        direct(&scene.first, |asked| {
+            if asked.query.windows(6).any(|octets| octets == b"poison") {
+                Act::Close
+            } else {
+                Act::Answer
+            }
+        });
+        scene.get("a.test").await;
+        scene.ask("poison.test");
+        assert_eq!(scene.next().await.rcode, SERVFAIL);
+        for i in 0..1_000 {
+            scene.ask(&format!("n{i}.test"));
+            scene.world.sleep(ms(10)).await;
+        }
+        scene.world.sleep(ms(5_000)).await;
+    });
+    assert_eq!(stats.failed, 1, "{} dials", stats.dials);
+}
+
+#[test]
+fn a_question_for_the_second_upstream_does_not_hold_up_those_for_the_first() {
+    tell(&[FIRST, SECOND], async |scene| {
+        scene.world.weather(addr(SECOND), |w| w.swallows = true);
+        scene.get("w.test").await;
+        direct(&scene.first, |_| Act::Rcode(2));
+        scene.ask("servfail.test");
+        scene.world.sleep(ms(10)).await;
+        scene.world.reset(addr(FIRST));
+        direct(&scene.first, |_| Act::Answer);
+        let id = scene.ask("good.test");
+        let start = scene.world.now().mono;
+        while scene.next().await.id != id {}
+        let took = scene.world.now().mono.since(start);
+        assert!(took <= ms(300), "{took:?}");
+    });
+}
+
+#[test]
+fn two_questions_at_once_to_a_server_without_edns_are_both_answered() {
+    // req 40: both were sent with EDNS before the first refusal came.
+    tell(&[FIRST], async |scene| {
+        direct(&scene.first, |asked| {
+            let has_opt = asked.query[11] > 0;
+            if has_opt {
+                Act::RefuseEdns
+            } else {
+                Act::Answer
+            }
+        });
+        scene.ask("a.test");
+        scene.ask("b.test");
+        let rcodes = (scene.next().await.rcode, scene.next().await.rcode);
+        assert_eq!(rcodes, (0, 0));
+    });
+}

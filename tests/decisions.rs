@@ -1,0 +1,419 @@
+//! Decisions of the core, event by event: the forwarder driven by hand, without a shell.
+
+use dotward::config::{Config, Modes, Upstream};
+use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
+use dotward::transport::{DialError, LinkError};
+use dotward::transports::SCHEMES;
+use dotward::wire;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A forwarder, and all that it wanted so far.
+struct Rig {
+    f: Forwarder,
+    out: Output,
+    now: Time,
+    next: u16,
+    dials: Vec<(LinkKey, usize)>,
+    sends: Vec<(LinkKey, u16, Vec<u8>)>,
+    replies: Vec<Vec<u8>>,
+    resolves: usize,
+    closes: Vec<LinkKey>,
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+impl Rig {
+    fn new(ups: &[&str]) -> Self {
+        Self::with(ups, |_| {})
+    }
+    fn with(ups: &[&str], tweak: impl FnOnce(&mut Config)) -> Self {
+        let mut c = Config::defaults(Modes {
+            udp: true,
+            tcp: true,
+        });
+        c.upstreams = ups
+            .iter()
+            .map(|u| Upstream::parse(u, SCHEMES).unwrap())
+            .collect();
+        tweak(&mut c);
+        let f = Forwarder::new(
+            &c,
+            Arc::new(Cache::new(0, [1; 16], Times::default())),
+            [9; 32],
+        );
+        Self {
+            f,
+            out: Output::new(),
+            now: Time::ZERO + Duration::from_secs(100),
+            next: 0,
+            dials: vec![],
+            sends: vec![],
+            replies: vec![],
+            resolves: 0,
+            closes: vec![],
+        }
+    }
+    fn n(&self) -> Now {
+        Now {
+            mono: self.now,
+            boot: self.now,
+        }
+    }
+    fn drain(&mut self) {
+        for a in self.out.actions().to_vec() {
+            match a {
+                Action::Reply { message, .. } => {
+                    self.replies.push(self.out.message(&message).to_vec());
+                }
+                Action::Send { link, id, message } => {
+                    self.sends
+                        .push((link, id, self.out.message(&message).to_vec()));
+                }
+                Action::Dial { link, upstream, .. } => self.dials.push((link, upstream)),
+                Action::Resolve { .. } => self.resolves += 1,
+                Action::Close { link } => self.closes.push(link),
+            }
+        }
+        self.out.clear();
+    }
+    fn ask(&mut self, name: &str) {
+        self.next += 1;
+        let q = query(name, self.next);
+        let client = Client {
+            addr: format!("127.0.0.1:{}", 1000 + self.next).parse().unwrap(),
+            via: Via::Datagram {
+                socket: 0,
+                local: None,
+            },
+        };
+        let n = self.n();
+        self.f.query(&q, client, n, &mut self.out);
+        self.drain();
+    }
+    fn up(&mut self, l: LinkKey) {
+        let n = self.n();
+        self.f.link_up(l, "", n, &mut self.out);
+        self.drain();
+    }
+    fn down(&mut self, l: LinkKey) {
+        let n = self.n();
+        self.f.link_down(l, &LinkError::Closed, n, &mut self.out);
+        self.drain();
+    }
+    fn refuse(&mut self, l: LinkKey) {
+        let n = self.n();
+        self.f
+            .dial_failed(l, &DialError::Unreachable("x".into()), n, &mut self.out);
+        self.drain();
+    }
+    fn answer(&mut self, i: usize, rcode: u8, opt: bool) {
+        let (l, _, q) = self.sends[i].clone();
+        let n = self.n();
+        self.f.answer(l, &answer(&q, rcode, opt), n, &mut self.out);
+        self.drain();
+    }
+    /// Time passes, alarms are served. Panics at a busy loop.
+    fn pass(&mut self, d: Duration) {
+        let end = self.now + d;
+        let mut spins = 0;
+        while let Some(at) = self.f.next_alarm().filter(|at| *at <= end) {
+            if at > self.now {
+                self.now = at;
+                spins = 0;
+            } else {
+                spins += 1;
+            }
+            assert!(spins < 50, "busy loop at {:?}: alarm {:?}", self.now, at);
+            let n = self.n();
+            self.f.time(n, &mut self.out);
+            self.drain();
+        }
+        self.now = end;
+    }
+    fn rcodes(&self) -> Vec<u8> {
+        self.replies.iter().map(|r| r[3] & 15).collect()
+    }
+}
+
+fn query(name: &str, id: u16) -> Vec<u8> {
+    let mut q = id.to_be_bytes().to_vec();
+    q.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
+    for l in name.split('.') {
+        q.push(l.len() as u8);
+        q.extend_from_slice(l.as_bytes());
+    }
+    q.extend_from_slice(&[0, 0, 1, 0, 1, 0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    q
+}
+fn answer(q: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
+    let s = wire::query(q).unwrap();
+    let mut a = q[..s.question.end()].to_vec();
+    a[2] |= 0x80;
+    a[3] = 0x80 | rcode;
+    a[6..12].copy_from_slice(&[0, u8::from(rcode == 0), 0, 0, 0, u8::from(opt)]);
+    if rcode == 0 {
+        a.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 1]);
+    }
+    if opt {
+        a.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    }
+    a
+}
+const A: &str = "tcp://192.0.2.1:53";
+const B: &str = "tcp://192.0.2.2:53";
+
+#[test]
+fn one_question_waiting_for_the_second_upstream_does_not_block_those_for_the_first() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("servfail.test");
+    let first = r.dials[0].0;
+    r.up(first);
+    r.answer(0, 2, true); // goes elsewhere: B is dialled, and hangs
+    assert_eq!(r.dials.len(), 2);
+    r.down(first); // A closes its idle link
+    r.pass(ms(5));
+    r.ask("good.test");
+    r.pass(ms(1_400));
+    assert!(
+        r.dials.iter().skip(2).any(|(_, u)| *u == 0),
+        "A is not dialled: {:?}",
+        r.dials
+    );
+}
+
+#[test]
+fn two_questions_at_once_to_a_server_without_edns() {
+    let mut r = Rig::new(&[A]);
+    r.ask("a.test");
+    r.ask("b.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.answer(0, 1, false);
+    r.answer(1, 1, false);
+    assert_eq!(
+        r.rcodes(),
+        [] as [u8; 0],
+        "FORMERR must not be relayed, the question is to be asked without EDNS"
+    );
+    assert_eq!(r.sends.len(), 4);
+}
+
+#[test]
+fn edns_is_given_up_only_when_it_was_the_cause() {
+    let mut r = Rig::new(&[A]);
+    r.ask("odd.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.answer(0, 1, false);
+    r.answer(1, 1, false); // without EDNS the same: EDNS was not the reason
+    r.ask("b.test");
+    assert_eq!(r.sends[2].2[11], 1, "asked with EDNS");
+}
+
+#[test]
+fn never_more_than_three_sends() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.down(l); // 1
+    let l = r.dials[1].0;
+    r.up(l); // 2
+    assert_eq!(r.sends.len(), 2);
+    r.answer(1, 2, true); // SERVFAIL: elsewhere
+    let l = r.dials.last().unwrap().0;
+    r.up(l); // 3
+    assert_eq!(r.sends.len(), 3);
+    r.answer(2, 1, false); // FORMERR without OPT
+    assert!(r.f.stats().sent <= 3, "{}", r.f.stats().sent);
+}
+
+#[test]
+fn no_id_is_leaked_when_a_question_goes_round() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let a = r.dials[0].0;
+    r.up(a);
+    r.pass(ms(1_550)); // late: goes to B
+    let b = r.dials.iter().find(|d| d.1 == 1).expect("B dialled").0;
+    r.up(b);
+    let nb = r.sends.iter().position(|s| s.0 == b).unwrap();
+    r.answer(0, 1, false); // A does not know EDNS: asked plain - of B!
+    println!(
+        "sends {:?}",
+        r.sends.iter().map(|s| (s.0 == b, s.1)).collect::<Vec<_>>()
+    );
+    r.answer(nb, 0, true);
+    assert_eq!(r.replies.len(), 1);
+    assert_eq!(r.f.in_flight(), 0);
+    let (ba, bb) = (r.f.in_flight_on(a), r.f.in_flight_on(b));
+    assert_eq!((ba, bb), (0, 0), "nothing is in flight any more");
+}
+
+#[test]
+fn one_dead_name_does_not_close_a_busy_link() {
+    // A and AAAA of a dead name time out in one tick, while the link answers everything else.
+    let mut r = Rig::new(&[A]);
+    r.ask("dead1.test");
+    r.ask("dead2.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    for i in 0..410 {
+        r.pass(ms(5));
+        r.ask(&format!("n{i}.test"));
+        let last = r.sends.len() - 1;
+        r.pass(ms(5));
+        r.answer(last, 0, true);
+    }
+    let failed: Vec<u8> = r.rcodes().into_iter().filter(|c| *c == 2).collect();
+    assert_eq!(failed, [2, 2]);
+    assert!(
+        !r.closes.contains(&l),
+        "a link that answered 5 ms ago is closed as silent"
+    );
+}
+
+#[test]
+fn servfail_while_the_other_upstream_is_being_dialled() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.pass(ms(1_550)); // late: B is dialled
+    assert!(r.dials.iter().any(|d| d.1 == 1));
+    r.answer(0, 2, true); // SERVFAIL from A; B is up in a moment
+    assert_eq!(r.rcodes(), [] as [u8; 0], "B has not been asked yet");
+}
+
+#[test]
+fn two_poor_answers_from_one_upstream_do_not_hide_the_other() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.pass(ms(1_100)); // in doubt: A is dialled anew
+    let l2 = r.dials[1];
+    assert_eq!(l2.1, 0);
+    r.up(l2.0); // and asked on it, too
+    assert_eq!(r.sends.len(), 2);
+    r.answer(0, 2, true);
+    r.answer(1, 2, true);
+    assert_eq!(r.rcodes(), [] as [u8; 0], "B was never asked");
+}
+
+#[test]
+fn a_failed_dial_beside_a_look_up_does_not_start_a_second_look_up() {
+    let mut r = Rig::new(&["tcp://192.0.2.9:53"]);
+    r = {
+        let _ = r;
+        Rig::with(&[A], |c| {
+            c.upstreams[0] = Upstream::parse("tls://dns.test", SCHEMES).unwrap();
+        })
+    };
+    r.ask("a.test");
+    assert_eq!(r.resolves, 1);
+    let n = r.n();
+    r.f.resolved(
+        0,
+        Ok((vec!["192.0.2.1:853".parse().unwrap()], ms(30_000))),
+        n,
+        &mut r.out,
+    );
+    r.drain();
+    let l = r.dials[0].0;
+    r.up(l);
+    r.answer(0, 0, true);
+    r.pass(ms(60_000)); // idle; the name's address is old now, and has changed
+    r.ask("b.test");
+    assert_eq!(r.resolves, 2, "looked up again beside the dial");
+    r.refuse(r.dials.last().unwrap().0);
+    r.pass(ms(900));
+    r.ask("c.test");
+    r.pass(ms(900));
+    assert_eq!(r.resolves, 2, "the look-up that is under way has not ended");
+}
+
+#[test]
+fn an_answer_does_not_end_the_back_off_for_connects() {
+    let mut r = Rig::with(&[A], |c| c.limits.link_in_flight = 2);
+    for i in 0..40 {
+        r.ask(&format!("n{i}.test"));
+    }
+    let l = r.dials[0].0;
+    r.up(l);
+    let mut refused = 1;
+    for next in 0..36 {
+        while let Some(d) = r.dials.get(refused).copied() {
+            r.refuse(d.0);
+            refused += 1;
+        }
+        r.pass(ms(1));
+        r.answer(next, 0, true);
+    }
+    assert!(r.dials.len() <= 4, "{} connects in 36 ms", r.dials.len());
+}
+
+#[test]
+fn a_replacement_for_a_silent_link_is_dialled_again() {
+    let mut r = Rig::new(&[A]);
+    r.ask("a.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.answer(0, 0, true);
+    r.pass(ms(2_000));
+    r.ask("b.test"); // the link is dead
+    r.pass(ms(260));
+    assert_eq!(r.dials.len(), 2);
+    r.refuse(r.dials[1].0); // a short outage
+    r.pass(ms(1_000));
+    r.ask("c.test");
+    r.pass(ms(1_000));
+    assert!(
+        r.dials.len() > 2,
+        "nobody dials, questions go into the dead link"
+    );
+}
+
+#[test]
+fn the_preferred_one_is_dialled_first_after_a_quiet_hour() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    r.refuse(r.dials[0].0);
+    assert_eq!(r.dials[1].1, 1);
+    r.up(r.dials[1].0);
+    r.answer(0, 0, true);
+    r.pass(Duration::from_secs(3_600));
+    r.ask("b.test");
+    assert_eq!(r.dials[2].1, 0, "the back-off is long over");
+}
+
+#[test]
+fn a_look_up_that_finds_nothing_is_a_failure() {
+    let mut r = Rig::with(&[A], |c| {
+        c.upstreams[0] = Upstream::parse("tls://dns.test", SCHEMES).unwrap();
+    });
+    r.ask("a.test");
+    let n = r.n();
+    r.f.resolved(0, Ok((vec![], ms(30_000))), n, &mut r.out);
+    r.drain();
+    r.pass(ms(5_000));
+}
+
+#[test]
+fn relieve_respects_learned_bounds() {
+    let mut r = Rig::new(&[A, B]);
+    for i in 0..3 {
+        r.ask(&format!("n{i}.test"));
+    }
+    let l = r.dials[0].0;
+    r.up(l);
+    let n = r.n();
+    r.f.link_limits(l, 1, n);
+    r.pass(ms(1_100));
+    let l2 = r.dials[1].0;
+    r.up(l2);
+    assert!(r.f.in_flight_on(l2) <= 1, "{}", r.f.in_flight_on(l2));
+}
