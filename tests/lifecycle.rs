@@ -1,6 +1,7 @@
 //! From the first line of the log to the exit code.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::support::checks::{assert_well, canary, load};
 use crate::support::codes::A;
@@ -31,6 +32,27 @@ fn the_first_line_says_what_is_served_and_how_to_try_it() {
     assert!(
         line.contains(&stand.upstream.address().to_string()),
         "{line:?}"
+    );
+}
+
+// A client that has sent a part of a query and no more does not hold up the end for as long as a question would.
+#[test]
+fn half_a_query_does_not_hold_up_the_end() {
+    let mut stand = Stand::well();
+    canary(stand.address(), "a.test");
+    let client = stand.tcp();
+    client.send_raw(&[0]);
+    assert_well(
+        &query("b.test", A).bytes(),
+        &stand.tcp().ask(&query("b.test", A).bytes()),
+    );
+    let start = Instant::now();
+    stand.proxy.signal("TERM");
+    assert_eq!(stand.proxy.wait().code(), Some(0));
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
     );
 }
 

@@ -122,3 +122,21 @@ fn a_busy_port_is_named() {
     assert!(outcome.time.as_secs() < 1, "{outcome:?}");
     UdpSocket::bind(taken.local_addr().expect("its address")).expect("the UDP port is free again");
 }
+
+// fault 87: workers share an address among themselves, not with another program.
+#[test]
+fn a_second_program_does_not_join_the_workers() {
+    let stand = Stand::build(|upstream| upstream, &["--workers", "2"]);
+    let address = stand.address().to_string();
+    let outcome = run(command(&[
+        "serve",
+        "--workers",
+        "2",
+        "--listen",
+        &address,
+        "--upstream",
+        "127.0.0.1:853#dot.test",
+    ]));
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains(&address), "{outcome:?}");
+}
