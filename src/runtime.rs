@@ -109,6 +109,9 @@ struct Received {
 impl Ring {
     /// Datagrams in a batch: what `recvmmsg` takes at once in quinn-udp.
     pub const SLOTS: usize = 32;
+    /// After so many datagrams at once the next ones are likely there as soon as these are answered: trying costs one system call,
+    /// waiting several.
+    pub const BUSY: usize = 8;
     /// Octets of a datagram. Queries are far smaller; one that is larger is cut by the system and then found malformed.
     pub const SLOT_LEN: usize = 4096;
 

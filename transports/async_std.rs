@@ -216,7 +216,7 @@ impl Datagrams for Udp {
             match self.batches.recv(self.socket.get_ref(), ring) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
                 done => {
-                    self.drained = ring.len() < Ring::SLOTS;
+                    self.drained = ring.len() < Ring::BUSY;
                     return Poll::Ready(done);
                 }
             }

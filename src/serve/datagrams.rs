@@ -58,6 +58,10 @@ impl<D: Datagrams> Socket<D> {
                         let _will_answer = core.query(message, Client { addr, via }, now, out);
                     }
                     received += ring.len();
+                    // More will follow when these are answered. After fewer, the next round begins to wait.
+                    if (Ring::BUSY..Ring::SLOTS).contains(&ring.len()) {
+                        return (received, true);
+                    }
                 }
             }
         }
