@@ -2,37 +2,23 @@
 //!
 //! The upstream and its certificate authority are made at run time and forgotten at the end.
 
-// The helpers are the tests' own; this example uses some of them.
-#[path = "../tests/support/authority.rs"]
-#[allow(dead_code)]
-mod authority;
-#[path = "../tests/support/client.rs"]
-#[allow(dead_code)]
-mod client;
-#[path = "../tests/support/codes.rs"]
-#[allow(dead_code)]
-mod codes;
-#[path = "../tests/support/handshake.rs"]
-#[allow(dead_code)]
-mod handshake;
-#[path = "../tests/support/journal.rs"]
-#[allow(dead_code)]
-mod journal;
-#[path = "../tests/support/link.rs"]
-#[allow(dead_code)]
-mod link;
-#[path = "../tests/support/messages.rs"]
-#[allow(dead_code)]
-mod messages;
-#[path = "../tests/support/reading.rs"]
-#[allow(dead_code)]
-mod reading;
-#[path = "../tests/support/script.rs"]
-#[allow(dead_code)]
-mod script;
-#[path = "../tests/support/upstream.rs"]
-#[allow(dead_code)]
-mod upstream;
+#[path = "../tests/support"]
+#[expect(
+    dead_code,
+    reason = "the helpers are the tests' own; this example uses some of them"
+)]
+mod support {
+    pub mod authority;
+    pub mod client;
+    pub mod codes;
+    pub mod handshake;
+    pub mod journal;
+    pub mod link;
+    pub mod messages;
+    pub mod reading;
+    pub mod script;
+    pub mod upstream;
+}
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -40,15 +26,15 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use authority::Authority;
-use client::{TcpClient, UdpClient};
-use codes::{A, AAAA, NXDOMAIN, TC, TXT};
 use dotward::config::{Config, Listen, Modes, Roots, Upstream};
 use dotward::serve::{Command, Control};
 use dotward::transports::{self, RunError};
-use messages::{answer, query, word};
-use script::{Received, Step};
-use upstream::DotServer;
+use support::authority::Authority;
+use support::client::{TcpClient, UdpClient};
+use support::codes::{A, AAAA, NXDOMAIN, TC, TXT};
+use support::messages::{answer, query, word};
+use support::script::{Received, Step};
+use support::upstream::DotServer;
 
 /// How long dotward may take to start on a very busy machine.
 const START: Duration = Duration::from_secs(10);
@@ -61,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "a resolver     {}, over TLS, for the name {}",
         server.address(),
-        authority::NAME
+        support::authority::NAME
     );
     println!("dotward        {dotward}, over UDP and TCP\n");
     println!(
@@ -209,7 +195,7 @@ fn version(server: &DotServer) -> String {
 }
 
 fn describe(got: &[u8]) -> String {
-    let message = reading::read(got);
+    let message = support::reading::read(got);
     match (message.rcode(), message.answer.len()) {
         (NXDOMAIN, _) => "NXDOMAIN".to_owned(),
         (0, _) if message.has(TC) => "truncated: ask over TCP".to_owned(),
