@@ -17,12 +17,20 @@ demo:
 test:
     cargo test
 
+# Hold a runtime, and each protocol over it, to what the shell relies on: async-std, smol, tokio, or the network in memory
+conform RUNTIME:
+    cargo test --test conform{{ if RUNTIME =~ "^(async-std|memory)$" { "" } else { " --features " + RUNTIME } }} -- {{ replace(RUNTIME, "-", "_") }}::
+
+# Check every combination of features, and that a build with one runtime depends on no other
+features:
+    .ci/features
+
 # Check the format, the lints, the documentation's links and the shell scripts
 lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
-    shellcheck -x .ci/run $(grep -l '^#!.*bash' tests/interop/*)
+    shellcheck -x .ci/run .ci/features $(grep -l '^#!.*bash' tests/interop/*)
 
 # Format the code
 fmt:
@@ -39,6 +47,18 @@ interop:
 # Measure dotward beside the forwarders that are installed: takes minutes, wants a quiet machine
 bench *SUBJECTS:
     benches/peers/run {{ SUBJECTS }}
+
+# Measure with an upstream that is far away: 20 ms of round trip added, over one connection
+bench-far *OPTIONS:
+    benches/peers/far {{ OPTIONS }}
+
+# Measure what two workers make of 16 clients
+bench-workers *OPTIONS:
+    benches/peers/workers {{ OPTIONS }}
+
+# Let it run for MINUTES under half of its peak, with faults of all kinds, and hold it to its bounds
+soak MINUTES *OPTIONS:
+    benches/soak/run {{ MINUTES }} {{ OPTIONS }}
 
 # Time the parts of the core
 micro:

@@ -1,19 +1,119 @@
 //! dotward forwards plain DNS to resolvers over authenticated TLS (RFC 7858).
+//!
+//! The program of the same name is a thin layer over this library, which has two ways in.
+//!
+//! # Serving, on a runtime
+//!
+//! [`serve`](fn@serve) is one future over two seams: a [`Runtime`](runtime::Runtime) brings the sockets and the clock, a
+//! [`Transport`](transport::Transport) the way to upstreams. It spawns nothing, and is `Send` where their types are; those in
+//! [`transports`] all are, so that an application spawns it beside its own work.
+//!
+//! ```
+//! # #[cfg(feature = "async-std")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use dotward::config::{Modes, Upstream};
+//! use dotward::runtime::Runtime;
+//! use dotward::serve::Command;
+//! use dotward::transports::{Protocols, SCHEMES, async_std::AsyncStd};
+//! use dotward::{Config, Control, Shared, Sockets, serve};
+//! use std::sync::Arc;
+//!
+//! let (udp, tcp) = (true, true);
+//! let listen = "127.0.0.1:0".parse()?;
+//! let upstream = Upstream::parse("9.9.9.9#dns.quad9.net", SCHEMES)?;
+//! let config = Config::new(Modes { udp, tcp }, vec![listen], vec![upstream], vec![])?;
+//!
+//! let runtime = AsyncStd::default();
+//! let sockets = Sockets::bind(&runtime, &config.listen, config.modes, false)?;
+//! println!("dig @127.0.0.1 -p {}", sockets.addresses()[0].port());
+//! let protocols = Protocols::new(&runtime, &config)?;
+//! # let (cache_seed, seed) = ([0; 16], [0; 32]);
+//! // `cache_seed` and `seed` come from a cryptographic generator: ids follow from them.
+//! let shared = Arc::new(Shared::new(config, cache_seed));
+//!
+//! let control = Control::new();
+//! let serving = serve(runtime.clone(), protocols, sockets, shared, seed, control.subscribe());
+//! // From any thread, at any time: answer what was accepted, then end.
+//! control.send(Command::Drain);
+//! let stats = runtime.block_on(serving);
+//! assert_eq!(stats.queries, 0);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "async-std"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Driving the core by hand
+//!
+//! [`Forwarder`] decides and does nothing itself: events in, actions out, time and randomness as arguments. It needs no feature and
+//! builds for any target.
+//!
+//! ```
+//! use dotward::config::{Modes, Upstream};
+//! use dotward::engine::{Action, Cache, Client, Now, Output, Times, Via};
+//! use dotward::transports::SCHEMES;
+//! use dotward::{Config, Forwarder};
+//! use std::sync::Arc;
+//!
+//! let mut config = Config::defaults(Modes { udp: true, tcp: true });
+//! config.upstreams = vec![Upstream::parse("tcp://192.0.2.53", SCHEMES)?];
+//! let cache = Arc::new(Cache::new(config.cache_bytes, [0; 16], Times::default()));
+//! let mut forwarder = Forwarder::new(&config, cache, [0; 32]);
+//! let (now, mut out) = (Now::default(), Output::new());
+//!
+//! // A client asks for the addresses of www.example, with id 7.
+//! let query = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x00\x00\x01\x00\x01";
+//! let client = Client { addr: "127.0.0.1:40000".parse()?, via: Via::Stream(1) };
+//! assert!(forwarder.query(query, client, now, &mut out));
+//!
+//! // The forwarder wants a connection, and gets it.
+//! let [Action::Dial { link, .. }] = out.actions() else { panic!("{out:?}") };
+//! let link = *link;
+//! out.clear();
+//! forwarder.link_up(link, "a link of ours", now, &mut out);
+//!
+//! // It sends the question, with an id of its own. The upstream says that there is no such name.
+//! let [Action::Send { message, .. }] = out.actions() else { panic!("{out:?}") };
+//! let mut answer = out.message(message).to_vec();
+//! (answer[2], answer[3]) = (0x81, 0x83);
+//! out.clear();
+//! forwarder.answer(link, &answer, now, &mut out);
+//!
+//! // The client gets that answer under its own id.
+//! let [Action::Reply { client: to, message }] = out.actions() else { panic!("{out:?}") };
+//! assert_eq!((*to, &out.message(message)[..4]), (client, &[0, 7, 0x81, 0x83][..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is stable
+//!
+//! Versions follow [Semantic Versioning](https://semver.org/). An [`Action`](engine::Action) more breaks every driver, and so makes a
+//! breaking version; errors, counters and commands may get company in any version. [`wire`] is open so that tests and
+//! benchmarks outside of the package can look at messages as the core does; it grows with the core.
 #![forbid(unsafe_code)]
 
+// `cli`, `logger` and `signals` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// nothing is promised of them.
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod framed;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod logger;
 pub mod providers;
 pub mod runtime;
 pub mod serve;
-#[cfg(all(feature = "cli", unix))]
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod signals;
 pub mod transport;
 #[path = "../transports/mod.rs"]
 pub mod transports;
 pub mod wire;
+
+pub use config::Config;
+pub use engine::Forwarder;
+pub use serve::{Control, Shared, Sockets, serve};

@@ -125,8 +125,20 @@ impl Ring {
 
     /// Forgets the last batch and hands out the slots to receive into.
     pub fn slots(&mut self) -> std::slice::ChunksExactMut<'_, u8> {
+        self.clear();
+        self.free_slots()
+    }
+
+    /// Forgets the last batch.
+    pub fn clear(&mut self) {
         self.received.clear();
-        self.buffer.chunks_exact_mut(Self::SLOT_LEN)
+    }
+
+    /// The slots behind those that are filled.
+    pub fn free_slots(&mut self) -> std::slice::ChunksExactMut<'_, u8> {
+        let filled = self.received.len() * Self::SLOT_LEN;
+        let free = self.buffer.get_mut(filled..).unwrap_or_default();
+        free.chunks_exact_mut(Self::SLOT_LEN)
     }
 
     /// Notes that the next slot holds a datagram.

@@ -1,38 +1,41 @@
-//! The async-std runtime: it connects; async-io, its reactor, carries what is connected; smol-timeout bounds a dial.
+//! The async-std runtime: it connects, async-io's timers keep time, smol-timeout bounds a dial; what is connected is waited for
+//! by the worker's own [`Poller`].
 //!
-//! async-std's own streams try to read before they wait, twice, which costs system calls for each message; so connections are
-//! handed to the reactor itself once they stand, and what a read left empty is waited for at once. Its listener and its
-//! UDP socket cannot be polled without a future per call; the reactor's can.
-//!
-//! async-std's own `block_on` starts a thread per processor, and they compete for the one reactor; async-io's drives the
-//! same reactor from this thread alone.
+//! async-std's own streams try to read before they wait, twice, and its reactor takes five system calls for each wait. Its
+//! `block_on` starts a thread per processor, and they compete for that one reactor.
 
+use super::poller::{More, Poller, Waiting};
 use super::sockets::{self, Batches};
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
-use async_io::{Async, Timer};
+use async_io::Timer;
 use async_std::net::TcpStream;
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
 use smol_timeout::{Timeout, TimeoutExt};
 use std::future::Future;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{self, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// async-std, with its clock's origin.
-#[derive(Clone, Debug)]
+/// async-std, with its clock's origin and the set of its sockets.
+#[derive(Clone)]
 pub struct AsyncStd {
     origin: Instant,
+    poller: Poller,
 }
 
 impl Default for AsyncStd {
+    /// # Panics
+    ///
+    /// If the system refuses to make a set of sockets: without one there is nothing that could be served.
     fn default() -> Self {
         Self {
             origin: Instant::now(),
+            poller: Poller::new().expect("the system makes a set of sockets"),
         }
     }
 }
@@ -58,10 +61,12 @@ impl Runtime for AsyncStd {
     }
 
     fn connect(&self, to: SocketAddr) -> Self::Connect {
+        let poller = self.poller.clone();
         Box::pin(async move {
             let stream = TcpStream::connect(to).await?;
             sockets::tune_link(&stream);
-            Tcp::new(stream.as_fd().try_clone_to_owned()?.into())
+            let stream = stream.as_fd().try_clone_to_owned()?;
+            Ok(Tcp(poller.register(stream.into())?))
         })
     }
 
@@ -70,39 +75,27 @@ impl Runtime for AsyncStd {
     }
 
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Listening> {
-        let listener = sockets::listen(at, share)?;
-        Ok(Listening(Async::new_nonblocking(listener)?))
+        Ok(Listening {
+            socket: self.poller.register(sockets::listen(at, share)?)?,
+            poller: self.poller.clone(),
+        })
     }
 
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
         let (socket, batches) = sockets::bind(at, share)?;
         Ok(Udp {
-            socket: Async::new_nonblocking(socket)?,
+            socket: self.poller.register(socket)?,
             batches,
-            drained: false,
         })
     }
 
     fn block_on<F: Future>(&self, work: F) -> F::Output {
-        async_io::block_on(work)
+        self.poller.block_on(work)
     }
 }
 
 /// A connection.
-pub struct Tcp {
-    socket: Async<net::TcpStream>,
-    /// The last read took all there was: the next one waits first.
-    drained: bool,
-}
-
-impl Tcp {
-    fn new(socket: net::TcpStream) -> io::Result<Self> {
-        Ok(Self {
-            socket: Async::new_nonblocking(socket)?,
-            drained: false,
-        })
-    }
-}
+pub struct Tcp(Waiting<net::TcpStream>);
 
 impl AsyncRead for Tcp {
     fn poll_read(
@@ -110,21 +103,15 @@ impl AsyncRead for Tcp {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            if self.drained {
-                ready!(self.socket.poll_readable(cx))?;
-                self.drained = false;
-            }
-            match self.socket.get_ref().read(into) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(n) => {
-                    self.drained = n < into.len();
-                    return Poll::Ready(Ok(n));
-                }
-            }
-        }
+        self.0.poll_read(cx, |mut socket| {
+            let n = socket.read(into)?;
+            let more = if n < into.len() {
+                More::No
+            } else {
+                More::Maybe
+            };
+            Ok((n, more))
+        })
     }
 }
 
@@ -134,7 +121,7 @@ impl AsyncWrite for Tcp {
         cx: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, from)
+        self.0.poll_write(cx, |mut socket| socket.write(from))
     }
 
     fn poll_write_vectored(
@@ -142,21 +129,27 @@ impl AsyncWrite for Tcp {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, from)
+        self.0
+            .poll_write(cx, |mut socket| socket.write_vectored(from))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The kernel has it.
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_close(cx)
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match self.0.get_ref().shutdown(net::Shutdown::Write) {
+            // The other end was quicker.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            done => done,
+        })
     }
 }
 
 impl Stream for Tcp {
     fn ack_soon(&self) {
-        sockets::ack_soon(self.socket.get_ref());
+        sockets::ack_soon(self.0.get_ref());
     }
 }
 
@@ -172,66 +165,48 @@ impl Future for Sleep {
 }
 
 /// A listening socket.
-pub struct Listening(Async<net::TcpListener>);
+pub struct Listening {
+    socket: Waiting<net::TcpListener>,
+    poller: Poller,
+}
 
 impl Listener for Listening {
     type Stream = Tcp;
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Tcp, SocketAddr)>> {
-        loop {
-            match self.0.get_ref().accept() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.0.poll_readable(cx))?;
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok((stream, peer)) => {
-                    stream.set_nonblocking(true)?;
-                    sockets::tune_client(&stream);
-                    return Poll::Ready(Ok((Tcp::new(stream)?, peer)));
-                }
-            }
-        }
+        let accept = |socket: &net::TcpListener| Ok((socket.accept()?, More::Maybe));
+        let (stream, peer) = ready!(self.socket.poll_read(cx, accept))?;
+        stream.set_nonblocking(true)?;
+        sockets::tune_client(&stream);
+        Poll::Ready(Ok((Tcp(self.poller.register(stream)?), peer)))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.get_ref().local_addr()
+        self.socket.get_ref().local_addr()
     }
 }
 
 /// A socket for datagrams.
 pub struct Udp {
-    socket: Async<UdpSocket>,
+    socket: Waiting<UdpSocket>,
     batches: Batches,
-    /// The last batch took all there was: the next one waits first.
-    drained: bool,
 }
 
 impl Datagrams for Udp {
     fn poll_recv(&mut self, cx: &mut Context<'_>, ring: &mut Ring) -> Poll<io::Result<()>> {
-        loop {
-            if self.drained {
-                ready!(self.socket.poll_readable(cx))?;
-                self.drained = false;
-            }
-            match self.batches.recv(self.socket.get_ref(), ring) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
-                done => {
-                    self.drained = ring.len() < Ring::BUSY;
-                    return Poll::Ready(done);
-                }
-            }
-        }
+        self.socket.poll_read(cx, |socket| {
+            self.batches.recv(socket, ring)?;
+            let more = if ring.len() < Ring::BUSY {
+                More::No
+            } else {
+                More::Maybe
+            };
+            Ok(((), more))
+        })
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, batch: &[Reply<'_>]) -> Poll<io::Result<Sent>> {
-        loop {
-            match self.batches.send(self.socket.get_ref(), batch) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.socket.poll_writable(cx))?;
-                }
-                done => return Poll::Ready(done),
-            }
-        }
+        (self.socket).poll_write(cx, |socket| self.batches.send(socket, batch))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -2,20 +2,32 @@
 //!
 //! To add a protocol: one file with a type that implements [`Transport`] over any [`Runtime`], and one row in `protocols!`.
 //! To add a runtime: one file with a type that implements [`Runtime`], one feature, and one row in `runtimes!`. The rows drive the
-//! schemes of `--upstream` and the names of `--runtime`.
+//! schemes of `--upstream`, the names of `--runtime`, and the conformance suite in `tests/conform`, which mounts every row.
 
 #[cfg(feature = "async-std")]
 pub mod async_std;
 mod bounded;
+mod capabilities;
 pub mod memory;
-#[cfg(feature = "sockets")]
+#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod native;
+#[cfg(feature = "async-std")]
+mod poller;
+#[cfg(feature = "smol")]
+pub mod smol;
 #[cfg(feature = "sockets")]
 mod sockets;
 mod table;
 pub mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+#[cfg(all(feature = "wasi", target_os = "wasi"))]
+pub mod wasi;
+#[cfg_attr(not(feature = "sockets"), path = "wasi/alone.rs")]
+#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+mod workers;
 
 use crate::config::{Config, ConfigError, Scheme, Upstream};
 use crate::runtime::Runtime;
@@ -34,13 +46,41 @@ table::protocols! {
     "tcp", 53, false => tcp::Tcp;
 }
 
+/// What a runtime can do beyond its seam. A configuration that needs more is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Says at which of a wildcard's addresses a datagram arrived, and replies from there.
+    pub reply_source: bool,
+    /// Several sockets listen on one address: more than one worker.
+    pub shared_ports: bool,
+    /// Several loops run on threads of their own, and other threads wake them.
+    pub threads: bool,
+}
+
+impl Capabilities {
+    /// What real sockets and threads can do.
+    pub const NATIVE: Self = Self {
+        reply_source: true,
+        shared_ports: true,
+        threads: true,
+    };
+}
+
 table::runtimes! {
+    // name, capabilities => type
     #[cfg(feature = "async-std")]
-    "async-std" => async_std::AsyncStd;
+    "async-std", Capabilities::NATIVE => async_std::AsyncStd;
+    #[cfg(feature = "smol")]
+    "smol", Capabilities::NATIVE => smol::Smol;
+    #[cfg(feature = "tokio")]
+    "tokio", Capabilities::NATIVE => tokio::Tokio;
+    #[cfg(all(feature = "wasi", target_os = "wasi"))]
+    "wasi", Capabilities { reply_source: false, shared_ports: false, threads: false } => wasi::Wasi;
 }
 
 /// Why serving could not begin, or ended early.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum RunError {
     /// This build lacks the runtime.
     NoRuntime(String),

@@ -1,18 +1,19 @@
-//! Serving with real sockets and threads: a loop per worker, each with its own runtime, on shared addresses.
+//! Serving for real: a loop per worker, each with a runtime of its own, on shared addresses. The first is on the caller's thread,
+//! and the others are in `workers`.
 
-use super::{Protocols, RunError, sockets};
+use super::workers::{Others, affordable};
+use super::{Protocols, RunError};
 use crate::config::{Config, Listen, Modes};
 use crate::engine::Stats;
 use crate::runtime::Runtime;
 use crate::serve::{Control, Shared, Sockets, serve};
 use log::info;
 use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
 
 /// Binds everything, says so in the log, and serves until `control` ends all loops.
 pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Result<(), RunError> {
-    config.limits.tcp_connections = sockets::affordable(config.limits.tcp_connections);
+    config.limits.tcp_connections = affordable(config.limits.tcp_connections);
     let workers = config.workers.get();
     if workers > 1 {
         // Shared addresses would be shared with another program, too: without sharing, its presence shows.
@@ -31,37 +32,10 @@ pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Resul
         .collect();
     let started = announce(&config, first.sockets.addresses());
     let shared = Arc::new(Shared::new(config, random()?));
-    let mut others = Vec::new();
-    for number in 1..workers {
-        let (ready, is_ready) = mpsc::channel();
-        let (shared, listen, control) = (shared.clone(), listen.clone(), control.clone());
-        let work = move || match Worker::<R>::new(shared.config(), &listen, true) {
-            Ok(worker) => {
-                // Whoever asks has not given up: it waits for this.
-                drop(ready.send(Ok(())));
-                worker.serve(&shared, &control)
-            }
-            Err(error) => {
-                drop(ready.send(Err(error)));
-                Stats::default()
-            }
-        };
-        let thread = thread::Builder::new().name(format!("dotward-{number}"));
-        let thread = thread
-            .spawn(work)
-            .map_err(|error| RunError::System(format!("worker {number}: {error}")))?;
-        match is_ready.recv() {
-            Ok(Ok(())) => others.push(thread),
-            Ok(Err(error)) => return Err(error),
-            Err(_) => return Err(RunError::System(format!("worker {number} died"))),
-        }
-    }
+    let others = Others::start::<R>(&shared, &listen, control)?;
     info!("{started}");
     let mut stats = vec![first.serve(&shared, control)];
-    for other in others {
-        let one = other.join();
-        stats.push(one.map_err(|_| RunError::System("a worker died".into()))?);
-    }
+    stats.extend(others.join()?);
     let total = |of: fn(&Stats) -> u64| stats.iter().map(of).sum::<u64>();
     info!(
         "stopped: {} queries, {} answered from the cache, {} by upstreams, {} failed, {} sent to upstreams",
@@ -83,7 +57,7 @@ fn random<const N: usize>() -> Result<[u8; N], RunError> {
 }
 
 /// One loop, ready to go.
-struct Worker<R: Runtime> {
+pub struct Worker<R: Runtime> {
     runtime: R,
     protocols: Protocols<R>,
     sockets: Sockets<R>,
@@ -91,7 +65,8 @@ struct Worker<R: Runtime> {
 }
 
 impl<R: Runtime + Default> Worker<R> {
-    fn new(config: &Config, listen: &[Listen], share: bool) -> Result<Self, RunError> {
+    /// Binds. `share`: other workers listen on the same addresses.
+    pub fn new(config: &Config, listen: &[Listen], share: bool) -> Result<Self, RunError> {
         let runtime = R::default();
         let protocols = Protocols::new(&runtime, config).map_err(RunError::Config)?;
         let sockets =
@@ -104,7 +79,8 @@ impl<R: Runtime + Default> Worker<R> {
         })
     }
 
-    fn serve(self, shared: &Arc<Shared>, control: &Control) -> Stats {
+    /// Runs until `control` ends it.
+    pub fn serve(self, shared: &Arc<Shared>, control: &Control) -> Stats {
         let commands = control.subscribe();
         let runtime = self.runtime.clone();
         runtime.block_on(serve(

@@ -74,7 +74,7 @@ pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
     drop(socket.set_recv_buffer_size(RECEIVE_BUFFER));
     socket.bind(&at.into())?;
     let socket = UdpSocket::from(socket);
-    let batches = Batches::new(&socket)?;
+    let batches = Batches::new(&socket, at.ip().is_unspecified())?;
     Ok((socket, batches))
 }
 
@@ -98,15 +98,10 @@ pub fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(no_family)
 }
 
-/// Takes back what quinn-udp sets for QUIC. Datagrams glued together by the kernel want buffers of 64 KiB. And an answer larger than
-/// the path's MTU has to be fragmented: nobody would find a smaller size for it, as QUIC does.
+/// Lets an answer larger than the path's MTU be fragmented: nobody would find a smaller size for it, as QUIC does.
 #[cfg(target_os = "linux")]
-fn undo_for_quic(socket: &UdpSocket) -> io::Result<()> {
-    use nix::sys::socket::{setsockopt, sockopt::Ipv6DontFrag, sockopt::UdpGroSegment};
-    if let Err(error) = setsockopt(socket, UdpGroSegment, &false) {
-        // A kernel that cannot switch it off has none.
-        log::debug!("UDP_GRO: {error}");
-    }
+fn allow_fragments(socket: &UdpSocket) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::Ipv6DontFrag};
     if socket.local_addr()?.is_ipv4() {
         sockopt::set_ip_mtu_discover(socket, sockopt::Ipv4PathMtuDiscovery::DONT)?;
     } else {
@@ -114,6 +109,16 @@ fn undo_for_quic(socket: &UdpSocket) -> io::Result<()> {
         setsockopt(socket, Ipv6DontFrag, &false)?;
     }
     Ok(())
+}
+
+/// Takes back what quinn-udp sets for QUIC: datagrams that the kernel glues together want buffers of 64 KiB.
+#[cfg(target_os = "linux")]
+fn undo_gluing(socket: &UdpSocket) {
+    use nix::sys::socket::{setsockopt, sockopt::UdpGroSegment};
+    if let Err(error) = setsockopt(socket, UdpGroSegment, &false) {
+        // A kernel that cannot switch it off has none.
+        log::debug!("UDP_GRO: {error}");
+    }
 }
 
 /// Options for a connection to an upstream. They make failures show sooner; none is needed to work.
@@ -149,35 +154,76 @@ pub fn ack_soon(stream: &impl AsFd) {
 
 /// Moves datagrams of one socket in batches.
 pub struct Batches {
-    state: UdpSocketState,
-    /// Bound to an unspecified address, so that each reply has to name the address that was asked?
-    wildcard: bool,
+    /// Bound to an unspecified address, so that each datagram has to tell which address was asked, and each reply to leave from it.
+    wildcard: Option<UdpSocketState>,
+    /// The last batch was small, and the next one likely is.
+    few: bool,
 }
 
+/// Where batches are small, so many slots are offered first: preparing each costs something.
+const FEW: usize = 4;
+
 impl Batches {
-    fn new(socket: &UdpSocket) -> io::Result<Self> {
-        let state = UdpSocketState::new(UdpSockRef::from(socket))?;
+    fn new(socket: &UdpSocket, wildcard: bool) -> io::Result<Self> {
+        // Without `recvmmsg` of our own, quinn-udp receives everything.
+        let wildcard = if wildcard || cfg!(not(target_os = "linux")) {
+            Some(UdpSocketState::new(UdpSockRef::from(socket))?)
+        } else {
+            None
+        };
         #[cfg(target_os = "linux")]
-        undo_for_quic(socket)?;
+        {
+            undo_gluing(socket);
+            allow_fragments(socket)?;
+        }
         Ok(Self {
-            state,
-            wildcard: socket.local_addr()?.ip().is_unspecified(),
+            wildcard,
+            few: true,
         })
     }
 
-    /// Receives what is there, at least one datagram or an error such as `WouldBlock`.
-    pub fn recv(&self, socket: &UdpSocket, ring: &mut Ring) -> io::Result<()> {
+    /// Receives what is there, at least one datagram or an error such as `WouldBlock`. Fewer than [`Ring::SLOTS`]: that was all.
+    pub fn recv(&mut self, socket: &UdpSocket, ring: &mut Ring) -> io::Result<()> {
+        ring.clear();
+        let first = if self.few { FEW } else { Ring::SLOTS };
+        self.recv_some(socket, ring, first)?;
+        if ring.len() == first
+            && first < Ring::SLOTS
+            && let Err(error) = self.recv_some(socket, ring, Ring::SLOTS)
+            && error.kind() != io::ErrorKind::WouldBlock
+        {
+            // Of a datagram that is none of those received.
+            log::debug!("receiving: {error}");
+        }
+        self.few = ring.len() < FEW;
+        Ok(())
+    }
+
+    /// Fills the ring up to `limit` datagrams.
+    fn recv_some(&self, socket: &UdpSocket, ring: &mut Ring, limit: usize) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        let Some(state) = &self.wildcard else {
+            return many::recv(socket, ring, limit);
+        };
+        #[cfg(not(target_os = "linux"))]
+        let Some(state) = &self.wildcard else {
+            return Ok(());
+        };
+        let have = ring.len();
         let mut meta = [RecvMeta::default(); Ring::SLOTS];
         let received = {
-            let mut slots = ring.slots();
+            let mut slots = ring.free_slots();
             let mut buffers: [IoSliceMut<'_>; Ring::SLOTS] =
                 std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
-            self.state
-                .recv(UdpSockRef::from(socket), &mut buffers, &mut meta)?
+            let room = limit.saturating_sub(have);
+            let (Some(buffers), Some(meta)) = (buffers.get_mut(..room), meta.get_mut(..room))
+            else {
+                return Ok(());
+            };
+            state.recv(UdpSockRef::from(socket), buffers, meta)?
         };
         for meta in meta.iter().take(received) {
-            let local = meta.dst_ip.filter(|_| self.wildcard);
-            ring.push(meta.len, meta.addr, local);
+            ring.push(meta.len, meta.addr, meta.dst_ip);
         }
         Ok(())
     }
@@ -206,55 +252,106 @@ impl Batches {
 
     /// Sends at least the first.
     fn send_some(&self, socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
-        match batch {
-            [reply, ..] if self.wildcard => self.send_from(socket, reply),
+        match (batch, &self.wildcard) {
+            ([], _) => Ok(0),
+            ([reply, ..], Some(state)) if reply.from.is_some() => send_from(state, socket, reply),
             #[cfg(target_os = "linux")]
-            [_, _, ..] => many::send(socket, batch),
-            [reply, ..] => socket.send_to(reply.message, reply.to).map(|_| 1),
-            [] => Ok(0),
+            ([_, _, ..], None) => many::send(socket, batch),
+            ([reply, ..], _) => socket.send_to(reply.message, reply.to).map(|_| 1),
         }
     }
+}
 
-    /// Sends one answer from the address that was asked.
-    fn send_from(&self, socket: &UdpSocket, reply: &Reply<'_>) -> io::Result<usize> {
-        let transmit = Transmit {
-            destination: reply.to,
-            ecn: None,
-            contents: reply.message,
-            segment_size: None,
-            src_ip: reply.from,
-        };
-        self.state
-            .try_send(UdpSockRef::from(socket), &transmit)
-            .map(|()| 1)
-    }
+/// Sends one answer from the address that was asked.
+fn send_from(state: &UdpSocketState, socket: &UdpSocket, reply: &Reply<'_>) -> io::Result<usize> {
+    let transmit = Transmit {
+        destination: reply.to,
+        ecn: None,
+        contents: reply.message,
+        segment_size: None,
+        src_ip: reply.from,
+    };
+    state
+        .try_send(UdpSockRef::from(socket), &transmit)
+        .map(|()| 1)
 }
 
 #[cfg(target_os = "linux")]
 mod many {
-    //! Many answers in one system call.
+    //! Many datagrams in one system call, of a socket whose address says all about them.
 
     use crate::runtime::{Reply, Ring};
+    use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
     use rustix::net::addr::SocketAddrArg;
     use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
-    use std::io::{self, IoSlice};
-    use std::net::UdpSocket;
+    use std::cell::RefCell;
+    use std::io::{self, IoSlice, IoSliceMut};
+    use std::net::{IpAddr, SocketAddr, UdpSocket};
+    use std::os::fd::AsRawFd;
+
+    thread_local! {
+        /// What the kernel fills in. It holds addresses of itself, so it stays where it is: once for each thread.
+        static HEADERS: RefCell<MultiHeaders<SockaddrStorage>> =
+            RefCell::new(MultiHeaders::preallocate(Ring::SLOTS, None));
+    }
+
+    /// Fills the ring up to `limit` datagrams.
+    pub fn recv(socket: &UdpSocket, ring: &mut Ring, limit: usize) -> io::Result<()> {
+        let room = limit.saturating_sub(ring.len());
+        let mut received = [None::<(usize, SocketAddr)>; Ring::SLOTS];
+        HEADERS.with_borrow_mut(|headers| {
+            let mut slots = ring.free_slots();
+            let mut buffers: [[IoSliceMut<'_>; 1]; Ring::SLOTS] =
+                std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
+            let buffers = buffers.iter_mut().take(room);
+            let flags = MsgFlags::MSG_DONTWAIT;
+            let batch = recvmmsg(socket.as_raw_fd(), headers, buffers, flags, None)?;
+            for (message, slot) in batch.zip(&mut received) {
+                *slot = Some((message.bytes, address(message.address)));
+            }
+            Ok::<_, io::Error>(())
+        })?;
+        for (len, from) in received.into_iter().map_while(|slot| slot) {
+            ring.push(len, from, None);
+        }
+        Ok(())
+    }
+
+    /// A sender that is none cannot be answered: its address is one that nothing is sent to.
+    fn address(address: Option<SockaddrStorage>) -> SocketAddr {
+        let v4 = address.as_ref().and_then(|any| any.as_sockaddr_in());
+        let v6 = address.as_ref().and_then(|any| any.as_sockaddr_in6());
+        match (v4, v6) {
+            (Some(v4), _) => SocketAddr::V4((*v4).into()),
+            (None, Some(v6)) => SocketAddr::V6((*v6).into()),
+            (None, None) => SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
+        }
+    }
 
     /// Sends at most a ring's worth of answers from the front; says how many the kernel took.
     pub fn send(socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
+        // What is prepared for the kernel is made for the batch: few answers cost less than many.
+        match batch.len() {
+            0..=2 => send_up_to::<2>(socket, batch),
+            3..=8 => send_up_to::<8>(socket, batch),
+            9..=16 => send_up_to::<16>(socket, batch),
+            _ => send_up_to::<{ Ring::SLOTS }>(socket, batch),
+        }
+    }
+
+    fn send_up_to<const N: usize>(socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
         let Some(first) = batch.first() else {
             return Ok(0);
         };
-        let batch = batch.get(..batch.len().min(Ring::SLOTS)).unwrap_or(batch);
         // Places beyond the batch are filled with its first answer and never used.
         let reply = |i: usize| batch.get(i).unwrap_or(first);
-        let to: [SocketAddrAny; Ring::SLOTS] = std::array::from_fn(|i| reply(i).to.as_any());
-        let contents: [[IoSlice<'_>; 1]; Ring::SLOTS] =
+        let to: [SocketAddrAny; N] = std::array::from_fn(|i| reply(i).to.as_any());
+        let contents: [[IoSlice<'_>; 1]; N] =
             std::array::from_fn(|i| [IoSlice::new(reply(i).message)]);
-        let mut controls: [SendAncillaryBuffer<'_, '_, '_>; Ring::SLOTS] =
+        let mut controls: [SendAncillaryBuffer<'_, '_, '_>; N] =
             std::array::from_fn(|_| SendAncillaryBuffer::default());
         let mut controls = controls.iter_mut();
-        let mut headers = Vec::with_capacity(Ring::SLOTS);
+        let mut headers = Vec::with_capacity(N);
         for ((to, contents), _) in to.iter().zip(&contents).zip(batch) {
             if let Some(control) = controls.next() {
                 headers.push(MMsgHdr::new_with_addr(to, contents, control));

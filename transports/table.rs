@@ -107,14 +107,28 @@ macro_rules! protocols {
 
 /// Makes the list of the runtimes and the choice among them from the rows.
 macro_rules! runtimes {
-    ($( $(#[$gate:meta])* $name:literal => $module:ident :: $Type:ident; )*) => {
+    ($( $(#[$gate:meta])* $name:literal, $can:expr => $module:ident :: $Type:ident; )*) => {
         /// The runtimes that this build has; the first is the default.
         pub const RUNTIMES: &[&str] = &[$( $(#[$gate])* $name, )*];
+
+        /// What a runtime can do; `None` if this build lacks it.
+        pub fn capabilities(runtime: &str) -> Option<Capabilities> {
+            match runtime {
+                $( $(#[$gate])* $name => Some($can), )*
+                _ => None,
+            }
+        }
 
         /// Serves until `control` says otherwise. An error says why that could not begin.
         pub fn run(runtime: &str, config: Config, control: &Control) -> Result<(), RunError> {
             match runtime {
-                $( $(#[$gate])* $name => native::run::<$module::$Type>(config, control), )*
+                $(
+                    $(#[$gate])*
+                    $name => {
+                        $can.allow(&config).map_err(RunError::Config)?;
+                        native::run::<$module::$Type>(config, control)
+                    }
+                )*
                 other => {
                     let _not_used_without_runtimes = (config, control);
                     Err(RunError::NoRuntime(other.to_owned()))

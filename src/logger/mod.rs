@@ -19,6 +19,9 @@ use line::{Style, line};
 /// log.
 const QUEUE_LINES: usize = 1_024;
 
+/// In a WASI component there is one thread: whoever logs writes the line to the host.
+const HAS_THREADS: bool = cfg!(not(target_family = "wasm"));
+
 /// Starts logging to standard error. May be called once in a process.
 pub fn start(level: LevelFilter) -> io::Result<Handle> {
     let style = if stderr_is_journal() {
@@ -80,9 +83,11 @@ impl Handle {
             queue: Arc::clone(&queue),
             style,
         };
-        thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || queue.write_to(sink, style))?;
+        if HAS_THREADS {
+            thread::Builder::new()
+                .name("log".to_owned())
+                .spawn(move || queue.write_to(sink, style))?;
+        }
         Ok(handle)
     }
 
@@ -110,12 +115,14 @@ impl Log for Handle {
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.queue.push(line(
-            self.style,
-            record.level(),
-            SystemTime::now(),
-            &record.args().to_string(),
-        ));
+        let text = record.args().to_string();
+        let line = line(self.style, record.level(), SystemTime::now(), &text);
+        if HAS_THREADS {
+            self.queue.push(line);
+        } else {
+            // A line that cannot be written has nobody to be told to.
+            drop(io::stderr().write_all(line.as_bytes()));
+        }
     }
 
     /// Nothing may wait here: the caller could be on a question's way. [`Handle::flush`] is for the

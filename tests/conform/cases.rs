@@ -1,0 +1,144 @@
+//! The list: every case by its topic, with what it requires, mounted for each world and, where it is about protocols, for each of them.
+
+/// The protocols under the suite.
+pub const PROTOCOLS: &[&str] = &[
+    #[cfg(feature = "tls")]
+    "tls",
+    "tcp",
+];
+
+/// Mounts every case in each world, and lists the worlds.
+macro_rules! worlds {
+    ($( $(#[$gate:meta])* $module:ident = $name:literal => $Runtime:ty; )*) => {
+        /// The worlds of this build.
+        const WORLDS: &[&str] = &[$( $(#[$gate])* $name, )*];
+
+        $(
+            $(#[$gate])*
+            mod $module {
+                use dotward::serve::{Control, Shared, Sockets, serve};
+                use dotward::transports::Protocols;
+                use std::sync::Arc;
+
+                $crate::cases::world! { $name, $Runtime }
+                #[cfg(feature = "tls")]
+                mod tls {
+                    $crate::cases::protocol! { $name, $Runtime, "tls" }
+                }
+                mod tcp {
+                    $crate::cases::protocol! { $name, $Runtime, "tcp" }
+                }
+                // An application may spawn the loop: the compiler sees that it can move between threads.
+                const _: fn($Runtime, Protocols<$Runtime>, Sockets<$Runtime>, Arc<Shared>, Control) =
+                    |runtime, protocols, sockets, shared, control| {
+                        let control = control.subscribe();
+                        $crate::serving::is_send(&serve(runtime, protocols, sockets, shared, [0; 32], control));
+                    };
+            }
+        )*
+    };
+}
+
+/// What is asked of a runtime itself.
+macro_rules! world {
+    ($name:literal, $Runtime:ty) => {
+        $crate::cases::topic! { $name, None, $Runtime, streams
+            two_ends_speak: [],
+            nobody_there_is_an_error: [],
+            half_a_connection_may_end: [],
+            octets_may_come_one_by_one: [],
+            a_writer_waits_for_its_reader: [],
+            both_directions_flow_at_once: [],
+            an_end_that_is_dropped_ends: [],
+            writing_to_nobody_fails: [],
+            the_last_waker_is_woken: [],
+            a_read_given_up_loses_nothing: [],
+            a_connect_given_up_leaves_nothing: [],
+            many_connections_do_not_mix: [],
+        }
+        $crate::cases::topic! { $name, None, $Runtime, datagrams
+            a_datagram_comes_with_its_sender: [],
+            batches_arrive_whole: [],
+            an_empty_datagram_is_one: [],
+            a_large_datagram_is_cut: [],
+            the_last_waker_is_woken: [],
+            an_address_has_one_owner: [],
+            an_address_is_free_again: [],
+            sockets_share_an_address: [SharedPorts],
+            replies_come_from_the_address_that_was_asked: [ReplySource],
+            a_refused_reply_is_counted: [System],
+        }
+        $crate::cases::topic! { $name, None, $Runtime, timers
+            alarms_go_off_in_order: [],
+            a_moment_that_is_over_is_now: [],
+            the_last_waker_is_woken: [],
+            work_within_its_bound_is_done: [],
+            work_beyond_its_bound_is_dropped: [],
+            clones_share_their_clocks: [],
+        }
+        $crate::cases::topic! { $name, None, $Runtime, threads
+            another_thread_wakes_the_loop: [Threads],
+            loops_run_side_by_side: [Threads],
+        }
+    };
+}
+
+/// What is asked of a protocol over a runtime.
+macro_rules! protocol {
+    ($name:literal, $Runtime:ty, $scheme:literal) => {
+        $crate::cases::topic! { $name, Some($scheme), $Runtime, links
+            a_question_is_answered: [],
+            nobody_there_is_unreachable: [],
+            the_largest_message_passes: [],
+            answers_may_come_octet_by_octet: [],
+            answers_may_come_together: [],
+            nothing_leaves_before_the_flush: [],
+            a_burst_arrives_in_order: [],
+            an_end_between_messages_is_a_close: [],
+            an_abrupt_end_between_messages_is_a_close: [],
+            an_end_within_a_message_is_none: [],
+            an_empty_message_is_an_error: [],
+            the_last_waker_is_woken: [],
+            a_goodbye_is_heard: [],
+            many_links_do_not_mix: [],
+            a_dial_given_up_leaves_nothing: [],
+            a_stranger_is_told_nothing: [Authentication],
+            a_silent_handshake_times_out: [Authentication, VirtualTime],
+        }
+        $crate::cases::topic! { $name, Some($scheme), $Runtime, serving
+            clients_are_answered_and_drained: [],
+            many_questions_do_not_mix: [],
+            a_stop_ends_at_once: [],
+            dropping_the_loop_frees_its_addresses: [],
+        }
+    };
+}
+
+/// Mounts one topic. A case over a protocol gets its name, too.
+macro_rules! topic {
+    ($name:literal, None, $Runtime:ty, $topic:ident $( $case:ident : [$($need:ident),*], )*) => {
+        mod $topic {
+            $(
+                #[test]
+                fn $case() {
+                    let needs = &[$( $crate::world::Need::$need ),*];
+                    $crate::world::ask($name, None, needs, $crate::$topic::$case::<$Runtime>);
+                }
+            )*
+        }
+    };
+    ($name:literal, Some($scheme:literal), $Runtime:ty, $topic:ident $( $case:ident : [$($need:ident),*], )*) => {
+        mod $topic {
+            $(
+                #[test]
+                fn $case() {
+                    let needs = &[$( $crate::world::Need::$need ),*];
+                    let case = |runtime: $Runtime| $crate::$topic::$case(runtime, $scheme);
+                    $crate::world::ask($name, Some($scheme), needs, case);
+                }
+            )*
+        }
+    };
+}
+
+pub(crate) use {protocol, topic, world, worlds};

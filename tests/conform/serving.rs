@@ -1,0 +1,200 @@
+//! The whole loop over a runtime and a protocol: clients in front of it, an upstream behind it.
+
+use std::future::{Future, poll_fn};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use dotward::engine::Stats;
+use dotward::runtime::{Datagrams, Reply, Ring};
+use dotward::serve::{Command, Control, Shared, Sockets, serve};
+use futures::future::{Either, join, select};
+use futures::io::{AsyncReadExt, AsyncWriteExt};
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use crate::support::codes::A;
+use crate::support::messages::{address_for, answer, frame, query, question_octets};
+use crate::upstream::{Peer, Server};
+use crate::world::{World, loopback};
+
+/// Questions at once: they fit the smallest receive buffer that systems have.
+const MANY: u16 = 100;
+/// An address of this machine that no other test binds.
+const APART: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 78)), 0);
+
+/// Takes what can move to another thread; the compiler refuses all else.
+pub fn is_send(_: &impl Send) {}
+
+/// An upstream that answers every question well, on every connection. It never ends.
+pub async fn answer_all<R: World>(mut server: Server<R>) {
+    let mut talks = FuturesUnordered::new();
+    loop {
+        let next = {
+            let accept = pin!(server.accept());
+            if talks.is_empty() {
+                Some(accept.await)
+            } else {
+                match select(accept, talks.next()).await {
+                    Either::Left((peer, _)) => Some(peer),
+                    Either::Right(_) => None,
+                }
+            }
+        };
+        if let Some(Ok(peer)) = next {
+            talks.push(talk(peer));
+        }
+    }
+}
+
+async fn talk(mut peer: Peer) {
+    while let Some(asked) = peer.hear().await {
+        let told = answer(&asked).a(address_for(question_octets(&asked)));
+        peer.say(&told.bytes()).await;
+    }
+}
+
+/// A loop that is ready to go, and what steers it.
+pub fn prepare<R: World>(
+    runtime: &R,
+    server: &Server<R>,
+) -> (impl Future<Output = Stats> + use<R>, SocketAddr, Control) {
+    let config = server.config.clone();
+    let sockets = Sockets::bind(runtime, &config.listen, config.modes, false).expect("it binds");
+    let at = sockets.addresses()[0];
+    let control = Control::new();
+    let commands = control.subscribe();
+    let protocols = server.transport();
+    let shared = Arc::new(Shared::new(config, [7; 16]));
+    let serving = serve(
+        runtime.clone(),
+        protocols,
+        sockets,
+        shared,
+        [7; 32],
+        commands,
+    );
+    (serving, at, control)
+}
+
+/// Runs a loop and its upstream until the loop ends; `story` is its clients.
+async fn tell<R: World>(
+    runtime: &R,
+    scheme: &'static str,
+    story: impl AsyncFnOnce(SocketAddr, &Control),
+) -> Stats {
+    let server = Server::new(runtime, scheme);
+    let (serving, at, control) = prepare(runtime, &server);
+    let played = join(serving, story(at, &control));
+    match select(pin!(played), pin!(answer_all(server))).await {
+        Either::Left(((stats, ()), _)) => stats,
+        Either::Right(_) => unreachable!("an upstream never ends"),
+    }
+}
+
+/// The address in an answer must be the one that belongs to the question.
+pub fn assert_answers(got: &[u8], asked: &[u8]) {
+    let expected = answer(asked).a(address_for(question_octets(asked)));
+    assert_eq!(got, expected.bytes());
+}
+
+/// Asks by UDP.
+pub async fn ask_udp<R: World>(runtime: &R, at: SocketAddr, asked: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut socket = runtime.bind(loopback(), false).expect("a socket");
+    for message in asked {
+        let batch = [Reply {
+            to: at,
+            from: None,
+            message,
+        }];
+        let sent = poll_fn(|cx| socket.poll_send(cx, &batch)).await;
+        assert_eq!(sent.expect("it leaves").refused, 0);
+    }
+    let (mut ring, mut answers) = (Ring::new(), Vec::new());
+    while answers.len() < asked.len() {
+        let received = poll_fn(|cx| socket.poll_recv(cx, &mut ring)).await;
+        received.expect("an answer");
+        answers.extend(ring.iter().map(|(octets, ..)| octets.to_vec()));
+    }
+    answers
+}
+
+async fn ask_tcp<R: World>(runtime: &R, at: SocketAddr, asked: &[u8]) -> Vec<u8> {
+    let mut stream = runtime.connect(at).await.expect("a connection");
+    stream.write_all(&frame(asked)).await.unwrap();
+    stream.close().await.unwrap();
+    // The last word was said; the answer comes all the same, and then the end (req 68).
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).await.unwrap();
+    let (len, message) = heard.split_at(2);
+    assert_eq!(len, u16::try_from(message.len()).unwrap().to_be_bytes());
+    message.to_vec()
+}
+
+// req 1, 24, fault 84
+pub async fn clients_are_answered_and_drained<R: World>(runtime: R, scheme: &'static str) {
+    let stats = tell(&runtime, scheme, async |at, control| {
+        let by_udp = query("udp.test", A).id(1).bytes();
+        let got = ask_udp(&runtime, at, std::slice::from_ref(&by_udp)).await;
+        assert_answers(&got[0], &by_udp);
+        let by_tcp = query("tcp.test", A).id(2).bytes();
+        assert_answers(&ask_tcp(&runtime, at, &by_tcp).await, &by_tcp);
+        control.send(Command::Drain);
+    })
+    .await;
+    assert_eq!((stats.queries, stats.answered, stats.failed), (2, 2, 0));
+}
+
+// req 58, fault 70
+pub async fn many_questions_do_not_mix<R: World>(runtime: R, scheme: &'static str) {
+    tell(&runtime, scheme, async |at, control| {
+        let name = |n: u16| query(&format!("n{n}.test"), A).id(n).bytes();
+        let asked: Vec<Vec<u8>> = (0..MANY).map(name).collect();
+        let mut got = ask_udp(&runtime, at, &asked).await;
+        got.sort();
+        for (got, asked) in got.iter().zip(&asked) {
+            assert_answers(got, asked);
+        }
+        control.send(Command::Drain);
+    })
+    .await;
+}
+
+pub async fn a_stop_ends_at_once<R: World>(runtime: R, scheme: &'static str) {
+    // Nobody accepts its dial.
+    let server = Server::new(&runtime, scheme);
+    let (serving, at, control) = prepare(&runtime, &server);
+    let mut client = runtime.bind(loopback(), false).expect("a socket");
+    let asked = query("never.test", A).bytes();
+    let stop = async {
+        let batch = [Reply {
+            to: at,
+            from: None,
+            message: &asked,
+        }];
+        poll_fn(|cx| client.poll_send(cx, &batch)).await.unwrap();
+        control.send(Command::Stop);
+    };
+    let start = runtime.now().mono;
+    join(serving, stop).await;
+    let took = runtime.now().mono.since(start);
+    assert!(
+        took.as_secs() < 3,
+        "before a question in flight is given up: {took:?}"
+    );
+}
+
+pub async fn dropping_the_loop_frees_its_addresses<R: World>(runtime: R, scheme: &'static str) {
+    let mut server = Server::new(&runtime, scheme);
+    server.config.listen[0].addr = APART;
+    let (serving, at, _control) = prepare(&runtime, &server);
+    {
+        let mut serving = pin!(serving);
+        let waits = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx).is_pending()));
+        assert!(waits.await);
+    }
+    server.config.listen[0].addr = at;
+    let (listen, modes) = (&server.config.listen, server.config.modes);
+    let again = Sockets::bind(&runtime, listen, modes, false).expect("they are free");
+    assert_eq!(again.addresses(), [at]);
+}

@@ -1,0 +1,158 @@
+//! The other end of a link, played over the runtime under the suite: it takes connections, speaks TLS if the protocol does, and moves
+//! octets as a case says.
+
+use std::net::SocketAddr;
+
+use dotward::config::{Config, Listen, Modes, Upstream};
+use dotward::transport::Transport;
+use dotward::transports::{AnyLink, Protocols, SCHEMES};
+use futures::future::join;
+use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::support::messages::frame;
+use crate::world::{World, accept, listen};
+
+/// A server of one protocol.
+pub struct Server<R: World> {
+    runtime: R,
+    listener: R::Listener,
+    at: SocketAddr,
+    scheme: &'static str,
+    /// How its clients are configured.
+    pub config: Config,
+    #[cfg(feature = "tls")]
+    acceptor: futures_rustls::TlsAcceptor,
+}
+
+/// Octets in both directions, authenticated and encrypted where the protocol does that.
+pub trait Octets: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Octets for S {}
+
+/// A server's end of a link.
+pub struct Peer(pub Box<dyn Octets>);
+
+impl<R: World> Server<R> {
+    /// Listens, with a certificate that its clients believe.
+    pub fn new(runtime: &R, scheme: &'static str) -> Self {
+        let (listener, at) = listen(runtime);
+        let both = Modes {
+            udp: true,
+            tcp: true,
+        };
+        let mut config = Config::defaults(both);
+        config.listen = vec![Listen {
+            addr: crate::world::loopback(),
+            required: true,
+        }];
+        #[cfg(feature = "tls")]
+        let acceptor = {
+            let authority = crate::support::authority::Authority::new();
+            config.roots = dotward::config::Roots::Pem(authority.pem().into_bytes());
+            tls::acceptor(&authority)
+        };
+        config.upstreams = vec![upstream(scheme, at)];
+        Self {
+            runtime: runtime.clone(),
+            listener,
+            at,
+            scheme,
+            config,
+            #[cfg(feature = "tls")]
+            acceptor,
+        }
+    }
+
+    /// What its clients connect by.
+    pub fn transport(&self) -> Protocols<R> {
+        Protocols::new(&self.runtime, &self.config).expect("a usable configuration")
+    }
+
+    /// What it is for its clients.
+    pub fn upstream(&self) -> &Upstream {
+        &self.config.upstreams[0]
+    }
+
+    /// Where it listens.
+    pub fn at(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// The next TCP connection, before a word is spoken.
+    pub async fn accept_tcp(&mut self) -> R::Stream {
+        accept::<R>(&mut self.listener).await.0
+    }
+
+    /// The next link, if it comes to stand.
+    pub async fn accept(&mut self) -> std::io::Result<Peer> {
+        let stream = self.accept_tcp().await;
+        #[cfg(feature = "tls")]
+        if self.scheme == "tls" {
+            return Ok(Peer(Box::new(self.acceptor.accept(stream).await?)));
+        }
+        assert_eq!(self.scheme, "tcp");
+        Ok(Peer(Box::new(stream)))
+    }
+
+    /// Both ends of a new link.
+    pub async fn link(&mut self) -> (AnyLink<R>, Peer) {
+        let dial = self.transport().connect(self.upstream(), self.at);
+        let (link, peer) = join(dial, self.accept()).await;
+        (link.expect("a link"), peer.expect("its other end"))
+    }
+}
+
+/// An upstream at this address, as a user names it.
+pub fn upstream(scheme: &str, at: SocketAddr) -> Upstream {
+    #[cfg(feature = "tls")]
+    if scheme == "tls" {
+        let spec = format!("tls://{at}#{}", crate::support::authority::NAME);
+        return Upstream::parse(&spec, SCHEMES).expect("an upstream");
+    }
+    Upstream::parse(&format!("{scheme}://{at}"), SCHEMES).expect("an upstream")
+}
+
+impl Peer {
+    /// The next message; `None` when the other end has said goodbye.
+    pub async fn hear(&mut self) -> Option<Vec<u8>> {
+        let mut len = [0; 2];
+        self.0.read_exact(&mut len).await.ok()?;
+        let mut message = vec![0; u16::from_be_bytes(len).into()];
+        self.0.read_exact(&mut message).await.ok()?;
+        Some(message)
+    }
+
+    /// Sends octets as they are.
+    pub async fn put(&mut self, octets: &[u8]) {
+        self.0.write_all(octets).await.expect("they are taken");
+        self.0.flush().await.expect("they leave");
+    }
+
+    /// Sends a message.
+    pub async fn say(&mut self, message: &[u8]) {
+        self.put(&frame(message)).await;
+    }
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use std::sync::Arc;
+
+    use futures_rustls::TlsAcceptor;
+    use rustls::ServerConfig;
+    use rustls::crypto::ring;
+
+    use crate::support::authority::Authority;
+
+    /// A server with a good certificate.
+    pub fn acceptor(authority: &Authority) -> TlsAcceptor {
+        let leaf = authority.good();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions that ring knows")
+            .with_no_client_auth()
+            .with_single_cert(leaf.chain(), leaf.key())
+            .expect("a certificate with its key");
+        TlsAcceptor::from(Arc::new(config))
+    }
+}

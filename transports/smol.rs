@@ -1,0 +1,238 @@
+//! The smol runtime: async-io, its reactor, connects and carries what is connected; smol-timeout bounds a dial.
+//!
+//! async-net's streams hold a future for each direction that waits, and its UDP socket cannot be polled without a future per call;
+//! the reactor's own sockets can. And the reactor waits once for what a read has left empty, where a stream would try to read first.
+
+use super::sockets::{self, Batches};
+use crate::engine::{Now, Time};
+use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
+use async_io::{Async, Timer};
+use futures::future::BoxFuture;
+use futures::io::{AsyncRead, AsyncWrite};
+use smol_timeout::{Timeout, TimeoutExt};
+use std::future::Future;
+use std::io::{self, IoSlice, Read};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// smol, with its clock's origin.
+#[derive(Clone, Debug)]
+pub struct Smol {
+    origin: Instant,
+}
+
+impl Default for Smol {
+    fn default() -> Self {
+        Self {
+            origin: Instant::now(),
+        }
+    }
+}
+
+impl Runtime for Smol {
+    type Stream = Tcp;
+    type Connect = BoxFuture<'static, io::Result<Tcp>>;
+    type Listener = Listening;
+    type Datagrams = Udp;
+    type Sleep = Sleep;
+    type Within<F: Future> = Timeout<F>;
+
+    fn now(&self) -> Now {
+        sockets::now(self.origin)
+    }
+
+    fn sleep_until(&self, at: Time) -> Sleep {
+        Sleep(Timer::at(self.origin + at.since(Time::ZERO)))
+    }
+
+    fn within<F: Future>(&self, limit: Duration, work: F) -> Timeout<F> {
+        work.timeout(limit)
+    }
+
+    fn connect(&self, to: SocketAddr) -> Self::Connect {
+        Box::pin(async move {
+            let socket = Async::<TcpStream>::connect(to).await?;
+            sockets::tune_link(socket.get_ref());
+            Ok(Tcp::new(socket))
+        })
+    }
+
+    fn is_missing(error: &io::Error) -> bool {
+        sockets::is_missing(error)
+    }
+
+    fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Listening> {
+        let listener = sockets::listen(at, share)?;
+        Ok(Listening(Async::new_nonblocking(listener)?))
+    }
+
+    fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
+        let (socket, batches) = sockets::bind(at, share)?;
+        Ok(Udp {
+            socket: Async::new_nonblocking(socket)?,
+            batches,
+            drained: false,
+        })
+    }
+
+    fn block_on<F: Future>(&self, work: F) -> F::Output {
+        async_io::block_on(work)
+    }
+}
+
+/// A connection.
+pub struct Tcp {
+    socket: Async<TcpStream>,
+    /// The last read took all there was: the next one waits first.
+    drained: bool,
+}
+
+impl Tcp {
+    fn new(socket: Async<TcpStream>) -> Self {
+        Self {
+            socket,
+            drained: false,
+        }
+    }
+}
+
+impl AsyncRead for Tcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if self.drained {
+                ready!(self.socket.poll_readable(cx))?;
+                self.drained = false;
+            }
+            match self.socket.get_ref().read(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(n) => {
+                    self.drained = n < into.len();
+                    return Poll::Ready(Ok(n));
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, from)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    /// Sends the FIN, which the reactor's own `poll_close` leaves to the closing of the socket.
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match self.socket.get_ref().shutdown(Shutdown::Write) {
+            // The other end was quicker.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            done => done,
+        })
+    }
+}
+
+impl Stream for Tcp {
+    fn ack_soon(&self) {
+        sockets::ack_soon(self.socket.get_ref());
+    }
+}
+
+/// A timer.
+pub struct Sleep(Timer);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(drop)
+    }
+}
+
+/// A listening socket.
+pub struct Listening(Async<TcpListener>);
+
+impl Listener for Listening {
+    type Stream = Tcp;
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Tcp, SocketAddr)>> {
+        loop {
+            match self.0.get_ref().accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.0.poll_readable(cx))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok((stream, peer)) => {
+                    sockets::tune_client(&stream);
+                    return Poll::Ready(Ok((Tcp::new(Async::new(stream)?), peer)));
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.get_ref().local_addr()
+    }
+}
+
+/// A socket for datagrams.
+pub struct Udp {
+    socket: Async<UdpSocket>,
+    batches: Batches,
+    /// The last batch took all there was: the next one waits first.
+    drained: bool,
+}
+
+impl Datagrams for Udp {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, ring: &mut Ring) -> Poll<io::Result<()>> {
+        loop {
+            if self.drained {
+                ready!(self.socket.poll_readable(cx))?;
+                self.drained = false;
+            }
+            match self.batches.recv(self.socket.get_ref(), ring) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
+                done => {
+                    self.drained = ring.len() < Ring::BUSY;
+                    return Poll::Ready(done);
+                }
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, batch: &[Reply<'_>]) -> Poll<io::Result<Sent>> {
+        loop {
+            match self.batches.send(self.socket.get_ref(), batch) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.socket.poll_writable(cx))?;
+                }
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.get_ref().local_addr()
+    }
+}

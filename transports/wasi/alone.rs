@@ -1,0 +1,37 @@
+//! No other workers: a component has one thread. Stands where `workers.rs` stands elsewhere.
+
+use crate::config::Listen;
+use crate::engine::Stats;
+use crate::serve::{Control, Shared};
+use crate::transports::RunError;
+use std::sync::Arc;
+
+/// Nobody.
+pub struct Others;
+
+impl Others {
+    /// Nothing to start: a configuration with more than one worker was refused.
+    #[expect(
+        clippy::extra_unused_type_parameters,
+        clippy::unnecessary_wraps,
+        reason = "as where there are threads"
+    )]
+    pub fn start<R>(_: &Arc<Shared>, _: &[Listen], _: &Control) -> Result<Self, RunError> {
+        Ok(Self)
+    }
+
+    /// Nobody to wait for.
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "as where there are threads"
+    )]
+    pub fn join(self) -> Result<Vec<Stats>, RunError> {
+        Ok(Vec::new())
+    }
+}
+
+/// The host alone knows how many connections it allows; it refuses those that are too many.
+pub fn affordable(connections: usize) -> usize {
+    connections
+}

@@ -1,0 +1,64 @@
+//! The other workers: loops on threads of their own, beside the first one.
+
+use super::RunError;
+use super::native::Worker;
+pub use super::sockets::affordable;
+use crate::config::Listen;
+use crate::engine::Stats;
+use crate::runtime::Runtime;
+use crate::serve::{Control, Shared};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+/// Workers that run.
+pub struct Others(Vec<JoinHandle<Stats>>);
+
+impl Others {
+    /// Starts as many as are configured, less the first one. An error says why one of them has nowhere to listen.
+    pub fn start<R: Runtime + Default>(
+        shared: &Arc<Shared>,
+        listen: &[Listen],
+        control: &Control,
+    ) -> Result<Self, RunError> {
+        let numbers = 1..shared.config().workers.get();
+        let started = numbers.map(|number| start_one::<R>(number, shared, listen, control));
+        started.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Waits for their ends.
+    pub fn join(self) -> Result<Vec<Stats>, RunError> {
+        let ends = self.0.into_iter().map(JoinHandle::join);
+        ends.map(|end| end.map_err(|_| RunError::System("a worker died".into())))
+            .collect()
+    }
+}
+
+fn start_one<R: Runtime + Default>(
+    number: usize,
+    shared: &Arc<Shared>,
+    listen: &[Listen],
+    control: &Control,
+) -> Result<JoinHandle<Stats>, RunError> {
+    let (ready, is_ready) = mpsc::channel();
+    let (shared, listen, control) = (shared.clone(), listen.to_vec(), control.clone());
+    let work = move || match Worker::<R>::new(shared.config(), &listen, true) {
+        Ok(worker) => {
+            // Whoever asks has not given up: it waits for this.
+            drop(ready.send(Ok(())));
+            worker.serve(&shared, &control)
+        }
+        Err(error) => {
+            drop(ready.send(Err(error)));
+            Stats::default()
+        }
+    };
+    let thread = thread::Builder::new().name(format!("dotward-{number}"));
+    let thread = thread
+        .spawn(work)
+        .map_err(|error| RunError::System(format!("worker {number}: {error}")))?;
+    match is_ready.recv() {
+        Ok(Ok(())) => Ok(thread),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(RunError::System(format!("worker {number} died"))),
+    }
+}
