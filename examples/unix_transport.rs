@@ -1,0 +1,205 @@
+//! A transport that lives outside of dotward: DNS with length prefixes over a Unix socket, to a resolver on the same machine.
+//!
+//! It uses dotward's public interface alone. `Unix` and `Local` are all of it; the rest plays a resolver and a client on loopback.
+
+use std::error::Error;
+use std::future::Future;
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::net as blocking;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use async_std::os::unix::net::UnixStream;
+use dotward::config::{Listen, Modes, Scheme, Upstream};
+use dotward::framed::Framed;
+use dotward::runtime::{Runtime as _, Stream};
+use dotward::serve::Command;
+use dotward::transport::{DialError, Transport};
+use dotward::transports::async_std::AsyncStd;
+use dotward::{Config, Control, Shared, Sockets, serve};
+use futures::io::{AsyncRead, AsyncWrite};
+
+/// The way to a resolver behind a Unix socket. Who may connect is the file system's affair, so that nothing is encrypted.
+struct Unix {
+    path: PathBuf,
+}
+
+impl Transport for Unix {
+    type Link = Framed<Local>;
+    type Dial = Pin<Box<dyn Future<Output = Result<Self::Link, DialError>> + Send>>;
+
+    /// A path is no address: the one that the configuration names is not looked at. Connecting takes no time worth a bound.
+    fn connect(&self, _to: &Upstream, _addr: SocketAddr) -> Self::Dial {
+        let path = self.path.clone();
+        Box::pin(async move {
+            match UnixStream::connect(path).await {
+                Ok(stream) => Ok(Framed::new(Local(stream), "Unix socket".into())),
+                Err(error) => Err(DialError::Unreachable(error.to_string())),
+            }
+        })
+    }
+}
+
+/// A connection. The hooks of [`Stream`] keep their defaults: there is nothing to acknowledge.
+struct Local(UnixStream);
+
+impl Stream for Local {}
+
+impl AsyncRead for Local {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Local {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, from)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(cx)
+    }
+}
+
+/// What an upstream of this transport is called in a configuration, and where its port would come from.
+const SCHEMES: &[Scheme] = &[Scheme {
+    name: "unix",
+    port: 53,
+    encrypted: false,
+}];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = Directory::new()?;
+    let path = directory.0.join("resolver");
+    let listener = blocking::UnixListener::bind(&path)?;
+    thread::spawn(move || resolve(&listener));
+
+    let (udp, tcp, required) = (true, false, true);
+    let listen = Listen {
+        addr: "127.0.0.1:0".parse()?,
+        required,
+    };
+    let upstream = Upstream::parse("unix://127.0.0.1", SCHEMES)?;
+    let config = Config::new(Modes { udp, tcp }, vec![listen], vec![upstream], vec![])?;
+
+    let runtime = AsyncStd::default();
+    let sockets = Sockets::bind(&runtime, &config.listen, config.modes, false)?;
+    let address = *sockets.addresses().first().ok_or("nowhere to listen")?;
+    let shared = Arc::new(Shared::new(config, random()?));
+    let control = Control::new();
+    let (unix, commands, seed) = (Unix { path }, control.subscribe(), random()?);
+    let proxy = thread::spawn(move || {
+        let serving = serve(runtime.clone(), unix, sockets, shared, seed, commands);
+        runtime.block_on(serving)
+    });
+
+    let answer = ask(address)?;
+    control.send(Command::Drain);
+    let stats = proxy.join().map_err(|_| "dotward panicked")?;
+    println!("asked {address}: {} octets", answer.len());
+    println!("{} question(s) went through the socket", stats.sent);
+    if answer.ends_with(&ADDRESS) && stats.answered == 1 {
+        Ok(())
+    } else {
+        Err("the answer is not what the resolver said".into())
+    }
+}
+
+/// Octets that nobody can guess.
+fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut octets = [0; N];
+    getrandom::fill(&mut octets).map(|()| octets)
+}
+
+/// `www.example`, A, IN: id 7, RD, one question.
+const QUERY: &[u8] =
+    b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x00\x00\x01\x00\x01";
+/// What the resolver says of every name.
+const ADDRESS: [u8; 4] = [192, 0, 2, 1];
+/// How long an answer may take on a very busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn ask(server: SocketAddr) -> io::Result<Vec<u8>> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.send_to(QUERY, server)?;
+    let mut answer = vec![0; 512];
+    let len = socket.recv(&mut answer)?;
+    answer.truncate(len);
+    Ok(answer)
+}
+
+/// One connection, one question at a time, until the other end closes.
+fn resolve(listener: &blocking::UnixListener) -> io::Result<()> {
+    let (mut stream, _) = listener.accept()?;
+    loop {
+        let mut prefix = [0; 2];
+        stream.read_exact(&mut prefix)?;
+        let mut message = vec![0; u16::from_be_bytes(prefix).into()];
+        stream.read_exact(&mut message)?;
+        // The question as it came, without OPT; QR, RD, RA; one answer, whose name points at the question's.
+        message.truncate(QUERY.len());
+        for (octet, value) in message
+            .iter_mut()
+            .skip(2)
+            .zip([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0])
+        {
+            *octet = value;
+        }
+        message.extend_from_slice(b"\xC0\x0C\x00\x01\x00\x01\x00\x00\x00\x3C\x00\x04");
+        message.extend_from_slice(&ADDRESS);
+        let len = u16::try_from(message.len()).map_err(io::Error::other)?;
+        stream.write_all(&len.to_be_bytes())?;
+        stream.write_all(&message)?;
+    }
+}
+
+/// A place for the socket, gone at the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> io::Result<Self> {
+        let name = format!("dotward-unix-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let path: &Path = &self.0;
+        // Left behind, it is found by whoever cleans the temporary directory.
+        let _ = std::fs::remove_dir_all(path);
+    }
+}
+
+#[test]
+fn a_question_goes_through_the_socket() {
+    main().unwrap();
+}
