@@ -51,6 +51,7 @@ pub trait Link: Unpin {
 
 /// What a link reports.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// A whole message, valid until the next call. Not yet matched to a question.
     Answer(&'a mut [u8]),
@@ -72,6 +73,7 @@ pub enum Event<'a> {
 
 /// Why there is no link.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DialError {
     /// The address of an upstream given by name was not found.
     Unresolved(String),
@@ -101,6 +103,7 @@ impl std::error::Error for DialError {}
 
 /// Why a link ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LinkError {
     /// Closed by the other end between two messages: no fault of anybody.
     Closed,

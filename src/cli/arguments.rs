@@ -146,6 +146,16 @@ pub(super) struct Options {
     #[argh(option)]
     upstream: Vec<String>,
 
+    /// NAME of the way in which an upstream is chosen among several: failover (the first that is
+    /// well), round-robin, or fastest. Default: failover. DOTWARD_POLICY
+    #[argh(option)]
+    policy: Option<String>,
+
+    /// ask a second time, of another upstream or on another connection, when an answer is later
+    /// than 95 % of them; for 5 % of the questions at most. Default: no. DOTWARD_HEDGE=true
+    #[argh(switch)]
+    hedge: bool,
+
     /// IP[:PORT] of a resolver that finds upstreams given by name, asked in the clear over TCP for
     /// these names only; repeatable. Default: none. DOTWARD_BOOTSTRAP
     #[argh(option)]
@@ -231,6 +241,8 @@ impl Options {
         vec![
             ("listen", Many(self.listen)),
             ("upstream", Many(self.upstream)),
+            ("policy", One(self.policy)),
+            ("hedge", Switch(self.hedge)),
             ("bootstrap", Many(self.bootstrap)),
             ("allow-plaintext", Switch(self.allow_plaintext)),
             ("ca-file", One(self.ca_file)),

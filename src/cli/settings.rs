@@ -13,10 +13,10 @@ use super::UsageError;
 use super::given::Given;
 use crate::config::Scheme;
 use crate::config::{
-    Cidr, Config, ConfigError, DNS_PORT, Limits, Listen, Modes, Roots, Upstream, duration,
+    Cidr, Config, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots, Upstream, duration,
     server_address,
 };
-use crate::transports::{RUNTIMES, SCHEMES};
+use crate::transports::{RUNTIMES, SCHEMES, capabilities};
 
 /// Larger than any bundle of root certificates in use, small enough to read into memory.
 const CA_FILE_OCTETS: u64 = 8 << 20;
@@ -35,6 +35,10 @@ pub struct Settings {
 impl Settings {
     pub(super) fn read(modes: Modes, given: &Given) -> Result<Self, UsageError> {
         let mut config = addresses(modes, given)?;
+        if let Some(policy) = given.one("policy", str::parse)? {
+            config.policy = policy;
+        }
+        config.hedge = given.switch("hedge")?;
         if let Some(roots) = given.all("ca-file", read_roots)?.pop() {
             config.roots = roots;
         }
@@ -52,11 +56,15 @@ impl Settings {
             config.allow = allowed.into_iter().collect();
         }
         read_limits(given, &mut config.limits)?;
+        let runtime = given.one("runtime", runtime)?;
+        let runtime = runtime.map_or_else(default_runtime, Ok)?;
+        if let Some(can) = capabilities(&runtime) {
+            can.allow(&config)
+                .map_err(|error| UsageError(format!("--{error}")))?;
+        }
         Ok(Self {
             config,
-            runtime: given
-                .one("runtime", runtime)?
-                .map_or_else(default_runtime, Ok)?,
+            runtime,
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
         })
     }
@@ -190,8 +198,17 @@ impl fmt::Display for Settings {
             "{} on {}, upstream {}",
             config.modes,
             listen.join(" and "),
-            upstreams.join(", then ")
+            upstreams.join(match config.policy {
+                Policy::Failover => ", then ",
+                Policy::RoundRobin | Policy::Fastest => " or ",
+            })
         )?;
+        if config.policy != Policy::Failover {
+            write!(f, ", policy {}", config.policy)?;
+        }
+        if config.hedge {
+            f.write_str(", hedged")?;
+        }
         write!(f, ", runtime {}, workers {}", self.runtime, config.workers)
     }
 }
@@ -248,9 +265,13 @@ mod tests {
              --timeout 1500ms --cache-size 0 --workers 4 --log DEBUG \
              --allow-net 198.51.100.0/24 --max-in-flight 1 --max-link-in-flight 2 \
              --max-tcp-connections 3 --max-tcp-per-client 4 --max-tcp-in-flight 5 --tcp-idle 6 \
-             --udp-payload 4096",
+             --udp-payload 4096 --policy fastest --hedge",
         );
         let config = &settings.config;
+        assert_eq!((config.policy, config.hedge), (Policy::Fastest, true));
+        let line = settings.to_string();
+        assert!(line.contains("quad9 or tcp://192.0.2.9 or"), "{line}");
+        assert!(line.contains(", policy fastest, hedged"), "{line}");
         let listen: Vec<String> = config
             .listen
             .iter()
@@ -375,6 +396,10 @@ mod tests {
             (
                 "--allow-net 10.0.0.1/8",
                 r#"--allow-net "10.0.0.1/8": has bits set"#,
+            ),
+            (
+                "--policy random",
+                r#"--policy "random": is not a policy; those are failover, round-robin, fastest"#,
             ),
             (
                 "--runtime none",

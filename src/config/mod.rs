@@ -7,6 +7,7 @@
 mod access;
 mod limits;
 mod listen;
+mod policy;
 mod text;
 mod upstream;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use access::{AccessList, Cidr};
 pub use limits::Limits;
 pub use listen::{Listen, bind_advice};
+pub use policy::Policy;
 pub(crate) use text::closest;
 pub use text::{duration, server_address, socket_address};
 pub use upstream::{Host, Scheme, Upstream};
@@ -40,6 +42,11 @@ pub struct Config {
     pub modes: Modes,
     /// Where questions go, in order of preference. Never empty.
     pub upstreams: Vec<Upstream>,
+    /// Which of several upstreams a question goes to.
+    pub policy: Policy,
+    /// Whether a question whose answer is late is asked a second time, of another upstream or on another connection; for 5 % of the
+    /// questions at most.
+    pub hedge: bool,
     /// Resolvers that are asked, over TCP, for the addresses of upstreams given by name, and for
     /// nothing else.
     pub bootstrap: Vec<SocketAddr>,
@@ -79,6 +86,8 @@ impl Config {
             listen: Listen::loopback().to_vec(),
             modes,
             upstreams: vec![providers::DEFAULT.upstream()],
+            policy: Policy::default(),
+            hedge: false,
             bootstrap: Vec::new(),
             roots: Roots::BuiltIn,
             timeout: Self::TIMEOUT,
@@ -209,6 +218,7 @@ impl Roots {
 /// A setting that cannot be obeyed: which one, the value as it was written, and what is wrong
 /// with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigError {
     /// The name of the setting, which is also the name of the command line's option.
     pub setting: &'static str,
@@ -302,6 +312,8 @@ mod tests {
         );
         assert_eq!((config.cache_bytes, config.workers.get()), (4 << 20, 1));
         assert_eq!(config.roots, Roots::BuiltIn);
+        // Nobody sees a question, or sees it twice, without the user's wish.
+        assert_eq!((config.policy, config.hedge), (Policy::Failover, false));
         assert!(Config::TIMEOUTS.contains(&config.timeout));
         assert_eq!(config.limits, Limits::default());
     }

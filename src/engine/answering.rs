@@ -3,12 +3,14 @@
 use super::cache::Key;
 use super::flight::{Flight, FlightKey, Waiter, bit};
 use super::forwarder::Forwarder;
+use super::keepalive;
 use super::links::{LinkKey, MAX_STRAYS};
 use super::output::{Action, Output};
 use super::time::Now;
 use crate::transport::LinkError;
 use crate::wire::{self, Answer, Ede, Header, Rcode};
-use log::{Level, debug, log_enabled};
+use log::{Level, debug, info, log_enabled};
+use std::time::Duration;
 
 impl Forwarder {
     /// A whole message from an upstream.
@@ -16,7 +18,10 @@ impl Forwarder {
         let Some(on) = self.links.get_mut(link) else {
             return;
         };
-        on.heard(now.mono);
+        let quiet = on.heard(now.mono);
+        if !quiet.is_zero() {
+            self.upstreams[on.upstream].idling.answered_after(quiet);
+        }
         let is_response = Header::parse(message).is_some_and(|header| header.flags.is_response());
         if message.len() >= wire::HEADER_LEN && !is_response {
             self.stray(link, now, out);
@@ -42,6 +47,9 @@ impl Forwarder {
             return;
         }
         self.links[link].pipeline.leave(id);
+        if let Some(timeout) = keepalive::said(message, &answer) {
+            self.link_idles(link, timeout);
+        }
         self.judge(key, link, message, &answer, now, out);
         if let Some(on) = self.links.get(link)
             && let state = &self.upstreams[on.upstream]
@@ -52,6 +60,17 @@ impl Forwarder {
             out.push(Action::Close { link });
         }
         self.place_waiting(now, out);
+    }
+
+    /// An upstream said how long it keeps an idle connection; zero means that it wants this one closed (RFC 7828 section 3.3.2).
+    fn link_idles(&mut self, link: LinkKey, timeout: Duration) {
+        if let Some(on) = self.links.get_mut(link) {
+            if timeout.is_zero() {
+                on.leaving = true;
+            } else {
+                self.upstreams[on.upstream].idling.said(timeout);
+            }
+        }
     }
 
     /// An answer that belongs to no question. A few are a server's slip; many are an attack or a broken stream.
@@ -88,13 +107,28 @@ impl Forwarder {
             return;
         };
         let state = &mut self.upstreams[upstream];
-        state.timed(now.mono.since(place.sent_at));
+        let took = now.mono.since(place.sent_at);
+        state.timed(took, now.mono);
+        if let Some(hedging) = &mut self.hedging {
+            hedging.took(took);
+        }
         if place.probes {
             state.forget_bounds();
         }
         let rcode = answer.rcode();
         let not_understood = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP);
         let has_opt = flight.query.opt.is_some() && !flight.query.signed;
+        if state.health.answered(!is_poor(answer), now.mono) {
+            info!("{} {addr}: is well again", state.label);
+        }
+        if place.keepalive && not_understood {
+            // One that knows EDNS may still not like the option that we added. It is not added again.
+            state.takes_keepalive = false;
+            if answer.opt.is_some() && self.send(key, link, now, out) {
+                return;
+            }
+        }
+        let (flight, state) = (&mut self.flights[key], &mut self.upstreams[upstream]);
         if has_opt && place.edns && not_understood && answer.opt.is_none() {
             // Without EDNS, perhaps (RFC 6891 section 6.2.2): the same upstream is asked.
             flight.tries.plain = true;
@@ -135,7 +169,7 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
-        let Some(flight) = self.remove(key, now) else {
+        let Some(flight) = self.remove(key) else {
             return;
         };
         let payload = self.limits.udp_payload;
@@ -172,7 +206,7 @@ impl Forwarder {
             self.finish(key, &message, &answer, now, out);
             return;
         }
-        let Some(flight) = self.remove(key, now) else {
+        let Some(flight) = self.remove(key) else {
             return;
         };
         debug!(

@@ -23,6 +23,7 @@ enum Joined {
 impl Forwarder {
     /// A message from a client. Says whether a reply will come (or is there already).
     pub fn query(&mut self, message: &[u8], client: Client, now: Now, out: &mut Output) -> bool {
+        self.notice(now, out);
         self.stats.queries += 1;
         let scanned = wire::query(message);
         // Nothing can be sent to port 0, and it is nobody's source port.
@@ -114,6 +115,10 @@ impl Forwarder {
         let mut kept = self.spare.pop().unwrap_or_default();
         kept.extend_from_slice(message);
         self.in_flight += usize::from(waiter.is_some());
+        let preferred = self.preferred();
+        if let Some(hedging) = &mut self.hedging {
+            hedging.asked();
+        }
         let key = self.flights.insert(Flight {
             message: kept,
             query,
@@ -124,6 +129,9 @@ impl Forwarder {
             deadline: now.mono + self.timeout,
             elsewhere_at: None,
             stale_at: None,
+            hedge_at: None,
+            preferred,
+            connects: 0,
             places: [None; 3],
             sends: 0,
             tried: 0,

@@ -1,8 +1,8 @@
 //! Reaching upstreams: whom to dial, when, and what a failure means.
 
-use super::flight::bit;
+use super::flight::{Flight, FlightKey, MAX_CONNECTS, bit};
 use super::forwarder::Forwarder;
-use super::links::{Link, State};
+use super::links::{Link, LinkKey, State};
 use super::output::{Action, Output};
 use super::time::{Now, Time};
 use super::upstreams::{Step, Upstream};
@@ -20,28 +20,63 @@ const MAX_DIALS: usize = 4;
 const MAX_LINKS: usize = 4;
 
 impl Forwarder {
-    /// A more preferred upstream that has no link and may be dialled now.
-    pub(super) fn missing_before(&self, upstream: usize, exclude: u64, now: Now) -> Option<usize> {
-        (0..upstream).find(|&better| {
-            exclude & bit(better) == 0
-                && now.mono >= self.upstreams[better].dial_at(false)
-                && !self.upstreams[better].resolving
-                && !self.links.values().any(|link| link.upstream == better)
-        })
-    }
-
-    /// Starts a connect to an upstream that is not excluded, unless one is under way that is not late yet.
-    pub(super) fn dial_one(&mut self, exclude: u64, now: Now, out: &mut Output) {
-        if let Some((at, upstream)) = self.next_dial(exclude, now)
-            && now.mono >= at
+    /// Starts a connect to an upstream that this question would rather have gone to, or that could stand in for one in doubt: one of
+    /// those before `rank` that has no good link.
+    pub(super) fn dial_missing(
+        &mut self,
+        key: FlightKey,
+        used: usize,
+        rank: u64,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let Some(flight) = self.flights.get(key) else {
+            return;
+        };
+        let (preferred, exclude) = (flight.preferred, flight.exclude);
+        let wanted = |upstream: &usize| {
+            *upstream != used
+                && exclude & bit(*upstream) == 0
+                && self.rank(preferred, *upstream) < rank
+                && self.may_dial(*upstream, now)
+        };
+        let good = |upstream: usize, link: &Link| link.upstream == upstream && !link.suspect;
+        let missing = (0..self.upstreams.len())
+            .filter(wanted)
+            .filter(|&upstream| !self.links.values().any(|link| good(upstream, link)))
+            .min_by_key(|&upstream| self.rank(preferred, upstream));
+        if let Some(upstream) = missing
+            && self.pending(|_| true) < MAX_DIALS
         {
-            self.dial_upstream(upstream, now, out);
+            self.dial_for(key, upstream, now, out);
         }
     }
 
-    /// Which upstream to dial next, and when: the one with the fewest connects under way, then the most preferred, among
+    /// May a connect to it begin, although nobody waits for it?
+    fn may_dial(&self, upstream: usize, now: Now) -> bool {
+        let state = &self.upstreams[upstream];
+        now.mono >= state.dial_at(false)
+            && !state.resolving
+            && state.health.is_due(now.mono)
+            && self.links_of(upstream) < MAX_LINKS
+    }
+
+    /// Starts a connect for a question, to an upstream that is not excluded, unless one is under way that is not late yet.
+    pub(super) fn dial_one(&mut self, key: FlightKey, exclude: u64, now: Now, out: &mut Output) {
+        if let Some(flight) = self.flights.get(key)
+            && let Some((at, upstream)) = self.next_dial(flight, exclude, now)
+            && now.mono >= at
+        {
+            self.dial_for(key, upstream, now, out);
+        }
+    }
+
+    /// Which upstream to dial next for a question, and when: the one with the fewest connects under way, then the most preferred, among
     /// those that may be dialled first.
-    pub(super) fn next_dial(&self, exclude: u64, now: Now) -> Option<(Time, usize)> {
+    fn next_dial(&self, flight: &Flight, exclude: u64, now: Now) -> Option<(Time, usize)> {
+        if flight.connects >= MAX_CONNECTS {
+            return None;
+        }
         let usable = |upstream: usize| exclude & bit(upstream) == 0;
         let soonest = match self.pending(usable) {
             0 => Time::ZERO,
@@ -56,21 +91,29 @@ impl Forwarder {
             .map(|(pending, upstream)| {
                 let at = self.upstreams[upstream].dial_at(nothing_up).max(soonest);
                 // What may be dialled since long is not better than what may be dialled now.
-                (at.max(now.mono), pending, upstream)
+                let rank = self.rank(flight.preferred, upstream);
+                (at.max(now.mono), pending, rank, upstream)
             })
             .min()
-            .map(|(at, _, upstream)| (at, upstream))
+            .map(|(at, _, _, upstream)| (at, upstream))
     }
 
-    /// Starts a connect to this upstream.
-    pub(super) fn dial_upstream(&mut self, upstream: usize, now: Now, out: &mut Output) {
+    /// Starts a connect to this upstream, at the expense of this question.
+    pub(super) fn dial_for(&mut self, key: FlightKey, upstream: usize, now: Now, out: &mut Output) {
+        let Some(flight) = self.flights.get_mut(key) else {
+            return;
+        };
+        if flight.connects >= MAX_CONNECTS {
+            return;
+        }
         self.last_dial = now.mono;
         let state = &mut self.upstreams[upstream];
         if state.wants_resolving(now.mono) {
             state.resolving = true;
             out.push(Action::Resolve { upstream });
         }
-        if let Step::Dial(addr) = state.step() {
+        if let Step::Dial(addr) = state.step(now.mono) {
+            flight.connects += 1;
             self.stats.dials += 1;
             let link = self.links.insert(Link::dialing(upstream, addr, now.mono));
             out.push(Action::Dial {
@@ -110,21 +153,34 @@ impl Forwarder {
     /// When those who wait need a decision: a connect is late, or a back-off is over.
     pub(super) fn dial_alarm(&self) -> Option<Time> {
         let long_ago = Now::default();
-        let queues = self.waiting.iter().filter(|(_, queue)| !queue.is_empty());
-        queues
-            .filter_map(|(exclude, _)| self.next_dial(*exclude, long_ago))
-            .map(|(at, _)| at)
-            .min()
+        let queues = self.waiting.iter().filter_map(|(exclude, queue)| {
+            let mut flights = queue.iter().filter_map(|key| self.flights.get(*key));
+            let first = flights.find(|flight| flight.queued == Some(*exclude))?;
+            self.next_dial(first, *exclude, long_ago)
+        });
+        queues.map(|(at, _)| at).min()
     }
 
-    /// A link in doubt gets company, so that there is something to go to if it is dead.
-    pub(super) fn replace(&mut self, upstream: usize, now: Now, out: &mut Output) {
-        let ready = now.mono >= self.upstreams[upstream].dial_at(false);
-        let alone = !self.links.values().any(|link| {
-            link.upstream == upstream && (link.state == State::Dialing || !link.suspect)
-        });
-        if ready && alone && self.links_of(upstream) < MAX_LINKS {
-            self.dial_upstream(upstream, now, out);
+    /// A link in doubt gets company, so that there is something to go to if it is dead. One of the questions on it pays for that.
+    pub(super) fn replace(&mut self, doubted: LinkKey, now: Now, out: &mut Output) {
+        let Some(link) = self.links.get(doubted) else {
+            return;
+        };
+        let upstream = link.upstream;
+        let company = |(key, other): (LinkKey, &Link)| {
+            let is_company = other.state == State::Dialing || other.is_lively(now.mono);
+            key != doubted && other.upstream == upstream && is_company
+        };
+        if !self.may_dial(upstream, now) || self.links.iter().any(company) {
+            return;
+        }
+        let can_pay = |key: &FlightKey| {
+            let flight = self.flights.get(*key);
+            flight.is_some_and(|flight| flight.connects < MAX_CONNECTS)
+        };
+        let payer = link.pipeline.live_flights().into_iter().find(can_pay);
+        if let Some(payer) = payer {
+            self.dial_for(payer, upstream, now, out);
         }
     }
 

@@ -16,6 +16,9 @@ new_key_type! {
 /// How often a question may be sent in all: once, and again because a link was stale, to another upstream, or without EDNS.
 pub const MAX_SENDS: u8 = 3;
 
+/// Connects that one question may cost: with every upstream down, one client must not become a storm of handshakes.
+pub const MAX_CONNECTS: u8 = 3;
+
 /// With an answer out of date at hand, a fresh one is waited for so long (RFC 8767 section 5 recommends 1.8 s).
 pub const STALE_AFTER: Duration = Duration::from_millis(1_800);
 
@@ -83,6 +86,12 @@ pub struct Flight {
     pub elsewhere_at: Option<Time>,
     /// When its waiters get an answer out of date.
     pub stale_at: Option<Time>,
+    /// When it is later than nearly all others.
+    pub hedge_at: Option<Time>,
+    /// The upstream that it should go to first, by the policy.
+    pub preferred: usize,
+    /// Connects that were begun for it.
+    pub connects: u8,
     /// Where it was sent and not yet answered.
     pub places: [Option<Place>; MAX_SENDS as usize],
     pub sends: u8,
@@ -134,7 +143,7 @@ impl Flight {
 
     /// When something has to be done about it.
     pub fn alarm(&self) -> Time {
-        [self.elsewhere_at, self.stale_at]
+        [self.elsewhere_at, self.stale_at, self.hedge_at]
             .into_iter()
             .flatten()
             .fold(self.deadline, Time::min)
@@ -177,6 +186,8 @@ pub struct Place {
     pub edns: bool,
     /// To see whether a bound that was learned is one.
     pub probes: bool,
+    /// With the question of how long an idle connection is kept.
+    pub keepalive: bool,
 }
 
 /// An upstream's bit in the sets above. The configuration allows at most 64.

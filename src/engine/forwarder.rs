@@ -4,18 +4,21 @@
 //! carries out every [`Action`](super::Action) of the [`Output`] in order. It calls [`Forwarder::time`] when
 //! [`Forwarder::next_alarm`] has come; later is allowed, earlier does nothing. For each `Dial` it reports `link_up` or
 //! `dial_failed`, for each `Resolve` `resolved`, for a link that was up and ended by itself `link_down`; of a link that
-//! the core closed it reports nothing more. What it reports of an unknown link is ignored.
+//! the core closed it reports nothing more. What it reports of an unknown link is ignored. While there are links, an alarm is never more
+//! than a few seconds ahead: a driver that stays away for longer was stopped, and no link is trusted after that.
 //!
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
 use super::cache::Cache;
 use super::flight::{Flight, FlightKey};
+use super::hedging::Hedging;
 use super::links::{Link, LinkKey};
 use super::output::Output;
 use super::time::{Now, Time};
 use super::timers::Timers;
 use super::upstreams::Upstream;
-use crate::config::{AccessList, Config, Limits};
+use super::waking::BEAT;
+use crate::config::{AccessList, Config, Limits, Policy};
 use crate::transport::{DialError, LinkError};
 use crate::wire::Ede;
 use log::{debug, info};
@@ -32,6 +35,7 @@ const MAX_SPARE: usize = 256;
 
 /// What happened so far. Every bound has its counter here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Messages from clients.
     pub queries: u64,
@@ -73,6 +77,12 @@ pub struct Stats {
     pub dial_failures: u64,
     /// Links that ended with questions in flight.
     pub links_lost: u64,
+    /// Links that were given up because the machine had been suspended or the process stopped.
+    pub retired: u64,
+    /// Questions sent a second time because their answers were late; at most 5 % of all.
+    pub hedges: u64,
+    /// Copies of questions sent to an upstream in doubt, to see whether it is well again.
+    pub probes: u64,
 }
 
 /// The core of a forwarder. One per event loop.
@@ -90,6 +100,13 @@ pub struct Forwarder {
     pub(super) links: SlotMap<LinkKey, Link>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) last_dial: Time,
+    pub(super) policy: Policy,
+    /// Whose turn it is.
+    pub(super) turn: usize,
+    /// Only if the user wants questions to be asked twice.
+    pub(super) hedging: Option<Hedging>,
+    /// The clocks at the last event.
+    pub(super) seen: Now,
     /// The most preferred upstream that was up when a link last came up.
     in_use: Option<usize>,
     /// Clients' queries that wait for an answer.
@@ -116,6 +133,10 @@ impl Forwarder {
             links: SlotMap::with_key(),
             upstreams: config.upstreams.iter().map(Upstream::new).collect(),
             last_dial: Time::ZERO,
+            policy: config.policy,
+            turn: 0,
+            hedging: config.hedge.then(Hedging::new),
+            seen: Now::default(),
             in_use: None,
             in_flight: 0,
             stats: Stats::default(),
@@ -132,6 +153,7 @@ impl Forwarder {
         up.state = super::links::State::Up;
         up.since = now.mono;
         up.last_used = now.mono;
+        up.heard_at = now.mono;
         let (upstream, addr) = (up.upstream, up.addr);
         let label = &self.upstreams[upstream].label;
         if self.upstreams[upstream].is_failing() {
@@ -139,7 +161,7 @@ impl Forwarder {
         } else {
             debug!("{label} {addr}: connected, {description}, in {took:.1} ms");
         }
-        self.upstreams[upstream].reached(addr);
+        self.upstreams[upstream].reached(addr, now.mono);
         self.note_in_use();
         self.relieve(link, now, out);
         self.place_waiting(now, out);
@@ -147,6 +169,9 @@ impl Forwarder {
 
     /// Says in the log when another upstream than before is the one that is asked first.
     fn note_in_use(&mut self) {
+        if self.policy != Policy::Failover {
+            return;
+        }
         let up = self.links.values().filter(|link| link.is_up());
         let first = up.map(|link| link.upstream).min();
         if self.upstreams.len() > 1 && first.is_some() && first != self.in_use {
@@ -220,6 +245,7 @@ impl Forwarder {
 
     /// Time went on.
     pub fn time(&mut self, now: Now, out: &mut Output) {
+        self.notice(now, out);
         while let Some(key) = self.timers.pop_due(now.mono) {
             self.overdue(key, now, out);
         }
@@ -233,9 +259,13 @@ impl Forwarder {
         let links = self
             .links
             .values()
-            .filter_map(|link| link.alarm(self.upstreams[link.upstream].srtt))
+            .filter_map(|link| {
+                let upstream = &self.upstreams[link.upstream];
+                link.alarm(upstream.srtt, upstream.idling.limit())
+            })
             .min();
-        [self.timers.next(), links, self.dial_alarm()]
+        let beat = (!self.links.is_empty()).then(|| self.seen.mono + BEAT);
+        [self.timers.next(), links, self.dial_alarm(), beat]
             .into_iter()
             .flatten()
             .min()
@@ -268,7 +298,7 @@ impl Forwarder {
     }
 
     /// Forgets a question that was answered: nothing of it may stay behind.
-    pub(super) fn remove(&mut self, key: FlightKey, now: Now) -> Option<Flight> {
+    pub(super) fn remove(&mut self, key: FlightKey) -> Option<Flight> {
         let mut flight = self.flights.remove(key)?;
         self.timers.cancel(key);
         if let Some(hash) = flight.hash
@@ -279,7 +309,6 @@ impl Forwarder {
         for place in flight.places.iter_mut().filter_map(Option::take) {
             if let Some(link) = self.links.get_mut(place.link) {
                 link.pipeline.abandon(place.id);
-                link.last_used = now.mono;
             }
         }
         self.in_flight -= flight.waiters().count();

@@ -1,5 +1,6 @@
 //! A link as the core sees it: dialling or up, with the questions in flight on it.
 
+use super::idling::Idling;
 use super::pipeline::{MAX_ABANDONED, Pipeline};
 use super::time::Time;
 use super::upstreams::Bounds;
@@ -12,8 +13,6 @@ new_key_type! {
     pub struct LinkKey;
 }
 
-/// An idle link is closed by us before common servers do it at 10 s: a question sent into a closing link costs a round trip more.
-pub const IDLE: Duration = Duration::from_millis(8_500);
 /// A link that was quiet for so long may have died unnoticed (a NAT that forgot it, a server that went away).
 const MAYBE_STALE: Duration = Duration::from_secs(1);
 /// An answer takes at least so long where the upstream has to ask far away; before, silence means nothing.
@@ -54,12 +53,16 @@ pub struct Link {
     /// When it was dialled, then when it came up.
     pub since: Time,
     pub pipeline: Pipeline,
-    /// When a question was last sent or an answer came.
+    /// When a question was last sent or something came: the upstream counts its idle time from about then.
     pub last_used: Time,
     /// When something last came.
     pub heard_at: Time,
-    /// Whether the last question that was sent alone went out after a long quiet.
-    pub maybe_stale: bool,
+    /// How long it had been quiet when a question was last sent alone; zero once something came.
+    pub quiet: Duration,
+    /// That quiet was longer than its upstream's links are known to survive.
+    pub unproven: bool,
+    /// Its upstream wants it closed: it takes no more questions.
+    pub leaving: bool,
     /// Found silent: a fresh link is being prepared.
     pub suspect: bool,
     pub strays: u32,
@@ -78,7 +81,9 @@ impl Link {
             pipeline: Pipeline::default(),
             last_used: now,
             heard_at: now,
-            maybe_stale: false,
+            quiet: Duration::ZERO,
+            unproven: false,
+            leaving: false,
             suspect: false,
             strays: 0,
             missed: 0,
@@ -93,7 +98,7 @@ impl Link {
     /// May it take one more question, and is that within the bounds?
     pub fn room(&self, limit: usize, bounds: Bounds) -> Room {
         let (live, answered) = (self.pipeline.live(), self.pipeline.answered());
-        if !self.is_up() || live >= limit {
+        if !self.is_up() || self.leaving || live >= limit {
             Room::None
         } else if live < bounds.at_once && answered + (live as u64) < bounds.in_all {
             Room::Within
@@ -108,26 +113,43 @@ impl Link {
     }
 
     /// A question goes out.
-    pub fn used(&mut self, now: Time) {
+    pub fn used(&mut self, idling: &Idling, now: Time) {
         if self.pipeline.live() <= 1 {
-            self.maybe_stale = now.since(self.last_used) > MAYBE_STALE;
+            self.quiet = self.quiet.max(now.since(self.last_used));
+            self.unproven = !idling.is_proven(self.quiet);
         }
         self.last_used = now;
     }
 
-    /// Something came in.
-    pub fn heard(&mut self, now: Time) {
+    /// Something came in. Gives the quiet that the link has so survived.
+    pub fn heard(&mut self, now: Time) -> Duration {
         self.pipeline.heard(now);
         self.last_used = now;
         self.heard_at = now;
         self.suspect = false;
-        self.maybe_stale = false;
+        self.unproven = false;
         self.missed = 0;
+        std::mem::take(&mut self.quiet)
+    }
+
+    /// Has it a question after a quiet that its upstream's links are not known to survive?
+    pub fn is_uncertain(&self) -> bool {
+        self.unproven
+    }
+
+    /// Was it quiet for long before the question that it has now?
+    pub fn may_be_stale(&self) -> bool {
+        self.quiet > MAYBE_STALE
+    }
+
+    /// Up, not in doubt, and heard of a moment ago?
+    pub fn is_lively(&self, now: Time) -> bool {
+        self.is_up() && !self.suspect && !self.leaving && now.since(self.heard_at) <= MAYBE_STALE
     }
 
     /// For how long it may be silent with a question in flight before it is doubted.
     fn patience(&self, srtt: Option<Duration>) -> Duration {
-        let floor = if self.maybe_stale {
+        let floor = if self.may_be_stale() {
             SUSPECT_MIN
         } else {
             SUSPECT_LIVELY
@@ -142,21 +164,25 @@ impl Link {
             .is_some_and(|silence| silence >= self.patience(srtt))
     }
 
-    /// Up, with no question in flight, and idle for long or in doubt?
-    pub fn is_useless(&self, now: Time) -> bool {
-        let worn = self.suspect || self.pipeline.abandoned() > MAX_ABANDONED;
+    /// Up, with no question in flight, and idle for long or of no use?
+    pub fn is_useless(&self, idle: Duration, now: Time) -> bool {
+        let worn = self.is_worn() || self.pipeline.abandoned() > MAX_ABANDONED;
         let free = self.is_up() && self.pipeline.live() == 0;
-        free && (worn || now >= self.last_used + IDLE)
+        free && (worn || now >= self.last_used + idle)
+    }
+
+    fn is_worn(&self) -> bool {
+        self.suspect || self.leaving
     }
 
     /// When something has to be decided about it, if nothing happens before.
-    pub fn alarm(&self, srtt: Option<Duration>) -> Option<Time> {
+    pub fn alarm(&self, srtt: Option<Duration>, idle: Duration) -> Option<Time> {
         if !self.is_up() {
             return None;
         }
         match self.pipeline.silent_since() {
-            None if self.suspect => Some(self.last_used),
-            None => Some(self.last_used + IDLE),
+            None if self.is_worn() => Some(self.last_used),
+            None => Some(self.last_used + idle),
             Some(_) if self.suspect => None,
             Some(since) => Some(since + self.patience(srtt)),
         }

@@ -6,16 +6,23 @@
 //!
 //! - [`Forwarder`] is the heart; `asking` is the part that looks at what clients want, `placing` finds a link for a
 //!   question, `dialing` makes one, `tending` looks after them, `answering` judges what comes back.
-//! - `flight` is one question with all who wait for it; `timers` bounds it in time.
-//! - `links` and `pipeline` are one connection and its ids; `upstreams` is what is known of the servers.
+//! - `flight` is one question with all who wait for it; `timers` bounds it in time; `hedging` asks a second time.
+//! - `links` and `pipeline` are one connection and its ids; `waking` doubts them all after an absence.
+//! - `upstreams` is what is known of the servers: `health` whether they are well, `idling` and `keepalive` how long they keep an
+//!   idle link; `choosing` picks one.
 
 mod answering;
 mod asking;
 mod cache;
+mod choosing;
 mod client;
 mod dialing;
 mod flight;
 mod forwarder;
+mod health;
+mod hedging;
+mod idling;
+mod keepalive;
 mod links;
 mod output;
 mod pipeline;
@@ -24,6 +31,7 @@ mod tending;
 mod time;
 mod timers;
 mod upstreams;
+mod waking;
 
 pub use cache::{Cache, Counts, Found, Key, Times};
 pub use client::{Client, Via};

@@ -45,8 +45,10 @@ impl Hasher for IdHasher {
 pub struct Pipeline {
     slots: HashMap<u16, Slot, BuildHasherDefault<IdHasher>>,
     live: usize,
-    /// Since when at least one question is unanswered and nothing at all was heard.
+    /// Since when at least one question is unanswered and nothing at all was heard. The oldest question counts: one that comes
+    /// later does not move it, and one that was given up, because it was answered elsewhere, still owes a sign of life.
     silent_since: Time,
+    owing: bool,
     answered: u64,
 }
 
@@ -59,7 +61,8 @@ impl Pipeline {
             .map(|_| random.next_u32() as u16)
             .find(|id| !self.slots.contains_key(id))?;
         self.slots.insert(id, Slot::Live(flight));
-        if self.live == 0 {
+        if !self.owing {
+            self.owing = true;
             self.silent_since = now;
         }
         self.live += 1;
@@ -80,6 +83,7 @@ impl Pipeline {
         if let Some(Slot::Live(_)) = slot {
             self.live -= 1;
             self.answered += 1;
+            self.owing = self.live > 0;
         }
         slot.is_some()
     }
@@ -95,6 +99,7 @@ impl Pipeline {
     /// Something came from the other end.
     pub fn heard(&mut self, now: Time) {
         self.silent_since = now;
+        self.owing = self.live > 0;
     }
 
     /// How long nothing came although an answer is due; `None` while none is.
@@ -120,6 +125,11 @@ impl Pipeline {
     /// Questions answered so far.
     pub fn answered(&self) -> u64 {
         self.answered
+    }
+
+    /// Has no question been sent on it?
+    pub fn is_unused(&self) -> bool {
+        self.answered == 0 && self.slots.is_empty()
     }
 
     /// The questions that wait for an answer, in their own order: the table's depends on random ids.
@@ -216,5 +226,27 @@ mod tests {
         pipeline.heard(second(12));
         pipeline.leave(id);
         assert_eq!(pipeline.silence(second(13)), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_question_answered_elsewhere_still_owes_a_sign_of_life() {
+        // fault 7: or else a link on which every question is overtaken would never be found dead.
+        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut random = ChaCha8Rng::seed_from_u64(4);
+        let mut pipeline = Pipeline::default();
+        let second = |n| Time::ZERO + Duration::from_secs(n);
+        let mut enter = |pipeline: &mut Pipeline, at| {
+            let flight = flights.insert(());
+            pipeline.enter(flight, &mut random, at).unwrap()
+        };
+        let id = enter(&mut pipeline, second(10));
+        pipeline.abandon(id);
+        assert_eq!(pipeline.silence(second(11)), None, "nobody waits");
+        let id = enter(&mut pipeline, second(12));
+        assert_eq!(pipeline.silence(second(12)), Some(Duration::from_secs(2)));
+        pipeline.heard(second(12));
+        pipeline.leave(id);
+        enter(&mut pipeline, second(20));
+        assert_eq!(pipeline.silence(second(20)), Some(Duration::ZERO));
     }
 }

@@ -1,12 +1,14 @@
 //! Finding a link for a question: which upstream, which connection, how long to wait, when to ask elsewhere.
 
-use super::flight::{Flight, FlightKey, MAX_SENDS, Place, bit};
+use super::flight::{Flight, FlightKey, MAX_CONNECTS, MAX_SENDS, Place, bit};
 use super::forwarder::Forwarder;
+use super::keepalive;
 use super::links::{Link, LinkKey, Room};
 use super::output::Output;
 use super::time::{Now, Time};
 use super::timers::TICK;
 use crate::wire::{self, Ede};
+use std::cmp::Reverse;
 use std::time::Duration;
 
 /// How long a question that no upstream can be reached for waits for the next try.
@@ -17,21 +19,14 @@ const TRY: Duration = Duration::from_millis(1_500);
 impl Forwarder {
     /// Puts a question on the best link there is, or among those that wait for one.
     pub(super) fn place(&mut self, key: FlightKey, now: Now, out: &mut Output) {
-        let Some(flight) = self.flights.get_mut(key) else {
+        let Some(flight) = self.flights.get(key) else {
             return;
         };
-        let (exclude, fresh) = (flight.exclude, flight.sends == 0);
-        if let Some(link) = self.best_link(exclude, fresh, now)
+        let exclude = flight.exclude;
+        if let Some(link) = self.best_link(key, exclude, now)
             && self.send(key, link, now, out)
         {
-            let (upstream, suspect) = (self.links[link].upstream, self.links[link].suspect);
-            // The preferred upstream is tried again in the background; a link in doubt gets company.
-            if suspect {
-                self.replace(upstream, now, out);
-                self.dial_one(exclude | bit(upstream), now, out);
-            } else if let Some(better) = self.missing_before(upstream, exclude, now) {
-                self.dial_upstream(better, now, out);
-            }
+            self.accompany(key, link, now, out);
             return;
         }
         let flight = &mut self.flights[key];
@@ -39,7 +34,7 @@ impl Forwarder {
             flight.queued = Some(exclude);
             self.waiting.entry(exclude).or_default().push_back(key);
         }
-        self.dial_one(exclude, now, out);
+        self.dial_one(key, exclude, now, out);
         if self.is_hopeless(key) {
             self.stop_waiting(key, now, out);
         }
@@ -50,10 +45,9 @@ impl Forwarder {
         let queues: Vec<u64> = self.waiting.keys().copied().collect();
         for exclude in queues {
             while let Some(key) = self.first_waiting(exclude) {
-                let fresh = self.flights[key].sends == 0;
-                let link = self.best_link(exclude, fresh, now);
+                let link = self.best_link(key, exclude, now);
                 if !link.is_some_and(|link| self.send(key, link, now, out)) {
-                    self.dial_one(exclude, now, out);
+                    self.dial_one(key, exclude, now, out);
                     break;
                 }
             }
@@ -74,9 +68,11 @@ impl Forwarder {
         None
     }
 
-    /// The link that a question should take: the most preferred upstream's, one without doubt, the newest. A question that was never
-    /// sent may go beyond bounds that are not sure, since it can be sent again.
-    fn best_link(&self, exclude: u64, fresh: bool, now: Now) -> Option<LinkKey> {
+    /// The link that a question should take: one without doubt, of an upstream that is well, the most preferred one's, the newest. A
+    /// question that was never sent may go beyond bounds that are not sure, since it can be sent again.
+    fn best_link(&self, key: FlightKey, exclude: u64, now: Now) -> Option<LinkKey> {
+        let flight = self.flights.get(key)?;
+        let fresh = flight.sends == 0;
         let has_room = |link: &Link| match self.room(link, now) {
             Room::None => false,
             Room::Within => true,
@@ -85,7 +81,11 @@ impl Forwarder {
         self.links
             .iter()
             .filter(|(_, link)| exclude & bit(link.upstream) == 0 && has_room(link))
-            .min_by_key(|(_, link)| (link.suspect, link.upstream, std::cmp::Reverse(link.since)))
+            .min_by_key(|(_, link)| {
+                let doubtful = self.is_doubtful(link.upstream);
+                let rank = self.rank(flight.preferred, link.upstream);
+                (link.suspect, doubtful, rank, Reverse(link.since))
+            })
             .map(|(key, _)| key)
     }
 
@@ -106,30 +106,49 @@ impl Forwarder {
         if !may_send || flight.sends >= MAX_SENDS || flight.is_on(to) {
             return false;
         }
+        let edns = !flight.tries.plain && !upstream.is_plain(now.mono);
+        // The first question on a link asks how long it may be idle, if it can (RFC 7828 section 3.2.1).
+        let keepalive = edns
+            && link.pipeline.is_unused()
+            && upstream.takes_keepalive
+            && keepalive::fits(&flight.query);
         let Some(id) = link.pipeline.enter(key, &mut self.random, now.mono) else {
             return false;
         };
         if probes {
             upstream.probes();
         }
-        link.used(now.mono);
+        link.used(&upstream.idling, now.mono);
         self.stats.sent += 1;
         self.stats.resent += u64::from(flight.sends > 0);
         let place = Place {
             link: to,
             id,
             sent_at: now.mono,
-            edns: !flight.tries.plain && !upstream.is_plain(now.mono),
+            edns,
             probes,
+            keepalive,
         };
         // Its first link counts: a copy on another one does not give that one more time.
         if !flight.placed() && !flight.tries.elsewhere && self.upstreams.len() > 1 {
             flight.elsewhere_at = Some(now.mono + TRY);
             self.timers.set(key, flight.alarm());
         }
+        if let Some(hedging) = &self.hedging
+            && flight.sends == 0
+        {
+            // Never early: a timer may fire one tick before its time.
+            let late = hedging.late_after();
+            flight.hedge_at = late.map(|late| now.mono + late + TICK);
+            self.timers.set(key, flight.alarm());
+        }
         flight.place(place, link.upstream);
         out.send(to, id, |out| {
-            wire::forward_query(&flight.message, &flight.query, place.edns, out);
+            let start = out.len();
+            wire::forward_query(&flight.message, &flight.query, edns, out);
+            if keepalive {
+                keepalive::ask(out, start);
+            }
         });
         true
     }
@@ -157,7 +176,8 @@ impl Forwarder {
         let until = flight.arrived + PATIENCE;
         self.pending(usable) == 0
             && !self.links.values().any(full)
-            && self.dial_at(flight.exclude).is_none_or(|at| at > until)
+            && (flight.connects >= MAX_CONNECTS
+                || self.dial_at(flight.exclude).is_none_or(|at| at > until))
     }
 
     pub(super) fn stop_waiting(&mut self, key: FlightKey, now: Now, out: &mut Output) {
@@ -191,12 +211,15 @@ impl Forwarder {
         }
         let elsewhere = flight.elsewhere_at.take_if(|at| is_due(*at)).is_some();
         let stale = flight.stale_at.take_if(|at| is_due(*at)).is_some();
+        let hedge = flight.hedge_at.take_if(|at| is_due(*at)).is_some();
         self.timers.set(key, flight.alarm());
         if stale {
             self.serve_stale(key, now, out);
         }
         if elsewhere {
             self.try_elsewhere(key, now, out);
+        } else if hedge {
+            self.hedge(key, now, out);
         }
     }
 

@@ -4,7 +4,7 @@ use super::flight::{FlightKey, MAX_SENDS, Place};
 use super::forwarder::Forwarder;
 use super::links::{Link, LinkKey, MAX_MISSED, State};
 use super::output::{Action, Output};
-use super::time::Now;
+use super::time::{Now, Time};
 use crate::transport::LinkError;
 use crate::wire::Ede;
 use log::{debug, warn};
@@ -53,8 +53,21 @@ impl Forwarder {
             why,
             LinkError::Closed | LinkError::Io(_) | LinkError::Truncated
         );
-        if by_peer && !link.maybe_stale {
+        if by_peer && !link.suspect {
+            let idle = now.mono.since(link.last_used);
+            let quiet = if live == 0 { idle } else { link.quiet };
+            self.upstreams[upstream]
+                .idling
+                .closed_after(quiet, now.mono);
+        }
+        if by_peer && !link.may_be_stale() {
             self.upstreams[upstream].closed_busy(answered, live, now.mono);
+        }
+        if *why == LinkError::Silent {
+            self.upstreams[upstream].health.silent(now.mono);
+        }
+        if *why == LinkError::Silent || (live > 0 && link.may_be_stale()) {
+            self.doubt_elders(upstream, link.since, link.heard_at);
         }
         for flight in link.pipeline.live_flights() {
             self.lost(flight, key, now, out);
@@ -93,15 +106,30 @@ impl Forwarder {
             out.push(Action::Close { link: rival });
         }
         for key in self.keys(|link| link.suspect) {
-            let same = self.links[key].upstream == upstream;
-            for flight in self.links[key].pipeline.live_flights() {
-                if !same {
-                    self.try_elsewhere(flight, now, out);
-                } else if self.flights.get(flight).is_some_and(|f| !f.tries.resent)
-                    && self.send(flight, fresh, now, out)
-                {
-                    self.flights[flight].tries.resent = true;
-                }
+            self.relieve_one(key, fresh, now, out);
+        }
+    }
+
+    /// Asks on a fresh link what was asked on one in doubt: once more if it is the same upstream's, else elsewhere.
+    fn relieve_one(&mut self, doubted: LinkKey, fresh: LinkKey, now: Now, out: &mut Output) {
+        let same = self.links[doubted].upstream == self.links[fresh].upstream;
+        for flight in self.links[doubted].pipeline.live_flights() {
+            if !same {
+                self.try_elsewhere(flight, now, out);
+            } else if self.flights.get(flight).is_some_and(|f| !f.tries.resent)
+                && self.send(flight, fresh, now, out)
+            {
+                self.flights[flight].tries.resent = true;
+            }
+        }
+    }
+
+    /// A link was found stale: those of its upstream that are as old, and were not heard of since, will be no better.
+    fn doubt_elders(&mut self, upstream: usize, since: Time, heard_at: Time) {
+        for link in self.links.values_mut() {
+            let older = link.since <= since && link.heard_at <= heard_at;
+            if link.upstream == upstream && link.is_up() && older {
+                link.suspect = true;
             }
         }
     }
@@ -123,13 +151,18 @@ impl Forwarder {
 
     /// Looks after links: what is idle is closed before the server does it, what is silent is doubted.
     pub(super) fn check_links(&mut self, now: Now, out: &mut Output) {
-        let idle = self.keys(|link| link.is_useless(now.mono));
+        let limit = |link: &Link| self.upstreams[link.upstream].idling.limit();
+        let idle = self.keys(|link| link.is_useless(limit(link), now.mono));
         for key in idle {
             out.push(Action::Close { link: key });
             if let Some(link) = self.links.remove(key) {
+                let upstream = &mut self.upstreams[link.upstream];
+                if now.mono >= link.last_used + upstream.idling.limit() {
+                    upstream.idling.outlived(now.mono);
+                }
                 debug!(
                     "{} {}: closed by us after {} answers, {}",
-                    self.upstreams[link.upstream].label,
+                    upstream.label,
                     link.addr,
                     link.pipeline.answered(),
                     if link.suspect { "silent" } else { "idle" },
@@ -138,8 +171,27 @@ impl Forwarder {
         }
         let silent = |link: &Link| link.is_silent(self.upstreams[link.upstream].srtt, now.mono);
         for key in self.keys(|link| link.is_up() && !link.suspect && silent(link)) {
-            self.links[key].suspect = true;
-            self.replace(self.links[key].upstream, now, out);
+            self.suspect(key, now, out);
+        }
+    }
+
+    /// A link has been silent for too long. What is there instead takes its questions over; else something is prepared.
+    fn suspect(&mut self, key: LinkKey, now: Now, out: &mut Output) {
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        link.suspect = true;
+        let (upstream, since, heard_at) = (link.upstream, link.since, link.heard_at);
+        let silent_since = link.pipeline.silent_since();
+        self.upstreams[upstream].health.silent(now.mono);
+        self.doubt_elders(upstream, since, heard_at);
+        let fresher = |link: &Link| {
+            let heard = silent_since.is_some_and(|since| link.heard_at >= since);
+            link.upstream == upstream && link.is_up() && !link.suspect && heard
+        };
+        match self.keys(fresher).first() {
+            Some(fresh) => self.relieve_one(key, *fresh, now, out),
+            None => self.replace(key, now, out),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is known of each upstream: its addresses, how it answered, and when it may be dialled again.
 
+use super::health::Health;
+use super::idling::Idling;
 use super::time::Time;
 use crate::config::Upstream as Configured;
 use rand_chacha::ChaCha8Rng;
@@ -9,9 +11,9 @@ use std::time::Duration;
 
 /// The first wait after all addresses failed; it doubles.
 const BACKOFF_MIN: Duration = Duration::from_millis(250);
-/// The longest wait: an upstream that is back is found within so long although others answer meanwhile.
+/// The longest wait: an upstream that is back is found within so long, and a connect's time, although others answer meanwhile.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
-/// While no upstream is up, each is tried at least so often, as long as somebody asks.
+/// While no upstream is up, each is tried so often, counted from one try to the next, as long as somebody asks.
 pub const PROBE: Duration = Duration::from_secs(1);
 /// How long an upstream that did not understand EDNS is asked without it.
 const NO_EDNS: Duration = Duration::from_secs(15 * 60);
@@ -19,6 +21,8 @@ const NO_EDNS: Duration = Duration::from_secs(15 * 60);
 const BOUNDS_HOLD: Duration = Duration::from_secs(60);
 /// How long a bound holds that the upstream told us.
 const SAID_HOLDS: Duration = Duration::from_secs(3600);
+/// A smoothed time that is older counts no more than the next answer does: one that is seldom asked may have changed.
+const SRTT_FRESH: Duration = Duration::from_secs(10);
 /// Only a link that ended after so few answers tells something about how the upstream counts.
 const LEARNABLE: u64 = 64;
 
@@ -33,11 +37,16 @@ pub struct Upstream {
     next: usize,
     failures: u32,
     retry_at: Time,
-    failed_at: Time,
+    dialed_at: Time,
     no_edns_until: Time,
     learned: Option<Learned>,
     /// Smoothed time to an answer (RFC 6298's weight of 1/8).
     pub srtt: Option<Duration>,
+    timed_at: Time,
+    pub health: Health,
+    pub idling: Idling,
+    /// It may be asked how long it keeps idle connections.
+    pub takes_keepalive: bool,
 }
 
 /// What to do to reach an upstream.
@@ -61,10 +70,14 @@ impl Upstream {
             next: 0,
             failures: 0,
             retry_at: Time::ZERO,
-            failed_at: Time::ZERO,
+            dialed_at: Time::ZERO,
             no_edns_until: Time::ZERO,
             learned: None,
             srtt: None,
+            timed_at: Time::ZERO,
+            health: Health::default(),
+            idling: Idling::new(),
+            takes_keepalive: true,
         }
     }
 
@@ -86,14 +99,15 @@ impl Upstream {
     /// When it may be dialled (again); sooner if nothing else is up.
     pub fn dial_at(&self, nothing_up: bool) -> Time {
         if nothing_up && self.failures > 0 {
-            self.retry_at.min(self.failed_at + PROBE)
+            self.retry_at.min(self.dialed_at + PROBE)
         } else {
             self.retry_at
         }
     }
 
     /// The way to reach it now. The next call gives the next address.
-    pub fn step(&mut self) -> Step {
+    pub fn step(&mut self, now: Time) -> Step {
+        self.dialed_at = now;
         let Some(addr) = self.addresses.get(self.next % self.width()).copied() else {
             return Step::Resolve;
         };
@@ -116,16 +130,26 @@ impl Upstream {
         }
     }
 
-    /// It was reached at this address, or answered: whatever failed before is forgotten.
-    pub fn reached(&mut self, addr: SocketAddr) {
+    /// It was reached at this address: whatever failed before is forgotten.
+    pub fn reached(&mut self, addr: SocketAddr, now: Time) {
         if self.failures > 0 {
             self.failures = 0;
             self.retry_at = Time::ZERO;
+            self.health.reached(now);
         }
         // The address that worked is the first choice next time.
         if let Some(index) = self.addresses.iter().position(|a| *a == addr) {
             self.next = index;
         }
+    }
+
+    /// Time has passed over us: what failed then may work now, and where it is may have changed.
+    pub fn start_afresh(&mut self) {
+        self.failures = 0;
+        self.retry_at = Time::ZERO;
+        self.resolve_again = Time::ZERO;
+        self.health.forget();
+        self.idling.forget_proof();
     }
 
     /// What looked like a bound was none: more was answered, or the upstream is gone altogether.
@@ -136,7 +160,6 @@ impl Upstream {
     /// A connect failed. Each address gets its turn at once; after the last, the back-off begins, and each later try takes one address.
     pub fn failed(&mut self, now: Time, random: &mut ChaCha8Rng) {
         self.failures = self.failures.saturating_add(1);
-        self.failed_at = now;
         let rounds = (self.failures as usize).saturating_sub(self.width());
         if (self.failures as usize) < self.width() {
             return;
@@ -146,15 +169,18 @@ impl Upstream {
             self.resolve_again = Time::ZERO;
         }
         let doubled = BACKOFF_MIN.saturating_mul(1 << rounds.min(16));
-        // A quarter more or less, so that many forwarders do not come back at the same moment.
-        let jitter = 0.75 + 0.5 * f64::from(random.next_u32()) / f64::from(u32::MAX);
+        // Up to a quarter less, so that many forwarders do not come back at the same moment.
+        let jitter = 0.75 + 0.25 * f64::from(random.next_u32()) / f64::from(u32::MAX);
         self.retry_at = now + doubled.min(BACKOFF_MAX).mul_f64(jitter);
     }
 
     /// An answer took so long.
-    pub fn timed(&mut self, took: Duration) {
+    pub fn timed(&mut self, took: Duration, now: Time) {
+        let is_old = now.since(self.timed_at) > SRTT_FRESH;
+        self.timed_at = now;
         self.srtt = Some(match self.srtt {
             None => took,
+            Some(srtt) if is_old => (srtt + took) / 2,
             Some(srtt) => (srtt * 7 + took) / 8,
         });
     }
@@ -303,13 +329,13 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(0);
         let mut upstream = two_addresses();
         let now = Time::ZERO + Duration::from_secs(100);
-        let first = upstream.step();
+        let first = upstream.step(now);
         upstream.failed(now, &mut random);
         assert!(upstream.dial_at(false) <= now);
-        assert_ne!(upstream.step(), first);
+        assert_ne!(upstream.step(now), first);
         upstream.failed(now, &mut random);
         let wait = upstream.dial_at(false).since(now);
-        assert!(wait >= BACKOFF_MIN.mul_f64(0.75) && wait <= BACKOFF_MIN.mul_f64(1.25));
+        assert!(wait >= BACKOFF_MIN.mul_f64(0.75) && wait <= BACKOFF_MIN);
     }
 
     #[test]
@@ -322,12 +348,12 @@ mod tests {
             upstream.failed(now, &mut random);
         }
         assert!(upstream.dial_at(false).since(now) >= BACKOFF_MAX.mul_f64(0.75));
-        assert!(upstream.dial_at(false).since(now) <= BACKOFF_MAX.mul_f64(1.25));
+        assert!(upstream.dial_at(false).since(now) <= BACKOFF_MAX);
         assert!(upstream.dial_at(true).since(now) <= PROBE);
-        upstream.reached("127.0.0.2:853".parse().unwrap());
+        upstream.reached("127.0.0.2:853".parse().unwrap(), now);
         assert_eq!(upstream.dial_at(false), Time::ZERO);
         assert_eq!(
-            upstream.step(),
+            upstream.step(now),
             Step::Dial("127.0.0.2:853".parse().unwrap())
         );
     }

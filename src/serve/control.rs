@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a running loop can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Command {
     /// Answer what was accepted, then end.
     Drain,

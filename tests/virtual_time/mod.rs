@@ -1,6 +1,9 @@
 //! Stories in virtual time: the real core and the real shell over a network in memory.
 
 mod cache;
+mod choosing;
+mod links;
+mod outages;
 mod scene;
 
 use dotward::runtime::Runtime;

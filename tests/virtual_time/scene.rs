@@ -41,6 +41,8 @@ pub enum Act {
     /// Closes the connection instead of answering.
     Close,
     AnswerThenClose,
+    /// An answer that says how long an idle connection is kept, in tenths of a second, if that was asked (RFC 7828).
+    AnswerSaying(u16),
 }
 
 /// What an upstream was asked: the query, and how many were unanswered on its connection.
@@ -56,6 +58,8 @@ pub struct Server {
     pub act: Box<dyn FnMut(&Asked) -> Act>,
     /// Closes a connection that was idle for so long.
     pub idle: Option<Duration>,
+    /// Connections that it closed for that reason.
+    pub closed_idle: usize,
 }
 
 pub type Actor = Rc<RefCell<Server>>;
@@ -166,12 +170,20 @@ pub fn tell_with_cache<F>(bytes: usize, upstreams: &[&str], story: F) -> Stats
 where
     F: AsyncFnOnce(&mut Scene),
 {
+    tell_with(|config| config.cache_bytes = bytes, upstreams, story)
+}
+
+/// As [`tell`], with whatever `tweak` makes of the configuration.
+pub fn tell_with<F>(tweak: impl FnOnce(&mut Config), upstreams: &[&str], story: F) -> Stats
+where
+    F: AsyncFnOnce(&mut Scene),
+{
     let world = Memory::new();
     let mut config = Config::defaults(Modes {
         udp: true,
         tcp: true,
     });
-    config.cache_bytes = bytes;
+    config.cache_bytes = 0;
     config.listen = vec![Listen {
         addr: addr(PROXY),
         required: true,
@@ -180,6 +192,7 @@ where
         .iter()
         .map(|at| Upstream::parse(&format!("tcp://{at}"), SCHEMES).unwrap())
         .collect();
+    tweak(&mut config);
     let protocols = Protocols::new(&world, &config).unwrap();
     let sockets = Sockets::bind(&world, &config.listen, config.modes, false).unwrap();
     let control = Control::new();
@@ -224,6 +237,7 @@ fn server() -> Actor {
         connections: 0,
         act: Box::new(|_| Act::Answer),
         idle: None,
+        closed_idle: 0,
     }))
 }
 
@@ -262,7 +276,7 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
             let query = asked.query.clone();
             server.borrow_mut().asked.push(asked);
             let (rcode, wait) = match act {
-                Act::Answer | Act::AnswerThenClose => (0, Duration::ZERO),
+                Act::Answer | Act::AnswerThenClose | Act::AnswerSaying(_) => (0, Duration::ZERO),
                 Act::AnswerAfter(wait) => (0, wait),
                 Act::Rcode(rcode) => (rcode, Duration::ZERO),
                 Act::RefuseEdns => (1, Duration::ZERO),
@@ -272,10 +286,13 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
             let world = world.clone();
             later.push(async move {
                 world.sleep(wait).await;
-                (
-                    answer(&query, rcode, act != Act::RefuseEdns),
-                    act == Act::AnswerThenClose,
-                )
+                let mut answer = answer(&query, rcode, act != Act::RefuseEdns);
+                if let Act::AnswerSaying(tenths) = act
+                    && asks_for_keepalive(&query)
+                {
+                    say_keepalive(&mut answer, tenths);
+                }
+                (answer, act == Act::AnswerThenClose)
             });
         }
         let idle = server.borrow().idle.unwrap_or(Duration::from_secs(86_400));
@@ -283,7 +300,11 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
         let n = if later.is_empty() {
             match read.await {
                 Some(Ok(n)) => n,
-                _ => return,
+                Some(Err(_)) => return,
+                None => {
+                    server.borrow_mut().closed_idle += 1;
+                    return;
+                }
             }
         } else {
             match select(read, later.next()).await {
@@ -306,6 +327,21 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
         }
         frames.filled(n);
     }
+}
+
+/// Does a query ask how long an idle connection is kept, as RFC 7828 section 3.2.1 has it?
+pub fn asks_for_keepalive(query: &[u8]) -> bool {
+    let opt = wire::query(query).expect("a good query").opt;
+    let asks = |(code, data): (u16, &[u8])| code == 11 && data.is_empty();
+    opt.is_some_and(|opt| wire::options(query, &opt).any(asks))
+}
+
+/// Adds the option to the OPT record at an answer's end.
+fn say_keepalive(answer: &mut Vec<u8>, tenths: u16) {
+    let rdlength = answer.len() - 1;
+    answer[rdlength] = 6;
+    answer.extend_from_slice(&[0, 11, 0, 2]);
+    answer.extend_from_slice(&tenths.to_be_bytes());
 }
 
 /// An answer with one address record, or an error.

@@ -1,0 +1,68 @@
+//! Which of several upstreams a question goes to.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::text::closest;
+
+/// How an upstream is chosen among those that are well. One that is not is passed over, and tried again from time to time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// The first, in the order given. Whoever sees the questions is then the user's choice and changes seldom.
+    #[default]
+    Failover,
+    /// Each in its turn, so that each sees a share of the questions.
+    RoundRobin,
+    /// The faster of two that are drawn at random, by the smoothed time of their answers.
+    Fastest,
+}
+
+impl Policy {
+    /// All of them, by the names that users write.
+    pub const ALL: [(&str, Self); 3] = [
+        ("failover", Self::Failover),
+        ("round-robin", Self::RoundRobin),
+        ("fastest", Self::Fastest),
+    ];
+}
+
+impl FromStr for Policy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Self::ALL.iter().map(|(name, _)| *name);
+        let found = Self::ALL.iter().find(|(name, _)| *name == text);
+        found.map(|(_, policy)| *policy).ok_or_else(|| {
+            let hint =
+                closest(text, names()).map_or(String::new(), |n| format!("; did you mean {n}?"));
+            let names: Vec<&str> = names().collect();
+            format!("is not a policy; those are {}{hint}", names.join(", "))
+        })
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Self::ALL.iter().find(|(_, policy)| policy == self);
+        f.write_str(named.map_or("", |(name, _)| name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_read_as_it_is_written() {
+        for (name, policy) in Policy::ALL {
+            assert_eq!(name.parse(), Ok(policy));
+            assert_eq!(policy.to_string(), name);
+        }
+        assert_eq!(Policy::default(), Policy::Failover);
+        let error = "fastes".parse::<Policy>().unwrap_err();
+        assert_eq!(
+            error,
+            "is not a policy; those are failover, round-robin, fastest; did you mean fastest?"
+        );
+    }
+}
