@@ -13,8 +13,8 @@ FAILED=0
 STARTED=() # the pids to stop
 UNDO=()    # commands to run after that, the last one first
 
-# Variables of the caller's own dotward must not reach ours.
-for name in "${!DOTWARD_@}"; do unset "$name"; done
+# Variables of the caller's own dotward must not reach ours, but for the runtime that is to be tried.
+for name in "${!DOTWARD_@}"; do [ "$name" = DOTWARD_RUNTIME ] || unset "$name"; done
 
 # --- Results ---------------------------------------------------------------------------------------------------------
 
@@ -240,7 +240,8 @@ CONF
 find_program() {
   PROGRAM=${PROGRAM:-}
   if [ -z "$PROGRAM" ]; then
-    cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml"
+    local runtime=${DOTWARD_RUNTIME:-async-std}
+    cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" --features "$runtime"
     PROGRAM=${CARGO_TARGET_DIR:-$ROOT/target}/release/dotward
   fi
 }

@@ -1,6 +1,6 @@
-//! Datagrams in memory. They arrive after the weather's latency, or not at all.
+//! Datagrams in memory. They arrive after the weather's latency, in another order, twice, or not at all.
 
-use super::{Memory, Plan};
+use super::{Memory, Plan, World};
 use crate::engine::Time;
 use crate::runtime::{self, Reply, Ring, Sent};
 use std::collections::VecDeque;
@@ -11,16 +11,63 @@ use std::task::{Context, Poll, Waker};
 /// What has been sent to one address.
 #[derive(Default)]
 pub struct Inbox {
-    /// When each arrives, who sent it, its octets.
+    /// When each arrives, who sent it, its octets; in that order.
     queue: VecDeque<(Time, SocketAddr, Vec<u8>)>,
     waker: Option<Waker>,
     plan: Option<Plan>,
 }
 
-impl super::World {
+/// What became of a datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// When it was sent.
+    pub sent: Time,
+    /// When it arrives; `None` if it is lost.
+    pub arrives: Option<Time>,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Whom to.
+    pub to: SocketAddr,
+    /// Its octets.
+    pub message: Vec<u8>,
+    /// The network made this one itself, from one that was sent.
+    pub copy: bool,
+}
+
+impl World {
     fn remember(&mut self, at: SocketAddr, plan: Option<Plan>) {
         if let Some(inbox) = self.inboxes.get_mut(&at) {
             inbox.plan = plan;
+        }
+    }
+
+    /// One datagram goes its way, or is lost.
+    fn pass(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8], copy: bool) {
+        let weather = self.weather(to);
+        let at = self.now + self.dice.delay(&weather);
+        let lost = self.dice.percent(weather.loss) || weather.swallows;
+        let lost = lost || !self.inboxes.contains_key(&to);
+        if let Some(journal) = &mut self.journal {
+            journal.push(Passed {
+                sent: self.now,
+                arrives: (!lost).then_some(at),
+                from,
+                to,
+                message: message.to_vec(),
+                copy,
+            });
+        }
+        let Some(inbox) = self.inboxes.get_mut(&to).filter(|_| !lost) else {
+            return;
+        };
+        let place = inbox.queue.partition_point(|(other, ..)| *other <= at);
+        inbox.queue.insert(place, (at, from, message.to_vec()));
+        if place == 0
+            && let Some(waker) = inbox.waker.clone()
+        {
+            let mut plan = inbox.plan;
+            self.wake_at(&mut plan, at, &waker);
+            self.remember(to, plan);
         }
     }
 }
@@ -39,18 +86,10 @@ impl Datagrams {
     /// Sends one datagram.
     pub fn send(&self, to: SocketAddr, message: &[u8]) {
         let mut world = self.world.world();
-        let weather = world.weather(to);
-        let at = world.now + weather.latency;
-        let Some(inbox) = world.inboxes.get_mut(&to).filter(|_| !weather.swallows) else {
-            return;
-        };
-        inbox.queue.push_back((at, self.at, message.to_vec()));
-        if inbox.queue.len() == 1
-            && let Some(waker) = inbox.waker.clone()
-        {
-            let mut plan = inbox.plan;
-            world.wake_at(&mut plan, at, &waker);
-            world.remember(to, plan);
+        let repeats = world.weather(to).repeats;
+        world.pass(self.at, to, message, false);
+        if world.dice.percent(repeats) {
+            world.pass(self.at, to, message, true);
         }
     }
 

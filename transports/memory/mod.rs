@@ -1,7 +1,7 @@
 //! A runtime in memory with virtual time: a whole network in one future, deterministic, where a day takes a moment.
 //!
-//! Time stands still while anything can be done, and leaps to the next event when nothing can. Nothing is random. The network is a
-//! [`Memory`] too: it is cloned to everybody who takes part, and a story changes its weather between two steps.
+//! Time stands still while anything can be done, and leaps to the next event when nothing can. What is random follows from a seed. The
+//! network is a [`Memory`] too: it is cloned to everybody who takes part, and a story changes its weather between two steps.
 //!
 //! ```
 //! use dotward::runtime::Runtime;
@@ -16,15 +16,19 @@
 //! ```
 
 mod datagrams;
+mod pipe;
 mod stream;
+mod weather;
 
-pub use datagrams::Datagrams;
+pub use datagrams::{Datagrams, Passed};
 pub use stream::{Connect, Listener, Stream};
+pub use weather::{Way, Weather};
 
 use crate::engine::{Now, Time};
 use crate::runtime::Runtime;
 use datagrams::Inbox;
 use futures::task::{ArcWake, waker};
+use pipe::End;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -34,24 +38,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use weather::Dice;
 
+/// Whoever is polled so often at one moment turns in circles.
+const MAX_POLLS: u32 = 1_000_000;
 /// The first port that the system chooses.
 const FIRST_FREE_PORT: u16 = 49_152;
 
 /// The world: clock, timers and network. Cloning gives another handle to the same one.
 #[derive(Clone, Default)]
 pub struct Memory(Arc<Mutex<World>>);
-
-/// How it is between the world and one address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Weather {
-    /// One way.
-    pub latency: Duration,
-    /// Connections are refused at once.
-    pub refuses: bool,
-    /// Everything vanishes without a trace: what is sent over connections that exist, and attempts to make new ones.
-    pub swallows: bool,
-}
 
 #[derive(Default)]
 struct World {
@@ -64,9 +60,12 @@ struct World {
     weather: BTreeMap<SocketAddr, Weather>,
     listeners: BTreeMap<SocketAddr, stream::Queue>,
     inboxes: BTreeMap<SocketAddr, Inbox>,
-    /// Both pipes of every connection, under the server's address.
-    connections: Vec<(SocketAddr, stream::Pair)>,
+    /// The client's end of every connection.
+    connections: Vec<End>,
     connects: u64,
+    dice: Dice,
+    /// What became of datagrams, if somebody wants to know.
+    journal: Option<Vec<Passed>>,
 }
 
 /// Names a plan to wake somebody: when, and in which order among those of one moment.
@@ -91,6 +90,13 @@ impl World {
         self.weather.get(&addr).copied().unwrap_or_default()
     }
 
+    /// Takes note of a connection, and forgets those that both ends left.
+    fn connected(&mut self, client: End) {
+        let left = |end: &End| !end.is_held() && end.outgoing.state().deserted;
+        self.connections.retain(|end| !left(end));
+        self.connections.push(client);
+    }
+
     fn free_port(&mut self) -> u16 {
         self.next_port = self.next_port.max(FIRST_FREE_PORT);
         self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_FREE_PORT);
@@ -112,6 +118,13 @@ impl Memory {
         Self::default()
     }
 
+    /// A new world, where chance follows from this seed.
+    pub fn seeded(seed: u64) -> Self {
+        let world = Self::default();
+        world.world().dice = Dice::new(seed);
+        world
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         // One thread at a time runs a world; a panic in a test has poisoned nothing that somebody still reads.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -119,25 +132,62 @@ impl Memory {
 
     /// Changes the weather at an address, for what is sent from now on.
     pub fn weather(&self, at: SocketAddr, change: impl FnOnce(&mut Weather)) {
-        change(self.world().weather.entry(at).or_default());
+        let mut world = self.world();
+        change(world.weather.entry(at).or_default());
+        for client in Self::connections(&world, at) {
+            client.resend(&mut world);
+            client.other().resend(&mut world);
+        }
+    }
+
+    /// The clients' ends of the connections to an address.
+    fn connections(world: &World, at: SocketAddr) -> Vec<End> {
+        let there = world.connections.iter().filter(|end| end.server == at);
+        there.cloned().collect()
     }
 
     /// Breaks all connections to an address, as a reset does.
     pub fn reset(&self, at: SocketAddr) {
         let mut world = self.world();
-        for (addr, pair) in &world.connections {
-            if *addr == at {
-                pair.reset();
-            }
+        for client in Self::connections(&world, at) {
+            client.reset();
         }
-        world.connections.retain(|(addr, _)| *addr != at);
+        world.connections.retain(|end| end.server != at);
     }
 
     /// Forgets all connections to an address, as a NAT that lost its state: both ends believe in them, nothing arrives.
     pub fn forget(&self, at: SocketAddr) {
         let world = self.world();
-        let pairs = world.connections.iter().filter(|(addr, _)| *addr == at);
-        pairs.for_each(|(_, pair)| pair.forget());
+        for client in Self::connections(&world, at) {
+            client.forget();
+        }
+    }
+
+    /// How many connections to an address their clients hold.
+    pub fn held(&self, at: SocketAddr) -> usize {
+        let world = self.world();
+        let ends = world.connections.iter();
+        ends.filter(|end| end.server == at && end.is_held()).count()
+    }
+
+    /// How many things will happen: timers that are set, packets on their way to somebody who waits.
+    pub fn planned(&self) -> usize {
+        self.world().plans.len()
+    }
+
+    /// From now on it is noted what becomes of each datagram.
+    pub fn keep_journal(&self) {
+        self.world().journal.get_or_insert_default();
+    }
+
+    /// What became of the datagrams that were sent since the journal was read last.
+    pub fn journal(&self) -> Vec<Passed> {
+        let mut world = self.world();
+        world
+            .journal
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Suspends the machine: the boot clock goes on alone.
@@ -223,14 +273,17 @@ impl Runtime for Memory {
     ///
     /// # Panics
     ///
-    /// If the future waits for something that can never happen.
+    /// If the future waits for something that can never happen, or is busy for ever.
     fn block_on<F: Future>(&self, work: F) -> F::Output {
         let mut work = pin!(work);
         let woken = Arc::new(Woken(AtomicBool::new(true)));
         let waker = waker(woken.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
+            let mut polls = 0;
             while woken.0.swap(false, Ordering::AcqRel) {
+                polls += 1;
+                assert!(polls < MAX_POLLS, "nobody waits, and time stands still");
                 if let Poll::Ready(output) = work.as_mut().poll(&mut cx) {
                     return output;
                 }

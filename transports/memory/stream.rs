@@ -1,5 +1,6 @@
-//! TCP in memory: two pipes with latency, a window, FIN and reset; or silence, when the weather swallows everything.
+//! TCP in memory: connecting, reading, writing, and the ways to end.
 
+use super::pipe::{End, Piece};
 use super::{Memory, Plan, loopback_of};
 use crate::engine::Time;
 use crate::runtime;
@@ -9,72 +10,38 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-/// Octets that a pipe holds until its reader takes them, as a socket's buffers do.
-const WINDOW: usize = 128 * 1024;
-
-/// One direction of a connection.
-#[derive(Default)]
-struct State {
-    /// When each piece arrives; an empty one is the FIN.
-    pieces: VecDeque<(Time, Vec<u8>)>,
-    held: usize,
-    finished: bool,
-    reset: bool,
-    /// What is written vanishes: some box on the path has forgotten the connection.
-    forgotten: bool,
-    reader: Option<Waker>,
-    /// When the reader is woken for the first piece.
-    plan: Option<Plan>,
-    writer: Option<Waker>,
-}
-
-#[derive(Clone, Default)]
-struct Pipe(Arc<Mutex<State>>);
-
-impl Pipe {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn reset(&self) {
-        let mut state = self.state();
-        state.reset = true;
-        for waker in [state.reader.take(), state.writer.take()]
-            .into_iter()
-            .flatten()
-        {
-            waker.wake();
-        }
-    }
-}
-
-/// Both pipes of a connection: towards the server, towards the client.
-pub struct Pair(Pipe, Pipe);
-
-impl Pair {
-    /// Lets everything that either end writes vanish.
-    pub fn forget(&self) {
-        self.0.state().forgotten = true;
-        self.1.state().forgotten = true;
-    }
-
-    /// Breaks the connection for both ends.
-    pub fn reset(&self) {
-        self.0.reset();
-        self.1.reset();
-    }
-}
+/// When an attempt to connect that was not answered is repeated (RFC 6298: the first timeout).
+const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
 /// One end of a connection.
 pub struct Stream {
     world: Memory,
-    /// Whose weather it has.
-    server: SocketAddr,
-    incoming: Pipe,
-    outgoing: Pipe,
+    end: End,
+    /// What to send when it is dropped.
+    farewell: Farewell,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    Fin,
+    Reset,
+    Nothing,
+}
+
+impl Stream {
+    /// Ends with a reset, as a socket does that lingers for no time.
+    pub fn abort(mut self) {
+        self.farewell = Farewell::Reset;
+    }
+
+    /// Ends without a word, as a machine that lost power: what it is sent later is answered with a reset. The connection is half-open
+    /// (RFC 9293 section 3.5.1).
+    pub fn vanish(mut self) {
+        self.farewell = Farewell::Nothing;
+    }
 }
 
 impl AsyncRead for Stream {
@@ -84,54 +51,38 @@ impl AsyncRead for Stream {
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let mut world = self.world.world();
-        let mut state = self.incoming.state();
+        let mut state = self.end.incoming.state();
         if state.reset {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         match state.pieces.front_mut() {
-            Some((at, piece)) if *at <= world.now => {
-                let n = piece.len().min(into.len());
-                into[..n].copy_from_slice(&piece[..n]);
-                if n > 0 {
-                    piece.drain(..n);
-                    if piece.is_empty() {
+            Some((at, piece)) if *at <= world.now => match piece {
+                Piece::Fin => Poll::Ready(Ok(0)),
+                Piece::Reset => {
+                    state.reset = true;
+                    drop(state);
+                    self.end.outgoing.reset();
+                    Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+                }
+                Piece::Octets(octets) => {
+                    let n = octets.len().min(into.len());
+                    into[..n].copy_from_slice(&octets[..n]);
+                    octets.drain(..n);
+                    if octets.is_empty() {
                         state.pieces.pop_front();
                     }
                     state.held -= n;
                     if let Some(writer) = state.writer.take() {
                         writer.wake();
                     }
+                    Poll::Ready(Ok(n))
                 }
-                Poll::Ready(Ok(n))
-            }
-            next => {
-                let at = next.map(|(at, _)| *at);
+            },
+            _ => {
                 state.reader = Some(cx.waker().clone());
-                if let Some(at) = at {
-                    world.wake_at(&mut state.plan, at, cx.waker());
-                }
+                state.wake_reader(&mut world);
                 Poll::Pending
             }
-        }
-    }
-}
-
-impl Stream {
-    fn put(&self, piece: Vec<u8>) {
-        let mut world = self.world.world();
-        let weather = world.weather(self.server);
-        if weather.swallows {
-            return;
-        }
-        let at = world.now + weather.latency;
-        let mut state = self.outgoing.state();
-        if state.forgotten {
-            return;
-        }
-        state.held += piece.len();
-        state.pieces.push_back((at, piece));
-        if let Some(reader) = state.reader.clone() {
-            world.wake_at(&mut state.plan, at, &reader);
         }
     }
 }
@@ -142,17 +93,24 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.outgoing.state();
+        let mut world = self.world.world();
+        let weather = world.weather(self.end.server);
+        let mut state = self.end.outgoing.state();
         if state.reset || state.finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let n = from.len().min(WINDOW - state.held.min(WINDOW));
+        let n = from.len().min(state.room(&weather));
         if n == 0 && !from.is_empty() {
             state.writer = Some(cx.waker().clone());
+            drop(state);
+            // Whoever waits for room learns of a reset, too.
+            let mut incoming = self.end.incoming.state();
+            incoming.reader.get_or_insert_with(|| cx.waker().clone());
+            incoming.wake_reader(&mut world);
             return Poll::Pending;
         }
-        drop(state);
-        self.put(from[..n].to_vec());
+        drop((state, world));
+        self.end.put(&self.world, Piece::Octets(from[..n].to_vec()));
         Poll::Ready(Ok(n))
     }
 
@@ -161,8 +119,8 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !std::mem::replace(&mut self.outgoing.state().finished, true) {
-            self.put(Vec::new());
+        if !std::mem::replace(&mut self.end.outgoing.state().finished, true) {
+            self.end.put(&self.world, Piece::Fin);
         }
         Poll::Ready(Ok(()))
     }
@@ -170,11 +128,18 @@ impl AsyncWrite for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if !std::mem::replace(&mut self.outgoing.state().finished, true) {
-            self.put(Vec::new());
+        let finished = std::mem::replace(&mut self.end.outgoing.state().finished, true);
+        let mut incoming = self.end.incoming.state();
+        incoming.deserted = true;
+        // A socket that is closed with something unread resets its connection.
+        let unread = incoming.is_unread();
+        drop(incoming);
+        match self.farewell {
+            Farewell::Nothing => {}
+            Farewell::Fin if !unread && finished => {}
+            Farewell::Fin if !unread => self.end.put(&self.world, Piece::Fin),
+            Farewell::Fin | Farewell::Reset => self.end.put(&self.world, Piece::Reset),
         }
-        // Nobody reads any more: whoever writes learns it.
-        self.incoming.state().finished = true;
     }
 }
 
@@ -191,7 +156,7 @@ pub struct Queue {
 pub struct Connect {
     world: Memory,
     to: SocketAddr,
-    /// When the answer to the first packet arrives.
+    /// When the answer to the first packet arrives, or the packet is sent again.
     answered: Option<Time>,
     plan: Option<Plan>,
 }
@@ -212,36 +177,48 @@ impl Future for Connect {
     type Output = io::Result<Stream>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let handle = self.world.clone();
-        let mut world = handle.world();
-        let weather = world.weather(self.to);
-        if weather.swallows {
+        let this = &mut *self;
+        let mut world = this.world.world();
+        let weather = world.weather(this.to);
+        if weather.is_deaf() {
+            let at = world.now + CONNECT_AGAIN;
+            world.wake_at(&mut this.plan, at, cx.waker());
             return Poll::Pending;
         }
-        let at = *self.answered.get_or_insert(world.now + 2 * weather.latency);
-        if world.now < at {
-            world.wake_at(&mut self.plan, at, cx.waker());
-            return Poll::Pending;
-        }
-        let to = self.to;
-        let from = SocketAddr::new(loopback_of(to), world.free_port());
-        let (up, down) = (Pipe::default(), Pipe::default());
-        let end = |incoming: &Pipe, outgoing: &Pipe| Stream {
-            world: self.world.clone(),
-            server: to,
-            incoming: incoming.clone(),
-            outgoing: outgoing.clone(),
+        let answered = match this.answered {
+            Some(at) => at,
+            None => world.now + 2 * world.dice.delay(&weather),
         };
-        let queue = world.listeners.get_mut(&to).filter(|_| !weather.refuses);
-        let Some(queue) = queue else {
+        this.answered = Some(answered);
+        if world.now < answered {
+            world.wake_at(&mut this.plan, answered, cx.waker());
+            return Poll::Pending;
+        }
+        let from = SocketAddr::new(loopback_of(this.to), world.free_port());
+        let (near, far) = End::both(this.to);
+        let stream = |end: End| Stream {
+            world: this.world.clone(),
+            end,
+            farewell: Farewell::Fin,
+        };
+        let queue = world.listeners.get_mut(&this.to);
+        let Some(queue) = queue.filter(|_| !weather.refuses) else {
             return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
         };
-        queue.arrivals.push_back((end(&up, &down), from));
+        queue.arrivals.push_back((stream(far), from));
         if let Some(waker) = queue.waker.take() {
             waker.wake();
         }
-        world.connections.push((to, Pair(up.clone(), down.clone())));
-        Poll::Ready(Ok(end(&down, &up)))
+        world.connected(near.clone());
+        Poll::Ready(Ok(stream(near)))
+    }
+}
+
+impl Drop for Connect {
+    fn drop(&mut self) {
+        if let Some(plan) = self.plan {
+            self.world.world().plans.remove(&plan);
+        }
     }
 }
 

@@ -1,0 +1,186 @@
+//! Draws a story from a seed.
+
+use super::dice::Dice;
+use super::story::{Act, Character, End, House, Mood, Step, Story, What};
+use dotward::transports::memory::{Way, Weather};
+use std::time::Duration;
+
+/// Misbehaviour of an upstream.
+const ACTS: [Act; 19] = [
+    Act::AnswerLate,
+    Act::AnswerTwice,
+    Act::AnswerThenClose,
+    Act::Silence,
+    Act::Servfail,
+    Act::Refused,
+    Act::RefuseEdns,
+    Act::Cut,
+    Act::WrongId,
+    Act::WrongQuestion,
+    Act::Crossed,
+    Act::Echo,
+    Act::Garbage,
+    Act::EmptyFrame,
+    Act::HalfThenClose,
+    Act::HalfThenStall,
+    Act::Close,
+    Act::Reset,
+    Act::Vanish,
+];
+/// Names that many clients ask for, beside those that only one does.
+const POPULAR: usize = 8;
+
+/// The story of this seed.
+pub fn draw(seed: u64) -> Story {
+    let mut dice = Dice::new(seed);
+    let upstreams = 1 + dice.index(3);
+    let clients = 1 + dice.index(3);
+    let mut story = Story {
+        seed,
+        house: house(&mut dice),
+        upstreams: (0..upstreams).map(|_| character(&mut dice)).collect(),
+        clients,
+        steps: Vec::new(),
+        calm_at: dice.ms(20_000, 120_000),
+    };
+    let end = story.calm_at.as_millis() as u64;
+    let weather = clients_weather(&mut dice);
+    story.add(Duration::ZERO, What::Clients { weather });
+    bursts(&mut story, &mut dice, end);
+    for _ in 0..dice.below(8) {
+        let at = dice.ms(0, end);
+        let what = session(&mut dice);
+        story.add(at, what);
+    }
+    for _ in 0..dice.below(10) {
+        let upstream = dice.index(upstreams);
+        trouble(&mut story, upstream, &mut dice, end);
+    }
+    story.steps.sort_by_key(|step| step.at);
+    story
+}
+
+impl Story {
+    fn add(&mut self, at: Duration, what: What) {
+        self.steps.push(Step { at, what });
+    }
+}
+
+fn house(dice: &mut Dice) -> House {
+    House {
+        cache_bytes: dice.pick(&[0, 0, 64 << 10, 4 << 20]),
+        in_flight: dice.pick(&[2_048, 2_048, 10]),
+        link_in_flight: dice.pick(&[1_000, 1_000, 4]),
+        tcp_in_flight: dice.pick(&[100, 100, 2]),
+    }
+}
+
+fn character(dice: &mut Dice) -> Character {
+    let mut weather = Weather {
+        latency: dice.ms(1, 60),
+        jitter: dice.ms(1, 20),
+        ..Weather::default()
+    };
+    weather.piece = dice.pick(&[0, 0, 0, 1, 7, 100]);
+    Character {
+        weather,
+        pace: dice.ms(1, 300),
+        idle: dice.percent(40).then(|| dice.ms(500, 15_000)),
+        answers: dice.percent(20).then(|| 1 + dice.index(50)),
+    }
+}
+
+fn clients_weather(dice: &mut Dice) -> Weather {
+    Weather {
+        latency: dice.ms(0, 3),
+        jitter: dice.ms(1, 10),
+        loss: dice.pick(&[0, 5, 30]),
+        repeats: dice.pick(&[0, 5, 30]),
+        piece: dice.pick(&[0, 0, 1, 10]),
+        window: dice.pick(&[0, 0, 200]),
+        ..Weather::default()
+    }
+}
+
+fn name(dice: &mut Dice, number: usize) -> String {
+    let name = if dice.percent(30) {
+        format!("popular{}.test", dice.index(POPULAR))
+    } else {
+        format!("n{number}.test")
+    };
+    super::messages::shout(&name, dice)
+}
+
+/// Questions come in bursts, with quiet between them, in which links grow idle.
+fn bursts(story: &mut Story, dice: &mut Dice, end: u64) {
+    for burst in 0..dice.below(12) {
+        let start = dice.ms(0, end);
+        let width = dice.pick(&[1, 100, 3_000, 10_000]);
+        for one in 0..dice.pick(&[1, 2, 10, 40]) {
+            let number = story.steps.len();
+            let what = What::Ask {
+                client: dice.index(story.clients),
+                id: (burst * 100 + one) as u16,
+                name: name(dice, number),
+                edns: dice.percent(70),
+                again: dice.percent(20).then(|| dice.ms(10, 5_000)),
+            };
+            let at = start + dice.ms(0, width);
+            story.add(at, what);
+        }
+    }
+}
+
+fn session(dice: &mut Dice) -> What {
+    let count = dice.pick(&[0, 1, 3, 10, 60]);
+    let pause = dice.pick(&[1, 50, 2_000]);
+    let number = dice.index(1_000_000);
+    let questions = (0..count)
+        .map(|one| (dice.ms(0, pause), name(dice, number + one)))
+        .collect();
+    let end = dice.pick(&[End::Close, End::Close, End::HalfClose, End::Leave, End::Abort]);
+    What::Connect { questions, end }
+}
+
+/// A fault of an upstream or of the path to it, and perhaps its end.
+fn trouble(story: &mut Story, upstream: usize, dice: &mut Dice, end: u64) {
+    let at = dice.ms(0, end);
+    let lasts = dice.percent(70).then(|| at + dice.ms(1, 20_000));
+    let good = story.upstreams[upstream].weather;
+    let bad = |change: fn(&mut Weather)| {
+        let mut weather = good;
+        change(&mut weather);
+        What::Weather { upstream, weather }
+    };
+    let (begins, ends) = match dice.below(12) {
+        0 => (bad(|w| w.refuses = true), Some(bad(|_| ()))),
+        1 => (bad(|w| w.swallows = true), Some(bad(|_| ()))),
+        2 => (bad(|w| w.one_way = Some(Way::Up)), Some(bad(|_| ()))),
+        3 => (bad(|w| w.one_way = Some(Way::Down)), Some(bad(|_| ()))),
+        4 => {
+            let slow = |w: &mut Weather| w.latency += Duration::from_millis(700);
+            (bad(slow), Some(bad(|_| ())))
+        }
+        5 => {
+            let drip = |w: &mut Weather| (w.piece, w.drip) = (3, Duration::from_millis(40));
+            (bad(drip), Some(bad(|_| ())))
+        }
+        6 => (What::Reset { upstream }, None),
+        7 => (What::Forget { upstream }, None),
+        8 => (What::Suspend(dice.ms(1, 600_000)), None),
+        _ => {
+            let acts = 1 + dice.below(3);
+            let mood = (0..acts).map(|_| (dice.pick(&[5, 30, 100]), dice.pick(&ACTS)));
+            let mood = Mood(mood.collect());
+            let good = What::Mood {
+                upstream,
+                mood: Mood::default(),
+            };
+            (What::Mood { upstream, mood }, Some(good))
+        }
+    };
+    story.add(at, begins);
+    if let (Some(until), Some(ends)) = (lasts, ends) {
+        story.add(until, ends);
+    }
+}

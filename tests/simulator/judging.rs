@@ -1,0 +1,152 @@
+//! The verdict: what must be true of a whole run.
+
+use super::messages::{self, NOERROR, NXDOMAIN, SERVFAIL};
+use super::stage::{RECOVERY, Stage};
+use super::story::{PROXY, upstream_addr};
+use dotward::config::Config;
+use dotward::engine::{Stats, Time};
+use dotward::transports::memory::Passed;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A timer's rounding in the core, and a little.
+const TICK: Duration = Duration::from_millis(17);
+/// How often a question may be sent in all, as the design says.
+const MAX_SENDS: u64 = 3;
+
+/// When nobody has asked for long, nothing is left: no link, no timer.
+pub fn at_rest(stage: &Stage) {
+    for index in 0..stage.story.upstreams.len() {
+        let held = stage.world.held(upstream_addr(index));
+        if held > 0 {
+            stage.log.wrong(format!("at rest, {held} connections to upstream {index} are left"));
+        }
+    }
+    let held = stage.world.held(PROXY);
+    let planned = stage.world.planned();
+    if planned > 0 || held > 0 {
+        stage.log.wrong(format!("at rest, {planned} timers and {held} clients are left"));
+    }
+}
+
+/// At the end: by what passed the network, and by what the forwarder counted.
+pub fn judge(stage: &Stage, stats: &Stats) {
+    let passed = stage.world.journal();
+    let mut asked: BTreeMap<(SocketAddr, u16), Vec<Datagram>> = BTreeMap::new();
+    for one in &passed {
+        let key = if one.to == PROXY { one.from } else { one.to };
+        let key = (key, messages::id(&one.message));
+        let datagrams = asked.entry(key).or_default();
+        datagrams.extend(Datagram::of(one));
+    }
+    for ((client, id), mut datagrams) in asked {
+        datagrams.sort_by_key(|one| one.at);
+        let who = format!("client {client} id {id}");
+        if let Err(what) = exactly_once(stage, &datagrams) {
+            stage.log.wrong(format!("{who}: {what}"));
+        }
+    }
+    sends(stage, stats, &passed);
+    sums(stage, stats);
+}
+
+/// A datagram at the forwarder's socket.
+struct Datagram<'a> {
+    at: Time,
+    is_query: bool,
+    message: &'a [u8],
+}
+
+impl<'a> Datagram<'a> {
+    /// None, if it is a query that was lost, or the network's own copy of an answer.
+    fn of(passed: &'a Passed) -> Option<Self> {
+        let is_query = passed.to == PROXY;
+        let at = match is_query {
+            true => passed.arrives?,
+            false if passed.copy => return None,
+            false => passed.sent,
+        };
+        Some(Self {
+            at,
+            is_query,
+            message: &passed.message,
+        })
+    }
+}
+
+/// Every query is answered once, in time and rightly. One that is repeated while it waits gets one answer.
+fn exactly_once(stage: &Stage, datagrams: &[Datagram<'_>]) -> Result<(), String> {
+    let mut open: Option<&Datagram<'_>> = None;
+    for one in datagrams {
+        if one.is_query {
+            open.get_or_insert(one);
+            continue;
+        }
+        let query = open.take().ok_or("an answer too many")?;
+        let took = one.at.since(query.at);
+        if took > Config::TIMEOUT + TICK {
+            return Err(format!("an answer after {took:?}"));
+        }
+        let rcode = messages::check(query.message, one.message, true)?;
+        let recovered = query.at >= Time::ZERO + stage.story.calm_at + RECOVERY;
+        if recovered && ![NOERROR, NXDOMAIN].contains(&rcode) {
+            return Err(format!("no recovery: RCODE {rcode} at {:?}", one.at));
+        }
+    }
+    match open {
+        Some(query) => Err(format!(
+            "no answer to the question for {} that came at {:?}",
+            messages::name(query.message),
+            query.at.since(Time::ZERO)
+        )),
+        None => Ok(()),
+    }
+}
+
+/// No question is sent more often than the design allows.
+fn sends(stage: &Stage, stats: &Stats, passed: &[Passed]) {
+    let mut queries: BTreeMap<String, u64> = BTreeMap::new();
+    for one in passed.iter().filter(|one| one.to == PROXY && one.arrives.is_some()) {
+        *queries.entry(messages::name(&one.message)).or_default() += 1;
+    }
+    let mut sent: BTreeMap<String, u64> = BTreeMap::new();
+    for upstream in &stage.upstreams {
+        for (name, times) in &upstream.borrow().asked {
+            *sent.entry(name.clone()).or_default() += times;
+        }
+    }
+    for (name, sent) in sent {
+        // Names that were asked for over TCP are not in the journal.
+        let Some(queries) = queries.get(&name).filter(|_| name.starts_with('a')) else {
+            continue;
+        };
+        if sent > MAX_SENDS * queries {
+            let what = format!("{name}: sent {sent} times for {queries} questions");
+            stage.log.wrong(what);
+        }
+    }
+    let flights = stats.queries - stats.joined - stats.hits + stats.prefetches;
+    if stats.sent > MAX_SENDS * flights {
+        stage.log.wrong(format!("{} sends for {flights} questions", stats.sent));
+    }
+}
+
+/// Every query has exactly one end.
+fn sums(stage: &Stage, stats: &Stats) {
+    let ends = stats.dropped
+        + stats.denied
+        + stats.refused
+        + stats.shed
+        + stats.hits
+        + stats.stale
+        + stats.answered
+        + stats.failed;
+    if ends != stats.queries || stats.unsent > 0 {
+        stage.log.wrong(format!("the sums are wrong: {stats:?}"));
+    }
+    if stats.sent == 0 && stats.answered > 0 {
+        stage.log.wrong(format!("answered without asking: {stats:?}"));
+    }
+    stage.log.note(|| format!("{stats:?}, {SERVFAIL}"));
+}

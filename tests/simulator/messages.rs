@@ -1,0 +1,173 @@
+//! Questions, and answers that follow from them: whatever is mixed up on the way shows.
+
+use super::dice::{Dice, hash};
+use dotward::wire::{self, HEADER_LEN};
+
+pub const NOERROR: u16 = 0;
+pub const SERVFAIL: u16 = 2;
+pub const NXDOMAIN: u16 = 3;
+/// What a client may get instead of an answer while something is wrong: FORMERR, SERVFAIL, REFUSED.
+const EXCUSES: [u16; 3] = [1, SERVFAIL, 5];
+/// The time to live of an answer that is out of date (RFC 8767).
+const STALE_TTL: u32 = 30;
+/// Octets of a compressed name, type, class, time to live, length, address.
+const RECORD_LEN: usize = 16;
+const OPT: [u8; 11] = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+
+/// A query of type A with this name, and with an OPT record or not.
+pub fn query(name: &str, id: u16, edns: bool) -> Vec<u8> {
+    let mut query = id.to_be_bytes().to_vec();
+    query.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)]);
+    for label in name.split('.') {
+        query.push(u8::try_from(label.len()).expect("a short label"));
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.extend_from_slice(&[0, 0, 1, 0, 1]);
+    if edns {
+        query.extend_from_slice(&OPT);
+    }
+    query
+}
+
+/// The name with letters in any case (RFC 4343).
+pub fn shout(name: &str, dice: &mut Dice) -> String {
+    let letter = |c: char| {
+        if dice.percent(20) {
+            c.to_ascii_uppercase()
+        } else {
+            c
+        }
+    };
+    name.chars().map(letter).collect()
+}
+
+/// The octets of the question: name, type, class.
+pub fn question(message: &[u8]) -> &[u8] {
+    let rest = message.get(HEADER_LEN..).unwrap_or_default();
+    let end = rest.iter().position(|octet| *octet == 0).unwrap_or(0);
+    rest.get(..end + 5).unwrap_or(rest)
+}
+
+/// The name in a message, in lower case, as text.
+pub fn name(message: &[u8]) -> String {
+    let labels = question(message);
+    let mut name = String::new();
+    let mut at = 0;
+    while let Some(len) = labels.get(at).copied().filter(|len| *len > 0) {
+        let label = labels.get(at + 1..at + 1 + usize::from(len));
+        name.push_str(&String::from_utf8_lossy(label.unwrap_or_default()));
+        name.push('.');
+        at += 1 + usize::from(len);
+    }
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// What is true about a name.
+pub struct Truth {
+    pub rcode: u16,
+    pub ttl: u32,
+    pub addresses: Vec<[u8; 4]>,
+}
+
+impl Truth {
+    pub fn about(name: &str) -> Self {
+        let number = hash(0, name.as_bytes());
+        let mut dice = Dice::new(number);
+        let (rcode, count) = match dice.below(16) {
+            0 => (NXDOMAIN, 0),
+            1 => (NOERROR, 0),
+            // Too much for a datagram.
+            2 => (NOERROR, 100),
+            n => (NOERROR, n % 4 + 1),
+        };
+        Self {
+            rcode,
+            ttl: [1, 3, 8, 300][dice.index(4)],
+            addresses: (0..count)
+                .map(|_| (dice.next() as u32).to_be_bytes())
+                .collect(),
+        }
+    }
+}
+
+/// The true answer to a query.
+pub fn answer(query: &[u8]) -> Vec<u8> {
+    let truth = Truth::about(&name(query));
+    let mut answer = error(query, truth.rcode as u8, has_opt(query));
+    let opt = answer.split_off(HEADER_LEN + question(query).len());
+    answer[6..8].copy_from_slice(&(truth.addresses.len() as u16).to_be_bytes());
+    for address in &truth.addresses {
+        answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1]);
+        answer.extend_from_slice(&truth.ttl.to_be_bytes());
+        answer.extend_from_slice(&[0, 4]);
+        answer.extend_from_slice(address);
+    }
+    answer.extend_from_slice(&opt);
+    answer
+}
+
+/// An answer without records.
+pub fn error(query: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
+    let mut answer = query[..HEADER_LEN].to_vec();
+    answer[2] |= 0x80;
+    answer[3] = 0x80 | rcode;
+    answer[6..12].copy_from_slice(&[0, 0, 0, 0, 0, u8::from(opt)]);
+    answer.extend_from_slice(question(query));
+    if opt {
+        answer.extend_from_slice(&OPT);
+    }
+    answer
+}
+
+pub fn has_opt(query: &[u8]) -> bool {
+    query.get(11).is_some_and(|count| *count > 0)
+}
+
+pub fn id(message: &[u8]) -> u16 {
+    message
+        .first_chunk()
+        .map_or(0, |octets| u16::from_be_bytes(*octets))
+}
+
+/// Is this an answer that the client may get to its query? Says its RCODE, or what is wrong with it.
+pub fn check(query: &[u8], reply: &[u8], datagram: bool) -> Result<u16, String> {
+    let answer = wire::answer(reply).map_err(|malformed| format!("malformed: {}", malformed.0))?;
+    let rcode = answer.rcode().0;
+    let limit = if !datagram {
+        65_535
+    } else if has_opt(query) {
+        1_232
+    } else {
+        512
+    };
+    if answer.header.id != id(query) || question(reply) != question(query) {
+        return Err("another question's answer".into());
+    }
+    if answer.opt.is_some() != has_opt(query) {
+        return Err("an OPT record too many or too few".into());
+    }
+    if reply.len() > limit {
+        return Err(format!("{} octets, and {limit} fit", reply.len()));
+    }
+    if EXCUSES.contains(&rcode) {
+        return Ok(rcode);
+    }
+    let truth = Truth::about(&name(query));
+    let cut = answer.header.flags.tc();
+    let count = usize::from(u16::from_be_bytes([reply[6], reply[7]]));
+    let start = HEADER_LEN + question(query).len();
+    let Some(records) = reply.get(start..start + count * RECORD_LEN) else {
+        return Err("records of another form".into());
+    };
+    let right = |record: &[u8]| {
+        let ttl = u32::from_be_bytes([record[6], record[7], record[8], record[9]]);
+        truth.addresses.iter().any(|address| record.ends_with(address))
+            && (ttl <= truth.ttl || ttl == STALE_TTL)
+    };
+    let all_right = records.chunks(RECORD_LEN).all(right);
+    match (rcode == truth.rcode && all_right, cut) {
+        (true, false) if count == truth.addresses.len() => Ok(rcode),
+        (true, true) if datagram => Ok(rcode),
+        _ => Err(format!("a wrong answer: {rcode}, {count} records")),
+    }
+}

@@ -1,0 +1,252 @@
+//! Plays a story: the real shell and the real core, with upstreams, clients and a network in memory.
+
+use super::clients::Session;
+use super::judging;
+use super::log::Log;
+use super::messages;
+use super::story::{PROXY, Story, What, client_addr, upstream_addr};
+use super::upstream::{self, Memoir};
+use dotward::config::{Config, Limits, Listen, Modes, Upstream};
+use dotward::engine::{Stats, Time};
+use dotward::runtime::Runtime;
+use dotward::serve::{Command, Control, Shared, Sockets, serve};
+use dotward::transports::memory::{Datagrams, Memory, Weather};
+use dotward::transports::{Protocols, SCHEMES};
+use futures::future::LocalBoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// After the last fault everything works again at the latest after so long: the longest back-off is 10 seconds and a quarter.
+pub const RECOVERY: Duration = Duration::from_millis(12_500);
+/// For so long after the last fault somebody asks, once a second.
+const AFTERMATH: u64 = 20;
+/// Then nobody asks. Links end after 8.5 seconds without a question, clients' connections after 10.
+const REST: Duration = Duration::from_secs(30);
+/// Connections to one upstream at once.
+const MAX_LINKS: usize = 4;
+
+/// Where everybody meets.
+pub struct Stage {
+    pub world: Memory,
+    pub story: Story,
+    pub log: Log,
+    pub upstreams: Vec<RefCell<Memoir>>,
+    clients: RefCell<Vec<Datagrams>>,
+    newcomers: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
+}
+
+/// What came of a story.
+pub struct Outcome {
+    pub faults: Vec<String>,
+    pub trace: Vec<String>,
+    pub stats: Stats,
+}
+
+impl Stage {
+    /// Somebody else takes part.
+    pub fn join(&self, actor: impl Future<Output = ()> + 'static) {
+        self.newcomers.borrow_mut().push(Box::pin(actor));
+    }
+
+    /// Runs all who take part, until `is_over`.
+    async fn run(&self, is_over: &Cell<bool>) {
+        let mut actors = FuturesUnordered::new();
+        poll_fn(|cx| {
+            loop {
+                actors.extend(self.newcomers.take());
+                match actors.poll_next_unpin(cx) {
+                    _ if is_over.get() => return Poll::Ready(()),
+                    Poll::Pending if self.newcomers.borrow().is_empty() => return Poll::Pending,
+                    Poll::Pending | Poll::Ready(_) => {}
+                }
+            }
+        })
+        .await;
+    }
+}
+
+/// Plays a story to its end.
+pub fn play(story: &Story, traced: bool) -> Outcome {
+    let world = Memory::seeded(story.seed);
+    world.keep_journal();
+    let stage = Rc::new(Stage {
+        log: Log::new(world.clone(), traced),
+        story: story.clone(),
+        upstreams: story.upstreams.iter().map(|_| RefCell::default()).collect(),
+        clients: RefCell::default(),
+        newcomers: RefCell::default(),
+        world,
+    });
+    let control = Control::new();
+    let ended = Rc::new(Cell::new(None));
+    let is_over = Rc::new(Cell::new(false));
+    let proxy = proxy(&stage, &control);
+    stage.join({
+        let (ended, is_over) = (ended.clone(), is_over.clone());
+        async move {
+            ended.set(Some(proxy.await));
+            is_over.set(true);
+        }
+    });
+    for index in 0..story.upstreams.len() {
+        stage.join(upstream::listen(stage.clone(), index));
+    }
+    stage.join(direct(stage.clone(), control));
+    stage.world.block_on(stage.run(&is_over));
+    let stats = ended.take().unwrap_or_default();
+    judging::judge(&stage, &stats);
+    let (faults, trace) = stage.log.take();
+    Outcome {
+        faults,
+        trace,
+        stats,
+    }
+}
+
+/// The forwarder, as this house has configured it.
+fn proxy(stage: &Stage, control: &Control) -> impl Future<Output = Stats> + 'static {
+    let world = stage.world.clone();
+    let house = stage.story.house;
+    let mut config = Config::defaults(Modes {
+        udp: true,
+        tcp: true,
+    });
+    config.cache_bytes = house.cache_bytes;
+    config.limits = Limits {
+        in_flight: house.in_flight,
+        link_in_flight: house.link_in_flight,
+        tcp_in_flight: house.tcp_in_flight,
+        ..Limits::default()
+    };
+    config.listen = vec![Listen {
+        addr: PROXY,
+        required: true,
+    }];
+    let upstream = |index| {
+        let text = format!("tcp://{}", upstream_addr(index));
+        Upstream::parse(&text, SCHEMES).expect("a good address")
+    };
+    config.upstreams = (0..stage.story.upstreams.len()).map(upstream).collect();
+    let protocols = Protocols::new(&world, &config).expect("nothing to go wrong");
+    let sockets = Sockets::bind(&world, &config.listen, config.modes, false).expect("free");
+    let seed = [stage.story.seed as u8; 32];
+    let shared = Arc::new(Shared::new(config, [7; 16]));
+    serve(world, protocols, sockets, shared, seed, control.subscribe())
+}
+
+/// Lets happen what happens, in time.
+async fn direct(stage: Rc<Stage>, control: Control) {
+    let socket = |index| stage.world.bind(client_addr(index), false).expect("free");
+    let clients = (0..stage.story.clients).map(socket).collect();
+    *stage.clients.borrow_mut() = clients;
+    for index in 0..stage.story.upstreams.len() {
+        set_good(&stage, index);
+    }
+    let steps = stage.story.steps.clone();
+    let mut sessions = 0;
+    for step in steps {
+        let at = Time::ZERO + step.at;
+        if at >= Time::ZERO + stage.story.calm_at {
+            break;
+        }
+        stage.world.sleep_until(at).await;
+        act(&stage, step.what, &mut sessions);
+        look(&stage);
+    }
+    let calm_at = Time::ZERO + stage.story.calm_at;
+    stage.world.sleep_until(calm_at).await;
+    stage.log.note(|| "all faults end".into());
+    for index in 0..stage.story.upstreams.len() {
+        set_good(&stage, index);
+    }
+    set_clients(&stage, Weather::default());
+    for second in 0..AFTERMATH {
+        let id = 60_000 + second as u16;
+        ask(&stage, 0, &messages::query(&format!("after{second}.test"), id, true));
+        stage.world.sleep(Duration::from_secs(1)).await;
+        look(&stage);
+    }
+    stage.log.note(|| "nobody asks any more".into());
+    stage.world.sleep(REST).await;
+    judging::at_rest(&stage);
+    control.send(Command::Drain);
+}
+
+/// An upstream and the way to it are as they are in good times.
+fn set_good(stage: &Stage, index: usize) {
+    let weather = stage.story.upstreams[index].weather;
+    stage.world.weather(upstream_addr(index), |w| *w = weather);
+    stage.upstreams[index].borrow_mut().mood = super::story::Mood::default();
+}
+
+fn set_clients(stage: &Stage, weather: Weather) {
+    stage.world.weather(PROXY, |w| *w = weather);
+    for index in 0..stage.story.clients {
+        stage.world.weather(client_addr(index), |w| *w = weather);
+    }
+}
+
+fn ask(stage: &Stage, client: usize, query: &[u8]) {
+    let line = || {
+        let (name, id) = (messages::name(query), messages::id(query));
+        format!("client {client}: asks for {name}, id {id}")
+    };
+    stage.log.note(line);
+    if let Some(socket) = stage.clients.borrow().get(client) {
+        socket.send(PROXY, query);
+    }
+}
+
+fn act(stage: &Rc<Stage>, what: What, sessions: &mut usize) {
+    match &what {
+        What::Ask { .. } | What::Connect { .. } => {}
+        what => stage.log.note(|| format!("{what:?}")),
+    }
+    match what {
+        What::Ask {
+            client,
+            id,
+            name,
+            edns,
+            again,
+        } => {
+            let query = messages::query(&name, id, edns);
+            ask(stage, client, &query);
+            if let Some(wait) = again {
+                let again = stage.clone();
+                stage.join(async move {
+                    again.world.sleep(wait).await;
+                    ask(&again, client, &query);
+                });
+            }
+        }
+        What::Connect { questions, end } => {
+            *sessions += 1;
+            let session = Session::new(stage.clone(), *sessions, questions.len(), end);
+            stage.join(session.hold(questions));
+        }
+        What::Weather { upstream, weather } => {
+            stage.world.weather(upstream_addr(upstream), |w| *w = weather);
+        }
+        What::Clients { weather } => set_clients(stage, weather),
+        What::Mood { upstream, mood } => stage.upstreams[upstream].borrow_mut().mood = mood,
+        What::Reset { upstream } => stage.world.reset(upstream_addr(upstream)),
+        What::Forget { upstream } => stage.world.forget(upstream_addr(upstream)),
+        What::Suspend(span) => stage.world.suspend(span),
+    }
+}
+
+/// What must hold at any time.
+fn look(stage: &Stage) {
+    for index in 0..stage.story.upstreams.len() {
+        let held = stage.world.held(upstream_addr(index));
+        if held > MAX_LINKS {
+            stage.log.wrong(format!("{held} connections to upstream {index}"));
+        }
+    }
+}

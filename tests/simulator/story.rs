@@ -1,0 +1,156 @@
+//! A story: a house with its upstreams and clients, and what happens to them when. Drawn from a seed, or told by hand.
+
+use dotward::transports::memory::Weather;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// Where dotward is asked.
+pub const PROXY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+
+/// Where an upstream is.
+pub fn upstream_addr(index: usize) -> SocketAddr {
+    (Ipv4Addr::new(192, 0, 2, 1 + index as u8), 53).into()
+}
+
+/// Where a UDP client is.
+pub fn client_addr(index: usize) -> SocketAddr {
+    (Ipv4Addr::new(127, 0, 1, 1 + index as u8), 40_000).into()
+}
+
+/// Everything that a run depends on.
+#[derive(Clone, Debug)]
+pub struct Story {
+    pub seed: u64,
+    pub house: House,
+    /// How each upstream is in good times.
+    pub upstreams: Vec<Character>,
+    /// UDP clients.
+    pub clients: usize,
+    pub steps: Vec<Step>,
+    /// When all faults end.
+    pub calm_at: Duration,
+}
+
+/// The configuration, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct House {
+    pub cache_bytes: usize,
+    pub in_flight: usize,
+    pub link_in_flight: usize,
+    pub tcp_in_flight: usize,
+}
+
+/// An upstream's habits that are no faults.
+#[derive(Clone, Copy, Debug)]
+pub struct Character {
+    pub weather: Weather,
+    /// How long an answer takes at most.
+    pub pace: Duration,
+    /// Closes a connection that was idle for so long.
+    pub idle: Option<Duration>,
+    /// Closes a connection after so many answers.
+    pub answers: Option<usize>,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub at: Duration,
+    pub what: What,
+}
+
+#[derive(Clone, Debug)]
+pub enum What {
+    /// A client asks by UDP, and once more if it has waited for so long.
+    Ask {
+        client: usize,
+        id: u16,
+        name: String,
+        edns: bool,
+        again: Option<Duration>,
+    },
+    /// A client connects by TCP and asks these, with a pause before each.
+    Connect {
+        questions: Vec<(Duration, String)>,
+        end: End,
+    },
+    /// The path to an upstream changes.
+    Weather { upstream: usize, weather: Weather },
+    /// The path to the clients changes.
+    Clients { weather: Weather },
+    /// An upstream's behaviour changes.
+    Mood { upstream: usize, mood: Mood },
+    /// All connections of an upstream are reset.
+    Reset { upstream: usize },
+    /// A box on the path forgets all connections of an upstream.
+    Forget { upstream: usize },
+    /// The machine sleeps.
+    Suspend(Duration),
+}
+
+/// How a TCP client ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Reads its answers, then closes.
+    Close,
+    /// Says at once that it will ask no more, then reads its answers (RFC 7766 section 6.2.4).
+    HalfClose,
+    /// Closes without waiting for answers.
+    Leave,
+    /// Resets without waiting for answers.
+    Abort,
+}
+
+/// What an upstream does with questions: each of these in so many of a hundred cases, else it answers.
+#[derive(Clone, Debug, Default)]
+pub struct Mood(pub Vec<(u64, Act)>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    Answer,
+    /// When nobody waits any more.
+    AnswerLate,
+    AnswerTwice,
+    AnswerThenClose,
+    Silence,
+    Servfail,
+    Refused,
+    /// FORMERR without OPT, if there was one in the query.
+    RefuseEdns,
+    /// With TC set, and empty.
+    Cut,
+    /// The answer with an id that it has not.
+    WrongId,
+    /// The answer to another question, with this one's id.
+    WrongQuestion,
+    /// The answer to another question in flight, with this one's id; then the answer.
+    Crossed,
+    /// The question comes back.
+    Echo,
+    /// Octets that are no message.
+    Garbage,
+    /// A length of zero.
+    EmptyFrame,
+    /// Half of an answer, then FIN.
+    HalfThenClose,
+    /// Half of an answer, then nothing on this connection for ever.
+    HalfThenStall,
+    Close,
+    Reset,
+    /// Loses power.
+    Vanish,
+}
+
+impl fmt::Display for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}: {:?}", self.seed, self.house)?;
+        for (index, character) in self.upstreams.iter().enumerate() {
+            writeln!(f, "  upstream {index}: {character:?}")?;
+        }
+        for step in &self.steps {
+            writeln!(f, "  {:>10.6} {:?}", step.at.as_secs_f64(), step.what)?;
+        }
+        writeln!(f, "  {:>10.6} all faults end", self.calm_at.as_secs_f64())
+    }
+}
