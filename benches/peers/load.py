@@ -29,10 +29,10 @@ def write_names(path, prefix, count):
     return path
 
 
-def saturate(port, names, seconds, tcp=False, meanwhile=lambda: None, once=False):
+def saturate(port, names, seconds, tcp=False, meanwhile=lambda: None, once=False, clients=CLIENTS):
     """Runs dnsperf; gives (answered, lost, with an error, seconds)."""
     command = ["dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", names, "-l", str(seconds), "-W"]
-    command += ["-c", str(CLIENTS), "-q", str(WINDOW), "-m", "tcp" if tcp else "udp"]
+    command += ["-c", str(clients), "-q", str(WINDOW), "-m", "tcp" if tcp else "udp"]
     # A stretch of distinct names must not begin anew.
     command += ["-n", "1"] if once else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as dnsperf:

@@ -29,12 +29,14 @@ class Processes:
         for process in reversed(list(self.running)):
             self.stop(process)
 
-    def start(self, name, command, cwd=None):
+    def start(self, name, command, cwd=None, talk=False):
+        """Starts it with its output in NAME.log; one to talk with has its standard input and output in pipes, as text."""
         path = self.folder / f"{name}.log"
         with open(path, "wb") as log:
+            put, get = (subprocess.PIPE, subprocess.PIPE) if talk else (subprocess.DEVNULL, log)
             # A session of its own, so that a Ctrl-C reaches this script alone, which then stops everything in order.
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=cwd, start_new_session=True
+                command, stdin=put, stdout=get, stderr=log, cwd=cwd, text=True, start_new_session=True
             )
         process.log = path
         self.running.append(process)

@@ -58,14 +58,19 @@ class Other(Subject):
         return command
 
 
-def build():
-    """Builds dotward and the floor, and says in which folder they are."""
-    # Apart, so that what the example needs changes nothing in the program.
-    for target in (["--bin", "dotward"], ["--example", "floor"]):
+def build(*examples):
+    """Builds dotward and these examples, and says in which folder they are."""
+    # Apart, so that what an example needs changes nothing in the program.
+    for target in (["--bin", "dotward"], *(["--example", example] for example in examples)):
         subprocess.run(["cargo", "build", "--quiet", "--release", *target], cwd=ROOT, check=True)
     metadata = ["cargo", "metadata", "--format-version=1", "--no-deps"]
     found = subprocess.run(metadata, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return pathlib.Path(re.search(r'"target_directory":"([^"]+)"', found)[1]) / "release"
+
+
+def version_of(folder):
+    """dotward's name and version, as a table names it."""
+    return f"dotward {Subject('dotward', str(folder / 'dotward'), []).version()}"
 
 
 def known(folder):
