@@ -76,8 +76,8 @@ impl Kept {
         let mut kept = assemble(query, asked, header, body, &edes, note)?;
         for record in records(message, answer).filter(|record| record.rtype != TYPE_OPT) {
             let at = u16::try_from(record.ttl_at).ok()?;
-            set_ttl(&mut kept.message, at, record.ttl.min(max_ttl));
-            kept.ttls.extend_from_slice(&at.to_be_bytes());
+            set_ttl(&mut kept.octets, at, record.ttl.min(max_ttl));
+            kept.octets.extend_from_slice(&at.to_be_bytes());
         }
         Some(kept.close())
     }
@@ -155,18 +155,19 @@ impl Kept {
     }
 }
 
-/// A message in the making.
+/// The fewest octets of a record: the root's name, and what every record has.
+const MIN_RECORD: usize = 11;
+
+/// A whole message; the offsets of its TTLs are to be appended.
 struct Draft {
     kept: Kept,
-    message: Vec<u8>,
-    ttls: Vec<u8>,
+    octets: Vec<u8>,
 }
 
 impl Draft {
     fn close(self) -> Kept {
-        let octets = [self.message, self.ttls].concat().into_boxed_slice();
         Kept {
-            octets,
+            octets: self.octets.into_boxed_slice(),
             ..self.kept
         }
     }
@@ -181,13 +182,19 @@ fn assemble(
     edes: &[u8],
     note: Ede,
 ) -> Option<Draft> {
+    let records = header.additionals;
     let header = Header {
         id: 0,
         questions: 1,
         additionals: header.additionals.checked_add(1)?,
         ..header
     };
-    let mut message = Vec::with_capacity(asked.question.end() + body.len() + BARE_OPT + 6);
+    // One allocation of the right size: it is kept as it is.
+    let counts = [header.answers, header.authorities, records];
+    let records = counts.map(usize::from).iter().sum::<usize>();
+    let ttls = 2 * records.min(body.len() / MIN_RECORD);
+    let opt_len = BARE_OPT + edes.len() + note.option_len();
+    let mut message = Vec::with_capacity(asked.question.end() + body.len() + opt_len + ttls);
     header.write(&mut message);
     lowercase_into(query, &asked.question, &mut message);
     message.extend_from_slice(body);
@@ -209,11 +216,9 @@ fn assemble(
         note_at: u32::try_from(note_at).ok()?,
         end: u32::try_from(message.len()).ok()?,
     };
-    let ttls = Vec::new();
     Some(Draft {
         kept,
-        message,
-        ttls,
+        octets: message,
     })
 }
 

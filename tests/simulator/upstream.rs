@@ -15,8 +15,6 @@ use std::time::Duration;
 
 /// Later than any client waits.
 const LATE: Duration = Duration::from_secs(5);
-/// Longer than any story.
-const EVER: Duration = Duration::from_secs(86_400);
 
 /// What an upstream remembers.
 #[derive(Default)]
@@ -90,11 +88,16 @@ impl Conversation {
                 self.hear(&query);
             }
             let now = world.now().mono;
-            let idle = self.stage.story.upstreams[self.index].idle.unwrap_or(EVER);
+            let idle = self.stage.story.upstreams[self.index].idle;
             let next = self.due.first_key_value().map(|((at, _), _)| *at);
-            let until = next.unwrap_or(self.active + idle);
+            let until = next.or_else(|| idle.map(|idle| self.active + idle));
             let read = stream.read(frames.space());
-            match world.within(until.since(now), read).await {
+            // Without anything to do it has no timer either: one would show at rest.
+            let read = match until {
+                Some(until) => world.within(until.since(now), read).await,
+                None => Some(read.await),
+            };
+            match read {
                 Some(Ok(n)) if n > 0 => {
                     frames.filled(n);
                     self.active = world.now().mono;

@@ -21,8 +21,9 @@ pub enum Piece {
     Reset,
 }
 
-/// One direction of a connection.
+/// One direction of a connection. Its flags are independent: any of them may hold beside any other.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools)]
 pub struct State {
     /// When each piece arrives, in that order.
     pub pieces: VecDeque<(Time, Piece)>,
@@ -57,6 +58,12 @@ impl State {
     pub fn is_unread(&self) -> bool {
         let octets = |piece: &(Time, Piece)| matches!(piece.1, Piece::Octets(_));
         self.pieces.iter().any(octets)
+    }
+
+    /// Has a reset arrived? It counts at once, whatever stands unread before it.
+    pub fn is_refused(&self, now: Time) -> bool {
+        let refusal = |(at, piece): &(Time, Piece)| *at <= now && matches!(piece, Piece::Reset);
+        self.reset || self.pieces.iter().any(refusal)
     }
 
     /// Sends a piece on its way: in parts, if the weather wants that, and never past what was sent before.

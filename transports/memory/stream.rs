@@ -95,8 +95,9 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         let mut world = self.world.world();
         let weather = world.weather(self.end.server);
+        let refused = self.end.incoming.state().is_refused(world.now);
         let mut state = self.end.outgoing.state();
-        if state.reset || state.finished {
+        if refused || state.reset || state.finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let n = from.len().min(state.room(&weather));
