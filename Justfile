@@ -21,6 +21,10 @@ test:
 conform RUNTIME:
     cargo test --test conform{{ if RUNTIME =~ "^(async-std|memory)$" { "" } else { " --features " + RUNTIME } }} -- {{ replace(RUNTIME, "-", "_") }}::
 
+# Hold the catalogue of faults to the tests that it names, or make docs/faults.md from it (--write)
+faults *OPTIONS:
+    tests/catalogue/check {{ OPTIONS }}
+
 # Check every combination of features, and that a build with one runtime depends on no other
 features:
     .ci/features

@@ -597,3 +597,177 @@ fn a_dead_link_is_found_although_others_answer_its_questions() {
         "the silent one is passed over"
     );
 }
+
+#[test]
+fn more_than_a_hundred_answers_to_no_question_end_a_link() {
+    // fault 19, 25: on a link that has answered nothing yet. What was asked on it is asked once more elsewhere.
+    let mut r = Rig::new(&[A]);
+    r.ask("a.test");
+    let link = last_dial(&r);
+    r.up(link);
+    let mut stray = answer(&r.sends[0].2, 0, true);
+    stray[1] ^= 1;
+    for _ in 0..10_000 {
+        let n = r.n();
+        r.f.answer(link, &stray, n, &mut r.out);
+        r.drain();
+    }
+    assert_eq!(
+        (r.closes.as_slice(), r.f.stats().strays),
+        (&[link][..], 101)
+    );
+    r.pass(ms(300));
+    let fresh = last_dial(&r);
+    assert_ne!(fresh, link);
+    r.up(fresh);
+    r.answer(1, 0, true);
+    assert_eq!(r.rcodes(), [0]);
+}
+
+#[test]
+fn a_truncated_answer_is_asked_for_elsewhere() {
+    // fault 26: over a stream nothing need be cut, so the next upstream may know better.
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let a = last_dial(&r);
+    r.up(a);
+    let mut cut = answer(&r.sends[0].2, 0, true);
+    cut[2] |= 2;
+    let n = r.n();
+    r.f.answer(a, &cut, n, &mut r.out);
+    r.drain();
+    assert_eq!((r.replies.len(), r.dials[1].1), (0, 1));
+    r.up(last_dial(&r));
+    r.answer(1, 0, true);
+    assert_eq!((r.rcodes(), r.replies[0][2] & 2), (vec![0], 0));
+}
+
+#[test]
+fn of_an_answer_in_many_messages_the_first_is_used() {
+    // fault 32: as in a zone transfer (RFC 5936): one id, one message after the other. The stream stays usable.
+    let mut r = Rig::new(&[A]);
+    r.ask("a.test");
+    let link = last_dial(&r);
+    r.up(link);
+    for _ in 0..50 {
+        r.answer(0, 0, true);
+    }
+    r.ask("b.test");
+    r.answer(1, 0, true);
+    assert_eq!((r.rcodes(), r.closes.len()), (vec![0, 0], 0));
+    assert_eq!((r.replies.len(), r.dials.len()), (2, 1));
+}
+
+/// Where a link is dialled to, by the actions that are not drained yet.
+fn dialled(r: &Rig) -> Vec<String> {
+    let addresses = r.out.actions().iter().filter_map(|action| match action {
+        Action::Dial { addr, .. } => Some(addr.to_string()),
+        _ => None,
+    });
+    addresses.collect()
+}
+
+/// A rig whose first upstream is known by name alone.
+fn by_name(more: &[&str]) -> Rig {
+    let upstreams = [&[A], more].concat();
+    Rig::with(&upstreams, |c| {
+        c.upstreams[0] = Upstream::parse("tls://dns.test", SCHEMES).unwrap();
+    })
+}
+
+#[test]
+fn an_upstream_whose_name_leads_nowhere_leaves_the_other() {
+    // fault 51: no address, and no answer about it.
+    for found in [
+        Ok((vec![], ms(30_000))),
+        Err(DialError::Unreachable("no address".into())),
+    ] {
+        let mut r = by_name(&[B]);
+        r.ask("a.test");
+        assert_eq!(r.resolves, 1);
+        let n = r.n();
+        r.f.resolved(0, found, n, &mut r.out);
+        r.drain();
+        r.pass(ms(500));
+        assert_eq!(r.dials.last().map(|(_, upstream)| *upstream), Some(1));
+        r.up(last_dial(&r));
+        r.answer(0, 0, true);
+        assert_eq!(r.rcodes(), [0]);
+    }
+}
+
+#[test]
+fn an_upstream_that_moved_is_found_where_it_is() {
+    // fault 53: its name is looked up again when that is due, and the old link serves until it ends.
+    let mut r = by_name(&[]);
+    let found = |address: &str| Ok((vec![address.parse().unwrap()], ms(30_000)));
+    r.ask("a.test");
+    let n = r.n();
+    r.f.resolved(0, found("192.0.2.1:853"), n, &mut r.out);
+    assert_eq!(dialled(&r), ["192.0.2.1:853"]);
+    r.drain();
+    let old = last_dial(&r);
+    r.up(old);
+    r.answer(0, 0, true);
+    r.pass(ms(120_000));
+    r.down(old);
+    r.ask("b.test");
+    assert_eq!(r.resolves, 2, "it is looked up again");
+    let n = r.n();
+    r.f.resolved(0, found("192.0.2.2:853"), n, &mut r.out);
+    r.drain();
+    r.refuse(last_dial(&r));
+    for _ in 0..20 {
+        let n = r.n();
+        r.now = r.now + ms(100);
+        r.f.time(n, &mut r.out);
+        let addresses = dialled(&r);
+        r.drain();
+        if !addresses.is_empty() {
+            assert_eq!(addresses, ["192.0.2.2:853"]);
+            return;
+        }
+    }
+    panic!("it is not dialled where it is now");
+}
+
+#[test]
+fn port_zero_is_nobodys() {
+    // fault 60: nothing can be sent there, so nothing is asked for it.
+    let mut r = Rig::new(&[A]);
+    let client = Client {
+        addr: "127.0.0.1:0".parse().unwrap(),
+        via: Via::Datagram {
+            socket: 0,
+            local: None,
+        },
+    };
+    let n = r.n();
+    assert!(!r.f.query(&query("a.test", 1), client, n, &mut r.out));
+    r.drain();
+    assert_eq!((r.dials.len(), r.replies.len()), (0, 0));
+    assert_eq!(r.f.stats().dropped, 1);
+}
+
+#[test]
+fn a_message_of_another_length_than_its_frame_breaks_the_link() {
+    // fault 17: where the next message begins is lost with it, so the question is asked once more elsewhere.
+    for excess in [-3_isize, -1, 1, 3] {
+        let mut r = Rig::new(&[A]);
+        r.ask("a.test");
+        let link = last_dial(&r);
+        r.up(link);
+        let mut cut = answer(&r.sends[0].2, 0, true);
+        cut.resize(cut.len().saturating_add_signed(excess), 0);
+        let n = r.n();
+        r.f.answer(link, &cut, n, &mut r.out);
+        r.drain();
+        assert_eq!((r.replies.len(), r.closes.as_slice()), (0, &[link][..]));
+        r.pass(ms(300));
+        let fresh = last_dial(&r);
+        assert_ne!(fresh, link);
+        r.up(fresh);
+        r.answer(1, 0, true);
+        assert_eq!((r.rcodes(), r.f.stats().sent), (vec![0], 2));
+    }
+}

@@ -56,7 +56,7 @@ fn every_listen_address_is_served() {
     }
 }
 
-// req 8: a wildcard answers from the address that was asked.
+// req 8, fault 67: a wildcard answers from the address that was asked.
 #[test]
 fn a_wildcard_answers_from_the_address_that_was_asked() {
     let stand = Stand::build(|upstream| upstream, &["--listen", "0.0.0.0:0"]);

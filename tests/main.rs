@@ -6,6 +6,7 @@ mod configuration;
 mod decisions;
 mod edns;
 mod failover;
+mod faults_tls;
 mod harness;
 mod lifecycle;
 mod limits;

@@ -170,7 +170,7 @@ pub async fn sockets_share_an_address<R: World>(runtime: R) {
     }
 }
 
-// req 8
+// req 8, fault 67
 pub async fn replies_come_from_the_address_that_was_asked<R: World>(runtime: R) {
     let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let mut server = runtime.bind(everywhere, false).expect("a socket");
@@ -198,6 +198,7 @@ pub async fn replies_come_from_the_address_that_was_asked<R: World>(runtime: R) 
     }
 }
 
+// fault 60, 66: what cannot be sent is one answer lost, and the rest leaves.
 pub async fn a_refused_reply_is_counted<R: World>(runtime: R) {
     let ((mut server, _), (mut client, client_at)) = (bind(&runtime), bind(&runtime));
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -3,6 +3,7 @@
 mod cache;
 mod choosing;
 mod links;
+mod manners;
 mod outages;
 mod scene;
 

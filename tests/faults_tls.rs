@@ -1,0 +1,357 @@
+//! TLS from upstreams that are odd, old or hostile: what works, works; what does not, ends at once and is told.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
+
+use crate::support::authority::{Leaf, NAME};
+use crate::support::checks::canary;
+use crate::support::client::UdpClient;
+use crate::support::codes::{A, NOERROR, SERVFAIL};
+use crate::support::journal::PATIENCE;
+use crate::support::messages::{address_for, answer, frame, query, question_octets};
+use crate::support::proxy::Proxy;
+use crate::support::reading::read;
+use crate::support::stand::{Stand, Trust};
+use crate::support::upstream::DotServer;
+
+/// A server that does with each connection, one after the other, what the test says. Dropping it joins its thread.
+struct Odd {
+    address: SocketAddr,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Odd {
+    fn start(serve: impl Fn(&mut TcpStream) -> io::Result<()> + Send + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let over = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&over);
+        let work = move || {
+            while let Ok((mut socket, _)) = listener.accept() {
+                if ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                socket
+                    .set_read_timeout(Some(PATIENCE))
+                    .expect("a time limit");
+                if let Err(error) = serve(&mut socket) {
+                    // Most of these conversations end badly, and are meant to.
+                    eprintln!("the odd server: {error}");
+                }
+            }
+        };
+        let thread = Some(std::thread::spawn(work));
+        Self {
+            address,
+            over,
+            thread,
+        }
+    }
+
+    fn spec(&self) -> String {
+        format!("{}#{NAME}", self.address)
+    }
+}
+
+impl Drop for Odd {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        // Wakes the thread; if nobody listens any more, it has ended.
+        let _ = TcpStream::connect(self.address);
+        let joined = self.thread.take().map(JoinHandle::join);
+        assert!(
+            matches!(joined, Some(Ok(()))) || std::thread::panicking(),
+            "the odd server panicked"
+        );
+    }
+}
+
+fn tls(leaf: &Leaf, provider: CryptoProvider) -> ServerConfig {
+    ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .expect("the default versions")
+        .with_no_client_auth()
+        .with_single_cert(leaf.chain(), leaf.key())
+        .expect("a certificate with its key")
+}
+
+/// Answers well, `most` questions at most, and lets `meddle` at the session before each answer.
+fn converse(
+    config: &Arc<ServerConfig>,
+    socket: &mut TcpStream,
+    most: usize,
+    meddle: impl Fn(&mut ServerConnection),
+) -> io::Result<()> {
+    let mut session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+    for _ in 0..most {
+        let mut stream = rustls::Stream::new(&mut session, socket);
+        let mut length = [0; 2];
+        stream.read_exact(&mut length)?;
+        let mut asked = vec![0; u16::from_be_bytes(length).into()];
+        stream.read_exact(&mut asked)?;
+        meddle(&mut session);
+        let told = answer(&asked).a(address_for(question_octets(&asked)));
+        let mut stream = rustls::Stream::new(&mut session, socket);
+        stream.write_all(&frame(&told.bytes()))?;
+        stream.flush()?;
+    }
+    session.send_close_notify();
+    rustls::Stream::new(&mut session, socket).flush()
+}
+
+/// Processor time that a process has used, where the host tells: in its ticks, which are hundredths of a second on Linux.
+fn ticks(proxy: &Proxy) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", proxy.id())).ok()?;
+    // The name, which stands in brackets, may contain blanks.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let field = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some(field(11)? + field(12)?)
+}
+
+/// Asks once: SERVFAIL in its time, and so many hundredths of a second of the processor at most.
+fn assert_refused_at_ease(proxy: &Proxy, most: u64) {
+    let before = ticks(proxy);
+    let start = Instant::now();
+    let got = read(&UdpClient::new(proxy.address()).ask(&query("secret.test", A).bytes()));
+    assert_eq!(got.rcode(), SERVFAIL);
+    assert!(start.elapsed() < Duration::from_secs(3));
+    let Some((before, after)) = before.zip(ticks(proxy)) else {
+        eprintln!("this host does not tell a process's time: that is not tested");
+        return;
+    };
+    assert!(after - before <= most, "{} ticks", after - before);
+}
+
+fn sent<T>(channel: (Sender<T>, Receiver<T>)) -> (Mutex<Sender<T>>, Receiver<T>) {
+    (Mutex::new(channel.0), channel.1)
+}
+
+fn tell<T>(sender: &Mutex<Sender<T>>, what: T) {
+    let sender = sender.lock().unwrap_or_else(PoisonError::into_inner);
+    sender.send(what).expect("the test listens");
+}
+
+// fault 38: a server that insists on another group than the one that was guessed.
+#[test]
+fn a_hello_retry_request_is_followed() {
+    let trust = Trust::new();
+    let provider = CryptoProvider {
+        kx_groups: vec![ring::kx_group::SECP384R1],
+        ..ring::default_provider()
+    };
+    let config = Arc::new(tls(&trust.authority.good(), provider));
+    let (sender, kinds) = sent(channel());
+    let server = Odd::start(move |socket| {
+        converse(&config, socket, 1, |session| {
+            tell(&sender, session.handshake_kind());
+        })
+    });
+    let proxy = trust.proxy(&[&server.spec()], &[]);
+    canary(proxy.address(), "a.test");
+    assert_eq!(
+        kinds.recv_timeout(PATIENCE),
+        Ok(Some(HandshakeKind::FullWithHelloRetryRequest))
+    );
+}
+
+// fault 41: a server that would take early data, which can be replayed, is sent none.
+#[test]
+fn nothing_is_sent_as_early_data() {
+    let trust = Trust::new();
+    let mut config = tls(&trust.authority.good(), ring::default_provider());
+    config.max_early_data_size = 16 << 10;
+    let config = Arc::new(config);
+    let (sender, seen) = sent(channel());
+    let server = Odd::start(move |socket| {
+        converse(&config, socket, 1, |session| {
+            let kind = session.handshake_kind();
+            tell(&sender, (kind, session.early_data().is_some()));
+        })
+    });
+    let proxy = trust.proxy(&[&server.spec()], &[]);
+    for number in 0..5 {
+        canary(proxy.address(), &format!("a{number}.test"));
+    }
+    let seen: Vec<_> = seen.try_iter().collect();
+    assert!(
+        seen.iter()
+            .any(|(kind, _)| *kind == Some(HandshakeKind::Resumed)),
+        "it could have been sent: {seen:?}"
+    );
+    assert!(seen.iter().all(|(_, early)| !early), "{seen:?}");
+}
+
+// fault 42: new keys between answers.
+#[test]
+fn keys_may_be_updated_at_any_time() {
+    let trust = Trust::new();
+    let config = Arc::new(tls(&trust.authority.good(), ring::default_provider()));
+    let (sender, connections) = sent(channel());
+    let server = Odd::start(move |socket| {
+        tell(&sender, ());
+        converse(&config, socket, usize::MAX, |session| {
+            session.refresh_traffic_keys().expect("new keys");
+        })
+    });
+    let proxy = trust.proxy(&[&server.spec()], &[]);
+    for number in 0..20 {
+        canary(proxy.address(), &format!("a{number}.test"));
+    }
+    assert_eq!(connections.try_iter().count(), 1);
+}
+
+// faults 35, 45: a server that knows other protocols alone says so by an alert, which the log tells.
+#[test]
+fn an_alert_is_told_and_is_no_reason_to_hurry() {
+    let stand = Stand::build(|upstream| upstream.protocols(&["h2"]), &["--timeout", "1s"]);
+    assert_refused_at_ease(&stand.proxy, 50);
+    let seen = stand.upstream.seen();
+    assert_eq!(seen.queries.len(), 0);
+    assert!(
+        (1..=3).contains(&seen.accepted),
+        "{} connections",
+        seen.accepted
+    );
+    let logs = stand.proxy.logs().join("\n");
+    assert!(logs.contains("NoApplicationProtocol"), "{logs}");
+}
+
+// faults 35, 45: and the next upstream answers.
+#[test]
+fn an_alert_leads_to_the_next_upstream() {
+    let trust = Trust::new();
+    let other = DotServer::with(trust.authority.good())
+        .protocols(&["h2"])
+        .start();
+    let good = DotServer::with(trust.authority.good()).start();
+    let proxy = trust.proxy(&[&other.spec(), &good.spec()], &[]);
+    canary(proxy.address(), "a.test");
+    assert_eq!(good.seen().queries.len(), 1);
+}
+
+/// Reads the hello, says these octets, and hears the rest.
+fn replying(words: &'static [u8]) -> (Odd, Receiver<Vec<u8>>) {
+    let (sender, heard) = sent(channel());
+    let server = Odd::start(move |socket| {
+        let mut hello = [0; 4096];
+        let size = socket.read(&mut hello)?;
+        assert_eq!(hello[..size].first(), Some(&0x16), "a TLS handshake");
+        socket.write_all(words)?;
+        let mut rest = Vec::new();
+        let end = socket.read_to_end(&mut rest);
+        tell(&sender, rest);
+        end.map(drop)
+    });
+    (server, heard)
+}
+
+// fault 39: a server that speaks TLS 1.1 and nothing later is refused.
+#[test]
+fn an_old_version_is_refused() {
+    // A ServerHello: version 3.2, 32 octets of randomness, no session, an AES-CBC suite of that time, no compression.
+    const HELLO: [u8; 47] = {
+        let mut hello = [7; 47];
+        let head = [0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
+        let mut at = 0;
+        while at < head.len() {
+            hello[at] = head[at];
+            at += 1;
+        }
+        [hello[43], hello[44], hello[45], hello[46]] = [0, 0xC0, 0x13, 0];
+        hello
+    };
+    let trust = Trust::new();
+    let (server, heard) = replying(&HELLO);
+    let proxy = trust.proxy(&[&server.spec()], &["--timeout", "1s"]);
+    assert_refused_at_ease(&proxy, 50);
+    let heard = heard.recv_timeout(PATIENCE).expect("the connection ends");
+    assert!(
+        heard.is_empty() || (heard.len() == 7 && heard[0] == 0x15),
+        "an alert at most: {heard:02x?}"
+    );
+}
+
+// fault 44: a goodbye in the middle of the handshake ends it, without a spin.
+#[test]
+fn a_goodbye_during_the_handshake_ends_it() {
+    let trust = Trust::new();
+    let (server, _heard) = replying(&[0x15, 3, 3, 0, 2, 1, 0]);
+    let proxy = trust.proxy(&[&server.spec()], &["--timeout", "1s"]);
+    assert_refused_at_ease(&proxy, 50);
+}
+
+/// A leaf whose issuer's name is that of so many authorities, none of which leads anywhere.
+fn labyrinth(authorities: usize) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let mut chain = Vec::new();
+    let mut last = None;
+    for _ in 0..authorities {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let one = CertifiedIssuer::self_signed(params, key).expect("an authority");
+        chain.push(one.der().clone());
+        last = Some(one);
+    }
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec![NAME.to_owned()]).expect("a name");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let issuer = last.expect("one authority at least");
+    let leaf = params.signed_by(&key, &issuer).expect("a certificate");
+    chain.insert(0, leaf.der().clone());
+    (chain, PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+}
+
+// fault 43: a chain of a hundred authorities of one name, and one that is too long for a handshake, cost little.
+#[test]
+fn a_pathological_chain_costs_little() {
+    for authorities in [100, 250] {
+        let trust = Trust::new();
+        let (chain, key) = labyrinth(authorities);
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the default versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a certificate with its key");
+        let config = Arc::new(config);
+        let server = Odd::start(move |socket| converse(&config, socket, 1, |_| ()));
+        let proxy = trust.proxy(&[&server.spec()], &["--timeout", "1s"]);
+        // A second for each of three connects at most, in a build without optimisation.
+        assert_refused_at_ease(&proxy, 300);
+    }
+}
+
+// fault 46: what was refused because of a time is accepted as soon as the times fit, without a new start. Here the
+// certificate changes, because a test cannot change the clock.
+#[test]
+fn a_time_that_fits_at_last_is_enough() {
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.expired()).start();
+    let proxy = trust.proxy(&[&upstream.spec()], &["--timeout", "1s"]);
+    let client = UdpClient::new(proxy.address());
+    let ask = |number: u16| {
+        let asked = query(&format!("a{number}.test"), A).id(number).bytes();
+        read(&client.ask(&asked)).rcode()
+    };
+    assert_eq!(ask(0), SERVFAIL);
+    upstream.show(&trust.authority.good());
+    let start = Instant::now();
+    let mut number = 1;
+    while ask(number) != NOERROR {
+        assert!(start.elapsed() < PATIENCE, "still refused");
+        number += 1;
+    }
+}

@@ -1,0 +1,207 @@
+//! Stories of upstreams and clients without manners: they do not read, drip, or come from odd places.
+
+use super::scene::{FIRST, PROXY, SECOND, addr, ede, ms, query, tell};
+use dotward::runtime::Runtime;
+use dotward::transports::memory::{Memory, Stream};
+use dotward::wire::{self, Frames, append_frame};
+use futures::future::{Either, join, select};
+use futures::io::{AsyncReadExt, AsyncWriteExt};
+use std::collections::HashSet;
+use std::pin::pin;
+use std::time::Duration;
+
+/// An upstream that the story itself plays.
+const ODD: &str = "192.0.2.9:53";
+
+#[test]
+fn an_upstream_that_does_not_read_costs_time_and_nothing_else() {
+    // fault 9: its window holds two questions. What waits for room is bounded as questions in flight are.
+    let stats = tell(&[ODD], async |scene| {
+        scene.world.weather(addr(ODD), |w| w.window = 100);
+        let mut listener = scene.world.listen(addr(ODD), false).unwrap();
+        let deaf = pin!(async {
+            let mut held = Vec::new();
+            loop {
+                held.push(listener.accept().await);
+            }
+        });
+        let clients = pin!(async {
+            for i in 0..3_000 {
+                scene.ask(&format!("n{i}.test"));
+            }
+            for _ in 0..3_000 {
+                let got = scene.next().await;
+                assert_eq!(got.rcode, 2);
+                assert!(ede(&got.message).is_some());
+                assert!(got.after <= ms(4_000), "{:?}", got.after);
+            }
+            scene.assert_quiet(ms(20_000)).await;
+        });
+        match select(clients, deaf).await {
+            Either::Left(((), _)) => {}
+            Either::Right(_) => unreachable!("it listens for ever"),
+        }
+    });
+    // 2,048 questions in flight are the bound; the rest is turned away at once.
+    assert_eq!((stats.failed, stats.shed), (2_048, 952));
+    assert!(stats.dials <= 10, "{}", stats.dials);
+}
+
+/// The upstream's name does not exist: an answer without records.
+fn no_such_name(query: &[u8]) -> Vec<u8> {
+    let end = wire::query(query).expect("a good query").question.end();
+    let mut answer = query[..end].to_vec();
+    answer[2] |= 0x80;
+    answer[3] = 0x83;
+    answer[6..].split_at_mut(6).0.fill(0);
+    answer
+}
+
+/// Answers everything that it is asked, an octet every `gap`.
+async fn drip(world: Memory, stream: Stream, gap: Duration) {
+    let (mut reading, mut writing) = stream.split();
+    let mut frames = Frames::new();
+    loop {
+        while let Some(query) = frames.next() {
+            let mut octets = Vec::new();
+            append_frame(&no_such_name(query), &mut octets);
+            for octet in octets {
+                if writing.write_all(&[octet]).await.is_err() {
+                    return;
+                }
+                world.sleep(gap).await;
+            }
+        }
+        match reading.read(frames.space()).await {
+            Ok(n) if n > 0 => frames.filled(n),
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_drips_in_does_not_hold_up_the_others() {
+    // fault 10: an octet a second is no sign of life, and the next connection is healthy.
+    let stats = tell(&[ODD], async |scene| {
+        let mut listener = scene.world.listen(addr(ODD), false).unwrap();
+        let world = scene.world.clone();
+        let upstream = pin!(async {
+            let slow = drip(world.clone(), listener.accept().await.0, ms(1_000));
+            let well = async {
+                loop {
+                    drip(world.clone(), listener.accept().await.0, ms(0)).await;
+                }
+            };
+            join(slow, well).await
+        });
+        let clients = pin!(async {
+            let mut waiting = HashSet::from([scene.ask("slow.test")]);
+            scene.world.sleep(ms(100)).await;
+            waiting.extend((0..20).map(|i| scene.ask(&format!("n{i}.test"))));
+            let start = scene.world.now().mono;
+            while !waiting.is_empty() {
+                let got = scene.next().await;
+                assert_eq!(got.rcode, 3);
+                assert!(waiting.remove(&got.id), "one answer to each");
+            }
+            scene.world.now().mono.since(start)
+        });
+        match select(clients, upstream).await {
+            Either::Left((took, _)) => assert!(took <= ms(2_000), "{took:?}"),
+            Either::Right(_) => unreachable!("it listens for ever"),
+        }
+    });
+    assert_eq!((stats.failed, stats.dials), (0, 2));
+}
+
+#[test]
+fn a_query_that_drips_in_ends_with_its_connection() {
+    // req 66, fault 71: the idle limit counts whole queries, so that no octet buys more time.
+    tell(&[FIRST], async |scene| {
+        let world = scene.world.clone();
+        let stream = world.connect(addr(PROXY)).await.unwrap();
+        let (mut reading, mut writing) = stream.split();
+        let mut octets = Vec::new();
+        append_frame(&query("slow.test", 1), &mut octets);
+        let start = world.now().mono;
+        let drip = pin!(async {
+            for octet in octets {
+                if writing.write_all(&[octet]).await.is_err() {
+                    break;
+                }
+                world.sleep(ms(1_000)).await;
+            }
+        });
+        let mut heard = [0; 16];
+        let end = pin!(reading.read(&mut heard));
+        match select(end, drip).await {
+            Either::Left((end, _)) => assert!(matches!(end, Ok(0) | Err(_)), "{end:?}"),
+            Either::Right(_) => panic!("it was heard to its end"),
+        }
+        let took = world.now().mono.since(start);
+        assert!((ms(9_000)..=ms(11_000)).contains(&took), "{took:?}");
+        assert_eq!(scene.get("canary.test").await.rcode, 0);
+        assert_eq!(scene.first.borrow().asked.len(), 1);
+    });
+}
+
+#[test]
+fn a_link_local_client_is_answered_where_it_is() {
+    // req 8, fault 68: the same address on two interfaces is two clients.
+    tell(&[FIRST], async |scene| {
+        for scope in [3, 4] {
+            let at = addr(&format!("[fe80::1%{scope}]:40000"));
+            let mut client = scene.world.bind(at, false).unwrap();
+            client.send(addr(PROXY), &query("a.test", scope));
+            let (_, message) = client.recv().await;
+            assert_eq!(message[..2], scope.to_be_bytes());
+        }
+        scene.assert_quiet(ms(100)).await;
+    });
+}
+
+#[test]
+fn a_network_that_comes_and_goes_is_found_again() {
+    // fault 88: no route for a while, as when an interface goes down. Whoever waits is told at once, and it ends at once.
+    let stats = tell(&[FIRST, SECOND], async |scene| {
+        scene.get("a.test").await;
+        for at in [FIRST, SECOND] {
+            scene.world.weather(addr(at), |w| w.refuses = true);
+            scene.world.reset(addr(at));
+        }
+        let got = scene.get("b.test").await;
+        assert_eq!((got.rcode, ede(&got.message)), (2, Some(22)));
+        assert!(got.after <= ms(1_100), "{:?}", got.after);
+        for at in [FIRST, SECOND] {
+            scene.world.weather(addr(at), |w| w.refuses = false);
+        }
+        let back = scene.world.now().mono;
+        while scene.get("c.test").await.rcode != 0 {}
+        let took = scene.world.now().mono.since(back);
+        assert!(took <= ms(2_000), "{took:?}");
+    });
+    assert!(stats.dials <= 8, "{}", stats.dials);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_closed() {
+    // fault 77: when nothing was written for the idle limit. Its questions are read as far as their answers have room.
+    let stats = tell(&[FIRST], async |scene| {
+        let world = scene.world.clone();
+        world.weather(addr(PROXY), |w| w.window = 1_000);
+        let mut stream = world.connect(addr(PROXY)).await.unwrap();
+        let mut octets = Vec::new();
+        for id in 0..20 {
+            append_frame(&query(&format!("n{id}.test"), id), &mut octets);
+        }
+        stream.write_all(&octets).await.unwrap();
+        world.sleep(ms(12_000)).await;
+        // What had room is there, and then the end: nothing is written any more.
+        let mut heard = Vec::new();
+        let end = world.within(ms(1_000), stream.read_to_end(&mut heard));
+        assert!(end.await.is_some(), "it is closed");
+        assert_eq!(heard.len(), 1_000);
+        assert_eq!(scene.get("canary.test").await.rcode, 0);
+    });
+    assert_eq!((stats.queries, stats.answered, stats.failed), (21, 21, 0));
+}
