@@ -1,5 +1,5 @@
 //! The async-std runtime: it connects, async-io's timers keep time, smol-timeout bounds a dial; what is connected is waited for
-//! by the worker's own [`Poller`].
+//! by the worker's own set of sockets.
 //!
 //! async-std's own streams try to read before they wait, twice, and its reactor takes five system calls for each wait. Its
 //! `block_on` starts a thread per processor, and they compete for that one reactor.

@@ -25,7 +25,7 @@ const WOKEN: Token = Token(usize::MAX);
 
 /// A set of sockets, and the loop that waits for them. A handle: clones are the same set.
 ///
-/// It is meant for [`Poller::block_on`], by one thread at a time. Under another executor async-io's thread watches over the set,
+/// It is meant for `block_on`, by one thread at a time. Under another executor async-io's thread watches over the set,
 /// which works as well, and costs more.
 #[derive(Clone)]
 pub struct Poller(Arc<Inner>);
