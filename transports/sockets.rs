@@ -156,6 +156,7 @@ pub fn ack_soon(stream: &impl AsFd) {
 pub struct Batches {
     /// Bound to an unspecified address, so that each datagram has to tell which address was asked, and each reply to leave from it.
     wildcard: Option<UdpSocketState>,
+    v6: bool,
     /// The last batch was small, and the next one likely is.
     few: bool,
 }
@@ -178,6 +179,7 @@ impl Batches {
         }
         Ok(Self {
             wildcard,
+            v6: socket.local_addr()?.is_ipv6(),
             few: true,
         })
     }
@@ -203,7 +205,7 @@ impl Batches {
     fn recv_some(&self, socket: &UdpSocket, ring: &mut Ring, limit: usize) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         let Some(state) = &self.wildcard else {
-            return many::recv(socket, ring, limit);
+            return many::recv(socket, self.v6, ring, limit);
         };
         #[cfg(not(target_os = "linux"))]
         let Some(state) = &self.wildcard else {
@@ -281,25 +283,46 @@ mod many {
     //! Many datagrams in one system call, of a socket whose address says all about them.
 
     use crate::runtime::{Reply, Ring};
-    use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg};
+    use nix::sys::socket::{
+        MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg,
+    };
     use rustix::net::addr::SocketAddrArg;
     use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
     use std::cell::RefCell;
     use std::io::{self, IoSlice, IoSliceMut};
-    use std::net::{IpAddr, SocketAddr, UdpSocket};
+    use std::net::{SocketAddr, UdpSocket};
     use std::os::fd::AsRawFd;
 
     thread_local! {
-        /// What the kernel fills in. It holds addresses of itself, so it stays where it is: once for each thread.
-        static HEADERS: RefCell<MultiHeaders<SockaddrStorage>> =
+        // What the kernel fills in. It holds addresses of itself, so it stays where it is: once for each thread. And once for
+        // each family: the kernel leaves the length of the last address in it, which bounds that of the next.
+        static V4: RefCell<MultiHeaders<SockaddrIn>> =
+            RefCell::new(MultiHeaders::preallocate(Ring::SLOTS, None));
+        static V6: RefCell<MultiHeaders<SockaddrIn6>> =
             RefCell::new(MultiHeaders::preallocate(Ring::SLOTS, None));
     }
 
     /// Fills the ring up to `limit` datagrams.
-    pub fn recv(socket: &UdpSocket, ring: &mut Ring, limit: usize) -> io::Result<()> {
+    pub fn recv(socket: &UdpSocket, v6: bool, ring: &mut Ring, limit: usize) -> io::Result<()> {
+        if v6 {
+            let address = |from: SockaddrIn6| SocketAddr::V6(from.into());
+            V6.with_borrow_mut(|headers| recv_by(headers, address, socket, ring, limit))
+        } else {
+            let address = |from: SockaddrIn| SocketAddr::V4(from.into());
+            V4.with_borrow_mut(|headers| recv_by(headers, address, socket, ring, limit))
+        }
+    }
+
+    fn recv_by<S: SockaddrLike + Copy>(
+        headers: &mut MultiHeaders<S>,
+        address: impl Fn(S) -> SocketAddr,
+        socket: &UdpSocket,
+        ring: &mut Ring,
+        limit: usize,
+    ) -> io::Result<()> {
         let room = limit.saturating_sub(ring.len());
         let mut received = [None::<(usize, SocketAddr)>; Ring::SLOTS];
-        HEADERS.with_borrow_mut(|headers| {
+        {
             let mut slots = ring.free_slots();
             let mut buffers: [[IoSliceMut<'_>; 1]; Ring::SLOTS] =
                 std::array::from_fn(|_| [IoSliceMut::new(slots.next().unwrap_or_default())]);
@@ -307,25 +330,14 @@ mod many {
             let flags = MsgFlags::MSG_DONTWAIT;
             let batch = recvmmsg(socket.as_raw_fd(), headers, buffers, flags, None)?;
             for (message, slot) in batch.zip(&mut received) {
-                *slot = Some((message.bytes, address(message.address)));
+                // Every datagram has a sender, and its address the length of its family's.
+                *slot = message.address.map(|from| (message.bytes, address(from)));
             }
-            Ok::<_, io::Error>(())
-        })?;
+        }
         for (len, from) in received.into_iter().map_while(|slot| slot) {
             ring.push(len, from, None);
         }
         Ok(())
-    }
-
-    /// A sender that is none cannot be answered: its address is one that nothing is sent to.
-    fn address(address: Option<SockaddrStorage>) -> SocketAddr {
-        let v4 = address.as_ref().and_then(|any| any.as_sockaddr_in());
-        let v6 = address.as_ref().and_then(|any| any.as_sockaddr_in6());
-        match (v4, v6) {
-            (Some(v4), _) => SocketAddr::V4((*v4).into()),
-            (None, Some(v6)) => SocketAddr::V6((*v6).into()),
-            (None, None) => SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0),
-        }
     }
 
     /// Sends at most a ring's worth of answers from the front; says how many the kernel took.
@@ -358,5 +370,38 @@ mod many {
             }
         }
         Ok(sendmmsg(socket, &mut headers, SendFlags::empty())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks with one datagram; gives the sender as the batches see it.
+    fn sender(at: &str, into: &mut (UdpSocket, Batches)) -> (SocketAddr, SocketAddr) {
+        let client = UdpSocket::bind(at).unwrap();
+        let (socket, batches) = into;
+        client.send_to(b"?", socket.local_addr().unwrap()).unwrap();
+        let mut ring = Ring::new();
+        batches.recv(socket, &mut ring).unwrap();
+        let (message, from, _) = ring.iter().next().unwrap();
+        assert_eq!(message, b"?");
+        (from, client.local_addr().unwrap())
+    }
+
+    #[test]
+    fn both_families_on_one_thread_keep_their_senders() {
+        let bound = |at: &str| bind(at.parse().unwrap(), false);
+        let mut v4 = bound("127.0.0.1:0").unwrap();
+        let mut v6 = match bound("[::1]:0") {
+            Err(error) if is_missing(&error) => return,
+            bound => bound.unwrap(),
+        };
+        for _ in 0..3 {
+            let (seen, is) = sender("127.0.0.1:0", &mut v4);
+            assert_eq!(seen, is);
+            let (seen, is) = sender("[::1]:0", &mut v6);
+            assert_eq!(seen, is);
+        }
     }
 }
