@@ -309,6 +309,9 @@ impl Forwarder {
         for place in flight.places.iter_mut().filter_map(Option::take) {
             if let Some(link) = self.links.get_mut(place.link) {
                 link.pipeline.abandon(place.id);
+                if place.probes {
+                    self.upstreams[link.upstream].probed();
+                }
             }
         }
         self.in_flight -= flight.waiters().count();

@@ -63,6 +63,7 @@ impl Forwarder {
         if by_peer && !link.may_be_stale() {
             self.upstreams[upstream].closed_busy(answered, live, now.mono);
         }
+        self.upstreams[upstream].probed();
         if *why == LinkError::Silent {
             self.upstreams[upstream].health.silent(now.mono);
         }

@@ -215,6 +215,13 @@ impl Upstream {
         }
     }
 
+    /// What went beyond the bounds came to nothing: the next question may try.
+    pub fn probed(&mut self) {
+        if let Some(learned) = &mut self.learned {
+            learned.probing = false;
+        }
+    }
+
     /// Have the bounds been tried and found true?
     pub fn is_sure_of_bounds(&self) -> bool {
         self.learned.is_some_and(|learned| learned.tried)
