@@ -25,6 +25,10 @@ conform RUNTIME:
 faults *OPTIONS:
     tests/catalogue/check {{ OPTIONS }}
 
+# Tell the random story of a seed with all that happens (--shrink: a shorter one that fails alike), or try many: FROM..TO
+simulate SEED *OPTIONS:
+    cargo run --profile simulate --example simulate -- {{ SEED }} {{ OPTIONS }}
+
 # Check every combination of features, and that a build with one runtime depends on no other
 features:
     .ci/features

@@ -15,6 +15,7 @@ mod matching;
 mod queries;
 mod rude_clients;
 mod sharing;
+mod simulator;
 mod streams;
 mod support;
 mod tcp_clients;

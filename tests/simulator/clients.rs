@@ -8,9 +8,13 @@ use dotward::engine::Time;
 use dotward::runtime::Runtime;
 use dotward::transports::memory::Stream;
 use dotward::wire::{Frames, append_frame};
-use futures::io::{AsyncReadExt, AsyncWriteExt};
+use futures::io::{AsyncRead, AsyncWrite};
 use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// Beside its time the forwarder has the rounding of its timers, and the network its own delays.
@@ -25,6 +29,11 @@ pub struct Session {
     open: BTreeMap<u16, (Time, Vec<u8>)>,
     /// How long an answer may take.
     patience: Duration,
+    frames: Frames,
+    /// Asked, and not yet written.
+    outgoing: Vec<u8>,
+    /// When all is written, the client has said its last word.
+    says_last: bool,
 }
 
 impl Session {
@@ -38,6 +47,9 @@ impl Session {
             end,
             open: BTreeMap::new(),
             patience,
+            frames: Frames::new(),
+            outgoing: Vec::new(),
+            says_last: false,
         }
     }
 
@@ -47,23 +59,27 @@ impl Session {
             return self.wrong("refused");
         };
         let mut questions: VecDeque<_> = questions.into();
-        let mut frames = Frames::new();
         let mut next_id = 1;
-        let mut ask_at = world.now().mono + questions.front().map_or(Duration::ZERO, |q| q.0);
+        let next = |questions: &VecDeque<(Duration, String)>| {
+            let pause = questions
+                .front()
+                .map_or(Duration::ZERO, |(pause, _)| *pause);
+            world.now().mono + pause
+        };
+        let mut ask_at = next(&questions);
         while !questions.is_empty() || !self.open.is_empty() {
             let now = world.now().mono;
             if now >= Time::ZERO + self.stage.story.calm_at {
                 // What comes now belongs to the end, which has its own questions.
                 questions.clear();
             }
-            if now >= ask_at && let Some((_, name)) = questions.pop_front() {
-                self.ask(&name, next_id, &mut stream).await;
+            if now >= ask_at
+                && let Some((_, name)) = questions.pop_front()
+            {
+                self.ask(&name, next_id);
                 next_id += 1;
-                ask_at = world.now().mono + questions.front().map_or(Duration::ZERO, |q| q.0);
-                if questions.is_empty() && self.is_over(&mut stream).await {
-                    return if self.end == End::Abort { stream.abort() };
-                }
-                continue;
+                ask_at = next(&questions);
+                self.says_last = questions.is_empty() && self.end == End::HalfClose;
             }
             let first = self.open.values().map(|(at, _)| *at + self.patience).min();
             let until = match first {
@@ -71,47 +87,62 @@ impl Session {
                 Some(until) => until,
                 None => return,
             };
-            match world.within(until.since(now), stream.read(frames.space())).await {
-                Some(Ok(n)) if n > 0 => {
-                    frames.filled(n);
-                    while let Some(message) = frames.next() {
-                        let message = message.to_vec();
-                        self.take(&message);
-                    }
-                }
-                Some(_) => return self.wrong("was closed, with answers due"),
+            let exchange = poll_fn(|cx| self.exchange(&mut stream, cx));
+            match world.within(until.since(now), exchange).await {
+                Some(Ok(())) => self.take_all(),
+                Some(Err(why)) => return self.wrong(&format!("{why}, with answers due")),
                 None if questions.is_empty() => return self.wrong("waits in vain"),
                 None => {}
             }
-        }
-    }
-
-    async fn ask(&mut self, name: &str, id: u16, stream: &mut Stream) {
-        let query = messages::query(name, id, id % 3 > 0);
-        let mut octets = Vec::new();
-        append_frame(&query, &mut octets);
-        self.note(&format!("asks for {name}, id {id}"));
-        if stream.write_all(&octets).await.is_err() {
-            self.wrong("cannot write");
-        }
-        self.open.insert(id, (self.stage.world.now().mono, query));
-    }
-
-    /// The last question was asked: does the client leave now?
-    async fn is_over(&mut self, stream: &mut Stream) -> bool {
-        match self.end {
-            End::Close => false,
-            End::HalfClose => {
-                self.note("says that it will ask no more");
-                if stream.close().await.is_err() {
-                    self.wrong("cannot close");
+            if questions.is_empty() && self.outgoing.is_empty() {
+                match self.end {
+                    End::Close | End::HalfClose => {}
+                    End::Leave => return self.note("leaves"),
+                    End::Abort => {
+                        self.note("aborts");
+                        return stream.abort();
+                    }
                 }
-                false
             }
-            End::Leave | End::Abort => {
-                self.note("leaves");
-                true
+        }
+    }
+
+    fn ask(&mut self, name: &str, id: u16) {
+        let query = messages::query(name, id, !id.is_multiple_of(3));
+        append_frame(&query, &mut self.outgoing);
+        let mut streamed = self.stage.streamed.borrow_mut();
+        *streamed.entry(messages::name(&query)).or_default() += 1;
+        self.note(&format!("asks for {name}, id {id}"));
+        let now = self.stage.world.now().mono;
+        self.open.insert(id, (now, query));
+    }
+
+    /// Writes what there is to write, and reads. Ready when something came.
+    fn exchange(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outgoing.is_empty() {
+            match Pin::new(&mut *stream).poll_write(cx, &self.outgoing) {
+                Poll::Ready(Ok(n)) => drop(self.outgoing.drain(..n)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break,
             }
+        }
+        if self.outgoing.is_empty() && std::mem::take(&mut self.says_last) {
+            self.note("says that it will ask no more");
+            ready!(Pin::new(&mut *stream).poll_close(cx))?;
+        }
+        match ready!(Pin::new(stream).poll_read(cx, self.frames.space()))? {
+            0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            n => {
+                self.frames.filled(n);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    fn take_all(&mut self) {
+        while let Some(message) = self.frames.next() {
+            let message = message.to_vec();
+            self.take(&message);
         }
     }
 

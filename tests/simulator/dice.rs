@@ -1,4 +1,4 @@
-//! Chance that follows from a seed: small, fast, and the same everywhere (SplitMix64).
+//! Chance that follows from a seed: small, fast, and the same everywhere (`SplitMix64`).
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 use super::dice::Dice;
 use super::story::{Act, Character, End, House, Mood, Step, Story, What};
+use dotward::config::Policy;
 use dotward::transports::memory::{Way, Weather};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ fn house(dice: &mut Dice) -> House {
         in_flight: dice.pick(&[2_048, 2_048, 10]),
         link_in_flight: dice.pick(&[1_000, 1_000, 4]),
         tcp_in_flight: dice.pick(&[100, 100, 2]),
+        policy: dice.pick(&Policy::ALL.map(|(_, policy)| policy)),
+        hedge: dice.percent(50),
     }
 }
 
@@ -138,7 +141,13 @@ fn session(dice: &mut Dice) -> What {
     let questions = (0..count)
         .map(|one| (dice.ms(0, pause), name(dice, number + one)))
         .collect();
-    let end = dice.pick(&[End::Close, End::Close, End::HalfClose, End::Leave, End::Abort]);
+    let end = dice.pick(&[
+        End::Close,
+        End::Close,
+        End::HalfClose,
+        End::Leave,
+        End::Abort,
+    ]);
     What::Connect { questions, end }
 }
 

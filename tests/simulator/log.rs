@@ -24,7 +24,12 @@ impl Log {
     pub fn note(&self, line: impl FnOnce() -> String) {
         if let Some(lines) = &mut *self.lines.borrow_mut() {
             let at = self.world.now().mono.as_nanos() / 1_000;
-            lines.push(format!("{:>4}.{:06} {}", at / 1_000_000, at % 1_000_000, line()));
+            lines.push(format!(
+                "{:>4}.{:06} {}",
+                at / 1_000_000,
+                at % 1_000_000,
+                line()
+            ));
         }
     }
 

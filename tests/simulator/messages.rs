@@ -4,7 +4,7 @@ use super::dice::{Dice, hash};
 use dotward::wire::{self, HEADER_LEN};
 
 pub const NOERROR: u16 = 0;
-pub const SERVFAIL: u16 = 2;
+const SERVFAIL: u16 = 2;
 pub const NXDOMAIN: u16 = 3;
 /// What a client may get instead of an answer while something is wrong: FORMERR, SERVFAIL, REFUSED.
 const EXCUSES: [u16; 3] = [1, SERVFAIL, 5];
@@ -161,7 +161,10 @@ pub fn check(query: &[u8], reply: &[u8], datagram: bool) -> Result<u16, String> 
     };
     let right = |record: &[u8]| {
         let ttl = u32::from_be_bytes([record[6], record[7], record[8], record[9]]);
-        truth.addresses.iter().any(|address| record.ends_with(address))
+        truth
+            .addresses
+            .iter()
+            .any(|address| record.ends_with(address))
             && (ttl <= truth.ttl || ttl == STALE_TTL)
     };
     let all_right = records.chunks(RECORD_LEN).all(right);

@@ -7,16 +7,15 @@ mod drawing;
 mod judging;
 mod log;
 mod messages;
-mod shrinking;
 mod stage;
 mod story;
 mod upstream;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 pub use drawing::draw;
-pub use shrinking::shrink;
 pub use stage::{Outcome, play};
 pub use story::Story;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Plays a story; a panic is a fault, too.
 pub fn survive(story: &Story, traced: bool) -> Outcome {

@@ -15,6 +15,7 @@ use dotward::transports::{Protocols, SCHEMES};
 use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,8 +26,8 @@ use std::time::Duration;
 pub const RECOVERY: Duration = Duration::from_millis(12_500);
 /// For so long after the last fault somebody asks, once a second.
 const AFTERMATH: u64 = 20;
-/// Then nobody asks. Links end after 8.5 seconds without a question, clients' connections after 10.
-const REST: Duration = Duration::from_secs(30);
+/// Then nobody asks. Links end after a minute without a question at the latest, clients' connections after 10 seconds.
+const REST: Duration = Duration::from_secs(75);
 /// Connections to one upstream at once.
 const MAX_LINKS: usize = 4;
 
@@ -36,6 +37,8 @@ pub struct Stage {
     pub story: Story,
     pub log: Log,
     pub upstreams: Vec<RefCell<Memoir>>,
+    /// How often each name was asked for over TCP.
+    pub streamed: RefCell<BTreeMap<String, u64>>,
     clients: RefCell<Vec<Datagrams>>,
     newcomers: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
 }
@@ -78,6 +81,7 @@ pub fn play(story: &Story, traced: bool) -> Outcome {
         log: Log::new(world.clone(), traced),
         story: story.clone(),
         upstreams: story.upstreams.iter().map(|_| RefCell::default()).collect(),
+        streamed: RefCell::default(),
         clients: RefCell::default(),
         newcomers: RefCell::default(),
         world,
@@ -117,6 +121,8 @@ fn proxy(stage: &Stage, control: &Control) -> impl Future<Output = Stats> + 'sta
         tcp: true,
     });
     config.cache_bytes = house.cache_bytes;
+    config.policy = house.policy;
+    config.hedge = house.hedge;
     config.limits = Limits {
         in_flight: house.in_flight,
         link_in_flight: house.link_in_flight,
@@ -167,7 +173,11 @@ async fn direct(stage: Rc<Stage>, control: Control) {
     set_clients(&stage, Weather::default());
     for second in 0..AFTERMATH {
         let id = 60_000 + second as u16;
-        ask(&stage, 0, &messages::query(&format!("after{second}.test"), id, true));
+        ask(
+            &stage,
+            0,
+            &messages::query(&format!("after{second}.test"), id, true),
+        );
         stage.world.sleep(Duration::from_secs(1)).await;
         look(&stage);
     }
@@ -231,7 +241,9 @@ fn act(stage: &Rc<Stage>, what: What, sessions: &mut usize) {
             stage.join(session.hold(questions));
         }
         What::Weather { upstream, weather } => {
-            stage.world.weather(upstream_addr(upstream), |w| *w = weather);
+            stage
+                .world
+                .weather(upstream_addr(upstream), |w| *w = weather);
         }
         What::Clients { weather } => set_clients(stage, weather),
         What::Mood { upstream, mood } => stage.upstreams[upstream].borrow_mut().mood = mood,
@@ -246,7 +258,9 @@ fn look(stage: &Stage) {
     for index in 0..stage.story.upstreams.len() {
         let held = stage.world.held(upstream_addr(index));
         if held > MAX_LINKS {
-            stage.log.wrong(format!("{held} connections to upstream {index}"));
+            stage
+                .log
+                .wrong(format!("{held} connections to upstream {index}"));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A story: a house with its upstreams and clients, and what happens to them when. Drawn from a seed, or told by hand.
 
+use dotward::config::Policy;
 use dotward::transports::memory::Weather;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,6 +40,8 @@ pub struct House {
     pub in_flight: usize,
     pub link_in_flight: usize,
     pub tcp_in_flight: usize,
+    pub policy: Policy,
+    pub hedge: bool,
 }
 
 /// An upstream's habits that are no faults.

@@ -31,7 +31,9 @@ pub async fn listen(stage: Rc<Stage>, index: usize) {
     };
     for number in 0.. {
         let (stream, _) = listener.accept().await;
-        stage.log.note(|| format!("upstream {index}: connection {number}"));
+        stage
+            .log
+            .note(|| format!("upstream {index}: connection {number}"));
         let conversation = Conversation {
             stage: stage.clone(),
             index,
@@ -104,10 +106,10 @@ impl Conversation {
                 }
                 Some(_) => return self.note("ended by the other end"),
                 None => {
-                    let Some((_, word)) = self.due.pop_first() else {
+                    let Some((_, next)) = self.due.pop_first() else {
                         return self.note("closed: idle");
                     };
-                    let then = self.say(word, &mut stream).await;
+                    let then = self.say(next, &mut stream).await;
                     match then {
                         Then::GoOn => {}
                         Then::Stall => self.stalled = true,
@@ -194,7 +196,6 @@ impl Conversation {
         let mut with_other_id = answer.clone();
         with_other_id[1] ^= 1 + dice.below(255) as u8;
         match act {
-            Act::Answer => self.reply(pace, &answer),
             Act::AnswerLate => self.reply(LATE + pace, &answer),
             Act::AnswerTwice => {
                 self.reply(pace, &answer);
@@ -205,7 +206,7 @@ impl Conversation {
             Act::Servfail => self.reply(pace, &messages::error(query, 2, opt)),
             Act::Refused => self.reply(pace, &messages::error(query, 5, opt)),
             Act::RefuseEdns if opt => self.reply(pace, &messages::error(query, 1, false)),
-            Act::RefuseEdns => self.reply(pace, &answer),
+            Act::Answer | Act::RefuseEdns => self.reply(pace, &answer),
             Act::Cut => {
                 let rcode = messages::Truth::about(&messages::name(query)).rcode as u8;
                 let mut cut = messages::error(query, rcode, opt);
@@ -215,7 +216,10 @@ impl Conversation {
             Act::WrongId => self.reply(pace, &with_other_id),
             Act::WrongQuestion => self.reply(pace, &messages::answer(&other)),
             Act::Crossed => {
-                let others = self.in_flight.iter().filter(|(id, _)| **id != messages::id(query));
+                let others = self
+                    .in_flight
+                    .iter()
+                    .filter(|(id, _)| **id != messages::id(query));
                 let crossed = others.min().map(|(_, other)| {
                     let mut crossed = messages::answer(other);
                     crossed[..2].copy_from_slice(&query[..2]);

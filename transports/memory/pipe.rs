@@ -84,6 +84,17 @@ impl State {
         self.wake_reader(world);
     }
 
+    /// What is on its way comes no later than it would if it were sent now, each piece behind the one before.
+    fn hurry(&mut self, world: &mut World, weather: &Weather) {
+        let latest = world.now + weather.latency + weather.jitter;
+        let mut last = Time::ZERO;
+        for (at, _) in &mut self.pieces {
+            *at = (*at).min(latest.max(last + weather.drip));
+            last = *at;
+        }
+        self.wake_reader(world);
+    }
+
     /// Has the reader woken when the first piece arrives.
     pub fn wake_reader(&mut self, world: &mut World) {
         if let (Some((at, _)), Some(reader)) = (self.pieces.front(), &self.reader) {
@@ -169,14 +180,22 @@ impl End {
             let mut back = self.incoming.state();
             back.send(&mut world, &weather, round_trip, Piece::Reset);
         } else {
+            let breaks = matches!(piece, Piece::Reset);
             state.send(&mut world, &weather, Duration::ZERO, piece);
+            let arrives = state.pieces.back().map(|(at, _)| *at);
+            drop(state);
+            // Whoever waits for room at the other end learns that none will come.
+            if breaks && let (Some(at), Some(writer)) = (arrives, &self.incoming.state().writer) {
+                world.wake_at(&mut None, at, writer);
+            }
         }
     }
 
-    /// The weather has changed: what was lost and can now be sent is sent again.
+    /// The weather has changed: what was lost and can now be sent is sent again, what trickles may come faster.
     pub fn resend(&self, world: &mut World) {
         let weather = world.weather(self.server);
         let mut state = self.outgoing.state();
+        state.hurry(world, &weather);
         if !state.forgotten && !weather.loses(self.way) {
             for piece in std::mem::take(&mut state.lost) {
                 state.send(world, &weather, RETRANSMISSION, piece);

@@ -93,7 +93,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut world = self.world.world();
+        let world = self.world.world();
         let weather = world.weather(self.end.server);
         let refused = self.end.incoming.state().is_refused(world.now);
         let mut state = self.end.outgoing.state();
@@ -103,11 +103,6 @@ impl AsyncWrite for Stream {
         let n = from.len().min(state.room(&weather));
         if n == 0 && !from.is_empty() {
             state.writer = Some(cx.waker().clone());
-            drop(state);
-            // Whoever waits for room learns of a reset, too.
-            let mut incoming = self.end.incoming.state();
-            incoming.reader.get_or_insert_with(|| cx.waker().clone());
-            incoming.wake_reader(&mut world);
             return Poll::Pending;
         }
         drop((state, world));
