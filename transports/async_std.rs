@@ -4,8 +4,9 @@
 //! async-std's own streams try to read before they wait, twice, and its reactor takes five system calls for each wait. Its
 //! `block_on` starts a thread per processor, and they compete for that one reactor.
 
+use super::batches::Batches;
 use super::poller::{More, Poller, Waiting};
-use super::sockets::{self, Batches};
+use super::sockets;
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use async_io::Timer;

@@ -6,8 +6,12 @@
 
 #[cfg(feature = "async-std")]
 pub mod async_std;
+#[cfg(feature = "sockets")]
+mod batches;
 mod bounded;
 mod capabilities;
+#[cfg(all(feature = "sockets", target_os = "linux"))]
+mod many;
 pub mod memory;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod native;

@@ -3,7 +3,8 @@
 //! async-net's streams hold a future for each direction that waits, and its UDP socket cannot be polled without a future per call;
 //! the reactor's own sockets can. And the reactor waits once for what a read has left empty, where a stream would try to read first.
 
-use super::sockets::{self, Batches};
+use super::batches::Batches;
+use super::sockets;
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use async_io::{Async, Timer};

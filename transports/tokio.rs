@@ -3,7 +3,8 @@
 //! Sockets are bound before a loop runs, and tokio's sockets and timers belong to the reactor under which they are made. So they
 //! are made when they are first polled: under [`Runtime::block_on`], or under the runtime of an application that serves.
 
-use super::sockets::{self, Batches};
+use super::batches::Batches;
+use super::sockets;
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use futures::future::BoxFuture;

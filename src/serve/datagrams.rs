@@ -18,6 +18,8 @@ pub struct Socket<D> {
     inner: D,
     /// Answers that the socket had no room for.
     backlog: VecDeque<(SocketAddr, Option<IpAddr>, Vec<u8>)>,
+    /// Where the answers of a batch belong, and which actions they are. Kept for its memory.
+    order: Vec<(u64, usize)>,
 }
 
 impl<D: Datagrams> Socket<D> {
@@ -26,6 +28,7 @@ impl<D: Datagrams> Socket<D> {
             source,
             inner: socket,
             backlog: VecDeque::new(),
+            order: Vec::new(),
         }
     }
 
@@ -68,34 +71,42 @@ impl<D: Datagrams> Socket<D> {
         (received, true)
     }
 
-    /// Sends the answers that are for this socket.
+    /// Sends the answers that are for this socket: those to one client together and the longest first, since the system may take
+    /// them as one.
     pub fn reply(&mut self, index: u16, out: &Output, waker: &Waker, lost: &mut u64) {
-        let mut batch = [EMPTY; Ring::SLOTS];
-        let mut filled = 0;
-        for action in out.actions() {
-            let Action::Reply { client, message } = action else {
-                continue;
-            };
-            let Via::Datagram { socket, local } = client.via else {
-                continue;
-            };
-            if socket != index {
-                continue;
-            }
-            if filled == batch.len() {
-                self.send(&batch, waker, lost);
-                filled = 0;
-            }
-            if let Some(slot) = batch.get_mut(filled) {
-                *slot = Reply {
-                    to: client.addr,
-                    from: local,
-                    message: out.message(message),
-                };
-                filled += 1;
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        for (at, action) in out.actions().iter().enumerate() {
+            if let Some(reply) = reply_of(action, index, out) {
+                order.push((place(&reply), at));
             }
         }
-        self.send(batch.get(..filled).unwrap_or_default(), waker, lost);
+        if let [(_, at)] = *order {
+            // What is prepared below is made for many.
+            if let Some(reply) = out
+                .actions()
+                .get(at)
+                .and_then(|action| reply_of(action, index, out))
+            {
+                self.send(&[reply], waker, lost);
+            }
+        } else {
+            order.sort_unstable();
+            for places in order.chunks(Ring::SLOTS) {
+                let actions = places.iter().filter_map(|(_, at)| out.actions().get(*at));
+                let mut batch = [EMPTY; Ring::SLOTS];
+                let mut filled = 0;
+                for (slot, reply) in batch
+                    .iter_mut()
+                    .zip(actions.filter_map(|action| reply_of(action, index, out)))
+                {
+                    *slot = reply;
+                    filled += 1;
+                }
+                self.send(batch.get(..filled).unwrap_or_default(), waker, lost);
+            }
+        }
+        self.order = order;
     }
 
     fn send(&mut self, batch: &[Reply<'_>], waker: &Waker, lost: &mut u64) {
@@ -157,6 +168,35 @@ impl<D: Datagrams> Socket<D> {
     }
 }
 
+/// The answer that an action wants sent by this socket.
+fn reply_of<'a>(action: &Action, index: u16, out: &'a Output) -> Option<Reply<'a>> {
+    let Action::Reply { client, message } = action else {
+        return None;
+    };
+    let Via::Datagram { socket, local } = client.via else {
+        return None;
+    };
+    (socket == index).then(|| Reply {
+        to: client.addr,
+        from: local,
+        message: out.message(message),
+    })
+}
+
+/// Where an answer belongs among others: equal clients have equal places, but for the length. Others may have the same, which
+/// costs nothing but a chance.
+fn place(reply: &Reply<'_>) -> u64 {
+    let ip = match reply.to.ip() {
+        IpAddr::V4(ip) => ip.to_bits(),
+        IpAddr::V6(ip) => {
+            let bits = ip.to_bits();
+            (bits ^ (bits >> 32) ^ (bits >> 64) ^ (bits >> 96)) as u32
+        }
+    };
+    let longest_first = !(reply.message.len() as u16);
+    (u64::from(ip) << 32) | (u64::from(reply.to.port()) << 16) | u64::from(longest_first)
+}
+
 /// A place in a batch that is not filled.
 const EMPTY: Reply<'static> = Reply {
     to: SocketAddr::V4(std::net::SocketAddrV4::new(
@@ -166,3 +206,32 @@ const EMPTY: Reply<'static> = Reply {
     from: None,
     message: &[],
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_to_one_client_stand_together_the_longest_first() {
+        let clients = [
+            "192.0.2.1:1",
+            "192.0.2.1:2",
+            "192.0.2.2:1",
+            "[2001:db8::1]:1",
+        ];
+        let mut replies = Vec::new();
+        for message in [&b"12"[..], b"123", b"1", b"123"] {
+            for to in clients {
+                let to = to.parse().unwrap();
+                let from = None;
+                replies.push(Reply { to, from, message });
+            }
+        }
+        replies.sort_unstable_by_key(place);
+        for together in replies.chunks(4) {
+            assert!(together.iter().all(|reply| reply.to == together[0].to));
+            let lengths: Vec<usize> = together.iter().map(|reply| reply.message.len()).collect();
+            assert_eq!(lengths, [3, 3, 2, 1]);
+        }
+    }
+}

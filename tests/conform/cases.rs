@@ -59,6 +59,7 @@ macro_rules! world {
         $crate::cases::topic! { $name, None, $Runtime, datagrams
             a_datagram_comes_with_its_sender: [],
             batches_arrive_whole: [],
+            answers_of_one_length_arrive_one_by_one: [],
             an_empty_datagram_is_one: [],
             a_large_datagram_is_cut: [],
             the_last_waker_is_woken: [],
