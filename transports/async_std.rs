@@ -130,8 +130,11 @@ impl AsyncWrite for Tcp {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.0
-            .poll_write(cx, |mut socket| socket.write_vectored(from))
+        self.0.poll_write(cx, |mut socket| match from {
+            // What is one piece has a shorter way through the kernel.
+            [one] => socket.write(one),
+            many => socket.write_vectored(many),
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
