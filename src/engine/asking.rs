@@ -62,6 +62,7 @@ impl Forwarder {
             return true;
         }
         if self.in_flight >= self.limits.in_flight || self.flights.len() >= self.limits.in_flight {
+            self.press(now, out);
             self.stats.shed += 1;
             self.turn_away(message, client, Rcode::SERVFAIL, Some(TOO_BUSY), out);
             return true;

@@ -19,6 +19,10 @@ const MAYBE_STALE: Duration = Duration::from_secs(1);
 const SUSPECT_MIN: Duration = Duration::from_millis(250);
 /// On a link that was alive a moment ago, one slow question is likelier than a dead link.
 const SUSPECT_LIVELY: Duration = Duration::from_secs(1);
+/// With so many questions unanswered, it is not one slow question any more.
+const CROWD: usize = 64;
+/// Where questions must be turned away for want of room, so much is enough: thousands wait, and not one was answered.
+const SUSPECT_PRESSED: Duration = Duration::from_millis(20);
 /// Answers that belong to no question, until the link is given up.
 pub const MAX_STRAYS: u32 = 100;
 
@@ -147,9 +151,14 @@ impl Link {
         self.is_up() && !self.suspect && !self.leaving && now.since(self.heard_at) <= MAYBE_STALE
     }
 
+    /// Do so many questions wait on it that its silence can only be its own?
+    pub fn is_crowded(&self) -> bool {
+        self.pipeline.live() >= CROWD
+    }
+
     /// For how long it may be silent with a question in flight before it is doubted.
     fn patience(&self, srtt: Option<Duration>) -> Duration {
-        let floor = if self.may_be_stale() {
+        let floor = if self.may_be_stale() || self.is_crowded() {
             SUSPECT_MIN
         } else {
             SUSPECT_LIVELY
@@ -162,6 +171,13 @@ impl Link {
         self.pipeline
             .silence(now)
             .is_some_and(|silence| silence >= self.patience(srtt))
+    }
+
+    /// Has it been silent for so long that questions should rather go elsewhere than be turned away?
+    pub fn is_holding_up(&self, srtt: Option<Duration>, now: Time) -> bool {
+        let patience = srtt.map_or(SUSPECT_MIN, |srtt| SUSPECT_PRESSED.max(3 * srtt));
+        let silence = self.pipeline.silence(now);
+        self.is_up() && !self.suspect && silence.is_some_and(|silence| silence >= patience)
     }
 
     /// Up, with no question in flight, and idle for long or of no use?

@@ -176,6 +176,14 @@ impl Forwarder {
         }
     }
 
+    /// There is no room for one more question: what waits on silent links is asked elsewhere, so that its answers make room.
+    pub(super) fn press(&mut self, now: Now, out: &mut Output) {
+        let srtt = |link: &Link| self.upstreams[link.upstream].srtt;
+        for key in self.keys(|link| link.is_holding_up(srtt(link), now.mono)) {
+            self.suspect(key, now, out);
+        }
+    }
+
     /// A link has been silent for too long. What is there instead takes its questions over; else something is prepared.
     fn suspect(&mut self, key: LinkKey, now: Now, out: &mut Output) {
         let Some(link) = self.links.get_mut(key) else {
@@ -183,7 +191,7 @@ impl Forwarder {
         };
         link.suspect = true;
         let (upstream, since, heard_at) = (link.upstream, link.since, link.heard_at);
-        let silent_since = link.pipeline.silent_since();
+        let (silent_since, crowded) = (link.pipeline.silent_since(), link.is_crowded());
         self.upstreams[upstream].health.silent(now.mono);
         self.doubt_elders(upstream, since, heard_at);
         let fresher = |link: &Link| {
@@ -193,6 +201,9 @@ impl Forwarder {
         match self.keys(fresher).first() {
             Some(fresh) => self.relieve_one(key, *fresh, now, out),
             None => self.replace(key, now, out),
+        }
+        if crowded {
+            self.doubt(upstream, now, out);
         }
     }
 }

@@ -116,6 +116,41 @@ fn a_black_hole_beside_a_link_that_is_up_is_left_and_found_again() {
     black_hole(true);
 }
 
+/// So many questions that all there is room for are in flight after a tenth of a second of silence.
+fn black_hole_under_pressure(second_is_up: bool) {
+    // fault 7, 63
+    let gap = Duration::from_micros(50);
+    let stats = tell(&[FIRST, SECOND], async |scene| {
+        for at in [FIRST, SECOND] {
+            scene.world.weather(addr(at), |w| w.latency = ms(1));
+        }
+        if second_is_up {
+            direct(&scene.first, |_| Act::Rcode(2));
+            scene.get("up.test").await;
+            direct(&scene.first, |_| Act::Answer);
+        }
+        let before = stream(scene, gap, ms(100)).await;
+        assert!(before.iter().all(|one| one.rcode == 0));
+        scene.world.weather(addr(FIRST), |w| w.swallows = true);
+        let fared = stream(scene, gap, ms(2_000)).await;
+        let failed = fared.iter().filter(|one| one.rcode != 0).count();
+        let slowest = fared.iter().map(|one| one.took).max();
+        assert!(failed <= 400, "{failed} of {}", fared.len());
+        assert!(slowest <= Some(ms(300)), "{slowest:?}");
+    });
+    assert!(stats.dials <= 6, "{}", stats.dials);
+}
+
+#[test]
+fn when_there_is_no_more_room_silence_is_doubted_at_once() {
+    black_hole_under_pressure(false);
+}
+
+#[test]
+fn when_there_is_no_more_room_a_link_that_is_up_takes_over_at_once() {
+    black_hole_under_pressure(true);
+}
+
 #[test]
 fn ten_minutes_without_upstreams_cost_few_connects_and_end_at_once() {
     // fault 48: how an upstream is gone makes no difference. Fewer questions than a busy site asks, but always some.
