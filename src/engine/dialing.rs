@@ -55,7 +55,7 @@ impl Forwarder {
     /// May a connect to it begin, although nobody waits for it?
     fn may_dial(&self, upstream: usize, now: Now) -> bool {
         let state = &self.upstreams[upstream];
-        now.mono >= state.dial_at(false)
+        now.mono >= state.dial_at(self.nothing_up())
             && !state.resolving
             && state.health.is_due(now.mono)
             && self.links_of(upstream) < MAX_LINKS
@@ -138,8 +138,12 @@ impl Forwarder {
         self.links.values().filter(of).count()
     }
 
+    /// Is no link up but those in doubt?
     pub(super) fn nothing_up(&self) -> bool {
-        !self.links.values().any(Link::is_up)
+        !self
+            .links
+            .values()
+            .any(|link| link.is_up() && !link.suspect)
     }
 
     /// When an upstream that is not excluded may be dialled.

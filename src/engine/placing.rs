@@ -225,6 +225,7 @@ impl Forwarder {
 
     /// Asks another upstream, once per question and only if one is up or may be dialled. The first may still answer.
     pub(super) fn try_elsewhere(&mut self, key: FlightKey, now: Now, out: &mut Output) -> bool {
+        let nothing_up = self.nothing_up();
         let Some(flight) = self.flights.get_mut(key) else {
             return false;
         };
@@ -232,7 +233,6 @@ impl Forwarder {
             return false;
         }
         let exclude = flight.tried;
-        let nothing_up = !self.links.values().any(Link::is_up);
         let is_there = |upstream: usize| {
             let up = |link: &Link| link.upstream == upstream && link.is_up() && !link.suspect;
             self.links.values().any(up) || now.mono >= self.upstreams[upstream].dial_at(nothing_up)

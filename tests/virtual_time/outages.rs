@@ -152,6 +152,35 @@ fn when_there_is_no_more_room_a_link_that_is_up_takes_over_at_once() {
 }
 
 #[test]
+fn who_failed_in_an_outage_is_tried_at_once_when_the_first_one_back_falls_silent() {
+    // fault 7, 48
+    tell(&[FIRST, SECOND], async |scene| {
+        for at in [FIRST, SECOND] {
+            scene.world.weather(addr(at), |w| {
+                w.latency = ms(1);
+                w.refuses = true;
+            });
+        }
+        // Back-offs are long by now.
+        stream(scene, ms(10), ms(20_000)).await;
+        for at in [FIRST, SECOND] {
+            scene.world.weather(addr(at), |w| w.refuses = false);
+        }
+        let fared = stream(scene, ms(1), ms(1_500)).await;
+        assert_eq!(fared.last().map(|one| one.rcode), Some(0), "one is back");
+        let (silent, other) = match scene.first.borrow().asked.is_empty() {
+            true => (SECOND, FIRST),
+            false => (FIRST, SECOND),
+        };
+        scene.world.weather(addr(silent), |w| w.swallows = true);
+        let fared = stream(scene, ms(1), ms(3_000)).await;
+        let slowest = fared.iter().map(|one| one.took).max();
+        assert!(fared.iter().all(|one| one.rcode == 0), "{other} is well");
+        assert!(slowest <= Some(ms(1_100)), "{slowest:?}");
+    });
+}
+
+#[test]
 fn ten_minutes_without_upstreams_cost_few_connects_and_end_at_once() {
     // fault 48: how an upstream is gone makes no difference. Fewer questions than a busy site asks, but always some.
     for swallows in [false, true] {
