@@ -11,6 +11,7 @@
 
 use super::cache::Cache;
 use super::flight::{Flight, FlightKey};
+use super::hashing::RandomMap;
 use super::hedging::Hedging;
 use super::links::{Link, LinkKey};
 use super::output::Output;
@@ -25,7 +26,8 @@ use log::{debug, info};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use slotmap::SlotMap;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +95,7 @@ pub struct Forwarder {
     pub(super) random: ChaCha8Rng,
     pub(super) cache: Arc<Cache>,
     pub(super) flights: SlotMap<FlightKey, Flight>,
-    pub(super) joinable: HashMap<u64, FlightKey>,
+    pub(super) joinable: RandomMap<u64, FlightKey>,
     /// Those without a link, in order of arrival: a queue for each set of upstreams that its questions shall not go to.
     pub(super) waiting: BTreeMap<u64, VecDeque<FlightKey>>,
     pub(super) timers: Timers,
@@ -127,7 +129,7 @@ impl Forwarder {
             cache,
             random,
             flights: SlotMap::with_key(),
-            joinable: HashMap::new(),
+            joinable: RandomMap::default(),
             waiting: BTreeMap::new(),
             timers: Timers::default(),
             links: SlotMap::with_key(),
@@ -302,9 +304,10 @@ impl Forwarder {
         let mut flight = self.flights.remove(key)?;
         self.timers.cancel(key);
         if let Some(hash) = flight.hash
-            && self.joinable.get(&hash) == Some(&key)
+            && let Entry::Occupied(entry) = self.joinable.entry(hash)
+            && *entry.get() == key
         {
-            self.joinable.remove(&hash);
+            entry.remove();
         }
         for place in flight.places.iter_mut().filter_map(Option::take) {
             if let Some(link) = self.links.get_mut(place.link) {

@@ -7,7 +7,7 @@
 //! - [`Forwarder`] is the heart; `asking` is the part that looks at what clients want, `placing` finds a link for a
 //!   question, `dialing` makes one, `tending` looks after them, `answering` judges what comes back.
 //! - `flight` is one question with all who wait for it; `timers` bounds it in time; `hedging` asks a second time.
-//! - `links` and `pipeline` are one connection and its ids; `waking` doubts them all after an absence.
+//! - `links` and `pipeline` are one connection and its ids, `hashing` their tables; `waking` doubts them all after an absence.
 //! - `upstreams` is what is known of the servers: `health` whether they are well, `idling` and `keepalive` how long they keep an
 //!   idle link; `choosing` picks one.
 
@@ -19,6 +19,7 @@ mod client;
 mod dialing;
 mod flight;
 mod forwarder;
+mod hashing;
 mod health;
 mod hedging;
 mod idling;

@@ -4,11 +4,10 @@
 //! answer that comes late can so never meet another question (RFC 7766 section 6.2.1, RFC 5452 section 9.1).
 
 use super::flight::FlightKey;
+use super::hashing::RandomMap;
 use super::time::Time;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 /// With so many questions given up and never answered, a link is of no use: it is closed, which frees the ids.
@@ -20,30 +19,10 @@ enum Slot {
     Abandoned,
 }
 
-/// Ids are drawn at random already; one multiplication spreads them over the table's high bits.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u16(u16::from(*byte));
-        }
-    }
-
-    fn write_u16(&mut self, id: u16) {
-        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
 /// The questions in flight on one link.
 #[derive(Default)]
 pub struct Pipeline {
-    slots: HashMap<u16, Slot, BuildHasherDefault<IdHasher>>,
+    slots: RandomMap<u16, Slot>,
     live: usize,
     /// Since when at least one question is unanswered and nothing at all was heard. The oldest question counts: one that comes
     /// later does not move it, and one that was given up, because it was answered elsewhere, still owes a sign of life.

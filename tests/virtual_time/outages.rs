@@ -168,9 +168,10 @@ fn who_failed_in_an_outage_is_tried_at_once_when_the_first_one_back_falls_silent
         }
         let fared = stream(scene, ms(1), ms(1_500)).await;
         assert_eq!(fared.last().map(|one| one.rcode), Some(0), "one is back");
-        let (silent, other) = match scene.first.borrow().asked.is_empty() {
-            true => (SECOND, FIRST),
-            false => (FIRST, SECOND),
+        let (silent, other) = if scene.first.borrow().asked.is_empty() {
+            (SECOND, FIRST)
+        } else {
+            (FIRST, SECOND)
         };
         scene.world.weather(addr(silent), |w| w.swallows = true);
         let fared = stream(scene, ms(1), ms(3_000)).await;
