@@ -150,12 +150,96 @@ fn a_second_signal_ends_at_once() {
     );
 }
 
-// fault 85: signals that mean nothing here do not end the program.
+// fault 85: what asks for nothing that there is ends nothing.
+#[test]
+fn signals_that_mean_nothing_end_nothing() {
+    let mut stand = Stand::well();
+    for name in ["HUP", "USR1", "USR2", "PIPE"] {
+        stand.proxy.signal(name);
+        canary(stand.address(), &format!("{name}.test"));
+    }
+    assert_eq!(stand.proxy.terminate().code(), Some(0));
+}
+
+// fault 85: whoever changed an option hears, in one line, that it takes a new start; nothing else happens.
 #[test]
 fn a_hang_up_does_not_end_the_program() {
-    let stand = Stand::well();
-    stand.proxy.signal("PIPE");
+    let mut stand = Stand::well();
+    stand.proxy.signal("HUP");
+    let line = stand.proxy.wait_log("SIGHUP");
+    assert!(line.contains("a new start"), "{line:?}");
     canary(stand.address(), "a.test");
+    assert_eq!(stand.proxy.terminate().code(), Some(0));
+    let logs = stand.proxy.logs();
+    let said = logs.iter().filter(|line| line.contains("SIGHUP"));
+    assert_eq!(said.count(), 1, "{logs:#?}");
+}
+
+// fault 85: a report has what was counted so far and what is there now, and is given as often as it is asked for.
+#[test]
+fn a_report_is_given_as_often_as_it_is_asked_for() {
+    let gate = Gate::new();
+    let stand = held(&gate);
+    let (client, asked) = (stand.udp(), query("a.test", A).bytes());
+    client.send(&asked);
+    stand
+        .upstream
+        .wait("the query", |seen| seen.queries.len() == 1);
+    stand.proxy.signal("USR1");
+    let first = stand.proxy.wait_log("worker 1: queries 1, ");
+    for part in [" sent 1, ", " dials 1;", " in_flight 1,", " links_up 1,"] {
+        assert!(first.contains(part), "{part:?} in {first:?}");
+    }
+    for none in ["hits", "answered", "failed"] {
+        assert!(!first.contains(none), "{none:?} in {first:?}");
+    }
+    gate.open();
+    assert_well(&asked, &client.receive());
+    assert_well(&asked, &client.ask(&asked));
+    stand.proxy.signal("USR1");
+    let second = stand.proxy.wait_log("worker 1: queries 2, ");
+    for part in [
+        " hits 1,",
+        " answered 1,",
+        " in_flight 0,",
+        " cache_entries 1,",
+    ] {
+        assert!(second.contains(part), "{part:?} in {second:?}");
+    }
+}
+
+// fault 85: each worker speaks for itself.
+#[test]
+fn every_worker_reports() {
+    let stand = Stand::build(|upstream| upstream, &["--workers", "2"]);
+    canary(stand.address(), "a.test");
+    stand.proxy.signal("USR1");
+    let lines = [1, 2].map(|worker| stand.proxy.wait_log(&format!("worker {worker}: ")));
+    let asked = |line: &&String| line.contains("queries 1,");
+    let quiet = |line: &&String| line.contains("nothing so far;");
+    let (asked, quiet) = (lines.iter().filter(asked), lines.iter().filter(quiet));
+    assert_eq!((asked.count(), quiet.count()), (1, 1), "{lines:#?}");
+}
+
+// fault 84, 85: what asks for something else is not the second signal that cuts a drain short.
+#[test]
+fn other_signals_do_not_cut_a_drain_short() {
+    let gate = Gate::new();
+    let mut stand = held(&gate);
+    let (client, asked) = (stand.udp(), query("a.test", A).bytes());
+    client.send(&asked);
+    stand
+        .upstream
+        .wait("the query", |seen| seen.queries.len() == 1);
+    stand.proxy.signal("TERM");
+    stand.proxy.wait_log("draining");
+    for name in ["HUP", "USR2", "USR1"] {
+        stand.proxy.signal(name);
+    }
+    stand.proxy.wait_log("worker 1: ");
+    gate.open();
+    assert_well(&asked, &client.receive());
+    assert_eq!(stand.proxy.wait().code(), Some(0));
 }
 
 // fault 83: a process that was stopped for a while goes on where it was.

@@ -6,7 +6,8 @@ use super::{Protocols, RunError};
 use crate::config::{Config, Listen, Modes};
 use crate::engine::Stats;
 use crate::runtime::Runtime;
-use crate::serve::{Control, Shared, Sockets, serve};
+use crate::serve::{Command, Control, Shared, Sockets, serve};
+use futures::stream::Stream;
 use log::info;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,8 +34,10 @@ pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Resul
     let started = announce(&config, first.sockets.addresses());
     let shared = Arc::new(Shared::new(config, random()?));
     let others = Others::start::<R>(&shared, &listen, control)?;
+    // Before the line: whoever has read it may command.
+    let commands = control.subscribe();
     info!("{started}");
-    let mut stats = vec![first.serve(&shared, control)];
+    let mut stats = vec![first.serve(&shared, commands)];
     stats.extend(others.join()?);
     let total = |of: fn(&Stats) -> u64| stats.iter().map(of).sum::<u64>();
     info!(
@@ -79,9 +82,11 @@ impl<R: Runtime + Default> Worker<R> {
         })
     }
 
-    /// Runs until `control` ends it.
-    pub fn serve(self, shared: &Arc<Shared>, control: &Control) -> Stats {
-        let commands = control.subscribe();
+    /// Runs until a command ends it.
+    pub fn serve<C>(self, shared: &Arc<Shared>, commands: C) -> Stats
+    where
+        C: Stream<Item = Command> + Unpin,
+    {
         let runtime = self.runtime.clone();
         runtime.block_on(serve(
             self.runtime,

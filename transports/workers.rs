@@ -43,9 +43,10 @@ fn start_one<R: Runtime + Default>(
     let (shared, listen, control) = (shared.clone(), listen.to_vec(), control.clone());
     let work = move || match Worker::<R>::new(shared.config(), &listen, true) {
         Ok(worker) => {
+            let commands = control.subscribe();
             // Whoever asks has not given up: it waits for this.
             drop(ready.send(Ok(())));
-            worker.serve(&shared, &control)
+            worker.serve(&shared, commands)
         }
         Err(error) => {
             drop(ready.send(Err(error)));

@@ -131,7 +131,10 @@ impl<M: Serves> SubCommand for Mode<M> {
             [2620:fe::fe]:853#dns.quad9.net\n  \
             tls://9.9.9.9             an address that is itself in the certificate\n  \
             tls://dns.quad9.net       a name; takes --bootstrap\n  \
-            tcp://192.0.2.1           in the clear; takes --allow-plaintext",
+            tcp://192.0.2.1           in the clear; takes --allow-plaintext\n",
+    note = "SIGTERM and SIGINT end it when what it accepted is answered, a second one at\n\
+            once. SIGUSR1 logs the counters. SIGHUP reads nothing again: a change of\n\
+            options is a new start.",
     error_code(1, "the program failed while it was running, or could not listen"),
     error_code(2, "the arguments or variables are wrong")
 )]

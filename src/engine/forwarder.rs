@@ -15,6 +15,7 @@ use super::hashing::RandomMap;
 use super::hedging::Hedging;
 use super::links::{Link, LinkKey};
 use super::output::Output;
+use super::stats::Stats;
 use super::time::{Now, Time};
 use super::timers::Timers;
 use super::upstreams::Upstream;
@@ -34,58 +35,6 @@ use std::time::Duration;
 
 /// Emptied buffers that are kept for the next questions.
 const MAX_SPARE: usize = 256;
-
-/// What happened so far. Every bound has its counter here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Messages from clients.
-    pub queries: u64,
-    /// Messages that got no answer: too short, or answers themselves.
-    pub dropped: u64,
-    /// Queries from addresses that may not ask.
-    pub denied: u64,
-    /// Queries answered with an error at once, because they are malformed or not supported.
-    pub refused: u64,
-    /// Queries over the bound on questions in flight.
-    pub shed: u64,
-    /// Queries answered from the cache.
-    pub hits: u64,
-    /// Queries answered with an answer out of date, for want of a better one in time.
-    pub stale: u64,
-    /// Answers asked for anew because they end soon.
-    pub prefetches: u64,
-    /// Queries that joined an identical question in flight.
-    pub joined: u64,
-    /// Questions that simple-dns does not know how to read; they are forwarded all the same.
-    pub opaque: u64,
-    /// Questions sent to upstreams, repetitions included.
-    pub sent: u64,
-    /// Questions sent again.
-    pub resent: u64,
-    /// Queries answered with an upstream's answer.
-    pub answered: u64,
-    /// Queries answered with SERVFAIL for want of one.
-    pub failed: u64,
-    /// Answers from upstreams that belong to no question.
-    pub strays: u64,
-    /// Answers that the system refused to send, or had no room for. Counted by the shell.
-    pub unsent: u64,
-    /// TCP clients that were not admitted because there were too many. Counted by the shell.
-    pub crowded_out: u64,
-    /// Connects begun.
-    pub dials: u64,
-    /// Connects that failed.
-    pub dial_failures: u64,
-    /// Links that ended with questions in flight.
-    pub links_lost: u64,
-    /// Links that were given up because the machine had been suspended or the process stopped.
-    pub retired: u64,
-    /// Questions sent a second time because their answers were late; at most 5 % of all.
-    pub hedges: u64,
-    /// Copies of questions sent to an upstream in doubt, to see whether it is well again.
-    pub probes: u64,
-}
 
 /// The core of a forwarder. One per event loop.
 pub struct Forwarder {
@@ -292,6 +241,11 @@ impl Forwarder {
     /// Queries that wait for an answer.
     pub fn in_flight(&self) -> usize {
         self.in_flight
+    }
+
+    /// Links that are up.
+    pub fn links_up(&self) -> usize {
+        self.links.values().filter(|link| link.is_up()).count()
     }
 
     /// What happened so far.

@@ -10,6 +10,7 @@
 //! - `links` and `pipeline` are one connection and its ids, `hashing` their tables; `waking` doubts them all after an absence.
 //! - `upstreams` is what is known of the servers: `health` whether they are well, `idling` and `keepalive` how long they keep an
 //!   idle link; `choosing` picks one.
+//! - `stats` is what is counted.
 
 mod answering;
 mod asking;
@@ -28,6 +29,7 @@ mod links;
 mod output;
 mod pipeline;
 mod placing;
+mod stats;
 mod tending;
 mod time;
 mod timers;
@@ -36,7 +38,8 @@ mod waking;
 
 pub use cache::{Cache, Counts, Found, Key, Times};
 pub use client::{Client, Via};
-pub use forwarder::{Forwarder, Stats};
+pub use forwarder::Forwarder;
 pub use links::LinkKey;
 pub use output::{Action, Output};
+pub use stats::Stats;
 pub use time::{Now, Time};

@@ -11,6 +11,15 @@ pub enum Command {
     Drain,
     /// End now.
     Stop,
+    /// Say in the log what was counted so far.
+    Report,
+}
+
+impl Command {
+    /// Does it hold for a loop that begins after it was given? A report is about its own moment.
+    fn lasts(self) -> bool {
+        self != Self::Report
+    }
 }
 
 /// Commands all loops that subscribed. Cheap to clone.
@@ -32,7 +41,7 @@ impl Control {
         Self::default()
     }
 
-    /// A loop's ear. Each loop gets every command once, those given before included.
+    /// A loop's ear. It hears every command from now on, and before them those given already that still hold.
     pub fn subscribe(&self) -> UnboundedReceiver<Command> {
         let (sender, receiver) = unbounded();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,7 +56,7 @@ impl Control {
     /// Tells every loop.
     pub fn send(&self, command: Command) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.given.contains(&command) {
+        if command.lasts() && !state.given.contains(&command) {
             state.given.push(command);
         }
         // A loop that has ended needs no command.
@@ -75,5 +84,21 @@ mod tests {
         let mut late = control.subscribe();
         assert_eq!(late.try_recv(), Ok(Command::Drain));
         assert_eq!(late.try_recv(), Ok(Command::Stop));
+    }
+
+    #[test]
+    fn a_report_is_heard_each_time_and_by_nobody_later() {
+        // fault 85
+        let control = Control::new();
+        let mut first = control.subscribe();
+        control.send(Command::Report);
+        control.send(Command::Report);
+        control.send(Command::Drain);
+        for expected in [Command::Report, Command::Report, Command::Drain] {
+            assert_eq!(first.try_recv(), Ok(expected));
+        }
+        let mut late = control.subscribe();
+        assert_eq!(late.try_recv(), Ok(Command::Drain));
+        assert!(late.try_recv().is_err());
     }
 }

@@ -4,6 +4,7 @@ use crate::config::{Config, Limits};
 use crate::engine::{Cache, Times};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The common ground of all loops.
@@ -11,6 +12,8 @@ pub struct Shared {
     pub(super) config: Config,
     pub(super) cache: Arc<Cache>,
     connections: Mutex<Connections>,
+    /// Loops that have begun.
+    loops: AtomicUsize,
 }
 
 /// TCP clients, in all and by prefix. Touched when one comes or goes, never for a question.
@@ -37,12 +40,18 @@ impl Shared {
             config,
             cache: Arc::new(cache),
             connections: Mutex::default(),
+            loops: AtomicUsize::new(0),
         }
     }
 
     /// What they serve by.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// A number for a loop that begins, from 1 on: by it the log tells them apart.
+    pub(super) fn number(&self) -> usize {
+        self.loops.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     fn connections(&self) -> MutexGuard<'_, Connections> {

@@ -12,7 +12,7 @@ use super::links::{CLOSE_TIMEOUT, Fate, Slot};
 use super::shared::Shared;
 use super::sources::{Kind, SourceKey, Sources};
 use crate::config::Upstream;
-use crate::engine::{Action, Forwarder, LinkKey, Now, Output, Stats, Time, Via};
+use crate::engine::{Action, Cache, Forwarder, LinkKey, Now, Output, Stats, Time, Via};
 use crate::runtime::{Ring, Runtime};
 use crate::transport::{DialError, Transport};
 use futures::stream::{Stream, StreamExt};
@@ -62,23 +62,21 @@ where
 {
     let mut worker = Worker::new(runtime, transport, sockets, &shared, seed, control);
     poll_fn(|cx| worker.poll(cx)).await;
-    Stats {
-        unsent: worker.unsent,
-        crowded_out: worker.clients.crowded_out,
-        ..*worker.core.stats()
-    }
+    worker.stats()
 }
 
 /// A look-up under way.
 type LookingUp<R> = (SourceKey, Pin<Box<Lookup<R>>>);
 
 struct Worker<R: Runtime, T: Transport, C> {
+    number: usize,
     runtime: R,
     transport: T,
     control: C,
     upstreams: Vec<Upstream>,
     bootstrap: Vec<SocketAddr>,
     random: ChaCha8Rng,
+    cache: Arc<Cache>,
     core: Forwarder,
     out: Output,
     sources: Sources,
@@ -118,6 +116,8 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             .map(|(index, socket)| Socket::new(socket, sources.add(Kind::Datagrams(index))))
             .collect();
         Self {
+            number: shared.number(),
+            cache: shared.cache.clone(),
             core: Forwarder::new(&shared.config, shared.cache.clone(), core_seed),
             clients: Clients::new(sockets.listeners, shared.clone(), &mut sources),
             control_source: sources.add(Kind::Control),
@@ -246,6 +246,28 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         }
     }
 
+    /// What the core counted, and what only the shell sees.
+    fn stats(&self) -> Stats {
+        Stats {
+            unsent: self.unsent,
+            crowded_out: self.clients.crowded_out,
+            ..*self.core.stats()
+        }
+    }
+
+    /// One line for whoever wants to know how it goes. The cache is that of all loops.
+    fn report(&self) {
+        info!(
+            "worker {}: {}; in_flight {}, links_up {}, cache_entries {}, cache_octets {}",
+            self.number,
+            self.stats(),
+            self.core.in_flight(),
+            self.core.links_up(),
+            self.cache.len(),
+            self.cache.bytes(),
+        );
+    }
+
     fn control_ready(&mut self, now: Now) {
         let waker = self.sources.waker(self.control_source);
         let mut cx = Context::from_waker(&waker);
@@ -259,6 +281,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
                     self.last_query = now.mono;
                 }
                 (Command::Stop, Phase::Serving | Phase::Draining(_)) => self.close(now),
+                (Command::Report, _) => self.report(),
                 _ => {}
             }
         }

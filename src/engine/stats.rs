@@ -1,0 +1,94 @@
+//! What is counted, and how a report of it reads.
+
+use std::fmt;
+
+/// What happened so far. Every bound has its counter here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Messages from clients.
+    pub queries: u64,
+    /// Messages that got no answer: too short, or answers themselves.
+    pub dropped: u64,
+    /// Queries from addresses that may not ask.
+    pub denied: u64,
+    /// Queries answered with an error at once, because they are malformed or not supported.
+    pub refused: u64,
+    /// Queries over the bound on questions in flight.
+    pub shed: u64,
+    /// Queries answered from the cache.
+    pub hits: u64,
+    /// Queries answered with an answer out of date, for want of a better one in time.
+    pub stale: u64,
+    /// Answers asked for anew because they end soon.
+    pub prefetches: u64,
+    /// Queries that joined an identical question in flight.
+    pub joined: u64,
+    /// Questions that simple-dns does not know how to read; they are forwarded all the same.
+    pub opaque: u64,
+    /// Questions sent to upstreams, repetitions included.
+    pub sent: u64,
+    /// Questions sent again.
+    pub resent: u64,
+    /// Queries answered with an upstream's answer.
+    pub answered: u64,
+    /// Queries answered with SERVFAIL for want of one.
+    pub failed: u64,
+    /// Answers from upstreams that belong to no question.
+    pub strays: u64,
+    /// Answers that the system refused to send, or had no room for. Counted by the shell.
+    pub unsent: u64,
+    /// TCP clients that were not admitted because there were too many. Counted by the shell.
+    pub crowded_out: u64,
+    /// Connects begun.
+    pub dials: u64,
+    /// Connects that failed.
+    pub dial_failures: u64,
+    /// Links that ended with questions in flight.
+    pub links_lost: u64,
+    /// Links that were given up because the machine had been suspended or the process stopped.
+    pub retired: u64,
+    /// Questions sent a second time because their answers were late; at most 5 % of all.
+    pub hedges: u64,
+    /// Copies of questions sent to an upstream in doubt, to see whether it is well again.
+    pub probes: u64,
+}
+
+/// The counters with their names. A new one that is missing here does not compile.
+macro_rules! named {
+    ($stats:expr; $($name:ident)*) => {{
+        let Stats { $($name),* } = $stats;
+        [$((stringify!($name), $name)),*]
+    }};
+}
+
+impl fmt::Display for Stats {
+    /// The counters that have counted something, by their names: `queries 3, hits 1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counters = named! { *self;
+            queries dropped denied refused shed hits
+            stale prefetches joined opaque sent resent
+            answered failed strays unsent crowded_out dials
+            dial_failures links_lost retired hedges probes
+        };
+        let mut counted = counters.iter().filter(|(_, count)| *count > 0);
+        let Some((name, count)) = counted.next() else {
+            return f.write_str("nothing so far");
+        };
+        write!(f, "{name} {count}")?;
+        counted.try_for_each(|(name, count)| write!(f, ", {name} {count}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_names_what_was_counted_and_nothing_else() {
+        let mut stats = Stats::default();
+        assert_eq!(stats.to_string(), "nothing so far");
+        (stats.queries, stats.probes, stats.links_lost) = (3, 1, 2);
+        assert_eq!(stats.to_string(), "queries 3, links_lost 2, probes 1");
+    }
+}
