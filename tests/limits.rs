@@ -162,6 +162,35 @@ fn questions_in_flight_are_limited() {
     canary(stand.address(), "after.test");
 }
 
+// fault 64: the bound for each UDP client is not for those on loopback, who all have one address.
+#[test]
+fn clients_on_loopback_share_no_limit() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let stand = Stand::build(
+        |upstream| {
+            upstream
+                .script(move |asked| vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))])
+        },
+        &["--max-in-flight-per-client", "1"],
+    );
+    let client = stand.udp();
+    let queries: Vec<_> = (0..20)
+        .map(|id| query(&format!("a{id}.test"), A).id(id).bytes())
+        .collect();
+    for asked in &queries {
+        client.send(asked);
+    }
+    stand
+        .upstream
+        .wait("all queries", |seen| seen.queries.len() == 20);
+    gate.open();
+    for _ in &queries {
+        let got = client.receive();
+        assert_well(&queries[usize::from(word(&got, 0))], &got);
+    }
+}
+
 // A link's own limit leads to more links, or to waiting, and never to a lost question.
 #[test]
 fn questions_in_flight_per_link_are_limited() {

@@ -205,6 +205,11 @@ pub(super) struct Options {
     #[argh(option)]
     max_in_flight: Option<String>,
 
+    /// NUMBER of questions in flight per worker of one UDP client (IPv4 address or IPv6 /64), none
+    /// for clients on loopback. Default: 1000. DOTWARD_MAX_IN_FLIGHT_PER_CLIENT
+    #[argh(option)]
+    max_in_flight_per_client: Option<String>,
+
     /// NUMBER of questions in flight per upstream connection. Default: 1000.
     /// DOTWARD_MAX_LINK_IN_FLIGHT
     #[argh(option)]
@@ -256,6 +261,10 @@ impl Options {
             ("allow-net", Many(self.allow_net)),
             ("runtime", One(self.runtime)),
             ("max-in-flight", One(self.max_in_flight)),
+            (
+                "max-in-flight-per-client",
+                One(self.max_in_flight_per_client),
+            ),
             ("max-link-in-flight", One(self.max_link_in_flight)),
             ("max-tcp-connections", One(self.max_tcp_connections)),
             ("max-tcp-per-client", One(self.max_tcp_per_client)),

@@ -99,6 +99,7 @@ fn addresses(modes: Modes, given: &Given) -> Result<Config, UsageError> {
 fn read_limits(given: &Given, limits: &mut Limits) -> Result<(), UsageError> {
     let counts = [
         ("max-in-flight", &mut limits.in_flight),
+        ("max-in-flight-per-client", &mut limits.in_flight_per_client),
         ("max-link-in-flight", &mut limits.link_in_flight),
         ("max-tcp-connections", &mut limits.tcp_connections),
         ("max-tcp-per-client", &mut limits.tcp_per_client),
@@ -263,9 +264,9 @@ mod tests {
             "--listen 192.0.2.1:5353 --listen ::1 --upstream quad9 --upstream tcp://192.0.2.9 \
              --allow-plaintext --upstream tls://dns.google --bootstrap 192.0.2.53 \
              --timeout 1500ms --cache-size 0 --workers 4 --log DEBUG \
-             --allow-net 198.51.100.0/24 --max-in-flight 1 --max-link-in-flight 2 \
-             --max-tcp-connections 3 --max-tcp-per-client 4 --max-tcp-in-flight 5 --tcp-idle 6 \
-             --udp-payload 4096 --policy fastest --hedge",
+             --allow-net 198.51.100.0/24 --max-in-flight 1 --max-in-flight-per-client 7 \
+             --max-link-in-flight 2 --max-tcp-connections 3 --max-tcp-per-client 4 \
+             --max-tcp-in-flight 5 --tcp-idle 6 --udp-payload 4096 --policy fastest --hedge",
         );
         let config = &settings.config;
         assert_eq!((config.policy, config.hedge), (Policy::Fastest, true));
@@ -296,6 +297,7 @@ mod tests {
         );
         let limits = Limits {
             in_flight: 1,
+            in_flight_per_client: 7,
             link_in_flight: 2,
             tcp_connections: 3,
             tcp_per_client: 4,

@@ -10,6 +10,11 @@ pub struct Limits {
     /// Questions in flight per worker: 2,048. At 20 ms per answer that is 100,000 questions a
     /// second.
     pub in_flight: usize,
+    /// Questions in flight per worker of one UDP client, by its IPv4 address or its IPv6 /64: 1,000,
+    /// as unbound has it. Whoever forges an address cannot pile up more answers that hit its owner
+    /// together (CVE-2024-33655), and one client leaves room for the rest. On loopback there is no
+    /// such bound: all clients of a machine share that address, and nobody can forge it from outside.
+    pub in_flight_per_client: usize,
     /// Questions in flight per upstream connection: 1,000. Ids are 16 bits, and large resolvers
     /// allow about as many.
     pub link_in_flight: usize,
@@ -46,6 +51,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             in_flight: 2_048,
+            in_flight_per_client: 1_000,
             link_in_flight: 1_000,
             tcp_connections: 1_000,
             tcp_per_client: 100,
@@ -67,10 +73,13 @@ mod tests {
         assert!(Limits::TCP_IDLES.contains(&limits.tcp_idle));
         let counts = [
             limits.in_flight,
+            limits.in_flight_per_client,
             limits.link_in_flight,
             limits.tcp_connections,
         ];
         assert!(counts.iter().all(|count| Limits::COUNTS.contains(count)));
+        // fault 64: one UDP client cannot take all questions in flight.
+        assert!(limits.in_flight_per_client < limits.in_flight);
         // fault 73: one client prefix cannot take all connections.
         assert!(limits.tcp_per_client < limits.tcp_connections);
         assert!(limits.link_in_flight <= limits.in_flight);

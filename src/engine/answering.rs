@@ -250,7 +250,7 @@ impl Forwarder {
             });
             if served {
                 self.stats.stale += 1;
-                self.in_flight -= 1;
+                self.in_flight.leave(waiter.client.counted_as());
             } else {
                 flight.more.push(waiter);
             }

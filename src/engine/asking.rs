@@ -13,6 +13,8 @@ use log::debug;
 const MAX_PREFETCHES: usize = 64;
 /// More questions in flight than the bound allows.
 const TOO_BUSY: Ede = Ede::OTHER.with_text("too many questions in flight");
+/// More questions in flight than one client may have.
+const TOO_MANY: Ede = Ede::OTHER.with_text("too many questions in flight from this client");
 
 enum Joined {
     Yes,
@@ -61,10 +63,9 @@ impl Forwarder {
             }
             return true;
         }
-        if self.in_flight >= self.limits.in_flight || self.flights.len() >= self.limits.in_flight {
+        if let Some(why) = self.shed(&client) {
             self.press(now, out);
-            self.stats.shed += 1;
-            self.turn_away(message, client, Rcode::SERVFAIL, Some(TOO_BUSY), out);
+            self.turn_away(message, client, Rcode::SERVFAIL, Some(why), out);
             return true;
         }
         let known = hash.and_then(|hash| self.joinable.get(&hash).copied());
@@ -99,6 +100,23 @@ impl Forwarder {
         })
     }
 
+    /// Would one question more be over a bound? Then it is counted, and this is the reason that its client gets.
+    fn shed(&mut self, client: &Client) -> Option<Ede> {
+        let (in_flight, limits) = (self.in_flight.in_all(), &self.limits);
+        if in_flight.max(self.flights.len()) >= limits.in_flight {
+            self.stats.shed += 1;
+            return Some(TOO_BUSY);
+        }
+        // With fewer in all nobody has so many, and there is no need to look.
+        let most = limits.in_flight_per_client;
+        let has_room = |client| self.in_flight.held_by(client) < most;
+        if in_flight < most || client.counted_as().is_none_or(has_room) {
+            return None;
+        }
+        self.stats.shed_per_client += 1;
+        Some(TOO_MANY)
+    }
+
     /// A new question: remembered until it is answered, and sent as soon as can be.
     fn start(
         &mut self,
@@ -115,7 +133,9 @@ impl Forwarder {
         debug!("asked: {}", wire::describe(message, &query.question));
         let mut kept = self.spare.pop().unwrap_or_default();
         kept.extend_from_slice(message);
-        self.in_flight += usize::from(waiter.is_some());
+        if let Some(waiter) = &waiter {
+            self.in_flight.enter(waiter.client.counted_as());
+        }
         let preferred = self.preferred();
         if let Some(hedging) = &mut self.hedging {
             hedging.asked();
@@ -167,7 +187,7 @@ impl Forwarder {
 
     /// About how many flights nobody waits for: each of the others has at least one waiter.
     fn idle_flights(&self) -> usize {
-        self.flights.len().saturating_sub(self.in_flight)
+        self.flights.len().saturating_sub(self.in_flight.in_all())
     }
 
     /// There is an answer out of date: it is served if no better one comes in time (RFC 8767 section 5).
@@ -205,8 +225,8 @@ impl Forwarder {
         waiter.own_question = question
             .filter(|question| *question != flight.question())
             .map(Box::from);
+        self.in_flight.enter(waiter.client.counted_as());
         flight.more.push(waiter);
-        self.in_flight += 1;
         self.stats.joined += 1;
         Joined::Yes
     }

@@ -30,4 +30,37 @@ impl Client {
     pub fn is_datagram(&self) -> bool {
         matches!(self.via, Via::Datagram { .. })
     }
+
+    /// The address that its questions in flight are counted under, where there is a bound for each. There is none over streams, which
+    /// have bounds of their own and cannot be forged, and none on loopback: all clients of a machine share that address.
+    pub(super) fn counted_as(&self) -> Option<IpAddr> {
+        let ip = self.addr.ip();
+        (self.is_datagram() && !ip.to_canonical().is_loopback()).then_some(ip)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_from_other_machines_are_counted() {
+        // fault 64
+        let by_datagram = Via::Datagram {
+            socket: 0,
+            local: None,
+        };
+        for (addr, via, counts) in [
+            ("192.168.1.7:40000", by_datagram, true),
+            ("[fd00::7]:40000", by_datagram, true),
+            ("192.168.1.7:40000", Via::Stream(1), false),
+            ("127.0.0.7:40000", by_datagram, false),
+            ("[::1]:40000", by_datagram, false),
+            ("[::ffff:127.0.0.1]:40000", by_datagram, false),
+        ] {
+            let addr: SocketAddr = addr.parse().unwrap();
+            let counted = Client { addr, via }.counted_as();
+            assert_eq!(counted, counts.then_some(addr.ip()), "{addr} {via:?}");
+        }
+    }
 }

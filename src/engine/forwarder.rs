@@ -10,6 +10,7 @@
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
 use super::cache::Cache;
+use super::crowd::Crowd;
 use super::flight::{Flight, FlightKey};
 use super::hashing::RandomMap;
 use super::hedging::Hedging;
@@ -61,7 +62,7 @@ pub struct Forwarder {
     /// The most preferred upstream that was up when a link last came up.
     in_use: Option<usize>,
     /// Clients' queries that wait for an answer.
-    pub(super) in_flight: usize,
+    pub(super) in_flight: Crowd,
     pub(super) stats: Stats,
     pub(super) spare: Vec<Vec<u8>>,
 }
@@ -89,7 +90,7 @@ impl Forwarder {
             hedging: config.hedge.then(Hedging::new),
             seen: Now::default(),
             in_use: None,
-            in_flight: 0,
+            in_flight: Crowd::default(),
             stats: Stats::default(),
             spare: Vec::new(),
         }
@@ -228,6 +229,7 @@ impl Forwarder {
         for key in flights {
             self.fail(key, Ede::NOT_READY, now, out);
         }
+        debug_assert!(self.in_flight.is_empty(), "each question is counted once");
         for (link, _) in self.links.drain() {
             out.push(super::Action::Close { link });
         }
@@ -240,7 +242,7 @@ impl Forwarder {
 
     /// Queries that wait for an answer.
     pub fn in_flight(&self) -> usize {
-        self.in_flight
+        self.in_flight.in_all()
     }
 
     /// Links that are up.
@@ -271,7 +273,9 @@ impl Forwarder {
                 }
             }
         }
-        self.in_flight -= flight.waiters().count();
+        for waiter in flight.waiters() {
+            self.in_flight.leave(waiter.client.counted_as());
+        }
         Some(flight)
     }
 

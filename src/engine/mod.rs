@@ -10,13 +10,14 @@
 //! - `links` and `pipeline` are one connection and its ids, `hashing` their tables; `waking` doubts them all after an absence.
 //! - `upstreams` is what is known of the servers: `health` whether they are well, `idling` and `keepalive` how long they keep an
 //!   idle link; `choosing` picks one.
-//! - `stats` is what is counted.
+//! - `crowd` knows how many questions of whom are in flight; `stats` is what is counted.
 
 mod answering;
 mod asking;
 mod cache;
 mod choosing;
 mod client;
+mod crowd;
 mod dialing;
 mod flight;
 mod forwarder;
@@ -38,6 +39,7 @@ mod waking;
 
 pub use cache::{Cache, Counts, Found, Key, Times};
 pub use client::{Client, Via};
+pub(crate) use crowd::Crowd;
 pub use forwarder::Forwarder;
 pub use links::LinkKey;
 pub use output::{Action, Output};

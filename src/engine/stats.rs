@@ -16,6 +16,8 @@ pub struct Stats {
     pub refused: u64,
     /// Queries over the bound on questions in flight.
     pub shed: u64,
+    /// Queries over the bound on questions in flight of one UDP client.
+    pub shed_per_client: u64,
     /// Queries answered from the cache.
     pub hits: u64,
     /// Queries answered with an answer out of date, for want of a better one in time.
@@ -66,7 +68,7 @@ impl fmt::Display for Stats {
     /// The counters that have counted something, by their names: `queries 3, hits 1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counters = named! { *self;
-            queries dropped denied refused shed hits
+            queries dropped denied refused shed shed_per_client hits
             stale prefetches joined opaque sent resent
             answered failed strays unsent crowded_out dials
             dial_failures links_lost retired hedges probes

@@ -1,9 +1,8 @@
 //! What the loops of one program share: the configuration, the cache, and the bounds that hold for all of them together.
 
 use crate::config::{Config, Limits};
-use crate::engine::{Cache, Times};
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use crate::engine::{Cache, Crowd, Times};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,16 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Shared {
     pub(super) config: Config,
     pub(super) cache: Arc<Cache>,
-    connections: Mutex<Connections>,
+    /// TCP clients. Touched when one comes or goes, never for a question.
+    connections: Mutex<Crowd>,
     /// Loops that have begun.
     loops: AtomicUsize,
-}
-
-/// TCP clients, in all and by prefix. Touched when one comes or goes, never for a question.
-#[derive(Default)]
-struct Connections {
-    in_all: usize,
-    per_client: HashMap<IpAddr, usize>,
 }
 
 /// Why a TCP client is not admitted.
@@ -54,8 +47,8 @@ impl Shared {
         self.loops.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn connections(&self) -> MutexGuard<'_, Connections> {
-        // Each change is one step: a panic elsewhere leaves nothing half done.
+    fn connections(&self) -> MutexGuard<'_, Crowd> {
+        // A panic elsewhere leaves at worst one client counted that has gone.
         self.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -64,39 +57,19 @@ impl Shared {
     /// Counts a new TCP client in, if the bounds allow it.
     pub(super) fn admit(&self, client: IpAddr, limits: &Limits) -> Result<(), Crowded> {
         let mut connections = self.connections();
-        let held = connections.per_client.get(&prefix(client)).copied();
-        if held.unwrap_or_default() >= limits.tcp_per_client {
+        if connections.held_by(client) >= limits.tcp_per_client {
             return Err(Crowded::Client);
         }
-        if connections.in_all >= limits.tcp_connections {
+        if connections.in_all() >= limits.tcp_connections {
             return Err(Crowded::All);
         }
-        connections.in_all += 1;
-        *connections.per_client.entry(prefix(client)).or_default() += 1;
+        connections.enter(Some(client));
         Ok(())
     }
 
     /// Counts a TCP client out that was counted in.
     pub(super) fn dismiss(&self, client: IpAddr) {
-        let mut connections = self.connections();
-        connections.in_all = connections.in_all.saturating_sub(1);
-        if let Some(held) = connections.per_client.get_mut(&prefix(client)) {
-            *held = held.saturating_sub(1);
-            if *held == 0 {
-                connections.per_client.remove(&prefix(client));
-            }
-        }
-    }
-}
-
-/// What counts as one client: an IPv4 address, or the /64 that an IPv6 host chooses its addresses from.
-fn prefix(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => {
-            let bits = u128::from(ip) & (u128::MAX << 64);
-            Ipv6Addr::from(bits).into()
-        }
-        ip @ IpAddr::V4(_) => ip,
+        self.connections().leave(Some(client));
     }
 }
 
@@ -107,14 +80,6 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn an_ipv6_host_is_one_client_with_all_its_addresses() {
-        assert_eq!(prefix(ip("2001:db8::1")), prefix(ip("2001:db8::ffff:1")));
-        assert_ne!(prefix(ip("2001:db8::1")), prefix(ip("2001:db8:0:1::1")));
-        assert_ne!(prefix(ip("192.0.2.1")), prefix(ip("192.0.2.2")));
-        assert_eq!(prefix(ip("::ffff:192.0.2.1")), prefix(ip("192.0.2.1")));
     }
 
     #[test]
@@ -141,7 +106,6 @@ mod tests {
         for client in [one, two, two] {
             shared.dismiss(client);
         }
-        assert_eq!(shared.connections().in_all, 0);
-        assert!(shared.connections().per_client.is_empty());
+        assert!(shared.connections().is_empty());
     }
 }

@@ -58,6 +58,8 @@ pub fn draw(seed: u64) -> Story {
         trouble(&mut story, upstream, &mut dice, end);
     }
     story.steps.sort_by_key(|step| step.at);
+    // Last, so that seeds known for their stories keep them.
+    story.house.in_flight_per_client = dice.pick(&[1_000, 1_000, 5]);
     story
 }
 
@@ -71,6 +73,7 @@ fn house(dice: &mut Dice) -> House {
     House {
         cache_bytes: dice.pick(&[0, 0, 64 << 10, 4 << 20]),
         in_flight: dice.pick(&[2_048, 2_048, 10]),
+        in_flight_per_client: 1_000,
         link_in_flight: dice.pick(&[1_000, 1_000, 4]),
         tcp_in_flight: dice.pick(&[100, 100, 2]),
         policy: dice.pick(&Policy::ALL.map(|(_, policy)| policy)),

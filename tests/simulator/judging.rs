@@ -96,9 +96,11 @@ fn exactly_once(stage: &Stage, datagrams: &[Datagram<'_>]) -> Result<(), String>
             }
             continue;
         }
-        // Over the bound on questions in flight a repeated query is refused at once, though the first one still gets its answer.
+        // Over a bound on questions in flight a repeated query is refused at once, though the first one still gets its answer.
         let at_once = repeated.is_some_and(|repeated| repeated.at == one.at);
-        if at_once && stage.story.house.in_flight < CROWDED {
+        let house = stage.story.house;
+        let bound = house.in_flight.min(house.in_flight_per_client);
+        if at_once && bound < CROWDED {
             refused = true;
             continue;
         }
@@ -161,6 +163,7 @@ fn sums(stage: &Stage, stats: &Stats) {
         + stats.denied
         + stats.refused
         + stats.shed
+        + stats.shed_per_client
         + stats.hits
         + stats.stale
         + stats.answered

@@ -125,6 +125,7 @@ fn proxy(stage: &Stage, control: &Control) -> impl Future<Output = Stats> + 'sta
     config.hedge = house.hedge;
     config.limits = Limits {
         in_flight: house.in_flight,
+        in_flight_per_client: house.in_flight_per_client,
         link_in_flight: house.link_in_flight,
         tcp_in_flight: house.tcp_in_flight,
         ..Limits::default()

@@ -14,9 +14,9 @@ pub fn upstream_addr(index: usize) -> SocketAddr {
     (Ipv4Addr::new(192, 0, 2, 1 + index as u8), 53).into()
 }
 
-/// Where a UDP client is.
+/// Where a UDP client is: on a machine of its own, since there is no bound for those on loopback.
 pub fn client_addr(index: usize) -> SocketAddr {
-    (Ipv4Addr::new(127, 0, 1, 1 + index as u8), 40_000).into()
+    (Ipv4Addr::new(192, 168, 1, 1 + index as u8), 40_000).into()
 }
 
 /// Everything that a run depends on.
@@ -38,6 +38,7 @@ pub struct Story {
 pub struct House {
     pub cache_bytes: usize,
     pub in_flight: usize,
+    pub in_flight_per_client: usize,
     pub link_in_flight: usize,
     pub tcp_in_flight: usize,
     pub policy: Policy,

@@ -2,6 +2,7 @@
 
 mod cache;
 mod choosing;
+mod crowds;
 mod links;
 mod manners;
 mod outages;

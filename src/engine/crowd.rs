@@ -1,0 +1,101 @@
+//! How many of something there are, in all and for each client: questions in flight in the core, TCP connections in the shell.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::IpAddr;
+
+/// Counts all, and tells apart whose they are. A client that has none costs nothing.
+#[derive(Debug, Default)]
+pub struct Crowd {
+    in_all: usize,
+    /// A tree: addresses cannot be chosen so that they collide, and among a few clients it finds one sooner than a hash does.
+    per_client: BTreeMap<u128, usize>,
+}
+
+impl Crowd {
+    /// How many there are.
+    pub fn in_all(&self) -> usize {
+        self.in_all
+    }
+
+    /// How many are this client's.
+    pub fn held_by(&self, client: IpAddr) -> usize {
+        let held = self.per_client.get(&prefix(client));
+        held.copied().unwrap_or_default()
+    }
+
+    /// One more. With `None` it is nobody's in particular.
+    pub fn enter(&mut self, client: Option<IpAddr>) {
+        self.in_all += 1;
+        if let Some(client) = client {
+            *self.per_client.entry(prefix(client)).or_default() += 1;
+        }
+    }
+
+    /// One that has entered, and has not left yet, leaves.
+    pub fn leave(&mut self, client: Option<IpAddr>) {
+        debug_assert!(self.in_all > 0, "nobody is there to leave");
+        self.in_all = self.in_all.saturating_sub(1);
+        let Some(client) = client else {
+            return;
+        };
+        match self.per_client.entry(prefix(client)) {
+            Entry::Occupied(held) if *held.get() <= 1 => drop(held.remove()),
+            Entry::Occupied(mut held) => *held.get_mut() -= 1,
+            Entry::Vacant(_) => debug_assert!(false, "{client} has nothing to give back"),
+        }
+    }
+
+    /// Is nobody there?
+    pub fn is_empty(&self) -> bool {
+        self.in_all == 0 && self.per_client.is_empty()
+    }
+}
+
+/// What counts as one client: an IPv4 address, or the /64 that an IPv6 host chooses its addresses from; as one number, which is
+/// compared in one step.
+fn prefix(ip: IpAddr) -> u128 {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits() & (u128::MAX << 64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_ipv6_host_is_one_client_with_all_its_addresses() {
+        // fault 64, 73
+        assert_eq!(prefix(ip("2001:db8::1")), prefix(ip("2001:db8::ffff:1")));
+        assert_ne!(prefix(ip("2001:db8::1")), prefix(ip("2001:db8:0:1::1")));
+        assert_ne!(prefix(ip("192.0.2.1")), prefix(ip("192.0.2.2")));
+        assert_eq!(prefix(ip("::ffff:192.0.2.1")), prefix(ip("192.0.2.1")));
+    }
+
+    #[test]
+    fn what_enters_leaves_and_nothing_stays_behind() {
+        // fault 64, 73
+        let mut crowd = Crowd::default();
+        let (one, other) = (ip("192.0.2.1"), ip("192.0.2.2"));
+        for client in [Some(one), Some(one), Some(other), None] {
+            crowd.enter(client);
+        }
+        assert_eq!(
+            (crowd.in_all(), crowd.held_by(one), crowd.held_by(other)),
+            (4, 2, 1)
+        );
+        crowd.leave(Some(one));
+        crowd.leave(None);
+        assert_eq!((crowd.in_all(), crowd.held_by(one)), (2, 1));
+        assert!(!crowd.is_empty());
+        crowd.leave(Some(other));
+        crowd.leave(Some(one));
+        assert!(crowd.is_empty());
+    }
+}
