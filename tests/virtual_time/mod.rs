@@ -110,6 +110,29 @@ fn every_answer_followed_by_a_close_loses_nothing() {
 }
 
 #[test]
+fn a_close_after_every_few_answers_loses_nothing() {
+    // fault 1, 34
+    for few in 2..=20 {
+        let stats = tell(&[FIRST], async |scene| {
+            direct(&scene.first, move |asked| {
+                if asked.in_all == few {
+                    Act::AnswerThenClose
+                } else {
+                    Act::Answer
+                }
+            });
+            for i in 0..60 {
+                scene.ask(&format!("m{i}.test"));
+            }
+            for _ in 0..60 {
+                assert_eq!(scene.next().await.rcode, 0, "{few}");
+            }
+        });
+        assert_eq!((stats.answered, stats.failed), (60, 0), "{few}");
+    }
+}
+
+#[test]
 fn an_upstream_that_takes_one_question_at_a_time_is_learned() {
     // fault 34
     let stats = tell(&[FIRST], async |scene| {

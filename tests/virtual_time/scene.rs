@@ -45,9 +45,10 @@ pub enum Act {
     AnswerSaying(u16),
 }
 
-/// What an upstream was asked: the query, and how many were unanswered on its connection.
+/// What an upstream was asked: the query, how many were unanswered on its connection, and how many were asked on it in all.
 pub struct Asked {
     pub in_flight: usize,
+    pub in_all: usize,
     pub query: Vec<u8>,
 }
 
@@ -264,12 +265,14 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
     let (mut reading, mut writing) = stream.split();
     let mut frames = Frames::new();
     let mut later = FuturesUnordered::new();
-    let mut in_flight = 0;
+    let (mut in_flight, mut in_all) = (0, 0);
     loop {
         while let Some(query) = frames.next() {
             in_flight += 1;
+            in_all += 1;
             let asked = Asked {
                 in_flight,
+                in_all,
                 query: query.to_vec(),
             };
             let act = (server.borrow_mut().act)(&asked);
