@@ -17,6 +17,8 @@ pub mod memory;
 mod native;
 #[cfg(feature = "async-std")]
 mod poller;
+#[cfg(feature = "sockets")]
+mod scheduling;
 #[cfg(feature = "smol")]
 pub mod smol;
 #[cfg(feature = "sockets")]

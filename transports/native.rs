@@ -1,7 +1,7 @@
 //! Serving for real: a loop per worker, each with a runtime of its own, on shared addresses. The first is on the caller's thread,
 //! and the others are in `workers`.
 
-use super::workers::{Others, affordable};
+use super::workers::{Others, affordable, let_wakers_finish};
 use super::{Protocols, RunError};
 use crate::config::{Config, Listen, Modes};
 use crate::engine::Stats;
@@ -87,6 +87,9 @@ impl<R: Runtime + Default> Worker<R> {
     where
         C: Stream<Item = Command> + Unpin,
     {
+        if !shared.config().keep_scheduling {
+            let_wakers_finish();
+        }
         let runtime = self.runtime.clone();
         runtime.block_on(serve(
             self.runtime,

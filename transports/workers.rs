@@ -2,6 +2,7 @@
 
 use super::RunError;
 use super::native::Worker;
+pub use super::scheduling::let_wakers_finish;
 pub use super::sockets::affordable;
 use crate::config::Listen;
 use crate::engine::Stats;

@@ -120,6 +120,10 @@ impl<M: Serves> SubCommand for Mode<M> {
     clippy::doc_markdown,
     reason = "these comments are the help text, which is read without markup"
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 #[argh(
     usage = "[options]",
     note = "Every option can also be given as a variable: DOTWARD_LISTEN for --listen, and\n\
@@ -186,6 +190,12 @@ pub(super) struct Options {
     /// NUMBER of event loops, each on its own thread. Default: 1. DOTWARD_WORKERS
     #[argh(option)]
     workers: Option<String>,
+
+    /// keep the scheduling policy of whoever starts it. By default workers let those finish who
+    /// wake them (SCHED_BATCH), which costs less; where all processors are busy with others, an
+    /// answer may take some milliseconds longer. DOTWARD_KEEP_SCHEDULING=true
+    #[argh(switch)]
+    keep_scheduling: bool,
 
     /// LEVEL of the log: error, warn, info or debug. Default: info. DOTWARD_LOG
     #[argh(option)]
@@ -257,6 +267,7 @@ impl Options {
             ("timeout", One(self.timeout)),
             ("cache-size", One(self.cache_size)),
             ("workers", One(self.workers)),
+            ("keep-scheduling", Switch(self.keep_scheduling)),
             ("log", One(self.log)),
             ("allow-net", Many(self.allow_net)),
             ("runtime", One(self.runtime)),

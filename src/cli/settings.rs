@@ -51,6 +51,7 @@ impl Settings {
         if let Some(workers) = given.one("workers", |text| number(text, &Config::WORKERS))? {
             config.workers = NonZeroUsize::new(workers).unwrap_or(config.workers);
         }
+        config.keep_scheduling = given.switch("keep-scheduling")?;
         let allowed = given.all("allow-net", str::parse::<Cidr>)?;
         if !allowed.is_empty() {
             config.allow = allowed.into_iter().collect();
@@ -266,10 +267,12 @@ mod tests {
              --timeout 1500ms --cache-size 0 --workers 4 --log DEBUG \
              --allow-net 198.51.100.0/24 --max-in-flight 1 --max-in-flight-per-client 7 \
              --max-link-in-flight 2 --max-tcp-connections 3 --max-tcp-per-client 4 \
-             --max-tcp-in-flight 5 --tcp-idle 6 --udp-payload 4096 --policy fastest --hedge",
+             --max-tcp-in-flight 5 --tcp-idle 6 --udp-payload 4096 --policy fastest --hedge \
+             --keep-scheduling",
         );
         let config = &settings.config;
         assert_eq!((config.policy, config.hedge), (Policy::Fastest, true));
+        assert!(config.keep_scheduling);
         let line = settings.to_string();
         assert!(line.contains("quad9 or tcp://192.0.2.9 or"), "{line}");
         assert!(line.contains(", policy fastest, hedged"), "{line}");

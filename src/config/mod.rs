@@ -59,6 +59,9 @@ pub struct Config {
     pub cache_bytes: usize,
     /// Event loops, each on a thread of its own; see [`Config::WORKERS`].
     pub workers: NonZeroUsize,
+    /// Whether workers keep the scheduling policy that the process was started under, instead of one that lets whoever wakes them
+    /// finish first.
+    pub keep_scheduling: bool,
     /// Who may ask.
     pub allow: AccessList,
     /// The bounds on everything that grows with load.
@@ -93,6 +96,7 @@ impl Config {
             timeout: Self::TIMEOUT,
             cache_bytes: Self::CACHE_BYTES,
             workers: NonZeroUsize::MIN,
+            keep_scheduling: false,
             allow: AccessList::default(),
             limits: Limits::default(),
         }
