@@ -127,3 +127,24 @@ pub fn ack_soon(stream: &impl AsFd) {
         log::debug!("TCP_QUICKACK was refused: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // fault 8: the kernel looks after a path that forgot a connection, busy or idle.
+    #[test]
+    fn a_link_gives_a_dead_path_up() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let link = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert_eq!(sockopt::socket_keepalive(&link), Ok(false));
+        tune_link(&link);
+        assert_eq!(sockopt::tcp_nodelay(&link), Ok(true));
+        assert_eq!(sockopt::socket_keepalive(&link), Ok(true));
+        assert_eq!(sockopt::tcp_keepidle(&link), Ok(KEEPALIVE_IDLE));
+        assert_eq!(sockopt::tcp_keepintvl(&link), Ok(KEEPALIVE_INTERVAL));
+        assert_eq!(sockopt::tcp_keepcnt(&link), Ok(KEEPALIVE_PROBES));
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockopt::tcp_user_timeout(&link), Ok(3_000));
+    }
+}
