@@ -86,6 +86,18 @@ fn a_common_name_alone_is_refused() {
     refuses(Authority::common_name_only);
 }
 
+// req 74, fault 36: an authority that may sign for one zone alone signs for no other.
+#[test]
+fn a_name_outside_its_authoritys_zone_is_refused() {
+    refuses(|authority| authority.confined_to("elsewhere.test"));
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.confined_to("dot.test")).start();
+    canary(
+        trust.proxy(&[&upstream.spec()], &[]).address(),
+        "within.test",
+    );
+}
+
 // req 74, fault 36: a wildcard covers one label.
 #[test]
 fn a_wildcard_two_labels_deep_is_refused() {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints,
+    date_time_ymd,
 };
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -33,10 +34,7 @@ impl Authority {
     }
 
     fn named(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name = common_name(name);
+        let params = issuer(name);
         let key = KeyPair::generate().expect("a key");
         Self {
             root: CertifiedIssuer::self_signed(params, key).expect("a root certificate"),
@@ -93,6 +91,20 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// The good certificate's names, from an authority below this one that may sign for `zone` alone (RFC 5280 section 4.2.1.10).
+    pub fn confined_to(&self, zone: &str) -> Leaf {
+        let mut params = issuer("dotward throw-away authority of one zone");
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName(zone.to_owned())],
+            excluded_subtrees: Vec::new(),
+        });
+        let key = KeyPair::generate().expect("a key");
+        let between = CertifiedIssuer::signed_by(params, key, &self.root).expect("a certificate");
+        let mut leaf = Leaf::signed(&leaf(&[NAME, "127.0.0.1", "::1"]), &between);
+        leaf.chain.push(between.der().clone());
+        leaf
+    }
+
     /// An ordinary, careful TLS client that trusts this root alone. The harness tests itself with it.
     pub fn client(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
@@ -106,18 +118,20 @@ impl Authority {
     }
 
     fn sign(&self, params: &CertificateParams) -> Leaf {
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params
-            .signed_by(&key, &self.root)
-            .expect("a signed certificate");
-        Leaf {
-            chain: vec![certificate.der().clone()],
-            key: key.serialize_der().into(),
-        }
+        Leaf::signed(params, &self.root)
     }
 }
 
 impl Leaf {
+    fn signed(params: &CertificateParams, by: &CertifiedIssuer<'_, KeyPair>) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, by).expect("a signed certificate");
+        Self {
+            chain: vec![certificate.der().clone()],
+            key: key.serialize_der().into(),
+        }
+    }
+
     /// A certificate that nobody but its own key signed.
     pub fn self_signed() -> Self {
         let key = KeyPair::generate().expect("a key");
@@ -172,6 +186,14 @@ impl Drop for TempDir {
             eprintln!("{}: {error}", self.0.display());
         }
     }
+}
+
+fn issuer(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name = common_name(name);
+    params
 }
 
 fn leaf(names: &[&str]) -> CertificateParams {
