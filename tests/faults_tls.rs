@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -88,6 +88,24 @@ fn tls(leaf: &Leaf, provider: CryptoProvider) -> ServerConfig {
         .expect("a certificate with its key")
 }
 
+/// The next question.
+fn hear(session: &mut ServerConnection, socket: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut stream = rustls::Stream::new(session, socket);
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut asked = vec![0; u16::from_be_bytes(length).into()];
+    stream.read_exact(&mut asked)?;
+    Ok(asked)
+}
+
+/// The good answer to a question.
+fn say(asked: &[u8], session: &mut ServerConnection, socket: &mut TcpStream) -> io::Result<()> {
+    let told = answer(asked).a(address_for(question_octets(asked)));
+    let mut stream = rustls::Stream::new(session, socket);
+    stream.write_all(&frame(&told.bytes()))?;
+    stream.flush()
+}
+
 /// Answers well, `most` questions at most, and lets `meddle` at the session before each answer.
 fn converse(
     config: &Arc<ServerConfig>,
@@ -97,16 +115,9 @@ fn converse(
 ) -> io::Result<()> {
     let mut session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
     for _ in 0..most {
-        let mut stream = rustls::Stream::new(&mut session, socket);
-        let mut length = [0; 2];
-        stream.read_exact(&mut length)?;
-        let mut asked = vec![0; u16::from_be_bytes(length).into()];
-        stream.read_exact(&mut asked)?;
+        let asked = hear(&mut session, socket)?;
         meddle(&mut session);
-        let told = answer(&asked).a(address_for(question_octets(&asked)));
-        let mut stream = rustls::Stream::new(&mut session, socket);
-        stream.write_all(&frame(&told.bytes()))?;
-        stream.flush()?;
+        say(&asked, &mut session, socket)?;
     }
     session.send_close_notify();
     rustls::Stream::new(&mut session, socket).flush()
@@ -240,6 +251,46 @@ fn an_alert_leads_to_the_next_upstream() {
     let proxy = trust.proxy(&[&other.spec(), &good.spec()], &[]);
     canary(proxy.address(), "a.test");
     assert_eq!(good.seen().queries.len(), 1);
+}
+
+/// Has the session find a record that was tampered with, about which it tells its peer by a fatal alert.
+fn alarm(session: &mut ServerConnection, socket: &mut TcpStream) -> io::Result<()> {
+    let mut forged = [0; 5 + 32];
+    forged[..5].copy_from_slice(&[0x17, 3, 3, 0, 32]);
+    session.read_tls(&mut &forged[..])?;
+    let found = session.process_new_packets();
+    assert_eq!(found.err(), Some(rustls::Error::DecryptError));
+    session.write_tls(socket).map(drop)
+}
+
+// fault 35: an alert after data costs no answer, whether a question is in flight or not.
+#[test]
+fn an_alert_after_data_costs_no_answer() {
+    let trust = Trust::new();
+    let config = Arc::new(tls(&trust.authority.good(), ring::default_provider()));
+    let (sender, connections) = sent(channel());
+    let (idle, is_idle) = channel();
+    let number = AtomicUsize::new(0);
+    let server = Odd::start(move |socket| {
+        tell(&sender, ());
+        let mut session = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+        let asked = hear(&mut session, socket)?;
+        say(&asked, &mut session, socket)?;
+        match number.fetch_add(1, Ordering::SeqCst) {
+            0 => hear(&mut session, socket).map(drop)?,
+            1 => is_idle.recv_timeout(PATIENCE).map_err(io::Error::other)?,
+            _ => return Ok(()),
+        }
+        alarm(&mut session, socket)
+    });
+    let proxy = trust.proxy(&[&server.spec()], &[]);
+    canary(proxy.address(), "a.test");
+    canary(proxy.address(), "b.test");
+    proxy.wait_log("alert: BadRecordMac, after");
+    idle.send(()).expect("the server listens");
+    proxy.wait_log("1 answers, 0 questions in flight");
+    canary(proxy.address(), "c.test");
+    assert_eq!(connections.try_iter().count(), 3);
 }
 
 /// Reads the hello, says these octets, and hears the rest.
