@@ -146,6 +146,11 @@ impl<S: Stream> Connection<S> {
     /// Takes an answer. It leaves at the next flush.
     pub fn reply(&mut self, message: &[u8]) {
         self.pending = self.pending.saturating_sub(1);
+        // What was written makes room, also where something is always left to write. It is more than what is moved for it.
+        if self.taken > self.backlog() {
+            self.outgoing.drain(..self.taken);
+            self.taken = 0;
+        }
         append_frame(message, &mut self.outgoing);
     }
 
@@ -193,5 +198,71 @@ impl<S: Stream> Connection<S> {
     pub fn close(mut self, waker: &Waker) {
         let mut cx = Context::from_waker(waker);
         let _sent_or_not = Pin::new(&mut self.stream).poll_close(&mut cx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::io::{AsyncRead, AsyncWrite};
+    use futures::task::noop_waker;
+    use std::io;
+
+    /// A client that has room for so many octets.
+    struct Sipping(usize);
+
+    impl AsyncRead for Sipping {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            _into: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Sipping {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            from: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let n = from.len().min(self.0);
+            self.0 -= n;
+            if n == 0 {
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(n))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Stream for Sipping {}
+
+    // fault 77: what was read takes no memory, also where something is always left to read.
+    #[test]
+    fn a_client_that_never_catches_up_holds_what_it_has_not_read() {
+        const FRAME: usize = 1_000;
+        const LATE: usize = 10 * FRAME;
+        let peer = "127.0.0.1:40000".parse().unwrap();
+        let source = SourceKey::default();
+        let mut connection = Connection::new(Sipping(0), peer, source, Time::ZERO);
+        for _ in 0..10 {
+            connection.reply(&[0; FRAME - 2]);
+        }
+        for _ in 0..10_000 {
+            connection.reply(&[0; FRAME - 2]);
+            connection.stream.0 = FRAME;
+            assert_eq!(connection.flush(&noop_waker(), Time::ZERO), Fate::Keep);
+            assert_eq!(connection.backlog(), LATE);
+            assert!(connection.outgoing.len() <= 2 * LATE + FRAME);
+        }
     }
 }
