@@ -6,6 +6,7 @@ use dotward::transports::memory::{Memory, Stream};
 use dotward::wire::{self, Frames, append_frame};
 use futures::future::{Either, join, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::pin::pin;
 use std::time::Duration;
@@ -204,4 +205,74 @@ fn a_client_that_does_not_read_is_closed() {
         assert_eq!(scene.get("canary.test").await.rcode, 0);
     });
     assert_eq!((stats.queries, stats.answered, stats.failed), (21, 21, 0));
+}
+
+/// The largest answer that there is, once the OPT of this hop is added: one record of nobody's type.
+fn largest(query: &[u8]) -> Vec<u8> {
+    const LEN: u16 = u16::MAX - 11;
+    let end = wire::query(query).expect("a good query").question.end();
+    let mut answer = query[..end].to_vec();
+    answer[2] |= 0x80;
+    answer[3] = 0x80;
+    answer[6..12].copy_from_slice(&[0, 1, 0, 0, 0, 0]);
+    answer.extend_from_slice(&[0xc0, 12, 0xff, 0, 0, 1, 0, 0, 0, 0]);
+    answer.extend_from_slice(&(LEN - answer.len() as u16 - 2).to_be_bytes());
+    answer.resize(usize::from(LEN), 0);
+    answer
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_so_much_and_no_more() {
+    // fault 77: 256 KiB that it has not read, and the answers to a hundred questions in flight by then. Here is the worst case: four
+    // answers nearly fill the 256 KiB, and a hundred more are under way, all as large as answers get.
+    const FRAME: usize = 2 + u16::MAX as usize;
+    const WINDOW: usize = 1_000;
+    const ASKED: usize = 200;
+    let stats = tell(&[ODD], async |scene| {
+        let world = scene.world.clone();
+        let told = Cell::new(0);
+        let mut listener = world.listen(addr(ODD), false).unwrap();
+        let upstream = pin!(async {
+            let (mut reading, mut writing) = listener.accept().await.0.split();
+            let mut frames = Frames::new();
+            loop {
+                while let Some(query) = frames.next() {
+                    if told.get() == 4 {
+                        // Before the next answer, whatever there is still room for is read.
+                        world.sleep(ms(10)).await;
+                    }
+                    let mut octets = Vec::new();
+                    append_frame(&largest(query), &mut octets);
+                    writing.write_all(&octets).await.unwrap();
+                    told.set(told.get() + 1);
+                }
+                match reading.read(frames.space()).await {
+                    Ok(n) if n > 0 => frames.filled(n),
+                    end => panic!("the only connection ended: {end:?}"),
+                }
+            }
+        });
+        let client = pin!(async {
+            let mut stream = world.connect(addr(PROXY)).await.unwrap();
+            let mut octets = Vec::new();
+            for id in 0..ASKED as u16 {
+                append_frame(&query(&format!("n{id}.test"), id), &mut octets);
+            }
+            stream.write_all(&octets).await.unwrap();
+            world.weather(addr(PROXY), |w| w.window = WINDOW);
+            world.sleep(ms(5_000)).await;
+            let held = told.get() * FRAME - WINDOW;
+            assert_eq!(held, (4 * FRAME - WINDOW) + 100 * FRAME);
+            assert!(held < (256 << 10) + 100 * FRAME);
+            // It reads at last, and gets everything.
+            let mut heard = vec![0; ASKED * FRAME];
+            stream.read_exact(&mut heard).await.unwrap();
+            assert_eq!(told.get(), ASKED);
+        });
+        match select(client, upstream).await {
+            Either::Left(((), _)) => {}
+            Either::Right(_) => unreachable!("it listens for ever"),
+        }
+    });
+    assert_eq!((stats.answered, stats.failed), (ASKED as u64, 0));
 }
