@@ -38,7 +38,13 @@ impl<S: Stream> Framed<S> {
     /// Reads until a whole message is there.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         while !self.incoming.has_message() {
-            match ready!(Pin::new(&mut self.stream).poll_read(cx, self.incoming.space())) {
+            let read = Pin::new(&mut self.stream).poll_read(cx, self.incoming.space());
+            if read.is_pending() {
+                // What was read may have given TLS something to say of its own, such as that it does not renegotiate. Should that fail,
+                // the next read or write does, too.
+                let _said_or_not = Pin::new(&mut self.stream).poll_flush(cx);
+            }
+            match ready!(read) {
                 Ok(0) if self.incoming.is_empty() => return Poll::Ready(Err(LinkError::Closed)),
                 Ok(0) => return Poll::Ready(Err(LinkError::Truncated)),
                 Ok(n) => self.incoming.filled(n),
@@ -113,5 +119,61 @@ impl<S: Stream> Link for Framed<S> {
 
     fn describe(&self) -> String {
         self.description.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::io::{AsyncRead, AsyncWrite};
+    use futures::task::noop_waker;
+
+    /// A stream that reads something which is not for us, and has something to say about it.
+    #[derive(Default)]
+    struct Addressed {
+        unsaid: bool,
+        said: bool,
+    }
+
+    impl AsyncRead for Addressed {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            _into: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            self.unsaid = true;
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Addressed {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            from: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(from.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.said |= self.unsaid;
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Stream for Addressed {}
+
+    // fault 42: whoever waits for that may say nothing else before.
+    #[test]
+    fn what_the_stream_itself_has_to_say_does_not_wait_for_a_question() {
+        let mut link = Framed::new(Addressed::default(), String::new());
+        let waker = noop_waker();
+        let next = link.poll_next(&mut Context::from_waker(&waker));
+        assert!(next.is_pending());
+        assert!(link.stream.said);
     }
 }
