@@ -386,7 +386,7 @@ fn a_pathological_chain_costs_little() {
 }
 
 // fault 46: what was refused because of a time is accepted as soon as the times fit, without a new start. Here the
-// certificate changes, because a test cannot change the clock.
+// certificate changes; tests/interop/clock moves the clock.
 #[test]
 fn a_time_that_fits_at_last_is_enough() {
     let trust = Trust::new();
