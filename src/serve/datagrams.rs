@@ -210,6 +210,8 @@ const EMPTY: Reply<'static> = Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::task::noop_waker;
+    use std::io;
 
     #[test]
     fn answers_to_one_client_stand_together_the_longest_first() {
@@ -233,5 +235,54 @@ mod tests {
             let lengths: Vec<usize> = together.iter().map(|reply| reply.message.len()).collect();
             assert_eq!(lengths, [3, 3, 2, 1]);
         }
+    }
+
+    /// A socket with room for so many answers, and what it has sent.
+    struct Narrow(usize, Vec<Vec<u8>>);
+
+    impl Datagrams for Narrow {
+        fn poll_recv(&mut self, _cx: &mut Context<'_>, _ring: &mut Ring) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_send(
+            &mut self,
+            _cx: &mut Context<'_>,
+            batch: &[Reply<'_>],
+        ) -> Poll<io::Result<Sent>> {
+            let done = batch.len().min(self.0);
+            self.0 -= done;
+            self.1
+                .extend(batch[..done].iter().map(|reply| reply.message.to_vec()));
+            match done {
+                0 => Poll::Pending,
+                _ => Poll::Ready(Ok(Sent { done, refused: 0 })),
+            }
+        }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Ok(EMPTY.to)
+        }
+    }
+
+    // fault 66: what there is no room for waits and leaves in order; what is beyond the bound is lost and counted.
+    #[test]
+    fn a_full_socket_keeps_so_many_answers_and_no_more() {
+        let (waker, mut lost) = (noop_waker(), 0);
+        let mut socket = Socket::new(Narrow(5, Vec::new()), SourceKey::default());
+        let messages: Vec<_> = (0..2_000_u16).map(u16::to_be_bytes).collect();
+        let reply = |message| Reply { message, ..EMPTY };
+        let replies: Vec<_> = messages.iter().map(|octets| reply(octets)).collect();
+        for batch in replies.chunks(Ring::SLOTS) {
+            socket.send(batch, &waker, &mut lost);
+        }
+        let kept = 5 + MAX_BACKLOG;
+        assert_eq!(lost, (messages.len() - kept) as u64);
+        for room in [7, 0, usize::MAX] {
+            socket.inner.0 = room;
+            socket.retry(&waker, &mut lost);
+        }
+        assert!(socket.is_flushed());
+        assert!(socket.inner.1.iter().eq(&messages[..kept]));
     }
 }
