@@ -294,7 +294,7 @@ fn an_alert_after_data_costs_no_answer() {
 }
 
 /// Reads the hello, says these octets, and hears the rest.
-fn replying(words: &'static [u8]) -> (Odd, Receiver<Vec<u8>>) {
+fn replying(words: &'static [u8]) -> (Receiver<Vec<u8>>, Odd) {
     let (sender, heard) = sent(channel());
     let server = Odd::start(move |socket| {
         let mut hello = [0; 4096];
@@ -306,7 +306,8 @@ fn replying(words: &'static [u8]) -> (Odd, Receiver<Vec<u8>>) {
         tell(&sender, rest);
         end.map(drop)
     });
-    (server, heard)
+    // In this order: the server ends first, and may tell something until then.
+    (heard, server)
 }
 
 // fault 39: a server that speaks TLS 1.1 and nothing later is refused.
@@ -325,7 +326,7 @@ fn an_old_version_is_refused() {
         hello
     };
     let trust = Trust::new();
-    let (server, heard) = replying(&HELLO);
+    let (heard, server) = replying(&HELLO);
     let proxy = trust.proxy(&[&server.spec()], &["--timeout", "1s"]);
     assert_refused_at_ease(&proxy, 50);
     let heard = heard.recv_timeout(PATIENCE).expect("the connection ends");
@@ -339,7 +340,7 @@ fn an_old_version_is_refused() {
 #[test]
 fn a_goodbye_during_the_handshake_ends_it() {
     let trust = Trust::new();
-    let (server, _heard) = replying(&[0x15, 3, 3, 0, 2, 1, 0]);
+    let (_heard, server) = replying(&[0x15, 3, 3, 0, 2, 1, 0]);
     let proxy = trust.proxy(&[&server.spec()], &["--timeout", "1s"]);
     assert_refused_at_ease(&proxy, 50);
 }
