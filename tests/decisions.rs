@@ -79,19 +79,24 @@ impl Rig {
         }
         self.out.clear();
     }
+    /// A client of its own asks.
     fn ask(&mut self, name: &str) {
         self.next += 1;
-        let q = query(name, self.next);
+        self.ask_as(self.next, name);
+    }
+    /// The client of this number asks, with that number as id. Says whether a reply will come.
+    fn ask_as(&mut self, number: u16, name: &str) -> bool {
         let client = Client {
-            addr: format!("127.0.0.1:{}", 1000 + self.next).parse().unwrap(),
+            addr: format!("127.0.0.1:{}", 1000 + number).parse().unwrap(),
             via: Via::Datagram {
                 socket: 0,
                 local: None,
             },
         };
         let n = self.n();
-        self.f.query(&q, client, n, &mut self.out);
+        let accepted = self.f.query(&query(name, number), client, n, &mut self.out);
         self.drain();
+        accepted
     }
     fn up(&mut self, l: LinkKey) {
         let n = self.n();
@@ -770,4 +775,21 @@ fn a_message_of_another_length_than_its_frame_breaks_the_link() {
         r.answer(1, 0, true);
         assert_eq!((r.rcodes(), r.f.stats().sent), (vec![0], 2));
     }
+}
+
+#[test]
+fn a_repeated_datagram_gets_one_answer_although_the_bound_is_reached() {
+    // fault 62: it asks for nothing new, so the bound on questions in flight is not its business.
+    let mut r = Rig::with(&[A], |c| c.limits.in_flight = 2);
+    r.ask("a.test");
+    r.ask("b.test");
+    assert!(!r.ask_as(1, "a.test") && !r.ask_as(2, "b.test"));
+    assert_eq!((r.f.stats().dropped, r.f.stats().shed), (2, 0));
+    assert!(r.ask_as(1, "B.test"), "another question");
+    assert!(r.ask_as(3, "a.test"), "another client");
+    assert_eq!((r.rcodes(), r.f.stats().shed), (vec![2, 2], 2));
+    r.up(r.dials[0].0);
+    r.answer(0, 0, true);
+    r.answer(1, 0, true);
+    assert_eq!(r.rcodes(), [2, 2, 0, 0]);
 }

@@ -16,12 +16,6 @@ const TOO_BUSY: Ede = Ede::OTHER.with_text("too many questions in flight");
 /// More questions in flight than one client may have.
 const TOO_MANY: Ede = Ede::OTHER.with_text("too many questions in flight from this client");
 
-enum Joined {
-    Yes,
-    Repeated,
-    Differs(Waiter),
-}
-
 impl Forwarder {
     /// A message from a client. Says whether a reply will come (or is there already).
     pub fn query(&mut self, message: &[u8], client: Client, now: Now, out: &mut Output) -> bool {
@@ -63,22 +57,39 @@ impl Forwarder {
             }
             return true;
         }
-        if let Some(why) = self.shed(&client) {
+        let stale = found == Found::Stale;
+        self.miss(message, query, waiter, (hash, stale), now, out)
+    }
+
+    /// The cache has no answer that holds: what is in flight is asked for once, up to the bound on that.
+    fn miss(
+        &mut self,
+        message: &[u8],
+        query: Query,
+        waiter: Waiter,
+        (hash, stale): (Option<u64>, bool),
+        now: Now,
+        out: &mut Output,
+    ) -> bool {
+        let known = hash.and_then(|hash| self.joinable.get(&hash).copied());
+        let twin = known.filter(|key| self.asks_the_same(*key, message, &query));
+        // A client that is impatient repeats its datagram; one answer is enough for it. Nothing new is asked, so no bound is in the way.
+        if twin.is_some_and(|key| self.flights[key].is_awaited_by(&waiter)) {
+            self.stats.dropped += 1;
+            return false;
+        }
+        if let Some(why) = self.shed(&waiter.client) {
             self.press(now, out);
-            self.turn_away(message, client, Rcode::SERVFAIL, Some(why), out);
+            self.turn_away(message, waiter.client, Rcode::SERVFAIL, Some(why), out);
             return true;
         }
-        let known = hash.and_then(|hash| self.joinable.get(&hash).copied());
-        let key = match known {
-            None => self.start(message, query, Some(waiter), hash, now, out),
-            Some(key) => match self.join(key, message, &query, waiter) {
-                Joined::Yes => key,
-                Joined::Repeated => return false,
-                // Two different questions with one hash: the second goes its own way.
-                Joined::Differs(waiter) => self.start(message, query, Some(waiter), None, now, out),
-            },
+        // Of two different questions with one hash the second goes its own way.
+        let own_hash = hash.filter(|_| known.is_none());
+        let key = match twin {
+            Some(key) => self.join(key, message, &query, waiter),
+            None => self.start(message, query, Some(waiter), own_hash, now, out),
         };
-        if found == Found::Stale {
+        if stale {
             self.remember_stale(key, now);
         }
         true
@@ -198,6 +209,14 @@ impl Forwarder {
         }
     }
 
+    /// Is it the question of this flight? Their hashes are the same.
+    fn asks_the_same(&self, key: FlightKey, message: &[u8], query: &Query) -> bool {
+        self.flights.get(key).is_some_and(|flight| {
+            let (ours, theirs) = (&flight.query.question, &query.question);
+            wire::same_question(&flight.message, ours, message, theirs)
+        })
+    }
+
     /// Identical questions in flight are one question upstream (RFC 5452 section 5).
     fn join(
         &mut self,
@@ -205,30 +224,16 @@ impl Forwarder {
         message: &[u8],
         query: &Query,
         mut waiter: Waiter,
-    ) -> Joined {
-        let Some(flight) = self.flights.get_mut(key) else {
-            return Joined::Differs(waiter);
-        };
-        let (ours, theirs) = (&flight.query.question, &query.question);
-        if !wire::same_question(&flight.message, ours, message, theirs) {
-            return Joined::Differs(waiter);
-        }
-        // A client that is impatient repeats its datagram; one answer is enough for it.
-        let is_repeated = |other: &Waiter| {
-            other.client == waiter.client && other.id == waiter.id && waiter.client.is_datagram()
-        };
-        if flight.waiters().any(is_repeated) {
-            self.stats.dropped += 1;
-            return Joined::Repeated;
-        }
-        let question = message.get(wire::HEADER_LEN..theirs.end());
+    ) -> FlightKey {
+        let flight = &mut self.flights[key];
+        let question = message.get(wire::HEADER_LEN..query.question.end());
         waiter.own_question = question
             .filter(|question| *question != flight.question())
             .map(Box::from);
         self.in_flight.enter(waiter.client.counted_as());
         flight.more.push(waiter);
         self.stats.joined += 1;
-        Joined::Yes
+        key
     }
 
     /// Answers at once with an error.

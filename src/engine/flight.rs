@@ -130,6 +130,12 @@ impl Flight {
         self.first.iter().chain(&self.more)
     }
 
+    /// Is it the same datagram as one of those who wait have sent?
+    pub fn is_awaited_by(&self, waiter: &Waiter) -> bool {
+        let same = |other: &Waiter| other.client == waiter.client && other.id == waiter.id;
+        waiter.client.is_datagram() && self.waiters().any(same)
+    }
+
     /// Its key in the cache, if it has one.
     pub fn key(&self, cache: &Cache) -> Option<Key> {
         cache.key_again(&self.message, &self.query, self.hash?)

@@ -12,8 +12,6 @@ use std::time::Duration;
 
 /// A timer's rounding in the core, and a little.
 const TICK: Duration = Duration::from_millis(17);
-/// Bounds on questions in flight that stories reach.
-const CROWDED: usize = 100;
 /// How often a question may be sent in all, as the design says.
 const MAX_SENDS: u64 = 3;
 
@@ -87,21 +85,12 @@ fn exactly_once(stage: &Stage, datagrams: &[Datagram<'_>]) -> Result<(), String>
     let mut repeated: Option<&Datagram<'_>> = None;
     // Came at the very moment of an answer: perhaps just before it, perhaps just behind it.
     let mut perhaps: Option<&Datagram<'_>> = None;
-    let mut refused = false;
     for one in datagrams {
         if one.is_query {
             match open {
                 Some(_) => repeated = Some(one),
                 None => open = Some(one),
             }
-            continue;
-        }
-        // Over a bound on questions in flight a repeated query is refused at once, though the first one still gets its answer.
-        let at_once = repeated.is_some_and(|repeated| repeated.at == one.at);
-        let house = stage.story.house;
-        let bound = house.in_flight.min(house.in_flight_per_client);
-        if at_once && bound < CROWDED {
-            refused = true;
             continue;
         }
         let query = open.take().or(perhaps).ok_or("an answer too many")?;
@@ -117,12 +106,12 @@ fn exactly_once(stage: &Stage, datagrams: &[Datagram<'_>]) -> Result<(), String>
         }
     }
     match open {
-        Some(query) if !refused => Err(format!(
+        Some(query) => Err(format!(
             "no answer to the question for {} that came at {:?}",
             messages::name(query.message),
             query.at.since(Time::ZERO)
         )),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
