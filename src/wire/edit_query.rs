@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::edns::{OptAt, is_hop_by_hop, option_len, options, put_option};
 use super::header::set_id;
 use super::octets::{put_u16, set_u16};
-use super::query::Query;
+use super::query::{Query, query};
 
 /// Offset of ARCOUNT.
 const ARCOUNT_AT: usize = 10;
@@ -47,13 +47,32 @@ fn without_hop_options(message: &[u8], opt: &OptAt, out: &mut Vec<u8>) {
     }
 }
 
+/// Adds an option to the OPT record of the query that stands in `out` from `start` on. Where there is no place for it, the
+/// query stays as it is: without an OPT record, with records behind it, or at the largest size.
+pub fn add_option(out: &mut Vec<u8>, start: usize, code: u16, data: &[u8]) {
+    let Some(message) = out.get_mut(start..) else {
+        return;
+    };
+    let opt = query(message).ok().and_then(|query| query.opt);
+    let Some(opt) = opt.filter(|opt| opt.last) else {
+        return;
+    };
+    let more = option_len(data);
+    // The record is a part of the message, so where this fits, RDLENGTH does.
+    if u16::try_from(message.len() + more).is_ok() {
+        let options = opt.end.saturating_sub(opt.options_at) + more;
+        // RDLENGTH is the last field before the options.
+        set_u16(message, opt.options_at.saturating_sub(2), options as u16);
+        put_option(out, code, data);
+    }
+}
+
 fn copy(message: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
     out.extend_from_slice(message.get(range).unwrap_or_default());
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::query::query;
     use super::super::scan::Section;
     use super::super::testing::{self, Builder, ROOT};
     use super::*;
@@ -155,5 +174,57 @@ mod tests {
         let without_cookie = plain().id(0).opt_rdata(&root_of_question, 1232, 0, &[]);
         assert_eq!(forwarded(&sent, true), without_cookie.build());
         assert_eq!(forwarded(&sent, false), plain().id(0).build());
+    }
+
+    /// The query with one more option, behind octets that are not its own.
+    fn with_option(message: &[u8], code: u16, data: &[u8]) -> Vec<u8> {
+        let mut out = [b"before", message].concat();
+        add_option(&mut out, 6, code, data);
+        assert_eq!(&out[..6], b"before");
+        out.split_off(6)
+    }
+
+    // req 71
+    #[test]
+    fn an_option_is_added_behind_the_others() {
+        for sent in [&[][..], &[(3, &b""[..]), (65001, b"own")]] {
+            let added = [sent, &[(11, b"data")]].concat();
+            let (message, expected) = (
+                plain().edns(1232, 0x8000, sent).build(),
+                plain().edns(1232, 0x8000, &added).build(),
+            );
+            assert_eq!(with_option(&message, 11, b"data"), expected);
+        }
+    }
+
+    #[test]
+    fn where_there_is_no_place_for_an_option_none_is_added() {
+        let other =
+            |built: Builder| built.record(Section::Additional, ROOT, 1, (1, 0), &[127, 0, 0, 1]);
+        for built in [
+            plain(),
+            plain().edns(1232, 0, &[]).tsig(),
+            other(plain().edns(1232, 0, &[])),
+            testing::answer("a.test.", 1).edns(1232, 0, &[]),
+        ] {
+            let message = built.build();
+            assert_eq!(with_option(&message, 11, b""), message);
+        }
+        let mut nowhere = b"abc".to_vec();
+        add_option(&mut nowhere, 4, 11, b"");
+        assert_eq!(nowhere, b"abc");
+    }
+
+    #[test]
+    fn a_message_grows_no_larger_than_a_frame_holds() {
+        let padded = |len: usize| plain().edns(1232, 0, &[(65001, &vec![0; len][..])]).build();
+        let bare = padded(0).len();
+        let room = usize::from(u16::MAX) - bare;
+        for (len, fits) in [(room - 4, true), (room - 3, false), (room, false)] {
+            let message = padded(len);
+            let longer = with_option(&message, 11, b"");
+            assert_eq!(longer.len() > message.len(), fits, "{len} octets");
+            assert!(query(&longer).is_ok());
+        }
     }
 }

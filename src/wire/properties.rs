@@ -7,8 +7,9 @@ use proptest::sample::Index;
 use super::scan::Section;
 use super::testing::{Builder, TO_QUESTION, header_only};
 use super::{
-    Answer, ClientEdns, Ede, Frames, Query, Rcode, Refusal, Reply, append_frame, describe, display,
-    lowercase_into, options, own_answer, query, records, relay_answer, same_question, typed,
+    Answer, ClientEdns, Ede, Frames, Query, Rcode, Refusal, Reply, add_option, append_frame,
+    describe, display, lowercase_into, options, own_answer, query, records, relay_answer,
+    same_question, typed,
 };
 
 /// A name of up to five labels with any octets in them.
@@ -215,6 +216,23 @@ fn check_forwarded(message: &[u8], read: &Query, edns: bool) {
     if let Some(opt) = sent.opt.filter(|opt| opt.last) {
         assert!(edns && options(&out, &opt).all(|(code, _)| !(10..=12).contains(&code)));
     }
+    check_with_option(&out);
+}
+
+/// One option more, where there is a place for it, is the only change.
+fn check_with_option(message: &[u8]) {
+    let mut out = message.to_vec();
+    add_option(&mut out, 0, 11, b"x");
+    let (before, after) = (query(message).unwrap(), query(&out).unwrap());
+    let Some(opt) = before.opt.filter(|opt| opt.last) else {
+        assert_eq!(out, message);
+        return;
+    };
+    let mut expected: Vec<_> = options(message, &opt).collect();
+    expected.push((11, b"x"));
+    let got: Vec<_> = options(&out, &after.opt.unwrap()).collect();
+    assert_eq!(got, expected);
+    assert_eq!(out[..opt.options_at - 2], message[..opt.options_at - 2]);
 }
 
 /// What a client gets is an answer to its question, in its limit, with an OPT record if it sent one.
