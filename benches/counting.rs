@@ -4,6 +4,7 @@
 
 mod stand;
 
+use dotward::engine::Time;
 use dotward::wire::{self, Frames, Reply, append_frame};
 use stand::{BATCH, NEW, Stand};
 use std::error::Error;
@@ -13,12 +14,13 @@ use std::hint::black_box;
 type Operation = (&'static str, fn(u32) -> usize);
 
 /// All of them. `tests/counting/budget.json` has a figure for each.
-const OPERATIONS: [Operation; 5] = [
+const OPERATIONS: [Operation; 6] = [
     ("scan", scan),
     ("edit", edit),
     ("frame", frame),
     ("miss", |times| ask(times, NEW)),
     ("hit", |times| ask(times, 1_000)),
+    ("alarm", alarm),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -100,4 +102,12 @@ fn frame(times: u32) -> usize {
 fn ask(times: u32, names: u32) -> usize {
     let mut stand = Stand::new();
     (0..times.div_ceil(BATCH)).map(|_| stand.ask(names)).sum()
+}
+
+/// When the core wants to be called next, with a question in flight.
+fn alarm(times: u32) -> usize {
+    let mut stand = Stand::new();
+    stand.leave_one();
+    let found = (0..times).filter_map(|_| black_box(&stand).next_alarm());
+    found.map(|at| usize::from(at > Time::ZERO)).sum()
 }

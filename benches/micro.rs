@@ -106,3 +106,11 @@ fn hit(bencher: Bencher) {
         .counter(ItemsCount::new(BATCH))
         .bench_local(|| stand.ask(names));
 }
+
+/// When the core wants to be called next, with a question in flight: asked twice in each turn of the loop.
+#[divan::bench]
+fn next_alarm(bencher: Bencher) {
+    let mut stand = Stand::new();
+    stand.leave_one();
+    bencher.bench_local(|| black_box(&stand).next_alarm());
+}

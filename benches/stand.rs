@@ -113,6 +113,20 @@ impl Stand {
         octets
     }
 
+    /// Asks one question that stays in flight.
+    pub fn leave_one(&mut self) {
+        self.next += 1;
+        number(&mut self.asked, self.next);
+        self.core
+            .query(&self.asked, client(), self.now, &mut self.out);
+        self.out.clear();
+    }
+
+    /// When the core wants to be called: what the loop asks before it waits.
+    pub fn next_alarm(&self) -> Option<Time> {
+        self.core.next_alarm()
+    }
+
     /// Answers all that was sent. Gives the replies to clients since the last time, and their octets.
     fn answer(&mut self) -> (u32, usize) {
         let (mut replies, mut octets) = (0, 0);

@@ -208,18 +208,15 @@ impl Forwarder {
 
     /// When [`Forwarder::time`] has something to do.
     pub fn next_alarm(&self) -> Option<Time> {
-        let links = self
-            .links
-            .values()
-            .filter_map(|link| {
-                let upstream = &self.upstreams[link.upstream];
-                link.alarm(upstream.srtt, upstream.idling.limit())
-            })
-            .min();
+        let links = self.links.values().filter_map(|link| {
+            let upstream = &self.upstreams[link.upstream];
+            link.alarm(upstream.srtt, upstream.idling.limit())
+        });
         let beat = (!self.links.is_empty()).then(|| self.seen.mono + BEAT);
-        [self.timers.next(), links, self.dial_alarm(), beat]
-            .into_iter()
-            .flatten()
+        links
+            .chain(self.timers.next())
+            .chain(self.dial_alarm())
+            .chain(beat)
             .min()
     }
 

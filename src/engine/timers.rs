@@ -14,6 +14,10 @@ const TICK_SHIFT: u32 = 24;
 pub const TICK: Duration = Duration::from_nanos(1 << TICK_SHIFT);
 /// With 512 slots a turn takes 8.6 s, longer than the default deadline; what is due later goes round again.
 const SLOTS: usize = 512;
+/// Slots whose bits share a word.
+const WORD: usize = 64;
+/// Eight, so that a bit for each of them is an octet.
+const WORDS: usize = SLOTS / WORD;
 const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy)]
@@ -30,7 +34,10 @@ pub struct Timers {
     /// Indexed by the flight's place in its slab.
     nodes: Vec<Node>,
     heads: Box<[u32; SLOTS]>,
-    occupied: [u64; SLOTS / 64],
+    /// A bit for each slot that holds a timer.
+    occupied: [u64; WORDS],
+    /// A bit for each word above that has one: the loop asks for the earliest timer at each turn, and finds it without a search.
+    busy: u8,
     /// The tick up to which slots were emptied.
     current: u64,
 }
@@ -40,7 +47,8 @@ impl Default for Timers {
         Self {
             nodes: Vec::new(),
             heads: Box::new([NONE; SLOTS]),
-            occupied: [0; SLOTS / 64],
+            occupied: [0; WORDS],
+            busy: 0,
             current: 0,
         }
     }
@@ -81,7 +89,8 @@ impl Timers {
             self.nodes[head as usize].prev = index as u32;
         }
         self.heads[slot] = index as u32;
-        self.occupied[slot / 64] |= 1 << (slot % 64);
+        self.occupied[slot / WORD] |= 1 << (slot % WORD);
+        self.busy |= 1 << (slot / WORD);
     }
 
     /// Takes the flight's timer away, if it has one.
@@ -103,7 +112,11 @@ impl Timers {
         if prev == NONE {
             self.heads[slot] = next;
             if next == NONE {
-                self.occupied[slot / 64] &= !(1 << (slot % 64));
+                let word = &mut self.occupied[slot / WORD];
+                *word &= !(1 << (slot % WORD));
+                if *word == 0 {
+                    self.busy &= !(1 << (slot / WORD));
+                }
             }
         } else {
             self.nodes[prev as usize].next = next;
@@ -123,22 +136,19 @@ impl Timers {
     /// The first tick from the current one whose slot holds a timer.
     fn next_occupied(&self) -> Option<u64> {
         let start = (self.current % SLOTS as u64) as usize;
-        let words = self.occupied.len();
-        for step in 0..=words {
-            let word = (start / 64 + step) % words;
-            let mut bits = self.occupied[word];
-            if step == 0 {
-                bits &= u64::MAX << (start % 64);
-            } else if step == words {
-                bits &= !(u64::MAX << (start % 64));
-            }
-            if bits != 0 {
-                let slot = word * 64 + bits.trailing_zeros() as usize;
-                let ahead = (slot + SLOTS - start) % SLOTS;
-                return Some(self.current + ahead as u64);
-            }
-        }
-        None
+        let (word, bit) = (start / WORD, start % WORD);
+        let ahead = self.occupied[word] & (u64::MAX << bit);
+        let (word, bits) = if ahead != 0 {
+            (word, ahead)
+        } else if self.busy != 0 {
+            // The words behind this one; the last of them is this one again, for what stands in it before the current slot.
+            let next = word + 1 + self.busy.rotate_right(word as u32 + 1).trailing_zeros() as usize;
+            (next % WORDS, self.occupied[next % WORDS])
+        } else {
+            return None;
+        };
+        let slot = word * WORD + bits.trailing_zeros() as usize;
+        Some(self.current + ((slot + SLOTS - start) % SLOTS) as u64)
     }
 
     /// Takes one timer that is due. Call until it returns none.
@@ -180,6 +190,17 @@ mod tests {
         Time::from_nanos(ms * 1_000_000)
     }
 
+    /// The first tick whose slot holds a timer, found by looking at all of them.
+    fn searched(timers: &Timers) -> Option<Time> {
+        let ticks = timers.current..timers.current + SLOTS as u64;
+        let holds = |tick: &u64| timers.heads[(tick % SLOTS as u64) as usize] != NONE;
+        ticks.into_iter().find(holds).map(at_tick)
+    }
+
+    fn at_tick(tick: u64) -> Time {
+        Time::from_nanos(tick << TICK_SHIFT)
+    }
+
     #[test]
     fn fires_in_order_and_never_late() {
         let keys = keys(3);
@@ -195,6 +216,25 @@ mod tests {
         assert_eq!(timers.pop_due(at_ms(59_000)), None);
         assert_eq!(timers.pop_due(at_ms(60_000)), Some(keys[2]));
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn the_earliest_is_found_from_everywhere() {
+        let keys = keys(2);
+        for now in 0..2 * SLOTS as u64 {
+            for ahead in [0, 1, 62, 63, 64, 65, 200, 448, 510, 511] {
+                let mut timers = Timers::default();
+                assert_eq!(timers.pop_due(at_tick(now)), None);
+                for (key, ahead) in keys.iter().zip([511, ahead]) {
+                    timers.set(*key, at_tick(now + ahead));
+                    assert_eq!(timers.next(), Some(at_tick(now + ahead)));
+                }
+                timers.cancel(keys[0]);
+                assert_eq!(timers.next(), searched(&timers));
+                timers.cancel(keys[1]);
+                assert_eq!(timers.next(), None);
+            }
+        }
     }
 
     proptest! {
@@ -214,6 +254,7 @@ mod tests {
                     model.insert(which, now + delay);
                 }
                 now += pass;
+                prop_assert_eq!(timers.next(), searched(&timers));
                 if let Some(next) = timers.next() {
                     let first = *model.values().min().unwrap();
                     prop_assert!(next <= at_ms(first) || first <= now);
@@ -224,6 +265,7 @@ mod tests {
                     let which = keys.iter().position(|k| *k == key).unwrap();
                     let due = model.remove(&which).unwrap();
                     prop_assert!(at_ms(due) <= at_ms(now) + TICK);
+                    prop_assert_eq!(timers.next(), searched(&timers));
                 }
                 prop_assert!(model.values().all(|due| *due > now), "late: {model:?} at {now}");
             }
