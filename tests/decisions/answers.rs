@@ -1,0 +1,155 @@
+//! What comes back: poor answers, those without EDNS, and what is no answer at all.
+
+use super::{A, B, Rig, answer, ms};
+
+#[test]
+fn two_questions_at_once_to_a_server_without_edns() {
+    let mut r = Rig::new(&[A]);
+    r.ask("a.test");
+    r.ask("b.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.answer(0, 1, false);
+    r.answer(1, 1, false);
+    assert_eq!(
+        r.rcodes(),
+        [] as [u8; 0],
+        "FORMERR must not be relayed, the question is to be asked without EDNS"
+    );
+    assert_eq!(r.sends.len(), 4);
+}
+
+#[test]
+fn edns_is_given_up_only_when_it_was_the_cause() {
+    let mut r = Rig::new(&[A]);
+    r.ask("odd.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.answer(0, 1, false);
+    r.answer(1, 1, false); // without EDNS the same: EDNS was not the reason
+    r.ask("b.test");
+    assert_eq!(r.sends[2].2[11], 1, "asked with EDNS");
+}
+
+#[test]
+fn no_id_is_leaked_when_a_question_goes_round() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let a = r.dials[0].0;
+    r.up(a);
+    r.pass(ms(1_550)); // late: goes to B
+    let b = r.dials.iter().find(|d| d.1 == 1).expect("B dialled").0;
+    r.up(b);
+    let nb = r.sends.iter().position(|s| s.0 == b).unwrap();
+    r.answer(0, 1, false); // A does not know EDNS: asked plain - of B!
+    r.answer(nb, 0, true);
+    assert_eq!(r.replies.len(), 1);
+    assert_eq!(r.f.in_flight(), 0);
+    let (ba, bb) = (r.f.in_flight_on(a), r.f.in_flight_on(b));
+    assert_eq!((ba, bb), (0, 0), "nothing is in flight any more");
+}
+
+#[test]
+fn servfail_while_the_other_upstream_is_being_dialled() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.pass(ms(1_550)); // late: B is dialled
+    assert!(r.dials.iter().any(|d| d.1 == 1));
+    r.answer(0, 2, true); // SERVFAIL from A; B is up in a moment
+    assert_eq!(r.rcodes(), [] as [u8; 0], "B has not been asked yet");
+}
+
+#[test]
+fn two_poor_answers_from_one_upstream_do_not_hide_the_other() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.pass(ms(1_100)); // in doubt: A is dialled anew
+    let l2 = r.dials[1];
+    assert_eq!(l2.1, 0);
+    r.up(l2.0); // and asked on it, too
+    assert_eq!(r.sends.len(), 2);
+    r.answer(0, 2, true);
+    r.answer(1, 2, true);
+    assert_eq!(r.rcodes(), [] as [u8; 0], "B was never asked");
+}
+
+#[test]
+fn a_truncated_answer_is_asked_for_elsewhere() {
+    // fault 26: over a stream nothing need be cut, so the next upstream may know better.
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let a = r.last_dial();
+    r.up(a);
+    let mut cut = answer(&r.sends[0].2, 0, true);
+    cut[2] |= 2;
+    r.hear(a, &cut);
+    assert_eq!((r.replies.len(), r.dials[1].1), (0, 1));
+    r.up(r.last_dial());
+    r.answer(1, 0, true);
+    assert_eq!((r.rcodes(), r.replies[0][2] & 2), (vec![0], 0));
+}
+
+#[test]
+fn more_than_a_hundred_answers_to_no_question_end_a_link() {
+    // fault 19, 25: on a link that has answered nothing yet. What was asked on it is asked once more elsewhere.
+    let mut r = Rig::new(&[A]);
+    r.ask("a.test");
+    let link = r.last_dial();
+    r.up(link);
+    let mut stray = answer(&r.sends[0].2, 0, true);
+    stray[1] ^= 1;
+    for _ in 0..10_000 {
+        r.hear(link, &stray);
+    }
+    assert_eq!(
+        (r.closes.as_slice(), r.f.stats().strays),
+        (&[link][..], 101)
+    );
+    r.pass(ms(300));
+    let fresh = r.last_dial();
+    assert_ne!(fresh, link);
+    r.up(fresh);
+    r.answer(1, 0, true);
+    assert_eq!(r.rcodes(), [0]);
+}
+
+#[test]
+fn of_an_answer_in_many_messages_the_first_is_used() {
+    // fault 32: as in a zone transfer (RFC 5936): one id, one message after the other. The stream stays usable.
+    let mut r = Rig::new(&[A]);
+    r.ask("a.test");
+    let link = r.last_dial();
+    r.up(link);
+    for _ in 0..50 {
+        r.answer(0, 0, true);
+    }
+    r.ask("b.test");
+    r.answer(1, 0, true);
+    assert_eq!((r.rcodes(), r.closes.len()), (vec![0, 0], 0));
+    assert_eq!((r.replies.len(), r.dials.len()), (2, 1));
+}
+
+#[test]
+fn a_message_of_another_length_than_its_frame_breaks_the_link() {
+    // fault 17: where the next message begins is lost with it, so the question is asked once more elsewhere.
+    for excess in [-3_isize, -1, 1, 3] {
+        let mut r = Rig::new(&[A]);
+        r.ask("a.test");
+        let link = r.last_dial();
+        r.up(link);
+        let mut cut = answer(&r.sends[0].2, 0, true);
+        cut.resize(cut.len().saturating_add_signed(excess), 0);
+        r.hear(link, &cut);
+        assert_eq!((r.replies.len(), r.closes.as_slice()), (0, &[link][..]));
+        r.pass(ms(300));
+        let fresh = r.last_dial();
+        assert_ne!(fresh, link);
+        r.up(fresh);
+        r.answer(1, 0, true);
+        assert_eq!((r.rcodes(), r.f.stats().sent), (vec![0], 2));
+    }
+}

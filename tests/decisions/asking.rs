@@ -1,0 +1,84 @@
+//! What a question earns: one answer or none, a place on a link within its bounds, three sends at most.
+
+use super::{A, B, Rig, client, ms, query};
+
+#[test]
+fn port_zero_is_nobodys() {
+    // fault 60: nothing can be sent there, so nothing is asked for it.
+    let mut r = Rig::new(&[A]);
+    let n = r.n();
+    assert!(!r.f.query(&query("a.test", 1), client(0), n, &mut r.out));
+    r.drain();
+    assert_eq!((r.dials.len(), r.replies.len()), (0, 0));
+    assert_eq!(r.f.stats().dropped, 1);
+}
+
+#[test]
+fn a_repeated_datagram_gets_one_answer_although_the_bound_is_reached() {
+    // fault 62: it asks for nothing new, so the bound on questions in flight is not its business.
+    let mut r = Rig::with(&[A], |c| c.limits.in_flight = 2);
+    r.ask("a.test");
+    r.ask("b.test");
+    assert!(!r.ask_as(1, "a.test") && !r.ask_as(2, "b.test"));
+    assert_eq!((r.f.stats().dropped, r.f.stats().shed), (2, 0));
+    assert!(r.ask_as(1, "B.test"), "another question");
+    assert!(r.ask_as(3, "a.test"), "another client");
+    assert_eq!((r.rcodes(), r.f.stats().shed), (vec![2, 2], 2));
+    r.up(r.dials[0].0);
+    r.answer(0, 0, true);
+    r.answer(1, 0, true);
+    assert_eq!(r.rcodes(), [2, 2, 0, 0]);
+}
+
+#[test]
+fn never_more_than_three_sends() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.down(l); // 1
+    let l = r.dials[1].0;
+    r.up(l); // 2
+    assert_eq!(r.sends.len(), 2);
+    r.answer(1, 2, true); // SERVFAIL: elsewhere
+    let l = r.last_dial();
+    r.up(l); // 3
+    assert_eq!(r.sends.len(), 3);
+    r.answer(2, 1, false); // FORMERR without OPT
+    assert!(r.f.stats().sent <= 3, "{}", r.f.stats().sent);
+}
+
+#[test]
+fn one_question_waiting_for_the_second_upstream_does_not_block_those_for_the_first() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("servfail.test");
+    let first = r.dials[0].0;
+    r.up(first);
+    r.answer(0, 2, true); // goes elsewhere: B is dialled, and hangs
+    assert_eq!(r.dials.len(), 2);
+    r.down(first); // A closes its idle link
+    r.pass(ms(5));
+    r.ask("good.test");
+    r.pass(ms(1_400));
+    assert!(
+        r.dials.iter().skip(2).any(|(_, u)| *u == 0),
+        "A is not dialled: {:?}",
+        r.dials
+    );
+}
+
+#[test]
+fn relieve_respects_learned_bounds() {
+    let mut r = Rig::new(&[A, B]);
+    for i in 0..3 {
+        r.ask(&format!("n{i}.test"));
+    }
+    let l = r.dials[0].0;
+    r.up(l);
+    let n = r.n();
+    r.f.link_limits(l, 1, n);
+    r.pass(ms(1_100));
+    let l2 = r.dials[1].0;
+    r.up(l2);
+    assert!(r.f.in_flight_on(l2) <= 1, "{}", r.f.in_flight_on(l2));
+}

@@ -1,0 +1,172 @@
+//! Reaching upstreams: whom, when, and where a name leads.
+
+use super::{A, B, Rig, ms};
+use dotward::config::Upstream;
+use dotward::engine::Action;
+use dotward::transport::DialError;
+use dotward::transports::SCHEMES;
+use std::time::Duration;
+
+/// Where a link is dialled to, by the actions that are not drained yet.
+fn dialled(r: &Rig) -> Vec<String> {
+    let addresses = r.out.actions().iter().filter_map(|action| match action {
+        Action::Dial { addr, .. } => Some(addr.to_string()),
+        _ => None,
+    });
+    addresses.collect()
+}
+
+/// A rig whose first upstream is known by name alone.
+fn by_name(more: &[&str]) -> Rig {
+    let upstreams = [&[A], more].concat();
+    Rig::with(&upstreams, |c| {
+        c.upstreams[0] = Upstream::parse("tls://dns.test", SCHEMES).unwrap();
+    })
+}
+
+#[test]
+fn an_answer_does_not_end_the_back_off_for_connects() {
+    let mut r = Rig::with(&[A], |c| c.limits.link_in_flight = 2);
+    for i in 0..40 {
+        r.ask(&format!("n{i}.test"));
+    }
+    let l = r.dials[0].0;
+    r.up(l);
+    let mut refused = 1;
+    for next in 0..36 {
+        while let Some(d) = r.dials.get(refused).copied() {
+            r.refuse(d.0);
+            refused += 1;
+        }
+        r.pass(ms(1));
+        r.answer(next, 0, true);
+    }
+    assert!(r.dials.len() <= 4, "{} connects in 36 ms", r.dials.len());
+}
+
+#[test]
+fn a_replacement_for_a_silent_link_is_dialled_again() {
+    let mut r = Rig::new(&[A]);
+    r.ask("a.test");
+    let l = r.dials[0].0;
+    r.up(l);
+    r.answer(0, 0, true);
+    r.pass(ms(2_000));
+    r.ask("b.test"); // the link is dead
+    r.pass(ms(260));
+    assert_eq!(r.dials.len(), 2);
+    r.refuse(r.dials[1].0); // a short outage
+    r.pass(ms(1_000));
+    r.ask("c.test");
+    r.pass(ms(1_000));
+    assert!(
+        r.dials.len() > 2,
+        "nobody dials, questions go into the dead link"
+    );
+}
+
+#[test]
+fn the_preferred_one_is_dialled_first_after_a_quiet_hour() {
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    r.refuse(r.dials[0].0);
+    assert_eq!(r.dials[1].1, 1);
+    r.up(r.dials[1].0);
+    r.answer(0, 0, true);
+    r.pass(Duration::from_secs(3_600));
+    r.ask("b.test");
+    assert_eq!(r.dials[2].1, 0, "the back-off is long over");
+}
+
+#[test]
+fn a_failed_dial_beside_a_look_up_does_not_start_a_second_look_up() {
+    let mut r = by_name(&[]);
+    r.ask("a.test");
+    assert_eq!(r.resolves, 1);
+    let n = r.n();
+    r.f.resolved(
+        0,
+        Ok((vec!["192.0.2.1:853".parse().unwrap()], ms(30_000))),
+        n,
+        &mut r.out,
+    );
+    r.drain();
+    let l = r.dials[0].0;
+    r.up(l);
+    r.answer(0, 0, true);
+    r.pass(ms(60_000)); // idle; the name's address is old now, and has changed
+    r.ask("b.test");
+    assert_eq!(r.resolves, 2, "looked up again beside the dial");
+    r.refuse(r.last_dial());
+    r.pass(ms(900));
+    r.ask("c.test");
+    r.pass(ms(900));
+    assert_eq!(r.resolves, 2, "the look-up that is under way has not ended");
+}
+
+#[test]
+fn a_look_up_that_finds_nothing_is_a_failure() {
+    let mut r = by_name(&[]);
+    r.ask("a.test");
+    let n = r.n();
+    r.f.resolved(0, Ok((vec![], ms(30_000))), n, &mut r.out);
+    r.drain();
+    r.pass(ms(5_000));
+    assert_eq!((r.rcodes(), r.dials.len()), (vec![2], 0));
+}
+
+#[test]
+fn an_upstream_whose_name_leads_nowhere_leaves_the_other() {
+    // fault 51: no address, and no answer about it.
+    for found in [
+        Ok((vec![], ms(30_000))),
+        Err(DialError::Unreachable("no address".into())),
+    ] {
+        let mut r = by_name(&[B]);
+        r.ask("a.test");
+        assert_eq!(r.resolves, 1);
+        let n = r.n();
+        r.f.resolved(0, found, n, &mut r.out);
+        r.drain();
+        r.pass(ms(500));
+        assert_eq!(r.dials.last().map(|(_, upstream)| *upstream), Some(1));
+        r.up(r.last_dial());
+        r.answer(0, 0, true);
+        assert_eq!(r.rcodes(), [0]);
+    }
+}
+
+#[test]
+fn an_upstream_that_moved_is_found_where_it_is() {
+    // fault 53: its name is looked up again when that is due, and the old link serves until it ends.
+    let mut r = by_name(&[]);
+    let found = |address: &str| Ok((vec![address.parse().unwrap()], ms(30_000)));
+    r.ask("a.test");
+    let n = r.n();
+    r.f.resolved(0, found("192.0.2.1:853"), n, &mut r.out);
+    assert_eq!(dialled(&r), ["192.0.2.1:853"]);
+    r.drain();
+    let old = r.last_dial();
+    r.up(old);
+    r.answer(0, 0, true);
+    r.pass(ms(120_000));
+    r.down(old);
+    r.ask("b.test");
+    assert_eq!(r.resolves, 2, "it is looked up again");
+    let n = r.n();
+    r.f.resolved(0, found("192.0.2.2:853"), n, &mut r.out);
+    r.drain();
+    r.refuse(r.last_dial());
+    for _ in 0..20 {
+        let n = r.n();
+        r.now = r.now + ms(100);
+        r.f.time(n, &mut r.out);
+        let addresses = dialled(&r);
+        r.drain();
+        if !addresses.is_empty() {
+            assert_eq!(addresses, ["192.0.2.2:853"]);
+            return;
+        }
+    }
+    panic!("it is not dialled where it is now");
+}

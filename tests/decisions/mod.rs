@@ -1,0 +1,202 @@
+//! Decisions of the core, event by event: the forwarder driven by hand, without a shell.
+
+mod answers;
+mod asking;
+mod dialing;
+mod silence;
+
+use dotward::config::{Config, Modes, Upstream};
+use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
+use dotward::transport::{DialError, LinkError};
+use dotward::transports::SCHEMES;
+use dotward::wire;
+use std::sync::Arc;
+use std::time::Duration;
+
+const A: &str = "tcp://192.0.2.1:53";
+const B: &str = "tcp://192.0.2.2:53";
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// A forwarder, and all that it wanted so far.
+struct Rig {
+    f: Forwarder,
+    out: Output,
+    now: Time,
+    next: u16,
+    dials: Vec<(LinkKey, usize)>,
+    sends: Vec<(LinkKey, u16, Vec<u8>)>,
+    replies: Vec<Vec<u8>>,
+    resolves: usize,
+    closes: Vec<LinkKey>,
+}
+
+impl Rig {
+    fn new(upstreams: &[&str]) -> Self {
+        Self::with(upstreams, |_| {})
+    }
+
+    fn with(upstreams: &[&str], tweak: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::defaults(Modes {
+            udp: true,
+            tcp: true,
+        });
+        let parse = |text: &&str| Upstream::parse(text, SCHEMES).unwrap();
+        config.upstreams = upstreams.iter().map(parse).collect();
+        tweak(&mut config);
+        let cache = Arc::new(Cache::new(0, [1; 16], Times::default()));
+        Self {
+            f: Forwarder::new(&config, cache, [9; 32]),
+            out: Output::new(),
+            now: Time::ZERO + Duration::from_secs(100),
+            next: 0,
+            dials: vec![],
+            sends: vec![],
+            replies: vec![],
+            resolves: 0,
+            closes: vec![],
+        }
+    }
+
+    /// Both clocks.
+    fn n(&self) -> Now {
+        Now {
+            mono: self.now,
+            boot: self.now,
+        }
+    }
+
+    /// Takes note of what the core wants.
+    fn drain(&mut self) {
+        for action in self.out.actions() {
+            match action {
+                Action::Reply { message, .. } => {
+                    self.replies.push(self.out.message(message).to_vec());
+                }
+                Action::Send { link, id, message } => {
+                    self.sends
+                        .push((*link, *id, self.out.message(message).to_vec()));
+                }
+                Action::Dial { link, upstream, .. } => self.dials.push((*link, *upstream)),
+                Action::Resolve { .. } => self.resolves += 1,
+                Action::Close { link } => self.closes.push(*link),
+            }
+        }
+        self.out.clear();
+    }
+
+    /// A client of its own asks.
+    fn ask(&mut self, name: &str) {
+        self.next += 1;
+        self.ask_as(self.next, name);
+    }
+
+    /// The client of this number asks, with that number as id. Says whether a reply will come.
+    fn ask_as(&mut self, number: u16, name: &str) -> bool {
+        let client = client(1000 + number);
+        let n = self.n();
+        let accepted = self.f.query(&query(name, number), client, n, &mut self.out);
+        self.drain();
+        accepted
+    }
+
+    fn up(&mut self, link: LinkKey) {
+        let n = self.n();
+        self.f.link_up(link, "", n, &mut self.out);
+        self.drain();
+    }
+
+    fn down(&mut self, link: LinkKey) {
+        let n = self.n();
+        self.f.link_down(link, &LinkError::Closed, n, &mut self.out);
+        self.drain();
+    }
+
+    fn refuse(&mut self, link: LinkKey) {
+        let n = self.n();
+        let why = DialError::Unreachable("x".into());
+        self.f.dial_failed(link, &why, n, &mut self.out);
+        self.drain();
+    }
+
+    /// The answer to what was sent as number `i`.
+    fn answer(&mut self, i: usize, rcode: u8, opt: bool) {
+        let (link, _, query) = &self.sends[i];
+        let (link, answer) = (*link, answer(query, rcode, opt));
+        self.hear(link, &answer);
+    }
+
+    /// A message from an upstream.
+    fn hear(&mut self, link: LinkKey, message: &[u8]) {
+        let n = self.n();
+        self.f.answer(link, message, n, &mut self.out);
+        self.drain();
+    }
+
+    /// Time passes, alarms are served. Panics at a busy loop.
+    fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        let mut spins = 0;
+        while let Some(at) = self.f.next_alarm().filter(|at| *at <= end) {
+            if at > self.now {
+                self.now = at;
+                spins = 0;
+            } else {
+                spins += 1;
+            }
+            assert!(spins < 50, "busy loop at {:?}: alarm {:?}", self.now, at);
+            let n = self.n();
+            self.f.time(n, &mut self.out);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    fn rcodes(&self) -> Vec<u8> {
+        self.replies.iter().map(|reply| reply[3] & 15).collect()
+    }
+
+    /// The link of the last dial.
+    fn last_dial(&self) -> LinkKey {
+        self.dials.last().unwrap().0
+    }
+}
+
+/// Who asks from this port, by UDP.
+fn client(port: u16) -> Client {
+    Client {
+        addr: ([127, 0, 0, 1], port).into(),
+        via: Via::Datagram {
+            socket: 0,
+            local: None,
+        },
+    }
+}
+
+fn query(name: &str, id: u16) -> Vec<u8> {
+    let mut query = id.to_be_bytes().to_vec();
+    query.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
+    for label in name.split('.') {
+        query.push(label.len() as u8);
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.extend_from_slice(&[0, 0, 1, 0, 1, 0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    query
+}
+
+fn answer(query: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
+    let asked = wire::query(query).unwrap();
+    let mut answer = query[..asked.question.end()].to_vec();
+    answer[2] |= 0x80;
+    answer[3] = 0x80 | rcode;
+    answer[6..12].copy_from_slice(&[0, u8::from(rcode == 0), 0, 0, 0, u8::from(opt)]);
+    if rcode == 0 {
+        answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 1]);
+    }
+    if opt {
+        answer.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+    }
+    answer
+}
