@@ -242,11 +242,6 @@ impl Forwarder {
         self.in_flight.in_all()
     }
 
-    /// Links that are up.
-    pub fn links_up(&self) -> usize {
-        self.links.values().filter(|link| link.is_up()).count()
-    }
-
     /// What happened so far.
     pub fn stats(&self) -> &Stats {
         &self.stats

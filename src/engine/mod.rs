@@ -6,6 +6,7 @@
 //!
 //! - [`Forwarder`] is the heart; `asking` is the part that looks at what clients want, `placing` finds a link for a
 //!   question, `dialing` makes one, `tending` looks after them, `answering` judges what comes back.
+//! - `held` says how much there is of everything.
 //! - `flight` is one question with all who wait for it; `timers` bounds it in time; `hedging` asks a second time.
 //! - `links` and `pipeline` are one connection and its ids, `hashing` their tables; `waking` doubts them all after an absence.
 //! - `upstreams` is what is known of the servers: `health` whether they are well, `idling` and `keepalive` how long they keep an
@@ -24,6 +25,7 @@ mod forwarder;
 mod hashing;
 mod health;
 mod hedging;
+mod held;
 mod idling;
 mod keepalive;
 mod links;
@@ -41,6 +43,7 @@ pub use cache::{Cache, Counts, Found, Key, Times};
 pub use client::{Client, Via};
 pub(crate) use crowd::Crowd;
 pub use forwarder::Forwarder;
+pub use held::Held;
 pub use links::LinkKey;
 pub use output::{Action, Output};
 pub use stats::Stats;

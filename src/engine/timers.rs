@@ -127,6 +127,11 @@ impl Timers {
         self.nodes[index].slot = NONE;
     }
 
+    /// How many are set. Looks at all of them.
+    pub fn count(&self) -> usize {
+        self.nodes.iter().filter(|node| node.slot != NONE).count()
+    }
+
     /// When to call [`Timers::pop_due`] next.
     pub fn next(&self) -> Option<Time> {
         let tick = self.next_occupied()?;

@@ -233,6 +233,12 @@ impl<R: Runtime> Clients<R> {
         self.connections.is_empty()
     }
 
+    /// How many there are, and how many queries the one with most of them has open.
+    pub fn crowd(&self) -> (usize, usize) {
+        let busiest = self.connections.values().map(Connection::pending).max();
+        (self.connections.len(), busiest.unwrap_or_default())
+    }
+
     fn close(&mut self, key: ConnectionKey, sources: &mut Sources) {
         let Some(connection) = self.connections.remove(key) else {
             return;

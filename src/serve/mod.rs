@@ -3,7 +3,7 @@
 //! One event loop is one future, [`serve`]. It spawns nothing, and any [`Runtime`] can run it.
 //! More loops may run beside it on sockets that share their addresses; they have [`Shared`] in common.
 //!
-//! - `worker` is the loop: one pass of it after the other.
+//! - `worker` is the loop: one pass of it after the other; `view` shows what is in it.
 //! - `links` is its side towards upstreams, `datagrams` and `clients` are its sides towards clients, `streams` one
 //!   client's connection.
 //! - `sources` knows who woke the loop; `bootstrap` finds upstreams that were given by name.
@@ -16,10 +16,14 @@ mod links;
 mod shared;
 mod sources;
 mod streams;
+mod view;
 mod worker;
 
 pub use control::{Command, Control};
 pub use shared::Shared;
+// Open for the simulator, which looks at a loop after each poll; nothing is promised of it.
+#[doc(hidden)]
+pub use worker::Worker;
 pub use worker::serve;
 
 use crate::config::{Listen, Modes, bind_advice};

@@ -75,6 +75,11 @@ impl<S: Stream> Connection<S> {
         (self.pending == 0 || self.backlog() > 0).then(|| self.progress + limits.tcp_idle)
     }
 
+    /// Queries whose answer is due.
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
     /// Nothing under way in either direction?
     pub fn is_idle(&self) -> bool {
         self.pending == 0 && self.backlog() == 0 && self.incoming.is_empty()

@@ -16,7 +16,7 @@ use crate::engine::{Action, Cache, Forwarder, LinkKey, Now, Output, Stats, Time,
 use crate::runtime::{Ring, Runtime};
 use crate::transport::{DialError, Transport};
 use futures::stream::{Stream, StreamExt};
-use log::info;
+use log::{debug, info};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use slotmap::SecondaryMap;
@@ -68,7 +68,8 @@ where
 /// A look-up under way.
 type LookingUp<R> = (SourceKey, Pin<Box<Lookup<R>>>);
 
-struct Worker<R: Runtime, T: Transport, C> {
+/// One loop, to be polled until it is done: what [`serve`] does.
+pub struct Worker<R: Runtime, T: Transport, C> {
     number: usize,
     runtime: R,
     transport: T,
@@ -77,29 +78,30 @@ struct Worker<R: Runtime, T: Transport, C> {
     bootstrap: Vec<SocketAddr>,
     random: ChaCha8Rng,
     cache: Arc<Cache>,
-    core: Forwarder,
-    out: Output,
+    pub(super) core: Forwarder,
+    pub(super) out: Output,
     sources: Sources,
     ready: Vec<(SourceKey, Kind)>,
     control_source: SourceKey,
     alarm_source: SourceKey,
     /// The one timer, and when it goes off.
     alarm: Option<(Time, R::Sleep)>,
-    sockets: Vec<Socket<R::Datagrams>>,
+    pub(super) sockets: Vec<Socket<R::Datagrams>>,
     ring: Ring,
-    clients: Clients<R>,
-    links: SecondaryMap<LinkKey, Slot<T>>,
+    pub(super) clients: Clients<R>,
+    pub(super) links: SecondaryMap<LinkKey, Slot<T>>,
     /// Links woken in this pass and not written to yet.
     listening: Vec<LinkKey>,
     /// One at most for each upstream.
-    lookups: Vec<Option<LookingUp<R>>>,
+    pub(super) lookups: Vec<Option<LookingUp<R>>>,
     phase: Phase,
     last_query: Time,
-    unsent: u64,
+    pub(super) unsent: u64,
 }
 
 impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C> {
-    fn new(
+    /// A loop over these sockets. Every random choice follows from `seed`.
+    pub fn new(
         runtime: R,
         transport: T,
         sockets: Sockets<R>,
@@ -143,7 +145,8 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Serves, until `control` ends it.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.sources.register(cx.waker());
         for _ in 0..MAX_PASSES {
             let mut ready = std::mem::take(&mut self.ready);
@@ -246,23 +249,15 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         }
     }
 
-    /// What the core counted, and what only the shell sees.
-    fn stats(&self) -> Stats {
-        Stats {
-            unsent: self.unsent,
-            crowded_out: self.clients.crowded_out,
-            ..*self.core.stats()
-        }
-    }
-
     /// One line for whoever wants to know how it goes. The cache is that of all loops.
     fn report(&self) {
+        let held = self.core.held();
         info!(
             "worker {}: {}; in_flight {}, links_up {}, cache_entries {}, cache_octets {}",
             self.number,
             self.stats(),
-            self.core.in_flight(),
-            self.core.links_up(),
+            held.queries,
+            held.up,
             self.cache.len(),
             self.cache.bytes(),
         );
@@ -405,6 +400,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
 
     fn close(&mut self, now: Now) {
         self.phase = Phase::Closing(now.mono + CLOSE_TIMEOUT);
+        debug!("closing: {:?}", self.core.held());
         self.core.close(now, &mut self.out);
         self.act(now);
     }
