@@ -190,7 +190,8 @@ impl Forwarder {
         out: &mut Output,
     ) {
         let under_way = hash.is_some_and(|hash| self.joinable.contains_key(&hash));
-        if !under_way && self.idle_flights() < MAX_PREFETCHES {
+        let has_room = self.flights.len() < self.limits.in_flight;
+        if !under_way && has_room && self.idle_flights() < MAX_PREFETCHES {
             self.stats.prefetches += 1;
             self.start(message, query, None, hash, now, out);
         }

@@ -31,6 +31,25 @@ fn a_repeated_datagram_gets_one_answer_although_the_bound_is_reached() {
 }
 
 #[test]
+fn what_is_asked_ahead_of_time_keeps_to_the_bound_too() {
+    // fault 63: a popular answer ends soon, while as many questions are in flight as may be.
+    let mut r = Rig::with(&[A], |c| {
+        c.cache_bytes = 1 << 20;
+        c.limits.in_flight = 1;
+    });
+    r.ask("popular.test");
+    r.up(r.last_dial());
+    r.answer(0, 0, true);
+    r.pass(ms(285_000));
+    r.ask("slow.test");
+    for _ in 0..3 {
+        r.ask("popular.test");
+    }
+    assert_eq!((r.f.stats().hits, r.f.stats().prefetches), (3, 0));
+    assert_eq!(r.f.held().questions, 1);
+}
+
+#[test]
 fn never_more_than_three_sends() {
     let mut r = Rig::new(&[A, B]);
     r.ask("a.test");

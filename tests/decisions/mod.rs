@@ -45,8 +45,9 @@ impl Rig {
         });
         let parse = |text: &&str| Upstream::parse(text, SCHEMES).unwrap();
         config.upstreams = upstreams.iter().map(parse).collect();
+        config.cache_bytes = 0;
         tweak(&mut config);
-        let cache = Arc::new(Cache::new(0, [1; 16], Times::default()));
+        let cache = Arc::new(Cache::new(config.cache_bytes, [1; 16], Times::default()));
         Self {
             f: Forwarder::new(&config, cache, [9; 32]),
             out: Output::new(),
