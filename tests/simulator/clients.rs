@@ -55,6 +55,8 @@ impl Session {
 
     pub async fn hold(mut self, questions: Vec<(Duration, String)>) {
         let world = self.stage.world.clone();
+        let visits = &self.stage.visits;
+        visits.set(visits.get() + 1);
         let Ok(mut stream) = world.connect(PROXY).await else {
             return self.wrong("refused");
         };
@@ -90,6 +92,10 @@ impl Session {
             let exchange = poll_fn(|cx| self.exchange(&mut stream, cx));
             match world.within(until.since(now), exchange).await {
                 Some(Ok(())) => self.take_all(),
+                // It may be one too many, or idle when another one needs its place.
+                Some(Err(why)) if self.stage.story.house.is_small() => {
+                    return self.note(&format!("turned away: {why}"));
+                }
                 Some(Err(why)) => return self.wrong(&format!("{why}, with answers due")),
                 None if questions.is_empty() => return self.wrong("waits in vain"),
                 None => {}
@@ -110,8 +116,7 @@ impl Session {
     fn ask(&mut self, name: &str, id: u16) {
         let query = messages::query(name, id, !id.is_multiple_of(3));
         append_frame(&query, &mut self.outgoing);
-        let mut streamed = self.stage.streamed.borrow_mut();
-        *streamed.entry(messages::name(&query)).or_default() += 1;
+        self.stage.streamed.borrow_mut().asked(&query);
         self.note(&format!("asks for {name}, id {id}"));
         let now = self.stage.world.now().mono;
         self.open.insert(id, (now, query));

@@ -76,6 +76,8 @@ fn house(dice: &mut Dice) -> House {
         in_flight_per_client: 1_000,
         link_in_flight: dice.pick(&[1_000, 1_000, 4]),
         tcp_in_flight: dice.pick(&[100, 100, 2]),
+        tcp_connections: dice.pick(&[1_000, 1_000, 2]),
+        tcp_per_client: dice.pick(&[100, 100, 1]),
         policy: dice.pick(&Policy::ALL.map(|(_, policy)| policy)),
         hedge: dice.percent(50),
     }

@@ -3,20 +3,18 @@
 use super::messages::{self, NOERROR, NXDOMAIN};
 use super::stage::{RECOVERY, Stage};
 use super::story::{PROXY, upstream_addr};
+use super::watch::{self, TICK};
 use dotward::config::Config;
 use dotward::engine::{Stats, Time};
 use dotward::transports::memory::Passed;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
-/// A timer's rounding in the core, and a little.
-const TICK: Duration = Duration::from_millis(17);
-/// How often a question may be sent in all, as the design says.
-const MAX_SENDS: u64 = 3;
-
-/// When nobody has asked for long, nothing is left: no link, no timer.
+/// When nobody has asked for long, nothing is left: no link, no timer, nothing in the forwarder.
 pub fn at_rest(stage: &Stage) {
+    if let Some(what) = stage.unrest.borrow_mut().take() {
+        stage.log.wrong(what);
+    }
     for index in 0..stage.story.upstreams.len() {
         let held = stage.world.held(upstream_addr(index));
         if held > 0 {
@@ -51,8 +49,11 @@ pub fn judge(stage: &Stage, stats: &Stats) {
             stage.log.wrong(format!("{who}: {what}"));
         }
     }
-    sends(stage, stats, &passed);
-    sums(stage, stats);
+    for verdict in [sends(stage, stats, &passed), watch::sums(stats)] {
+        if let Err(what) = verdict {
+            stage.log.wrong(what);
+        }
+    }
 }
 
 /// A datagram at the forwarder's socket.
@@ -116,53 +117,16 @@ fn exactly_once(stage: &Stage, datagrams: &[Datagram<'_>]) -> Result<(), String>
 }
 
 /// No question is sent more often than the design allows.
-fn sends(stage: &Stage, stats: &Stats, passed: &[Passed]) {
-    let mut queries = stage.streamed.borrow().clone();
-    for one in passed
-        .iter()
-        .filter(|one| one.to == PROXY && one.arrives.is_some())
-    {
-        *queries.entry(messages::name(&one.message)).or_default() += 1;
+fn sends(stage: &Stage, stats: &Stats, passed: &[Passed]) -> Result<(), String> {
+    let mut tally = stage.streamed.take();
+    let arrived = |one: &&Passed| one.to == PROXY && one.arrives.is_some();
+    for query in passed.iter().filter(arrived) {
+        tally.asked(&query.message);
     }
-    let mut sent: BTreeMap<String, u64> = BTreeMap::new();
     for upstream in &stage.upstreams {
         for (name, times) in &upstream.borrow().asked {
-            *sent.entry(name.clone()).or_default() += times;
+            tally.sent(name.clone(), *times);
         }
     }
-    for (name, sent) in sent {
-        // A popular name is asked for beforehand, too.
-        let queries = queries.get(&name).copied().unwrap_or_default() + stats.prefetches;
-        if sent > MAX_SENDS * queries {
-            let what = format!("{name}: sent {sent} times for {queries} questions");
-            stage.log.wrong(what);
-        }
-    }
-    let flights = stats.queries - stats.joined - stats.hits + stats.prefetches;
-    if stats.sent > MAX_SENDS * flights {
-        stage
-            .log
-            .wrong(format!("{} sends for {flights} questions", stats.sent));
-    }
-}
-
-/// Every query has exactly one end.
-fn sums(stage: &Stage, stats: &Stats) {
-    let ends = stats.dropped
-        + stats.denied
-        + stats.refused
-        + stats.shed
-        + stats.shed_per_client
-        + stats.hits
-        + stats.stale
-        + stats.answered
-        + stats.failed;
-    if ends != stats.queries || stats.unsent > 0 {
-        stage.log.wrong(format!("the sums are wrong: {stats:?}"));
-    }
-    if stats.sent == 0 && stats.answered > 0 {
-        stage
-            .log
-            .wrong(format!("answered without asking: {stats:?}"));
-    }
+    tally.check(stats.prefetches)
 }

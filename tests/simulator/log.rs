@@ -33,10 +33,13 @@ impl Log {
         }
     }
 
-    /// Something is wrong with the forwarder.
+    /// Something is wrong with the forwarder. What stays wrong is said once.
     pub fn wrong(&self, what: String) {
-        self.note(|| format!("WRONG: {what}"));
-        self.faults.borrow_mut().push(what);
+        let mut faults = self.faults.borrow_mut();
+        if faults.last() != Some(&what) {
+            self.note(|| format!("WRONG: {what}"));
+            faults.push(what);
+        }
     }
 
     /// The faults, and the trace.

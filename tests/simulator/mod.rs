@@ -7,9 +7,12 @@ mod drawing;
 mod judging;
 mod log;
 mod messages;
+mod proxy;
 mod stage;
 mod story;
+mod tally;
 mod upstream;
+mod watch;
 
 pub use drawing::draw;
 pub use stage::{Outcome, play};

@@ -4,21 +4,20 @@ use super::clients::Session;
 use super::judging;
 use super::log::Log;
 use super::messages;
+use super::proxy;
 use super::story::{PROXY, Story, What, client_addr, upstream_addr};
+use super::tally::Tally;
 use super::upstream::{self, Memoir};
-use dotward::config::{Config, Limits, Listen, Modes, Upstream};
+use super::watch::MAX_LINKS;
 use dotward::engine::{Stats, Time};
 use dotward::runtime::Runtime;
-use dotward::serve::{Command, Control, Shared, Sockets, serve};
+use dotward::serve::{Command, Control};
 use dotward::transports::memory::{Datagrams, Memory, Weather};
-use dotward::transports::{Protocols, SCHEMES};
 use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -28,8 +27,6 @@ pub const RECOVERY: Duration = Duration::from_millis(12_500);
 const AFTERMATH: u64 = 20;
 /// Then nobody asks. Links end after a minute without a question at the latest, clients' connections after 10 seconds.
 const REST: Duration = Duration::from_secs(75);
-/// Connections to one upstream at once.
-const MAX_LINKS: usize = 4;
 
 /// Where everybody meets.
 pub struct Stage {
@@ -37,8 +34,12 @@ pub struct Stage {
     pub story: Story,
     pub log: Log,
     pub upstreams: Vec<RefCell<Memoir>>,
-    /// How often each name was asked for over TCP.
-    pub streamed: RefCell<BTreeMap<String, u64>>,
+    /// What was asked for over TCP.
+    pub streamed: RefCell<Tally>,
+    /// TCP clients that have connected.
+    pub visits: Cell<u64>,
+    /// Why the forwarder is not at rest, if it is not.
+    pub unrest: RefCell<Option<String>>,
     clients: RefCell<Vec<Datagrams>>,
     newcomers: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
 }
@@ -82,6 +83,8 @@ pub fn play(story: &Story, traced: bool) -> Outcome {
         story: story.clone(),
         upstreams: story.upstreams.iter().map(|_| RefCell::default()).collect(),
         streamed: RefCell::default(),
+        visits: Cell::default(),
+        unrest: RefCell::default(),
         clients: RefCell::default(),
         newcomers: RefCell::default(),
         world,
@@ -89,7 +92,7 @@ pub fn play(story: &Story, traced: bool) -> Outcome {
     let control = Control::new();
     let ended = Rc::new(Cell::new(None));
     let is_over = Rc::new(Cell::new(false));
-    let proxy = proxy(&stage, &control);
+    let proxy = proxy::serve(&stage, &control);
     stage.join({
         let (ended, is_over) = (ended.clone(), is_over.clone());
         async move {
@@ -110,40 +113,6 @@ pub fn play(story: &Story, traced: bool) -> Outcome {
         trace,
         stats,
     }
-}
-
-/// The forwarder, as this house has configured it.
-fn proxy(stage: &Stage, control: &Control) -> impl Future<Output = Stats> + 'static {
-    let world = stage.world.clone();
-    let house = stage.story.house;
-    let mut config = Config::defaults(Modes {
-        udp: true,
-        tcp: true,
-    });
-    config.cache_bytes = house.cache_bytes;
-    config.policy = house.policy;
-    config.hedge = house.hedge;
-    config.limits = Limits {
-        in_flight: house.in_flight,
-        in_flight_per_client: house.in_flight_per_client,
-        link_in_flight: house.link_in_flight,
-        tcp_in_flight: house.tcp_in_flight,
-        ..Limits::default()
-    };
-    config.listen = vec![Listen {
-        addr: PROXY,
-        required: true,
-    }];
-    let upstream = |index| {
-        let text = format!("tcp://{}", upstream_addr(index));
-        Upstream::parse(&text, SCHEMES).expect("a good address")
-    };
-    config.upstreams = (0..stage.story.upstreams.len()).map(upstream).collect();
-    let protocols = Protocols::new(&world, &config).expect("nothing to go wrong");
-    let sockets = Sockets::bind(&world, &config.listen, config.modes, false).expect("free");
-    let seed = [stage.story.seed as u8; 32];
-    let shared = Arc::new(Shared::new(config, [7; 16]));
-    serve(world, protocols, sockets, shared, seed, control.subscribe())
 }
 
 /// Lets happen what happens, in time.

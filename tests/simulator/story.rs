@@ -1,6 +1,6 @@
 //! A story: a house with its upstreams and clients, and what happens to them when. Drawn from a seed, or told by hand.
 
-use dotward::config::Policy;
+use dotward::config::{Config, Limits, Modes, Policy, Upstream};
 use dotward::transports::memory::Weather;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -41,8 +41,39 @@ pub struct House {
     pub in_flight_per_client: usize,
     pub link_in_flight: usize,
     pub tcp_in_flight: usize,
+    pub tcp_connections: usize,
+    pub tcp_per_client: usize,
     pub policy: Policy,
     pub hedge: bool,
+}
+
+impl House {
+    /// What the forwarder is told.
+    pub fn config(&self, upstreams: Vec<Upstream>) -> Config {
+        let mut config = Config::defaults(Modes {
+            udp: true,
+            tcp: true,
+        });
+        config.upstreams = upstreams;
+        config.cache_bytes = self.cache_bytes;
+        config.policy = self.policy;
+        config.hedge = self.hedge;
+        config.limits = Limits {
+            in_flight: self.in_flight,
+            in_flight_per_client: self.in_flight_per_client,
+            link_in_flight: self.link_in_flight,
+            tcp_in_flight: self.tcp_in_flight,
+            tcp_connections: self.tcp_connections,
+            tcp_per_client: self.tcp_per_client,
+            ..Limits::default()
+        };
+        config
+    }
+
+    /// Has it room for fewer TCP clients than a story has?
+    pub fn is_small(&self) -> bool {
+        self.tcp_connections.min(self.tcp_per_client) < 10
+    }
 }
 
 /// An upstream's habits that are no faults.

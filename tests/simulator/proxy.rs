@@ -1,0 +1,49 @@
+//! The forwarder of a story: the real shell and the real core, looked at after each of their steps.
+
+use super::stage::Stage;
+use super::story::{PROXY, upstream_addr};
+use super::watch::{self, Watch};
+use dotward::config::{Listen, Upstream};
+use dotward::engine::Stats;
+use dotward::serve::{Control, Shared, Sockets, Worker};
+use dotward::transports::{Protocols, SCHEMES};
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+
+/// Serves as the story's house has it, until `control` ends that.
+pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats> + 'static {
+    let (stage, world, house) = (stage.clone(), stage.world.clone(), stage.story.house);
+    let upstream = |index| {
+        let text = format!("tcp://{}", upstream_addr(index));
+        Upstream::parse(&text, SCHEMES).expect("a good address")
+    };
+    let mut config = house.config((0..stage.upstreams.len()).map(upstream).collect());
+    config.listen = vec![Listen {
+        addr: PROXY,
+        required: true,
+    }];
+    let protocols = Protocols::new(&world, &config).expect("nothing to go wrong");
+    let sockets = Sockets::bind(&world, &config.listen, config.modes, false).expect("free");
+    let seed = [stage.story.seed as u8; 32];
+    let mut watch = Watch::new(&config);
+    let shared = Arc::new(Shared::new(config, [7; 16]));
+    let commands = control.subscribe();
+    let mut worker = Worker::new(world, protocols, sockets, &shared, seed, commands);
+    async move {
+        let step = |cx: &mut Context<'_>| {
+            let polled = worker.poll(cx);
+            let connects = stage.world.connects() - stage.visits.get();
+            let core = watch.look(worker.core(), connects);
+            if let Err(what) = core.and_then(|()| watch.crowd(worker.clients())) {
+                stage.log.wrong(what);
+            }
+            let busy = (!worker.is_idle()).then(|| "at rest, the shell is busy".into());
+            *stage.unrest.borrow_mut() = busy.or(watch::at_rest(worker.core()).err());
+            polled
+        };
+        poll_fn(step).await;
+        worker.stats()
+    }
+}

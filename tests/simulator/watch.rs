@@ -1,0 +1,121 @@
+//! Looks into a forwarder after each of its steps: nothing may be beyond its bound, lost, or left behind.
+
+use dotward::config::{Config, Limits};
+use dotward::engine::{Forwarder, Held, Stats};
+use std::time::Duration;
+
+/// How often a question may be sent in all, as the design says.
+pub const MAX_SENDS: u8 = 3;
+/// How many connects a question may cost.
+const MAX_CONNECTS: u64 = 3;
+/// Links to one upstream, those that are being made included.
+pub const MAX_LINKS: usize = 4;
+/// Connects under way at once, in all.
+const MAX_DIALS: usize = 4;
+/// A timer's rounding in the core, and a little.
+pub const TICK: Duration = Duration::from_millis(17);
+
+/// What one forwarder may hold, and what it has cost so far.
+pub struct Watch {
+    limits: Limits,
+    cache_bytes: usize,
+    upstreams: usize,
+    /// When no question was in flight last: connects and questions begun until then.
+    spent: (u64, u64),
+}
+
+impl Watch {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            limits: config.limits.clone(),
+            cache_bytes: config.cache_bytes,
+            upstreams: config.upstreams.len(),
+            spent: (0, 0),
+        }
+    }
+
+    /// After a step. So many connects were begun so far, as the other side of the forwarder counts them.
+    pub fn look(&mut self, core: &Forwarder, connects: u64) -> Result<(), String> {
+        let held = core.held();
+        let bounds = [
+            ("queries in flight", held.queries, self.limits.in_flight),
+            ("questions in flight", held.questions, self.limits.in_flight),
+            ("on one link", held.on_one_link, self.limits.link_in_flight),
+            ("octets in the cache", held.cached, self.cache_bytes),
+            ("sends", held.sends.into(), MAX_SENDS.into()),
+            ("connects", held.connects.into(), MAX_CONNECTS as usize),
+            ("links", held.dialing + held.up, self.upstreams * MAX_LINKS),
+            ("connects under way", held.dialing, MAX_DIALS),
+            ("look-ups", held.resolving, self.upstreams),
+            ("stranded", held.stranded, 0),
+            ("joinable", held.joinable, held.questions),
+            ("waiting for a link", held.waiting, held.queued),
+        ];
+        for (what, is, bound) in bounds {
+            if is > bound {
+                return Err(format!("{what}: {is}, and the bound is {bound}"));
+            }
+        }
+        if (held.timers, held.queries) != (held.questions, core.in_flight()) {
+            return Err(format!("counts that disagree: {held:?}"));
+        }
+        self.spend(&held, core.stats(), connects)
+    }
+
+    /// The TCP clients of a shell, and the queries of the one that waits for most answers.
+    pub fn crowd(&self, (clients, open): (usize, usize)) -> Result<(), String> {
+        // They all come from one address.
+        let most = self.limits.tcp_connections.min(self.limits.tcp_per_client);
+        if clients > most || open > self.limits.tcp_in_flight {
+            return Err(format!("{clients} TCP clients, one with {open} queries"));
+        }
+        Ok(())
+    }
+
+    /// The connects since no question was in flight are at the expense of the questions since then. With one question at a time that
+    /// is exact; with several, one of them might cost more if others cost less.
+    fn spend(&mut self, held: &Held, stats: &Stats, connects: u64) -> Result<(), String> {
+        let begun = (connects, begun(stats));
+        let (connects, questions) = (begun.0 - self.spent.0, begun.1 - self.spent.1);
+        if connects > MAX_CONNECTS * questions {
+            return Err(format!("{connects} connects for {questions} questions"));
+        }
+        if held.questions == 0 {
+            self.spent = begun;
+        }
+        Ok(())
+    }
+}
+
+/// Every query has exactly one end, and no question is sent too often.
+pub fn sums(stats: &Stats) -> Result<(), String> {
+    let ends = at_once(stats) + stats.stale + stats.answered + stats.failed;
+    let sends = u64::from(MAX_SENDS) * begun(stats);
+    let unasked = stats.sent == 0 && stats.answered > 0;
+    if ends != stats.queries || stats.unsent > 0 || stats.sent > sends || unasked {
+        return Err(format!("the sums are wrong: {stats:?}"));
+    }
+    Ok(())
+}
+
+/// Queries that met their end when they came.
+fn at_once(stats: &Stats) -> u64 {
+    let shed = stats.shed + stats.shed_per_client;
+    stats.dropped + stats.denied + stats.refused + shed + stats.hits
+}
+
+/// Questions that were asked of upstreams, or would have been: all but those that met an end at once or joined another.
+fn begun(stats: &Stats) -> u64 {
+    stats.queries - at_once(stats) - stats.joined + stats.prefetches
+}
+
+/// When nobody has asked for long, nothing is held but what the cache remembers.
+pub fn at_rest(core: &Forwarder) -> Result<(), String> {
+    let mut held = core.held();
+    held.cached = 0;
+    let alarm = core.next_alarm();
+    if held != Held::default() || alarm.is_some() {
+        return Err(format!("at rest it holds {held:?}, alarm {alarm:?}"));
+    }
+    Ok(())
+}
