@@ -45,9 +45,7 @@ impl Forwarder {
             .filter(wanted)
             .filter(|&upstream| !self.links.values().any(|link| good(upstream, link)))
             .min_by_key(|&upstream| self.rank(preferred, upstream));
-        if let Some(upstream) = missing
-            && self.pending(|_| true) < MAX_DIALS
-        {
+        if let Some(upstream) = missing {
             self.dial_for(key, upstream, now, out);
         }
     }
@@ -55,10 +53,16 @@ impl Forwarder {
     /// May a connect to it begin, although nobody waits for it?
     fn may_dial(&self, upstream: usize, now: Now) -> bool {
         let state = &self.upstreams[upstream];
-        now.mono >= state.dial_at(self.nothing_up())
+        self.may_dial_more()
+            && now.mono >= state.dial_at(self.nothing_up())
             && !state.resolving
             && state.health.is_due(now.mono)
             && self.links_of(upstream) < MAX_LINKS
+    }
+
+    /// Is the bound on connects under way not reached? Those that wait are looked at again when one of them ends.
+    fn may_dial_more(&self) -> bool {
+        self.pending(|_| true) < MAX_DIALS
     }
 
     /// Starts a connect for a question, to an upstream that is not excluded, unless one is under way that is not late yet.
@@ -74,13 +78,12 @@ impl Forwarder {
     /// Which upstream to dial next for a question, and when: the one with the fewest connects under way, then the most preferred, among
     /// those that may be dialled first.
     fn next_dial(&self, flight: &Flight, exclude: u64, now: Now) -> Option<(Time, usize)> {
-        if flight.connects >= MAX_CONNECTS {
+        if flight.connects >= MAX_CONNECTS || !self.may_dial_more() {
             return None;
         }
         let usable = |upstream: usize| exclude & bit(upstream) == 0;
         let soonest = match self.pending(usable) {
             0 => Time::ZERO,
-            MAX_DIALS.. => return None,
             _ => self.last_dial + STAGGER,
         };
         let nothing_up = self.nothing_up();

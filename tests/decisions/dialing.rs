@@ -1,6 +1,6 @@
 //! Reaching upstreams: whom, when, and where a name leads.
 
-use super::{A, B, Rig, ms};
+use super::{A, B, C, Rig, ms};
 use dotward::config::Upstream;
 use dotward::engine::Action;
 use dotward::transport::DialError;
@@ -42,6 +42,30 @@ fn an_answer_does_not_end_the_back_off_for_connects() {
         r.answer(next, 0, true);
     }
     assert!(r.dials.len() <= 4, "{} connects in 36 ms", r.dials.len());
+}
+
+#[test]
+fn connects_under_way_are_bounded_whoever_wants_one() {
+    let mut r = Rig::with(&[A, B, C], |c| {
+        for upstream in &mut c.upstreams[1..] {
+            upstream.addresses.push("192.0.2.9:53".parse().unwrap());
+        }
+    });
+    for name in ["a.test", "b.test", "c.test"] {
+        r.ask(name);
+    }
+    let a = r.last_dial();
+    r.up(a);
+    for (sent, pause) in [(0, 520), (1, 260), (2, 260)] {
+        r.answer(sent, 2, true); // to be asked of B or C, which hang at each address
+        r.pass(ms(pause));
+    }
+    r.ask("d.test");
+    r.pass(ms(1_500)); // A is silent by now, and would get company
+    assert_eq!((r.f.held().dialing, r.dials.len()), (4, 5));
+    r.refuse(r.dials[1].0);
+    r.ask("e.test");
+    assert_eq!(r.dials.last().map(|(_, upstream)| *upstream), Some(0));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 const A: &str = "tcp://192.0.2.1:53";
 const B: &str = "tcp://192.0.2.2:53";
+const C: &str = "tcp://192.0.2.3:53";
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
