@@ -227,6 +227,7 @@ impl Forwarder {
             self.fail(key, Ede::NOT_READY, now, out);
         }
         debug_assert!(self.in_flight.is_empty(), "each question is counted once");
+        self.waiting.clear();
         for (link, _) in self.links.drain() {
             out.push(super::Action::Close { link });
         }

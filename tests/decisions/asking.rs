@@ -1,6 +1,7 @@
 //! What a question earns: one answer or none, a place on a link within its bounds, three sends at most.
 
 use super::{A, B, Rig, client, ms, query};
+use dotward::engine::Held;
 
 #[test]
 fn port_zero_is_nobodys() {
@@ -47,6 +48,20 @@ fn what_is_asked_ahead_of_time_keeps_to_the_bound_too() {
     }
     assert_eq!((r.f.stats().hits, r.f.stats().prefetches), (3, 0));
     assert_eq!(r.f.held().questions, 1);
+}
+
+#[test]
+fn the_end_leaves_nothing() {
+    let mut r = Rig::new(&[A]);
+    r.ask("sent.test");
+    r.up(r.last_dial());
+    r.down(r.dials[0].0);
+    r.ask("waits.test");
+    let n = r.n();
+    r.f.close(n, &mut r.out);
+    r.drain();
+    assert_eq!((r.rcodes(), r.closes.len()), (vec![2, 2], 1));
+    assert_eq!(r.f.held(), Held::default());
 }
 
 #[test]
