@@ -69,7 +69,8 @@ impl Story {
     }
 }
 
-fn house(dice: &mut Dice) -> House {
+/// A configuration.
+pub fn house(dice: &mut Dice) -> House {
     House {
         cache_bytes: dice.pick(&[0, 0, 64 << 10, 4 << 20]),
         in_flight: dice.pick(&[2_048, 2_048, 10]),
@@ -110,7 +111,8 @@ fn clients_weather(dice: &mut Dice) -> Weather {
     }
 }
 
-fn name(dice: &mut Dice, number: usize) -> String {
+/// A name that others may ask for, too, or the one of this number.
+pub fn name(dice: &mut Dice, number: usize) -> String {
     let name = if dice.percent(30) {
         format!("popular{}.test", dice.index(POPULAR))
     } else {

@@ -49,11 +49,8 @@ pub fn judge(stage: &Stage, stats: &Stats) {
             stage.log.wrong(format!("{who}: {what}"));
         }
     }
-    for verdict in [sends(stage, stats, &passed), watch::sums(stats)] {
-        if let Err(what) = verdict {
-            stage.log.wrong(what);
-        }
-    }
+    stage.log.check(sends(stage, stats, &passed));
+    stage.log.check(watch::sums(stats));
 }
 
 /// A datagram at the forwarder's socket.

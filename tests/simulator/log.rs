@@ -1,21 +1,20 @@
 //! What happened, line by line, and what should not have happened.
 
-use dotward::runtime::Runtime;
-use dotward::transports::memory::Memory;
+use dotward::engine::Time;
 use std::cell::RefCell;
 
 /// The record of a run.
 pub struct Log {
-    world: Memory,
+    clock: Box<dyn Fn() -> Time>,
     lines: RefCell<Option<Vec<String>>>,
     faults: RefCell<Vec<String>>,
 }
 
 impl Log {
     /// With a trace or without: one costs time, and most runs are good.
-    pub fn new(world: Memory, traced: bool) -> Self {
+    pub fn new(clock: impl Fn() -> Time + 'static, traced: bool) -> Self {
         Self {
-            world,
+            clock: Box::new(clock),
             lines: RefCell::new(traced.then(Vec::new)),
             faults: RefCell::default(),
         }
@@ -23,7 +22,7 @@ impl Log {
 
     pub fn note(&self, line: impl FnOnce() -> String) {
         if let Some(lines) = &mut *self.lines.borrow_mut() {
-            let at = self.world.now().mono.as_nanos() / 1_000;
+            let at = (self.clock)().as_nanos() / 1_000;
             lines.push(format!(
                 "{:>4}.{:06} {}",
                 at / 1_000_000,
@@ -40,6 +39,18 @@ impl Log {
             self.note(|| format!("WRONG: {what}"));
             faults.push(what);
         }
+    }
+
+    /// What was found wrong, if it was.
+    pub fn check(&self, found: Result<(), String>) {
+        if let Err(what) = found {
+            self.wrong(what);
+        }
+    }
+
+    /// Was nothing wrong so far?
+    pub fn is_clean(&self) -> bool {
+        self.faults.borrow().is_empty()
     }
 
     /// The faults, and the trace.

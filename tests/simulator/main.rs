@@ -1,11 +1,11 @@
-//! Tells random stories: `simulate SEED` one with its trace, `simulate FROM..TO` many.
+//! Tells random stories: `simulate SEED` one with its trace, `simulate FROM..TO` many. With `--core` the core is alone.
 
 mod shrinking;
 #[path = "mod.rs"]
 mod simulator;
 
 use shrinking::shrink;
-use simulator::{Story, draw, first_fault, survive};
+use simulator::{Outcome, draw, drive, first_fault, tell};
 use std::process::ExitCode;
 
 /// With so many bad stories there is enough to think about.
@@ -17,21 +17,30 @@ fn main() -> ExitCode {
         Some((from, to)) => Some((from.parse().ok()?, Some(to.parse().ok()?))),
         None => Some((text.parse().ok()?, None)),
     });
-    match seeds.flatten() {
-        Some((seed, None)) => tell(&draw(seed), given.iter().any(|word| word == "--shrink")),
-        Some((from, Some(to))) => search(from, to),
-        None => {
-            eprintln!("simulate SEED [--shrink], or simulate FROM..TO");
+    let has = |option: &str| given.iter().any(|word| word == option);
+    match (seeds.flatten(), has("--core")) {
+        (Some((seed, None)), true) => show(drive(seed, true)),
+        (Some((seed, None)), false) => {
+            let story = draw(seed);
+            let story = if has("--shrink") {
+                shrink(&story)
+            } else {
+                story
+            };
+            print!("{story}");
+            show(tell(&story, true))
+        }
+        (Some((from, Some(to))), true) => search(from, to, |seed| drive(seed, false)),
+        (Some((from, Some(to))), false) => search(from, to, |seed| tell(&draw(seed), false)),
+        (None, _) => {
+            eprintln!("simulate SEED [--shrink | --core], or simulate FROM..TO [--core]");
             ExitCode::from(2)
         }
     }
 }
 
-/// One story with all that happens.
-fn tell(story: &Story, shorter: bool) -> ExitCode {
-    let story = if shorter { &shrink(story) } else { story };
-    print!("{story}");
-    let outcome = survive(story, true);
+/// All that happened.
+fn show(outcome: Outcome) -> ExitCode {
     for line in outcome.trace {
         println!("{line}");
     }
@@ -43,9 +52,9 @@ fn tell(story: &Story, shorter: bool) -> ExitCode {
 }
 
 /// Many stories; the first ones that fail.
-fn search(from: u64, to: u64) -> ExitCode {
+fn search(from: u64, to: u64, run: fn(u64) -> Outcome) -> ExitCode {
     let bad: Vec<_> = (from..to)
-        .filter_map(|seed| first_fault([seed]))
+        .filter_map(|seed| first_fault([seed], run))
         .take(FAULTS)
         .collect();
     for (seed, faults) in &bad {

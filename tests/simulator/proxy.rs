@@ -35,12 +35,10 @@ pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats
         let step = |cx: &mut Context<'_>| {
             let polled = worker.poll(cx);
             let connects = stage.world.connects() - stage.visits.get();
-            let core = watch.look(worker.core(), connects);
-            if let Err(what) = core.and_then(|()| watch.crowd(worker.clients())) {
-                stage.log.wrong(what);
-            }
+            stage.log.check(watch.look(worker.core(), connects));
+            stage.log.check(watch.crowd(worker.clients()));
             let busy = (!worker.is_idle()).then(|| "at rest, the shell is busy".into());
-            *stage.unrest.borrow_mut() = busy.or(watch::at_rest(worker.core()).err());
+            *stage.unrest.borrow_mut() = busy.or_else(|| watch::at_rest(worker.core()).err());
             polled
         };
         poll_fn(step).await;

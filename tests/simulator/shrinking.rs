@@ -1,6 +1,6 @@
 //! Makes a story that fails shorter: leaves out whatever it fails without.
 
-use crate::simulator::{Story, survive};
+use crate::simulator::{Story, tell};
 
 /// A short story that fails in the same way, as far as leaving out steps gets.
 pub fn shrink(story: &Story) -> Story {
@@ -30,7 +30,7 @@ pub fn shrink(story: &Story) -> Story {
 
 /// Of what kind a story's first fault is: its words without the numbers.
 fn kind(story: &Story) -> Option<String> {
-    let fault = survive(story, false).faults.into_iter().next()?;
+    let fault = tell(story, false).faults.into_iter().next()?;
     let words = fault
         .split(' ')
         .filter(|word| !word.contains(|c: char| c.is_ascii_digit()));

@@ -78,8 +78,9 @@ impl Stage {
 pub fn play(story: &Story, traced: bool) -> Outcome {
     let world = Memory::seeded(story.seed);
     world.keep_journal();
+    let clock = world.clone();
     let stage = Rc::new(Stage {
-        log: Log::new(world.clone(), traced),
+        log: Log::new(move || clock.now().mono, traced),
         story: story.clone(),
         upstreams: story.upstreams.iter().map(|_| RefCell::default()).collect(),
         streamed: RefCell::default(),

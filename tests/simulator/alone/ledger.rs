@@ -1,0 +1,137 @@
+//! What is owed while the core is driven by hand: replies to clients, ids on links, reports to the core.
+
+use super::super::messages;
+use super::super::tally::Tally;
+use super::super::watch::TICK;
+use dotward::config::Config;
+use dotward::engine::{Action, Client, Forwarder, LinkKey, Output, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// A query that the core has accepted.
+pub struct Open {
+    pub client: Client,
+    pub query: Vec<u8>,
+    since: Time,
+    /// It is none, and earns an error at once.
+    nonsense: bool,
+}
+
+/// The other end of a link.
+#[derive(Default)]
+pub struct Line {
+    pub is_up: bool,
+    /// What it was asked and has not answered, by id.
+    pub asked: BTreeMap<u16, Vec<u8>>,
+}
+
+/// Both sides of a forwarder, as far as they wait for something.
+#[derive(Default)]
+pub struct Ledger {
+    pub open: BTreeMap<(SocketAddr, u16), Open>,
+    pub lines: BTreeMap<LinkKey, Line>,
+    /// Links that are no more.
+    pub gone: Vec<LinkKey>,
+    /// Upstreams that are looked up.
+    pub lookups: BTreeSet<usize>,
+    pub connects: u64,
+    pub tally: Tally,
+}
+
+impl Ledger {
+    /// The core has accepted a query, and owes one reply.
+    pub fn owes(&mut self, client: Client, query: &[u8], since: Time, nonsense: bool) {
+        let open = Open {
+            client,
+            query: query.to_vec(),
+            since,
+            nonsense,
+        };
+        let key = (client.addr, messages::id(query));
+        assert!(self.open.insert(key, open).is_none(), "a driver's mistake");
+    }
+
+    /// Does what the core wants, and holds it against what is owed.
+    pub fn settle(&mut self, out: &Output) -> Result<(), String> {
+        for action in out.actions() {
+            match action {
+                Action::Reply { client, message } => self.reply(*client, out.message(message))?,
+                Action::Send { link, id, message } => {
+                    self.send(*link, *id, out.message(message))?;
+                }
+                Action::Dial { link, .. } => {
+                    self.connects += 1;
+                    self.lines.insert(*link, Line::default());
+                }
+                Action::Resolve { upstream } => {
+                    if !self.lookups.insert(*upstream) {
+                        return Err(format!("upstream {upstream} is looked up twice at once"));
+                    }
+                }
+                Action::Close { link } => {
+                    self.hang_up(*link).ok_or("closes what is no link")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A link is no more.
+    pub fn hang_up(&mut self, link: LinkKey) -> Option<Line> {
+        self.gone.push(link);
+        self.lines.remove(&link)
+    }
+
+    fn reply(&mut self, client: Client, message: &[u8]) -> Result<(), String> {
+        let who = (client.addr, messages::id(message));
+        let open = self.open.remove(&who).filter(|open| open.client == client);
+        let open = open.ok_or_else(|| format!("a reply too many for {who:?}"))?;
+        if open.nonsense {
+            return Ok(());
+        }
+        let checked = messages::check(&open.query, message, client.is_datagram());
+        let checked = checked.map_err(|what| format!("the reply to {who:?}: {what}"));
+        checked.map(drop)
+    }
+
+    fn send(&mut self, to: LinkKey, id: u16, message: &[u8]) -> Result<(), String> {
+        let line = self.lines.get_mut(&to).filter(|line| line.is_up);
+        let line = line.ok_or("asks on what is no link")?;
+        if messages::id(message) != id || dotward::wire::query(message).is_err() {
+            return Err(format!("id {id}: not a query with that id: {message:?}"));
+        }
+        self.tally.sent(messages::name(message), 1);
+        match line.asked.insert(id, message.to_vec()) {
+            Some(_) => Err(format!("id {id} twice in flight on one link")),
+            None => Ok(()),
+        }
+    }
+
+    /// Does the core count as much as is here?
+    pub fn compare(&self, core: &Forwarder) -> Result<(), String> {
+        let held = core.held();
+        let pairs = [
+            ("queries", held.queries, self.open.len()),
+            ("links", held.dialing + held.up, self.lines.len()),
+            ("look-ups", held.resolving, self.lookups.len()),
+        ];
+        for (what, there, here) in pairs {
+            if there != here {
+                return Err(format!("{there} {what} in the core, {here} around it"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The alarms of this moment were served: nobody waits whose time is over.
+    pub fn overdue(&self, now: Time) -> Result<(), String> {
+        let late = |open: &&Open| open.since + Config::TIMEOUT + TICK < now;
+        match self.open.values().find(late) {
+            Some(open) => {
+                let waited = now.since(open.since);
+                Err(format!("{:?} waits since {waited:?}", open.client.addr))
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The core alone: no shell, no network, nothing but random events in any order, and a look at it after each of them.
+
+mod events;
+mod ledger;
+
+use super::dice::Dice;
+use super::drawing;
+use super::log::Log;
+use super::stage::Outcome;
+use super::story::upstream_addr;
+use super::watch::{self, Watch};
+use dotward::config::{Config, Upstream};
+use dotward::engine::{Cache, Forwarder, Now, Output, Time, Times};
+use dotward::transports::SCHEMES;
+use events::EVENTS;
+use ledger::Ledger;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Events of one run.
+const EVENTS_OF_A_RUN: u64 = 1_000;
+/// Calls at one moment, after which the alarm must lie ahead.
+const SPINS: usize = 50;
+/// Nobody asks for so long: links end after a minute without a question at the latest.
+const REST: u64 = 80;
+
+/// A core, and the hand that drives it.
+pub struct Driver {
+    pub dice: Dice,
+    pub core: Forwarder,
+    pub out: Output,
+    pub ledger: Ledger,
+    pub log: Log,
+    /// Questions asked so far; each has a number.
+    pub asked: u16,
+    now: Rc<Cell<Now>>,
+    watch: Watch,
+}
+
+/// Drives a core through the events of this seed.
+pub fn drive(seed: u64, traced: bool) -> Outcome {
+    let mut driver = Driver::new(seed, traced);
+    driver.run();
+    let (faults, trace) = driver.log.take();
+    Outcome {
+        faults,
+        trace,
+        stats: *driver.core.stats(),
+    }
+}
+
+impl Driver {
+    fn new(seed: u64, traced: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        let config = config(&mut dice);
+        let start = Time::ZERO + Duration::from_secs(100);
+        let now = Rc::new(Cell::new(Now {
+            mono: start,
+            boot: start,
+        }));
+        let clock = now.clone();
+        let log = Log::new(move || clock.get().mono, traced);
+        log.note(|| format!("{config:?}"));
+        let cache = Cache::new(config.cache_bytes, [7; 16], Times::default());
+        Self {
+            core: Forwarder::new(&config, Arc::new(cache), [seed as u8; 32]),
+            watch: Watch::new(&config),
+            out: Output::new(),
+            ledger: Ledger::default(),
+            asked: 0,
+            dice,
+            now,
+            log,
+        }
+    }
+
+    /// So many events, and an end. What goes wrong ends it at once.
+    fn run(&mut self) {
+        // Each run has its own mixture: in some nothing is ever answered, in others nothing can be reached.
+        let weights = EVENTS.map(|(weight, _)| weight * self.dice.pick(&[0, 1, 1, 4]));
+        for _ in 0..EVENTS_OF_A_RUN {
+            let mut at = self.dice.below(weights.iter().sum());
+            let drawn = EVENTS.iter().zip(weights).find(|(_, weight)| {
+                let hit = at < *weight;
+                at = at.saturating_sub(*weight);
+                hit
+            });
+            if let Some(((_, event), _)) = drawn {
+                event(self);
+                self.settle();
+                self.serve_alarms();
+            }
+            if !self.log.is_clean() {
+                return;
+            }
+        }
+        if self.dice.percent(30) {
+            self.close();
+        } else {
+            self.rest();
+        }
+        self.end();
+    }
+
+    /// Everybody waits, and time goes on.
+    fn rest(&mut self) {
+        self.log.note(|| "nobody asks any more".into());
+        for _ in 0..REST {
+            self.report();
+            self.pass(Duration::from_secs(1));
+        }
+    }
+
+    /// At any time: everybody gets an answer, and every link is closed.
+    fn close(&mut self) {
+        self.log.note(|| "the end".into());
+        let now = self.now();
+        self.core.close(now, &mut self.out);
+        self.settle();
+        self.report();
+    }
+
+    /// Nothing is left, and the sums are right.
+    fn end(&self) {
+        let (links, queries) = (self.ledger.lines.len(), self.ledger.open.len());
+        if links + queries > 0 {
+            let what = format!("in the end {links} links and {queries} queries are left");
+            self.log.wrong(what);
+        }
+        self.log.check(watch::at_rest(&self.core));
+        let stats = self.core.stats();
+        self.log.check(self.ledger.tally.check(stats.prefetches));
+        self.log.check(watch::sums(stats));
+    }
+
+    /// What the core waits to hear of dials and look-ups.
+    fn report(&mut self) {
+        while let Some(upstream) = self.ledger.lookups.pop_first() {
+            events::look_up(self, upstream);
+            self.settle();
+        }
+        let dials = self.ledger.lines.iter().filter(|(_, line)| !line.is_up);
+        let dials: Vec<_> = dials.map(|(link, _)| *link).collect();
+        for link in dials {
+            events::end_dial(self, link);
+            self.settle();
+        }
+    }
+
+    /// The clocks.
+    pub fn now(&self) -> Now {
+        self.now.get()
+    }
+
+    /// The clocks go on, and nobody looks.
+    pub fn leap(&self, mono: Duration, asleep: Duration) {
+        let now = self.now();
+        self.now.set(Now {
+            mono: now.mono + mono,
+            boot: now.boot + mono + asleep,
+        });
+    }
+
+    /// Time passes, and the core is called when it wants to be.
+    pub fn pass(&mut self, span: Duration) {
+        let end = self.now().mono + span;
+        while let Some(at) = self.core.next_alarm().filter(|at| *at <= end)
+            && self.log.is_clean()
+        {
+            self.leap(at.since(self.now().mono), Duration::ZERO);
+            self.serve_alarms();
+        }
+        self.leap(end.since(self.now().mono), Duration::ZERO);
+    }
+
+    /// Calls the core while it has something to do at this moment.
+    fn serve_alarms(&mut self) {
+        let now = self.now();
+        for _ in 0..SPINS {
+            if self.core.next_alarm().is_none_or(|at| at > now.mono) {
+                return self.log.check(self.ledger.overdue(now.mono));
+            }
+            self.call();
+        }
+        let what = format!("it turns in circles with {:?}", self.core.held());
+        self.log.wrong(what);
+    }
+
+    /// Calls the core, which has something to do or not.
+    pub fn call(&mut self) {
+        let now = self.now();
+        self.core.time(now, &mut self.out);
+        self.settle();
+    }
+
+    /// Does what the core wants, then looks at it.
+    fn settle(&mut self) {
+        for action in self.out.actions() {
+            self.log.note(|| format!("{action:?}"));
+        }
+        let settled = self.ledger.settle(&self.out);
+        self.out.clear();
+        self.log.check(settled);
+        let looked = self.watch.look(&self.core, self.ledger.connects);
+        self.log.check(looked);
+        self.log.check(self.ledger.compare(&self.core));
+    }
+}
+
+/// A house, with upstreams that are known by address or by name.
+fn config(dice: &mut Dice) -> Config {
+    let upstreams = 1 + dice.index(3);
+    let upstream = |index| {
+        let text = match dice.below(4) {
+            0 => format!("tls://dns{index}.test"),
+            _ => format!("tcp://{}", upstream_addr(index)),
+        };
+        let mut upstream = Upstream::parse(&text, SCHEMES).expect("a good address");
+        if upstream.host.is_none() && dice.percent(30) {
+            upstream.addresses.push(upstream_addr(10 + index));
+        }
+        upstream
+    };
+    let upstreams = (0..upstreams).map(upstream).collect();
+    let mut house = drawing::house(dice);
+    house.in_flight = dice.pick(&[2_048, 10, 1]);
+    house.link_in_flight = dice.pick(&[1_000, 4, 1]);
+    house.config(upstreams)
+}
