@@ -10,7 +10,7 @@ use dotward::transports::{Protocols, SCHEMES};
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 /// Serves as the story's house has it, until `control` ends that.
 pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats> + 'static {
@@ -39,7 +39,12 @@ pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats
             stage.log.check(watch.crowd(worker.clients()));
             let busy = (!worker.is_idle()).then(|| "at rest, the shell is busy".into());
             *stage.unrest.borrow_mut() = busy.or_else(|| watch::at_rest(worker.core()).err());
-            polled
+            // What goes wrong ends the story: what follows from it says nothing more.
+            if stage.log.is_clean() {
+                polled
+            } else {
+                Poll::Ready(())
+            }
         };
         poll_fn(step).await;
         worker.stats()
