@@ -78,6 +78,26 @@ fn two_poor_answers_from_one_upstream_do_not_hide_the_other() {
 }
 
 #[test]
+fn who_would_get_a_stale_answer_waits_on_when_it_is_gone() {
+    // In a small cache it is there when it is asked for, and has made room for others when it would be served.
+    let mut r = Rig::with(&[A], |c| c.cache_bytes = 3_000);
+    r.ask("old.test");
+    r.up(r.last_dial());
+    r.answer(0, 0, true);
+    r.pass(ms(301_000));
+    r.ask("old.test");
+    r.up(r.last_dial());
+    for i in 2..42 {
+        r.ask(&format!("n{i}.test"));
+        r.answer(i, 0, true);
+    }
+    r.pass(ms(2_000));
+    assert_eq!((r.replies.len(), r.f.held().queries), (41, 1));
+    r.answer(1, 0, true);
+    assert_eq!((r.rcodes(), r.f.stats().stale), (vec![0; 42], 0));
+}
+
+#[test]
 fn a_truncated_answer_is_asked_for_elsewhere() {
     // fault 26: over a stream nothing need be cut, so the next upstream may know better.
     let mut r = Rig::new(&[A, B]);
