@@ -17,7 +17,9 @@ pub struct Held {
     pub joinable: usize,
     /// Questions that wait for a link.
     pub waiting: usize,
-    /// Places in the queues for links: those of questions that are gone are left until their turn comes.
+    /// Queues for links.
+    pub queues: usize,
+    /// Places in them: those of questions that are gone are left until their turn comes.
     pub queued: usize,
     /// Questions that neither are on a link nor wait for one. None, after any event.
     pub stranded: usize,
@@ -52,6 +54,7 @@ impl Forwarder {
             questions: self.flights.len(),
             joinable: self.joinable.len(),
             waiting: flights().filter(is_waiting).count(),
+            queues: self.waiting.len(),
             queued: self.waiting.values().map(VecDeque::len).sum(),
             stranded: flights()
                 .filter(|flight| !flight.placed() && flight.queued.is_none())

@@ -180,7 +180,9 @@ fn answer_wrongly(driver: &mut Driver) {
             forget(driver, link, messages::id(&wrong));
         }
         1 => {
-            wrong = messages::answer(&messages::query("other.test", id, false));
+            // Of the same length, or else it would not fit.
+            let other = format!("x{}", &messages::name(&query)[1..]);
+            wrong = messages::answer(&messages::query(&other, id, messages::has_opt(&query)));
             forget(driver, link, id);
         }
         2 => wrong = query,

@@ -227,5 +227,7 @@ fn config(dice: &mut Dice) -> Config {
     let mut house = drawing::house(dice);
     house.in_flight = dice.pick(&[2_048, 10, 1]);
     house.link_in_flight = dice.pick(&[1_000, 4, 1]);
+    // In the small ones there is room for a few answers only.
+    house.cache_bytes = dice.pick(&[0, 3_000, 64 << 10]);
     house.config(upstreams)
 }
