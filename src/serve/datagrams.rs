@@ -81,25 +81,18 @@ impl<D: Datagrams> Socket<D> {
                 order.push((place(&reply), at));
             }
         }
-        if let [(_, at)] = *order {
+        let reply_at = |&(_, at): &(u64, usize)| reply_of(out.actions().get(at)?, index, out);
+        if let [one] = order.as_slice() {
             // What is prepared below is made for many.
-            if let Some(reply) = out
-                .actions()
-                .get(at)
-                .and_then(|action| reply_of(action, index, out))
-            {
+            if let Some(reply) = reply_at(one) {
                 self.send(&[reply], waker, lost);
             }
         } else {
             order.sort_unstable();
             for places in order.chunks(Ring::SLOTS) {
-                let actions = places.iter().filter_map(|(_, at)| out.actions().get(*at));
                 let mut batch = [EMPTY; Ring::SLOTS];
                 let mut filled = 0;
-                for (slot, reply) in batch
-                    .iter_mut()
-                    .zip(actions.filter_map(|action| reply_of(action, index, out)))
-                {
+                for (slot, reply) in batch.iter_mut().zip(places.iter().filter_map(reply_at)) {
                     *slot = reply;
                     filled += 1;
                 }
