@@ -9,7 +9,7 @@ use super::log::Log;
 use super::stage::Outcome;
 use super::story::upstream_addr;
 use super::watch::{self, Watch};
-use dotward::config::{Config, Upstream};
+use dotward::config::{Config, Host, Upstream};
 use dotward::engine::{Cache, Forwarder, Now, Output, Time, Times};
 use dotward::transports::SCHEMES;
 use events::EVENTS;
@@ -213,13 +213,16 @@ impl Driver {
 fn config(dice: &mut Dice) -> Config {
     let upstreams = 1 + dice.index(3);
     let upstream = |index| {
-        let text = match dice.below(4) {
-            0 => format!("tls://dns{index}.test"),
-            _ => format!("tcp://{}", upstream_addr(index)),
-        };
+        let text = format!("tcp://{}", upstream_addr(index));
         let mut upstream = Upstream::parse(&text, SCHEMES).expect("a good address");
-        if upstream.host.is_none() && dice.percent(30) {
-            upstream.addresses.push(upstream_addr(10 + index));
+        match dice.below(4) {
+            0 => {
+                let name = format!("dns{index}.test");
+                upstream.host = Some(Host { name, port: 53 });
+                upstream.addresses.clear();
+            }
+            1 => upstream.addresses.push(upstream_addr(10 + index)),
+            _ => {}
         }
         upstream
     };
