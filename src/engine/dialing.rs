@@ -75,8 +75,8 @@ impl Forwarder {
         }
     }
 
-    /// Which upstream to dial next for a question, and when: the one with the fewest connects under way, then the most preferred, among
-    /// those that may be dialled first.
+    /// Which upstream to dial next for a question, and when: the one with the fewest connects under way, then one that was not tried
+    /// in vain since the question came, then the most preferred, among those that may be dialled first.
     fn next_dial(&self, flight: &Flight, exclude: u64, now: Now) -> Option<(Time, usize)> {
         if flight.connects >= MAX_CONNECTS || !self.may_dial_more() {
             return None;
@@ -95,10 +95,11 @@ impl Forwarder {
                 let at = self.upstreams[upstream].dial_at(nothing_up).max(soonest);
                 // What may be dialled since long is not better than what may be dialled now.
                 let rank = self.rank(flight.preferred, upstream);
-                (at.max(now.mono), pending, rank, upstream)
+                let failed = self.upstreams[upstream].has_failed_since(flight.arrived);
+                (at.max(now.mono), pending, failed, rank, upstream)
             })
             .min()
-            .map(|(at, _, _, upstream)| (at, upstream))
+            .map(|(at, _, _, _, upstream)| (at, upstream))
     }
 
     /// Starts a connect to this upstream, at the expense of this question.
@@ -160,12 +161,20 @@ impl Forwarder {
     /// When those who wait need a decision: a connect is late, or a back-off is over.
     pub(super) fn dial_alarm(&self) -> Option<Time> {
         let long_ago = Now::default();
-        let queues = self.waiting.iter().filter_map(|(exclude, queue)| {
-            let mut flights = queue.iter().filter_map(|key| self.flights.get(*key));
-            let first = flights.find(|flight| flight.queued == Some(*exclude))?;
-            self.next_dial(first, *exclude, long_ago)
+        let queues = self.waiting.keys().filter_map(|exclude| {
+            let payer = self.payer(*exclude)?;
+            self.next_dial(self.flights.get(payer)?, *exclude, long_ago)
         });
         queues.map(|(at, _)| at).min()
+    }
+
+    /// The first in a queue that may cost one more connect, for all who wait there.
+    pub(super) fn payer(&self, exclude: u64) -> Option<FlightKey> {
+        let can_pay = |key: &&FlightKey| {
+            let flight = self.flights.get(**key);
+            flight.is_some_and(|f| f.queued == Some(exclude) && f.connects < MAX_CONNECTS)
+        };
+        self.waiting.get(&exclude)?.iter().find(can_pay).copied()
     }
 
     /// A link in doubt gets company, so that there is something to go to if it is dead. One of the questions on it pays for that.

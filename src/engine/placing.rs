@@ -47,7 +47,9 @@ impl Forwarder {
             while let Some(key) = self.first_waiting(exclude) {
                 let link = self.best_link(key, exclude, now);
                 if !link.is_some_and(|link| self.send(key, link, now, out)) {
-                    self.dial_one(key, exclude, now, out);
+                    if let Some(payer) = self.payer(exclude) {
+                        self.dial_one(payer, exclude, now, out);
+                    }
                     break;
                 }
             }

@@ -91,6 +91,11 @@ impl Upstream {
         self.failures > 0
     }
 
+    /// Was it tried since then, and did that fail?
+    pub fn has_failed_since(&self, then: Time) -> bool {
+        self.failures > 0 && self.dialed_at >= then
+    }
+
     /// How many connects may be under way at once.
     pub fn width(&self) -> usize {
         self.addresses.len().max(1)

@@ -65,7 +65,24 @@ fn connects_under_way_are_bounded_whoever_wants_one() {
     assert_eq!((r.f.held().dialing, r.dials.len()), (4, 5));
     r.refuse(r.dials[1].0);
     r.ask("e.test");
-    assert_eq!(r.dials.last().map(|(_, upstream)| *upstream), Some(0));
+    let room_is_used = (r.f.held().dialing, r.dials.len());
+    assert_eq!(room_is_used, (4, 6));
+}
+
+#[test]
+fn a_question_that_may_cost_no_more_connects_does_not_hold_up_those_behind_it() {
+    let mut r = Rig::new(&[A, B, C, "tcp://192.0.2.4:53"]);
+    r.ask("first.test"); // A, which hangs
+    r.ask("behind.test");
+    for _ in 0..5 {
+        r.pass(ms(260));
+        match r.dials.last() {
+            Some(&(link, 1 | 2)) => r.refuse(link),
+            Some(&(link, 3)) => r.up(link),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(r.sends.len(), 2, "both are asked there");
 }
 
 #[test]
