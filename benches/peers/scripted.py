@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -114,6 +115,17 @@ class Dotward:
         with open("/proc/net/udp") as table:
             rows = [line.split() for line in table][1:]
         return sum(int(row[-1]) for row in rows if row[1].endswith(f":{self.port:04X}"))
+
+    def held(self):
+        """What there is now, by name, as it reports at SIGUSR1."""
+        reports = lambda: re.findall(r" worker 1: .*; (.*)", self.process.log.read_text(errors="replace"))
+        before, end = len(reports()), time.monotonic() + PATIENCE
+        self.process.send_signal(signal.SIGUSR1)
+        while len(reports()) == before:
+            if time.monotonic() > end:
+                raise processes.Failed("no report; its log ends:\n" + processes.last_lines(self.process.log))
+            time.sleep(0.05)
+        return {name: int(count) for name, count in (part.split() for part in reports()[-1].split(", "))}
 
     def stop(self):
         """Asks it to end; gives how many seconds it took, its exit code and the last line of its log."""
