@@ -162,9 +162,8 @@ fn questions_in_flight_are_limited() {
     canary(stand.address(), "after.test");
 }
 
-// fault 64: the bound for each UDP client is not for those on loopback, who all have one address.
-#[test]
-fn clients_on_loopback_share_no_limit() {
+/// One client asks twenty questions, which the upstream holds until `look` has looked; then all are answered.
+fn twenty_held(options: &[&str], look: impl FnOnce(&Stand)) {
     let gate = Gate::new();
     let held = gate.clone();
     let stand = Stand::build(
@@ -172,7 +171,7 @@ fn clients_on_loopback_share_no_limit() {
             upstream
                 .script(move |asked| vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))])
         },
-        &["--max-in-flight-per-client", "1"],
+        options,
     );
     let client = stand.udp();
     let queries: Vec<_> = (0..20)
@@ -181,9 +180,7 @@ fn clients_on_loopback_share_no_limit() {
     for asked in &queries {
         client.send(asked);
     }
-    stand
-        .upstream
-        .wait("all queries", |seen| seen.queries.len() == 20);
+    look(&stand);
     gate.open();
     for _ in &queries {
         let got = client.receive();
@@ -191,42 +188,33 @@ fn clients_on_loopback_share_no_limit() {
     }
 }
 
+// fault 64: the bound for each UDP client is not for those on loopback, who all have one address.
+#[test]
+fn clients_on_loopback_share_no_limit() {
+    twenty_held(&["--max-in-flight-per-client", "1"], |stand| {
+        stand
+            .upstream
+            .wait("all queries", |seen| seen.queries.len() == 20);
+    });
+}
+
 // A link's own limit leads to more links, or to waiting, and never to a lost question.
 #[test]
 fn questions_in_flight_per_link_are_limited() {
-    let gate = Gate::new();
-    let held = gate.clone();
-    let stand = Stand::build(
-        |upstream| {
-            upstream
-                .script(move |asked| vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))])
-        },
-        &["--max-link-in-flight", "5"],
-    );
-    let client = stand.udp();
-    let queries: Vec<_> = (0..20)
-        .map(|id| query(&format!("a{id}.test"), A).id(id).bytes())
-        .collect();
-    for asked in &queries {
-        client.send(asked);
-    }
-    let seen = stand
-        .upstream
-        .wait("the limit", |seen| seen.queries.len() >= 5);
-    for connection in 0..seen.accepted {
-        assert!(
-            seen.queries
-                .iter()
-                .filter(|asked| asked.connection == connection)
-                .count()
-                <= 5
-        );
-    }
-    gate.open();
-    for _ in &queries {
-        let got = client.receive();
-        assert_well(&queries[usize::from(word(&got, 0))], &got);
-    }
+    twenty_held(&["--max-link-in-flight", "5"], |stand| {
+        let seen = stand
+            .upstream
+            .wait("the limit", |seen| seen.queries.len() >= 5);
+        for connection in 0..seen.accepted {
+            assert!(
+                seen.queries
+                    .iter()
+                    .filter(|asked| asked.connection == connection)
+                    .count()
+                    <= 5
+            );
+        }
+    });
 }
 
 // fault 80: out of files, new connections wait, and all else goes on.
