@@ -20,13 +20,13 @@ impl Forwarder {
     /// A message from a client. Says whether a reply will come (or is there already).
     pub fn query(&mut self, message: &[u8], client: Client, now: Now, out: &mut Output) -> bool {
         self.notice(now, out);
-        self.stats.queries += 1;
         let scanned = wire::query(message);
         // Nothing can be sent to port 0, and it is nobody's source port.
         if matches!(scanned, Err(Refusal::Drop)) || client.addr.port() == 0 {
             self.stats.dropped += 1;
             return false;
         }
+        self.stats.queries += 1;
         if !self.allow.allows(client.addr.ip()) {
             self.stats.denied += 1;
             self.turn_away(message, client, Rcode::REFUSED, Some(Ede::PROHIBITED), out);
@@ -75,7 +75,7 @@ impl Forwarder {
         let twin = known.filter(|key| self.asks_the_same(*key, message, &query));
         // A client that is impatient repeats its datagram; one answer is enough for it. Nothing new is asked, so no bound is in the way.
         if twin.is_some_and(|key| self.flights[key].is_awaited_by(&waiter)) {
-            self.stats.dropped += 1;
+            self.stats.repeats += 1;
             return false;
         }
         if let Some(why) = self.shed(&waiter.client) {

@@ -6,10 +6,12 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Messages from clients.
+    /// Queries from clients, whatever became of them.
     pub queries: u64,
-    /// Messages that got no answer: too short, or answers themselves.
+    /// Messages that are no query and got no answer: too short, or answers themselves. They are not among the queries.
     pub dropped: u64,
+    /// Queries that repeat one whose answer is due, from the same client with the same id: that answer is for both.
+    pub repeats: u64,
     /// Queries from addresses that may not ask.
     pub denied: u64,
     /// Queries answered with an error at once, because they are malformed or not supported.
@@ -56,6 +58,13 @@ pub struct Stats {
     pub probes: u64,
 }
 
+impl Stats {
+    /// Queries that were accepted as questions: well formed, of a kind that is forwarded, from a client that may ask.
+    pub fn accepted(&self) -> u64 {
+        self.queries.saturating_sub(self.denied + self.refused)
+    }
+}
+
 /// The counters with their names. A new one that is missing here does not compile.
 macro_rules! named {
     ($stats:expr; $($name:ident)*) => {{
@@ -68,7 +77,7 @@ impl fmt::Display for Stats {
     /// The counters that have counted something, by their names: `queries 3, hits 1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counters = named! { *self;
-            queries dropped denied refused shed shed_per_client hits
+            queries dropped repeats denied refused shed shed_per_client hits
             stale prefetches joined opaque sent resent
             answered failed strays unsent crowded_out dials
             dial_failures links_lost retired hedges probes

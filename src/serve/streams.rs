@@ -20,6 +20,9 @@ new_key_type! {
 const MAX_BACKLOG: usize = 256 * 1024;
 /// Reads in one pass, so that others get their turn.
 const MAX_READS: usize = 16;
+/// Messages in a row that are no queries, until the connection is closed: what got out of step does not get into step again, and no
+/// client of DNS sends such a message at all. A few are no reason to punish a program that has one fault.
+const MAX_STRAYS: usize = 16;
 /// A part of a query that has come no further for so long is no reason to stay, when the program wants to end.
 const ABANDONED: Duration = Duration::from_millis(500);
 /// Memory for outgoing answers that is kept between bursts.
@@ -49,8 +52,14 @@ pub struct Connection<S> {
     half_closed: bool,
     /// Not read from because of a bound, so that its waker waits for nothing.
     paused: bool,
-    /// When the last whole query came, or the last octet of an answer was taken.
+    /// Messages since the last query that were none, and got no answer.
+    strays: usize,
+    /// An answer to a question that was accepted is due, or has not been read.
+    useful: bool,
+    /// When the last question that was accepted came, or the last octet of an answer to one was taken.
     progress: Time,
+    /// When the last octet of any answer was taken.
+    taken_at: Time,
 }
 
 impl<S: Stream> Connection<S> {
@@ -65,14 +74,20 @@ impl<S: Stream> Connection<S> {
             pending: 0,
             half_closed: false,
             paused: false,
+            strays: 0,
+            useful: false,
             progress: now,
+            taken_at: now,
         }
     }
 
-    /// When it is closed unless something happens: it is idle, sends a query octet by octet, or does not read its answers.
-    /// Only while an answer is due from us it has all the time.
+    /// When it is closed unless something happens: it is idle, sends a query octet by octet or nothing that is a question, or does
+    /// not read its answers. Only while an answer is due from us it has all the time.
     pub fn due(&self, limits: &Limits) -> Option<Time> {
-        (self.pending == 0 || self.backlog() > 0).then(|| self.progress + limits.tcp_idle)
+        if self.backlog() > 0 {
+            return Some(self.progress.max(self.taken_at) + limits.tcp_idle);
+        }
+        (self.pending == 0).then(|| self.progress + limits.tcp_idle)
     }
 
     /// Queries whose answer is due.
@@ -120,9 +135,24 @@ impl<S: Stream> Connection<S> {
                 let Some(message) = self.incoming.next() else {
                     break;
                 };
-                self.progress = now.mono;
+                let accepted = core.stats().accepted();
                 if core.query(message, client, now, out) {
                     self.pending += 1;
+                    self.strays = 0;
+                } else {
+                    self.strays += 1;
+                }
+                // Only a question is progress: with anything else a connection could be kept for ever.
+                if core.stats().accepted() > accepted {
+                    self.progress = now.mono;
+                    self.useful = true;
+                    self.strays = 0;
+                } else if self.strays >= MAX_STRAYS {
+                    log::debug!(
+                        "{}: sends what is no query: its connection is closed",
+                        self.peer
+                    );
+                    return Fate::Close;
                 }
             }
             self.paused = self.pending >= limits.tcp_in_flight || self.backlog() >= MAX_BACKLOG;
@@ -169,7 +199,10 @@ impl<S: Stream> Connection<S> {
                 Poll::Pending => return Fate::Keep,
                 Poll::Ready(Ok(n)) if n > 0 => {
                     self.taken += n;
-                    self.progress = now;
+                    self.taken_at = now;
+                    if self.useful {
+                        self.progress = now;
+                    }
                 }
                 Poll::Ready(Ok(_)) => return Fate::Close,
                 Poll::Ready(Err(error)) => {
@@ -181,6 +214,7 @@ impl<S: Stream> Connection<S> {
         self.outgoing.clear();
         self.outgoing.shrink_to(KEEP);
         self.taken = 0;
+        self.useful &= self.pending > 0;
         self.fate()
     }
 

@@ -7,6 +7,7 @@ mod links;
 mod manners;
 mod outages;
 mod scene;
+mod tcp_clients;
 
 use dotward::runtime::Runtime;
 use scene::{Act, FIRST, SECOND, addr, direct, ede, ms, tell};

@@ -1,0 +1,126 @@
+//! Stories of clients over TCP that never ask anything.
+
+use super::scene::{Act, FIRST, PROXY, addr, direct, ms, query, tell};
+use dotward::engine::Stats;
+use dotward::runtime::Runtime;
+use dotward::transports::memory::{Memory, Stream};
+use dotward::wire::append_frame;
+use futures::future::{Either, select};
+use futures::io::{AsyncReadExt, AsyncWriteExt, ReadHalf};
+use std::pin::pin;
+use std::time::Duration;
+
+/// The limit on silence of a client's connection.
+const IDLE: Duration = Duration::from_secs(10);
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let mut octets = Vec::new();
+    append_frame(message, &mut octets);
+    octets
+}
+
+/// A query for this name whose header is changed.
+fn changed(name: &str, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    let mut message = query(name, 7);
+    change(&mut message);
+    framed(&message)
+}
+
+/// Reads until the proxy closes.
+async fn closed(mut reading: ReadHalf<Stream>) {
+    let mut octets = [0; 512];
+    while reading.read(&mut octets).await.is_ok_and(|n| n > 0) {}
+}
+
+/// Sends these octets again and again until the connection is closed; says after how long that was.
+async fn persist(world: &Memory, octets: &[u8], pause: Duration) -> Duration {
+    let start = world.now().mono;
+    let (reading, mut writing) = world.connect(addr(PROXY)).await.unwrap().split();
+    let talking = async {
+        while writing.write_all(octets).await.is_ok() {
+            world.sleep(pause).await;
+        }
+    };
+    let patience = pin!(world.sleep(ms(100_000)));
+    let (closed, talking) = (pin!(closed(reading)), pin!(talking));
+    let ends = pin!(select(closed, talking));
+    match select(ends, patience).await {
+        Either::Left(_) => world.now().mono.since(start),
+        Either::Right(_) => panic!("still open after {:?}", world.now().mono.since(start)),
+    }
+}
+
+fn persisted(octets: &[u8], pause: Duration) -> (Duration, Stats) {
+    let mut after = Duration::ZERO;
+    let stats = tell(&[FIRST], async |scene| {
+        after = persist(&scene.world, octets, pause).await;
+        assert_eq!(scene.get("a.test").await.rcode, 0);
+    });
+    (after, stats)
+}
+
+#[test]
+fn what_is_no_question_does_not_keep_a_connection() {
+    // fault 104: an empty frame, a response, a header of zeros, garbage in place of a question, an opcode that nobody forwards.
+    let answered = framed(&[0; 12]);
+    let garbage = framed(&[0xA5; 40]);
+    let frames: [(&[u8], bool); 5] = [
+        (&[0, 0], false),
+        (&changed("a.test", |m| m[2] |= 0x80), false),
+        (&answered, true),
+        (&garbage, false),
+        (&changed("a.test", |m| m[2] |= 0x28), true),
+    ];
+    for (frame, counts) in frames {
+        let (after, stats) = persisted(frame, ms(1_000));
+        assert!(after <= IDLE + ms(1_000), "{frame:?}: after {after:?}");
+        assert_eq!(stats.queries > 1, counts, "{frame:?}: {stats}");
+    }
+}
+
+#[test]
+fn a_run_of_what_cannot_be_decoded_ends_a_connection_at_once() {
+    // fault 104: as many empty frames as fit a second, for ever.
+    let (after, stats) = persisted(&vec![0; 20_000], ms(500));
+    assert!(after <= ms(500), "after {after:?}");
+    assert_eq!(stats.queries, 1, "{stats}");
+    assert!(stats.dropped < 1_000, "{stats}");
+}
+
+#[test]
+fn a_stray_frame_between_questions_ends_nothing() {
+    // fault 104: each question is a new beginning.
+    tell(&[FIRST], async |scene| {
+        let stream = scene.world.connect(addr(PROXY)).await.unwrap();
+        let (mut reading, mut writing) = stream.split();
+        for id in 0..100 {
+            let mut octets = vec![0; 8];
+            append_frame(&query("a.test", id), &mut octets);
+            writing.write_all(&octets).await.unwrap();
+            let mut head = [0; 4];
+            reading.read_exact(&mut head).await.unwrap();
+            assert_eq!(head[2..], id.to_be_bytes());
+            let rest = u16::from_be_bytes([head[0], head[1]]) - 2;
+            reading.read_exact(&mut vec![0; rest.into()]).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_late_answer_is_waited_for_and_a_question_asked_after_it() {
+    // fault 104: the time for silence begins with the answer, also where the upstream takes longer than that.
+    tell(&[FIRST], async |scene| {
+        direct(&scene.first, |_| Act::AnswerAfter(ms(3_000)));
+        let stream = scene.world.connect(addr(PROXY)).await.unwrap();
+        let (mut reading, mut writing) = stream.split();
+        for id in 0..3 {
+            writing
+                .write_all(&framed(&query("a.test", id)))
+                .await
+                .unwrap();
+            let mut answer = [0; 512];
+            assert!(reading.read(&mut answer).await.unwrap() > 0);
+            scene.world.sleep(ms(9_500)).await;
+        }
+    });
+}
