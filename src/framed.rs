@@ -1,7 +1,7 @@
 //! A link over any byte stream: messages with a two-octet length prefix (RFC 1035 section 4.2.2, RFC 7858 section 3.3).
 
 use crate::runtime::Stream;
-use crate::transport::{Event, Link, LinkError};
+use crate::transport::{Event, Link, LinkError, words};
 use crate::wire::{Frames, append_frame};
 use std::io;
 use std::pin::Pin;
@@ -59,7 +59,7 @@ impl<S: Stream> Framed<S> {
         match error.kind() {
             io::ErrorKind::UnexpectedEof if self.incoming.is_empty() => LinkError::Closed,
             io::ErrorKind::UnexpectedEof => LinkError::Truncated,
-            _ => LinkError::Io(error.to_string()),
+            _ => LinkError::Io(words(error)),
         }
     }
 }
@@ -74,7 +74,7 @@ impl<S: Stream> Link for Framed<S> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        let failed = |error: &io::Error| LinkError::Io(error.to_string());
+        let failed = |error: &io::Error| LinkError::Io(words(error));
         while let Some(rest) = self.outgoing.get(self.taken..)
             && !rest.is_empty()
         {

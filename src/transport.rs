@@ -7,6 +7,7 @@
 use crate::config::Upstream;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
@@ -82,7 +83,12 @@ pub enum DialError {
     /// Not done in time.
     TimedOut,
     /// The other end is not who it should be, or cannot prove it.
-    Unauthenticated(String),
+    Unauthenticated {
+        /// What is wrong with its proof.
+        why: String,
+        /// What the operator can do about it; may be empty.
+        remedy: String,
+    },
     /// Connected, but no common ground: an alert, a bad record, plain text.
     Handshake(String),
 }
@@ -91,15 +97,31 @@ impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unresolved(why) => write!(f, "address not found: {why}"),
-            Self::Unreachable(why) => write!(f, "connect: {why}"),
+            Self::Unreachable(why) => write!(f, "cannot connect: {why}"),
             Self::TimedOut => f.write_str("connect or handshake timed out"),
-            Self::Unauthenticated(why) => write!(f, "not authenticated: {why}"),
-            Self::Handshake(why) => write!(f, "handshake: {why}"),
+            Self::Unauthenticated { why, .. } => write!(f, "not authenticated: {why}"),
+            Self::Handshake(why) => write!(f, "handshake failed: {why}"),
         }
     }
 }
 
 impl std::error::Error for DialError {}
+
+impl DialError {
+    /// For a connection that the operating system refuses.
+    pub fn unreachable(error: &io::Error) -> Self {
+        Self::Unreachable(words(error))
+    }
+}
+
+/// What the operating system says, without its number: a message for people.
+pub(crate) fn words(error: &io::Error) -> String {
+    let said = error.to_string();
+    let said = said.split(" (os error ").next().unwrap_or_default();
+    let mut letters = said.chars();
+    let first = letters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
 
 /// Why a link ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,3 +152,19 @@ impl fmt::Display for LinkError {
 }
 
 impl std::error::Error for LinkError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_system_are_told_in_words() {
+        let reset = io::Error::from_raw_os_error(104);
+        assert!(!words(&reset).contains("os error"), "{reset}");
+        assert_eq!(words(&io::Error::other("Out of luck")), "out of luck");
+        let refused = io::ErrorKind::ConnectionRefused.into();
+        let told = DialError::unreachable(&refused).to_string();
+        assert_eq!(told, "cannot connect: connection refused");
+        assert_eq!(words(&io::Error::other("")), "");
+    }
+}

@@ -40,8 +40,8 @@ impl<R: Runtime> Future for Connecting<R> {
     type Output = Result<Framed<R::Stream>, DialError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let stream = ready!(self.0.as_mut().poll(cx))
-            .map_err(|error| DialError::Unreachable(error.to_string()))?;
+        let stream =
+            ready!(self.0.as_mut().poll(cx)).map_err(|error| DialError::unreachable(&error))?;
         Poll::Ready(Ok(Framed::new(stream, "plain TCP".into())))
     }
 }

@@ -80,7 +80,10 @@ impl<R: Runtime> Transport for Tls<R> {
                 name: Some(name),
                 connector: self.connector.clone(),
             },
-            Err(error) => Handshake::Failed(DialError::Unauthenticated(error.to_string())),
+            Err(error) => Handshake::Failed(DialError::Unauthenticated {
+                why: error.to_string(),
+                remedy: String::new(),
+            }),
         };
         Bounded::new(&self.runtime, work)
     }
@@ -116,7 +119,7 @@ impl<R: Runtime> Future for Handshake<R> {
                     connector,
                 } => {
                     let stream = ready!(tcp.as_mut().poll(cx))
-                        .map_err(|error| DialError::Unreachable(error.to_string()))?;
+                        .map_err(|error| DialError::unreachable(&error))?;
                     let next = match name.take() {
                         Some(name) => Self::Shaking(Box::new(connector.connect(name, stream))),
                         None => Self::Failed(DialError::Handshake("polled after its end".into())),
@@ -138,10 +141,14 @@ impl<R: Runtime> Future for Handshake<R> {
 fn handshake_error(error: &io::Error) -> DialError {
     let inner = error.get_ref().and_then(|e| e.downcast_ref());
     match inner {
-        Some(rustls::Error::InvalidCertificate(why)) => DialError::Unauthenticated(why.to_string()),
-        Some(rustls::Error::NoCertificatesPresented) => {
-            DialError::Unauthenticated("no certificate".into())
-        }
+        Some(rustls::Error::InvalidCertificate(why)) => DialError::Unauthenticated {
+            why: why.to_string(),
+            remedy: String::new(),
+        },
+        Some(rustls::Error::NoCertificatesPresented) => DialError::Unauthenticated {
+            why: "no certificate".into(),
+            remedy: String::new(),
+        },
         _ => DialError::Handshake(error.to_string()),
     }
 }

@@ -1,6 +1,7 @@
 //! Judging what comes back: whose answer it is, whether it is good enough, and how each waiter gets it.
 
 use super::cache::Key;
+use super::failure::{Explanation, Failure};
 use super::flight::{Flight, FlightKey, Waiter, bit};
 use super::forwarder::Forwarder;
 use super::keepalive;
@@ -8,7 +9,7 @@ use super::links::{LinkKey, MAX_STRAYS};
 use super::output::{Action, Output};
 use super::time::Now;
 use crate::transport::LinkError;
-use crate::wire::{self, Answer, Ede, Header, Rcode};
+use crate::wire::{self, Answer, Header, Rcode};
 use log::{Level, debug, info, log_enabled};
 use std::time::Duration;
 
@@ -107,6 +108,7 @@ impl Forwarder {
             return;
         };
         let state = &mut self.upstreams[upstream];
+        state.trouble = None;
         let took = now.mono.since(place.sent_at);
         state.timed(took, now.mono);
         if let Some(hedging) = &mut self.hedging {
@@ -188,7 +190,8 @@ impl Forwarder {
             out.reply(waiter.client, |out| {
                 if answer.header.flags.tc() && !waiter.client.is_datagram() {
                     // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
-                    servfail(&flight, waiter, Ede::OTHER, payload, out);
+                    let why = Failure::Truncated.explain(&self.upstreams, 0);
+                    failed(&flight, waiter, &why, payload, out);
                 } else {
                     wire::relay_answer(message, answer, &reply, payload, out);
                 }
@@ -198,7 +201,7 @@ impl Forwarder {
     }
 
     /// Answers everybody who waits with what there is: a poor answer, one out of date, or SERVFAIL and a reason.
-    pub(super) fn fail(&mut self, key: FlightKey, why: Ede, now: Now, out: &mut Output) {
+    pub(super) fn fail(&mut self, key: FlightKey, failure: Failure, now: Now, out: &mut Output) {
         let fallback = self.flights.get_mut(key).and_then(|f| f.fallback.take());
         if let Some(message) = fallback
             && let Ok(answer) = wire::answer(&message)
@@ -209,16 +212,19 @@ impl Forwarder {
         let Some(flight) = self.remove(key) else {
             return;
         };
+        let why = failure.explain(&self.upstreams, flight.tried);
         debug!(
-            "{}: SERVFAIL, {why:?}, after {} sends",
+            "{}: {}, {}, sent {} times",
             wire::describe(&flight.message, &flight.query.question),
+            why.rcode,
+            why.ede().text,
             flight.sends
         );
         // What was never sent says nothing about the name: it must work at once when there is a network again.
         let key = flight.key(&self.cache);
         if let Some(key) = key.as_ref().filter(|_| flight.sends > 0) {
             let asked = (&*flight.message, &flight.query);
-            self.cache.put_failure(key, asked, why, now.boot);
+            self.cache.put_failure(key, asked, why.ede(), now.boot);
         }
         let payload = self.limits.udp_payload;
         for waiter in flight.waiters() {
@@ -227,7 +233,7 @@ impl Forwarder {
             }
             self.stats.failed += 1;
             out.reply(waiter.client, |out| {
-                servfail(&flight, waiter, why, payload, out);
+                failed(&flight, waiter, &why, payload, out);
             });
         }
         self.recycle(flight.message);
@@ -284,10 +290,10 @@ fn is_poor(answer: &Answer) -> bool {
     matches!(answer.rcode(), Rcode::SERVFAIL | Rcode::REFUSED) || answer.header.flags.tc()
 }
 
-fn servfail(flight: &Flight, waiter: &Waiter, why: Ede, payload: u16, out: &mut Vec<u8>) {
+fn failed(flight: &Flight, waiter: &Waiter, why: &Explanation, payload: u16, out: &mut Vec<u8>) {
     let reply = waiter.reply(flight.question());
     let cd = flight.query.header.flags.cd();
-    wire::own_answer(&reply, 0, cd, Rcode::SERVFAIL, Some(why), payload, out);
+    wire::own_answer(&reply, 0, cd, why.rcode, Some(why.ede()), payload, out);
 }
 
 /// Is it the answer to this question (RFC 5452 section 9.1)? The id matched already. An error without a question

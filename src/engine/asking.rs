@@ -2,6 +2,7 @@
 
 use super::cache::{Found, Key};
 use super::client::Client;
+use super::failure::Failure;
 use super::flight::{Flight, FlightKey, STALE_AFTER, Tries, Waiter, size_limit};
 use super::forwarder::Forwarder;
 use super::output::Output;
@@ -11,10 +12,6 @@ use log::debug;
 
 /// Questions in flight that nobody waits for, asked because a popular answer ends soon.
 const MAX_PREFETCHES: usize = 64;
-/// More questions in flight than the bound allows.
-const TOO_BUSY: Ede = Ede::OTHER.with_text("too many questions in flight");
-/// More questions in flight than one client may have.
-const TOO_MANY: Ede = Ede::OTHER.with_text("too many questions in flight from this client");
 
 impl Forwarder {
     /// A message from a client. Says whether a reply will come (or is there already).
@@ -29,7 +26,7 @@ impl Forwarder {
         self.stats.queries += 1;
         if !self.allow.allows(client.addr.ip()) {
             self.stats.denied += 1;
-            self.turn_away(message, client, Rcode::REFUSED, Some(Ede::PROHIBITED), out);
+            self.refuse(message, client, Failure::NotAllowed, out);
             return true;
         }
         let query = match scanned {
@@ -80,7 +77,7 @@ impl Forwarder {
         }
         if let Some(why) = self.shed(&waiter.client) {
             self.press(now, out);
-            self.turn_away(message, waiter.client, Rcode::SERVFAIL, Some(why), out);
+            self.refuse(message, waiter.client, why, out);
             return true;
         }
         // Of two different questions with one hash the second goes its own way.
@@ -112,11 +109,11 @@ impl Forwarder {
     }
 
     /// Would one question more be over a bound? Then it is counted, and this is the reason that its client gets.
-    fn shed(&mut self, client: &Client) -> Option<Ede> {
+    fn shed(&mut self, client: &Client) -> Option<Failure> {
         let (in_flight, limits) = (self.in_flight.in_all(), &self.limits);
         if in_flight.max(self.flights.len()) >= limits.in_flight {
             self.stats.shed += 1;
-            return Some(TOO_BUSY);
+            return Some(Failure::TooMany);
         }
         // With fewer in all nobody has so many, and there is no need to look.
         let most = limits.in_flight_per_client;
@@ -125,7 +122,7 @@ impl Forwarder {
             return None;
         }
         self.stats.shed_per_client += 1;
-        Some(TOO_MANY)
+        Some(Failure::TooManyOfClient)
     }
 
     /// A new question: remembered until it is answered, and sent as soon as can be.
@@ -237,13 +234,19 @@ impl Forwarder {
         key
     }
 
+    /// Answers at once that it is not asked, and why.
+    fn refuse(&mut self, message: &[u8], client: Client, why: Failure, out: &mut Output) {
+        let why = why.explain(&self.upstreams, 0);
+        self.turn_away(message, client, why.rcode, Some(why.ede()), out);
+    }
+
     /// Answers at once with an error.
     fn turn_away(
         &mut self,
         message: &[u8],
         client: Client,
         rcode: Rcode,
-        ede: Option<Ede>,
+        ede: Option<Ede<'_>>,
         out: &mut Output,
     ) {
         let Some(header) = wire::Header::parse(message) else {

@@ -1,5 +1,6 @@
 //! Reaching upstreams: whom to dial, when, and what a failure means.
 
+use super::failure::{NextTry, connect_line, connect_reason};
 use super::flight::{Flight, FlightKey, MAX_CONNECTS, bit};
 use super::forwarder::Forwarder;
 use super::links::{Link, LinkKey, State};
@@ -7,7 +8,7 @@ use super::output::{Action, Output};
 use super::time::{Now, Time};
 use super::upstreams::{Step, Upstream};
 use crate::transport::DialError;
-use log::{info, warn};
+use log::warn;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -215,14 +216,13 @@ impl Forwarder {
         if gone {
             state.forget_bounds();
         }
-        let wait = state.dial_at(false).since(now.mono).as_secs_f32();
-        let label = &state.label;
-        match addr {
-            Some(addr) => warn!("{label} {addr}: {why}; next try in {wait:.2} s or more"),
-            None => warn!("{label}: {why}; next try in {wait:.2} s or more"),
-        }
-        if matches!(why, DialError::Unauthenticated(_)) {
-            info!("{label}: no question was sent to it");
-        }
+        state.trouble = Some(connect_reason(why));
+        let others_up = !self.nothing_up();
+        let state = &self.upstreams[upstream];
+        let next = NextTry {
+            wait: state.dial_at(!others_up).since(now.mono),
+            others_up,
+        };
+        warn!("{}", connect_line(&state.label, addr, why, next));
     }
 }

@@ -11,6 +11,7 @@
 
 use super::cache::Cache;
 use super::crowd::Crowd;
+use super::failure::Failure;
 use super::flight::{Flight, FlightKey};
 use super::hashing::RandomMap;
 use super::hedging::Hedging;
@@ -23,7 +24,6 @@ use super::upstreams::Upstream;
 use super::waking::BEAT;
 use crate::config::{AccessList, Config, Limits, Policy};
 use crate::transport::{DialError, LinkError};
-use crate::wire::Ede;
 use log::{debug, info};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -224,7 +224,7 @@ impl Forwarder {
     pub fn close(&mut self, now: Now, out: &mut Output) {
         let flights: Vec<FlightKey> = self.flights.keys().collect();
         for key in flights {
-            self.fail(key, Ede::NOT_READY, now, out);
+            self.fail(key, Failure::Ending, now, out);
         }
         debug_assert!(self.in_flight.is_empty(), "each question is counted once");
         self.waiting.clear();

@@ -1,5 +1,6 @@
 //! Finding a link for a question: which upstream, which connection, how long to wait, when to ask elsewhere.
 
+use super::failure::Failure;
 use super::flight::{Flight, FlightKey, MAX_CONNECTS, MAX_SENDS, Place, bit};
 use super::forwarder::Forwarder;
 use super::keepalive;
@@ -7,7 +8,7 @@ use super::links::{Link, LinkKey, Room};
 use super::output::Output;
 use super::time::{Now, Time};
 use super::timers::TICK;
-use crate::wire::{self, Ede};
+use crate::wire;
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -189,7 +190,7 @@ impl Forwarder {
         flight.queued = None;
         // An answer may still come from where it was sent.
         if !flight.placed() {
-            self.fail(key, Ede::NO_REACHABLE_AUTHORITY, now, out);
+            self.fail(key, Failure::NotConnected, now, out);
         }
     }
 
@@ -201,11 +202,11 @@ impl Forwarder {
         let is_due = |at: Time| now.mono + TICK >= at;
         if is_due(flight.deadline) {
             let places = flight.places;
-            let ede = match flight.sends {
-                0 => Ede::NO_REACHABLE_AUTHORITY,
-                _ => Ede::NETWORK_ERROR,
+            let failure = match flight.sends {
+                0 => Failure::NotConnected,
+                _ => Failure::NotAnswered,
             };
-            self.fail(key, ede, now, out);
+            self.fail(key, failure, now, out);
             for place in places.into_iter().flatten() {
                 self.missed(place, now, out);
             }

@@ -1,12 +1,12 @@
 //! Looking after links: doubting the silent, relieving them, closing the idle, mourning the lost.
 
+use super::failure::{Failure, remembered};
 use super::flight::{FlightKey, MAX_SENDS, Place};
 use super::forwarder::Forwarder;
 use super::links::{Link, LinkKey, MAX_MISSED, State};
 use super::output::{Action, Output};
 use super::time::{Now, Time};
 use crate::transport::LinkError;
-use crate::wire::Ede;
 use log::{debug, warn};
 use std::collections::VecDeque;
 
@@ -35,18 +35,19 @@ impl Forwarder {
         };
         let (upstream, live) = (link.upstream, link.pipeline.live());
         let answered = link.pipeline.answered();
-        let label = &self.upstreams[upstream].label;
         let age = now.mono.since(link.since).as_secs_f32();
         if live > 0 || *why != LinkError::Closed {
             self.stats.links_lost += 1;
+            let lost = format!("connection lost: {why}");
+            self.upstreams[upstream].trouble = Some(remembered(&lost));
             warn!(
-                "{label} {}: {why}, after {age:.1} s and {answered} answers, {live} questions in flight",
-                link.addr
+                "{} {}: {why}, after {age:.1} s and {answered} answers, {live} questions in flight",
+                self.upstreams[upstream].label, link.addr
             );
         } else {
             debug!(
-                "{label} {}: {why}, after {age:.1} s and {answered} answers",
-                link.addr
+                "{} {}: {why}, after {age:.1} s and {answered} answers",
+                self.upstreams[upstream].label, link.addr
             );
         }
         let by_peer = matches!(
@@ -88,7 +89,7 @@ impl Forwarder {
             flight.tries.resent = true;
             self.place(key, now, out);
         } else if !self.try_elsewhere(key, now, out) {
-            self.fail(key, Ede::NETWORK_ERROR, now, out);
+            self.fail(key, Failure::ConnectionLost, now, out);
         }
     }
 

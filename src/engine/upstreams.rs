@@ -45,6 +45,8 @@ pub struct Upstream {
     timed_at: Time,
     pub health: Health,
     pub idling: Idling,
+    /// Why it last failed, in words; nothing once it answered since.
+    pub trouble: Option<Box<str>>,
     /// It may be asked how long it keeps idle connections.
     pub takes_keepalive: bool,
 }
@@ -77,6 +79,7 @@ impl Upstream {
             timed_at: Time::ZERO,
             health: Health::default(),
             idling: Idling::new(),
+            trouble: None,
             takes_keepalive: true,
         }
     }

@@ -199,7 +199,7 @@ pub fn own_answer(
     opcode: u8,
     cd: bool,
     rcode: Rcode,
-    ede: Option<Ede>,
+    ede: Option<Ede<'_>>,
     our_udp_size: u16,
     out: &mut Vec<u8>,
 ) {
@@ -574,7 +574,7 @@ mod tests {
     }
 
     /// An answer of our own to the client, read.
-    fn own(reply: &Reply<'_>, opcode: u8, rcode: Rcode, ede: Option<Ede>) -> Vec<u8> {
+    fn own(reply: &Reply<'_>, opcode: u8, rcode: Rcode, ede: Option<Ede<'_>>) -> Vec<u8> {
         let mut out = b"before".to_vec();
         own_answer(reply, opcode, false, rcode, ede, OURS, &mut out);
         out.split_off(6)

@@ -157,44 +157,46 @@ impl ClientEdns {
 
 /// An extended DNS error: why, in a number and some words (RFC 8914).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ede {
+pub struct Ede<'a> {
     /// INFO-CODE.
     pub code: u16,
     /// EXTRA-TEXT, which is for people. Keep it short: it travels in every such answer.
-    pub text: &'static str,
+    pub text: &'a str,
 }
 
-impl Ede {
+impl Ede<'static> {
     /// Other Error: none of the codes fits.
-    pub const OTHER: Ede = Ede::new(0);
+    pub const OTHER: Self = Ede::new(0);
     /// Stale Answer: no fresh one was to be had in time.
-    pub const STALE_ANSWER: Ede = Ede::new(3);
+    pub const STALE_ANSWER: Self = Ede::new(3);
     /// Cached Error: the failure was remembered.
-    pub const CACHED_ERROR: Ede = Ede::new(13);
+    pub const CACHED_ERROR: Self = Ede::new(13);
     /// Not Ready: the server is not (yet) up.
-    pub const NOT_READY: Ede = Ede::new(14);
+    pub const NOT_READY: Self = Ede::new(14);
     /// Blocked: by the operator's own policy.
-    pub const BLOCKED: Ede = Ede::new(15);
+    pub const BLOCKED: Self = Ede::new(15);
     /// Prohibited: this client may not ask.
-    pub const PROHIBITED: Ede = Ede::new(18);
+    pub const PROHIBITED: Self = Ede::new(18);
     /// Stale NXDOMAIN Answer: as [`Ede::STALE_ANSWER`], of a name that did not exist.
-    pub const STALE_NXDOMAIN: Ede = Ede::new(19);
+    pub const STALE_NXDOMAIN: Self = Ede::new(19);
     /// Not Supported: the operation or the query is not.
-    pub const NOT_SUPPORTED: Ede = Ede::new(21);
+    pub const NOT_SUPPORTED: Self = Ede::new(21);
     /// No Reachable Authority: no upstream answered.
-    pub const NO_REACHABLE_AUTHORITY: Ede = Ede::new(22);
+    pub const NO_REACHABLE_AUTHORITY: Self = Ede::new(22);
     /// Network Error: what was reached failed.
-    pub const NETWORK_ERROR: Ede = Ede::new(23);
+    pub const NETWORK_ERROR: Self = Ede::new(23);
     /// Invalid Data: what came was not usable.
-    pub const INVALID_DATA: Ede = Ede::new(24);
+    pub const INVALID_DATA: Self = Ede::new(24);
 
-    const fn new(code: u16) -> Ede {
+    const fn new(code: u16) -> Self {
         Ede { code, text: "" }
     }
+}
 
+impl<'a> Ede<'a> {
     /// The same code with other words.
     #[must_use]
-    pub const fn with_text(self, text: &'static str) -> Ede {
+    pub const fn with_text(self, text: &'a str) -> Self {
         Ede {
             code: self.code,
             text,

@@ -89,7 +89,7 @@ impl Kept {
     }
 
     /// SERVFAIL to `asked`, because of `why`. Its note says that it is remembered.
-    pub fn no_answer(query: &[u8], asked: &Query, why: Ede) -> Option<Kept> {
+    pub fn no_answer(query: &[u8], asked: &Query, why: Ede<'_>) -> Option<Kept> {
         let mut edes = Vec::new();
         why.write(&mut edes);
         failure(query, asked, Rcode::SERVFAIL, &edes)
@@ -180,7 +180,7 @@ fn assemble(
     header: Header,
     body: &[u8],
     edes: &[u8],
-    note: Ede,
+    note: Ede<'_>,
 ) -> Option<Draft> {
     let records = header.additionals;
     let header = Header {

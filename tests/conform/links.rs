@@ -284,7 +284,7 @@ pub async fn a_stranger_is_told_nothing<R: World>(runtime: R, scheme: &'static s
     let (link, peer) = join(dial, stranger.accept()).await;
     let why = link.err();
     assert!(
-        matches!(why, Some(DialError::Unauthenticated(_))),
+        matches!(why, Some(DialError::Unauthenticated { .. })),
         "{why:?}"
     );
     if let Ok(Peer(mut octets)) = peer {

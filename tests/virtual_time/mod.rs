@@ -10,7 +10,7 @@ mod scene;
 mod tcp_clients;
 
 use dotward::runtime::Runtime;
-use scene::{Act, FIRST, SECOND, addr, direct, ede, ms, tell};
+use scene::{Act, FIRST, SECOND, addr, direct, ede, ms, tell, why};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -281,6 +281,29 @@ fn a_question_that_nobody_answers_ends_at_its_deadline() {
         assert_eq!((got.rcode, ede(&got.message)), (SERVFAIL, Some(23)));
         assert!(got.after <= ms(4_000), "{:?}", got.after);
         scene.assert_quiet(ms(20_000)).await;
+    });
+}
+
+#[test]
+fn clients_are_told_which_upstream_failed_and_why() {
+    // fault 36, 47
+    tell(&[FIRST, SECOND], async |scene| {
+        scene.world.weather(addr(FIRST), |w| w.refuses = true);
+        scene.world.weather(addr(SECOND), |w| w.swallows = true);
+        let told = why(&scene.get("a.test").await.message);
+        let words = "tcp://192.0.2.1:53: cannot connect: connection refused; tcp://192.0.2.2:53: connect or handshake timed out";
+        assert_eq!(told, Some((22, words.into())));
+        scene.world.weather(addr(SECOND), |w| w.swallows = false);
+        direct(&scene.second, |_| Act::Silence);
+        let told = why(&scene.get("b.test").await.message);
+        let words = "tcp://192.0.2.1:53: cannot connect: connection refused; tcp://192.0.2.2:53: no answer in time";
+        assert_eq!(told, Some((23, words.into())));
+        // What was wrong is forgotten once there is an answer.
+        direct(&scene.second, |_| Act::Answer);
+        assert_eq!(scene.get("c.test").await.rcode, 0);
+        direct(&scene.second, |_| Act::Silence);
+        let told = why(&scene.get("d.test").await.message);
+        assert_eq!(told, Some((23, words.into())));
     });
 }
 

@@ -151,10 +151,16 @@ pub fn query(name: &str, id: u16) -> Vec<u8> {
 
 /// The info-code of the first extended error in an answer (RFC 8914).
 pub fn ede(message: &[u8]) -> Option<u16> {
+    why(message).map(|(code, _)| code)
+}
+
+/// The code of the extended error, and its text.
+pub fn why(message: &[u8]) -> Option<(u16, String)> {
     let opt = wire::answer(message).ok()?.opt?;
-    wire::options(message, &opt)
-        .find(|(code, _)| *code == 15)
-        .map(|(_, data)| u16::from_be_bytes([data[0], data[1]]))
+    let (_, data) = wire::options(message, &opt).find(|(code, _)| *code == 15)?;
+    let (code, text) = data.split_first_chunk()?;
+    let text = String::from_utf8(text.to_vec()).ok()?;
+    Some((u16::from_be_bytes(*code), text))
 }
 
 /// Tells a story with these upstreams, in this order, and no cache, so that each question is asked; returns what the proxy

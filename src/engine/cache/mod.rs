@@ -253,7 +253,13 @@ impl Cache {
     }
 
     /// Learns that no upstream had an answer to a query, because of `why` (RFC 9520).
-    pub fn put_failure(&self, key: &Key, (message, query): (&[u8], &Query), why: Ede, now: Time) {
+    pub fn put_failure(
+        &self,
+        key: &Key,
+        (message, query): (&[u8], &Query),
+        why: Ede<'_>,
+        now: Time,
+    ) {
         if !self.shards.is_empty() {
             self.fail(key, Kept::no_answer(message, query, why), now);
         }

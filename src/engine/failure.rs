@@ -1,0 +1,297 @@
+//! What a failure means, in one place: the RCODE and the extended error that clients get (RFC 8914), and the line in the log.
+
+use super::flight::bit;
+use super::upstreams::Upstream;
+use crate::transport::DialError;
+use crate::wire::{Ede, Rcode};
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Octets of EXTRA-TEXT at most. With the longest name, and in the 512 octets that every client with EDNS takes, 218 are left.
+const MAX_TEXT: usize = 216;
+/// Octets that are remembered of the reason why an upstream failed.
+const MAX_REASON: usize = 128;
+
+/// Why a client gets no answer from an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The question was sent to nobody: no upstream could be connected to.
+    NotConnected,
+    /// It was sent, and no answer came in time.
+    NotAnswered,
+    /// It was sent, and every connection that it was sent on was lost.
+    ConnectionLost,
+    /// The answer that came was truncated, although the client asks over a stream and cannot ask for more.
+    Truncated,
+    /// There are too many questions in flight.
+    TooMany,
+    /// The client has too many questions in flight.
+    TooManyOfClient,
+    /// The client is not on the access list.
+    NotAllowed,
+    /// The program ends.
+    Ending,
+}
+
+/// What a client and the log are told.
+pub struct Explanation {
+    pub rcode: Rcode,
+    code: Ede<'static>,
+    text: Cow<'static, str>,
+}
+
+impl Explanation {
+    /// The extended error.
+    pub fn ede(&self) -> Ede<'_> {
+        self.code.with_text(&self.text)
+    }
+}
+
+impl Failure {
+    /// What it means. `tried`: to which upstreams the question was sent, a bit each.
+    pub fn explain(self, upstreams: &[Upstream], tried: u64) -> Explanation {
+        let (rcode, code, text) = match self {
+            Self::NotConnected => (
+                Rcode::SERVFAIL,
+                Ede::NO_REACHABLE_AUTHORITY,
+                reasons(upstreams, |_, upstream| {
+                    Some(
+                        upstream
+                            .trouble
+                            .as_deref()
+                            .unwrap_or("not connected in time"),
+                    )
+                }),
+            ),
+            Self::NotAnswered => (
+                Rcode::SERVFAIL,
+                Ede::NETWORK_ERROR,
+                reasons(upstreams, |index, upstream| {
+                    let asked = (tried & bit(index) != 0).then_some("no answer in time");
+                    asked.or(upstream.trouble.as_deref())
+                }),
+            ),
+            Self::ConnectionLost => (
+                Rcode::SERVFAIL,
+                Ede::NETWORK_ERROR,
+                reasons(upstreams, |index, upstream| {
+                    let asked = (tried & bit(index) != 0).then_some("connection lost");
+                    upstream.trouble.as_deref().or(asked)
+                }),
+            ),
+            Self::Truncated => (
+                Rcode::SERVFAIL,
+                Ede::OTHER,
+                "the upstream's answer is truncated".into(),
+            ),
+            Self::TooMany => (
+                Rcode::SERVFAIL,
+                Ede::OTHER,
+                "too many questions in flight".into(),
+            ),
+            Self::TooManyOfClient => (
+                Rcode::SERVFAIL,
+                Ede::OTHER,
+                "too many questions in flight from this client".into(),
+            ),
+            Self::NotAllowed => (
+                Rcode::REFUSED,
+                Ede::PROHIBITED,
+                "this address may not ask here".into(),
+            ),
+            Self::Ending => (
+                Rcode::SERVFAIL,
+                Ede::NOT_READY,
+                "the forwarder is being stopped".into(),
+            ),
+        };
+        Explanation { rcode, code, text }
+    }
+}
+
+/// The upstreams that have something to say, each with its reason, as far as there is room.
+fn reasons<'u>(
+    upstreams: &'u [Upstream],
+    of: impl Fn(usize, &'u Upstream) -> Option<&'u str>,
+) -> Cow<'static, str> {
+    let mut text = String::new();
+    let said = upstreams.iter().enumerate();
+    let said = said.filter_map(|(index, upstream)| Some((&upstream.label, of(index, upstream)?)));
+    for (label, reason) in said {
+        let separator = if text.is_empty() { "" } else { "; " };
+        if text.len() + separator.len() + label.len() + 2 + reason.len() > MAX_TEXT {
+            if text.is_empty() {
+                text = format!("{label}: {reason}");
+                cut(&mut text, MAX_TEXT);
+            }
+            break;
+        }
+        // Writing to a string cannot fail.
+        let _infallible = write!(text, "{separator}{label}: {reason}");
+    }
+    if text.is_empty() {
+        return "no upstream is available".into();
+    }
+    text.into()
+}
+
+/// Cuts between characters.
+fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        let at = (0..=most).rev().find(|&at| text.is_char_boundary(at));
+        text.truncate(at.unwrap_or(0));
+    }
+}
+
+/// What is remembered of an upstream's failure, for the clients whose questions fail because of it.
+pub fn remembered(reason: &str) -> Box<str> {
+    let mut reason = reason.to_owned();
+    cut(&mut reason, MAX_REASON);
+    reason.into()
+}
+
+/// Why there is no connection, for clients: without what only the operator can do.
+pub fn connect_reason(why: &DialError) -> Box<str> {
+    match why {
+        DialError::Unauthenticated { why, .. } => remembered(why),
+        other => remembered(&other.to_string()),
+    }
+}
+
+/// When an upstream that could not be reached is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextTry {
+    /// Not before that.
+    pub wait: Duration,
+    /// Another upstream is connected: without it, this one is tried sooner.
+    pub others_up: bool,
+}
+
+/// The line of the log for an upstream that could not be reached.
+pub fn connect_line(
+    label: &str,
+    addr: Option<SocketAddr>,
+    why: &DialError,
+    next: NextTry,
+) -> String {
+    let at = addr.map_or(String::new(), |addr| format!(" {addr}"));
+    let advice = match why {
+        DialError::Unauthenticated { remedy, .. } if remedy.is_empty() => {
+            "; no question was sent to it".to_owned()
+        }
+        DialError::Unauthenticated { remedy, .. } => {
+            format!("; no question was sent to it; {remedy}")
+        }
+        _ => String::new(),
+    };
+    let NextTry { wait, others_up } = next;
+    let when = match wait.as_secs_f32() {
+        // Its other addresses have not had their turn yet.
+        _ if wait.is_zero() => "its next address is tried at once".to_owned(),
+        wait if others_up => {
+            format!("tried again in {wait:.1} s, or sooner if no other upstream is connected")
+        }
+        wait => format!("tried again in {wait:.1} s if questions wait then, else with the next"),
+    };
+    format!("{label}{at}: {why}{advice}; {when}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn upstream(label: &str, trouble: Option<&str>) -> Upstream {
+        let mut upstream = Upstream::new(&config::Upstream {
+            label: label.into(),
+            scheme: "tls",
+            server_name: Some("u.test".into()),
+            addresses: vec!["192.0.2.1:853".parse().unwrap()],
+            host: None,
+        });
+        upstream.trouble = trouble.map(remembered);
+        upstream
+    }
+
+    fn untrusted(remedy: &str) -> DialError {
+        DialError::Unauthenticated {
+            why: "certificate not trusted: unknown issuer".into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    #[test]
+    fn clients_learn_which_upstream_failed_and_why() {
+        // fault 36
+        let upstreams = [
+            upstream("cloudflare", Some(&connect_reason(&untrusted("x")))),
+            upstream("quad9", None),
+        ];
+        let told = Failure::NotConnected.explain(&upstreams, 0);
+        assert_eq!((told.rcode, told.ede().code), (Rcode::SERVFAIL, 22));
+        assert_eq!(
+            told.ede().text,
+            "cloudflare: certificate not trusted: unknown issuer; quad9: not connected in time"
+        );
+        let told = Failure::NotAnswered.explain(&upstreams, bit(1));
+        assert_eq!(told.ede().code, 23);
+        assert_eq!(
+            told.ede().text,
+            "cloudflare: certificate not trusted: unknown issuer; quad9: no answer in time"
+        );
+        let told = Failure::ConnectionLost.explain(&upstreams, bit(1));
+        assert!(told.ede().text.ends_with("quad9: connection lost"));
+        let told = Failure::NotAnswered.explain(&upstreams[1..], 0);
+        assert_eq!(told.ede().text, "no upstream is available");
+    }
+
+    #[test]
+    fn the_text_is_bounded_whatever_upstreams_are_called_and_say() {
+        let long = "\u{e4}".repeat(300);
+        let odd = upstream(&long, Some(&long));
+        assert!(odd.trouble.as_ref().unwrap().len() <= MAX_REASON);
+        let many: Vec<_> = (0..64)
+            .map(|index| upstream(&format!("upstream{index}"), Some("connection refused")))
+            .collect();
+        for upstreams in [&[odd][..], &many] {
+            let told = Failure::NotConnected.explain(upstreams, 0);
+            let text = told.ede().text;
+            assert!((100..=MAX_TEXT).contains(&text.len()), "{text}");
+        }
+        assert!(many[0].label.len() < MAX_TEXT);
+        let told = Failure::NotConnected.explain(&many, 0);
+        assert!(told.ede().text.ends_with("connection refused"), "whole");
+    }
+
+    #[test]
+    fn the_log_says_what_to_do_and_what_follows() {
+        let addr = "192.0.2.1:853".parse().ok();
+        let at_once = NextTry {
+            wait: Duration::ZERO,
+            others_up: false,
+        };
+        let later = NextTry {
+            wait: Duration::from_millis(9_820),
+            others_up: true,
+        };
+        let soon = NextTry {
+            others_up: false,
+            ..later
+        };
+        let line = connect_line("quad9", addr, &untrusted("give it by --ca-file"), at_once);
+        assert_eq!(
+            line,
+            "quad9 192.0.2.1:853: not authenticated: certificate not trusted: unknown issuer; no question was sent to it; give it by \
+             --ca-file; its next address is tried at once"
+        );
+        let line = connect_line("quad9", None, &DialError::TimedOut, later);
+        assert_eq!(
+            line,
+            "quad9: connect or handshake timed out; tried again in 9.8 s, or sooner if no other upstream is connected"
+        );
+        let line = connect_line("quad9", None, &DialError::TimedOut, soon);
+        assert!(line.ends_with("tried again in 9.8 s if questions wait then, else with the next"));
+    }
+}
