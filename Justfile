@@ -4,10 +4,10 @@
 default:
     @{{ just_executable() }} --list --unsorted
 
-# Forward from 127.0.0.1:5353: MODE is what clients speak (udp, tcp, or serve for both), RUNTIME what it runs on
+# Forward from 127.0.0.1:5300: MODE is what clients speak (udp, tcp, or serve for both), RUNTIME what it runs on
 run MODE RUNTIME="async-std":
-    @echo "then: dig {{ if MODE == "tcp" { "+tcp " } else { "" } }}@127.0.0.1 -p 5353 example.com"
-    cargo run --release{{ if RUNTIME == "async-std" { "" } else { " --features " + RUNTIME } }} -- {{ MODE }} --runtime {{ RUNTIME }} --listen 127.0.0.1:5353
+    @echo "then: dig {{ if MODE == "tcp" { "+tcp " } else { "" } }}@127.0.0.1 -p 5300 example.com"
+    cargo run --release{{ if RUNTIME == "async-std" { "" } else { " --features " + RUNTIME } }} -- {{ MODE }} --runtime {{ RUNTIME }} --listen 127.0.0.1:5300
 
 # Show some questions on their way, with no network: a TLS upstream, dotward, and a client, all on loopback
 demo:

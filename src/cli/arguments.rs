@@ -11,7 +11,7 @@ use crate::config::Modes;
 #[derive(FromArgs, Debug)]
 #[argh(
     usage = "<command> [options]",
-    example = "{command_name} serve\n{command_name} udp --listen 127.0.0.1:5353 --upstream quad9\n\
+    example = "{command_name} serve\n{command_name} udp --listen 127.0.0.1:5300 --upstream quad9\n\
                {command_name} serve --upstream 9.9.9.9#dns.quad9.net --upstream google --check",
     note = "`{command_name} serve --help` describes the options of udp, tcp and serve."
 )]

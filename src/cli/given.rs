@@ -174,17 +174,30 @@ fn own_variables(
     Ok(own)
 }
 
-/// Kubernetes tells every container where a service named `dotward` is, in variables of its own
-/// making: `DOTWARD_SERVICE_HOST`, `DOTWARD_SERVICE_PORT[_NAME]`, `DOTWARD_PORT=tcp://...`,
-/// `DOTWARD_PORT_53_UDP[_ADDR]`.
+/// Kubernetes gives each container variables that say where the services of its namespace are. Those of a service whose name
+/// begins with `dotward` begin as this program's own do: `DOTWARD_DNS_SERVICE_HOST`, `DOTWARD_DNS_SERVICE_PORT[_NAME]`,
+/// `DOTWARD_DNS_PORT=udp://...`, `DOTWARD_DNS_PORT_53_UDP[_PROTO|_PORT|_ADDR]`.
 fn is_service_link(name: &str, value: &str) -> bool {
-    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
-    let numbered = rest
-        .strip_prefix("PORT_")
-        .is_some_and(|port| port.starts_with(|c: char| c.is_ascii_digit()));
-    let service =
-        rest == "SERVICE_HOST" || rest == "SERVICE_PORT" || rest.starts_with("SERVICE_PORT_");
-    service || numbered || (rest == "PORT" && value.contains("://"))
+    let host = name.ends_with("_SERVICE_HOST");
+    let port = name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_");
+    let place = name.ends_with("_PORT") && value.contains("://");
+    host || port
+        || place
+        || name.match_indices("_PORT_").any(|(at, before)| {
+            let rest = name.get(at + before.len()..).unwrap_or_default();
+            is_numbered_port(rest)
+        })
+}
+
+/// Whether this is `53_UDP`, or that with what is said of it.
+fn is_numbered_port(text: &str) -> bool {
+    let mut parts = text.split('_');
+    let number = parts.next().unwrap_or_default();
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    digits
+        && matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"))
+        && matches!(parts.next(), None | Some("PROTO" | "PORT" | "ADDR"))
+        && parts.next().is_none()
 }
 
 #[cfg(test)]
@@ -263,7 +276,7 @@ mod tests {
             r#"the variable "DOTWARD_LISTN" is not known; did you mean DOTWARD_LISTEN?"#
         );
         assert!(error("DOTWARD_XYZZY", "1").ends_with("is not known; see dotward serve --help"));
-        assert!(error("DOTWARD_PORT", "5353").contains("is not known"));
+        assert!(error("DOTWARD_PORT", "5300").contains("is not known"));
         assert_eq!(
             error("DOTWARD_CA_FILE", " "),
             "the variable DOTWARD_CA_FILE is empty; unset it for the default"
@@ -273,15 +286,43 @@ mod tests {
 
     #[test]
     fn what_kubernetes_sets_is_not_ours() {
-        let links = [
-            ("DOTWARD_SERVICE_HOST", "10.0.0.7"),
-            ("DOTWARD_SERVICE_PORT", "53"),
-            ("DOTWARD_SERVICE_PORT_DNS_TCP", "53"),
-            ("DOTWARD_PORT", "udp://10.0.0.7:53"),
-            ("DOTWARD_PORT_53_UDP", "udp://10.0.0.7:53"),
-            ("DOTWARD_PORT_53_UDP_ADDR", "10.0.0.7"),
-        ];
-        assert!(join(untyped(), &links).is_ok());
+        for service in ["DOTWARD", "DOTWARD_DNS", "DOTWARD_UDP", "DOTWARD_MY_PORT_2"] {
+            for (rest, value) in [
+                ("SERVICE_HOST", "10.0.0.7"),
+                ("SERVICE_PORT", "53"),
+                ("SERVICE_PORT_DNS_TCP", "53"),
+                ("PORT", "udp://10.0.0.7:53"),
+                ("PORT_53_UDP", "udp://10.0.0.7:53"),
+                ("PORT_53_TCP_PROTO", "tcp"),
+                ("PORT_53_SCTP_PORT", "53"),
+                ("PORT_53_UDP_ADDR", "10.0.0.7"),
+            ] {
+                let name = format!("{service}_{rest}");
+                let given = join(untyped(), &[(&name, value)]);
+                assert!(given.is_ok(), "{name}: {given:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_resembles_a_service_link_is_an_error() {
+        // fault 86
+        for (name, value) in [
+            ("DOTWARD_PORT", "53"),
+            ("DOTWARD_DNS_PORT", "53"),
+            ("DOTWARD_LISTEN_PORT_UDP", "53"),
+            ("DOTWARD_PORT_53", "udp"),
+            ("DOTWARD_PORT_53_QUIC", "udp"),
+            ("DOTWARD_PORT_53_UDP_NAME", "dns"),
+            ("DOTWARD_PORT_53_UDP_ADDR_2", "10.0.0.7"),
+            ("DOTWARD_SERVICE", "10.0.0.7"),
+        ] {
+            let error = join(untyped(), &[(name, value)]).unwrap_err().to_string();
+            assert!(
+                error.contains(name) && error.contains("is not known"),
+                "{error}"
+            );
+        }
     }
 
     #[cfg(unix)]

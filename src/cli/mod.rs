@@ -182,10 +182,10 @@ mod tests {
         assert_eq!(text("--version"), "dotward 0.1.0\n");
         assert_eq!(text("-V"), "dotward 0.1.0\n");
         assert!(text("providers").starts_with("cloudflare\n"));
-        let check = text("udp --check --listen 127.0.0.1:5353 --upstream quad9 --upstream google");
+        let check = text("udp --check --listen 127.0.0.1:5300 --upstream quad9 --upstream google");
         assert!(
             check.starts_with(
-                "configuration ok: UDP on 127.0.0.1:5353, upstream quad9, then google,"
+                "configuration ok: UDP on 127.0.0.1:5300, upstream quad9, then google,"
             ),
             "{check}"
         );
@@ -196,13 +196,13 @@ mod tests {
     #[test]
     fn a_value_may_follow_an_equals_sign() {
         let Command::Serve(settings) =
-            parse_line("udp --listen=[::1]:5353 --upstream=quad9").unwrap()
+            parse_line("udp --listen=[::1]:5300 --upstream=quad9").unwrap()
         else {
             panic!("this does not serve")
         };
         assert_eq!(
             settings.config.listen.first().unwrap().addr.to_string(),
-            "[::1]:5353"
+            "[::1]:5300"
         );
     }
 

@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn every_option_arrives() {
         let settings = settings(
-            "--listen 192.0.2.1:5353 --listen ::1 --upstream quad9 --upstream tcp://192.0.2.9 \
+            "--listen 192.0.2.1:5300 --listen ::1 --upstream quad9 --upstream tcp://192.0.2.9 \
              --allow-plaintext --upstream tls://dns.google --bootstrap 192.0.2.53 \
              --timeout 1500ms --cache-size 0 --workers 4 --log DEBUG \
              --allow-net 198.51.100.0/24 --max-in-flight 1 --max-in-flight-per-client 7 \
@@ -281,7 +281,7 @@ mod tests {
             .iter()
             .map(|listen| listen.addr.to_string())
             .collect();
-        assert_eq!(listen, ["192.0.2.1:5353", "[::1]:53"]);
+        assert_eq!(listen, ["192.0.2.1:5300", "[::1]:53"]);
         assert!(config.listen.iter().all(|listen| listen.required));
         let upstreams: Vec<&str> = config
             .upstreams
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn variables_do_the_same() {
         let variables = [
-            ("DOTWARD_LISTEN", "127.0.0.1:5353, [::1]:5353"),
+            ("DOTWARD_LISTEN", "127.0.0.1:5300, [::1]:5300"),
             ("DOTWARD_UPSTREAM", "quad9,tcp://192.0.2.9"),
             ("DOTWARD_ALLOW_PLAINTEXT", "true"),
             ("DOTWARD_MAX_TCP_PER_CLIENT", "7"),

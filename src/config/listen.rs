@@ -83,11 +83,11 @@ pub fn bind_advice(addr: SocketAddr, error: &io::Error) -> String {
             ": ports below 1024 take a privilege. Either run \
              `sysctl net.ipv4.ip_unprivileged_port_start=53`, or `setcap cap_net_bind_service=+ep` \
              on the program (AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit), or use \
-             another port, such as `--listen 127.0.0.1:5353`"
+             another port, such as 5300"
         }
         io::ErrorKind::AddrInUse => {
             ": another program has this address and port; `ss -lntup` shows which. Stop it, or \
-             choose another with `--listen`"
+             choose another address or port"
         }
         io::ErrorKind::AddrNotAvailable => {
             ": no interface of this host has this address; `ip address` shows those it has"
@@ -113,10 +113,10 @@ mod tests {
     fn addresses_come_with_and_without_port() {
         for (text, addr) in [
             ("127.0.0.1", "127.0.0.1:53"),
-            ("0.0.0.0:5353", "0.0.0.0:5353"),
+            ("0.0.0.0:5300", "0.0.0.0:5300"),
             ("::1", "[::1]:53"),
             ("[::1]", "[::1]:53"),
-            ("[::]:5353", "[::]:5353"),
+            ("[::]:5300", "[::]:5300"),
             ("[fe80::1%2]:53", "[fe80::1%2]:53"),
             ("fe80::1%2", "[fe80::1%2]:53"),
         ] {
@@ -193,11 +193,11 @@ mod tests {
             "sysctl net.ipv4.ip_unprivileged_port_start=53",
             "cap_net_bind_service=+ep",
             "AmbientCapabilities",
-            "--listen 127.0.0.1:5353",
+            "such as 5300",
         ] {
             assert!(denied.contains(part), "{part} is not in {denied}");
         }
-        assert!(!advice("127.0.0.1:5353", 13).contains("sysctl"));
+        assert!(!advice("127.0.0.1:5300", 13).contains("sysctl"));
         assert!(!denied.contains('\n'));
     }
 

@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn addresses_that_fit_together_are_taken() {
         let config = config(
-            "127.0.0.1:5353 [::1]:5353",
+            "127.0.0.1:5300 [::1]:5300",
             "quad9 tls://dns.google",
             "192.0.2.1",
         )
@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(error("0.0.0.0:853", "127.0.0.1#a.test", ""), expected);
         assert!(error("[::]:853", "[::1]#a.test", "").contains("circles"));
         assert!(error("127.0.0.1", "tcp://127.0.0.1", "").contains("circles"));
-        assert!(config("127.0.0.1:5353", "127.0.0.1#a.test", "").is_ok());
+        assert!(config("127.0.0.1:5300", "127.0.0.1#a.test", "").is_ok());
     }
 
     #[test]

@@ -288,8 +288,8 @@ mod tests {
         );
         assert_eq!(plain.addresses, ["192.0.2.1:53".parse().unwrap()]);
         assert_eq!(
-            upstream("tcp://[2001:db8::1]:5353").addresses,
-            ["[2001:db8::1]:5353".parse().unwrap()]
+            upstream("tcp://[2001:db8::1]:5300").addresses,
+            ["[2001:db8::1]:5300".parse().unwrap()]
         );
     }
 
