@@ -60,6 +60,10 @@ bench *SUBJECTS:
 bench-far *OPTIONS:
     benches/peers/far {{ OPTIONS }}
 
+# Measure over a link with delay, loss and outages, beside the forwarders that are installed: root
+bench-wan *OPTIONS:
+    benches/wan/run {{ OPTIONS }}
+
 # Measure what two workers make of 16 clients
 bench-workers *OPTIONS:
     benches/peers/workers {{ OPTIONS }}

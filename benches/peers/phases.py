@@ -36,7 +36,7 @@ class Bench:
         port = free_port()
         folder = self.folder / f"{subject.name}-{port}"
         folder.mkdir()
-        values = {"port": port, "upstream_port": self.upstream_port, "ca": self.folder / "ca.pem", "dir": folder}
+        values = {"port": port, "upstream": "127.0.0.1", "upstream_port": self.upstream_port, "ca": self.folder / "ca.pem", "dir": folder}
         command = subject.ready(values)
         begun = time.monotonic()
         process = self.started.start(subject.name, command, cwd=folder)

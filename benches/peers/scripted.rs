@@ -61,6 +61,8 @@ struct Shared {
     given: AtomicU64,
     connections: AtomicU64,
     questions: AtomicU64,
+    /// Each answer leaves in a write of its own, as those of most servers do.
+    apart: bool,
 }
 
 impl Shared {
@@ -87,13 +89,14 @@ impl Shared {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let usage = "usage: scripted ADDRESS:PORT CERTIFICATE KEY [IDLE-MILLISECONDS]";
+    let usage = "usage: scripted ADDRESS:PORT CERTIFICATE KEY [IDLE-MILLISECONDS [apart]]";
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [address, certificate, key, rest @ ..] = arguments.as_slice() else {
         return Err(usage.into());
     };
     let idle = rest.first().map(|text| text.parse()).transpose()?;
     let idle = idle.map(Duration::from_millis);
+    let apart = rest.get(1).is_some_and(|word| word == "apart");
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
@@ -101,7 +104,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?,
             PrivateKeyDer::from_pem_file(key)?,
         )?;
-    let (config, shared) = (Arc::new(config), Arc::new(Shared::default()));
+    let shared = Shared {
+        apart,
+        ..Shared::default()
+    };
+    let (config, shared) = (Arc::new(config), Arc::new(shared));
     let listener = TcpListener::bind(address)?;
     let accepting = shared.clone();
     thread::spawn(move || accept(&listener, &config, &accepting, idle));
@@ -198,7 +205,7 @@ impl Connection {
         }
     }
 
-    /// Answers all whole messages that are there, in one write.
+    /// Answers all whole messages that are there, in one write unless each is to leave apart.
     fn answer(&mut self, shared: &Shared) -> io::Result<()> {
         let state = self.tls.process_new_packets();
         let there = state.map_or(0, |state| state.plaintext_bytes_to_read());
@@ -217,13 +224,13 @@ impl Connection {
             rest = after;
             shared.questions.fetch_add(1, Relaxed);
             write_answer(message, &mut out);
+            if shared.apart {
+                write(&mut self.tls, &mut self.stream, &out)?;
+                out.clear();
+            }
         }
         self.unread = rest.to_vec();
-        self.tls.writer().write_all(&out)?;
-        while self.tls.wants_write() {
-            self.tls.write_tls(&mut self.stream)?;
-        }
-        Ok(())
+        write(&mut self.tls, &mut self.stream, &out)
     }
 
     fn close(mut self) -> io::Result<()> {
@@ -241,6 +248,14 @@ impl Connection {
         }
         reset(&self.stream)
     }
+}
+
+fn write(tls: &mut ServerConnection, stream: &mut TcpStream, octets: &[u8]) -> io::Result<()> {
+    tls.writer().write_all(octets)?;
+    while tls.wants_write() {
+        tls.write_tls(stream)?;
+    }
+    Ok(())
 }
 
 /// Did a read only find nothing in time?

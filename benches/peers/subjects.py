@@ -14,7 +14,7 @@ ROOT = HERE.parent.parent
 class Subject:
     """A program that forwards to DNS over TLS.
 
-    `command` and the file of `configs/` take $port, $upstream_port, $ca and $dir. `version` is a command, of whose
+    `command` and the file of `configs/` take $port, $upstream (an address), $upstream_port, $ca and $dir. `version` is a command, of whose
     output the first version number is taken.
     """
 
@@ -75,7 +75,7 @@ def version_of(folder):
 
 def known(folder):
     """All subjects, in the order of the table."""
-    upstream = "tls://127.0.0.1:$upstream_port#dot.test"
+    upstream = "tls://$upstream:$upstream_port#dot.test"
     dotward = ["serve", "--listen", "127.0.0.1:$port", "--upstream", upstream, "--ca-file", "$ca"]
     return [
         Subject("floor", str(folder / "examples" / "floor"), ["127.0.0.1:$port"], echo=True),
