@@ -22,16 +22,16 @@ pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Resul
         drop(alone.map_err(RunError::Bind)?);
     }
     let first = Worker::<R>::new(&config, &config.listen, workers > 1)?;
-    let listen: Vec<Listen> = first
-        .sockets
-        .addresses()
+    let (bound, missing) = (first.sockets.addresses(), first.sockets.missing());
+    let listen: Vec<Listen> = bound
         .iter()
+        .chain(missing)
         .map(|&addr| Listen {
             addr,
             required: true,
         })
         .collect();
-    let started = announce(&config, first.sockets.addresses());
+    let started = announce(&config, bound, missing);
     let shared = Arc::new(Shared::new(config, random()?));
     let others = Others::start::<R>(&shared, &listen, control)?;
     // Before the line: whoever has read it may command.
@@ -103,7 +103,7 @@ impl<R: Runtime + Default> Worker<R> {
 }
 
 /// The line that says what is served, from where, and how to try it.
-fn announce(config: &Config, addresses: &[SocketAddr]) -> String {
+fn announce(config: &Config, addresses: &[SocketAddr], missing: &[SocketAddr]) -> String {
     let modes = match config.modes {
         Modes {
             udp: true,
@@ -113,7 +113,13 @@ fn announce(config: &Config, addresses: &[SocketAddr]) -> String {
         Modes { .. } => "udp",
     };
     let listed = |items: Vec<String>| items.join(", ");
-    let at = listed(addresses.iter().map(ToString::to_string).collect());
+    let named =
+        |addresses: &[SocketAddr]| listed(addresses.iter().map(ToString::to_string).collect());
+    let at = match (addresses, missing) {
+        (_, []) => named(addresses),
+        ([], _) => format!("no address yet (waiting for {})", named(missing)),
+        _ => format!("{} (waiting for {})", named(addresses), named(missing)),
+    };
     let upstreams = config.upstreams.iter();
     let upstreams = listed(
         upstreams

@@ -143,8 +143,8 @@ impl<M: Serves> SubCommand for Mode<M> {
     error_code(2, "the arguments or variables are wrong")
 )]
 pub(super) struct Options {
-    /// ADDR[:PORT] to listen on; repeatable. Default: 127.0.0.1:53, and [::1]:53 where there is
-    /// IPv6. DOTWARD_LISTEN
+    /// ADDR[:PORT] to listen on; repeatable. One that the host does not have yet is tried again
+    /// until it does. Default: 127.0.0.1:53, and [::1]:53 where there is IPv6. DOTWARD_LISTEN
     #[argh(option)]
     listen: Vec<String>,
 
@@ -229,8 +229,8 @@ pub(super) struct Options {
     #[argh(option)]
     max_tcp_connections: Option<String>,
 
-    /// NUMBER of TCP connections per client (IPv4 address or IPv6 /64). Default: 100.
-    /// DOTWARD_MAX_TCP_PER_CLIENT
+    /// NUMBER of TCP connections per client (IPv4 address or IPv6 /64), but for loopback.
+    /// Default: 100. DOTWARD_MAX_TCP_PER_CLIENT
     #[argh(option)]
     max_tcp_per_client: Option<String>,
 

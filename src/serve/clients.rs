@@ -6,7 +6,7 @@ use super::streams::{Connection, ConnectionKey, Fate};
 use crate::config::Limits;
 use crate::engine::{Forwarder, Now, Output, Time};
 use crate::runtime::{Listener, Runtime};
-use log::{debug, warn};
+use log::{debug, info, warn};
 use slotmap::{Key, KeyData, SlotMap};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -29,6 +29,8 @@ struct Listening<L> {
     source: SourceKey,
     /// Not before this moment, after a shortage.
     rests_until: Option<Time>,
+    /// Errors since it accepted last.
+    errors: u64,
 }
 
 /// The TCP clients of one loop.
@@ -52,6 +54,7 @@ impl<R: Runtime> Clients<R> {
             socket,
             source: sources.add(Kind::Listener(index)),
             rests_until: None,
+            errors: 0,
         };
         Self {
             limits: shared.config.limits.clone(),
@@ -62,6 +65,19 @@ impl<R: Runtime> Clients<R> {
             unflushed: Vec::new(),
             accepting: true,
             crowded_out: 0,
+        }
+    }
+
+    /// Takes connections at one socket more.
+    pub fn listen(&mut self, socket: R::Listener, sources: &mut Sources) {
+        if self.accepting {
+            let index = self.listeners.len();
+            self.listeners.push(Listening {
+                socket,
+                source: sources.add(Kind::Listener(index)),
+                rests_until: None,
+                errors: 0,
+            });
         }
     }
 
@@ -81,10 +97,19 @@ impl<R: Runtime> Clients<R> {
                 .poll_accept(&mut Context::from_waker(&waker))
             {
                 Poll::Pending => return,
-                Poll::Ready(Ok((stream, peer))) => self.admit(stream, peer, sources, now),
+                Poll::Ready(Ok((stream, peer))) => {
+                    let errors = std::mem::take(&mut listener.errors);
+                    if errors > 0 {
+                        info!("accepting TCP clients works again, after {errors} errors");
+                    }
+                    self.admit(stream, peer, sources, now);
+                }
                 Poll::Ready(Err(error)) if is_passing(&error) => debug!("accepting: {error}"),
                 Poll::Ready(Err(error)) => {
-                    warn!("accepting: {error}; trying again in {REST:?}");
+                    if listener.errors == 0 {
+                        warn!("accepting TCP clients fails: {error}; trying again every {REST:?}");
+                    }
+                    listener.errors += 1;
                     listener.rests_until = Some(now + REST);
                     return;
                 }

@@ -1,32 +1,60 @@
 //! Clients over UDP: questions in, answers out, both in batches.
 
 use super::sources::SourceKey;
-use crate::engine::{Action, Client, Forwarder, Now, Output, Via};
+use crate::engine::{Action, Client, Forwarder, Now, Output, Time, Via};
 use crate::runtime::{Datagrams, Reply, Ring, Sent};
 use std::collections::VecDeque;
+use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// Batches from one socket in one pass, so that links and other sockets get their turn.
 const ROUNDS: usize = 4;
 /// Answers kept for a socket whose buffer is full. Its clients ask again; more would only be late.
 const MAX_BACKLOG: usize = 1024;
+/// Errors in a row until it is the socket that is to blame, and not a datagram (an ICMP message that came back for an answer).
+const MAX_ERRORS: u32 = 4;
+/// How long a socket rests that fails, as a listener does.
+const REST: Duration = Duration::from_millis(100);
+/// Errors so far apart are not in a row.
+const APART: Duration = Duration::from_secs(1);
+/// Rests in a row until the socket is given up and another one is bound in its place.
+const MAX_RESTS: u32 = 10;
 
 /// One UDP socket.
 pub struct Socket<D> {
     pub source: SourceKey,
-    inner: D,
+    /// `None` once it was given up, until another is bound.
+    inner: Option<D>,
+    at: Option<SocketAddr>,
+    trouble: Trouble,
     /// Answers that the socket had no room for.
     backlog: VecDeque<(SocketAddr, Option<IpAddr>, Vec<u8>)>,
     /// Where the answers of a batch belong, and which actions they are. Kept for its memory.
     order: Vec<(u64, usize)>,
 }
 
+/// The errors of a socket that fails to receive.
+#[derive(Default)]
+struct Trouble {
+    /// Errors in a row, and when the last one was.
+    errors: u32,
+    last: Time,
+    rests: u32,
+    rests_until: Option<Time>,
+    /// The log knows.
+    said: bool,
+}
+
 impl<D: Datagrams> Socket<D> {
     pub fn new(socket: D, source: SourceKey) -> Self {
         Self {
             source,
-            inner: socket,
+            at: socket.local_addr().ok(),
+            inner: Some(socket),
+            trouble: Trouble::default(),
             backlog: VecDeque::new(),
             order: Vec::new(),
         }
@@ -44,14 +72,22 @@ impl<D: Datagrams> Socket<D> {
     ) -> (usize, bool) {
         let mut cx = Context::from_waker(waker);
         let mut received = 0;
+        if self.trouble.rests(now.mono) {
+            return (0, false);
+        }
         for _ in 0..ROUNDS {
-            match self.inner.poll_recv(&mut cx, ring) {
+            let Some(socket) = &mut self.inner else {
+                return (received, false);
+            };
+            match socket.poll_recv(&mut cx, ring) {
                 Poll::Pending => return (received, false),
                 Poll::Ready(Err(error)) => {
-                    // An ICMP error that came back for an answer, most likely. The socket itself lives on.
-                    log::debug!("receiving: {error}");
+                    if self.failed(&error, now.mono) {
+                        return (received, false);
+                    }
                 }
                 Poll::Ready(Ok(())) => {
+                    self.recovered();
                     for (message, addr, local) in ring.iter() {
                         let via = Via::Datagram {
                             socket: index,
@@ -69,6 +105,60 @@ impl<D: Datagrams> Socket<D> {
             }
         }
         (received, true)
+    }
+
+    /// Receiving failed. True if it is not tried again at once.
+    fn failed(&mut self, error: &io::Error, now: Time) -> bool {
+        let trouble = &mut self.trouble;
+        if now.since(trouble.last) > APART {
+            (trouble.errors, trouble.rests) = (0, 0);
+        }
+        trouble.last = now;
+        trouble.errors = trouble.errors.saturating_add(1);
+        let at = Shown(self.at);
+        if trouble.errors < MAX_ERRORS {
+            log::debug!("{at}: receiving: {error}");
+            return false;
+        }
+        if !std::mem::replace(&mut trouble.said, true) {
+            log::warn!("{at}: receiving over UDP fails: {error}; trying again every {REST:?}");
+        }
+        trouble.rests += 1;
+        if trouble.rests > MAX_RESTS {
+            self.inner = None;
+            self.trouble.rests = 0;
+            self.trouble.rests_until = None;
+        } else {
+            trouble.rests_until = Some(now + REST);
+        }
+        true
+    }
+
+    /// Something was received.
+    fn recovered(&mut self) {
+        if self.trouble.errors > 0 {
+            if self.trouble.said {
+                let errors = self.trouble.errors;
+                let at = Shown(self.at);
+                log::info!("{at}: receiving over UDP works again, after {errors} errors");
+            }
+            self.trouble = Trouble::default();
+        }
+    }
+
+    /// Where another socket has to be bound in place of one that was given up.
+    pub fn given_up(&self) -> Option<SocketAddr> {
+        self.at.filter(|_| self.inner.is_none())
+    }
+
+    /// Goes on with another socket.
+    pub fn replace(&mut self, socket: D) {
+        self.inner = Some(socket);
+    }
+
+    /// When a socket that rests is tried again.
+    pub fn next_alarm(&self) -> Option<Time> {
+        self.trouble.rests_until
     }
 
     /// Sends the answers that are for this socket: those to one client together and the longest first, since the system may take
@@ -143,14 +233,18 @@ impl<D: Datagrams> Socket<D> {
     }
 
     fn try_send(&mut self, batch: &[Reply<'_>], waker: &Waker) -> Poll<Sent> {
+        let refused = Sent {
+            done: 1,
+            refused: 1,
+        };
+        let Some(socket) = &mut self.inner else {
+            return Poll::Ready(refused);
+        };
         let mut cx = Context::from_waker(waker);
-        self.inner.poll_send(&mut cx, batch).map(|sent| {
+        socket.poll_send(&mut cx, batch).map(|sent| {
             sent.unwrap_or_else(|error| {
                 log::debug!("sending: {error}");
-                Sent {
-                    done: 1,
-                    refused: 1,
-                }
+                refused
             })
         })
     }
@@ -158,6 +252,29 @@ impl<D: Datagrams> Socket<D> {
     /// Has every answer left?
     pub fn is_flushed(&self) -> bool {
         self.backlog.is_empty()
+    }
+}
+
+impl Trouble {
+    /// Is it still resting? A rest that is over ends.
+    fn rests(&mut self, now: Time) -> bool {
+        let resting = self.rests_until.is_some_and(|until| now < until);
+        if !resting {
+            self.rests_until = None;
+        }
+        resting
+    }
+}
+
+/// An address in the log, where the system tells it.
+struct Shown(Option<SocketAddr>);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(addr) => addr.fmt(f),
+            None => f.write_str("a UDP socket"),
+        }
     }
 }
 
@@ -204,7 +321,6 @@ const EMPTY: Reply<'static> = Reply {
 mod tests {
     use super::*;
     use futures::task::noop_waker;
-    use std::io;
 
     #[test]
     fn answers_to_one_client_stand_together_the_longest_first() {
@@ -272,10 +388,10 @@ mod tests {
         let kept = 5 + MAX_BACKLOG;
         assert_eq!(lost, (messages.len() - kept) as u64);
         for room in [7, 0, usize::MAX] {
-            socket.inner.0 = room;
+            socket.inner.as_mut().unwrap().0 = room;
             socket.retry(&waker, &mut lost);
         }
         assert!(socket.is_flushed());
-        assert!(socket.inner.1.iter().eq(&messages[..kept]));
+        assert!(socket.inner.unwrap().1.iter().eq(&messages[..kept]));
     }
 }

@@ -9,6 +9,7 @@ use super::clients::Clients;
 use super::control::Command;
 use super::datagrams::Socket;
 use super::links::{CLOSE_TIMEOUT, Fate, Slot};
+use super::listening::{Unbound, Wanted};
 use super::shared::Shared;
 use super::sources::{Kind, SourceKey, Sources};
 use crate::config::Upstream;
@@ -87,6 +88,7 @@ pub struct Worker<R: Runtime, T: Transport, C> {
     /// The one timer, and when it goes off.
     alarm: Option<(Time, R::Sleep)>,
     pub(super) sockets: Vec<Socket<R::Datagrams>>,
+    unbound: Unbound,
     ring: Ring,
     pub(super) clients: Clients<R>,
     pub(super) links: SecondaryMap<LinkKey, Slot<T>>,
@@ -113,12 +115,15 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         let mut core_seed = [0; 32];
         random.fill_bytes(&mut core_seed);
         let mut sources = Sources::new();
+        let number = shared.number();
+        let unbound = Unbound::new(&sockets, number == 1, runtime.now().mono);
         let datagrams = sockets.datagrams.into_iter().enumerate();
         let datagrams = datagrams
             .map(|(index, socket)| Socket::new(socket, sources.add(Kind::Datagrams(index))))
             .collect();
         Self {
-            number: shared.number(),
+            number,
+            unbound,
             cache: shared.cache.clone(),
             core: Forwarder::new(&shared.config, shared.cache.clone(), core_seed),
             clients: Clients::new(sockets.listeners, shared.clone(), &mut sources),
@@ -197,6 +202,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             self.core.time(now, &mut self.out);
         }
         self.clients.time(&mut self.sources, now.mono);
+        self.bind(now);
         self.act(now);
         self.acknowledge();
         self.proceed(now);
@@ -231,8 +237,39 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         if received > 0 {
             self.last_query = now.mono;
         }
+        if let Some(addr) = socket.given_up() {
+            self.unbound.add(Wanted::Datagrams(index, addr), now.mono);
+        }
         if more {
             self.sources.mark(source);
+        }
+    }
+
+    /// Binds what has to be bound later, and polls again the sockets that have rested.
+    fn bind(&mut self, now: Now) {
+        for (wanted, bound) in self.unbound.time(&self.runtime, now.mono) {
+            for socket in bound.datagrams {
+                match wanted {
+                    Wanted::Datagrams(index, _) => {
+                        if let Some(failed) = self.sockets.get_mut(index) {
+                            failed.replace(socket);
+                            self.sources.mark(failed.source);
+                        }
+                    }
+                    Wanted::Address(_) => {
+                        let source = self.sources.add(Kind::Datagrams(self.sockets.len()));
+                        self.sockets.push(Socket::new(socket, source));
+                    }
+                }
+            }
+            for listener in bound.listeners {
+                self.clients.listen(listener, &mut self.sources);
+            }
+        }
+        for socket in &self.sockets {
+            if socket.next_alarm().is_some_and(|at| at <= now.mono) {
+                self.sources.mark(socket.source);
+            }
         }
     }
 
@@ -271,6 +308,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
                 (Command::Drain, Phase::Serving) => {
                     info!("draining: answering what was accepted, for at most {DRAIN_TIMEOUT:?}");
                     self.phase = Phase::Draining(now.mono);
+                    self.unbound.give_up();
                     self.clients.drain(&mut self.sources, now.mono);
                     // Whatever arrived before this moment is taken before the quiet can count.
                     self.last_query = now.mono;
@@ -417,11 +455,14 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             Phase::Closing(until) => Some(until),
         };
         let farewell = self.links.values().filter_map(Slot::closes_at).min();
+        let rests = self.sockets.iter().filter_map(Socket::next_alarm).min();
         let wanted = [
             self.core.next_alarm(),
             self.clients.next_alarm(),
+            self.unbound.next_alarm(),
             phase,
             farewell,
+            rests,
         ];
         let Some(at) = wanted.into_iter().flatten().min() else {
             return;

@@ -4,6 +4,7 @@ mod cache;
 mod choosing;
 mod crowds;
 mod links;
+mod listeners;
 mod manners;
 mod outages;
 mod scene;

@@ -21,6 +21,9 @@ pub const PROXY: &str = "127.0.0.1:53";
 pub const FIRST: &str = "192.0.2.1:53";
 pub const SECOND: &str = "192.0.2.2:53";
 
+/// An address that no interface has at the start.
+pub const LATE: &str = "10.8.0.1:53";
+
 pub fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
@@ -186,6 +189,7 @@ where
     F: AsyncFnOnce(&mut Scene),
 {
     let world = Memory::new();
+    world.set_absent(addr(LATE).ip(), true);
     let mut config = Config::defaults(Modes {
         udp: true,
         tcp: true,

@@ -15,6 +15,18 @@ pub struct Inbox {
     queue: VecDeque<(Time, SocketAddr, Vec<u8>)>,
     waker: Option<Waker>,
     plan: Option<Plan>,
+    /// What each attempt to receive ends with.
+    fails: Option<io::ErrorKind>,
+}
+
+impl Inbox {
+    /// Has every attempt to receive fail.
+    pub fn fail(&mut self, error: io::ErrorKind) {
+        self.fails = Some(error);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
 }
 
 /// What became of a datagram.
@@ -122,6 +134,12 @@ impl Datagrams {
 
 impl runtime::Datagrams for Datagrams {
     fn poll_recv(&mut self, cx: &mut Context<'_>, ring: &mut Ring) -> Poll<io::Result<()>> {
+        let mut world = self.world.world();
+        if let Some(error) = world.inboxes.get(&self.at).and_then(|inbox| inbox.fails) {
+            world.receive_failures += 1;
+            return Poll::Ready(Err(error.into()));
+        }
+        drop(world);
         let mut received = Vec::new();
         for slot in ring.slots() {
             let Poll::Ready((from, message)) = self.poll_one(cx) else {

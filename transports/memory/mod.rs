@@ -29,7 +29,7 @@ use crate::runtime::Runtime;
 use datagrams::Inbox;
 use futures::task::{ArcWake, waker};
 use pipe::End;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -60,9 +60,12 @@ struct World {
     weather: BTreeMap<SocketAddr, Weather>,
     listeners: BTreeMap<SocketAddr, stream::Queue>,
     inboxes: BTreeMap<SocketAddr, Inbox>,
+    /// Addresses that no interface has.
+    absent: BTreeSet<IpAddr>,
     /// The client's end of every connection.
     connections: Vec<End>,
     connects: u64,
+    receive_failures: u64,
     dice: Dice,
     /// What became of datagrams, if somebody wants to know.
     journal: Option<Vec<Passed>>,
@@ -104,11 +107,14 @@ impl World {
     }
 
     /// The address to bind, with a port.
-    fn bindable(&mut self, at: SocketAddr) -> SocketAddr {
-        match at.port() {
+    fn bindable(&mut self, at: SocketAddr) -> io::Result<SocketAddr> {
+        if self.absent.contains(&at.ip()) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        Ok(match at.port() {
             0 => SocketAddr::new(at.ip(), self.free_port()),
             _ => at,
-        }
+        })
     }
 }
 
@@ -190,6 +196,29 @@ impl Memory {
             .unwrap_or_default()
     }
 
+    /// Takes an address from the machine, so that it cannot be bound, or gives it back.
+    pub fn set_absent(&self, ip: IpAddr, absent: bool) {
+        let mut world = self.world();
+        if absent {
+            world.absent.insert(ip);
+        } else {
+            world.absent.remove(&ip);
+        }
+    }
+
+    /// From now on the socket for datagrams that is bound there fails to receive, each time, and for as long as it is bound.
+    pub fn fail_to_receive(&self, at: SocketAddr, error: io::ErrorKind) {
+        let mut world = self.world();
+        if let Some(inbox) = world.inboxes.get_mut(&at) {
+            inbox.fail(error);
+        }
+    }
+
+    /// How often receiving has failed.
+    pub fn receive_failures(&self) -> u64 {
+        self.world().receive_failures
+    }
+
     /// Suspends the machine: the boot clock goes on alone.
     pub fn suspend(&self, span: Duration) {
         self.world().slept += span;
@@ -198,6 +227,11 @@ impl Memory {
     /// How many connections were ever asked for, successful or not.
     pub fn connects(&self) -> u64 {
         self.world().connects
+    }
+
+    /// Connects as another machine would, or from another address of this one.
+    pub fn connect_from(&self, from: IpAddr, to: SocketAddr) -> Connect {
+        Connect::new(self.clone(), from, to)
     }
 
     /// Waits.
@@ -246,12 +280,12 @@ impl Runtime for Memory {
     }
 
     fn connect(&self, to: SocketAddr) -> Connect {
-        Connect::new(self.clone(), to)
+        self.connect_from(loopback_of(to), to)
     }
 
     fn listen(&self, at: SocketAddr, _share: bool) -> io::Result<Listener> {
         let mut world = self.world();
-        let at = world.bindable(at);
+        let at = world.bindable(at)?;
         if world.listeners.contains_key(&at) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
@@ -261,7 +295,7 @@ impl Runtime for Memory {
 
     fn bind(&self, at: SocketAddr, _share: bool) -> io::Result<Datagrams> {
         let mut world = self.world();
-        let at = world.bindable(at);
+        let at = world.bindable(at)?;
         if world.inboxes.contains_key(&at) {
             return Err(io::ErrorKind::AddrInUse.into());
         }

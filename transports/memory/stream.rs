@@ -1,14 +1,14 @@
 //! TCP in memory: connecting, reading, writing, and the ways to end.
 
 use super::pipe::{End, Piece};
-use super::{Memory, Plan, loopback_of};
+use super::{Memory, Plan};
 use crate::engine::Time;
 use crate::runtime;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -151,6 +151,7 @@ pub struct Queue {
 /// A connection in the making.
 pub struct Connect {
     world: Memory,
+    from: IpAddr,
     to: SocketAddr,
     /// When the answer to the first packet arrives, or the packet is sent again.
     answered: Option<Time>,
@@ -158,10 +159,11 @@ pub struct Connect {
 }
 
 impl Connect {
-    pub(super) fn new(world: Memory, to: SocketAddr) -> Self {
+    pub(super) fn new(world: Memory, from: IpAddr, to: SocketAddr) -> Self {
         world.world().connects += 1;
         Self {
             world,
+            from,
             to,
             answered: None,
             plan: None,
@@ -190,7 +192,7 @@ impl Future for Connect {
             world.wake_at(&mut this.plan, answered, cx.waker());
             return Poll::Pending;
         }
-        let from = SocketAddr::new(loopback_of(this.to), world.free_port());
+        let from = SocketAddr::new(this.from, world.free_port());
         let (near, far) = End::both(this.to);
         let stream = |end: End| Stream {
             world: this.world.clone(),
