@@ -49,22 +49,6 @@ fn a_client_on_the_access_list_is_served() {
     assert_eq!(read(&buffer[..size]).rcode(), REFUSED);
 }
 
-// req 67, fault 73: one client may hold so many connections and no more; the others stay usable.
-#[test]
-fn connections_per_client_are_limited() {
-    let stand = Stand::build(|upstream| upstream, &["--max-tcp-per-client", "3"]);
-    let asked = query("a.test", A).bytes();
-    let clients: Vec<_> = (0..3).map(|_| stand.tcp()).collect();
-    for client in &clients {
-        assert_well(&asked, &client.ask(&asked));
-    }
-    assert_eq!(stand.tcp().receive(), None, "the fourth is closed");
-    for client in &clients {
-        assert_well(&asked, &client.ask(&asked));
-    }
-    canary(stand.address(), "b.test");
-}
-
 // req 67, fault 72: with all places taken a newcomer is served in the place of the one that is idle longest.
 #[test]
 fn connections_in_all_are_limited() {

@@ -21,7 +21,8 @@ pub struct Limits {
     /// TCP connections of clients in all: 1,000, which fits the usual 1,024 open files.
     pub tcp_connections: usize,
     /// TCP connections per client, by its IPv4 address or its IPv6 /64: 100, so that one cannot
-    /// crowd out the rest.
+    /// crowd out the rest. There is no such bound on loopback, whose address all clients of a
+    /// machine share.
     pub tcp_per_client: usize,
     /// Questions in flight per client connection: 100. Beyond that its reading pauses (RFC 7766
     /// asks for pipelining).

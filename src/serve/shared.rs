@@ -54,10 +54,12 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a new TCP client in, if the bounds allow it.
+    /// Counts a new TCP client in, if the bounds allow it. All clients of a machine share its loopback address, so that only the bound
+    /// on all of them holds there, as it is with questions.
     pub(super) fn admit(&self, client: IpAddr, limits: &Limits) -> Result<(), Crowded> {
         let mut connections = self.connections();
-        if connections.held_by(client) >= limits.tcp_per_client {
+        let alone = !client.to_canonical().is_loopback();
+        if alone && connections.held_by(client) >= limits.tcp_per_client {
             return Err(Crowded::Client);
         }
         if connections.in_all() >= limits.tcp_connections {
@@ -107,5 +109,26 @@ mod tests {
             shared.dismiss(client);
         }
         assert!(shared.connections().is_empty());
+    }
+
+    #[test]
+    fn clients_on_loopback_share_only_the_bound_on_all() {
+        // req 67, fault 73
+        let config = Config::defaults(Modes {
+            udp: true,
+            tcp: true,
+        });
+        let limits = Limits {
+            tcp_connections: 3,
+            tcp_per_client: 1,
+            ..Limits::default()
+        };
+        let shared = Shared::new(config, [0; 16]);
+        for local in ["127.0.0.1", "::ffff:127.0.0.1", "127.0.0.1"] {
+            assert_eq!(shared.admit(ip(local), &limits), Ok(()));
+        }
+        for client in ["::1", "192.0.2.1"] {
+            assert_eq!(shared.admit(ip(client), &limits), Err(Crowded::All));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Stories of clients over TCP that never ask anything.
 
-use super::scene::{Act, FIRST, PROXY, addr, direct, ms, query, tell};
+use super::scene::{Act, FIRST, PROXY, addr, direct, ms, query, tell, tell_with};
 use dotward::engine::Stats;
 use dotward::runtime::Runtime;
 use dotward::transports::memory::{Memory, Stream};
@@ -123,4 +123,52 @@ fn a_late_answer_is_waited_for_and_a_question_asked_after_it() {
             scene.world.sleep(ms(9_500)).await;
         }
     });
+}
+
+/// Asks once on this connection; says whether an answer came.
+async fn asks(stream: &mut Stream, name: &str) -> bool {
+    let asked = stream.write_all(&framed(&query(name, 1))).await;
+    let mut answer = [0; 512];
+    asked.is_ok() && stream.read(&mut answer).await.is_ok_and(|n| n > 0)
+}
+
+#[test]
+fn connections_per_client_are_limited() {
+    // req 67, fault 73: one client may hold so many connections and no more; the others stay usable.
+    let stats = tell_with(
+        |config| config.limits.tcp_per_client = 3,
+        &[FIRST],
+        async |scene| {
+            let afar = "192.168.1.7".parse().unwrap();
+            let mut held = Vec::new();
+            for _ in 0..3 {
+                let mut stream = scene.world.connect_from(afar, addr(PROXY)).await.unwrap();
+                assert!(asks(&mut stream, "a.test").await);
+                held.push(stream);
+            }
+            let mut fourth = scene.world.connect_from(afar, addr(PROXY)).await.unwrap();
+            assert!(!asks(&mut fourth, "a.test").await, "it is closed");
+            for stream in &mut held {
+                assert!(asks(stream, "a.test").await);
+            }
+            let other = "192.168.1.8".parse().unwrap();
+            let mut other = scene.world.connect_from(other, addr(PROXY)).await.unwrap();
+            assert!(asks(&mut other, "b.test").await);
+        },
+    );
+    assert_eq!(stats.crowded_out, 1);
+}
+
+#[test]
+fn clients_on_loopback_share_no_limit_but_the_one_on_all() {
+    // fault 73: a frontend on the same host, or programs that ask by TCP alone.
+    let stats = tell(&[FIRST], async |scene| {
+        let mut held = Vec::new();
+        for _ in 0..200 {
+            let mut stream = scene.world.connect(addr(PROXY)).await.unwrap();
+            assert!(asks(&mut stream, "a.test").await);
+            held.push(stream);
+        }
+    });
+    assert_eq!(stats.crowded_out, 0);
 }
