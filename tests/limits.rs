@@ -29,6 +29,28 @@ fn a_client_outside_the_access_list_is_refused() {
     assert!(stand.upstream.seen().queries.is_empty());
 }
 
+// fault 69: who is refused, and how often, can be seen by whoever runs the program.
+#[test]
+fn denied_and_malformed_queries_are_told_and_counted() {
+    let mut stand = Stand::build(|upstream| upstream, &["--allow-net", "10.0.0.0/8"]);
+    let client = stand.udp();
+    for id in 1..4 {
+        client.ask(&query("a.test", A).id(id).bytes());
+    }
+    stand
+        .proxy
+        .wait_log("client 127.0.0.1: its question is refused");
+    assert_eq!(stand.proxy.terminate().code(), Some(0));
+    let lines = stand.proxy.logs();
+    let denials = lines.iter().filter(|line| line.contains("is refused"));
+    assert_eq!(denials.count(), 1, "{lines:#?}");
+    let stopped = stand.proxy.wait_log("stopped: 3 queries");
+    assert!(
+        stopped.contains(" 3 denied, 0 malformed, 0 unsupported,"),
+        "{stopped}"
+    );
+}
+
 // req 27: who is on the list is served; the list is what was given and no more.
 #[test]
 fn a_client_on_the_access_list_is_served() {

@@ -41,11 +41,15 @@ pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Resul
     stats.extend(others.join()?);
     let total = |of: fn(&Stats) -> u64| stats.iter().map(of).sum::<u64>();
     info!(
-        "stopped: {} queries, {} answered from the cache, {} by upstreams, {} failed, {} sent to upstreams",
+        "stopped: {} queries, {} answered from the cache, {} by upstreams, {} failed, {} denied, {} malformed, {} unsupported, \
+         {} sent to upstreams",
         total(|s| s.queries),
         total(|s| s.hits),
         total(|s| s.answered),
         total(|s| s.failed),
+        total(|s| s.denied),
+        total(|s| s.malformed),
+        total(|s| s.unsupported),
         total(|s| s.sent),
     );
     Ok(())

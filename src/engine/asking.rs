@@ -8,7 +8,7 @@ use super::forwarder::Forwarder;
 use super::output::Output;
 use super::time::Now;
 use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Refusal, Reply};
-use log::debug;
+use log::{debug, info};
 
 /// Questions in flight that nobody waits for, asked because a popular answer ends soon.
 const MAX_PREFETCHES: usize = 64;
@@ -26,14 +26,19 @@ impl Forwarder {
         self.stats.queries += 1;
         if !self.allow.allows(client.addr.ip()) {
             self.stats.denied += 1;
+            if let Some(denial) = self.denials.note(client.addr.ip(), now.mono) {
+                info!("{denial}");
+            }
             self.refuse(message, client, Failure::NotAllowed, out);
             return true;
         }
         let query = match scanned {
             Ok(query) => query,
             Err(refusal) => {
-                self.stats.refused += 1;
                 if let Refusal::Answer { rcode, .. } = refusal {
+                    let malformed = rcode == Rcode::FORMERR;
+                    self.stats.malformed += u64::from(malformed);
+                    self.stats.unsupported += u64::from(!malformed);
                     self.turn_away(message, client, rcode, None, out);
                 }
                 return true;

@@ -11,6 +11,7 @@
 
 use super::cache::Cache;
 use super::crowd::Crowd;
+use super::denials::Denials;
 use super::failure::Failure;
 use super::flight::{Flight, FlightKey};
 use super::hashing::RandomMap;
@@ -64,6 +65,7 @@ pub struct Forwarder {
     /// Clients' queries that wait for an answer.
     pub(super) in_flight: Crowd,
     pub(super) stats: Stats,
+    pub(super) denials: Denials,
     pub(super) spare: Vec<Vec<u8>>,
 }
 
@@ -92,6 +94,7 @@ impl Forwarder {
             in_use: None,
             in_flight: Crowd::default(),
             stats: Stats::default(),
+            denials: Denials::default(),
             spare: Vec::new(),
         }
     }

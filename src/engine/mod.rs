@@ -6,7 +6,7 @@
 //!
 //! - [`Forwarder`] is the heart; `asking` is the part that looks at what clients want, `placing` finds a link for a
 //!   question, `dialing` makes one, `tending` looks after them, `answering` judges what comes back.
-//! - `failure` says what clients and the log are told of a failure.
+//! - `failure` says what clients and the log are told of a failure, `denials` what the log is told of clients that may not ask.
 //! - `held` says how much there is of everything.
 //! - `flight` is one question with all who wait for it; `timers` bounds it in time; `hedging` asks a second time.
 //! - `links` and `pipeline` are one connection and its ids, `hashing` their tables; `waking` doubts them all after an absence.
@@ -20,6 +20,7 @@ mod cache;
 mod choosing;
 mod client;
 mod crowd;
+mod denials;
 mod dialing;
 mod failure;
 mod flight;

@@ -14,8 +14,11 @@ pub struct Stats {
     pub repeats: u64,
     /// Queries from addresses that may not ask.
     pub denied: u64,
-    /// Queries answered with an error at once, because they are malformed or not supported.
-    pub refused: u64,
+    /// Queries answered with FORMERR at once, because they cannot be read.
+    pub malformed: u64,
+    /// Queries answered with another error at once, because nothing is done here that they ask for: zone transfers, updates, versions of
+    /// EDNS that do not exist yet.
+    pub unsupported: u64,
     /// Queries over the bound on questions in flight.
     pub shed: u64,
     /// Queries over the bound on questions in flight of one UDP client.
@@ -61,7 +64,8 @@ pub struct Stats {
 impl Stats {
     /// Queries that were accepted as questions: well formed, of a kind that is forwarded, from a client that may ask.
     pub fn accepted(&self) -> u64 {
-        self.queries.saturating_sub(self.denied + self.refused)
+        self.queries
+            .saturating_sub(self.denied + self.malformed + self.unsupported)
     }
 }
 
@@ -77,7 +81,7 @@ impl fmt::Display for Stats {
     /// The counters that have counted something, by their names: `queries 3, hits 1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counters = named! { *self;
-            queries dropped repeats denied refused shed shed_per_client hits
+            queries dropped repeats denied malformed unsupported shed shed_per_client hits
             stale prefetches joined opaque sent resent
             answered failed strays unsent crowded_out dials
             dial_failures links_lost retired hedges probes

@@ -15,6 +15,36 @@ fn port_zero_is_nobodys() {
 }
 
 #[test]
+fn what_is_answered_here_is_counted_by_its_reason() {
+    let mut r = Rig::with(&[A], |c| {
+        c.allow = ["127.0.0.0/8".parse().unwrap()].into_iter().collect();
+    });
+    let mut ask = |message: &[u8], from: &str| {
+        let (n, mut client) = (r.n(), client(1000));
+        client.addr.set_ip(from.parse().unwrap());
+        r.f.query(message, client, n, &mut r.out);
+    };
+    let (good, mut two_questions, mut update) =
+        (query("a.test", 1), query("a.test", 2), query("a.test", 3));
+    two_questions[5] = 2;
+    update[2] |= 5 << 3;
+    ask(&good, "192.0.2.7");
+    ask(&two_questions, "127.0.0.1");
+    ask(&update, "127.0.0.1");
+    let stats = r.f.stats();
+    assert_eq!(
+        (
+            stats.queries,
+            stats.denied,
+            stats.malformed,
+            stats.unsupported
+        ),
+        (3, 1, 1, 1)
+    );
+    assert_eq!(stats.accepted(), 0);
+}
+
+#[test]
 fn a_repeated_datagram_gets_one_answer_although_the_bound_is_reached() {
     // fault 62: it asks for nothing new, so the bound on questions in flight is not its business.
     let mut r = Rig::with(&[A], |c| c.limits.in_flight = 2);

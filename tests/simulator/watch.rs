@@ -101,7 +101,8 @@ pub fn sums(stats: &Stats) -> Result<(), String> {
 /// Queries that met their end when they came.
 fn at_once(stats: &Stats) -> u64 {
     let shed = stats.shed + stats.shed_per_client;
-    stats.repeats + stats.denied + stats.refused + shed + stats.hits
+    let errors = stats.malformed + stats.unsupported;
+    stats.repeats + stats.denied + errors + shed + stats.hits
 }
 
 /// Questions that were asked of upstreams, or would have been: all but those that met an end at once or joined another.
