@@ -70,7 +70,7 @@ impl Stand {
         let start = Time::ZERO + Duration::from_secs(60);
         let cache = Cache::new(config.cache_bytes, [7; 16], Times::default());
         let mut stand = Self {
-            core: Forwarder::new(&config, Arc::new(cache), [7; 32]),
+            core: Forwarder::new(&config, Arc::new(cache), [7; 32]).expect("a config"),
             link: LinkKey::default(),
             now: Now {
                 mono: start,

@@ -41,7 +41,7 @@ fn embed(config: Config, control: &Control) -> Result<(SocketAddr, JoinHandle<St
     let sockets = Sockets::bind(&runtime, &config.listen, config.modes, false)?;
     let address = *sockets.addresses().first().ok_or("nowhere to listen")?;
     let protocols = Protocols::new(&runtime, &config)?;
-    let shared = Arc::new(Shared::new(config, random()?));
+    let shared = Arc::new(Shared::new(config, random()?)?);
     let commands = control.subscribe();
     let serving = serve(runtime, protocols, sockets, shared, random()?, commands);
     Ok((address, tokio::spawn(serving)))

@@ -110,7 +110,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runtime = AsyncStd::default();
     let sockets = Sockets::bind(&runtime, &config.listen, config.modes, false)?;
     let address = *sockets.addresses().first().ok_or("nowhere to listen")?;
-    let shared = Arc::new(Shared::new(config, random()?));
+    let shared = Arc::new(Shared::new(config, random()?)?);
     let control = Control::new();
     let (unix, commands, seed) = (Unix { path }, control.subscribe(), random()?);
     let proxy = thread::spawn(move || {

@@ -29,7 +29,7 @@
 //! let protocols = Protocols::new(&runtime, &config)?;
 //! # let (cache_seed, seed) = ([0; 16], [0; 32]);
 //! // `cache_seed` and `seed` come from a cryptographic generator: ids follow from them.
-//! let shared = Arc::new(Shared::new(config, cache_seed));
+//! let shared = Arc::new(Shared::new(config, cache_seed)?);
 //!
 //! let control = Control::new();
 //! let serving = serve(runtime.clone(), protocols, sockets, shared, seed, control.subscribe());
@@ -58,7 +58,7 @@
 //! let mut config = Config::defaults(Modes { udp: true, tcp: true });
 //! config.upstreams = vec![Upstream::parse("tcp://192.0.2.53", SCHEMES)?];
 //! let cache = Arc::new(Cache::new(config.cache_bytes, [0; 16], Times::default()));
-//! let mut forwarder = Forwarder::new(&config, cache, [0; 32]);
+//! let mut forwarder = Forwarder::new(&config, cache, [0; 32])?;
 //! let (now, mut out) = (Now::default(), Output::new());
 //!
 //! // A client asks for the addresses of www.example, with id 7.

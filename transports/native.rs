@@ -32,7 +32,8 @@ pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Resul
         })
         .collect();
     let started = announce(&config, bound, missing);
-    let shared = Arc::new(Shared::new(config, random()?));
+    let shared = Shared::for_workers(config, random()?).map_err(RunError::Config)?;
+    let shared = Arc::new(shared);
     let others = Others::start::<R>(&shared, &listen, control)?;
     // Before the line: whoever has read it may command.
     let commands = control.subscribe();

@@ -125,7 +125,13 @@ impl Given {
         } else {
             format!("--{}", error.setting)
         };
-        UsageError(format!("{place} {:?}: {}", error.value, error.reason))
+        let remedy = error
+            .remedy
+            .map_or_else(String::new, |setting| format!(" (--{setting})"));
+        UsageError(format!(
+            "{place} {:?}: {}{remedy}",
+            error.value, error.reason
+        ))
     }
 }
 

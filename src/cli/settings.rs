@@ -84,9 +84,8 @@ fn addresses(modes: Modes, given: &Given) -> Result<Config, UsageError> {
         if plaintext_allowed || SCHEMES.iter().any(encrypts) {
             return Ok(upstream);
         }
-        let reason = "is not encrypted, so everybody on the way can read the questions; \
-                      --allow-plaintext permits it";
-        Err(ConfigError::new("upstream", spec, reason))
+        let reason = "is not encrypted, so everybody on the way can read the questions; this must be permitted";
+        Err(ConfigError::new("upstream", spec, reason).with_remedy("allow-plaintext"))
     })?;
     if upstreams.is_empty() {
         upstreams = defaults.upstreams;

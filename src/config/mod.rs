@@ -5,6 +5,7 @@
 //! runtime; the command line is one such program.
 
 mod access;
+mod check;
 mod limits;
 mod listen;
 mod policy;
@@ -40,7 +41,7 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// What clients may speak.
     pub modes: Modes,
-    /// Where questions go, in order of preference. Never empty.
+    /// Where questions go, in order of preference: 1 to [`Config::MAX_UPSTREAMS`].
     pub upstreams: Vec<Upstream>,
     /// Which of several upstreams a question goes to.
     pub policy: Policy,
@@ -57,7 +58,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Memory for answers in octets; 0 keeps none.
     pub cache_bytes: usize,
-    /// Event loops, each on a thread of its own; see [`Config::WORKERS`].
+    /// Event loops, each on a thread of its own; see [`Config::WORKERS`]. They are started by [`run`](crate::transports::run), with
+    /// their threads: whoever calls [`serve`](fn@crate::serve) gets one loop for each call, and leaves this at 1.
     pub workers: NonZeroUsize,
     /// Whether workers keep the scheduling policy that the process was started under, instead of one that lets whoever wakes them
     /// finish first.
@@ -79,6 +81,9 @@ impl Config {
 
     /// The default of [`Config::cache_bytes`]: about 17,000 answers of one address, more than a household or a node asks for.
     pub const CACHE_BYTES: usize = 4 << 20;
+
+    /// So many upstreams are told apart by the bits of a number; nobody has use for more.
+    pub const MAX_UPSTREAMS: usize = 64;
 
     /// One loop serves a household or an office; beyond 64 the kernel's sockets are the limit.
     pub const WORKERS: RangeInclusive<usize> = 1..=64;
@@ -113,60 +118,16 @@ impl Config {
         upstreams: Vec<Upstream>,
         bootstrap: Vec<SocketAddr>,
     ) -> Result<Self, ConfigError> {
-        let error = |setting, value: &dyn ToString, reason: &str| {
-            Err(ConfigError::new(setting, value, reason))
-        };
-        if listen.is_empty() {
-            return error("listen", &"", "at least one address is needed");
-        }
-        if upstreams.is_empty() {
-            return error("upstream", &"", "at least one upstream is needed");
-        }
-        if let Some(twice) = repeated(&listen, |a, b| a.addr == b.addr) {
-            return error("listen", &twice.addr, "is given twice");
-        }
-        if let Some(twice) = repeated(&upstreams, Upstream::is_same_server) {
-            return error("upstream", &twice.label, "is given twice");
-        }
-        if let Some(twice) = repeated(&bootstrap, |a, b| a == b) {
-            return error("bootstrap", twice, "is given twice");
-        }
-        let heard_here = |addr: &&SocketAddr| listen.iter().any(|listen| listen.hears(**addr));
-        for upstream in &upstreams {
-            if upstream.host.is_some() && bootstrap.is_empty() {
-                let reason = "is a name, and finding its address takes a resolver: give one with \
-                              --bootstrap, or write IP#NAME";
-                return error("upstream", &upstream.label, reason);
-            }
-            if let Some(addr) = upstream.addresses.iter().find(heard_here) {
-                let reason = format!(
-                    "{addr} is where dotward itself listens, so questions would go in circles"
-                );
-                return error("upstream", &upstream.label, &reason);
-            }
-        }
-        if let Some(addr) = bootstrap.iter().find(heard_here) {
-            let reason = "is where dotward itself listens, so it would wait for itself";
-            return error("bootstrap", addr, reason);
-        }
-        Ok(Self {
+        let config = Self {
             listen,
             upstreams,
             bootstrap,
             ..Self::defaults(modes)
-        })
+        };
+        config.check_repeats()?;
+        config.check()?;
+        Ok(config)
     }
-}
-
-/// The later of the first two items that are the same.
-fn repeated<T>(items: &[T], same: impl Fn(&T, &T) -> bool) -> Option<&T> {
-    let seen_before =
-        |(index, item): &(usize, &T)| items.iter().take(*index).any(|earlier| same(earlier, item));
-    items
-        .iter()
-        .enumerate()
-        .find(seen_before)
-        .map(|(_, item)| item)
 }
 
 /// What clients may speak. At least one of the two is set by every caller in this package.
@@ -230,6 +191,8 @@ pub struct ConfigError {
     pub value: String,
     /// What is wrong, and where it helps, what to write instead.
     pub reason: String,
+    /// Another setting that would make it right.
+    pub remedy: Option<&'static str>,
 }
 
 impl ConfigError {
@@ -243,13 +206,24 @@ impl ConfigError {
             setting,
             value: value.to_string(),
             reason: reason.into(),
+            remedy: None,
         }
+    }
+
+    /// Names another setting that would make it right.
+    #[must_use]
+    pub fn with_remedy(mut self, setting: &'static str) -> Self {
+        self.remedy = Some(setting);
+        self
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}: {}", self.setting, self.value, self.reason)
+        match self.value.as_str() {
+            "" => write!(f, "{}: {}", self.setting, self.reason),
+            value => write!(f, "{} {value:?}: {}", self.setting, self.reason),
+        }
     }
 }
 
@@ -258,49 +232,11 @@ impl std::error::Error for ConfigError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Scheme;
 
     const BOTH: Modes = Modes {
         udp: true,
         tcp: true,
     };
-
-    /// Builds a configuration from lists separated by blanks.
-    fn config(listen: &str, upstreams: &str, bootstrap: &str) -> Result<Config, ConfigError> {
-        let schemes = [
-            Scheme {
-                name: "tls",
-                port: 853,
-                encrypted: true,
-            },
-            Scheme {
-                name: "tcp",
-                port: 53,
-                encrypted: false,
-            },
-        ];
-        Config::new(
-            BOTH,
-            listen
-                .split_whitespace()
-                .map(|text| text.parse().unwrap())
-                .collect(),
-            upstreams
-                .split_whitespace()
-                .map(|spec| Upstream::parse(spec, &schemes).unwrap())
-                .collect(),
-            bootstrap
-                .split_whitespace()
-                .map(|text| server_address(text, DNS_PORT).unwrap())
-                .collect(),
-        )
-    }
-
-    fn error(listen: &str, upstreams: &str, bootstrap: &str) -> String {
-        config(listen, upstreams, bootstrap)
-            .unwrap_err()
-            .to_string()
-    }
 
     #[test]
     fn the_defaults_are_safe() {
@@ -320,84 +256,6 @@ mod tests {
         assert_eq!((config.policy, config.hedge), (Policy::Failover, false));
         assert!(Config::TIMEOUTS.contains(&config.timeout));
         assert_eq!(config.limits, Limits::default());
-    }
-
-    #[test]
-    fn addresses_that_fit_together_are_taken() {
-        let config = config(
-            "127.0.0.1:5300 [::1]:5300",
-            "quad9 tls://dns.google",
-            "192.0.2.1",
-        )
-        .unwrap();
-        assert_eq!(
-            (
-                config.listen.len(),
-                config.upstreams.len(),
-                config.bootstrap.len()
-            ),
-            (2, 2, 1)
-        );
-    }
-
-    #[test]
-    fn nothing_is_given_twice() {
-        // fault 86
-        assert_eq!(
-            error("127.0.0.1 127.0.0.1:53", "quad9", ""),
-            r#"listen "127.0.0.1:53": is given twice"#
-        );
-        assert_eq!(
-            error("127.0.0.1", "quad9 google quad9", ""),
-            r#"upstream "quad9": is given twice"#
-        );
-        let same = error("127.0.0.1", "quad9 9.9.9.9#DNS.quad9.net", "");
-        assert_eq!(same, r#"upstream "9.9.9.9#DNS.quad9.net": is given twice"#);
-        assert!(
-            error("127.0.0.1", "tls://a.test tls://A.test.", "192.0.2.1")
-                .contains("is given twice")
-        );
-        assert_eq!(
-            error("127.0.0.1", "quad9", "192.0.2.1 192.0.2.1:53"),
-            r#"bootstrap "192.0.2.1:53": is given twice"#
-        );
-        // One address may serve under several names: each is a different account or filter.
-        assert!(config("127.0.0.1", "192.0.2.1#a.test 192.0.2.1#b.test", "").is_ok());
-    }
-
-    #[test]
-    fn something_is_needed() {
-        assert!(error("", "quad9", "").starts_with("listen"));
-        assert!(error("127.0.0.1", "", "").starts_with("upstream"));
-    }
-
-    #[test]
-    fn an_upstream_is_not_the_forwarder_itself() {
-        // fault 52
-        let reason =
-            "127.0.0.1:853 is where dotward itself listens, so questions would go in circles";
-        let expected = format!(r#"upstream "127.0.0.1#a.test": {reason}"#);
-        assert_eq!(error("127.0.0.1:853", "127.0.0.1#a.test", ""), expected);
-        assert_eq!(error("0.0.0.0:853", "127.0.0.1#a.test", ""), expected);
-        assert!(error("[::]:853", "[::1]#a.test", "").contains("circles"));
-        assert!(error("127.0.0.1", "tcp://127.0.0.1", "").contains("circles"));
-        assert!(config("127.0.0.1:5300", "127.0.0.1#a.test", "").is_ok());
-    }
-
-    #[test]
-    fn the_bootstrap_is_there_and_is_not_the_forwarder_itself() {
-        // fault 51, req 85
-        let missing = error("127.0.0.1", "tls://dns.quad9.net", "");
-        assert!(
-            missing.starts_with(r#"upstream "tls://dns.quad9.net": is a name"#),
-            "{missing}"
-        );
-        assert!(missing.contains("--bootstrap"));
-        let circular = error("0.0.0.0", "tls://dns.quad9.net", "127.0.0.1");
-        assert!(
-            circular.starts_with(r#"bootstrap "127.0.0.1:53": is where dotward itself listens"#),
-            "{circular}"
-        );
     }
 
     #[test]

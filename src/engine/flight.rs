@@ -196,7 +196,8 @@ pub struct Place {
     pub keepalive: bool,
 }
 
-/// An upstream's bit in the sets above. The configuration allows at most 64.
+/// An upstream's bit in the sets above, which have room for [`Config::MAX_UPSTREAMS`](crate::Config::MAX_UPSTREAMS). What is no upstream
+/// has none.
 pub const fn bit(upstream: usize) -> u64 {
-    1 << (upstream % 64)
+    if upstream < 64 { 1 << upstream } else { 0 }
 }

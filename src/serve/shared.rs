@@ -1,6 +1,6 @@
 //! What the loops of one program share: the configuration, the cache, and the bounds that hold for all of them together.
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, ConfigError, Limits};
 use crate::engine::{Cache, Crowd, Times};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,14 +27,27 @@ pub(super) enum Crowded {
 
 impl Shared {
     /// For loops that serve by this configuration. Nobody who asks may know the `seed`.
-    pub fn new(config: Config, seed: [u8; 16]) -> Self {
+    ///
+    /// An error names a setting that cannot be obeyed: see [`Config::check`]. More than one worker cannot, because threads are started by
+    /// [`run`](crate::transports::run) only.
+    pub fn new(config: Config, seed: [u8; 16]) -> Result<Self, ConfigError> {
+        if config.workers.get() > 1 {
+            let reason = "each call of `serve` is one loop; the threads of several are started by `transports::run` only";
+            return Err(ConfigError::new("workers", &config.workers, reason));
+        }
+        Self::for_workers(config, seed)
+    }
+
+    /// As [`Shared::new`], for whoever starts the workers.
+    pub(crate) fn for_workers(config: Config, seed: [u8; 16]) -> Result<Self, ConfigError> {
+        config.check()?;
         let cache = Cache::new(config.cache_bytes, seed, Times::default());
-        Self {
+        Ok(Self {
             config,
             cache: Arc::new(cache),
             connections: Mutex::default(),
             loops: AtomicUsize::new(0),
-        }
+        })
     }
 
     /// What they serve by.
@@ -85,6 +98,21 @@ mod tests {
     }
 
     #[test]
+    fn workers_that_nobody_would_start_are_refused() {
+        let mut config = Config::defaults(Modes {
+            udp: true,
+            tcp: true,
+        });
+        config.workers = std::num::NonZeroUsize::new(2).unwrap();
+        let error = Shared::new(config, [0; 16]).err().unwrap();
+        assert!(
+            error
+                .to_string()
+                .starts_with("workers \"2\": each call of `serve`")
+        );
+    }
+
+    #[test]
     fn both_bounds_hold_and_are_given_back() {
         // req 67, fault 72, 73
         let config = Config::defaults(Modes {
@@ -96,7 +124,7 @@ mod tests {
             tcp_per_client: 2,
             ..Limits::default()
         };
-        let shared = Shared::new(config, [0; 16]);
+        let shared = Shared::new(config, [0; 16]).unwrap();
         let (one, two) = (ip("192.0.2.1"), ip("192.0.2.2"));
         assert_eq!(shared.admit(one, &limits), Ok(()));
         assert_eq!(shared.admit(one, &limits), Ok(()));
@@ -123,7 +151,7 @@ mod tests {
             tcp_per_client: 1,
             ..Limits::default()
         };
-        let shared = Shared::new(config, [0; 16]);
+        let shared = Shared::new(config, [0; 16]).unwrap();
         for local in ["127.0.0.1", "::ffff:127.0.0.1", "127.0.0.1"] {
             assert_eq!(shared.admit(ip(local), &limits), Ok(()));
         }

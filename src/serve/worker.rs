@@ -125,7 +125,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             number,
             unbound,
             cache: shared.cache.clone(),
-            core: Forwarder::new(&shared.config, shared.cache.clone(), core_seed),
+            core: Forwarder::with_checked(&shared.config, shared.cache.clone(), core_seed),
             clients: Clients::new(sockets.listeners, shared.clone(), &mut sources),
             control_source: sources.add(Kind::Control),
             alarm_source: sources.add(Kind::Alarm),

@@ -65,7 +65,7 @@ pub fn prepare<R: World>(
     let control = Control::new();
     let commands = control.subscribe();
     let protocols = server.transport();
-    let shared = Arc::new(Shared::new(config, [7; 16]));
+    let shared = Arc::new(Shared::new(config, [7; 16]).expect("a usable configuration"));
     let serving = serve(
         runtime.clone(),
         protocols,

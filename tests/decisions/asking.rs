@@ -1,7 +1,11 @@
 //! What a question earns: one answer or none, a place on a link within its bounds, three sends at most.
 
 use super::{A, B, Rig, client, ms, query};
-use dotward::engine::Held;
+use dotward::config::{Config, Modes, Policy, Upstream};
+use dotward::engine::{Cache, Forwarder, Held, Times};
+use dotward::transports::SCHEMES;
+use std::sync::Arc;
+use std::time::Duration;
 
 #[test]
 fn port_zero_is_nobodys() {
@@ -12,6 +16,33 @@ fn port_zero_is_nobodys() {
     r.drain();
     assert_eq!((r.dials.len(), r.replies.len()), (0, 0));
     assert_eq!(r.f.stats().dropped, 1);
+}
+
+#[test]
+fn no_core_is_made_of_what_it_cannot_obey() {
+    // fault 54: an empty list had round-robin divide by zero, and the 65th upstream was taken for the first.
+    let core = |change: &dyn Fn(&mut Config)| {
+        let mut config = Config::defaults(Modes {
+            udp: true,
+            tcp: true,
+        });
+        config.policy = Policy::RoundRobin;
+        change(&mut config);
+        let cache = Arc::new(Cache::new(0, [1; 16], Times::default()));
+        Forwarder::new(&config, cache, [9; 32]).err()
+    };
+    let upstreams = |count: u8| -> Vec<Upstream> {
+        let spec = |n: u8| format!("tcp://192.0.2.{n}:53");
+        (1..=count)
+            .map(|n| Upstream::parse(&spec(n), SCHEMES).unwrap())
+            .collect()
+    };
+    assert!(core(&|c| c.upstreams = upstreams(64)).is_none());
+    let setting = |change: &dyn Fn(&mut Config)| core(change).map(|error| error.setting);
+    assert_eq!(setting(&|c| c.upstreams.clear()), Some("upstream"));
+    assert_eq!(setting(&|c| c.upstreams = upstreams(65)), Some("upstream"));
+    assert_eq!(setting(&|c| c.timeout = Duration::ZERO), Some("timeout"));
+    assert_eq!(setting(&|c| c.limits.in_flight = 0), Some("max-in-flight"));
 }
 
 #[test]

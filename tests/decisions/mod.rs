@@ -50,7 +50,7 @@ impl Rig {
         tweak(&mut config);
         let cache = Arc::new(Cache::new(config.cache_bytes, [1; 16], Times::default()));
         Self {
-            f: Forwarder::new(&config, cache, [9; 32]),
+            f: Forwarder::new(&config, cache, [9; 32]).unwrap(),
             out: Output::new(),
             now: Time::ZERO + Duration::from_secs(100),
             next: 0,

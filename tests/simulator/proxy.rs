@@ -28,7 +28,7 @@ pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats
     let sockets = Sockets::bind(&world, &config.listen, config.modes, false).expect("free");
     let seed = [stage.story.seed as u8; 32];
     let mut watch = Watch::new(&config);
-    let shared = Arc::new(Shared::new(config, [7; 16]));
+    let shared = Arc::new(Shared::new(config, [7; 16]).expect("a sound configuration"));
     let commands = control.subscribe();
     let mut worker = Worker::new(world, protocols, sockets, &shared, seed, commands);
     async move {

@@ -211,7 +211,7 @@ where
         world.clone(),
         protocols,
         sockets,
-        Arc::new(Shared::new(config, [7; 16])),
+        Arc::new(Shared::new(config, [7; 16]).unwrap()),
         [7; 32],
         control.subscribe(),
     );

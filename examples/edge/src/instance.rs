@@ -108,7 +108,10 @@ impl Instance {
         let why = match why {
             0 => DialError::Unreachable("unreachable".into()),
             1 => DialError::TimedOut,
-            2 => DialError::Unauthenticated("not who it should be".into()),
+            2 => DialError::Unauthenticated {
+                why: "not who it should be".into(),
+                remedy: String::new(),
+            },
             _ => DialError::Handshake("failed".into()),
         };
         if let Some(running) = &mut self.running {

@@ -49,18 +49,12 @@ impl Running {
             .map(|spec| Upstream::parse(spec, SCHEMES))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| error.to_string())?;
-        if upstreams.is_empty() {
-            return Err("at least one upstream is needed".into());
-        }
-        if !Config::TIMEOUTS.contains(&timeout) {
-            return Err("the timeout is not from 100 to 60000 milliseconds".into());
-        }
         let mut config = Config::defaults(MODES);
         config.upstreams.clone_from(&upstreams);
         config.timeout = timeout;
         let cache = Arc::new(Cache::new(cache_octets, *cache_seed, Times::default()));
         Ok(Self {
-            core: Forwarder::new(&config, cache, *seed),
+            core: Forwarder::new(&config, cache, *seed).map_err(|error| error.to_string())?,
             upstreams,
             out: Output::new(),
             taken: 0,

@@ -65,7 +65,8 @@ impl Driver {
         log.note(|| format!("{config:?}"));
         let cache = Cache::new(config.cache_bytes, [7; 16], Times::default());
         Self {
-            core: Forwarder::new(&config, Arc::new(cache), [seed as u8; 32]),
+            core: Forwarder::new(&config, Arc::new(cache), [seed as u8; 32])
+                .expect("a sound configuration"),
             watch: Watch::new(&config),
             out: Output::new(),
             ledger: Ledger::default(),
