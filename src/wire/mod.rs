@@ -7,7 +7,7 @@
 //! - Reading: [`query`] says whether a client's message is forwarded or what it earns instead; [`answer`]
 //!   checks an
 //!   upstream's. Both return a small `Copy` scan that the edits take.
-//! - Asking about it: [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`options`].
+//! - Asking about it: [`first_question`], [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`options`].
 //! - Editing: [`forward_query`], [`relay_answer`], [`own_answer`]. Each appends one whole message to a
 //!   `Vec<u8>`; [`add_option`] edits the query that was appended last.
 //! - Framing: [`Frames`] and [`append_frame`], the two-octet length prefix of streams.
@@ -24,6 +24,7 @@ mod header;
 mod kept;
 mod misplaced;
 mod name;
+mod names;
 mod octets;
 mod query;
 mod question;
@@ -47,6 +48,8 @@ pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id, set_truncated};
 pub use kept::Kept;
 pub use name::{NameDisplay, display};
 pub use query::{Query, Refusal, query};
-pub use question::{QuestionAt, QuestionDisplay, describe, lowercase_into, same_question, typed};
+pub use question::{
+    QuestionAt, QuestionDisplay, describe, first_question, lowercase_into, same_question, typed,
+};
 pub use scan::{Malformed, Record, Section, records};
 pub use worth::{Worth, worth};

@@ -1,6 +1,6 @@
 //! RDATA whose shape is known: whether it is sound enough to be remembered.
 
-use super::name::Names;
+use super::names::Names;
 use super::scan::Record;
 
 /// Class IN, the internet. Only there are A and AAAA what one thinks.

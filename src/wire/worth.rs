@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::edns::TYPE_OPT;
 use super::header::Rcode;
-use super::name::Names;
+use super::names::Names;
 use super::rdata::{TYPE_SOA, is_sound, soa_minimum};
 use super::scan::{Section, records};
 
@@ -204,5 +204,19 @@ mod tests {
         let early = a(9).edns(1232, 0, &[]);
         let early = early.record(Section::Additional, TO_QUESTION, 1, (1, 9), &[0; 4]);
         assert_eq!(of(&early), Worth::Nothing);
+    }
+
+    // fault 93
+    #[test]
+    fn many_records_under_a_long_alias_are_worth_as_much_as_others() {
+        let target = [&b"\x01a".repeat(120)[..], TO_QUESTION].concat();
+        let mut built =
+            testing::answer("a.test.", 1).record(Section::Answer, TO_QUESTION, 5, (1, 9), &target);
+        // Its name in every record by a pointer to its first label, behind the CNAME's twelve octets.
+        let owner = (0xC000_u16 + 24 + 12).to_be_bytes();
+        for _ in 0..1_200 {
+            built = built.record(Section::Answer, &owner, 1, (1, 9), &[192, 0, 2, 1]);
+        }
+        assert_eq!(of(&built), positive(9));
     }
 }

@@ -1,0 +1,627 @@
+//! Following compression pointers, in time that grows with the message and not with what it claims.
+//!
+//! Most messages are small and name the question again and again, so their names are simply walked. Once that has taken more steps than
+//! usual messages need, what pointers led to is remembered, and no octet is looked at twice for it: a message of
+//! 65,535 octets with a long name in every record costs a few steps for each octet, not a hundred for each record.
+
+use super::header::HEADER_LEN;
+use super::name::{MAX_LABEL, MAX_NAME};
+use super::octets::u16_at;
+use super::scan::Malformed;
+
+/// Labels and pointers that are walked before it pays to remember where they lead. Usual answers have fewer than a hundred.
+const PLAIN_STEPS: usize = 1_000;
+/// Compression pointers that one name may follow. A name has at most 127 labels, and a pointer that leads
+/// to no label is of no use; who sends more wants them to be followed.
+const MAX_HOPS: usize = 127;
+/// Compression pointers have 14 bits, so they lead to no octet behind these (RFC 1035 §4.1.4).
+const REACHABLE: usize = 1 << 14;
+
+const PAST_THE_END: Malformed = Malformed("a name runs past the end");
+const TOO_LONG: Malformed = Malformed("a name is longer than 255 octets");
+const NOT_BACKWARDS: Malformed = Malformed("a compression pointer does not lead backwards");
+const TOO_MANY_POINTERS: Malformed = Malformed("a name has too many compression pointers");
+const UNKNOWN_LABEL: Malformed = Malformed("a label is of an unknown type");
+
+/// A name that was walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NameAt {
+    /// Where the next field starts.
+    pub(super) end: usize,
+    /// Whether it is the root, written out or by pointer.
+    pub(super) root: bool,
+}
+
+/// Walks the names of one message.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// Octets of the name of the question at offset 12, which has been walked already; 0 when there is none.
+    question_len: usize,
+    /// Labels and pointers that are still walked without remembering them.
+    steps: usize,
+    /// Made when those are used up.
+    known: Option<Box<Known>>,
+}
+
+impl Names {
+    pub(super) fn new(question_len: usize) -> Names {
+        Names {
+            question_len,
+            steps: PLAIN_STEPS,
+            known: None,
+        }
+    }
+
+    /// Walks the name at `start`, following its pointers.
+    ///
+    /// A pointer must lead to before the part that it ends, so every name terminates. A pointer to the
+    /// question's name, the one that nearly every answer uses, is not followed: its length is known.
+    pub(super) fn walk(&mut self, message: &[u8], start: usize) -> Result<NameAt, Malformed> {
+        // `part` is where the labels began that are being read, `len` how long the name is so far.
+        let (mut at, mut part, mut len, mut hops) = (start, start, 0, 0);
+        let mut end = None;
+        loop {
+            let Some(steps) = self.steps.checked_sub(1) else {
+                return self.walk_remembering(message, start);
+            };
+            self.steps = steps;
+            match *message.get(at).ok_or(PAST_THE_END)? {
+                0 => {
+                    return Ok(NameAt {
+                        end: end.unwrap_or(at + 1),
+                        root: len == 0,
+                    });
+                }
+                octet @ 1..=MAX_LABEL => {
+                    let label = 1 + usize::from(octet);
+                    len += label;
+                    at += label;
+                    if len >= MAX_NAME {
+                        return Err(TOO_LONG);
+                    }
+                }
+                0xC0.. => {
+                    let target = pointer(message, at, part)?;
+                    let end = *end.get_or_insert(at + 2);
+                    if target == HEADER_LEN && self.question_len != 0 {
+                        return whole(len + self.question_len, end);
+                    }
+                    hops += 1;
+                    if hops > MAX_HOPS {
+                        return Err(TOO_MANY_POINTERS);
+                    }
+                    (at, part) = (target, target);
+                }
+                _ => return Err(UNKNOWN_LABEL),
+            }
+        }
+    }
+
+    /// The same for a message with many names.
+    #[cold]
+    fn walk_remembering(&mut self, message: &[u8], start: usize) -> Result<NameAt, Malformed> {
+        let known = self
+            .known
+            .get_or_insert_with(|| Box::new(Known::new(self.question_len)));
+        let part = Part::read(message, start)?;
+        let rest = match part.target {
+            Some(target) => known.name_at(message, target)?.len.into(),
+            None => 1,
+        };
+        whole(part.len + rest, part.end)
+    }
+}
+
+/// The end of a name that was walked before, so that its pointer need not be followed. It is the root if it is written out as that.
+pub(super) fn in_place(message: &[u8], start: usize) -> Result<NameAt, Malformed> {
+    let part = Part::read(message, start)?;
+    Ok(NameAt {
+        end: part.end,
+        root: part.len == 0 && part.target.is_none(),
+    })
+}
+
+/// The name of so many octets, if it may have so many.
+fn whole(len: usize, end: usize) -> Result<NameAt, Malformed> {
+    if len > MAX_NAME {
+        return Err(TOO_LONG);
+    }
+    Ok(NameAt {
+        end,
+        root: len == 1,
+    })
+}
+
+/// Where the pointer at `at` leads, which ends the labels that began at `part`.
+fn pointer(message: &[u8], at: usize, part: usize) -> Result<usize, Malformed> {
+    let pointer = u16_at(message, at).ok_or(PAST_THE_END)?;
+    let target = usize::from(pointer & 0x3FFF);
+    if (HEADER_LEN..part).contains(&target) {
+        Ok(target)
+    } else {
+        Err(NOT_BACKWARDS)
+    }
+}
+
+/// The labels of a name that stand together.
+struct Part {
+    /// Their octets.
+    len: usize,
+    /// Where the pointer leads that ends them; `None` if the root does.
+    target: Option<usize>,
+    /// Where the next field starts.
+    end: usize,
+}
+
+impl Part {
+    fn read(message: &[u8], start: usize) -> Result<Part, Malformed> {
+        let mut at = start;
+        loop {
+            let len = at - start;
+            match *message.get(at).ok_or(PAST_THE_END)? {
+                _ if len >= MAX_NAME => return Err(TOO_LONG),
+                0 => {
+                    return Ok(Part {
+                        len,
+                        target: None,
+                        end: at + 1,
+                    });
+                }
+                octet @ 1..=MAX_LABEL => at += 1 + usize::from(octet),
+                0xC0.. => {
+                    return Ok(Part {
+                        len,
+                        target: Some(pointer(message, at, start)?),
+                        end: at + 2,
+                    });
+                }
+                _ => return Err(UNKNOWN_LABEL),
+            }
+        }
+    }
+}
+
+/// What is known of the name that starts at an octet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Suffix {
+    /// Its length, root included; 0 when it was not walked yet.
+    len: u8,
+    /// Pointers that are followed by whoever is led to it, the one to it among them. The one to the question is none.
+    hops: u8,
+    /// Where the pointer leads that ends its first part; 0 if the root does. Whoever comes to it by labels may only go on if that lies
+    /// before the start of those.
+    target: u16,
+}
+
+/// The names that pointers led to, by the octet that each starts at.
+#[derive(Debug)]
+struct Known {
+    suffixes: Vec<Suffix>,
+    /// Octets looked at so far, to show that they are bounded.
+    #[cfg(test)]
+    looked_at: usize,
+}
+
+impl Known {
+    fn new(question_len: usize) -> Known {
+        let mut suffixes = vec![Suffix::default(); REACHABLE];
+        if let Some(question) = suffixes.get_mut(HEADER_LEN) {
+            question.len = u8::try_from(question_len).unwrap_or_default();
+        }
+        Known {
+            suffixes,
+            #[cfg(test)]
+            looked_at: 0,
+        }
+    }
+
+    fn at(&mut self, at: usize) -> Option<Suffix> {
+        #[cfg(test)]
+        {
+            self.looked_at += 1;
+        }
+        self.suffixes.get(at).copied().filter(|known| known.len > 0)
+    }
+
+    /// The name at `start`, to which a pointer leads.
+    fn name_at(&mut self, message: &[u8], start: usize) -> Result<Suffix, Malformed> {
+        if let Some(known) = self.at(start) {
+            return Ok(known);
+        }
+        let (mut part, mut len, mut hops) = (start, 0, 0);
+        loop {
+            let (labels, end) = self.labels(message, part)?;
+            len += labels;
+            match end {
+                End::Root => {
+                    (len, hops) = (len + 1, hops + 1);
+                    break;
+                }
+                End::Known(rest) => {
+                    len += usize::from(rest.len);
+                    hops += usize::from(rest.hops);
+                    break;
+                }
+                End::Pointer(target) => (part, hops) = (target, hops + 1),
+            }
+            if len >= MAX_NAME {
+                return Err(TOO_LONG);
+            }
+        }
+        if hops > MAX_HOPS {
+            return Err(TOO_MANY_POINTERS);
+        }
+        let name = Suffix {
+            len: u8::try_from(len).map_err(|_| TOO_LONG)?,
+            hops: u8::try_from(hops).map_err(|_| TOO_MANY_POINTERS)?,
+            target: 0,
+        };
+        self.remember(message, start, name);
+        Ok(name)
+    }
+
+    /// The octets of the labels from `start` on, as far as they are new, and how they end.
+    fn labels(&mut self, message: &[u8], start: usize) -> Result<(usize, End), Malformed> {
+        let mut at = start;
+        loop {
+            let len = at - start;
+            if let Some(known) = self.at(at) {
+                let target = usize::from(known.target);
+                // The pointer that ends these labels must lead to before all of them.
+                return if target < start {
+                    Ok((len, End::Known(known)))
+                } else {
+                    Err(NOT_BACKWARDS)
+                };
+            }
+            match *message.get(at).ok_or(PAST_THE_END)? {
+                _ if len >= MAX_NAME => return Err(TOO_LONG),
+                0 => return Ok((len, End::Root)),
+                octet @ 1..=MAX_LABEL => at += 1 + usize::from(octet),
+                0xC0.. => return Ok((len, End::Pointer(pointer(message, at, start)?))),
+                _ => return Err(UNKNOWN_LABEL),
+            }
+        }
+    }
+
+    /// Notes the name at `start`, and every name that ends it, up to the first that is known.
+    fn remember(&mut self, message: &[u8], start: usize, name: Suffix) {
+        let (mut at, mut left) = (start, name);
+        loop {
+            left.target = self.target_of(message, at);
+            // All labels of this part, then its end.
+            loop {
+                if self.at(at).is_some() {
+                    return;
+                }
+                if let Some(known) = self.suffixes.get_mut(at) {
+                    *known = left;
+                }
+                match message.get(at) {
+                    Some(&octet @ 1..=MAX_LABEL) => {
+                        let label = 1 + octet;
+                        at += usize::from(label);
+                        left.len = left.len.saturating_sub(label);
+                    }
+                    Some(0xC0..) => break,
+                    _ => return,
+                }
+            }
+            left.hops = left.hops.saturating_sub(1);
+            at = usize::from(left.target);
+        }
+    }
+
+    /// Where the pointer leads that ends the part in which a label stands at `at`; 0 for the root.
+    fn target_of(&mut self, message: &[u8], mut at: usize) -> u16 {
+        loop {
+            if let Some(known) = self.at(at) {
+                return known.target;
+            }
+            match message.get(at) {
+                Some(&octet @ 1..=MAX_LABEL) => at += 1 + usize::from(octet),
+                Some(0xC0..) => return u16_at(message, at).unwrap_or_default() & 0x3FFF,
+                _ => return 0,
+            }
+        }
+    }
+}
+
+/// How labels end.
+enum End {
+    /// In the root.
+    Root,
+    /// In a name that is known.
+    Known(Suffix),
+    /// By a pointer to there.
+    Pointer(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::name_of_len;
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// The same in the plainest way, however long it takes.
+    fn plainly(message: &[u8], start: usize, question: bool) -> Option<NameAt> {
+        let (mut at, mut part, mut len, mut end, mut hops) = (start, start, 0, None, 0);
+        loop {
+            let octet = usize::from(*message.get(at)?);
+            match octet {
+                0 => break,
+                1..=63 => {
+                    at += 1 + octet;
+                    len += 1 + octet;
+                }
+                0xC0.. => {
+                    let target = (octet & 0x3F) << 8 | usize::from(*message.get(at + 1)?);
+                    end.get_or_insert(at + 2);
+                    if target < HEADER_LEN || target >= part {
+                        return None;
+                    }
+                    (at, part) = (target, target);
+                    hops += usize::from(!question || target != HEADER_LEN);
+                }
+                _ => return None,
+            }
+            if len > 254 || hops > MAX_HOPS {
+                return None;
+            }
+        }
+        Some(NameAt {
+            end: end.unwrap_or(at + 1),
+            root: len == 0,
+        })
+    }
+
+    /// One that walks plainly and one that remembers from the start.
+    fn both(question_len: usize) -> [Names; 2] {
+        [PLAIN_STEPS, 0].map(|steps| Names {
+            steps,
+            ..Names::new(question_len)
+        })
+    }
+
+    /// Walks the name at `start` of a message without a question, in both ways.
+    fn walk(message: &[u8], start: usize) -> Result<NameAt, Malformed> {
+        let [plain, remembered] = both(0).map(|mut names| names.walk(message, start));
+        assert_eq!(plain.ok(), remembered.ok());
+        assert_eq!(plain.ok(), plainly(message, start, false));
+        plain
+    }
+
+    /// Twelve octets of header, then `body`.
+    fn message(body: &[u8]) -> Vec<u8> {
+        [&[0; HEADER_LEN], body].concat()
+    }
+
+    /// Octets looked at so far by one that remembers.
+    fn looked_at(names: &Names) -> usize {
+        names.known.as_ref().unwrap().looked_at
+    }
+
+    // req 4, fault 58
+    #[test]
+    fn labels_and_names_have_their_limits() {
+        let label = |len: u8| [vec![len], vec![b'a'; usize::from(len)], vec![0]].concat();
+        assert!(walk(&message(&label(63)), 12).is_ok());
+        assert!(walk(&message(&label(64)), 12).is_err());
+        assert_eq!(walk(&message(&name_of_len(255)), 12).unwrap().end, 267);
+        assert!(walk(&message(&name_of_len(256)), 12).is_err());
+    }
+
+    // req 4, fault 58
+    #[test]
+    fn label_types_that_nobody_defined_are_errors() {
+        for octet in [0x40, 0x7F, 0x80, 0xBF] {
+            let error = walk(&message(&[octet; 300]), 12).unwrap_err();
+            assert_eq!(error, UNKNOWN_LABEL);
+        }
+    }
+
+    #[test]
+    fn a_name_that_breaks_off_is_an_error() {
+        for broken in [&b""[..], b"\x03ab", b"\x03abc", b"\x01a\xC0"] {
+            assert!(walk(&message(broken), 12).is_err(), "{broken:?}");
+        }
+        assert!(walk(&[], 5).is_err());
+    }
+
+    // req 3
+    #[test]
+    fn a_name_ends_in_place_at_its_first_pointer() {
+        let message = message(b"\x07example\x00\x03www\xC0\x0C\xC0\x15tail");
+        let at = |end| Ok(NameAt { end, root: false });
+        assert_eq!(walk(&message, 21), at(27));
+        assert_eq!(walk(&message, 27), at(29), "by two pointers");
+    }
+
+    // req 3, fault 58
+    #[test]
+    fn a_pointer_leads_backwards_or_nowhere() {
+        for (what, body, start) in [
+            ("itself", &b"\xC0\x0C"[..], 12),
+            ("a pair", b"\xC0\x0E\xC0\x0C", 12),
+            ("forward", b"\xC0\x0E\x00", 12),
+            ("past the end", b"\x00\xFF\xFF", 13),
+            ("the start of its own part", b"\x01a\xC0\x0C", 12),
+            ("the middle of its own part", b"\x02\x01a\xC0\x0D", 12),
+            ("the header", b"\x00\xC0\x0B", 13),
+        ] {
+            assert_eq!(walk(&message(body), start), Err(NOT_BACKWARDS), "{what}");
+        }
+        // Backwards from where it stands, but not from the part that it was led to.
+        let loops = message(b"\x01a\xC0\x0E\xC0\x0C");
+        assert_eq!(walk(&loops, 16), Err(NOT_BACKWARDS));
+    }
+
+    // req 3
+    #[test]
+    fn labels_that_run_into_a_known_name_may_not_go_on_behind_their_start() {
+        // At 16 a name whose pointer leads to 14; from 13 on labels run into it, and 14 lies within those.
+        let message = message(b"\x00\x02\x00x\x01a\xC0\x0E\xC0\x10\xC0\x0D");
+        let [_, mut remembering] = both(0);
+        let known = remembering.walk(&message, 20);
+        assert_eq!(known.ok(), plainly(&message, 20, false));
+        assert_eq!(remembering.walk(&message, 22), Err(NOT_BACKWARDS));
+        assert_eq!(plainly(&message, 22, false), None);
+    }
+
+    // req 3
+    #[test]
+    fn a_pointer_to_the_question_is_not_followed() {
+        let message = message(b"\x07example\x00\xC0\x0C");
+        for mut names in both(9) {
+            let end = NameAt {
+                end: 23,
+                root: false,
+            };
+            assert_eq!(names.walk(&message, 21), Ok(end));
+        }
+        let mut names = Names::new(9);
+        assert!(names.walk(&message, 21).is_ok());
+        assert_eq!(names.steps, PLAIN_STEPS - 1);
+    }
+
+    // req 4
+    #[test]
+    fn the_length_counts_what_pointers_add() {
+        for question_len in [200, 201] {
+            let mut body = name_of_len(question_len);
+            let start = HEADER_LEN + body.len();
+            body.extend_from_slice(&[54; 55]);
+            body.extend_from_slice(b"\xC0\x0C");
+            let message = message(&body);
+            // 55 octets of label and 200 of the question make 255.
+            let fits = question_len == 200;
+            assert_eq!(walk(&message, start).is_ok(), fits);
+            for mut names in both(question_len) {
+                assert_eq!(names.walk(&message, start).is_ok(), fits);
+            }
+        }
+    }
+
+    #[test]
+    fn the_root_is_known_by_pointer_too() {
+        let message = message(b"\x00\xC0\x0C\x01a\xC0\x0C");
+        for (start, root) in [(13, true), (15, false)] {
+            assert_eq!(walk(&message, start).unwrap().root, root);
+            for mut names in both(1) {
+                assert_eq!(names.walk(&message, start).unwrap().root, root);
+            }
+        }
+    }
+
+    /// The root at octet 12, then so many pointers: to the root, to the one before, and so on.
+    fn chain(count: u16) -> Vec<u8> {
+        let targets = std::iter::once(12).chain((13..).step_by(2));
+        let pointers = targets.take(count.into());
+        let body = pointers.flat_map(|target| (0xC000_u16 | target).to_be_bytes());
+        message(&[&[0][..], &body.collect::<Vec<u8>>()].concat())
+    }
+
+    // req 3
+    #[test]
+    fn a_chain_of_pointers_is_followed_so_far() {
+        let message = chain(200);
+        let pointer = |number: usize| 13 + 2 * (number - 1);
+        assert!(walk(&message, pointer(MAX_HOPS)).unwrap().root);
+        let error = walk(&message, pointer(MAX_HOPS + 1)).unwrap_err();
+        assert_eq!(error, TOO_MANY_POINTERS);
+        // Also if it was walked piece by piece.
+        let [_, mut remembering] = both(0);
+        for number in 1..=MAX_HOPS {
+            assert!(remembering.walk(&message, pointer(number)).is_ok());
+        }
+        let error = remembering.walk(&message, pointer(MAX_HOPS + 1));
+        assert_eq!(error, Err(TOO_MANY_POINTERS));
+    }
+
+    // req 3, fault 93
+    #[test]
+    fn a_long_name_in_every_record_is_walked_once() {
+        let name = [&b"\x01a".repeat(127)[..], b"\x00"].concat();
+        let message = message(&[&name[..], b"\xC0\x0C"].concat());
+        let mut names = Names::new(0);
+        for _ in 0..30_000 {
+            assert!(names.walk(&message, message.len() - 2).is_ok());
+        }
+        assert!(looked_at(&names) <= 30_000 + 4 * name.len());
+    }
+
+    // req 3, fault 93
+    #[test]
+    fn labels_that_are_led_to_at_every_octet_are_looked_at_a_few_times_each() {
+        // Length octets that overlap: from each octet other labels are read, and all of them run into the same ones.
+        let block = [[63, 62, 61, 60].repeat(10), vec![1; 120], vec![0; 70]].concat();
+        let mut message = message(&block.repeat(REACHABLE / block.len()));
+        let end = message.len();
+        message.extend_from_slice(&[0; 2]);
+        let [_, mut names] = both(0);
+        for target in HEADER_LEN..end {
+            let pointer = 0xC000 | u16::try_from(target).unwrap();
+            message[end..].copy_from_slice(&pointer.to_be_bytes());
+            let walked = names.walk(&message, end).ok();
+            assert_eq!(walked, plainly(&message, end, false), "{target}");
+        }
+        assert!(looked_at(&names) <= 8 * end, "{}", looked_at(&names));
+    }
+
+    /// Octets in which labels, roots and pointers overlap.
+    fn tangle() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => (1..6_u8).prop_map(|octet| vec![octet]),
+            1 => Just(vec![0]),
+            1 => Just(vec![60]),
+            2 => (0..400_u16).prop_map(|target| (0xC000 | target).to_be_bytes().to_vec()),
+        ];
+        vec(piece, 0..300).prop_map(|pieces| message(&pieces.concat()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        // req 3, fault 93
+        #[test]
+        fn what_is_remembered_is_what_would_be_walked(
+            message in tangle(),
+            starts in vec(any::<prop::sample::Index>(), 0..200),
+        ) {
+            let [mut plain, mut remembering] = both(0);
+            for start in starts {
+                let start = start.index(message.len());
+                let expected = plainly(&message, start, false);
+                plain.steps = PLAIN_STEPS;
+                prop_assert_eq!(plain.walk(&message, start).ok(), expected);
+                prop_assert_eq!(remembering.walk(&message, start).ok(), expected, "at {}", start);
+            }
+        }
+
+        // req 3, fault 93
+        #[test]
+        fn a_question_that_is_known_changes_nothing(
+            labels in vec(vec(any::<u8>(), 1..4), 0..6),
+            rest in tangle(),
+            starts in vec(any::<prop::sample::Index>(), 0..50),
+        ) {
+            let mut name = Vec::new();
+            for label in &labels {
+                name.push(label.len() as u8);
+                name.extend_from_slice(label);
+            }
+            name.push(0);
+            let message = message(&[&name[..], &rest[HEADER_LEN..]].concat());
+            let question_end = HEADER_LEN + name.len();
+            let [mut plain, mut remembering] = both(name.len());
+            for start in starts {
+                let start = question_end + start.index(message.len() - question_end + 1);
+                let expected = plainly(&message, start, true);
+                plain.steps = PLAIN_STEPS;
+                prop_assert_eq!(plain.walk(&message, start).ok(), expected);
+                prop_assert_eq!(remembering.walk(&message, start).ok(), expected);
+            }
+        }
+    }
+}
