@@ -46,7 +46,7 @@ pub trait Link: Unpin {
     /// Says goodbye (`close_notify`, FIN). `Ready` when done or impossible.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// What the log shows of it, such as `TLSv1.3 resumed`.
+    /// What the log shows of it, such as `verified as dns.test, TLS 1.3 resumed`.
     fn describe(&self) -> String;
 }
 

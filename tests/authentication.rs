@@ -31,7 +31,17 @@ fn assert_refused(proxy: &Proxy) {
     assert_eq!((got.rcode(), got.opt().is_none()), (SERVFAIL, true));
 }
 
-fn refuses(leaf: fn(&Authority) -> Leaf) {
+/// Asks, and gives the text of the extended error.
+fn extra_text(proxy: &Proxy) -> String {
+    let got = UdpClient::new(proxy.address()).ask(&query("why.test", A).edns(1232).bytes());
+    let options = read(&got).options();
+    let text = options.iter().find(|(code, _)| *code == 15);
+    let text = text.and_then(|(_, data)| data.get(2..)).unwrap_or_default();
+    String::from_utf8(text.to_vec()).expect("text")
+}
+
+/// A server with such a certificate gets nothing. Clients learn which upstream that is and why, in these words; the log says what to do.
+fn refuses(leaf: fn(&Authority) -> Leaf, why: &str, remedy: &str) {
     let trust = Trust::new();
     let upstream = DotServer::with(leaf(&trust.authority)).start();
     let proxy = trust.proxy(&[&upstream.spec()], &["--timeout", "1s"]);
@@ -43,53 +53,75 @@ fn refuses(leaf: fn(&Authority) -> Leaf) {
         (0, 0),
         "not a single octet of a question"
     );
+    let told = extra_text(&proxy);
+    let expected = format!("{}: certificate not trusted: {why}", upstream.spec());
+    assert!(told.starts_with(&expected), "{told}");
     let logs = proxy.logs().join("\n");
-    assert!(
-        logs.contains("not authenticated"),
-        "the log says why:\n{logs}"
-    );
+    for part in ["not authenticated", why, remedy] {
+        assert!(logs.contains(part), "the log says {part:?}:\n{logs}");
+    }
 }
 
 // req 74, 75, fault 36.
 #[test]
 fn a_certificate_for_another_name_is_refused() {
-    refuses(Authority::wrong_name);
+    refuses(
+        Authority::wrong_name,
+        "it is for elsewhere.test, 192.0.2.1, not for dot.test",
+        "check the name behind #",
+    );
 }
 
 // req 74, fault 36.
 #[test]
 fn an_unknown_authority_is_refused() {
-    refuses(|_| Leaf::unknown_authority());
+    refuses(|_| Leaf::unknown_authority(), "unknown issuer", "--ca-file");
 }
 
 // req 74, fault 36.
 #[test]
 fn an_expired_certificate_is_refused() {
-    refuses(Authority::expired);
+    refuses(
+        Authority::expired,
+        "expired at 2001-01-01T00:00:00Z",
+        "renew it",
+    );
 }
 
 // req 74, fault 36.
 #[test]
 fn a_certificate_from_the_future_is_refused() {
-    refuses(Authority::not_yet_valid);
+    refuses(
+        Authority::not_yet_valid,
+        "not valid before 2999-01-01T00:00:00Z",
+        "clock",
+    );
 }
 
 // req 74, fault 36.
 #[test]
 fn a_self_signed_certificate_is_refused() {
-    refuses(|_| Leaf::self_signed());
+    refuses(|_| Leaf::self_signed(), "self-signed", "--ca-file");
 }
 
 // req 74, 75, fault 36: the common name counts for nothing.
 #[test]
 fn a_common_name_alone_is_refused() {
-    refuses(Authority::common_name_only);
+    refuses(
+        Authority::common_name_only,
+        "it is for no host at all",
+        "check the name behind #",
+    );
 }
 
 // req 74, fault 36: an authority that may sign for one zone alone signs for no other.
 #[test]
 fn a_name_outside_its_authoritys_zone_is_refused() {
-    refuses(|authority| authority.confined_to("elsewhere.test"));
+    refuses(
+        |authority| authority.confined_to("elsewhere.test"),
+        "name constraint violation",
+        "",
+    );
     let trust = Trust::new();
     let upstream = DotServer::with(trust.authority.confined_to("dot.test")).start();
     canary(
@@ -160,6 +192,25 @@ fn both_tls_versions_work() {
     );
 }
 
+// Who is asked, and how it was verified, is one line; connects that follow are nobody's news.
+#[test]
+fn the_log_says_once_that_an_upstream_was_verified() {
+    let hang_up = |asked: &Received| vec![Step::Answer(well(asked)), Step::CloseNotify, Step::Fin];
+    let stand = Stand::scripted(hang_up);
+    for name in ["a.test", "b.test", "c.test"] {
+        canary(stand.address(), name);
+    }
+    assert!(stand.upstream.seen().accepted >= 3);
+    let logs = stand.proxy.logs();
+    let connected = logs.iter().filter(|line| line.contains(": connected"));
+    let connected: Vec<_> = connected.collect();
+    let [line] = connected[..] else {
+        panic!("{logs:?}");
+    };
+    assert!(line.contains("INFO") || line.starts_with("<6>"), "{line}");
+    assert!(line.contains("verified as dot.test, TLS 1.3"), "{line}");
+}
+
 // req 84, fault 45: "dot" is offered, and a server that ignores it is as good.
 #[test]
 fn alpn_is_offered_and_not_demanded() {
@@ -171,6 +222,21 @@ fn alpn_is_offered_and_not_demanded() {
     );
     let stand = served(|upstream| upstream.protocols(&[]));
     assert_eq!(stand.upstream.seen().handshakes[0].protocol, None);
+}
+
+// fault 107: a server that knows only other protocols ends the handshake because of "dot" (RFC 7301 section 3.2). It is asked without a
+// name, and that is remembered.
+#[test]
+fn an_upstream_that_refuses_alpn_is_reached_without() {
+    let hang_up = |asked: &Received| vec![Step::Answer(well(asked)), Step::CloseNotify, Step::Fin];
+    let stand = Stand::build(|upstream| upstream.protocols(&["h2"]).script(hang_up), &[]);
+    for name in ["a.test", "b.test", "c.test"] {
+        canary(stand.address(), name);
+    }
+    let hellos = stand.upstream.seen().hellos;
+    let offering = hellos.iter().filter(|hello| !hello.protocols.is_empty());
+    assert_eq!(offering.count(), 1, "{hellos:?}");
+    assert!(!hellos[0].protocols.is_empty() && hellos.len() >= 4);
 }
 
 // req 75: the name is sent for names and never for addresses, which are checked against iPAddress.

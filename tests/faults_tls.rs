@@ -23,7 +23,7 @@ use crate::support::journal::PATIENCE;
 use crate::support::messages::{address_for, answer, frame, query, question_octets};
 use crate::support::proxy::Proxy;
 use crate::support::reading::read;
-use crate::support::stand::{Stand, Trust};
+use crate::support::stand::Trust;
 use crate::support::upstream::DotServer;
 
 /// A server that does with each connection, one after the other, what the test says. Dropping it joins its thread.
@@ -224,31 +224,40 @@ fn keys_may_be_updated_at_any_time() {
     assert_eq!(connections.try_iter().count(), 1);
 }
 
-// faults 35, 45: a server that knows other protocols alone says so by an alert, which the log tells.
-#[test]
-fn an_alert_is_told_and_is_no_reason_to_hurry() {
-    let stand = Stand::build(|upstream| upstream.protocols(&["h2"]), &["--timeout", "1s"]);
-    assert_refused_at_ease(&stand.proxy, 50);
-    let seen = stand.upstream.seen();
-    assert_eq!(seen.queries.len(), 0);
-    assert!(
-        (1..=3).contains(&seen.accepted),
-        "{} connections",
-        seen.accepted
-    );
-    let logs = stand.proxy.logs().join("\n");
-    assert!(logs.contains("NoApplicationProtocol"), "{logs}");
+/// Ends each handshake by the fatal alert `handshake_failure`, and counts.
+fn alarmed(connections: &Arc<AtomicUsize>) -> Odd {
+    let count = Arc::clone(connections);
+    Odd::start(move |socket| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let mut hello = [0; 4096];
+        let _length = socket.read(&mut hello)?;
+        socket.write_all(&[0x15, 3, 3, 0, 2, 2, 40])
+    })
 }
 
-// faults 35, 45: and the next upstream answers.
+// fault 35: a server that likes nothing of what is offered says so by an alert, which the log tells.
+#[test]
+fn an_alert_is_told_and_is_no_reason_to_hurry() {
+    let (trust, connections) = (Trust::new(), Arc::default());
+    let server = alarmed(&connections);
+    let proxy = trust.proxy(&[&server.spec()], &["--timeout", "1s"]);
+    assert_refused_at_ease(&proxy, 50);
+    let connections = connections.load(Ordering::SeqCst);
+    assert!((1..=3).contains(&connections), "{connections} connections");
+    let logs = proxy.logs().join("\n");
+    assert!(
+        logs.contains("the server ended it: handshake failure"),
+        "{logs}"
+    );
+}
+
+// fault 35: and the next upstream answers.
 #[test]
 fn an_alert_leads_to_the_next_upstream() {
-    let trust = Trust::new();
-    let other = DotServer::with(trust.authority.good())
-        .protocols(&["h2"])
-        .start();
+    let (trust, connections) = (Trust::new(), Arc::default());
+    let server = alarmed(&connections);
     let good = DotServer::with(trust.authority.good()).start();
-    let proxy = trust.proxy(&[&other.spec(), &good.spec()], &[]);
+    let proxy = trust.proxy(&[&server.spec(), &good.spec()], &[]);
     canary(proxy.address(), "a.test");
     assert_eq!(good.seen().queries.len(), 1);
 }

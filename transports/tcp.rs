@@ -42,6 +42,6 @@ impl<R: Runtime> Future for Connecting<R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let stream =
             ready!(self.0.as_mut().poll(cx)).map_err(|error| DialError::unreachable(&error))?;
-        Poll::Ready(Ok(Framed::new(stream, "plain TCP".into())))
+        Poll::Ready(Ok(Framed::new(stream, "plain TCP, not encrypted".into())))
     }
 }

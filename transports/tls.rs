@@ -1,23 +1,29 @@
 //! DNS over TLS (RFC 7858), over any runtime, in the strict profile of RFC 8310 section 5: the certificate chain and the
 //! name are verified in the handshake, so that no question can leave before.
 
+mod trust;
+mod words;
+
+use self::trust::{Trusted, Verifier};
+use self::words::{handshake_error, is_alpn_refusal};
 use super::bounded::Bounded;
-use crate::config::{Config, ConfigError, Roots, Upstream};
+use crate::config::{Config, ConfigError, Upstream};
 use crate::framed::Framed;
 use crate::runtime::{Runtime, Stream};
 use crate::transport::{DialError, Transport};
 use futures_rustls::client::TlsStream;
 use futures_rustls::{Connect, TlsConnector};
+use log::info;
 use rustls::client::Resumption;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, HandshakeKind, RootCertStore};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 /// Upstreams whose tickets are remembered; rustls keeps up to eight of each (RFC 8446 appendix C.4: one use per ticket).
@@ -29,43 +35,51 @@ const ALPN: &[u8] = b"dot";
 #[derive(Clone)]
 pub struct Tls<R> {
     runtime: R,
-    connector: TlsConnector,
+    clients: Arc<Clients>,
+}
+
+/// What every connect needs.
+struct Clients {
+    /// Offers the protocol name, as RFC 7858 has it registered.
+    named: TlsConnector,
+    /// Offers none.
+    nameless: TlsConnector,
+    /// Labels of the upstreams that end the handshake because of the name. There are no more than there are upstreams.
+    refusing: Mutex<BTreeSet<String>>,
+}
+
+impl Clients {
+    fn refusing(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.refusing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<R: Runtime> Tls<R> {
     /// Trusts the configured roots and no others. An error names what is wrong with them.
     pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
         let wrong = |why: String| ConfigError::new("ca-file", "", why);
-        let roots = root_store(&config.roots).map_err(wrong)?;
-        let mut tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let trusted = Trusted::new(&config.roots).map_err(wrong)?;
+        let verifier = Verifier::new(trusted, &provider).map_err(wrong)?;
+        let mut tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| wrong(error.to_string()))?
-            .with_root_certificates(roots)
+            // The verifier asks webpki first, and makes one exception: see there.
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        tls.alpn_protocols = vec![ALPN.to_vec()];
         tls.resumption = Resumption::in_memory_sessions(REMEMBERED);
+        let nameless = TlsConnector::from(Arc::new(tls.clone()));
+        tls.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self {
             runtime,
-            connector: TlsConnector::from(Arc::new(tls)),
+            clients: Arc::new(Clients {
+                named: TlsConnector::from(Arc::new(tls)),
+                nameless,
+                refusing: Mutex::default(),
+            }),
         })
     }
-}
-
-fn root_store(roots: &Roots) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
-    match roots {
-        Roots::BuiltIn => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Roots::Pem(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|error| error.to_string())?;
-                store.add(certificate).map_err(|error| error.to_string())?;
-            }
-            if store.is_empty() {
-                return Err("no certificate in it".into());
-            }
-        }
-    }
-    Ok(store)
 }
 
 impl<R: Runtime> Transport for Tls<R> {
@@ -75,14 +89,20 @@ impl<R: Runtime> Transport for Tls<R> {
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Dial {
         let name = to.server_name.clone().unwrap_or_default();
         let work = match ServerName::try_from(name) {
-            Ok(name) => Handshake::Connecting {
-                tcp: Box::pin(self.runtime.connect(addr)),
-                name: Some(name),
-                connector: self.connector.clone(),
-            },
+            Ok(name) => Handshake::Connecting(
+                Box::pin(self.runtime.connect(addr)),
+                Target {
+                    runtime: self.runtime.clone(),
+                    clients: self.clients.clone(),
+                    addr,
+                    label: to.label.clone(),
+                    named: !self.clients.refusing().contains(&to.label),
+                    name,
+                },
+            ),
             Err(error) => Handshake::Failed(DialError::Unauthenticated {
                 why: error.to_string(),
-                remedy: String::new(),
+                remedy: "check the name behind # of this upstream".into(),
             }),
         };
         Bounded::new(&self.runtime, work)
@@ -92,18 +112,56 @@ impl<R: Runtime> Transport for Tls<R> {
 /// A TLS connection in the making.
 pub enum Handshake<R: Runtime> {
     /// No TCP connection yet.
-    Connecting {
-        /// The connection to be.
-        tcp: Pin<Box<R::Connect>>,
-        /// For whom the certificate must be; taken when it is connected.
-        name: Option<ServerName<'static>>,
-        /// What to do then.
-        connector: TlsConnector,
-    },
+    Connecting(Pin<Box<R::Connect>>, Target<R>),
     /// The handshake proper.
-    Shaking(Box<Connect<R::Stream>>),
-    /// It could not even start.
+    Shaking(Box<Connect<R::Stream>>, Target<R>),
+    /// It could not even start, or it failed.
     Failed(DialError),
+}
+
+/// Whom a connection is made to.
+#[derive(Clone)]
+pub struct Target<R> {
+    runtime: R,
+    clients: Arc<Clients>,
+    addr: SocketAddr,
+    label: String,
+    /// The protocol's name is offered.
+    named: bool,
+    /// For whom the certificate must be.
+    name: ServerName<'static>,
+}
+
+impl<R: Runtime> Target<R> {
+    /// Over TCP it is there: the handshake begins.
+    fn shake(&self, stream: R::Stream) -> Handshake<R> {
+        let connector = if self.named {
+            &self.clients.named
+        } else {
+            &self.clients.nameless
+        };
+        let handshake = connector.connect(self.name.clone(), stream);
+        Handshake::Shaking(Box::new(handshake), self.clone())
+    }
+
+    /// The handshake failed. If the protocol's name was the reason, it is tried once more without, and that is remembered.
+    fn failed(&self, error: &io::Error) -> Handshake<R> {
+        if !self.named || !is_alpn_refusal(error) {
+            return Handshake::Failed(handshake_error(error, &self.name.to_str()));
+        }
+        if self.clients.refusing().insert(self.label.clone()) {
+            info!(
+                "{} {}: refuses the ALPN protocol name \"dot\"; from now on none is offered to it",
+                self.label, self.addr
+            );
+        }
+        let tcp = Box::pin(self.runtime.connect(self.addr));
+        let to = Self {
+            named: false,
+            ..self.clone()
+        };
+        Handshake::Connecting(tcp, to)
+    }
 }
 
 impl<R: Runtime> Future for Handshake<R> {
@@ -111,56 +169,37 @@ impl<R: Runtime> Future for Handshake<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            match &mut *self {
+            let next = match &mut *self {
                 Self::Failed(why) => return Poll::Ready(Err(why.clone())),
-                Self::Connecting {
-                    tcp,
-                    name,
-                    connector,
-                } => {
-                    let stream = ready!(tcp.as_mut().poll(cx))
-                        .map_err(|error| DialError::unreachable(&error))?;
-                    let next = match name.take() {
-                        Some(name) => Self::Shaking(Box::new(connector.connect(name, stream))),
-                        None => Self::Failed(DialError::Handshake("polled after its end".into())),
-                    };
-                    self.set(next);
-                }
-                Self::Shaking(handshake) => {
-                    let stream = ready!(Pin::new(&mut **handshake).poll(cx))
-                        .map_err(|error| handshake_error(&error))?;
-                    let description = describe(&stream);
-                    return Poll::Ready(Ok(Framed::new(stream, description)));
-                }
-            }
+                Self::Connecting(tcp, to) => match ready!(tcp.as_mut().poll(cx)) {
+                    Ok(stream) => to.shake(stream),
+                    Err(error) => Self::Failed(DialError::unreachable(&error)),
+                },
+                Self::Shaking(tls, to) => match ready!(Pin::new(&mut **tls).poll(cx)) {
+                    Ok(stream) => {
+                        let description = describe(&stream, &to.name.to_str());
+                        return Poll::Ready(Ok(Framed::new(stream, description)));
+                    }
+                    Err(error) => to.failed(&error),
+                },
+            };
+            self.set(next);
         }
     }
 }
 
-/// Whose fault it was: a certificate that does not fit is something else than a connection that broke.
-fn handshake_error(error: &io::Error) -> DialError {
-    let inner = error.get_ref().and_then(|e| e.downcast_ref());
-    match inner {
-        Some(rustls::Error::InvalidCertificate(why)) => DialError::Unauthenticated {
-            why: why.to_string(),
-            remedy: String::new(),
-        },
-        Some(rustls::Error::NoCertificatesPresented) => DialError::Unauthenticated {
-            why: "no certificate".into(),
-            remedy: String::new(),
-        },
-        _ => DialError::Handshake(error.to_string()),
-    }
-}
-
-fn describe<S>(stream: &TlsStream<S>) -> String {
+fn describe<S>(stream: &TlsStream<S>, name: &str) -> String {
     let session = stream.get_ref().1;
-    let version = session.protocol_version().and_then(|v| v.as_str());
     let resumed = match session.handshake_kind() {
         Some(HandshakeKind::Resumed) => " resumed",
         _ => "",
     };
-    format!("{}{resumed}", version.unwrap_or("TLS"))
+    let version = match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+        _ => "TLS",
+    };
+    format!("verified as {name}, {version}{resumed}")
 }
 
 impl<S: Stream> Stream for TlsStream<S> {

@@ -173,7 +173,8 @@ pub(super) struct Options {
     #[argh(switch)]
     allow_plaintext: bool,
 
-    /// PEM file of root certificates to believe instead of the built-in ones. DOTWARD_CA_FILE
+    /// PEM file of certificates to believe instead of the built-in ones: authorities', or an upstream's
+    /// own, such as a self-signed one. DOTWARD_CA_FILE
     #[argh(option)]
     ca_file: Option<String>,
 

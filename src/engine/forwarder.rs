@@ -118,8 +118,11 @@ impl Forwarder {
         up.last_used = now.mono;
         up.heard_at = now.mono;
         let (upstream, addr) = (up.upstream, up.addr);
+        let before = self.upstreams[upstream].connected_at.replace(now.mono);
         let label = &self.upstreams[upstream].label;
-        if self.upstreams[upstream].is_failing() {
+        if before.is_none() {
+            info!("{label} {addr}: connected, {description}, in {took:.1} ms");
+        } else if self.upstreams[upstream].is_failing() {
             info!("{label} {addr}: reached again, {description}, in {took:.1} ms");
         } else {
             debug!("{label} {addr}: connected, {description}, in {took:.1} ms");

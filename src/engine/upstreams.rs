@@ -47,6 +47,8 @@ pub struct Upstream {
     pub idling: Idling,
     /// Why it last failed, in words; nothing once it answered since.
     pub trouble: Option<Box<str>>,
+    /// When it was last connected to.
+    pub connected_at: Option<Time>,
     /// It may be asked how long it keeps idle connections.
     pub takes_keepalive: bool,
 }
@@ -80,6 +82,7 @@ impl Upstream {
             health: Health::default(),
             idling: Idling::new(),
             trouble: None,
+            connected_at: None,
             takes_keepalive: true,
         }
     }

@@ -1,0 +1,228 @@
+//! What rustls says, in words: what is wrong, and what the operator can do.
+
+use super::trust::{SelfSigned, webpki_error};
+use crate::calendar::utc;
+use crate::transport::{DialError, words};
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError, Error};
+use std::io;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Names of a certificate that are told; some have hundreds.
+const MAX_NAMES: usize = 4;
+
+/// What rustls says behind an error of a stream.
+pub fn tls_error(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Why a handshake failed. Whose fault it was: a certificate that does not fit is something else than a connection that broke.
+pub fn handshake_error(error: &io::Error, name: &str) -> DialError {
+    let why = match tls_error(error) {
+        Some(Error::InvalidCertificate(why)) => return certificate_error(why, name),
+        Some(Error::NoCertificatesPresented) => {
+            return DialError::Unauthenticated {
+                why: "the server shows no certificate".into(),
+                remedy: String::new(),
+            };
+        }
+        Some(Error::AlertReceived(alert)) => {
+            format!("the server ended it: {}", spaced(alert))
+        }
+        Some(Error::InvalidMessage(_)) => "what the server says is not TLS".into(),
+        Some(Error::PeerIncompatible(why)) => {
+            format!("no common ground with the server: {}", spaced(why))
+        }
+        Some(Error::PeerMisbehaved(why)) => format!("the server misbehaves: {}", spaced(why)),
+        Some(other) => other.to_string(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the server closed the connection".into()
+        }
+        None => words(error),
+    };
+    DialError::Handshake(why)
+}
+
+/// Did the server refuse because of the protocol name that was offered (RFC 7301 section 3.2)?
+pub fn is_alpn_refusal(error: &io::Error) -> bool {
+    let refusal = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+    tls_error(error) == Some(&refusal)
+}
+
+/// What is wrong with a certificate, and what can be done.
+pub fn certificate_error(error: &CertificateError, name: &str) -> DialError {
+    const CLOCK: &str = "check this machine's clock";
+    let own = "if this is the right server, give its certificate by --ca-file";
+    let (why, remedy) = match error {
+        CertificateError::UnknownIssuer => (
+            "unknown issuer".to_owned(),
+            "if this is the right server, give its authority's certificate by --ca-file".to_owned(),
+        ),
+        CertificateError::ExpiredContext { time, not_after } => (
+            format!("expired at {}", date(*not_after)),
+            format!(
+                "renew it on the server, or {CLOCK}, which says {}",
+                date(*time)
+            ),
+        ),
+        CertificateError::Expired => (
+            "it ends before it begins to be valid".to_owned(),
+            "renew it on the server".to_owned(),
+        ),
+        CertificateError::NotValidYetContext { time, not_before } => (
+            format!("not valid before {}", date(*not_before)),
+            format!("{CLOCK}, which says {}", date(*time)),
+        ),
+        CertificateError::NotValidForNameContext { presented, .. } => (
+            format!("it is for {}, not for {name}", names(presented)),
+            "check the name behind # of this upstream".to_owned(),
+        ),
+        CertificateError::InvalidPurposeContext { .. } => (
+            "not made for a server (extended key usage)".to_owned(),
+            "make a new one for the server".to_owned(),
+        ),
+        CertificateError::BadEncoding => ("malformed".to_owned(), String::new()),
+        CertificateError::BadSignature => (
+            "the signature on it, or of the handshake, is wrong".to_owned(),
+            String::new(),
+        ),
+        CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
+            ("self-signed".to_owned(), own.to_owned())
+        }
+        CertificateError::Other(other) => match webpki_error(other) {
+            Some(webpki::Error::CaUsedAsEndEntity) => (
+                "it is an authority's, not a server's".to_owned(),
+                own.to_owned(),
+            ),
+            Some(webpki::Error::UnsupportedCertVersion) => (
+                "its format is older than X.509 version 3".to_owned(),
+                "make a new one for the server".to_owned(),
+            ),
+            Some(other) => (spaced(other), String::new()),
+            None => (other.to_string(), String::new()),
+        },
+        other => (spaced(other), String::new()),
+    };
+    DialError::Unauthenticated {
+        why: format!("certificate not trusted: {why}"),
+        remedy,
+    }
+}
+
+fn date(time: UnixTime) -> String {
+    utc(UNIX_EPOCH + Duration::from_secs(time.as_secs()))
+}
+
+/// The names of a certificate, such as `DnsName("a.test")`, as people write them.
+fn names(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let inside = name.split_once('(').map_or(&**name, |(_, rest)| rest);
+        inside.trim_matches(['"', ')']).to_owned()
+    };
+    let listed: Vec<String> = presented.iter().take(MAX_NAMES).map(bare).collect();
+    match presented.len() {
+        0 => "no host at all (the common name does not count)".into(),
+        n if n > MAX_NAMES => format!("{} and {} more", listed.join(", "), n - MAX_NAMES),
+        _ => listed.join(", "),
+    }
+}
+
+/// The name of an enum's variant, such as `NoApplicationProtocol`, in words.
+fn spaced(variant: &impl std::fmt::Debug) -> String {
+    let name = format!("{variant:?}");
+    let end = name.find([' ', '(', '{']).unwrap_or(name.len());
+    let mut text = String::new();
+    for letter in name.chars().take(end) {
+        if letter.is_ascii_uppercase() && !text.is_empty() {
+            text.push(' ');
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::ServerName;
+    use rustls::{InvalidMessage, PeerIncompatible};
+
+    fn told(error: Error) -> String {
+        let error = io::Error::new(io::ErrorKind::InvalidData, error);
+        handshake_error(&error, "dns.test").to_string()
+    }
+
+    #[test]
+    fn failures_are_told_in_words() {
+        let alert = Error::AlertReceived(AlertDescription::HandshakeFailure);
+        let words = "handshake failed: the server ended it: handshake failure";
+        assert_eq!(told(alert), words);
+        let plain = Error::InvalidMessage(InvalidMessage::InvalidContentType);
+        assert_eq!(
+            told(plain),
+            "handshake failed: what the server says is not TLS"
+        );
+        let old = Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13);
+        assert!(told(old).ends_with("server does not support tls12 or13"));
+        let closed = io::ErrorKind::UnexpectedEof.into();
+        let words = "handshake failed: the server closed the connection";
+        assert_eq!(handshake_error(&closed, "dns.test").to_string(), words);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_comes_with_a_remedy() {
+        // fault 36
+        let end = UnixTime::since_unix_epoch(Duration::from_secs(951_782_400));
+        let name = ServerName::try_from("dns.test").unwrap();
+        let names = |presented: &[&str]| CertificateError::NotValidForNameContext {
+            expected: name.clone(),
+            presented: presented.iter().map(ToString::to_string).collect(),
+        };
+        let many = [r#"DnsName("a.test")"#; 7];
+        let cases = [
+            (
+                CertificateError::UnknownIssuer,
+                "unknown issuer",
+                "--ca-file",
+            ),
+            (
+                CertificateError::ExpiredContext {
+                    time: end,
+                    not_after: end,
+                },
+                "expired at 2000-02-29T00:00:00Z",
+                "renew it on the server, or check this machine's clock, which says 2000-02-29",
+            ),
+            (
+                CertificateError::NotValidYetContext {
+                    time: end,
+                    not_before: end,
+                },
+                "not valid before 2000-02-29T00:00:00Z",
+                "check this machine's clock",
+            ),
+            (
+                names(&[r#"DnsName("a.test")"#, "IpAddress(192.0.2.1)"]),
+                "it is for a.test, 192.0.2.1, not for dns.test",
+                "the name behind #",
+            ),
+            (names(&many), "a.test and 3 more, not for dns.test", ""),
+            (names(&[]), "the common name does not count", ""),
+            (CertificateError::Revoked, "revoked", ""),
+            (
+                CertificateError::UnhandledCriticalExtension,
+                "unhandled critical extension",
+                "",
+            ),
+        ];
+        for (error, words, advice) in cases {
+            let DialError::Unauthenticated { why, remedy } = certificate_error(&error, "dns.test")
+            else {
+                panic!("{error:?} is about who it is");
+            };
+            assert!(why.starts_with("certificate not trusted: "), "{why}");
+            assert!(why.contains(words), "{why}");
+            assert!(remedy.contains(advice), "{remedy}");
+        }
+    }
+}
