@@ -5,11 +5,13 @@ use std::marker::PhantomData;
 use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 
 use super::given::{Row, Typed};
+use super::typed::Known;
 use crate::config::Modes;
 
 /// Forwards plain DNS to a resolver over authenticated TLS.
 #[derive(FromArgs, Debug)]
 #[argh(
+    help_triggers("-h", "--help", "help"),
     usage = "<command> [options]",
     example = "{command_name} serve\n{command_name} udp --listen 127.0.0.1:5300 --upstream quad9\n\
                {command_name} serve --upstream 9.9.9.9#dns.quad9.net --upstream google --check",
@@ -34,7 +36,7 @@ pub(super) enum Subcommand {
 
 /// List the resolvers that --upstream knows by name.
 #[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "providers")]
+#[argh(subcommand, name = "providers", help_triggers("-h", "--help", "help"))]
 pub(super) struct Providers {}
 
 /// A subcommand that serves clients. All take the same options; argh cannot share those by itself.
@@ -125,14 +127,15 @@ impl<M: Serves> SubCommand for Mode<M> {
     reason = "each is a switch of the command line"
 )]
 #[argh(
+    help_triggers("-h", "--help", "help"),
     usage = "[options]",
     note = "Every option can also be given as a variable: DOTWARD_LISTEN for --listen, and\n\
             so on. Commas or blanks part the values of an option that may be repeated.\n\
-            An option wins over its variable.\n",
+            An option wins over its variable; --hedge=false over DOTWARD_HEDGE=true.\n",
     note = "An upstream SPEC is one of\n  \
             quad9                     a provider; `dotward providers` lists them\n  \
             9.9.9.9#dns.quad9.net     an address, and the name in its certificate\n  \
-            [2620:fe::fe]:853#dns.quad9.net\n  \
+            [2620:fe::fe]:853#dns.quad9.net, or 9.9.9.9@853#dns.quad9.net\n  \
             tls://9.9.9.9             an address that is itself in the certificate\n  \
             tls://dns.quad9.net       a name; takes --bootstrap\n  \
             tcp://192.0.2.1           in the clear; takes --allow-plaintext\n",
@@ -178,13 +181,13 @@ pub(super) struct Options {
     #[argh(option)]
     ca_file: Option<String>,
 
-    /// TIME until a question is answered with a failure, such as 4s or 1500ms. Default: 4s.
+    /// TIME until a question is answered with a failure, such as 4s, 1.5s or 1500ms. Default: 4s.
     /// DOTWARD_TIMEOUT
     #[argh(option)]
     timeout: Option<String>,
 
-    /// BYTES of memory for answers, all workers together; 0 is off. Default: 4194304 (4 MiB).
-    /// DOTWARD_CACHE_SIZE
+    /// OCTETS of memory for answers, all workers together, such as 4194304, 4M or 64k; 0 is off.
+    /// Default: 4M. DOTWARD_CACHE_SIZE
     #[argh(option)]
     cache_size: Option<String>,
 
@@ -198,12 +201,13 @@ pub(super) struct Options {
     #[argh(switch)]
     keep_scheduling: bool,
 
-    /// LEVEL of the log: error, warn, info or debug. Default: info. DOTWARD_LOG
+    /// LEVEL of the log: off, error, warn, info or debug. Default: info. DOTWARD_LOG
     #[argh(option)]
     log: Option<String>,
 
-    /// CIDR of clients to serve, such as 192.168.0.0/16; repeatable. Default: loopback, private and
-    /// link-local addresses. DOTWARD_ALLOW_NET
+    /// CIDR of clients to serve, such as 192.168.0.0/16, and of no others; repeatable. Default:
+    /// 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fe80::/10 and
+    /// fc00::/7. DOTWARD_ALLOW_NET
     #[argh(option)]
     allow_net: Vec<String>,
 
@@ -248,27 +252,43 @@ pub(super) struct Options {
     #[argh(option)]
     udp_payload: Option<String>,
 
-    /// check the configuration, say so in one line, and exit. DOTWARD_CHECK=true
+    /// check options, variables and files as the start does, say so in one line, and exit. Nothing
+    /// is bound, and no upstream is asked. DOTWARD_CHECK=true
     #[argh(switch)]
     check: bool,
 }
 
 impl Options {
+    /// All options.
+    pub(super) fn known() -> Vec<Known> {
+        // Nothing typed is nothing wrong.
+        let rows = Self::from_args(&[], &[])
+            .map(Self::rows)
+            .unwrap_or_default();
+        rows.into_iter()
+            .map(|(name, typed)| Known {
+                name,
+                switch: matches!(typed, Typed::Switch(_)),
+            })
+            .collect()
+    }
+
     /// One row per option: its name and what was typed.
     pub(super) fn rows(self) -> Vec<Row> {
-        use Typed::{Many, One, Switch};
+        use Typed::{Many, One};
+        let switch = |set: bool| Typed::Switch(set.then(|| "true".to_owned()));
         vec![
             ("listen", Many(self.listen)),
             ("upstream", Many(self.upstream)),
             ("policy", One(self.policy)),
-            ("hedge", Switch(self.hedge)),
+            ("hedge", switch(self.hedge)),
             ("bootstrap", Many(self.bootstrap)),
-            ("allow-plaintext", Switch(self.allow_plaintext)),
+            ("allow-plaintext", switch(self.allow_plaintext)),
             ("ca-file", One(self.ca_file)),
             ("timeout", One(self.timeout)),
             ("cache-size", One(self.cache_size)),
             ("workers", One(self.workers)),
-            ("keep-scheduling", Switch(self.keep_scheduling)),
+            ("keep-scheduling", switch(self.keep_scheduling)),
             ("log", One(self.log)),
             ("allow-net", Many(self.allow_net)),
             ("runtime", One(self.runtime)),
@@ -283,7 +303,7 @@ impl Options {
             ("max-tcp-in-flight", One(self.max_tcp_in_flight)),
             ("tcp-idle", One(self.tcp_idle)),
             ("udp-payload", One(self.udp_payload)),
-            ("check", Switch(self.check)),
+            ("check", switch(self.check)),
         ]
     }
 }

@@ -19,8 +19,8 @@ pub(super) enum Typed {
     One(Option<String>),
     /// Any number of times.
     Many(Vec<String>),
-    /// Without a value.
-    Switch(bool),
+    /// Without a value, or with one that says whether it is set.
+    Switch(Option<String>),
 }
 
 /// The values of every option, each with its origin.
@@ -38,21 +38,35 @@ impl Given {
     /// is an error: what it was meant to forbid would be permitted.
     pub(super) fn join(
         rows: Vec<Row>,
+        mut switches: BTreeMap<&'static str, String>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, UsageError> {
         let mut variables = own_variables(variables)?;
         let mut given = BTreeMap::new();
         for (option, typed) in rows {
             let variable = variables.remove(&variable_name(option));
-            let texts = match &typed {
-                Typed::One(text) => text.iter().cloned().collect(),
-                Typed::Many(texts) => texts.clone(),
-                Typed::Switch(set) => set.then(|| "true".to_owned()).into_iter().collect(),
+            let typed = match (typed, switches.remove(option)) {
+                (Typed::Switch(None), set) => Typed::Switch(set),
+                (_, Some(_)) => return Err(UsageError(format!("--{option} is given twice"))),
+                (typed, None) => typed,
             };
+            let mut texts = Vec::new();
+            match &typed {
+                Typed::One(text) | Typed::Switch(text) => texts.extend(text.clone()),
+                Typed::Many(each) => {
+                    for text in each {
+                        let parts = split(&typed, text.clone());
+                        if parts.is_empty() {
+                            return Err(UsageError(format!("a value of --{option} is empty")));
+                        }
+                        texts.extend(parts);
+                    }
+                }
+            }
             let values = match variable {
                 Some(text) if texts.is_empty() => Values {
                     from_variable: true,
-                    texts: split(option, &typed, text)?,
+                    texts: split_variable(option, &typed, text)?,
                 },
                 _ => Values {
                     from_variable: false,
@@ -120,6 +134,15 @@ impl Given {
             .0
             .get(error.setting)
             .is_some_and(|values| values.from_variable);
+        let given = self
+            .0
+            .get(error.setting)
+            .map(|values| values.texts.as_slice());
+        // Who reads a file knows what is wrong in it, and not always its name.
+        let value = match (error.value.as_str(), given) {
+            ("", Some([only])) => only,
+            _ => &error.value,
+        };
         let place = if from_variable {
             variable_name(error.setting)
         } else {
@@ -128,10 +151,7 @@ impl Given {
         let remedy = error
             .remedy
             .map_or_else(String::new, |setting| format!(" (--{setting})"));
-        UsageError(format!(
-            "{place} {:?}: {}{remedy}",
-            error.value, error.reason
-        ))
+        UsageError(format!("{place} {value:?}: {}{remedy}", error.reason))
     }
 }
 
@@ -140,8 +160,9 @@ fn variable_name(option: &str) -> String {
     format!("{PREFIX}{}", option.replace('-', "_").to_ascii_uppercase())
 }
 
-fn split(option: &str, typed: &Typed, text: String) -> Result<Vec<String>, UsageError> {
-    let texts: Vec<String> = match typed {
+/// The values in one text; an option that may be repeated takes several.
+fn split(typed: &Typed, text: String) -> Vec<String> {
+    match typed {
         Typed::Many(_) => {
             let parts = text.split(|c: char| c == ',' || c.is_whitespace());
             parts
@@ -151,7 +172,11 @@ fn split(option: &str, typed: &Typed, text: String) -> Result<Vec<String>, Usage
         }
         Typed::One(_) | Typed::Switch(_) if text.trim().is_empty() => Vec::new(),
         Typed::One(_) | Typed::Switch(_) => vec![text],
-    };
+    }
+}
+
+fn split_variable(option: &str, typed: &Typed, text: String) -> Result<Vec<String>, UsageError> {
+    let texts = split(typed, text);
     // Set but empty, a variable is more often a script's slip than a wish for the default.
     if texts.is_empty() {
         return Err(UsageError(format!(
@@ -217,6 +242,7 @@ mod tests {
             .collect();
         Given::join(
             rows,
+            BTreeMap::new(),
             variables
                 .iter()
                 .map(|(name, value)| (name.into(), value.into())),
@@ -227,7 +253,7 @@ mod tests {
         [
             Typed::One(None),
             Typed::Many(Vec::new()),
-            Typed::Switch(false),
+            Typed::Switch(None),
         ]
     }
 
@@ -240,7 +266,7 @@ mod tests {
         let typed = [
             Typed::One(Some("/a.pem".to_owned())),
             Typed::Many(vec!["::1".to_owned()]),
-            Typed::Switch(true),
+            Typed::Switch(Some("true".to_owned())),
         ];
         let variables = [
             ("DOTWARD_CA_FILE", "/b.pem"),
@@ -264,6 +290,36 @@ mod tests {
         assert_eq!(texts(&given, "ca-file"), ["/my, own.pem"]);
         assert_eq!(texts(&given, "listen"), ["::1", "::2", "::3", "::4"]);
         assert_eq!(given.switch("check"), Ok(true));
+    }
+
+    #[test]
+    fn an_option_that_may_be_repeated_takes_several_values_at_once() {
+        let typed = |texts: &[&str]| {
+            let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+            join(
+                [Typed::One(None), Typed::Many(texts), Typed::Switch(None)],
+                &[],
+            )
+        };
+        let given = typed(&["::1,::2", "::3 ::4"]).unwrap();
+        assert_eq!(texts(&given, "listen"), ["::1", "::2", "::3", "::4"]);
+        for empty in ["", " ", ","] {
+            let error = typed(&["::1", empty]).unwrap_err();
+            assert_eq!(error.to_string(), "a value of --listen is empty");
+        }
+    }
+
+    #[test]
+    fn a_switch_may_be_switched_off() {
+        let join = |typed: Option<&str>, off: &str| {
+            let rows = vec![("hedge", Typed::Switch(typed.map(str::to_owned)))];
+            let switches = BTreeMap::from([("hedge", off.to_owned())]);
+            Given::join(rows, switches, [("DOTWARD_HEDGE".into(), "true".into())])
+        };
+        assert_eq!(join(None, "false").unwrap().switch("hedge"), Ok(false));
+        assert_eq!(join(None, "yes").unwrap().switch("hedge"), Ok(true));
+        let twice = join(Some("true"), "false").unwrap_err();
+        assert_eq!(twice.to_string(), "--hedge is given twice");
     }
 
     #[test]
@@ -337,7 +393,12 @@ mod tests {
         // fault 86
         use std::os::unix::ffi::OsStringExt as _;
         let variables = [("DOTWARD_LISTEN".into(), OsString::from_vec(vec![0xff]))];
-        let error = Given::join(vec![("listen", Typed::Many(Vec::new()))], variables).unwrap_err();
+        let error = Given::join(
+            vec![("listen", Typed::Many(Vec::new()))],
+            BTreeMap::new(),
+            variables,
+        )
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             "the variable DOTWARD_LISTEN is not valid UTF-8"
@@ -350,7 +411,7 @@ mod tests {
         let typed = [
             Typed::One(None),
             Typed::Many(vec!["x".to_owned()]),
-            Typed::Switch(false),
+            Typed::Switch(None),
         ];
         let given = join(
             typed,

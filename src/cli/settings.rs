@@ -14,7 +14,7 @@ use super::given::Given;
 use crate::config::Scheme;
 use crate::config::{
     Cidr, Config, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots, Upstream, duration,
-    server_address,
+    hint, octets, server_address,
 };
 use crate::transports::{RUNTIMES, SCHEMES, capabilities};
 
@@ -45,7 +45,7 @@ impl Settings {
         if let Some(timeout) = given.one("timeout", |text| duration(text, &Config::TIMEOUTS))? {
             config.timeout = timeout;
         }
-        if let Some(bytes) = given.one("cache-size", cache_size)? {
+        if let Some(bytes) = given.one("cache-size", octets)? {
             config.cache_bytes = bytes;
         }
         if let Some(workers) = given.one("workers", |text| number(text, &Config::WORKERS))? {
@@ -60,8 +60,7 @@ impl Settings {
         let runtime = given.one("runtime", runtime)?;
         let runtime = runtime.map_or_else(default_runtime, Ok)?;
         if let Some(can) = capabilities(&runtime) {
-            can.allow(&config)
-                .map_err(|error| UsageError(format!("--{error}")))?;
+            can.allow(&config).map_err(|error| given.blame(&error))?;
         }
         Ok(Self {
             config,
@@ -130,17 +129,20 @@ where
         .ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
 }
 
-fn cache_size(text: &str) -> Result<usize, String> {
-    number(text, &(0..=usize::MAX)).map_err(|_| "is not a number of bytes".to_owned())
-}
+const LEVELS: [&str; 5] = ["off", "error", "warn", "info", "debug"];
 
 fn level(text: &str) -> Result<LevelFilter, String> {
     match text.to_ascii_lowercase().as_str() {
+        "off" => Ok(LevelFilter::Off),
         "error" => Ok(LevelFilter::Error),
         "warn" => Ok(LevelFilter::Warn),
         "info" => Ok(LevelFilter::Info),
         "debug" => Ok(LevelFilter::Debug),
-        _ => Err("is not a level; those are error, warn, info and debug".to_owned()),
+        _ => Err(format!(
+            "is not a level; those are {}{}",
+            LEVELS.join(", "),
+            hint(text, LEVELS.into_iter())
+        )),
     }
 }
 
@@ -149,8 +151,9 @@ fn runtime(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!(
-        "is not a runtime of this program; it was built with {}",
-        RUNTIMES.join(", ")
+        "is not a runtime of this program; it was built with {}{}",
+        RUNTIMES.join(", "),
+        hint(text, RUNTIMES.iter().copied())
     ))
 }
 
@@ -312,6 +315,61 @@ mod tests {
     }
 
     #[test]
+    fn values_are_understood_as_people_write_them() {
+        let config = |line: &str, variables: &[(&str, &str)]| read(line, variables).unwrap().config;
+        assert_eq!(
+            config("--timeout 1.5s", &[]).timeout,
+            Duration::from_millis(1_500)
+        );
+        assert_eq!(config("--cache-size 4M", &[]).cache_bytes, 4 << 20);
+        assert_eq!(config("--cache-size 64KiB", &[]).cache_bytes, 64 << 10);
+        assert_eq!(settings("--log off").log, LevelFilter::Off);
+        let hedge = [("DOTWARD_HEDGE", "true")];
+        assert!(config("", &hedge).hedge && !config("--hedge=false", &hedge).hedge);
+        let labels = |line: &str| -> Vec<String> {
+            let upstreams = config(line, &[]).upstreams;
+            upstreams
+                .into_iter()
+                .map(|upstream| upstream.label)
+                .collect()
+        };
+        assert_eq!(labels("--upstream quad9,google"), ["quad9", "google"]);
+        let unbound = config("--upstream 9.9.9.9@853#dns.quad9.net", &[]).upstreams;
+        assert_eq!(
+            unbound.first().unwrap().addresses,
+            ["9.9.9.9:853".parse().unwrap()]
+        );
+        assert_eq!(
+            config("--upstream TLS://9.9.9.9", &[])
+                .upstreams
+                .first()
+                .unwrap()
+                .scheme,
+            "tls"
+        );
+    }
+
+    #[test]
+    fn a_slip_gets_a_suggestion() {
+        // fault 86
+        for (line, hint) in [
+            ("--upstream clodflare", "; did you mean cloudflare?"),
+            ("--upstream tsl://9.9.9.9", "; did you mean tls?"),
+            ("--policy round_robin", "; did you mean round-robin?"),
+            ("--log wran", "; did you mean warn?"),
+            ("--runtime async_std", "; did you mean async-std?"),
+            ("--runtme async-std", "; did you mean --runtime?"),
+            (
+                "--listen fe80::1:5300",
+                "write [fe80::1]:5300 or [fe80::1:5300]",
+            ),
+        ] {
+            let error = error(line);
+            assert!(error.ends_with(hint), "{line}: {error}");
+        }
+    }
+
+    #[test]
     fn variables_do_the_same() {
         let variables = [
             ("DOTWARD_LISTEN", "127.0.0.1:5300, [::1]:5300"),
@@ -387,15 +445,15 @@ mod tests {
             ),
             (
                 "--cache-size -1",
-                r#"--cache-size "-1": is not a number of bytes"#,
+                r#"--cache-size "-1": is not a number of octets"#,
             ),
             (
                 "--cache-size 1MB",
-                r#"--cache-size "1MB": is not a number of bytes"#,
+                r#"--cache-size "1MB": is not a number of octets"#,
             ),
             (
                 "--log loud",
-                r#"--log "loud": is not a level; those are error, warn, info and debug"#,
+                r#"--log "loud": is not a level; those are off, error, warn, info, debug"#,
             ),
             (
                 "--allow-net 10.0.0.1/8",

@@ -120,11 +120,11 @@ impl Default for AccessList {
             // Loopback.
             v4(127, 0, 8),
             Cidr::known(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
-            // Private use (RFC 1918), and behind a carrier's address translation (RFC 6598).
+            // Private use (RFC 1918). Not 100.64.0.0/10 (RFC 6598): a router whose outer address a carrier translates has one of these,
+            // and so have its neighbours out there.
             v4(10, 0, 8),
             v4(172, 16, 12),
             v4(192, 168, 16),
-            v4(100, 64, 10),
             // Link-local (RFC 3927, RFC 4291).
             v4(169, 254, 16),
             v6(0xfe80, 10),
@@ -164,8 +164,6 @@ mod tests {
             "172.16.0.1",
             "172.31.255.255",
             "192.168.1.1",
-            "100.64.0.1",
-            "100.127.255.255",
             "169.254.7.7",
             "fe80::1",
             "febf::1",
@@ -183,8 +181,8 @@ mod tests {
             "172.32.0.0",
             "192.167.1.1",
             "192.169.0.0",
-            "100.63.255.255",
-            "100.128.0.0",
+            "100.64.0.1",
+            "100.127.255.255",
             "169.253.0.0",
             "fec0::1",
             "fe00::1",

@@ -10,7 +10,9 @@ mod limits;
 mod listen;
 mod policy;
 mod text;
+mod units;
 mod upstream;
+mod words;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,9 +24,10 @@ pub use access::{AccessList, Cidr};
 pub use limits::Limits;
 pub use listen::{Listen, bind_advice};
 pub use policy::Policy;
-pub(crate) use text::closest;
-pub use text::{duration, server_address, socket_address};
+pub use text::{server_address, socket_address};
+pub use units::{duration, octets};
 pub use upstream::{Host, Scheme, Upstream};
+pub(crate) use words::{closest, hint};
 
 use crate::providers;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::text::closest;
+use super::hint;
 
 /// How an upstream is chosen among those that are well. One that is not is passed over, and tried again from time to time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,8 +33,7 @@ impl FromStr for Policy {
         let names = || Self::ALL.iter().map(|(name, _)| *name);
         let found = Self::ALL.iter().find(|(name, _)| *name == text);
         found.map(|(_, policy)| *policy).ok_or_else(|| {
-            let hint =
-                closest(text, names()).map_or(String::new(), |n| format!("; did you mean {n}?"));
+            let hint = hint(text, names());
             let names: Vec<&str> = names().collect();
             format!("is not a policy; those are {}{hint}", names.join(", "))
         })

@@ -1,12 +1,11 @@
-//! Reading small values that people write: socket addresses, host names and lengths of time.
+//! Reading small values that people write: socket addresses and host names.
 //!
 //! Errors are the reason alone; the caller adds the setting and the value.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
-use std::ops::RangeInclusive;
-use std::time::Duration;
+use super::{DNS_PORT, TLS_PORT};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// Reads `IP`, `IP:PORT`, `[IPv6]`, `[IPv6]:PORT` or a bare IPv6 address; a numeric zone
+/// Reads `IP`, `IP:PORT`, `IP@PORT`, `[IPv6]`, `[IPv6]:PORT` or a bare IPv6 address; a numeric zone
 /// (`fe80::1%2`) is kept.
 pub fn socket_address(text: &str, default_port: u16) -> Result<SocketAddr, String> {
     let (_, digits) = split_port(text)?;
@@ -16,10 +15,31 @@ pub fn socket_address(text: &str, default_port: u16) -> Result<SocketAddr, Strin
 
 /// As [`socket_address`], for an address to bind: with port 0 the system chooses one.
 pub fn local_address(text: &str, default_port: u16) -> Result<SocketAddr, String> {
+    if let Some((host, port)) = port_without_bracket(text, |port| port >= FIRST_OF_FOUR_DIGITS) {
+        return Err(ambiguous(text, host, port));
+    }
     match split_port(text)? {
         (_, Some("0")) => address_with(text, 0),
         _ => socket_address(text, default_port),
     }
+}
+
+/// People choose ports of four digits or more beside the well-known ones.
+const FIRST_OF_FOUR_DIGITS: u16 = 1_000;
+
+/// The host and the port in what can be read as an IPv6 address with a port, but has no brackets and so is an address as a whole. Only
+/// the ports of DNS and those that `usual` names are taken for ports.
+fn port_without_bracket(text: &str, usual: impl Fn(u16) -> bool) -> Option<(&str, u16)> {
+    let (host, digits) = text.rsplit_once(':')?;
+    let port = port(digits).ok()?;
+    let both = host.parse::<Ipv6Addr>().is_ok() && text.parse::<Ipv6Addr>().is_ok();
+    (both && (port == DNS_PORT || port == TLS_PORT || usual(port))).then_some((host, port))
+}
+
+fn ambiguous(text: &str, host: &str, port: u16) -> String {
+    format!(
+        "is either port {port} of {host} or an address without a port: write [{host}]:{port} or [{text}]"
+    )
 }
 
 /// The address in `text` with this port.
@@ -35,6 +55,17 @@ fn address_with(text: &str, port: u16) -> Result<SocketAddr, String> {
     if let Ok(zoned) = format!("[{host}]:{port}").parse::<SocketAddrV6>() {
         return Ok(zoned.into());
     }
+    if let Some((ip, digits)) = host.rsplit_once(':').filter(|_| !bracketed)
+        && ip
+            .split('%')
+            .next()
+            .is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok())
+        && self::port(digits).is_ok()
+    {
+        return Err(format!(
+            "an IPv6 address with a port takes brackets: write [{ip}]:{digits}"
+        ));
+    }
     if host.contains('%') {
         return Err(
             "the zone of an IPv6 address must be an interface's number, as in fe80::1%2".to_owned(),
@@ -46,6 +77,9 @@ fn address_with(text: &str, port: u16) -> Result<SocketAddr, String> {
 /// Reads an address that one server can have, in canonical form: an IPv4-mapped IPv6 address
 /// becomes IPv4.
 pub fn server_address(text: &str, default_port: u16) -> Result<SocketAddr, String> {
+    if let Some((host, port)) = port_without_bracket(text, |_| false) {
+        return Err(ambiguous(text, host, port));
+    }
     let mut address = socket_address(text, default_port)?;
     if let IpAddr::V4(ip) = address.ip().to_canonical() {
         address.set_ip(ip.into());
@@ -57,17 +91,21 @@ pub fn server_address(text: &str, default_port: u16) -> Result<SocketAddr, Strin
     Ok(address)
 }
 
-/// Parts a host from the digits of its port. A bare IPv6 address has colons of its own and no port.
+/// Parts a host from the digits of its port, which follow a colon, or an at sign as in unbound's configuration. A bare IPv6 address has
+/// colons of its own and no port behind a colon.
 pub(super) fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
     if let Some(inner) = text.strip_prefix('[') {
         let (host, rest) = inner
             .split_once(']')
             .ok_or("the bracket [ is never closed")?;
-        return match (rest, rest.strip_prefix(':')) {
+        return match (rest, rest.strip_prefix([':', '@'])) {
             ("", _) => Ok((host, None)),
             (_, Some(digits)) => Ok((host, Some(digits))),
             _ => Err(format!("{rest:?} follows the bracket where :PORT belongs")),
         };
+    }
+    if let Some((host, digits)) = text.split_once('@') {
+        return Ok((host, Some(digits)));
     }
     match text.split_once(':') {
         Some((host, digits)) if !digits.contains(':') => Ok((host, Some(digits))),
@@ -129,119 +167,9 @@ pub(super) fn host_name(text: &str) -> Result<String, String> {
     Ok(name.to_ascii_lowercase())
 }
 
-/// Reads a length of time: `4s`, `1500ms`, or a plain number of seconds.
-pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    let (digits, per_second) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(digits), _) => (digits, 1_000),
-        (None, Some(digits)) => (digits, 1),
-        (None, None) => (text, 1),
-    };
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number: u64 =
-        digits.parse().ok().filter(|_| plain).ok_or(
-            "is not a length of time; write it as 4s, 1500ms or a whole number of seconds",
-        )?;
-    let time = if per_second == 1 {
-        Duration::from_secs(number)
-    } else {
-        Duration::from_millis(number)
-    };
-    if !range.contains(&time) {
-        return Err(format!(
-            "is not from {:?} to {:?}",
-            range.start(),
-            range.end()
-        ));
-    }
-    Ok(time)
-}
-
-/// The candidate that a mistyped word most likely stands for, if any is near.
-pub(crate) fn closest<'a>(
-    word: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    // One slip in three letters: enough for `clodflare` and `gogle`, too little for another word.
-    let tolerated = word.len().min(64) / 3;
-    candidates
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= tolerated)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many letters must be inserted, removed or replaced to turn one word into the other
-/// (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    // The costs of turning the letters of `from` seen so far into each beginning of `to`.
-    let mut costs: Vec<usize> = (0..=to.len()).collect();
-    for (row, letter) in from.bytes().take(64).enumerate() {
-        let mut left = row + 1;
-        let mut next = vec![left];
-        for (pair, other) in costs.windows(2).zip(to.bytes()) {
-            let &[diagonal, above] = pair else { continue };
-            let replaced = diagonal + usize::from(!letter.eq_ignore_ascii_case(&other));
-            left = replaced.min(above + 1).min(left + 1);
-            next.push(left);
-        }
-        costs = next;
-    }
-    costs.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
-
-    #[test]
-    fn times_come_in_seconds_and_milliseconds() {
-        for (text, milliseconds) in [
-            ("4s", 4_000),
-            ("1500ms", 1_500),
-            ("4", 4_000),
-            ("100ms", 100),
-            ("60s", 60_000),
-        ] {
-            assert_eq!(
-                duration(text, &RANGE),
-                Ok(Duration::from_millis(milliseconds)),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn wrong_times_are_named() {
-        // fault 86
-        for text in [
-            "",
-            "s",
-            "ms",
-            "4 s",
-            "-4s",
-            "+4s",
-            "4m",
-            "1.5s",
-            "4sec",
-            "99999999999999999999s",
-        ] {
-            assert!(
-                duration(text, &RANGE)
-                    .unwrap_err()
-                    .contains("is not a length of time"),
-                "{text}"
-            );
-        }
-        for text in ["0", "99ms", "61s", "18446744073709551615"] {
-            assert_eq!(
-                duration(text, &RANGE),
-                Err("is not from 100ms to 60s".to_owned()),
-                "{text}"
-            );
-        }
-    }
 
     #[test]
     fn names_are_lowered_and_lose_their_dot() {
@@ -298,21 +226,74 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_word_is_found() {
-        let words = || ["cloudflare", "cloudflare-family", "quad9", "google"].into_iter();
-        assert_eq!(closest("clodflare", words()), Some("cloudflare"));
-        assert_eq!(closest("GOGLE", words()), Some("google"));
-        assert_eq!(closest("quad8", words()), Some("quad9"));
-        assert_eq!(closest("mullvad", words()), None);
-        assert_eq!(closest("", words()), None);
-        assert_eq!(closest(&"x".repeat(100_000), words()), None);
+    fn a_port_may_follow_an_at_sign_as_unbound_writes_it() {
+        for (text, address) in [
+            ("192.0.2.1@5300", "192.0.2.1:5300"),
+            ("2001:db8::1@5300", "[2001:db8::1]:5300"),
+            ("[2001:db8::1]@5300", "[2001:db8::1]:5300"),
+            ("fe80::1%3@5300", "[fe80::1%3]:5300"),
+        ] {
+            assert_eq!(
+                server_address(text, 53),
+                Ok(address.parse().unwrap()),
+                "{text}"
+            );
+            assert_eq!(
+                local_address(text, 53),
+                Ok(address.parse().unwrap()),
+                "{text}"
+            );
+        }
         assert_eq!(
-            (
-                distance("kitten", "sitting"),
-                distance("", "abc"),
-                distance("abc", "")
-            ),
-            (3, 3, 3)
+            local_address("192.0.2.1@0", 53),
+            Ok("192.0.2.1:0".parse().unwrap())
         );
+        for text in [
+            "192.0.2.1@",
+            "192.0.2.1@x",
+            "192.0.2.1@53@53",
+            "192.0.2.1:53@53",
+            "@53",
+        ] {
+            assert!(server_address(text, 53).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_forgotten_bracket_is_pointed_out() {
+        // fault 86: this is an address, too, and port 53 of it is seldom meant.
+        assert_eq!(
+            local_address("fe80::1:5300", 53),
+            Err("is either port 5300 of fe80::1 or an address without a port: write [fe80::1]:5300 or [fe80::1:5300]".to_owned())
+        );
+        for text in [
+            "::1:53",
+            "2001:db8::1:853",
+            "::1:5353",
+            "2001:db8::1:2:1024",
+        ] {
+            let error = local_address(text, 53).unwrap_err();
+            assert!(
+                error.contains("or an address without a port"),
+                "{text}: {error}"
+            );
+        }
+        for text in ["1:2:3:4:5:6:7:8:53", "fe80::1%2:53", "1:2:3:4:5:6:7:8:9"] {
+            let error = local_address(text, 53).unwrap_err();
+            assert!(error.contains("brackets"), "{text}: {error}");
+        }
+        for text in [
+            "2001:db8::853",
+            "2001:db8::1:1",
+            "2620:fe::fe:10",
+            "1:2:3:4:5:6:7:853",
+            "::1",
+            "::ffff:192.0.2.1",
+        ] {
+            assert!(local_address(text, 53).is_ok(), "{text}");
+        }
+        // Of a server, other ports than the usual ones are rare, and such addresses are not.
+        assert!(server_address("2001:db8::1:853", 853).is_err());
+        assert!(server_address("2001:db8::1:1111", 853).is_ok());
     }
 }

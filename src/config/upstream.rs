@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::text::{host_name, port, server_address, split_port};
-use super::{ConfigError, DNS_PORT, TLS_PORT};
+use super::{ConfigError, DNS_PORT, TLS_PORT, hint};
 use crate::providers;
 
 /// A row of the table of transports: what an upstream's scheme means.
@@ -47,7 +47,7 @@ impl Upstream {
     /// speak:
     ///
     /// - a provider's name, such as `cloudflare`;
-    /// - `IP[:PORT]#NAME`: DNS over TLS, the certificate being for `NAME`;
+    /// - `IP[:PORT]#NAME`: DNS over TLS, the certificate being for `NAME`; also `IP@PORT#NAME`, as unbound writes it;
     /// - `IP[:PORT]`: the same, the certificate being for the address itself (RFC 8310);
     /// - `tls://` before one of the last two, or `tls://NAME[:PORT]`, to be found by a bootstrap
     ///   resolver;
@@ -80,15 +80,16 @@ impl Upstream {
 fn find_scheme<'a>(name: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, String> {
     schemes
         .iter()
-        .find(|scheme| scheme.name == name)
+        .find(|scheme| scheme.name.eq_ignore_ascii_case(name))
         .ok_or_else(|| {
             let known: Vec<String> = schemes
                 .iter()
                 .map(|scheme| format!("{}://", scheme.name))
                 .collect();
             format!(
-                "there is no scheme {name}:// in this program; it knows {}",
-                known.join(" and ")
+                "there is no scheme {name}:// in this program; it knows {}{}",
+                known.join(" and "),
+                hint(name, schemes.iter().map(|scheme| scheme.name))
             )
         })
 }
@@ -244,6 +245,18 @@ mod tests {
                 "[2620:fe::fe]:853",
                 "dns.quad9.net",
             ),
+            // As unbound writes it.
+            ("9.9.9.9@853#dns.quad9.net", "9.9.9.9:853", "dns.quad9.net"),
+            (
+                "2620:fe::fe@8853#dns.quad9.net",
+                "[2620:fe::fe]:8853",
+                "dns.quad9.net",
+            ),
+            (
+                "TLS://9.9.9.9#dns.quad9.net",
+                "9.9.9.9:853",
+                "dns.quad9.net",
+            ),
             ("9.9.9.9", "9.9.9.9:853", "9.9.9.9"),
             ("tls://9.9.9.9:8853", "9.9.9.9:8853", "9.9.9.9"),
             ("tls://2620:fe:0::fe", "[2620:fe::fe]:853", "2620:fe::fe"),
@@ -345,6 +358,7 @@ mod tests {
             error("https://dns.google"),
             "there is no scheme https:// in this program; it knows tls:// and tcp://"
         );
+        assert!(error("tlss://dns.google").ends_with("; did you mean tls?"));
         let without_tls = Upstream::parse("quad9", SCHEMES.get(1..).unwrap()).unwrap_err();
         assert!(
             without_tls.reason.contains("no scheme tls://"),

@@ -1,0 +1,249 @@
+//! What was typed, made ready for argh: it knows neither `--option=value` nor `--switch=false`, and makes no suggestion for a word that it
+//! does not know.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use super::UsageError;
+use crate::config::closest;
+
+/// The commands that serve clients; all take the same options.
+const SERVING: [&str; 3] = ["udp", "tcp", "serve"];
+const COMMANDS: [&str; 5] = ["udp", "tcp", "serve", "providers", "help"];
+const HELP: [&str; 3] = ["-h", "--help", "help"];
+/// What stands before a command.
+const GLOBAL: [&str; 4] = ["-h", "--help", "-V", "--version"];
+
+/// An option of the commands that serve clients.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// Without its dashes.
+    pub(super) name: &'static str,
+    /// Whether it has no value, or at most that it is false.
+    pub(super) switch: bool,
+}
+
+/// The arguments of argh, and the switches to which a value was given.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    pub(super) arguments: Vec<String>,
+    pub(super) switches: BTreeMap<&'static str, String>,
+}
+
+impl Words {
+    /// An error names the first word that nothing is known of.
+    pub(super) fn read(
+        arguments: impl IntoIterator<Item = OsString>,
+        known: &[Known],
+    ) -> Result<Self, UsageError> {
+        let mut words = Self::default();
+        let arguments: Vec<String> = arguments.into_iter().map(text).collect::<Result<_, _>>()?;
+        let mut rest = arguments.into_iter();
+        let Some(command) = words.read_command(&mut rest, known)? else {
+            return Ok(words);
+        };
+        if !SERVING.contains(&command.as_str()) {
+            words.arguments.extend(rest);
+            return Ok(words);
+        }
+        while let Some(word) = rest.next() {
+            words.read_option(word, &mut rest, &command, known)?;
+        }
+        Ok(words)
+    }
+
+    fn read_command(
+        &mut self,
+        rest: &mut impl Iterator<Item = String>,
+        known: &[Known],
+    ) -> Result<Option<String>, UsageError> {
+        for word in rest {
+            if COMMANDS.contains(&word.as_str()) {
+                self.arguments.push(word.clone());
+                return Ok(Some(word));
+            }
+            if !GLOBAL.contains(&word.as_str()) {
+                return Err(no_command(&word, known));
+            }
+            self.arguments.push(word);
+        }
+        Ok(None)
+    }
+
+    fn read_option(
+        &mut self,
+        word: String,
+        rest: &mut impl Iterator<Item = String>,
+        command: &str,
+        known: &[Known],
+    ) -> Result<(), UsageError> {
+        if HELP.contains(&word.as_str()) {
+            self.arguments.push(word);
+            return Ok(());
+        }
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (word.as_str(), None),
+        };
+        let option = known
+            .iter()
+            .find(|known| name.strip_prefix("--") == Some(known.name));
+        let Some(option) = option else {
+            return Err(no_option(&word, name, command, known));
+        };
+        match (option.switch, value) {
+            (true, Some(value)) => {
+                if self.switches.insert(option.name, value).is_some() {
+                    return Err(UsageError(format!("{name} is given twice")));
+                }
+            }
+            (true, None) => self.arguments.push(word),
+            (false, Some(value)) => self.arguments.extend([name.to_owned(), value]),
+            // The next word is the value, whatever it looks like. Without one argh says what is missing.
+            (false, None) => self.arguments.extend([word].into_iter().chain(rest.next())),
+        }
+        Ok(())
+    }
+}
+
+fn text(argument: OsString) -> Result<String, UsageError> {
+    argument.into_string().map_err(|raw| {
+        UsageError(format!(
+            "the argument {:?} is not valid UTF-8",
+            raw.to_string_lossy()
+        ))
+    })
+}
+
+fn no_command(word: &str, known: &[Known]) -> UsageError {
+    let name = word.split('=').next().unwrap_or_default();
+    if known
+        .iter()
+        .any(|known| name.strip_prefix("--") == Some(known.name))
+    {
+        return UsageError(format!(
+            "{name} stands before a command; options follow it, as in dotward serve {word}"
+        ));
+    }
+    let (what, near) = if word.starts_with('-') {
+        ("option", closest(word, GLOBAL.into_iter()))
+    } else {
+        ("command", closest(word, COMMANDS.into_iter()))
+    };
+    let hint = near.map_or_else(
+        || "the commands are udp, tcp, serve and providers; see dotward --help".to_owned(),
+        |near| format!("did you mean {near}?"),
+    );
+    UsageError(format!("there is no {what} {word:?}; {hint}"))
+}
+
+fn no_option(word: &str, name: &str, command: &str, known: &[Known]) -> UsageError {
+    if !word.starts_with('-') {
+        return UsageError(format!(
+            "{word:?} is the value of no option; see dotward {command} --help"
+        ));
+    }
+    // Few people type one dash or an underscore on purpose.
+    let plain = name.trim_start_matches('-').replace('_', "-");
+    let hint = closest(&plain, known.iter().map(|known| known.name)).map_or_else(
+        || format!("see dotward {command} --help"),
+        |name| format!("did you mean --{name}?"),
+    );
+    UsageError(format!("there is no option {name:?}; {hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [Known; 3] = [
+        Known {
+            name: "listen",
+            switch: false,
+        },
+        Known {
+            name: "policy",
+            switch: false,
+        },
+        Known {
+            name: "hedge",
+            switch: true,
+        },
+    ];
+
+    fn read(line: &str) -> Result<Words, UsageError> {
+        Words::read(line.split_whitespace().map(OsString::from), &KNOWN)
+    }
+
+    fn error(line: &str) -> String {
+        read(line).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_value_may_follow_an_equals_sign() {
+        let words = read("serve --listen=::1 --policy a=b --hedge=false --listen --hedge").unwrap();
+        assert_eq!(
+            words.arguments,
+            [
+                "serve", "--listen", "::1", "--policy", "a=b", "--listen", "--hedge"
+            ]
+        );
+        assert_eq!(
+            words.switches.get("hedge").map(String::as_str),
+            Some("false")
+        );
+        assert_eq!(
+            error("udp --hedge=no --hedge=yes"),
+            "--hedge is given twice"
+        );
+        // What other commands take is their business.
+        let words = read("providers --hedge=no --x").unwrap();
+        assert_eq!(words.arguments, ["providers", "--hedge=no", "--x"]);
+        assert_eq!(read("-V").unwrap().arguments, ["-V"]);
+        assert!(read("").unwrap().arguments.is_empty());
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_is_named_with_the_nearest_one() {
+        // fault 86
+        for (line, start) in [
+            ("serv", r#"there is no command "serv"; did you mean serve?"#),
+            ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
+            (
+                "forward",
+                r#"there is no command "forward"; the commands are udp, tcp, serve and providers; see"#,
+            ),
+            (
+                "--versoin",
+                r#"there is no option "--versoin"; did you mean --version?"#,
+            ),
+            (
+                "--listen=::1 serve",
+                "--listen stands before a command; options follow it, as in dotward serve --listen=::1",
+            ),
+            (
+                "serve --polcy fastest",
+                r#"there is no option "--polcy"; did you mean --policy?"#,
+            ),
+            (
+                "serve --polcy=fastest",
+                r#"there is no option "--polcy"; did you mean --policy?"#,
+            ),
+            (
+                "udp -listen ::1",
+                r#"there is no option "-listen"; did you mean --listen?"#,
+            ),
+            (
+                "tcp --xyzzy",
+                r#"there is no option "--xyzzy"; see dotward tcp --help"#,
+            ),
+            (
+                "serve ::1",
+                r#""::1" is the value of no option; see dotward serve --help"#,
+            ),
+        ] {
+            let error = error(line);
+            assert!(error.starts_with(start), "{line}: {error}");
+        }
+    }
+}
