@@ -103,8 +103,9 @@ impl<S: Stream> Link for Framed<S> {
             return Poll::Ready(Event::Closed(why));
         }
         match self.incoming.next() {
-            Some(message) if !message.is_empty() => Poll::Ready(Event::Answer(message)),
-            _ => Poll::Ready(Event::Closed(LinkError::Protocol("an empty message"))),
+            Some(message) => Poll::Ready(Event::Answer(message)),
+            // `poll_message` says that there is one.
+            None => Poll::Ready(Event::Closed(LinkError::Truncated)),
         }
     }
 

@@ -2,11 +2,12 @@
 
 use super::cache::Key;
 use super::failure::{Explanation, Failure};
-use super::flight::{Flight, FlightKey, Waiter, bit};
+use super::flight::{Flight, FlightKey, Purpose, Waiter, bit};
 use super::forwarder::Forwarder;
 use super::keepalive;
-use super::links::{LinkKey, MAX_STRAYS};
+use super::links::LinkKey;
 use super::output::{Action, Output};
+use super::pipeline::Head;
 use super::time::Now;
 use crate::transport::LinkError;
 use crate::wire::{self, Answer, Header, Rcode};
@@ -30,9 +31,10 @@ impl Forwarder {
         }
         let answer = match wire::answer(message) {
             Ok(answer) if answer.end == message.len() => answer,
-            // The bounds between messages are lost, or the other end sends nonsense: nothing behind this can be trusted.
-            Ok(_) => return self.broken(link, "octets behind the last record", now, out),
-            Err(malformed) => return self.broken(link, malformed.0, now, out),
+            Ok(_) => {
+                return self.malformed(link, message, "octets behind the last record", now, out);
+            }
+            Err(malformed) => return self.malformed(link, message, malformed.0, now, out),
         };
         let id = answer.header.id;
         let Some(key) = self.links[link].pipeline.find(id) else {
@@ -47,7 +49,17 @@ impl Forwarder {
             self.stray(link, now, out);
             return;
         }
-        self.links[link].pipeline.leave(id);
+        let on = &mut self.links[link];
+        on.matched();
+        on.pipeline.leave(id);
+        let state = &mut self.upstreams[on.upstream];
+        state.has_answered(on.pipeline.answered());
+        if on.pipeline.is_reordered() && !state.is_known_to_reorder() {
+            state.reordered();
+        }
+        if state.answered(on.failed_times, now.mono) {
+            info!("{} {}: answers again", state.label, on.addr);
+        }
         if let Some(timeout) = keepalive::said(message, &answer) {
             self.link_idles(link, timeout);
         }
@@ -74,21 +86,65 @@ impl Forwarder {
         }
     }
 
-    /// An answer that belongs to no question. A few are a server's slip; many are an attack or a broken stream.
+    /// A message that cannot be read, in a frame that can. It concerns the question whose id it bears, if any, and no other: the next
+    /// frame begins where this one ends.
+    fn malformed(
+        &mut self,
+        link: LinkKey,
+        message: &[u8],
+        why: &'static str,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let id = message.first_chunk().map(|id| u16::from_be_bytes(*id));
+        let on = &mut self.links[link];
+        let Some((id, key)) = id.and_then(|id| Some((id, on.pipeline.find(id)?))) else {
+            return self.stray(link, now, out);
+        };
+        on.pipeline.leave(id);
+        self.stats.malformed_answers += 1;
+        let label = &self.upstreams[on.upstream].label;
+        debug!("{label} {}: a malformed answer: {why}", on.addr);
+        self.attempt_failed(key, link, now, out);
+        self.place_waiting(now, out);
+    }
+
+    /// An attempt came to nothing, while its connection lives on: another upstream is asked, or where there is none the same one once
+    /// more.
+    pub(super) fn attempt_failed(
+        &mut self,
+        key: FlightKey,
+        link: LinkKey,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let Some(flight) = self.flights.get_mut(key) else {
+            return;
+        };
+        flight.leave(link);
+        if flight.placed() || flight.queued.is_some() || self.try_elsewhere(key, now, out) {
+            return;
+        }
+        let flight = &mut self.flights[key];
+        if !flight.tries.repeated && flight.may_send(Purpose::Need) {
+            flight.tries.repeated = true;
+            self.place(key, now, out);
+        } else {
+            self.fail(key, Failure::Malformed, now, out);
+        }
+    }
+
+    /// An answer that belongs to no question.
     fn stray(&mut self, link: LinkKey, now: Now, out: &mut Output) {
         self.stats.strays += 1;
         let Some(on) = self.links.get_mut(link) else {
             return;
         };
-        on.strays += 1;
-        if on.strays > MAX_STRAYS {
-            self.broken(link, "too many answers to no question", now, out);
+        if on.stray() {
+            out.push(Action::Close { link });
+            let why = LinkError::Protocol("too many messages that answer no question");
+            self.link_down(link, &why, now, out);
         }
-    }
-
-    fn broken(&mut self, link: LinkKey, why: &'static str, now: Now, out: &mut Output) {
-        out.push(Action::Close { link });
-        self.link_down(link, &LinkError::Protocol(why), now, out);
     }
 
     /// The right answer: is it good enough, or shall somebody else be asked?
@@ -101,6 +157,7 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
+        self.note_order(key, link, now);
         let on = &self.links[link];
         let (upstream, addr) = (on.upstream, on.addr);
         let flight = &mut self.flights[key];
@@ -126,7 +183,7 @@ impl Forwarder {
         if place.keepalive && not_understood {
             // One that knows EDNS may still not like the option that we added. It is not added again.
             state.takes_keepalive = false;
-            if answer.opt.is_some() && self.send(key, link, now, out) {
+            if answer.opt.is_some() && self.send(key, link, Purpose::Need, now, out) {
                 return;
             }
         }
@@ -135,7 +192,7 @@ impl Forwarder {
             // Without EDNS, perhaps (RFC 6891 section 6.2.2): the same upstream is asked.
             flight.tries.plain = true;
             flight.exclude &= !bit(upstream);
-            if self.send(key, link, now, out) {
+            if self.send(key, link, Purpose::Need, now, out) {
                 return;
             }
         } else if has_opt && !place.edns && !not_understood {
@@ -160,6 +217,24 @@ impl Forwarder {
             );
         }
         self.finish(key, message, answer, now, out);
+    }
+
+    /// A question was answered on one connection while it waits on another one: if there it waited behind an older one that is still not
+    /// answered, the upstream answers in order.
+    fn note_order(&mut self, key: FlightKey, answered_on: LinkKey, now: Now) {
+        let flight = &self.flights[key];
+        let mut others = flight.places.iter().flatten();
+        let other = others.find(|place| place.link != answered_on);
+        if let Some(place) = other
+            && let Some(link) = self.links.get(place.link)
+            && link.suspect
+            && link
+                .pipeline
+                .head()
+                .is_some_and(|head| head != Head::Live(key))
+        {
+            self.upstreams[link.upstream].blocked(now.mono);
+        }
     }
 
     /// Relays an answer to everybody who waits for it.

@@ -3,7 +3,7 @@
 use super::cache::{Found, Key};
 use super::client::Client;
 use super::failure::Failure;
-use super::flight::{Flight, FlightKey, STALE_AFTER, Tries, Waiter, size_limit};
+use super::flight::{Flight, FlightKey, MAX_SENDS, STALE_AFTER, Tries, Waiter, size_limit};
 use super::forwarder::Forwarder;
 use super::output::Output;
 use super::time::Now;
@@ -94,6 +94,7 @@ impl Forwarder {
         if stale {
             self.remember_stale(key, now);
         }
+        self.give_up_hopeless(now, out);
         true
     }
 
@@ -166,8 +167,12 @@ impl Forwarder {
             hedge_at: None,
             preferred,
             connects: 0,
-            places: [None; 3],
+            connected: 0,
+            places: [None; MAX_SENDS as usize],
             sends: 0,
+            copies: 0,
+            losses: 0,
+            blocks: false,
             tried: 0,
             exclude: 0,
             queued: None,
@@ -196,6 +201,7 @@ impl Forwarder {
         if !under_way && has_room && self.idle_flights() < MAX_PREFETCHES {
             self.stats.prefetches += 1;
             self.start(message, query, None, hash, now, out);
+            self.give_up_hopeless(now, out);
         }
     }
 

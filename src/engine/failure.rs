@@ -23,6 +23,8 @@ pub enum Failure {
     NotAnswered,
     /// It was sent, and every connection that it was sent on was lost.
     ConnectionLost,
+    /// An answer came that cannot be read, or of which the connection says that it failed, and a repetition did not help.
+    Malformed,
     /// The answer that came was truncated, although the client asks over a stream and cannot ask for more.
     Truncated,
     /// There are too many questions in flight.
@@ -79,6 +81,13 @@ impl Failure {
                 reasons(upstreams, |index, upstream| {
                     let asked = (tried & bit(index) != 0).then_some("connection lost");
                     upstream.trouble.as_deref().or(asked)
+                }),
+            ),
+            Self::Malformed => (
+                Rcode::SERVFAIL,
+                Ede::NETWORK_ERROR,
+                reasons(upstreams, |index, _| {
+                    (tried & bit(index) != 0).then_some("malformed answer")
                 }),
             ),
             Self::Truncated => (

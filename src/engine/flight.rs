@@ -13,11 +13,24 @@ new_key_type! {
     pub struct FlightKey;
 }
 
-/// How often a question may be sent in all: once, and again because a link was stale, to another upstream, or without EDNS.
-pub const MAX_SENDS: u8 = 3;
+/// How often a question may be sent again because it has to be: its connection was lost or fell silent, another upstream is asked
+/// after a useless response, or the same one without EDNS.
+const MAX_RECOVERIES: u8 = 3;
+/// How often a question may be sent beside an attempt that is under way: because the answer is late, or to see whether an upstream
+/// is healthy again. Such copies have a bound of their own, so that they never use up what recovery needs.
+const MAX_COPIES: u8 = 1;
+/// All attempts that one question may make.
+pub const MAX_SENDS: u8 = 1 + MAX_RECOVERIES + MAX_COPIES;
 
-/// Connects that one question may cost: with every upstream down, one client must not become a storm of handshakes.
-pub const MAX_CONNECTS: u8 = 3;
+/// Connects that one question may cost, beside the first one to each upstream: with every upstream down, one client must not become
+/// a storm of handshakes.
+const MAX_CONNECTS: u8 = 3;
+
+/// After so many lost connections a question is asked on a connection that new questions do not use: one of those that it shared a
+/// connection with may be what the upstream cannot take.
+const ISOLATE_AFTER: u8 = 2;
+/// After so many it is asked on a connection of its own.
+const ALONE_AFTER: u8 = 3;
 
 /// With an answer out of date at hand, a fresh one is waited for so long (RFC 8767 section 5 recommends 1.8 s).
 pub const STALE_AFTER: Duration = Duration::from_millis(1_800);
@@ -92,15 +105,23 @@ pub struct Flight {
     pub preferred: usize,
     /// Connects that were begun for it.
     pub connects: u8,
+    /// Upstreams that they were begun to, a bit each.
+    pub connected: u64,
     /// Where it was sent and not yet answered.
     pub places: [Option<Place>; MAX_SENDS as usize],
     pub sends: u8,
+    /// Of those, the ones that were copies: see [`Purpose::Copy`].
+    pub copies: u8,
+    /// Connections that ended while it was in flight on them.
+    pub losses: u8,
+    /// Other questions waited behind it for their answers: the upstream may answer in order.
+    pub blocks: bool,
     /// Upstreams that were asked, a bit each.
     pub tried: u64,
     /// Upstreams that shall not be asked (again), a bit each.
     pub exclude: u64,
-    /// In which queue of those that wait for a link it is: that of its `exclude` at the time.
-    pub queued: Option<u64>,
+    /// In which queue of those that wait for a link it is.
+    pub queued: Option<Queue>,
     pub tries: Tries,
     /// An answer that is better than none, if the last try brings no other.
     pub fallback: Option<Vec<u8>>,
@@ -109,15 +130,67 @@ pub struct Flight {
 /// Which of the ways to try again a question has had. Each is had once.
 #[derive(Clone, Copy, Default)]
 pub struct Tries {
-    /// Sent again because its link was lost.
-    pub resent: bool,
+    /// Sent again to the same upstream, because its answer was of no use and there is no other upstream.
+    pub repeated: bool,
     /// Sent to another upstream because the first did not help.
     pub elsewhere: bool,
     /// Asked without EDNS.
     pub plain: bool,
 }
 
+/// Why a question is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It has no attempt under way that is likely to succeed.
+    Need,
+    /// It has one, and this is beside it.
+    Copy,
+}
+
+/// Which connections a question may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Those that all new questions share.
+    Shared,
+    /// Those kept for questions that lost their connection repeatedly.
+    Isolated,
+    /// The same, without any other question in flight.
+    Alone,
+}
+
+/// Names a queue of questions that wait for a connection: those in it shall not go to the same upstreams, and use the same lane.
+pub type Queue = (u64, Lane);
+
 impl Flight {
+    /// Which connections it may use.
+    pub fn lane(&self) -> Lane {
+        if self.blocks || self.losses >= ALONE_AFTER {
+            Lane::Alone
+        } else if self.losses >= ISOLATE_AFTER {
+            Lane::Isolated
+        } else {
+            Lane::Shared
+        }
+    }
+
+    /// Is there an attempt left for this purpose?
+    pub fn may_send(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Need => self.sends - self.copies <= MAX_RECOVERIES,
+            Purpose::Copy => self.copies < MAX_COPIES,
+        }
+    }
+
+    /// May one more connect to this upstream be begun for it?
+    pub fn may_connect(&self, upstream: usize) -> bool {
+        self.may_connect_again() || self.connected & bit(upstream) == 0
+    }
+
+    /// May one more connect be begun for it, wherever to?
+    pub fn may_connect_again(&self) -> bool {
+        self.connects < MAX_CONNECTS
+    }
+
     /// The question's bytes: name, type, class.
     pub fn question(&self) -> &[u8] {
         self.message
@@ -166,11 +239,12 @@ impl Flight {
     }
 
     /// Notes that it was sent.
-    pub fn place(&mut self, place: Place, upstream: usize) {
+    pub fn place(&mut self, place: Place, purpose: Purpose, upstream: usize) {
         if let Some(free) = self.places.iter_mut().find(|place| place.is_none()) {
             *free = Some(place);
         }
         self.sends += 1;
+        self.copies += u8::from(purpose == Purpose::Copy);
         self.tried |= bit(upstream);
         self.queued = None;
     }

@@ -13,7 +13,7 @@ use super::cache::Cache;
 use super::crowd::Crowd;
 use super::denials::Denials;
 use super::failure::Failure;
-use super::flight::{Flight, FlightKey};
+use super::flight::{Flight, FlightKey, Queue};
 use super::hashing::RandomMap;
 use super::hedging::Hedging;
 use super::links::{Link, LinkKey};
@@ -25,7 +25,7 @@ use super::upstreams::Upstream;
 use super::waking::BEAT;
 use crate::config::{AccessList, Config, ConfigError, Limits, Policy};
 use crate::transport::{DialError, LinkError};
-use log::{debug, info};
+use log::{Level, info, log};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use slotmap::SlotMap;
@@ -47,8 +47,8 @@ pub struct Forwarder {
     pub(super) cache: Arc<Cache>,
     pub(super) flights: SlotMap<FlightKey, Flight>,
     pub(super) joinable: RandomMap<u64, FlightKey>,
-    /// Those without a link, in order of arrival: a queue for each set of upstreams that its questions shall not go to.
-    pub(super) waiting: BTreeMap<u64, VecDeque<FlightKey>>,
+    /// Those without a link, in order of arrival: a queue for each set of upstreams that its questions shall not go to, and each lane.
+    pub(super) waiting: BTreeMap<Queue, VecDeque<FlightKey>>,
     pub(super) timers: Timers,
     pub(super) links: SlotMap<LinkKey, Link>,
     pub(super) upstreams: Vec<Upstream>,
@@ -112,22 +112,25 @@ impl Forwarder {
         let Some(up) = self.links.get_mut(link) else {
             return;
         };
-        let took = now.mono.since(up.since).as_secs_f64() * 1000.0;
+        let took = now.mono.since(up.since);
         up.state = super::links::State::Up;
         up.since = now.mono;
         up.last_used = now.mono;
         up.heard_at = now.mono;
         let (upstream, addr) = (up.upstream, up.addr);
-        let before = self.upstreams[upstream].connected_at.replace(now.mono);
-        let label = &self.upstreams[upstream].label;
-        if before.is_none() {
-            info!("{label} {addr}: connected, {description}, in {took:.1} ms");
-        } else if self.upstreams[upstream].is_failing() {
-            info!("{label} {addr}: reached again, {description}, in {took:.1} ms");
-        } else {
-            debug!("{label} {addr}: connected, {description}, in {took:.1} ms");
+        let state = &mut self.upstreams[upstream];
+        if state.is_known_to_reorder() {
+            up.pipeline.expect_reordering();
         }
-        self.upstreams[upstream].reached(addr, now.mono);
+        up.failed_times = state.failed_times;
+        state.reached(addr, took, now.mono);
+        let is_first = state.connected_at.replace(now.mono).is_none();
+        let level = if is_first { Level::Info } else { Level::Debug };
+        let (label, took) = (&state.label, took.as_secs_f64() * 1000.0);
+        log!(
+            level,
+            "{label} {addr}: connected, {description}, in {took:.1} ms"
+        );
         self.note_in_use();
         self.relieve(link, now, out);
         self.place_waiting(now, out);
@@ -157,7 +160,6 @@ impl Forwarder {
         self.note_failure(upstream, Some(failed.addr), why, now);
         self.doubt(upstream, now, out);
         self.place_waiting(now, out);
-        self.give_up_hopeless(now, out);
     }
 
     /// A link ended by itself.
@@ -173,7 +175,8 @@ impl Forwarder {
         };
         if let Some(key) = on.pipeline.find(id) {
             on.pipeline.leave(id);
-            self.lost(key, link, now, out);
+            self.attempt_failed(key, link, now, out);
+            self.place_waiting(now, out);
         }
     }
 
@@ -206,7 +209,6 @@ impl Forwarder {
             }
         }
         self.place_waiting(now, out);
-        self.give_up_hopeless(now, out);
     }
 
     /// Time went on.
@@ -217,19 +219,16 @@ impl Forwarder {
         }
         self.check_links(now, out);
         self.place_waiting(now, out);
-        self.give_up_hopeless(now, out);
     }
 
     /// When [`Forwarder::time`] has something to do.
     pub fn next_alarm(&self) -> Option<Time> {
-        let links = self.links.values().filter_map(|link| {
-            let upstream = &self.upstreams[link.upstream];
-            link.alarm(upstream.srtt, upstream.idling.limit())
-        });
+        let links = self.links.values();
+        let links = links.filter_map(|link| link.alarm(&self.upstreams[link.upstream]));
         let beat = (!self.links.is_empty()).then(|| self.seen.mono + BEAT);
         links
             .chain(self.timers.next())
-            .chain(self.dial_alarm())
+            .chain(self.dial_alarm(self.seen.mono))
             .chain(beat)
             .min()
     }

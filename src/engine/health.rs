@@ -4,7 +4,7 @@
 //! copy of a question that somebody else answers, seldom at first and never more than every few seconds; one good answer
 //! and it is well.
 
-use super::flight::{FlightKey, bit};
+use super::flight::{FlightKey, Lane, Purpose, bit};
 use super::forwarder::Forwarder;
 use super::links::{Link, LinkKey};
 use super::output::Output;
@@ -23,6 +23,7 @@ const POOR_RUN: u32 = 16;
 enum Why {
     Silent,
     Poor,
+    Closing,
 }
 
 #[derive(Clone, Copy)]
@@ -50,10 +51,15 @@ impl Health {
         self.suspect(Why::Silent, now);
     }
 
+    /// It ends connections without an answer.
+    pub fn closing(&mut self, now: Time) {
+        self.suspect(Why::Closing, now);
+    }
+
     /// It answered something, which is good or one more failure. Says whether it is well again.
     pub fn answered(&mut self, good: bool, now: Time) -> bool {
         self.poor = if good { 0 } else { self.poor.saturating_add(1) };
-        if good || self.doubt.is_some_and(|doubt| doubt.why == Why::Silent) {
+        if good || self.doubt.is_some_and(|doubt| doubt.why != Why::Poor) {
             return self.doubt.take().is_some();
         }
         if self.poor >= POOR_RUN {
@@ -104,8 +110,15 @@ impl Forwarder {
         let link = &self.links[on];
         let (upstream, suspect, uncertain) = (link.upstream, link.suspect, link.is_uncertain());
         let preferred = self.flights[key].preferred;
-        if suspect || uncertain {
+        if suspect || (uncertain && self.pending(|u| u == upstream, false) == 0) {
             self.replace(on, now, out);
+        }
+        // Questions are spread over two connections, so that a slow name holds up only half of them.
+        if self.upstreams[upstream].answers_in_order()
+            && self.links_of(upstream, false) < 2
+            && self.may_dial(upstream, now)
+        {
+            self.dial_for(key, upstream, false, now, out);
         }
         let (doubtful, rank) = (self.is_doubtful(upstream), self.rank(preferred, upstream));
         if suspect || doubtful {
@@ -126,6 +139,9 @@ impl Forwarder {
         let Some(flight) = self.flights.get(key) else {
             return;
         };
+        if flight.lane() != Lane::Shared {
+            return;
+        }
         let (preferred, exclude) = (flight.preferred, flight.exclude);
         let wanted = |upstream: usize| {
             let health = &self.upstreams[upstream].health;
@@ -135,12 +151,12 @@ impl Forwarder {
                 && exclude & bit(upstream) == 0
                 && self.rank(preferred, upstream) < rank
         };
-        let usable = |link: &Link| link.is_up() && !link.suspect && wanted(link.upstream);
+        let usable = |link: &Link| link.is_good() && wanted(link.upstream);
         let found = self.links.iter().find(|(_, link)| usable(link));
         let Some((to, upstream)) = found.map(|(to, link)| (to, link.upstream)) else {
             return;
         };
-        if self.send(key, to, now, out) {
+        if self.send(key, to, Purpose::Copy, now, out) {
             self.stats.probes += 1;
             self.upstreams[upstream].health.probed(now.mono);
         }

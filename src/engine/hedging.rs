@@ -3,7 +3,7 @@
 //! A question that is not answered within the time of 19 out of 20 is sent to another upstream or link as well, and the first answer
 //! counts. That is worth something against a lost packet, and it is unsocial if overdone; so it is bounded to 5 % of the questions.
 
-use super::flight::{FlightKey, MAX_SENDS, bit};
+use super::flight::{FlightKey, Lane, Purpose, bit};
 use super::forwarder::Forwarder;
 use super::links::Link;
 use super::output::Output;
@@ -108,13 +108,12 @@ impl Forwarder {
         let Some(flight) = self.flights.get(key) else {
             return;
         };
-        // The last try is kept for a link that is lost.
-        if !affordable || flight.sends + 1 >= MAX_SENDS || !flight.placed() {
+        let shared = flight.lane() == Lane::Shared;
+        if !affordable || !shared || !flight.may_send(Purpose::Copy) || !flight.placed() {
             return;
         }
         let asked = |link: &Link| flight.tried & bit(link.upstream) != 0;
-        let usable =
-            |link: &Link| link.is_up() && !link.suspect && !self.is_doubtful(link.upstream);
+        let usable = |link: &Link| link.is_good() && !self.is_doubtful(link.upstream);
         let preferred = flight.preferred;
         let excluded = |link: &Link| flight.exclude & bit(link.upstream) != 0;
         let others = self
@@ -127,7 +126,7 @@ impl Forwarder {
             self.prepare_spare(key, now, out);
             return;
         };
-        if self.send(key, to, now, out)
+        if self.send(key, to, Purpose::Copy, now, out)
             && let Some(hedging) = &mut self.hedging
         {
             hedging.spend();
@@ -137,7 +136,7 @@ impl Forwarder {
 
     /// Dials an upstream that has no link, or else a second link to the one that was asked.
     fn prepare_spare(&mut self, key: FlightKey, now: Now, out: &mut Output) {
-        if self.pending(|_| true) > 0 {
+        if self.pending(|_| true, false) > 0 {
             return;
         }
         let on = self.flights.get(key).and_then(|flight| {
@@ -152,9 +151,10 @@ impl Forwarder {
         };
         if self.upstreams.len() > 1 {
             self.dial_missing(key, upstream, u64::MAX, now, out);
-        } else if self.links_of(upstream) < 2 && now.mono >= self.upstreams[upstream].dial_at(false)
+        } else if self.links_of(upstream, false) < 2
+            && now.mono >= self.upstreams[upstream].dial_at(false)
         {
-            self.dial_for(key, upstream, now, out);
+            self.dial_for(key, upstream, false, now, out);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! A link as the core sees it: dialling or up, with the questions in flight on it.
 
+use super::flight::Lane;
 use super::idling::Idling;
 use super::pipeline::{MAX_ABANDONED, Pipeline};
 use super::time::Time;
-use super::upstreams::Bounds;
+use super::upstreams::{Bounds, Upstream};
 use slotmap::new_key_type;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,8 +24,8 @@ const SUSPECT_LIVELY: Duration = Duration::from_secs(1);
 const CROWD: usize = 64;
 /// Where questions must be turned away for want of room, so much is enough: thousands wait, and not one was answered.
 const SUSPECT_PRESSED: Duration = Duration::from_millis(20);
-/// Answers that belong to no question, until the link is given up.
-pub const MAX_STRAYS: u32 = 100;
+/// Messages that belong to no question, more than answers that do, until the link is given up.
+const MAX_STRAYS: u32 = 100;
 
 /// Questions in a row whose time ended on a link without a sign of life.
 pub const MAX_MISSED: u32 = 2;
@@ -54,6 +55,10 @@ pub struct Link {
     pub upstream: usize,
     pub addr: SocketAddr,
     pub state: State,
+    /// Whose questions it takes; one that is isolated is [`Lane::Alone`] while its question shall stay alone.
+    pub lane: Lane,
+    /// How often its upstream had failed when it came up.
+    pub failed_times: u32,
     /// When it was dialled, then when it came up.
     pub since: Time,
     pub pipeline: Pipeline,
@@ -69,18 +74,20 @@ pub struct Link {
     pub leaving: bool,
     /// Found silent: a fresh link is being prepared.
     pub suspect: bool,
-    pub strays: u32,
+    strays: u32,
     /// Questions whose time ended since it was last heard.
     pub missed: u32,
 }
 
 impl Link {
     /// A link that is being dialled.
-    pub fn dialing(upstream: usize, addr: SocketAddr, now: Time) -> Self {
+    pub fn dialing(upstream: usize, addr: SocketAddr, lane: Lane, now: Time) -> Self {
         Self {
             upstream,
             addr,
             state: State::Dialing,
+            lane,
+            failed_times: 0,
             since: now,
             pipeline: Pipeline::default(),
             last_used: now,
@@ -99,6 +106,11 @@ impl Link {
         self.state == State::Up
     }
 
+    /// Up, without doubt, and shared by all questions?
+    pub fn is_good(&self) -> bool {
+        self.is_up() && !self.suspect && !self.is_isolated()
+    }
+
     /// May it take one more question, and is that within the bounds?
     pub fn room(&self, limit: usize, bounds: Bounds) -> Room {
         let (live, answered) = (self.pipeline.live(), self.pipeline.answered());
@@ -109,6 +121,21 @@ impl Link {
         } else {
             Room::Beyond
         }
+    }
+
+    /// May a question of this lane be sent on it?
+    pub fn admits(&self, lane: Lane) -> bool {
+        let is_empty = self.pipeline.live() == 0;
+        match lane {
+            Lane::Shared => !self.is_isolated(),
+            Lane::Isolated => self.lane == Lane::Isolated || (self.is_isolated() && is_empty),
+            Lane::Alone => self.is_isolated() && is_empty,
+        }
+    }
+
+    /// Is it kept for questions that lost their connection repeatedly, or that may hold up others?
+    pub fn is_isolated(&self) -> bool {
+        self.lane != Lane::Shared
     }
 
     /// Has it had all the questions that its upstream takes on one link, and answered them?
@@ -136,9 +163,27 @@ impl Link {
         std::mem::take(&mut self.quiet)
     }
 
+    /// A message came that belongs to no question. Says whether there were too many: a few are a server's slip, a flood is an attack
+    /// or a broken stream.
+    pub fn stray(&mut self) -> bool {
+        self.strays += 1;
+        self.strays > MAX_STRAYS
+    }
+
+    /// An answer came that belongs to a question.
+    pub fn matched(&mut self) {
+        self.strays = self.strays.saturating_sub(1);
+    }
+
     /// Has it a question after a quiet that its upstream's links are not known to survive?
     pub fn is_uncertain(&self) -> bool {
         self.unproven
+    }
+
+    /// Did it end without one answer, although it was asked, or as soon as it was up?
+    pub fn is_fruitless(&self, now: Time) -> bool {
+        let at_once = now.since(self.since) < MAYBE_STALE;
+        self.is_up() && self.pipeline.answered() == 0 && (at_once || !self.pipeline.is_unused())
     }
 
     /// Was it quiet for long before the question that it has now?
@@ -157,20 +202,21 @@ impl Link {
     }
 
     /// For how long it may be silent with a question in flight before it is doubted.
-    fn patience(&self, srtt: Option<Duration>) -> Duration {
-        let floor = if self.may_be_stale() || self.is_crowded() {
+    fn patience(&self, upstream: &Upstream) -> Duration {
+        let held_up = upstream.answers_in_order() && self.pipeline.live() > 1;
+        let floor = if self.may_be_stale() || self.is_crowded() || held_up {
             SUSPECT_MIN
         } else {
             SUSPECT_LIVELY
         };
-        srtt.map_or(floor, |srtt| floor.max(3 * srtt))
+        upstream.srtt.map_or(floor, |srtt| floor.max(3 * srtt))
     }
 
     /// Has it been silent for too long?
-    pub fn is_silent(&self, srtt: Option<Duration>, now: Time) -> bool {
+    pub fn is_silent(&self, upstream: &Upstream, now: Time) -> bool {
         self.pipeline
             .silence(now)
-            .is_some_and(|silence| silence >= self.patience(srtt))
+            .is_some_and(|silence| silence >= self.patience(upstream))
     }
 
     /// Has it been silent for so long that questions should rather go elsewhere than be turned away?
@@ -192,15 +238,15 @@ impl Link {
     }
 
     /// When something has to be decided about it, if nothing happens before.
-    pub fn alarm(&self, srtt: Option<Duration>, idle: Duration) -> Option<Time> {
+    pub fn alarm(&self, upstream: &Upstream) -> Option<Time> {
         if !self.is_up() {
             return None;
         }
         match self.pipeline.silent_since() {
             None if self.is_worn() => Some(self.last_used),
-            None => Some(self.last_used + idle),
+            None => Some(self.last_used + upstream.idling.limit()),
             Some(_) if self.suspect => None,
-            Some(since) => Some(since + self.patience(srtt)),
+            Some(since) => Some(since + self.patience(upstream)),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::hashing::RandomMap;
 use super::time::Time;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// With so many questions given up and never answered, a link is of no use: it is closed, which frees the ids.
@@ -19,11 +20,24 @@ enum Slot {
     Abandoned,
 }
 
+/// The question that was sent first of those that are not answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Head {
+    /// Somebody waits for its answer.
+    Live(FlightKey),
+    /// It was given up. An upstream that answers in order answers it all the same before it answers the others.
+    Abandoned,
+}
+
 /// The questions in flight on one link.
 #[derive(Default)]
 pub struct Pipeline {
     slots: RandomMap<u16, Slot>,
     live: usize,
+    /// The ids of unanswered questions in the order of sending, as long as answers come in that order.
+    order: VecDeque<u16>,
+    /// An answer overtook that of an older question.
+    reordered: bool,
     /// Since when at least one question is unanswered and nothing at all was heard. The oldest question counts: one that comes
     /// later does not move it, and one that was given up, because it was answered elsewhere, still owes a sign of life.
     silent_since: Time,
@@ -40,6 +54,9 @@ impl Pipeline {
             .map(|_| random.next_u32() as u16)
             .find(|id| !self.slots.contains_key(id))?;
         self.slots.insert(id, Slot::Live(flight));
+        if !self.reordered {
+            self.order.push_back(id);
+        }
         if !self.owing {
             self.owing = true;
             self.silent_since = now;
@@ -59,12 +76,35 @@ impl Pipeline {
     /// The answer came: the id is free again. Says whether the id was in use, be it by a question given up.
     pub fn leave(&mut self, id: u16) -> bool {
         let slot = self.slots.remove(&id);
+        if slot.is_some() && !self.reordered && self.order.pop_front() != Some(id) {
+            self.reordered = true;
+            self.order = VecDeque::new();
+        }
         if let Some(Slot::Live(_)) = slot {
             self.live -= 1;
             self.answered += 1;
             self.owing = self.live > 0;
         }
         slot.is_some()
+    }
+
+    /// The upstream is known to answer in any order, so the order is not watched.
+    pub fn expect_reordering(&mut self) {
+        self.reordered = true;
+    }
+
+    /// Did an answer overtake that of an older question?
+    pub fn is_reordered(&self) -> bool {
+        self.reordered
+    }
+
+    /// The oldest unanswered question: if the upstream answers in order, all others wait for it. `None` if answers are known to
+    /// come in any order, or no question is unanswered.
+    pub fn head(&self) -> Option<Head> {
+        Some(match self.slots.get(self.order.front()?)? {
+            Slot::Live(flight) => Head::Live(*flight),
+            Slot::Abandoned => Head::Abandoned,
+        })
     }
 
     /// Nobody waits for this answer any more. The id stays taken.
@@ -109,6 +149,15 @@ impl Pipeline {
     /// Has no question been sent on it?
     pub fn is_unused(&self) -> bool {
         self.answered == 0 && self.slots.is_empty()
+    }
+
+    /// One of the questions that wait for an answer, the first in their own order that is so.
+    pub fn find_live(&self, is_so: impl Fn(FlightKey) -> bool) -> Option<FlightKey> {
+        let live = self.slots.values().filter_map(|slot| match slot {
+            Slot::Live(flight) => Some(*flight),
+            Slot::Abandoned => None,
+        });
+        live.filter(|flight| is_so(*flight)).min()
     }
 
     /// The questions that wait for an answer, in their own order: the table's depends on random ids.
@@ -188,6 +237,26 @@ mod tests {
         assert!(pipeline.leave(given_up), "the late answer was expected");
         assert!(!pipeline.leave(given_up), "a second one is not");
         assert_eq!(pipeline.live_flights().len(), 2_000);
+    }
+
+    // fault 94
+    #[test]
+    fn the_oldest_unanswered_question_is_known_until_answers_come_out_of_order() {
+        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let mut pipeline = Pipeline::default();
+        assert_eq!(pipeline.head(), None);
+        let keys: Vec<FlightKey> = (0..4).map(|_| flights.insert(())).collect();
+        let mut enter = |key: FlightKey| pipeline.enter(key, &mut random, T0).unwrap();
+        let ids: Vec<u16> = keys.iter().map(|key| enter(*key)).collect();
+        assert_eq!(pipeline.head(), Some(Head::Live(keys[0])));
+        pipeline.leave(ids[0]);
+        pipeline.abandon(ids[1]);
+        assert_eq!(pipeline.head(), Some(Head::Abandoned));
+        assert!(!pipeline.is_reordered());
+        pipeline.leave(ids[3]);
+        assert!(pipeline.is_reordered());
+        assert_eq!(pipeline.head(), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Finding a link for a question: which upstream, which connection, how long to wait, when to ask elsewhere.
 
 use super::failure::Failure;
-use super::flight::{Flight, FlightKey, MAX_CONNECTS, MAX_SENDS, Place, bit};
+use super::flight::{FlightKey, Lane, Place, Purpose, Queue, bit};
 use super::forwarder::Forwarder;
 use super::keepalive;
 use super::links::{Link, LinkKey, Room};
@@ -23,57 +23,58 @@ impl Forwarder {
         let Some(flight) = self.flights.get(key) else {
             return;
         };
-        let exclude = flight.exclude;
-        if let Some(link) = self.best_link(key, exclude, now)
-            && self.send(key, link, now, out)
+        let queue = (flight.exclude, flight.lane());
+        if let Some(link) = self.best_link(key, queue, now)
+            && self.send(key, link, Purpose::Need, now, out)
         {
             self.accompany(key, link, now, out);
             return;
         }
         let flight = &mut self.flights[key];
-        if flight.queued != Some(exclude) {
-            flight.queued = Some(exclude);
-            self.waiting.entry(exclude).or_default().push_back(key);
+        if flight.queued != Some(queue) {
+            flight.queued = Some(queue);
+            self.waiting.entry(queue).or_default().push_back(key);
         }
-        self.dial_one(key, exclude, now, out);
-        if self.is_hopeless(key) {
-            self.stop_waiting(key, now, out);
-        }
+        self.dial_one(key, queue, now, out);
     }
 
-    /// Places those who wait, in order of arrival, as far as links have room; then dials for the rest.
+    /// Places those who wait, in order of arrival, as far as links have room; then dials for the rest, and gives up those for whom
+    /// that is not possible.
     pub(super) fn place_waiting(&mut self, now: Now, out: &mut Output) {
-        let queues: Vec<u64> = self.waiting.keys().copied().collect();
-        for exclude in queues {
-            while let Some(key) = self.first_waiting(exclude) {
-                let link = self.best_link(key, exclude, now);
-                if !link.is_some_and(|link| self.send(key, link, now, out)) {
-                    if let Some(payer) = self.payer(exclude) {
-                        self.dial_one(payer, exclude, now, out);
-                    }
+        if self.waiting.is_empty() {
+            return;
+        }
+        let queues: Vec<Queue> = self.waiting.keys().copied().collect();
+        for queue in queues {
+            while let Some(key) = self.first_waiting(queue) {
+                let link = self.best_link(key, queue, now);
+                if !link.is_some_and(|link| self.send(key, link, Purpose::Need, now, out)) {
+                    self.dial_for_queue(queue, now, out);
                     break;
                 }
             }
         }
+        self.give_up_hopeless(now, out);
     }
 
     /// The first in a queue; those that have left it are forgotten.
-    fn first_waiting(&mut self, exclude: u64) -> Option<FlightKey> {
-        let queue = self.waiting.get_mut(&exclude)?;
-        while let Some(key) = queue.front().copied() {
+    fn first_waiting(&mut self, queue: Queue) -> Option<FlightKey> {
+        let waiting = self.waiting.get_mut(&queue)?;
+        while let Some(key) = waiting.front().copied() {
             let flight = self.flights.get(key);
-            if flight.is_some_and(|flight| flight.queued == Some(exclude)) {
+            if flight.is_some_and(|flight| flight.queued == Some(queue)) {
                 return Some(key);
             }
-            queue.pop_front();
+            waiting.pop_front();
         }
-        self.waiting.remove(&exclude);
+        self.waiting.remove(&queue);
         None
     }
 
     /// The link that a question should take: one without doubt, of an upstream that is well, the most preferred one's, the newest. A
-    /// question that was never sent may go beyond bounds that are not sure, since it can be sent again.
-    fn best_link(&self, key: FlightKey, exclude: u64, now: Now) -> Option<LinkKey> {
+    /// question that was never sent may go beyond bounds that are not sure, since it can be sent again. One that lost connections
+    /// rather goes where it was not yet, and to the link with the fewest others. So do all at an upstream that answers in order.
+    fn best_link(&self, key: FlightKey, (exclude, lane): Queue, now: Now) -> Option<LinkKey> {
         let flight = self.flights.get(key)?;
         let fresh = flight.sends == 0;
         let has_room = |link: &Link| match self.room(link, now) {
@@ -83,11 +84,25 @@ impl Forwarder {
         };
         self.links
             .iter()
-            .filter(|(_, link)| exclude & bit(link.upstream) == 0 && has_room(link))
+            .filter(|(key, link)| {
+                let usable = exclude & bit(link.upstream) == 0 && link.admits(lane);
+                usable && has_room(link) && !flight.is_on(*key)
+            })
             .min_by_key(|(_, link)| {
                 let doubtful = self.is_doubtful(link.upstream);
                 let rank = self.rank(flight.preferred, link.upstream);
-                (link.suspect, doubtful, rank, Reverse(link.since))
+                let isolated = lane != Lane::Shared;
+                let tried = isolated && flight.tried & bit(link.upstream) != 0;
+                let spreads = isolated || self.upstreams[link.upstream].answers_in_order();
+                let others = if spreads { link.pipeline.live() } else { 0 };
+                (
+                    link.suspect,
+                    doubtful,
+                    tried,
+                    rank,
+                    others,
+                    Reverse(link.since),
+                )
             })
             .map(|(key, _)| key)
     }
@@ -98,7 +113,14 @@ impl Forwarder {
     }
 
     /// Sends a question on a link: the one gate, where all bounds on sending hold. False if it may not be sent there.
-    pub(super) fn send(&mut self, key: FlightKey, to: LinkKey, now: Now, out: &mut Output) -> bool {
+    pub(super) fn send(
+        &mut self,
+        key: FlightKey,
+        to: LinkKey,
+        purpose: Purpose,
+        now: Now,
+        out: &mut Output,
+    ) -> bool {
         let room = self.links.get(to).map(|link| self.room(link, now));
         let (Some(flight), Some(link)) = (self.flights.get_mut(key), self.links.get_mut(to)) else {
             return false;
@@ -106,7 +128,7 @@ impl Forwarder {
         let upstream = &mut self.upstreams[link.upstream];
         let probes = room == Some(Room::Beyond);
         let may_send = room != Some(Room::None) && (!probes || upstream.may_probe());
-        if !may_send || flight.sends >= MAX_SENDS || flight.is_on(to) {
+        if !may_send || !flight.may_send(purpose) || flight.is_on(to) {
             return false;
         }
         let edns = !flight.tries.plain && !upstream.is_plain(now.mono);
@@ -122,6 +144,10 @@ impl Forwarder {
             upstream.probes();
         }
         link.used(&upstream.idling, now.mono);
+        if link.is_isolated() {
+            link.lane = flight.lane().max(Lane::Isolated);
+        }
+        upstream.used_at = now.mono;
         self.stats.sent += 1;
         self.stats.resent += u64::from(flight.sends > 0);
         let place = Place {
@@ -145,7 +171,7 @@ impl Forwarder {
             flight.hedge_at = late.map(|late| now.mono + late + TICK);
             self.timers.set(key, flight.alarm());
         }
-        flight.place(place, link.upstream);
+        flight.place(place, purpose, link.upstream);
         out.send(to, id, |out| {
             let start = out.len();
             wire::forward_query(&flight.message, &flight.query, edns, out);
@@ -158,9 +184,9 @@ impl Forwarder {
 
     /// Answers those who would have to wait too long for the next try. Those behind them came later, and may wait longer.
     pub(super) fn give_up_hopeless(&mut self, now: Now, out: &mut Output) {
-        let queues: Vec<u64> = self.waiting.keys().copied().collect();
-        for exclude in queues {
-            while let Some(key) = self.first_waiting(exclude)
+        let queues: Vec<Queue> = self.waiting.keys().copied().collect();
+        for queue in queues {
+            while let Some(key) = self.first_waiting(queue)
                 && self.is_hopeless(key)
             {
                 self.stop_waiting(key, now, out);
@@ -168,19 +194,23 @@ impl Forwarder {
         }
     }
 
-    /// Is nothing to be hoped for: no link, none under way, and the next try too far off?
+    /// Is nothing to be hoped for: no link, none under way, and the next try too far off or not to be had? A question that may not
+    /// cost another connect still hopes for those of others.
     pub(super) fn is_hopeless(&self, key: FlightKey) -> bool {
-        let queued = |flight: &&Flight| flight.queued.is_some();
-        let Some(flight) = self.flights.get(key).filter(queued) else {
+        let Some(flight) = self.flights.get(key) else {
             return false;
         };
-        let usable = |upstream: usize| flight.exclude & bit(upstream) == 0;
-        let full = |link: &Link| link.is_up() && usable(link.upstream);
+        let Some(queue @ (exclude, lane)) = flight.queued else {
+            return false;
+        };
+        let usable = |upstream: usize| exclude & bit(upstream) == 0;
+        let isolated = lane != Lane::Shared;
+        let full =
+            |link: &Link| link.is_up() && usable(link.upstream) && link.is_isolated() == isolated;
         let until = flight.arrived + PATIENCE;
-        self.pending(usable) == 0
+        self.pending(usable, isolated) == 0
             && !self.links.values().any(full)
-            && (flight.connects >= MAX_CONNECTS
-                || self.dial_at(flight.exclude).is_none_or(|at| at > until))
+            && self.next_connect_at(queue).is_none_or(|at| at > until)
     }
 
     pub(super) fn stop_waiting(&mut self, key: FlightKey, now: Now, out: &mut Output) {
@@ -232,7 +262,7 @@ impl Forwarder {
         let Some(flight) = self.flights.get_mut(key) else {
             return false;
         };
-        if flight.tries.elsewhere || flight.sends >= MAX_SENDS {
+        if flight.tries.elsewhere || !flight.may_send(Purpose::Need) {
             return false;
         }
         let exclude = flight.tried;

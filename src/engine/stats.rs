@@ -43,12 +43,16 @@ pub struct Stats {
     pub failed: u64,
     /// Answers from upstreams that belong to no question.
     pub strays: u64,
+    /// Answers from upstreams that cannot be read.
+    pub malformed_answers: u64,
     /// Answers that the system refused to send, or had no room for. Counted by the shell.
     pub unsent: u64,
     /// TCP clients that were not admitted because there were too many. Counted by the shell.
     pub crowded_out: u64,
     /// Connects begun.
     pub dials: u64,
+    /// Connects begun for no question, because an idle connection ended a short while after the last one.
+    pub renewed: u64,
     /// Connects that failed.
     pub dial_failures: u64,
     /// Links that ended with questions in flight.
@@ -83,7 +87,7 @@ impl fmt::Display for Stats {
         let counters = named! { *self;
             queries dropped repeats denied malformed unsupported shed shed_per_client hits
             stale prefetches joined opaque sent resent
-            answered failed strays unsent crowded_out dials
+            answered failed strays malformed_answers unsent crowded_out dials renewed
             dial_failures links_lost retired hedges probes
         };
         let mut counted = counters.iter().filter(|(_, count)| *count > 0);

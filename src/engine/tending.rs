@@ -1,14 +1,21 @@
 //! Looking after links: doubting the silent, relieving them, closing the idle, mourning the lost.
 
+use super::dialing::most_of;
 use super::failure::{Failure, remembered};
-use super::flight::{FlightKey, MAX_SENDS, Place};
+use super::flight::{FlightKey, Lane, Place, Purpose};
 use super::forwarder::Forwarder;
 use super::links::{Link, LinkKey, MAX_MISSED, State};
 use super::output::{Action, Output};
+use super::pipeline::Head;
 use super::time::{Now, Time};
 use crate::transport::LinkError;
 use log::{debug, warn};
 use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A connection that an upstream, or we, closed after a shorter life is not made anew before somebody asks: that would be more handshakes
+/// than they save.
+const WORTH_RENEWING: Duration = Duration::from_secs(3);
 
 impl Forwarder {
     /// A question's time ended here. One may be the question's fault; several in a row, each with a fair share of its time on the link
@@ -61,22 +68,36 @@ impl Forwarder {
                 .idling
                 .closed_after(quiet, now.mono);
         }
+        let state = &mut self.upstreams[upstream];
         if by_peer && !link.may_be_stale() {
-            self.upstreams[upstream].closed_busy(answered, live, now.mono);
+            state.closed_busy(answered, live, now.mono);
         }
-        self.upstreams[upstream].probed();
+        state.probed();
         if *why == LinkError::Silent {
-            self.upstreams[upstream].health.silent(now.mono);
+            state.health.silent(now.mono);
+        } else if link.is_fruitless(now.mono) && state.fruitless(now.mono, &mut self.random) {
+            state.health.closing(now.mono);
         }
         if *why == LinkError::Silent || (live > 0 && link.may_be_stale()) {
             self.doubt_elders(upstream, link.since, link.heard_at);
         }
+        // Where a connection was stale, or the upstream restarted, no question is to blame.
+        let blame = by_peer && !link.may_be_stale();
         for flight in link.pipeline.live_flights() {
+            if let Some(flight) = self.flights.get_mut(flight)
+                && blame
+            {
+                flight.losses = flight.losses.saturating_add(1);
+            }
             self.lost(flight, key, now, out);
+        }
+        if by_peer && live == 0 && now.mono.since(link.since) >= WORTH_RENEWING {
+            self.keep_ready(upstream, now, out);
         }
     }
 
-    /// A question's link is gone: it is sent again once, on any link; then once more to another upstream.
+    /// A question's link is gone: it is sent again, on any link, as long as it may be. An upstream that was excluded because it was slow
+    /// is as good as any other now.
     pub(super) fn lost(&mut self, key: FlightKey, link: LinkKey, now: Now, out: &mut Output) {
         let Some(flight) = self.flights.get_mut(key) else {
             return;
@@ -85,10 +106,12 @@ impl Forwarder {
         if flight.placed() || flight.queued.is_some() {
             return;
         }
-        if !flight.tries.resent && flight.sends < MAX_SENDS {
-            flight.tries.resent = true;
+        if flight.fallback.is_none() {
+            flight.exclude = 0;
+        }
+        if flight.may_send(Purpose::Need) {
             self.place(key, now, out);
-        } else if !self.try_elsewhere(key, now, out) {
+        } else {
             self.fail(key, Failure::ConnectionLost, now, out);
         }
     }
@@ -101,28 +124,60 @@ impl Forwarder {
         };
         let waiting: usize = self.waiting.values().map(VecDeque::len).sum();
         let enough = waiting < self.limits.link_in_flight;
-        let rivals = |link: &Link| link.state == State::Dialing && link.upstream == upstream;
-        let rivals = self.keys(|link| enough && rivals(link));
+        let isolated = self.links[fresh].is_isolated();
+        let rivals = |link: &Link| {
+            let same = link.upstream == upstream && link.is_isolated() == isolated;
+            link.state == State::Dialing && same
+        };
+        let mut rivals = self.keys(rivals);
+        if !enough {
+            let up = self.links_of(upstream, isolated) - rivals.len();
+            rivals.truncate((up + rivals.len()).saturating_sub(most_of(isolated)));
+        }
         for rival in rivals {
             self.links.remove(rival);
             out.push(Action::Close { link: rival });
         }
-        for key in self.keys(|link| link.suspect) {
+        if isolated {
+            return;
+        }
+        for key in self.keys(|link| link.suspect && !link.is_isolated()) {
             self.relieve_one(key, fresh, now, out);
         }
     }
 
-    /// Asks on a fresh link what was asked on one in doubt: once more if it is the same upstream's, else elsewhere.
+    /// Asks on a fresh link what was asked on one in doubt: once more if it is the same upstream's, else elsewhere. The question that
+    /// may hold up the others, because the upstream may answer in order, is asked again on a connection of its own.
     fn relieve_one(&mut self, doubted: LinkKey, fresh: LinkKey, now: Now, out: &mut Output) {
-        let same = self.links[doubted].upstream == self.links[fresh].upstream;
-        for flight in self.links[doubted].pipeline.live_flights() {
+        let link = &self.links[doubted];
+        let same = link.upstream == self.links[fresh].upstream;
+        let blocks = match link.pipeline.head() {
+            Some(Head::Live(flight)) if same && link.pipeline.live() > 1 => Some(flight),
+            _ => None,
+        };
+        for flight in link.pipeline.live_flights() {
             if !same {
                 self.try_elsewhere(flight, now, out);
-            } else if self.flights.get(flight).is_some_and(|f| !f.tries.resent)
-                && self.send(flight, fresh, now, out)
+            } else if blocks == Some(flight) {
+                self.repeat_alone(flight, now, out);
+            } else if self
+                .flights
+                .get(flight)
+                .is_some_and(|f| f.lane() == Lane::Shared)
             {
-                self.flights[flight].tries.resent = true;
+                self.send(flight, fresh, Purpose::Need, now, out);
             }
+        }
+    }
+
+    /// Asks a question again on a connection without others, beside the one that it is on.
+    fn repeat_alone(&mut self, key: FlightKey, now: Now, out: &mut Output) {
+        let Some(flight) = self.flights.get_mut(key) else {
+            return;
+        };
+        if !flight.blocks && flight.may_send(Purpose::Need) {
+            flight.blocks = true;
+            self.place(key, now, out);
         }
     }
 
@@ -158,6 +213,9 @@ impl Forwarder {
         for key in idle {
             out.push(Action::Close { link: key });
             if let Some(link) = self.links.remove(key) {
+                if !link.is_isolated() && now.mono.since(link.since) >= WORTH_RENEWING {
+                    self.keep_ready(link.upstream, now, out);
+                }
                 let upstream = &mut self.upstreams[link.upstream];
                 if now.mono >= link.last_used + upstream.idling.limit() {
                     upstream.idling.outlived(now.mono);
@@ -171,9 +229,12 @@ impl Forwarder {
                 );
             }
         }
-        let silent = |link: &Link| link.is_silent(self.upstreams[link.upstream].srtt, now.mono);
+        let silent = |link: &Link| link.is_silent(&self.upstreams[link.upstream], now.mono);
         for key in self.keys(|link| link.is_up() && !link.suspect && silent(link)) {
             self.suspect(key, now, out);
+        }
+        for key in self.keys(|link| link.suspect && !link.is_isolated()) {
+            self.replace(key, now, out);
         }
     }
 
@@ -192,12 +253,18 @@ impl Forwarder {
         };
         link.suspect = true;
         let (upstream, since, heard_at) = (link.upstream, link.since, link.heard_at);
+        if link.is_isolated() {
+            // The question on it is slow, or the upstream cannot take it. That is what the link is for.
+            return;
+        }
         let (silent_since, crowded) = (link.pipeline.silent_since(), link.is_crowded());
-        self.upstreams[upstream].health.silent(now.mono);
+        if !self.upstreams[upstream].answers_in_order() || link.pipeline.live() == 1 {
+            self.upstreams[upstream].health.silent(now.mono);
+        }
         self.doubt_elders(upstream, since, heard_at);
         let fresher = |link: &Link| {
             let heard = silent_since.is_some_and(|since| link.heard_at >= since);
-            link.upstream == upstream && link.is_up() && !link.suspect && heard
+            link.upstream == upstream && link.is_good() && heard
         };
         match self.keys(fresher).first() {
             Some(fresh) => self.relieve_one(key, *fresh, now, out),

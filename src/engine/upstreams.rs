@@ -15,10 +15,31 @@ const BACKOFF_MIN: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// While no upstream is up, each is tried so often, counted from one try to the next, as long as somebody asks.
 pub const PROBE: Duration = Duration::from_secs(1);
+/// The same, where connects are not refused but meet silence: a path that works again does not tell.
+const PROBE_SILENT: Duration = Duration::from_millis(500);
+/// A connect is raced by another one to the same address after twice the time that it usually takes, but no sooner than this (RFC 8305
+/// section 8).
+const RACE_MIN: Duration = Duration::from_millis(250);
+/// The same, while it is not known how long a connect takes: the system repeats a lost SYN after a second (RFC 6298).
+const RACE_UNKNOWN: Duration = Duration::from_secs(1);
+/// After so long without success connects are raced half as often.
+const RACE_HARD: Duration = Duration::from_secs(3);
+/// A connect so long after the one before begins a new series.
+const SERIES_ENDS: Duration = Duration::from_secs(5);
+/// What was seen so long ago says little about now.
+const LATELY: Duration = Duration::from_secs(60);
+/// Connections in a row that end without one answer, until that counts as a failure to connect. A single one may meet a restart, or a
+/// question that the upstream cannot take.
+const MAX_FRUITLESS: u32 = 2;
 /// How long an upstream that did not understand EDNS is asked without it.
 const NO_EDNS: Duration = Duration::from_secs(15 * 60);
 /// How long a learned bound holds, before more is dared again.
-const BOUNDS_HOLD: Duration = Duration::from_secs(60);
+const BOUNDS_HOLD: Duration = Duration::from_secs(10);
+/// Connections in a row that end after the same number of answers, until that is a bound. One that ends after another number is
+/// evidence against it: the upstream then closes for another reason.
+const EVIDENCE: u32 = 3;
+/// How long it is remembered that an upstream answers in order.
+const ORDER_HOLDS: Duration = Duration::from_secs(600);
 /// How long a bound holds that the upstream told us.
 const SAID_HOLDS: Duration = Duration::from_secs(3600);
 /// A smoothed time that is older counts no more than the next answer does: one that is seldom asked may have changed.
@@ -38,6 +59,23 @@ pub struct Upstream {
     failures: u32,
     retry_at: Time,
     dialed_at: Time,
+    /// How long after a connect the next one is tried while no upstream is up.
+    probe: Duration,
+    /// How long a connect took, with its handshake; smoothed.
+    connect_time: Option<Duration>,
+    /// When the first of the connects began that have had no success so far.
+    series_since: Time,
+    /// Connections in a row that ended without an answer.
+    fruitless: u32,
+    /// Failures so far; a connection notes how many there were when it came up.
+    pub failed_times: u32,
+    /// When a question was last sent to it.
+    pub used_at: Time,
+    /// When it last answered one.
+    answered_at: Time,
+    order: Order,
+    /// How many answers the last connection had that it closed with questions in flight, and how many of those in a row.
+    closes: Option<(u64, u32)>,
     no_edns_until: Time,
     learned: Option<Learned>,
     /// Smoothed time to an answer (RFC 6298's weight of 1/8).
@@ -51,6 +89,16 @@ pub struct Upstream {
     pub connected_at: Option<Time>,
     /// It may be asked how long it keeps idle connections.
     pub takes_keepalive: bool,
+}
+
+/// In which order an upstream answers the questions of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Unknown,
+    /// An answer overtook that of an older question.
+    Any,
+    /// As they came; believed until then.
+    Kept(Time),
 }
 
 /// What to do to reach an upstream.
@@ -75,6 +123,15 @@ impl Upstream {
             failures: 0,
             retry_at: Time::ZERO,
             dialed_at: Time::ZERO,
+            probe: PROBE,
+            connect_time: None,
+            series_since: Time::ZERO,
+            fruitless: 0,
+            failed_times: 0,
+            used_at: Time::ZERO,
+            answered_at: Time::ZERO,
+            order: Order::Unknown,
+            closes: None,
             no_edns_until: Time::ZERO,
             learned: None,
             srtt: None,
@@ -92,11 +149,6 @@ impl Upstream {
         self.resolving && self.addresses.is_empty()
     }
 
-    /// Did the last try to reach it fail?
-    pub fn is_failing(&self) -> bool {
-        self.failures > 0
-    }
-
     /// Was it tried since then, and did that fail?
     pub fn has_failed_since(&self, then: Time) -> bool {
         self.failures > 0 && self.dialed_at >= then
@@ -110,14 +162,25 @@ impl Upstream {
     /// When it may be dialled (again); sooner if nothing else is up.
     pub fn dial_at(&self, nothing_up: bool) -> Time {
         if nothing_up && self.failures > 0 {
-            self.retry_at.min(self.dialed_at + PROBE)
+            self.retry_at.min(self.dialed_at + self.probe)
         } else {
             self.retry_at
         }
     }
 
+    /// When a connect may race the one to the same address that was begun last.
+    pub fn race_at(&self) -> Time {
+        let usual = |time: Duration| (2 * time).max(RACE_MIN);
+        let wait = self.connect_time.map_or(RACE_UNKNOWN, usual);
+        let hard = self.dialed_at.since(self.series_since) >= RACE_HARD;
+        self.dialed_at + if hard { 2 * wait } else { wait }
+    }
+
     /// The way to reach it now. The next call gives the next address.
     pub fn step(&mut self, now: Time) -> Step {
+        if now.since(self.dialed_at) >= SERIES_ENDS {
+            self.series_since = now;
+        }
         self.dialed_at = now;
         let Some(addr) = self.addresses.get(self.next % self.width()).copied() else {
             return Step::Resolve;
@@ -141,22 +204,58 @@ impl Upstream {
         }
     }
 
-    /// It was reached at this address: whatever failed before is forgotten.
-    pub fn reached(&mut self, addr: SocketAddr, now: Time) {
-        if self.failures > 0 {
-            self.failures = 0;
-            self.retry_at = Time::ZERO;
-            self.health.reached(now);
-        }
+    /// It was reached at this address, after so long. Whether it is of use shows when it answers.
+    pub fn reached(&mut self, addr: SocketAddr, took: Duration, now: Time) {
+        self.health.reached(now);
+        self.series_since = now;
+        self.connect_time = Some(match self.connect_time {
+            None => took,
+            Some(usual) => (usual * 3 + took) / 4,
+        });
         // The address that worked is the first choice next time.
         if let Some(index) = self.addresses.iter().position(|a| *a == addr) {
             self.next = index;
         }
     }
 
+    /// Did its last connect fail, a short while ago?
+    pub fn has_failed_lately(&self, now: Time) -> bool {
+        self.failures > 0 && now.since(self.dialed_at) < LATELY
+    }
+
+    /// Has it answered a question a short while ago?
+    pub fn is_active(&self, now: Time) -> bool {
+        self.answered_at > Time::ZERO && now.since(self.answered_at) <= LATELY
+    }
+
+    /// It answered on a connection that came up when it had failed so many times: whatever failed before that is forgotten. Says
+    /// whether something had.
+    pub fn answered(&mut self, failed_times: u32, now: Time) -> bool {
+        self.answered_at = now;
+        self.fruitless = 0;
+        if self.failures == 0 || failed_times < self.failed_times {
+            return false;
+        }
+        self.failures = 0;
+        self.retry_at = Time::ZERO;
+        true
+    }
+
+    /// A connection ended without one answer. Several in a row are as bad as connects that fail, and more expensive. Says whether
+    /// they are that many.
+    pub fn fruitless(&mut self, now: Time, random: &mut ChaCha8Rng) -> bool {
+        self.fruitless = self.fruitless.saturating_add(1);
+        let too_many = self.fruitless > MAX_FRUITLESS;
+        if too_many {
+            self.failed(false, now, random);
+        }
+        too_many
+    }
+
     /// Time has passed over us: what failed then may work now, and where it is may have changed.
     pub fn start_afresh(&mut self) {
         self.failures = 0;
+        self.fruitless = 0;
         self.retry_at = Time::ZERO;
         self.resolve_again = Time::ZERO;
         self.health.forget();
@@ -166,10 +265,43 @@ impl Upstream {
     /// What looked like a bound was none: more was answered, or the upstream is gone altogether.
     pub fn forget_bounds(&mut self) {
         self.learned = None;
+        self.closes = None;
+    }
+
+    /// A connection has had so many answers: more than the number after which others ended speaks against a bound.
+    pub fn has_answered(&mut self, answers: u64) {
+        if self.closes.is_some_and(|(after, _)| answers > after) {
+            self.closes = None;
+        }
+    }
+
+    /// An answer overtook that of an older question.
+    pub fn reordered(&mut self) {
+        self.order = Order::Any;
+    }
+
+    /// Does it answer in any order?
+    pub fn is_known_to_reorder(&self) -> bool {
+        self.order == Order::Any
+    }
+
+    /// Questions were answered on another connection while the one before them on theirs was not: it answers in order.
+    pub fn blocked(&mut self, now: Time) {
+        if self.order != Order::Any {
+            self.order = Order::Kept(now + ORDER_HOLDS);
+        }
+    }
+
+    /// Does it answer in order? It then gets several connections, so that a slow name holds up fewer others.
+    pub fn answers_in_order(&self) -> bool {
+        matches!(self.order, Order::Kept(until) if until > self.used_at)
     }
 
     /// A connect failed. Each address gets its turn at once; after the last, the back-off begins, and each later try takes one address.
-    pub fn failed(&mut self, now: Time, random: &mut ChaCha8Rng) {
+    /// `silent`: nothing came back at all.
+    pub fn failed(&mut self, silent: bool, now: Time, random: &mut ChaCha8Rng) {
+        self.probe = if silent { PROBE_SILENT } else { PROBE };
+        self.failed_times = self.failed_times.wrapping_add(1);
         self.failures = self.failures.saturating_add(1);
         let rounds = (self.failures as usize).saturating_sub(self.width());
         if (self.failures as usize) < self.width() {
@@ -239,8 +371,18 @@ impl Upstream {
     }
 
     /// It closed a link with questions in flight that had been busy: after few answers, that may have been a bound of its own, on
-    /// the questions of a connection or on those in flight. Or a question that it choked on; so the bound is tried.
+    /// the questions of a connection or on those in flight. Or a question that it choked on; so that has to happen several times in
+    /// a row in the same way, and the bound is tried.
     pub fn closed_busy(&mut self, answered: u64, live: usize, now: Time) {
+        if live == 0 {
+            return;
+        }
+        let before = self.closes.filter(|(after, _)| *after == answered);
+        let alike = before.map_or(1, |(_, times)| times.saturating_add(1));
+        self.closes = Some((answered, alike));
+        if alike < EVIDENCE {
+            return;
+        }
         let bounds = match (answered, live) {
             (0, 2..) => Bounds {
                 at_once: 1,
@@ -348,10 +490,10 @@ mod tests {
         let mut upstream = two_addresses();
         let now = Time::ZERO + Duration::from_secs(100);
         let first = upstream.step(now);
-        upstream.failed(now, &mut random);
+        upstream.failed(false, now, &mut random);
         assert!(upstream.dial_at(false) <= now);
         assert_ne!(upstream.step(now), first);
-        upstream.failed(now, &mut random);
+        upstream.failed(false, now, &mut random);
         let wait = upstream.dial_at(false).since(now);
         assert!(wait >= BACKOFF_MIN.mul_f64(0.75) && wait <= BACKOFF_MIN);
     }
@@ -363,12 +505,19 @@ mod tests {
         let mut upstream = two_addresses();
         let now = Time::ZERO + Duration::from_secs(100);
         for _ in 0..100 {
-            upstream.failed(now, &mut random);
+            upstream.failed(false, now, &mut random);
         }
         assert!(upstream.dial_at(false).since(now) >= BACKOFF_MAX.mul_f64(0.75));
         assert!(upstream.dial_at(false).since(now) <= BACKOFF_MAX);
         assert!(upstream.dial_at(true).since(now) <= PROBE);
-        upstream.reached("127.0.0.2:853".parse().unwrap(), now);
+        let took = Duration::from_millis(20);
+        upstream.reached("127.0.0.2:853".parse().unwrap(), took, now);
+        assert!(
+            upstream.dial_at(false) > now,
+            "a connection that never answered is no success"
+        );
+        assert!(!upstream.answered(0, now), "on an older connection");
+        assert!(upstream.answered(100, now));
         assert_eq!(upstream.dial_at(false), Time::ZERO);
         assert_eq!(
             upstream.step(now),
@@ -394,11 +543,16 @@ mod tests {
         // fault 1, 34
         let mut upstream = two_addresses();
         let now = Time::ZERO + Duration::from_secs(100);
-        upstream.closed_busy(1_000_000, 5, now);
+        let closes = |upstream: &mut Upstream, answered, live| {
+            for _ in 0..EVIDENCE {
+                upstream.closed_busy(answered, live, now);
+            }
+        };
+        closes(&mut upstream, 1_000_000, 5);
         assert_eq!(upstream.bounds(now), Bounds::default(), "a restart");
-        upstream.closed_busy(0, 1, now);
+        closes(&mut upstream, 0, 1);
         assert_eq!(upstream.bounds(now), Bounds::default(), "nothing to learn");
-        upstream.closed_busy(0, 2, now);
+        closes(&mut upstream, 0, 2);
         assert_eq!(upstream.bounds(now).at_once, 1);
         assert_eq!(upstream.bounds(now + BOUNDS_HOLD), Bounds::default());
         assert!(upstream.may_probe() && !upstream.is_sure_of_bounds());
@@ -406,11 +560,33 @@ mod tests {
         assert!(!upstream.may_probe(), "one at a time");
         upstream.closed_busy(0, 2, now);
         assert!(!upstream.may_probe() && upstream.is_sure_of_bounds());
-        upstream.closed_busy(3, 1, now);
+        closes(&mut upstream, 3, 1);
         let three = Bounds {
             at_once: 3,
             in_all: 3,
         };
         assert_eq!(upstream.bounds(now), three);
+    }
+
+    #[test]
+    fn a_bound_takes_repeated_and_consistent_evidence() {
+        // fault 96
+        let mut upstream = two_addresses();
+        let now = Time::ZERO + Duration::from_secs(100);
+        for answered in [3, 3, 2, 3, 3, 0, 0, 3] {
+            upstream.closed_busy(answered, 5, now);
+            assert_eq!(upstream.bounds(now), Bounds::default(), "mixed");
+        }
+        upstream.closed_busy(3, 5, now);
+        upstream.has_answered(4);
+        upstream.closed_busy(3, 5, now);
+        assert_eq!(
+            upstream.bounds(now),
+            Bounds::default(),
+            "another connection was given more answers"
+        );
+        upstream.closed_busy(3, 5, now);
+        upstream.closed_busy(3, 5, now);
+        assert_eq!(upstream.bounds(now).in_all, 3);
     }
 }

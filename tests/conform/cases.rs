@@ -98,7 +98,7 @@ macro_rules! protocol {
             an_end_between_messages_is_a_close: [],
             an_abrupt_end_between_messages_is_a_close: [],
             an_end_within_a_message_is_none: [],
-            an_empty_message_is_an_error: [],
+            an_empty_message_does_not_end_a_link: [],
             the_last_waker_is_woken: [],
             a_goodbye_is_heard: [],
             many_links_do_not_mix: [],

@@ -154,22 +154,65 @@ fn of_an_answer_in_many_messages_the_first_is_used() {
 }
 
 #[test]
-fn a_message_of_another_length_than_its_frame_breaks_the_link() {
-    // fault 17: where the next message begins is lost with it, so the question is asked once more elsewhere.
+fn a_message_of_another_length_than_its_frame_concerns_its_question_alone() {
+    // fault 17, 93: the next frame begins where this one ends, so the connection stays, and its other questions with it.
     for excess in [-3_isize, -1, 1, 3] {
         let mut r = Rig::new(&[A]);
         r.ask("a.test");
+        r.ask("neighbour.test");
         let link = r.last_dial();
         r.up(link);
-        let mut cut = answer(&r.sends[0].2, 0, true);
-        cut.resize(cut.len().saturating_add_signed(excess), 0);
-        r.hear(link, &cut);
-        assert_eq!((r.replies.len(), r.closes.as_slice()), (0, &[link][..]));
-        r.pass(ms(300));
-        let fresh = r.last_dial();
-        assert_ne!(fresh, link);
-        r.up(fresh);
+        for sent in [0, 2] {
+            let mut cut = answer(&r.sends[sent].2, 0, true);
+            cut.resize(cut.len().saturating_add_signed(excess), 0);
+            r.hear(link, &cut);
+        }
+        assert_eq!(r.rcodes(), [2], "asked twice, answered badly twice");
         r.answer(1, 0, true);
-        assert_eq!((r.rcodes(), r.f.stats().sent), (vec![0], 2));
+        assert_eq!((r.rcodes(), r.f.stats().sent), (vec![2, 0], 3));
+        assert_eq!((r.closes.len(), r.dials.len()), (0, 1));
+        assert_eq!(r.f.stats().malformed_answers, 2);
     }
+}
+
+#[test]
+fn after_a_malformed_answer_another_upstream_is_asked() {
+    // fault 93
+    let mut r = Rig::new(&[A, B]);
+    r.ask("a.test");
+    let first = r.last_dial();
+    r.up(first);
+    let mut cut = answer(&r.sends[0].2, 0, true);
+    cut.push(0);
+    r.hear(first, &cut);
+    let second = r.last_dial();
+    r.up(second);
+    assert_eq!(r.sends[1].0, second);
+    r.answer(1, 0, true);
+    assert_eq!((r.rcodes(), r.closes.len()), (vec![0], 0));
+}
+
+#[test]
+fn messages_to_no_question_end_a_connection_only_when_they_are_most_of_it() {
+    // fault 19, 93: a frame without content names no question.
+    let mut r = Rig::new(&[A]);
+    r.ask("first.test");
+    let link = r.last_dial();
+    r.up(link);
+    r.answer(0, 0, true);
+    for i in 1..=1_000 {
+        r.ask(&format!("n{i}.test"));
+        r.hear(link, &[]);
+        r.hear(link, &[1]);
+        r.answer(i, 0, true);
+        r.ask(&format!("m{i}.test"));
+        let last = r.sends.len() - 1;
+        r.answer(last, 0, true);
+        r.sends.pop();
+    }
+    assert_eq!((r.closes.len(), r.f.stats().strays), (0, 2_000));
+    for _ in 0..=100 {
+        r.hear(link, &[]);
+    }
+    assert_eq!(r.closes, [link]);
 }

@@ -87,11 +87,15 @@ fn the_timer_belongs_to_the_oldest_unanswered_question() {
     let fresh = r.last_dial();
     r.up(fresh);
     let moved = r.sends.iter().filter(|send| send.0 == fresh).count();
+    // fault 94: the upstream may answer in order, and the first question be the one that it cannot answer.
     assert_eq!(
-        moved,
+        moved + 1,
         r.f.in_flight_on(link),
-        "all are asked on the fresh one"
+        "all others are asked on the fresh one"
     );
+    let alone = r.last_dial();
+    r.up(alone);
+    assert_eq!(r.sends.last().map(|send| send.0), Some(alone));
 }
 
 #[test]
@@ -113,10 +117,14 @@ fn one_stale_link_retires_its_elders() {
     let fresh = r.last_dial();
     r.up(fresh);
     r.pass(ms(1_000));
-    assert_eq!(r.closes, [r.dials[0].0], "the one that has no question");
+    assert!(
+        r.closes.contains(&r.dials[0].0),
+        "the one that has no question"
+    );
+    let before = r.closes.len();
     r.answer(4, 0, true);
     r.pass(ms(20));
-    assert_eq!(r.closes.len(), 2);
+    assert_eq!(r.closes.len(), before + 1);
     r.ask("c.test");
     assert_eq!(r.sends[5].0, fresh);
 }

@@ -8,7 +8,7 @@ use super::proxy;
 use super::story::{PROXY, Story, What, client_addr, upstream_addr};
 use super::tally::Tally;
 use super::upstream::{self, Memoir};
-use super::watch::MAX_LINKS;
+use super::watch::{MAX_DIALS, MAX_LINKS};
 use dotward::engine::{Stats, Time};
 use dotward::runtime::Runtime;
 use dotward::serve::{Command, Control};
@@ -26,7 +26,7 @@ pub const RECOVERY: Duration = Duration::from_millis(12_500);
 /// For so long after the last fault somebody asks, once a second.
 const AFTERMATH: u64 = 20;
 /// Then nobody asks. Links end after a minute without a question at the latest, clients' connections after 10 seconds.
-const REST: Duration = Duration::from_secs(75);
+const REST: Duration = Duration::from_secs(200);
 
 /// Where everybody meets.
 pub struct Stage {
@@ -230,7 +230,7 @@ fn act(stage: &Rc<Stage>, what: What, sessions: &mut usize) {
 fn look(stage: &Stage) {
     for index in 0..stage.story.upstreams.len() {
         let held = stage.world.held(upstream_addr(index));
-        if held > MAX_LINKS {
+        if held > MAX_LINKS + MAX_DIALS {
             stage
                 .log
                 .wrong(format!("{held} connections to upstream {index}"));

@@ -5,13 +5,13 @@ use dotward::engine::{Forwarder, Held, Stats};
 use std::time::Duration;
 
 /// How often a question may be sent in all, as the design says.
-pub const MAX_SENDS: u8 = 3;
-/// How many connects a question may cost.
+pub const MAX_SENDS: u8 = 5;
+/// How many connects a question may cost, beside the first one to each upstream.
 const MAX_CONNECTS: u64 = 3;
-/// Links to one upstream, those that are being made included.
-pub const MAX_LINKS: usize = 4;
+/// Links to one upstream: four that are shared, three that are isolated.
+pub const MAX_LINKS: usize = 7;
 /// Connects under way at once, in all.
-const MAX_DIALS: usize = 4;
+pub const MAX_DIALS: usize = 8;
 /// A timer's rounding in the core, and a little.
 pub const TICK: Duration = Duration::from_millis(17);
 
@@ -43,8 +43,8 @@ impl Watch {
             ("on one link", held.on_one_link, self.limits.link_in_flight),
             ("octets in the cache", held.cached, self.cache_bytes),
             ("sends", held.sends.into(), MAX_SENDS.into()),
-            ("connects", held.connects.into(), MAX_CONNECTS as usize),
-            ("links", held.dialing + held.up, self.upstreams * MAX_LINKS),
+            ("connects", held.connects.into(), self.connects() as usize),
+            ("links", held.up, self.upstreams * MAX_LINKS),
             ("connects under way", held.dialing, MAX_DIALS),
             ("look-ups", held.resolving, self.upstreams),
             ("stranded", held.stranded, 0),
@@ -72,12 +72,17 @@ impl Watch {
         Ok(())
     }
 
+    /// How many connects a question may cost.
+    fn connects(&self) -> u64 {
+        MAX_CONNECTS + self.upstreams.saturating_sub(1) as u64
+    }
+
     /// The connects since no question was in flight are at the expense of the questions since then. With one question at a time that
     /// is exact; with several, one of them might cost more if others cost less.
     fn spend(&mut self, held: &Held, stats: &Stats, connects: u64) -> Result<(), String> {
-        let begun = (connects, begun(stats));
+        let begun = (connects - stats.renewed, begun(stats));
         let (connects, questions) = (begun.0 - self.spent.0, begun.1 - self.spent.1);
-        if connects > MAX_CONNECTS * questions {
+        if connects > self.connects() * questions {
             return Err(format!("{connects} connects for {questions} questions"));
         }
         if held.questions == 0 {

@@ -24,7 +24,7 @@ const EVENTS_OF_A_RUN: u64 = 1_000;
 /// Calls at one moment, after which the alarm must lie ahead.
 const SPINS: usize = 50;
 /// Nobody asks for so long: links end after a minute without a question at the latest.
-const REST: u64 = 80;
+const REST: u64 = 200;
 
 /// A core, and the hand that drives it.
 pub struct Driver {
