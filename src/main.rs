@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use dotward::cli::{self, Command, Settings};
 use dotward::serve::Control;
+use dotward::transports::RunError;
 use dotward::{logger, signals, transports};
+use log::LevelFilter;
 
 /// For arguments that make no sense, as shells and most programs have it.
 const USAGE_ERROR: u8 = 2;
@@ -17,7 +19,12 @@ const LOG_PATIENCE: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     match cli::from_env() {
         Ok(Command::Serve(settings)) => serve(settings),
-        Ok(command) => print(&command.text().unwrap_or_default()),
+        Ok(command) => {
+            for warning in command.warnings() {
+                tell(&format!("warning: {warning}"));
+            }
+            print(&command.text().unwrap_or_default())
+        }
         Err(error) => complain(&error, USAGE_ERROR.into()),
     }
 }
@@ -31,16 +38,22 @@ fn serve(settings: Settings) -> ExitCode {
     if let Err(error) = signals::forward(control.clone()) {
         return complain(&error, ExitCode::FAILURE);
     }
+    for warning in &settings.warnings {
+        log::warn!("{warning}");
+    }
     let result = transports::run(&settings.runtime, settings.config, &control);
-    // Through the log and not directly, so that a blocked standard error does not hold up the exit.
     if let Err(error) = &result {
+        if settings.log == LevelFilter::Off {
+            tell(error);
+        }
+        // Through the log and not directly, so that a blocked standard error does not hold up the exit.
         log::error!("{error}");
     }
     log.flush(LOG_PATIENCE);
-    if result.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(RunError::Config(_) | RunError::NoRuntime(_)) => USAGE_ERROR.into(),
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -55,7 +68,11 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn complain(error: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
-    // Nobody is left to tell when standard error is gone; the exit code still says it.
-    let _ = writeln!(io::stderr(), "dotward: {error}");
+    tell(error);
     code
+}
+
+fn tell(what: &dyn std::fmt::Display) {
+    // Nobody is left to tell when standard error is gone; the exit code still says it.
+    let _ = writeln!(io::stderr(), "dotward: {what}");
 }

@@ -20,6 +20,10 @@ pub struct Provider {
     pub v4: &'static [Ipv4Addr],
     /// Its IPv6 addresses, the primary one first.
     pub v6: &'static [Ipv6Addr],
+    /// Whether it validates answers (DNSSEC), so that a forged one is a failure.
+    pub validates: bool,
+    /// Whether it blocks names.
+    pub filters: bool,
     /// What it does with questions, in a few words.
     pub about: &'static str,
 }
@@ -35,6 +39,8 @@ const CLOUDFLARE: Provider = Provider {
         v6(0x2606, 0x4700, 0x4700, 0x1111),
         v6(0x2606, 0x4700, 0x4700, 0x1001),
     ],
+    validates: true,
+    filters: false,
     about: "no filter (the default)",
 };
 
@@ -49,6 +55,8 @@ pub const PROVIDERS: &[Provider] = &[
             v6(0x2606, 0x4700, 0x4700, 0x1112),
             v6(0x2606, 0x4700, 0x4700, 0x1002),
         ],
+        validates: true,
+        filters: true,
         about: "blocks malware",
     },
     Provider {
@@ -59,6 +67,8 @@ pub const PROVIDERS: &[Provider] = &[
             v6(0x2606, 0x4700, 0x4700, 0x1113),
             v6(0x2606, 0x4700, 0x4700, 0x1003),
         ],
+        validates: true,
+        filters: true,
         about: "blocks malware and adult content",
     },
     Provider {
@@ -66,6 +76,8 @@ pub const PROVIDERS: &[Provider] = &[
         server_name: "dns.quad9.net",
         v4: &[v4(9, 9, 9, 9), v4(149, 112, 112, 112)],
         v6: &[v6(0x2620, 0xfe, 0, 0xfe), v6(0x2620, 0xfe, 0, 9)],
+        validates: true,
+        filters: true,
         about: "blocks malware",
     },
     Provider {
@@ -76,6 +88,8 @@ pub const PROVIDERS: &[Provider] = &[
             v6(0x2620, 0xfe, 0, 0x10),
             Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0xfe, 0x10),
         ],
+        validates: false,
+        filters: false,
         about: "no filter, no DNSSEC validation",
     },
     Provider {
@@ -86,6 +100,8 @@ pub const PROVIDERS: &[Provider] = &[
             v6(0x2620, 0xfe, 0, 0x11),
             Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0xfe, 0x11),
         ],
+        validates: true,
+        filters: true,
         about: "blocks malware, tells servers your network (client subnet)",
     },
     Provider {
@@ -96,6 +112,8 @@ pub const PROVIDERS: &[Provider] = &[
             v6(0x2001, 0x4860, 0x4860, 0x8888),
             v6(0x2001, 0x4860, 0x4860, 0x8844),
         ],
+        validates: true,
+        filters: false,
         about: "no filter",
     },
     Provider {
@@ -106,6 +124,8 @@ pub const PROVIDERS: &[Provider] = &[
             v6_pair(0x2a10, 0x50c0, 0xad1, 0xff),
             v6_pair(0x2a10, 0x50c0, 0xad2, 0xff),
         ],
+        validates: true,
+        filters: true,
         about: "blocks advertisements, trackers and malware",
     },
     Provider {
@@ -116,6 +136,8 @@ pub const PROVIDERS: &[Provider] = &[
             v6_pair(0x2a10, 0x50c0, 0xbad1, 0xff),
             v6_pair(0x2a10, 0x50c0, 0xbad2, 0xff),
         ],
+        validates: true,
+        filters: true,
         about: "as adguard, and adult content",
     },
     Provider {
@@ -126,6 +148,8 @@ pub const PROVIDERS: &[Provider] = &[
             v6_pair(0x2a10, 0x50c0, 1, 0xff),
             v6_pair(0x2a10, 0x50c0, 2, 0xff),
         ],
+        validates: true,
+        filters: false,
         about: "no filter",
     },
     Provider {
@@ -133,6 +157,8 @@ pub const PROVIDERS: &[Provider] = &[
         server_name: "security-filter-dns.cleanbrowsing.org",
         v4: &[v4(185, 228, 168, 9), v4(185, 228, 169, 9)],
         v6: &[v6(0x2a0d, 0x2a00, 1, 2), v6(0x2a0d, 0x2a00, 2, 2)],
+        validates: true,
+        filters: true,
         about: "blocks malware",
     },
     Provider {
@@ -140,6 +166,8 @@ pub const PROVIDERS: &[Provider] = &[
         server_name: "adult-filter-dns.cleanbrowsing.org",
         v4: &[v4(185, 228, 168, 10), v4(185, 228, 169, 11)],
         v6: &[v6(0x2a0d, 0x2a00, 1, 1), v6(0x2a0d, 0x2a00, 2, 1)],
+        validates: true,
+        filters: true,
         about: "blocks malware and adult content",
     },
     Provider {
@@ -147,6 +175,8 @@ pub const PROVIDERS: &[Provider] = &[
         server_name: "family-filter-dns.cleanbrowsing.org",
         v4: &[v4(185, 228, 168, 168), v4(185, 228, 169, 168)],
         v6: &[v6(0x2a0d, 0x2a00, 1, 0), v6(0x2a0d, 0x2a00, 2, 0)],
+        validates: true,
+        filters: true,
         about: "as cleanbrowsing-adult, and proxies and mixed content",
     },
     Provider {
@@ -154,6 +184,8 @@ pub const PROVIDERS: &[Provider] = &[
         server_name: "dot.sb",
         v4: &[v4(185, 222, 222, 222), v4(45, 11, 45, 11)],
         v6: &[v6(0x2a09, 0, 0, 0), v6(0x2a11, 0, 0, 0)],
+        validates: true,
+        filters: false,
         about: "no filter",
     },
     Provider {
@@ -161,6 +193,8 @@ pub const PROVIDERS: &[Provider] = &[
         server_name: "unfiltered.joindns4.eu",
         v4: &[v4(86, 54, 11, 100), v4(86, 54, 11, 200)],
         v6: &[dns4eu_v6(0x100), dns4eu_v6(0x200)],
+        validates: true,
+        filters: false,
         about: "no filter",
     },
     Provider {
@@ -168,6 +202,8 @@ pub const PROVIDERS: &[Provider] = &[
         server_name: "protective.joindns4.eu",
         v4: &[v4(86, 54, 11, 1), v4(86, 54, 11, 201)],
         v6: &[dns4eu_v6(0x1), dns4eu_v6(0x201)],
+        validates: true,
+        filters: true,
         about: "blocks malware",
     },
     Provider {
@@ -175,6 +211,8 @@ pub const PROVIDERS: &[Provider] = &[
         server_name: "dns.opendns.com",
         v4: &[v4(208, 67, 222, 222), v4(208, 67, 220, 220)],
         v6: &[v6(0x2620, 0x119, 0x35, 0x35), v6(0x2620, 0x119, 0x53, 0x53)],
+        validates: true,
+        filters: true,
         about: "blocks malware",
     },
     Provider {
@@ -182,6 +220,8 @@ pub const PROVIDERS: &[Provider] = &[
         server_name: "familyshield.opendns.com",
         v4: &[v4(208, 67, 222, 123), v4(208, 67, 220, 123)],
         v6: &[],
+        validates: true,
+        filters: true,
         about: "blocks malware and adult content",
     },
 ];
@@ -241,6 +281,14 @@ pub fn find(name: &str) -> Option<&'static Provider> {
     PROVIDERS
         .iter()
         .find(|provider| provider.name.eq_ignore_ascii_case(name))
+}
+
+/// The provider that an upstream leads to, whether it was written as that or by address and name.
+pub fn of(upstream: &Upstream) -> Option<&'static Provider> {
+    let name = upstream.server_name.as_deref()?;
+    PROVIDERS
+        .iter()
+        .find(|provider| provider.server_name == name)
 }
 
 /// The provider whose name is nearest to a word that is none, if it is near enough to be a slip.
@@ -377,6 +425,21 @@ mod tests {
             closest("adgaurd").map(|provider| provider.name),
             Some("adguard")
         );
+    }
+
+    #[test]
+    fn what_a_provider_does_is_what_is_said_of_it() {
+        for provider in PROVIDERS {
+            let Provider { name, about, .. } = provider;
+            assert_eq!(provider.filters, !about.contains("no filter"), "{name}");
+            assert_eq!(provider.validates, !about.contains("no DNSSEC"), "{name}");
+            assert_eq!(of(&provider.upstream()), Some(provider));
+        }
+        let elsewhere = Upstream {
+            server_name: Some("dns.test".to_owned()),
+            ..DEFAULT.upstream()
+        };
+        assert_eq!(of(&elsewhere), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::support::authority::TempDir;
 use crate::support::checks::canary;
 use crate::support::command::{Outcome, command, run};
 use crate::support::proxy::Proxy;
-use crate::support::stand::Trust;
+use crate::support::stand::{Stand, Trust};
 use crate::support::upstream::DotServer;
 
 fn assert_usage_error(outcome: &Outcome, parts: &[&str]) {
@@ -62,6 +62,58 @@ fn a_root_file_without_a_certificate_is_named() {
             &["--ca-file", &path],
         );
     }
+}
+
+// fault 116: what passes the check starts, and what does not passes neither.
+#[test]
+fn a_root_file_with_one_bad_certificate_ends_check_and_start_alike() {
+    let trust = Trust::new();
+    let files = TempDir::new();
+    let path = files.path().join("roots.pem");
+    let bad = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    let text = [&trust.authority.pem(), bad].concat();
+    std::fs::write(&path, text).expect("a file");
+    let path = path.display().to_string();
+    let start = ["serve", "--listen", "127.0.0.1:0", "--ca-file", &path];
+    let check = [&start[..], &["--check"]].concat();
+    for args in [&start[..], &check] {
+        assert_usage_error(
+            &run(command(args)),
+            &[
+                "--ca-file",
+                &path,
+                "certificate 2 of the file cannot be read",
+            ],
+        );
+    }
+}
+
+// What can be obeyed and is hardly meant is said, at the start as by the check.
+#[test]
+fn what_is_hardly_meant_is_said() {
+    let outcome = run(command(&["udp", "--check", "--tcp-idle", "5s"]));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let line = "--tcp-idle has no effect: clients are served over UDP only";
+    assert_eq!(outcome.stderr, format!("dotward: warning: {line}\n"));
+    let stand = Stand::build(|upstream| upstream, &["--allow-net", "192.0.2.0/24"]);
+    let warning =
+        "--allow-net does not allow 127.0.0.1: programs on this host that ask there are refused";
+    stand.proxy.wait_log(warning);
+}
+
+// A silent log does not hide why the program ended.
+#[test]
+fn the_last_word_is_said_without_a_log() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let outcome = run(command(&["serve", "--log", "off", "--listen", &address]));
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(
+        outcome
+            .stderr
+            .starts_with(&format!("dotward: cannot listen on {address}")),
+        "{outcome:?}"
+    );
 }
 
 // faults 51, 52, 86: upstreams that cannot be meant.
@@ -157,7 +209,14 @@ fn a_check_says_so_and_binds_nothing() {
     ]));
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     let said = [outcome.stdout, outcome.stderr].concat();
-    assert!(said.contains("configuration ok"), "{said}");
+    assert!(
+        said.contains("options, variables and files can be used: "),
+        "{said}"
+    );
+    assert!(
+        said.contains("; not tried: to listen, to reach upstreams"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -172,6 +231,10 @@ fn version_help_and_providers_are_told() {
     );
     for (args, part) in [
         (&["--help"][..], "serve"),
+        (&["-h"], "serve"),
+        (&[], "serve"),
+        (&["-V"], env!("CARGO_PKG_VERSION")),
+        (&["udp", "-h"], "--upstream"),
         (&["serve", "--help"], "--upstream"),
         (&["providers"], "quad9"),
     ] {

@@ -10,6 +10,13 @@ macro_rules! protocols {
             Scheme { name: $scheme, port: $port, encrypted: $encrypted },
         )*];
 
+        /// Tries all that making [`Protocols`] does, without a runtime. Returns settings that can be obeyed, and are hardly meant.
+        pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
+            let mut remarks = Vec::new();
+            $( $(#[$gate])* remarks.extend($module::check(config)?); )*
+            Ok(remarks)
+        }
+
         /// All protocols over one runtime; each upstream's scheme says which.
         pub struct Protocols<R: Runtime> {
             $( $(#[$gate])* $module: $module::$Type<R>, )*

@@ -16,6 +16,11 @@ pub struct Tcp<R> {
     runtime: R,
 }
 
+/// There is nothing to try.
+pub fn check(_config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
+    Ok(Vec::new())
+}
+
 impl<R> Tcp<R> {
     /// Over this runtime. There is nothing to configure.
     pub fn new(runtime: R, _config: &Config) -> Result<Self, ConfigError> {

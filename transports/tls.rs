@@ -1,13 +1,14 @@
 //! DNS over TLS (RFC 7858), over any runtime, in the strict profile of RFC 8310 section 5: the certificate chain and the
 //! name are verified in the handshake, so that no question can leave before.
 
+mod given;
 mod trust;
 mod words;
 
 use self::trust::{Trusted, Verifier};
 use self::words::{handshake_error, is_alpn_refusal};
 use super::bounded::Bounded;
-use crate::config::{Config, ConfigError, Upstream};
+use crate::config::{Config, ConfigError, Roots, Upstream};
 use crate::framed::Framed;
 use crate::runtime::{Runtime, Stream};
 use crate::transport::{DialError, Transport};
@@ -54,20 +55,41 @@ impl Clients {
     }
 }
 
+/// Tries all that the start does with this configuration. Returns what can be obeyed, and is hardly meant.
+pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
+    client(config)?;
+    let Roots::Pem(pem) = &config.roots else {
+        return Ok(Vec::new());
+    };
+    let leaf = given::certificates(pem).map_or(None, |all| given::first_leaf(&all));
+    let remark = |number: usize| {
+        let reason = format!(
+            "certificate {number} of the file is no authority: it is trusted as the certificate of a server itself, and vouches for no other"
+        );
+        ConfigError::new("ca-file", "", reason)
+    };
+    Ok(leaf.map(remark).into_iter().collect())
+}
+
+/// Trusts the configured roots and no others. An error names what is wrong with them.
+fn client(config: &Config) -> Result<ClientConfig, ConfigError> {
+    let wrong = |why: String| ConfigError::new("ca-file", "", why);
+    let provider = Arc::new(ring::default_provider());
+    let trusted = Trusted::new(&config.roots).map_err(wrong)?;
+    let verifier = Verifier::new(trusted, &provider).map_err(wrong)?;
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong(error.to_string()))?
+        // The verifier asks webpki first, and makes one exception: see there.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
 impl<R: Runtime> Tls<R> {
     /// Trusts the configured roots and no others. An error names what is wrong with them.
     pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
-        let wrong = |why: String| ConfigError::new("ca-file", "", why);
-        let provider = Arc::new(ring::default_provider());
-        let trusted = Trusted::new(&config.roots).map_err(wrong)?;
-        let verifier = Verifier::new(trusted, &provider).map_err(wrong)?;
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| wrong(error.to_string()))?
-            // The verifier asks webpki first, and makes one exception: see there.
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
+        let mut tls = client(config)?;
         tls.resumption = Resumption::in_memory_sessions(REMEMBERED);
         let nameless = TlsConnector::from(Arc::new(tls.clone()));
         tls.alpn_protocols = vec![ALPN.to_vec()];

@@ -128,6 +128,12 @@ impl Given {
         Ok(set.unwrap_or(false))
     }
 
+    /// The option, or the variable, by which this was given, if it was.
+    pub(super) fn place(&self, option: &str) -> Option<String> {
+        let values = self.0.get(option)?;
+        (!values.texts.is_empty()).then(|| place(option, values.from_variable))
+    }
+
     /// Names the option, or the variable, that an error is about.
     pub(super) fn blame(&self, error: &ConfigError) -> UsageError {
         let from_variable = self
@@ -143,15 +149,19 @@ impl Given {
             ("", Some([only])) => only,
             _ => &error.value,
         };
-        let place = if from_variable {
-            variable_name(error.setting)
-        } else {
-            format!("--{}", error.setting)
-        };
+        let place = place(error.setting, from_variable);
         let remedy = error
             .remedy
             .map_or_else(String::new, |setting| format!(" (--{setting})"));
         UsageError(format!("{place} {value:?}: {}{remedy}", error.reason))
+    }
+}
+
+fn place(option: &str, from_variable: bool) -> String {
+    if from_variable {
+        variable_name(option)
+    } else {
+        format!("--{option}")
     }
 }
 

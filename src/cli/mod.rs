@@ -1,8 +1,9 @@
 //! The command line: arguments and environment variables in, a [`Command`] out.
 //!
 //! `typed` reads the words, `arguments` has the options that they give, `given` joins these with the variables, `settings` makes sense of
-//! the values.
+//! the values, `advice` says what of it is hardly meant.
 
+mod advice;
 mod arguments;
 mod given;
 mod settings;
@@ -25,7 +26,7 @@ use typed::Words;
 pub enum Command {
     /// Forward questions until told to stop.
     Serve(Settings),
-    /// Only say that this configuration is sound.
+    /// Only say that these options, variables and files can be used.
     Check(Settings),
     /// Print the table of providers.
     Providers,
@@ -36,11 +37,21 @@ pub enum Command {
 }
 
 impl Command {
+    /// What can be obeyed, and is hardly meant: a line each.
+    pub fn warnings(&self) -> &[String] {
+        match self {
+            Self::Serve(settings) | Self::Check(settings) => &settings.warnings,
+            Self::Providers | Self::Version | Self::Help(_) => &[],
+        }
+    }
+
     /// What to print, for the commands that do no more than that.
     pub fn text(&self) -> Option<String> {
         match self {
             Self::Serve(_) => None,
-            Self::Check(settings) => Some(format!("configuration ok: {settings}\n")),
+            Self::Check(settings) => Some(format!(
+                "options, variables and files can be used: {settings}; not tried: to listen, to reach upstreams\n"
+            )),
             Self::Providers => Some(providers::listing()),
             Self::Version => Some(
                 concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"), "\n").to_owned(),
@@ -170,7 +181,7 @@ mod tests {
         let check = text("udp --check --listen 127.0.0.1:5300 --upstream quad9 --upstream google");
         assert!(
             check.starts_with(
-                "configuration ok: UDP on 127.0.0.1:5300, upstream quad9, then google,"
+                "options, variables and files can be used: UDP on 127.0.0.1:5300, upstream quad9, then google,"
             ),
             "{check}"
         );

@@ -10,13 +10,14 @@ use std::str::FromStr;
 use log::LevelFilter;
 
 use super::UsageError;
+use super::advice::advice;
 use super::given::Given;
 use crate::config::Scheme;
 use crate::config::{
     Cidr, Config, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots, Upstream, duration,
     hint, octets, server_address,
 };
-use crate::transports::{RUNTIMES, SCHEMES, capabilities};
+use crate::transports::{RUNTIMES, SCHEMES, capabilities, check};
 
 /// Larger than any bundle of root certificates in use, small enough to read into memory.
 const CA_FILE_OCTETS: u64 = 8 << 20;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub runtime: String,
     /// Which lines are logged.
     pub log: LevelFilter,
+    /// What can be obeyed, and is hardly meant: a line each.
+    pub warnings: Vec<String>,
 }
 
 impl Settings {
@@ -62,7 +65,13 @@ impl Settings {
         if let Some(can) = capabilities(&runtime) {
             can.allow(&config).map_err(|error| given.blame(&error))?;
         }
+        config.check().map_err(|error| given.blame(&error))?;
+        // By the same code as at the start: what passes here is not refused there.
+        let remarks = check(&config).map_err(|error| given.blame(&error))?;
+        let mut warnings = advice(given, &config);
+        warnings.extend(remarks.iter().map(|remark| given.blame(remark).to_string()));
         Ok(Self {
+            warnings,
             config,
             runtime,
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
@@ -540,12 +549,16 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             path.to_str().unwrap().to_owned()
         };
-        let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["dns.test".to_owned()]).unwrap();
+        let pem = &params.self_signed(&key).unwrap().pem();
+        let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+        let broken = file("broken", &format!("{pem}{broken}"));
         let (good, empty, other) = (file("good", pem), file("empty", ""), file("other", "a key"));
         let missing = directory.join("missing").to_str().unwrap().to_owned();
 
-        let roots = settings(&format!("--ca-file {good}")).config.roots;
-        let [missing, empty, other] = [missing, empty, other].map(|path| {
+        let read = settings(&format!("--ca-file {good}"));
+        let [missing, empty, other, broken] = [missing, empty, other, broken].map(|path| {
             let error = error(&format!("--ca-file {path}"));
             error
                 .strip_prefix(&format!("--ca-file {path:?}: "))
@@ -554,7 +567,15 @@ mod tests {
         });
         std::fs::remove_dir_all(&directory).unwrap();
 
-        assert_eq!(roots, Roots::Pem(pem.into()));
+        assert_eq!(read.config.roots, Roots::Pem(pem.as_bytes().into()));
+        let leaf = format!("--ca-file {good:?}: certificate 1 of the file is no authority: ");
+        assert!(matches!(&read.warnings[..], [warning] if warning.starts_with(&leaf)));
+        // fault 116: this passed, and ended the start with `ca-file ""` and status 1.
+        let broken = broken.unwrap();
+        assert!(
+            broken.starts_with("certificate 2 of the file cannot be read ("),
+            "{broken}"
+        );
         assert!(missing.unwrap().contains("os error 2"));
         assert_eq!(empty.as_deref(), Ok("the file is empty"));
         assert_eq!(

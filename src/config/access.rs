@@ -19,6 +19,30 @@ impl Cidr {
         Self { network, length }
     }
 
+    /// The prefix of this address alone.
+    pub fn host(ip: IpAddr) -> Self {
+        let ip = ip.to_canonical();
+        Self::known(ip, if ip.is_ipv4() { 32 } else { 128 })
+    }
+
+    /// Whether it holds IPv4 addresses.
+    pub fn is_ipv4(&self) -> bool {
+        self.network.is_ipv4()
+    }
+
+    /// Whether it holds addresses that hosts of the Internet have.
+    pub fn is_public(&self) -> bool {
+        let holds = |other: &Self| other.length <= self.length && other.contains(self.network);
+        // Behind a carrier's address translation (RFC 6598).
+        let carrier = Self::known(IpAddr::V4(Ipv4Addr::new(100, 64, 0, 0)), 10);
+        !AccessList::default().0.iter().any(holds) && !holds(&carrier)
+    }
+
+    /// Whether it is too large for a network of one owner: the registries give out nothing larger.
+    pub fn is_most_of_the_internet(&self) -> bool {
+        self.length < if self.is_ipv4() { 8 } else { 16 }
+    }
+
     /// Whether the prefix covers `ip`. An IPv4 prefix never covers an IPv6 address, nor the other
     /// way round.
     pub fn contains(&self, ip: IpAddr) -> bool {
@@ -100,6 +124,11 @@ impl AccessList {
     pub fn allows(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();
         self.0.iter().any(|cidr| cidr.contains(client))
+    }
+
+    /// Those networks on it that hosts of the Internet are in.
+    pub fn public(&self) -> impl Iterator<Item = &Cidr> {
+        self.0.iter().filter(|cidr| cidr.is_public())
     }
 }
 
@@ -229,6 +258,45 @@ mod tests {
         assert_eq!(
             "2001:db8::1".parse::<Cidr>().unwrap().to_string(),
             "2001:db8::1/128"
+        );
+    }
+
+    #[test]
+    fn public_networks_are_told_from_private_ones() {
+        let is_public = |text: &str| text.parse::<Cidr>().unwrap().is_public();
+        for public in [
+            "0.0.0.0/0",
+            "::/0",
+            "203.0.113.0/24",
+            "8.8.8.8",
+            "2001:db8::/32",
+            "172.0.0.0/11",
+            "100.0.0.0/8",
+        ] {
+            assert!(is_public(public), "{public}");
+        }
+        for private in [
+            "127.0.0.0/8",
+            "10.1.0.0/16",
+            "192.168.0.7",
+            "100.64.0.0/10",
+            "fd00::/8",
+            "fe80::/64",
+            "::1",
+        ] {
+            assert!(!is_public(private), "{private}");
+        }
+        let list: AccessList = ["10.0.0.0/8", "8.0.0.0/8"]
+            .iter()
+            .map(|text| text.parse::<Cidr>().unwrap())
+            .collect();
+        assert_eq!(
+            list.public().map(ToString::to_string).collect::<Vec<_>>(),
+            ["8.0.0.0/8"]
+        );
+        let huge = |text: &str| text.parse::<Cidr>().unwrap().is_most_of_the_internet();
+        assert!(
+            huge("0.0.0.0/1") && huge("2000::/3") && !huge("8.0.0.0/8") && !huge("2001:db8::/32")
         );
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use super::text::local_address;
-use super::{ConfigError, DNS_PORT};
+use super::{Cidr, ConfigError, DNS_PORT};
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,11 @@ impl Listen {
                 required: false,
             },
         ]
+    }
+
+    /// Whether clients of the Internet may reach this: it is neither loopback nor an address of a private network.
+    pub fn is_public(&self) -> bool {
+        Cidr::host(self.addr.ip()).is_public()
     }
 
     /// Whether what this host sends to `target` may arrive here.

@@ -1,11 +1,11 @@
 //! Whom we believe: the certificates that are trusted, and the verifier that asks for them.
 
+use super::given::{anchor, certificates};
 use crate::config::Roots;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -31,16 +31,9 @@ impl Trusted {
         match roots {
             Roots::BuiltIn => authorities.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
             Roots::Pem(pem) => {
-                for certificate in CertificateDer::pem_slice_iter(pem) {
-                    let certificate = certificate.map_err(|error| error.to_string())?;
-                    given.push(certificate.clone());
-                    authorities
-                        .add(certificate)
-                        .map_err(|error| error.to_string())?;
-                }
-                if given.is_empty() {
-                    return Err("no certificate in it".into());
-                }
+                given = certificates(pem)?;
+                let anchors = given.iter().map(anchor).collect::<Result<Vec<_>, _>>();
+                authorities.extend(anchors.map_err(|error| error.to_string())?);
             }
         }
         Ok(Self { authorities, given })
