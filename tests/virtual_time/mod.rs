@@ -3,6 +3,7 @@
 mod cache;
 mod choosing;
 mod crowds;
+mod isolation;
 mod links;
 mod listeners;
 mod manners;

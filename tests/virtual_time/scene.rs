@@ -1,7 +1,7 @@
 //! A small network in memory: dotward, its upstreams, and a client that tells the story.
 
 use dotward::config::{Config, Listen, Modes, Upstream};
-use dotward::engine::Stats;
+use dotward::engine::{Stats, Time};
 use dotward::runtime::Runtime;
 use dotward::serve::{Command, Control, Shared, Sockets, serve};
 use dotward::transports::memory::{Datagrams, Memory, Stream};
@@ -11,6 +11,7 @@ use futures::future::{Either, join, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -64,6 +65,8 @@ pub struct Server {
     pub idle: Option<Duration>,
     /// Connections that it closed for that reason.
     pub closed_idle: usize,
+    /// It takes the questions of a connection one by one, in their order.
+    pub in_order: bool,
 }
 
 pub type Actor = Rc<RefCell<Server>>;
@@ -80,6 +83,16 @@ pub struct Scene {
     pub second: Actor,
     pub client: Datagrams,
     next_id: u16,
+}
+
+/// What became of a question of [`Scene::play`].
+#[derive(Debug)]
+pub struct Played {
+    pub name: String,
+    /// When it was asked, from the start.
+    pub asked: Duration,
+    pub took: Duration,
+    pub rcode: u16,
 }
 
 /// An answer that arrived at the client.
@@ -125,6 +138,41 @@ impl Scene {
             rcode: answer.rcode().0,
             after,
             message,
+        }
+    }
+
+    /// Asks for each name at its time, counted from now, and waits for all answers.
+    pub async fn play(
+        &mut self,
+        questions: impl IntoIterator<Item = (Duration, String)>,
+    ) -> Vec<Played> {
+        let start = self.world.now().mono;
+        let mut questions = questions.into_iter().peekable();
+        let mut open: HashMap<u16, (String, Time)> = HashMap::new();
+        let mut played = Vec::new();
+        loop {
+            let now = self.world.now().mono;
+            while let Some((_, name)) = questions.next_if(|(at, _)| start + *at <= now) {
+                open.insert(self.ask(&name), (name, now));
+            }
+            let next = questions.peek().map(|(at, _)| (start + *at).since(now));
+            if open.is_empty() && next.is_none() {
+                return played;
+            }
+            let wait = next.unwrap_or(Duration::from_secs(60));
+            if let Some((_, message)) = self.world.within(wait, self.client.recv()).await {
+                let got = Self::read(message, Duration::ZERO);
+                let (name, asked) = open.remove(&got.id).expect("one answer to each");
+                let took = self.world.now().mono.since(asked);
+                played.push(Played {
+                    name,
+                    asked: asked.since(start),
+                    took,
+                    rcode: got.rcode,
+                });
+            } else {
+                assert!(next.is_some(), "no answer to {open:?}");
+            }
         }
     }
 
@@ -249,6 +297,7 @@ fn server() -> Actor {
         act: Box::new(|_| Act::Answer),
         idle: None,
         closed_idle: 0,
+        in_order: false,
     }))
 }
 
@@ -276,6 +325,8 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
     let mut frames = Frames::new();
     let mut later = FuturesUnordered::new();
     let (mut in_flight, mut in_all) = (0, 0);
+    // When it has answered all that it was asked, if it takes one after the other.
+    let mut free_at = world.now().mono;
     loop {
         while let Some(query) = frames.next() {
             in_flight += 1;
@@ -296,6 +347,12 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
                 Act::Silence => continue,
                 Act::Close => return,
             };
+            let mut wait = wait;
+            if server.borrow().in_order {
+                let now = world.now().mono;
+                free_at = free_at.max(now) + wait;
+                wait = free_at.since(now);
+            }
             let world = world.clone();
             later.push(async move {
                 world.sleep(wait).await;
