@@ -1,5 +1,6 @@
 //! The end-to-end tests: one binary, one topic a file, nothing but loopback.
 
+mod arguments;
 mod authentication;
 mod battery;
 mod configuration;

@@ -122,7 +122,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
         .any(|known| name.strip_prefix("--") == Some(known.name))
     {
         return UsageError(format!(
-            "{name} stands before a command; options follow it, as in dotward serve {word}"
+            "{name} stands before a command; options follow it, as in dotward serve {name}"
         ));
     }
     let (what, near) = if word.starts_with('-') {
@@ -219,7 +219,7 @@ mod tests {
             ),
             (
                 "--listen=::1 serve",
-                "--listen stands before a command; options follow it, as in dotward serve --listen=::1",
+                "--listen stands before a command; options follow it, as in dotward serve --listen",
             ),
             (
                 "serve --polcy fastest",
