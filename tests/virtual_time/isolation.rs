@@ -27,9 +27,12 @@ fn is_odd(asked: &Asked) -> bool {
 /// The first upstream does this with odd names, and answers the others after 10 ms.
 fn odd_ones(scene: &Scene, act: Act) {
     scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
-    direct(&scene.first, move |asked| match is_odd(asked) {
-        true => act,
-        false => Act::AnswerAfter(ms(10)),
+    direct(&scene.first, move |asked| {
+        if is_odd(asked) {
+            act
+        } else {
+            Act::AnswerAfter(ms(10))
+        }
     });
 }
 
