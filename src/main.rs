@@ -36,7 +36,10 @@ fn serve(settings: Settings) -> ExitCode {
     };
     let control = Control::new();
     if let Err(error) = signals::forward(control.clone()) {
-        return complain(&error, ExitCode::FAILURE);
+        let why = format!(
+            "signals cannot be received: {error}; is the limit of files (ulimit -n) or of threads (ulimit -u) too low?"
+        );
+        return complain(&why, ExitCode::FAILURE);
     }
     for warning in &settings.warnings {
         log::warn!("{warning}");

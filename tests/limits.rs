@@ -5,11 +5,11 @@ use std::net::UdpSocket;
 use crate::support::checks::{assert_well, canary};
 use crate::support::client::{TcpClient, uninterrupted};
 use crate::support::codes::{A, REFUSED, SERVFAIL};
-use crate::support::command::command_with_files;
+use crate::support::command::{allow_files, command_with_files, run};
 use crate::support::messages::{query, word};
 use crate::support::proxy::Proxy;
 use crate::support::reading::read;
-use crate::support::script::{Gate, Step, well};
+use crate::support::script::{Gate, Step, answers, well};
 use crate::support::stand::{Stand, Trust};
 use crate::support::upstream::DotServer;
 
@@ -247,4 +247,72 @@ fn out_of_files_the_rest_goes_on() {
     drop(clients);
     let asked = query("c.test", A).bytes();
     assert_well(&asked, &TcpClient::new(proxy.address()).ask(&asked));
+}
+
+// fault 117: however few files may be open, it says so and ends, or it serves; on every runtime that this build has.
+#[test]
+fn too_few_files_are_named_or_suffice() {
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.good()).start();
+    let spec = upstream.spec();
+    for runtime in dotward::transports::RUNTIMES {
+        let args = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--runtime",
+            runtime,
+            "--ca-file",
+            &trust.root,
+            "--upstream",
+            &spec,
+        ];
+        // With three the loader does not even find the libraries.
+        let refused = |files: usize| {
+            let outcome = run(command_with_files(files, &args));
+            let said = outcome.stderr.contains("ulimit -n");
+            assert_eq!((outcome.code, said), (Some(1), true), "{outcome:?}");
+            assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");
+        };
+        (4..=14).for_each(refused);
+        for files in [32, 36, 64] {
+            let proxy = Proxy::spawn(command_with_files(files, &args));
+            let (mut asked, held) = (Vec::new(), TcpClient::new(proxy.address()));
+            for name in ["a.test", "b.test", "c.test"] {
+                canary(proxy.address(), name);
+                asked = query(name, A).bytes();
+            }
+            assert_well(&asked, &held.ask(&asked));
+        }
+    }
+}
+
+// fault 105: when a connection to the upstream is lost and there are no files left, a client that waits does not take the one that
+// came free.
+#[cfg(target_os = "linux")]
+#[test]
+fn out_of_files_the_upstream_is_connected_to_before_clients() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let stand = Stand::scripted(move |asked| {
+        let mut steps = answers(asked);
+        if asked.bytes[13..].starts_with(b"last") {
+            steps.extend([Step::HoldUntil(held.clone()), Step::CloseNotify, Step::Fin]);
+        }
+        steps
+    });
+    canary(stand.address(), "known.test");
+    canary(stand.address(), "last.test");
+    let files = std::fs::read_dir(format!("/proc/{}/fd", stand.proxy.id()))
+        .expect("its files")
+        .count();
+    allow_files(stand.proxy.id(), files);
+    let waiting: Vec<TcpClient> = (0..5).map(|_| stand.tcp()).collect();
+    stand.proxy.wait_log("accepting TCP clients fails");
+    gate.open();
+    // The first of them gets the place of the connection that is gone; what is known needs no upstream.
+    let known = query("known.test", A).bytes();
+    assert_well(&known, &waiting[0].ask(&known));
+    canary(stand.address(), "next.test");
+    canary(stand.address(), "another.test");
 }

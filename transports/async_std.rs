@@ -7,6 +7,7 @@
 use super::batches::Batches;
 use super::poller::{More, Poller, Waiting};
 use super::sockets;
+use super::spare::Spare;
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use async_io::Timer;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 pub struct AsyncStd {
     origin: Instant,
     poller: Poller,
+    spare: Spare,
 }
 
 impl Default for AsyncStd {
@@ -34,9 +36,12 @@ impl Default for AsyncStd {
     ///
     /// If the system refuses to make a set of sockets: without one there is nothing that could be served.
     fn default() -> Self {
+        // The reactor is made when it is first used, and panics if it cannot be: at the start there is still room for it.
+        async_io::block_on(Timer::after(Duration::ZERO));
         Self {
             origin: Instant::now(),
             poller: Poller::new().expect("the system makes a set of sockets"),
+            spare: Spare::new(),
         }
     }
 }
@@ -62,11 +67,14 @@ impl Runtime for AsyncStd {
     }
 
     fn connect(&self, to: SocketAddr) -> Self::Connect {
-        let poller = self.poller.clone();
+        let (poller, spare) = (self.poller.clone(), self.spare.clone());
         Box::pin(async move {
-            let stream = TcpStream::connect(to).await?;
-            sockets::tune_link(&stream);
-            let stream = stream.as_fd().try_clone_to_owned()?;
+            let connect = || async move {
+                let stream = TcpStream::connect(to).await?;
+                sockets::tune_link(&stream);
+                stream.as_fd().try_clone_to_owned()
+            };
+            let stream = spare.connect(connect).await?;
             Ok(Tcp(poller.register(stream.into())?))
         })
     }
@@ -79,6 +87,7 @@ impl Runtime for AsyncStd {
         Ok(Listening {
             socket: self.poller.register(sockets::listen(at, share)?)?,
             poller: self.poller.clone(),
+            spare: self.spare.clone(),
         })
     }
 
@@ -172,6 +181,7 @@ impl Future for Sleep {
 pub struct Listening {
     socket: Waiting<net::TcpListener>,
     poller: Poller,
+    spare: Spare,
 }
 
 impl Listener for Listening {
@@ -180,6 +190,7 @@ impl Listener for Listening {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Tcp, SocketAddr)>> {
         let accept = |socket: &net::TcpListener| Ok((socket.accept()?, More::Maybe));
         let (stream, peer) = ready!(self.socket.poll_read(cx, accept))?;
+        self.spare.refill()?;
         stream.set_nonblocking(true)?;
         sockets::tune_client(&stream);
         Poll::Ready(Ok((Tcp(self.poller.register(stream)?), peer)))

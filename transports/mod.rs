@@ -18,11 +18,15 @@ mod native;
 #[cfg(feature = "async-std")]
 mod poller;
 #[cfg(feature = "sockets")]
+mod room;
+#[cfg(feature = "sockets")]
 mod scheduling;
 #[cfg(feature = "smol")]
 pub mod smol;
 #[cfg(feature = "sockets")]
 mod sockets;
+#[cfg(feature = "sockets")]
+mod spare;
 mod table;
 pub mod tcp;
 #[cfg(feature = "tls")]

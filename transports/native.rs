@@ -1,7 +1,7 @@
 //! Serving for real: a loop per worker, each with a runtime of its own, on shared addresses. The first is on the caller's thread,
 //! and the others are in `workers`.
 
-use super::workers::{Others, affordable, let_wakers_finish};
+use super::workers::{Others, affordable, check_room, let_wakers_finish};
 use super::{Protocols, RunError};
 use crate::config::{Config, Listen, Modes};
 use crate::engine::Stats;
@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 /// Binds everything, says so in the log, and serves until `control` ends all loops.
 pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Result<(), RunError> {
-    config.limits.tcp_connections = affordable(config.limits.tcp_connections);
+    check_room(&config)?;
+    config.limits.tcp_connections = affordable(&config);
     let workers = config.workers.get();
     if workers > 1 {
         // Shared addresses would be shared with another program, too: without sharing, its presence shows.

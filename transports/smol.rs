@@ -5,6 +5,7 @@
 
 use super::batches::Batches;
 use super::sockets;
+use super::spare::Spare;
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use async_io::{Async, Timer};
@@ -22,12 +23,16 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub struct Smol {
     origin: Instant,
+    spare: Spare,
 }
 
 impl Default for Smol {
     fn default() -> Self {
+        // The reactor is made when it is first used, and panics if it cannot be: at the start there is still room for it.
+        async_io::block_on(Timer::after(Duration::ZERO));
         Self {
             origin: Instant::now(),
+            spare: Spare::new(),
         }
     }
 }
@@ -53,8 +58,10 @@ impl Runtime for Smol {
     }
 
     fn connect(&self, to: SocketAddr) -> Self::Connect {
+        let spare = self.spare.clone();
         Box::pin(async move {
-            let socket = Async::<TcpStream>::connect(to).await?;
+            let connect = || Async::<TcpStream>::connect(to);
+            let socket = spare.connect(connect).await?;
             sockets::tune_link(socket.get_ref());
             Ok(Tcp::new(socket))
         })
@@ -66,7 +73,10 @@ impl Runtime for Smol {
 
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Listening> {
         let listener = sockets::listen(at, share)?;
-        Ok(Listening(Async::new_nonblocking(listener)?))
+        Ok(Listening {
+            socket: Async::new_nonblocking(listener)?,
+            spare: self.spare.clone(),
+        })
     }
 
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
@@ -172,19 +182,23 @@ impl Future for Sleep {
 }
 
 /// A listening socket.
-pub struct Listening(Async<TcpListener>);
+pub struct Listening {
+    socket: Async<TcpListener>,
+    spare: Spare,
+}
 
 impl Listener for Listening {
     type Stream = Tcp;
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Tcp, SocketAddr)>> {
         loop {
-            match self.0.get_ref().accept() {
+            match self.socket.get_ref().accept() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.0.poll_readable(cx))?;
+                    ready!(self.socket.poll_readable(cx))?;
                 }
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok((stream, peer)) => {
+                    self.spare.refill()?;
                     sockets::tune_client(&stream);
                     return Poll::Ready(Ok((Tcp::new(Async::new(stream)?), peer)));
                 }
@@ -193,7 +207,7 @@ impl Listener for Listening {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.get_ref().local_addr()
+        self.socket.get_ref().local_addr()
     }
 }
 

@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 const BACKLOG: i32 = 1024;
 /// Room for a burst of questions while the loop is busy; the kernel cuts it to `rmem_max`.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// Descriptors that clients' connections may not take.
-const RESERVED: usize = 32;
 /// How long the other end may fail to acknowledge what we sent. A path that died is found in seconds, not in the kernel's 15 minutes.
 const USER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Keepalive probes begin after so long, so that a path that died while idle is found before the next question.
@@ -75,20 +73,6 @@ pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
     let socket = UdpSocket::from(socket);
     let batches = Batches::new(&socket, at.ip().is_unspecified())?;
     Ok((socket, batches))
-}
-
-/// As many clients' connections as the process has descriptors for, with some left for upstreams, sockets and the log: an
-/// upstream that cannot be connected to for want of one would be an outage for everybody.
-pub fn affordable(connections: usize) -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) else {
-        return connections;
-    };
-    let most = limit.saturating_sub(RESERVED).max(1);
-    if most < connections {
-        log::info!("at most {most} TCP clients, because {limit} files may be open (ulimit -n)");
-    }
-    connections.min(most)
 }
 
 /// Does this error mean that the machine lacks the address, or its whole family?

@@ -5,6 +5,7 @@
 
 use super::batches::Batches;
 use super::sockets;
+use super::spare::Spare;
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use futures::future::BoxFuture;
@@ -28,12 +29,14 @@ use tokio::time;
 #[derive(Clone, Debug)]
 pub struct Tokio {
     origin: Instant,
+    spare: Spare,
 }
 
 impl Default for Tokio {
     fn default() -> Self {
         Self {
             origin: Instant::now(),
+            spare: Spare::new(),
         }
     }
 }
@@ -62,8 +65,9 @@ impl Runtime for Tokio {
     }
 
     fn connect(&self, to: SocketAddr) -> Self::Connect {
+        let spare = self.spare.clone();
         Box::pin(async move {
-            let stream = TcpStream::connect(to).await?;
+            let stream = spare.connect(|| TcpStream::connect(to)).await?;
             sockets::tune_link(&stream);
             Ok(Tcp(stream))
         })
@@ -77,6 +81,7 @@ impl Runtime for Tokio {
         Ok(Listening {
             socket: sockets::listen(at, share)?,
             joined: None,
+            spare: self.spare.clone(),
         })
     }
 
@@ -204,6 +209,7 @@ fn join<S>(joined: &mut Option<S>, make: impl FnOnce() -> io::Result<S>) -> io::
 pub struct Listening {
     socket: net::TcpListener,
     joined: Option<TcpListener>,
+    spare: Spare,
 }
 
 impl Listener for Listening {
@@ -212,6 +218,7 @@ impl Listener for Listening {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Tcp, SocketAddr)>> {
         let make = || TcpListener::from_std(self.socket.try_clone()?);
         let (stream, peer) = ready!(join(&mut self.joined, make)?.poll_accept(cx))?;
+        self.spare.refill()?;
         sockets::tune_client(&stream);
         Poll::Ready(Ok((Tcp(stream), peer)))
     }

@@ -2,8 +2,8 @@
 
 use super::RunError;
 use super::native::Worker;
+pub use super::room::{affordable, check as check_room};
 pub use super::scheduling::let_wakers_finish;
-pub use super::sockets::affordable;
 use crate::config::Listen;
 use crate::engine::Stats;
 use crate::runtime::Runtime;

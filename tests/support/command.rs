@@ -85,3 +85,15 @@ pub fn signal(process: u32, name: &str) {
         .expect("a shell");
     assert!(status.success(), "kill -{name} {process}");
 }
+
+/// Lets a process open so many files from now on.
+#[cfg(target_os = "linux")]
+pub fn allow_files(process: u32, files: usize) {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let limit = Rlimit {
+        current: Some(files as u64),
+        maximum: Some(files as u64),
+    };
+    prlimit(process, Resource::Nofile, limit).expect("the limit is set");
+}

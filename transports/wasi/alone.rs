@@ -1,6 +1,6 @@
 //! No other workers: a component has one thread. Stands where `workers.rs` stands elsewhere.
 
-use crate::config::Listen;
+use crate::config::{Config, Listen};
 use crate::engine::Stats;
 use crate::serve::{Control, Shared};
 use crate::transports::RunError;
@@ -32,8 +32,14 @@ impl Others {
 }
 
 /// The host alone knows how many connections it allows; it refuses those that are too many.
-pub fn affordable(connections: usize) -> usize {
-    connections
+pub fn affordable(config: &Config) -> usize {
+    config.limits.tcp_connections
+}
+
+/// The host alone knows what it allows.
+#[expect(clippy::unnecessary_wraps, reason = "as where there are limits")]
+pub fn check_room(_: &Config) -> Result<(), RunError> {
+    Ok(())
 }
 
 /// The host schedules.
