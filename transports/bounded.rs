@@ -1,5 +1,6 @@
 //! The time that a dial may take, for every protocol alike.
 
+use crate::config::Config;
 use crate::runtime::Runtime;
 use crate::transport::DialError;
 use std::future::Future;
@@ -7,16 +8,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// For connecting and handshaking together: below the 4 s that a client waits, with time for a second try.
-const DIAL_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// For connecting and handshaking together: twice what a question may take, but no less than such a time by default. What connects too slowly for the question that it was begun for is there for the next one. The core does not wait for it:
+/// it tries others beside a dial that is late.
+pub fn dial_limit(config: &Config) -> Duration {
+    (2 * config.timeout).max(Config::TIMEOUT)
+}
 
 /// A dial that is bounded in time as a whole.
 pub struct Bounded<R: Runtime, F: Future>(Pin<Box<R::Within<F>>>);
 
 impl<R: Runtime, F: Future> Bounded<R, F> {
     /// Bounds `work` by the time that a dial may take.
-    pub fn new(runtime: &R, work: F) -> Self {
-        Self(Box::pin(runtime.within(DIAL_TIMEOUT, work)))
+    pub fn new(runtime: &R, limit: Duration, work: F) -> Self {
+        Self(Box::pin(runtime.within(limit, work)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plain DNS over TCP (RFC 7766), over any runtime, for a path that is trusted otherwise: a tunnel, a loopback.
 
-use super::bounded::Bounded;
+use super::bounded::{Bounded, dial_limit};
 use crate::config::{Config, ConfigError, Upstream};
 use crate::framed::Framed;
 use crate::runtime::Runtime;
@@ -9,11 +9,13 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// Connects by TCP.
 #[derive(Clone)]
 pub struct Tcp<R> {
     runtime: R,
+    limit: Duration,
 }
 
 /// There is nothing to try.
@@ -22,9 +24,10 @@ pub fn check(_config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
 }
 
 impl<R> Tcp<R> {
-    /// Over this runtime. There is nothing to configure.
-    pub fn new(runtime: R, _config: &Config) -> Result<Self, ConfigError> {
-        Ok(Self { runtime })
+    /// Over this runtime. Only the time for a connect is configured.
+    pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
+        let limit = dial_limit(config);
+        Ok(Self { runtime, limit })
     }
 }
 
@@ -34,7 +37,7 @@ impl<R: Runtime> Transport for Tcp<R> {
 
     fn connect(&self, _to: &Upstream, addr: SocketAddr) -> Self::Dial {
         let tcp = Box::pin(self.runtime.connect(addr));
-        Bounded::new(&self.runtime, Connecting(tcp))
+        Bounded::new(&self.runtime, self.limit, Connecting(tcp))
     }
 }
 

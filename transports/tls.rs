@@ -7,7 +7,7 @@ mod words;
 
 use self::trust::{Trusted, Verifier};
 use self::words::{handshake_error, is_alpn_refusal};
-use super::bounded::Bounded;
+use super::bounded::{Bounded, dial_limit};
 use crate::config::{Config, ConfigError, Roots, Upstream};
 use crate::framed::Framed;
 use crate::runtime::{Runtime, Stream};
@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// Upstreams whose tickets are remembered; rustls keeps up to eight of each (RFC 8446 appendix C.4: one use per ticket).
 const REMEMBERED: usize = 64;
@@ -37,6 +38,7 @@ const ALPN: &[u8] = b"dot";
 pub struct Tls<R> {
     runtime: R,
     clients: Arc<Clients>,
+    limit: Duration,
 }
 
 /// What every connect needs.
@@ -95,6 +97,7 @@ impl<R: Runtime> Tls<R> {
         tls.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self {
             runtime,
+            limit: dial_limit(config),
             clients: Arc::new(Clients {
                 named: TlsConnector::from(Arc::new(tls)),
                 nameless,
@@ -127,7 +130,7 @@ impl<R: Runtime> Transport for Tls<R> {
                 remedy: "check the name behind # of this upstream".into(),
             }),
         };
-        Bounded::new(&self.runtime, work)
+        Bounded::new(&self.runtime, self.limit, work)
     }
 }
 

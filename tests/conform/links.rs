@@ -294,13 +294,14 @@ pub async fn a_stranger_is_told_nothing<R: World>(runtime: R, scheme: &'static s
 
 pub async fn a_silent_handshake_times_out<R: World>(runtime: R, scheme: &'static str) {
     let mut server = Server::new(&runtime, scheme);
+    server.config.timeout = Duration::from_millis(100);
     let start = runtime.now().mono;
     let dial = server.transport().connect(server.upstream(), server.at());
     let (link, _silent) = join(dial, server.accept_tcp()).await;
     assert_eq!(link.err(), Some(DialError::TimedOut));
     let took = runtime.now().mono.since(start);
     assert!(
-        took < Duration::from_secs(2),
-        "below the time that clients wait: {took:?}"
+        took < Duration::from_secs(5),
+        "with so short a time for questions: {took:?}"
     );
 }

@@ -3,6 +3,7 @@
 mod cache;
 mod choosing;
 mod crowds;
+mod far;
 mod isolation;
 mod links;
 mod listeners;
@@ -297,7 +298,7 @@ fn clients_are_told_which_upstream_failed_and_why() {
         scene.world.weather(addr(FIRST), |w| w.refuses = true);
         scene.world.weather(addr(SECOND), |w| w.swallows = true);
         let told = why(&scene.get("a.test").await.message);
-        let words = "tcp://192.0.2.1:53: cannot connect: connection refused; tcp://192.0.2.2:53: connect or handshake timed out";
+        let words = "tcp://192.0.2.1:53: cannot connect: connection refused; tcp://192.0.2.2:53: not connected in time";
         assert_eq!(told, Some((22, words.into())));
         scene.world.weather(addr(SECOND), |w| w.swallows = false);
         direct(&scene.second, |_| Act::Silence);
