@@ -2,15 +2,16 @@
 
 use super::cache::Key;
 use super::failure::{Explanation, Failure};
-use super::flight::{Flight, FlightKey, Purpose, Waiter, bit};
+use super::flight::{Flight, FlightKey, Place, Purpose, Waiter, bit};
 use super::forwarder::Forwarder;
 use super::keepalive;
 use super::links::LinkKey;
 use super::output::{Action, Output};
 use super::pipeline::Head;
+use super::response::{self, Edns, Meaning, Sent, Verdict};
 use super::time::Now;
 use crate::transport::LinkError;
-use crate::wire::{self, Answer, Header, Rcode};
+use crate::wire::{self, Answer, Header};
 use log::{Level, debug, info, log_enabled};
 use std::time::Duration;
 
@@ -45,7 +46,9 @@ impl Forwarder {
             return;
         };
         let flight = self.flights.get(key);
-        if !flight.is_some_and(|flight| belongs(message, &answer, flight)) {
+        let is_its =
+            |flight: &Flight| response::answers(message, &answer, &flight.message, &flight.query);
+        if !flight.is_some_and(is_its) {
             self.stray(link, now, out);
             return;
         }
@@ -174,43 +177,29 @@ impl Forwarder {
         if place.probes {
             state.forget_bounds();
         }
-        let rcode = answer.rcode();
-        let not_understood = matches!(rcode, Rcode::FORMERR | Rcode::NOTIMP);
-        let has_opt = flight.query.opt.is_some() && !flight.query.signed;
-        if state.health.answered(!is_poor(answer), now.mono) {
+        let meaning = response::meaning(message, answer);
+        if state.health.answered(meaning.shows_health(), now.mono) {
             info!("{} {addr}: is well again", state.label);
         }
-        if place.keepalive && not_understood {
-            // One that knows EDNS may still not like the option that we added. It is not added again.
-            state.takes_keepalive = false;
-            if answer.opt.is_some() && self.send(key, link, Purpose::Need, now, out) {
-                return;
-            }
+        if place.keepalive {
+            state.keepalive.answered();
         }
-        let (flight, state) = (&mut self.flights[key], &mut self.upstreams[upstream]);
-        if has_opt && place.edns && not_understood && answer.opt.is_none() {
-            // Without EDNS, perhaps (RFC 6891 section 6.2.2): the same upstream is asked.
-            flight.tries.plain = true;
-            flight.exclude &= !bit(upstream);
-            if self.send(key, link, Purpose::Need, now, out) {
-                return;
+        if place.edns == Edns::Sent {
+            if answer.opt.is_some() || meaning.is_useful() {
+                state.edns.taken(answer.opt.is_some());
             }
-        } else if has_opt && !place.edns && !not_understood {
-            state.refused_edns(now.mono);
+        } else if flight.plain & bit(upstream) != 0 && meaning.is_useful() {
+            state.edns.refused(now.mono);
         }
-        let flight = &mut self.flights[key];
-        if is_poor(answer) && !flight.query.signed {
-            flight.fallback.get_or_insert_with(|| message.to_vec());
-            let under_way = flight.placed() || flight.queued.is_some();
-            if self.try_elsewhere(key, now, out) || under_way {
-                return;
-            }
+        if self.ask_again(key, link, place, (message, meaning), now, out) {
+            return;
         }
         if log_enabled!(Level::Debug) {
             let flight = &self.flights[key];
             debug!(
-                "{}: {rcode}, {} octets, from {} {addr} in {:.1} ms",
+                "{}: {}, {} octets, from {} {addr} in {:.1} ms",
                 wire::describe(&flight.message, &flight.query.question),
+                answer.rcode(),
                 message.len(),
                 self.upstreams[upstream].label,
                 now.mono.since(flight.arrived).as_secs_f64() * 1000.0,
@@ -237,6 +226,57 @@ impl Forwarder {
         }
     }
 
+    /// Asks once more if that is what follows from an answer. False if the answer is to be relayed.
+    fn ask_again(
+        &mut self,
+        key: FlightKey,
+        link: LinkKey,
+        place: Place,
+        (message, meaning): (&[u8], Meaning),
+        now: Now,
+        out: &mut Output,
+    ) -> bool {
+        let upstream = self.links[link].upstream;
+        let flight = &mut self.flights[key];
+        let others = self.upstreams.len() > 1 && !flight.tries.elsewhere;
+        let verdict = response::judge(
+            meaning,
+            Sent {
+                signed: flight.query.signed,
+                edns: place.edns,
+                keepalive: place.keepalive,
+                alternatives: others || flight.stale_at.is_some(),
+            },
+        );
+        if verdict == Verdict::Relay {
+            return false;
+        }
+        if place.keepalive && matches!(meaning, Meaning::NotUnderstood { .. }) {
+            // One that knows EDNS may still not like the option that we added. It is not added again.
+            self.upstreams[upstream].keepalive.refused();
+        }
+        let same = match verdict {
+            Verdict::WithoutEdns => {
+                flight.plain |= bit(upstream);
+                flight.exclude &= !bit(upstream);
+                true
+            }
+            Verdict::WithEdns => {
+                flight.explain |= bit(upstream);
+                flight.fallback.get_or_insert_with(|| message.to_vec());
+                true
+            }
+            verdict => verdict == Verdict::WithoutKeepalive,
+        };
+        if same && self.send(key, link, Purpose::Need, now, out) {
+            return true;
+        }
+        let flight = &mut self.flights[key];
+        flight.fallback.get_or_insert_with(|| message.to_vec());
+        let under_way = flight.placed() || flight.queued.is_some();
+        self.try_elsewhere(key, now, out) || under_way
+    }
+
     /// Relays an answer to everybody who waits for it.
     fn finish(
         &mut self,
@@ -255,7 +295,8 @@ impl Forwarder {
             let asked = (&*flight.message, &flight.query);
             self.cache.put(key, asked, (message, answer), now.boot);
         }
-        let stale = key.filter(|_| is_poor(answer));
+        let meaning = response::meaning(message, answer);
+        let stale = key.filter(|_| meaning.is_worse_than_stale());
         for waiter in flight.waiters() {
             if self.reply_stale(stale.as_ref(), &flight, waiter, now, out) {
                 continue;
@@ -360,27 +401,8 @@ impl Forwarder {
     }
 }
 
-/// An answer that says nothing about the question: another upstream, or the past, may know more.
-fn is_poor(answer: &Answer) -> bool {
-    matches!(answer.rcode(), Rcode::SERVFAIL | Rcode::REFUSED) || answer.header.flags.tc()
-}
-
 fn failed(flight: &Flight, waiter: &Waiter, why: &Explanation, payload: u16, out: &mut Vec<u8>) {
     let reply = waiter.reply(flight.question());
     let cd = flight.query.header.flags.cd();
     wire::own_answer(&reply, 0, cd, why.rcode, Some(why.ede()), payload, out);
-}
-
-/// Is it the answer to this question (RFC 5452 section 9.1)? The id matched already. An error without a question
-/// section is taken if it holds no records. A signature that nobody asked for is no answer to this question.
-fn belongs(message: &[u8], answer: &Answer, flight: &Flight) -> bool {
-    if answer.signed && !flight.query.signed {
-        return false;
-    }
-    match &answer.question {
-        Some(question) => {
-            wire::same_question(message, question, &flight.message, &flight.query.question)
-        }
-        None => answer.header.answers == 0 && answer.header.authorities == 0,
-    }
 }

@@ -177,6 +177,8 @@ impl Forwarder {
             exclude: 0,
             queued: None,
             tries: Tries::default(),
+            plain: 0,
+            explain: 0,
             fallback: None,
         });
         if let Some(hash) = hash {

@@ -3,6 +3,7 @@
 use super::LinkKey;
 use super::cache::{Cache, Key};
 use super::client::Client;
+use super::response::Edns;
 use super::time::Time;
 use crate::wire::{self, ClientEdns, Query, Reply};
 use slotmap::new_key_type;
@@ -123,6 +124,10 @@ pub struct Flight {
     /// In which queue of those that wait for a link it is.
     pub queued: Option<Queue>,
     pub tries: Tries,
+    /// Upstreams that did not understand it with EDNS, a bit each: they get it without.
+    pub plain: u64,
+    /// Upstreams that are asked why it failed, a bit each: they get it with an OPT record of ours.
+    pub explain: u64,
     /// An answer that is better than none, if the last try brings no other.
     pub fallback: Option<Vec<u8>>,
 }
@@ -134,8 +139,6 @@ pub struct Tries {
     pub repeated: bool,
     /// Sent to another upstream because the first did not help.
     pub elsewhere: bool,
-    /// Asked without EDNS.
-    pub plain: bool,
 }
 
 /// Why a question is sent.
@@ -262,8 +265,8 @@ pub struct Place {
     pub link: LinkKey,
     pub id: u16,
     pub sent_at: Time,
-    /// With the client's OPT record, if there is one.
-    pub edns: bool,
+    /// With an OPT record or without.
+    pub edns: Edns,
     /// To see whether a bound that was learned is one.
     pub probes: bool,
     /// With the question of how long an idle connection is kept.

@@ -274,6 +274,12 @@ impl Forwarder {
         for place in flight.places.iter_mut().filter_map(Option::take) {
             if let Some(link) = self.links.get_mut(place.link) {
                 link.pipeline.abandon(place.id);
+                let upstream = &mut self.upstreams[link.upstream];
+                if place.keepalive {
+                    let (srtt, now) = (upstream.srtt, self.seen.mono);
+                    let after = now.since(place.sent_at);
+                    upstream.keepalive.given_up(after, srtt, now);
+                }
                 if place.probes {
                     self.upstreams[link.upstream].probed();
                 }

@@ -1,5 +1,6 @@
 //! Asking an upstream how long it keeps an idle connection, and hearing what it says (RFC 7828).
 
+use super::time::Time;
 use crate::wire::{self, Answer, Query};
 use std::time::Duration;
 
@@ -7,6 +8,56 @@ use std::time::Duration;
 const KEEPALIVE: u16 = 11;
 /// A TIMEOUT counts tenths of a second.
 const UNIT: Duration = Duration::from_millis(100);
+
+/// So many queries with the option that stay without an answer are taken for its fault.
+const MAX_SILENCES: u8 = 2;
+/// An answer that takes less time is not missed yet, wherever the upstream has to ask.
+const SILENCE_MIN: Duration = Duration::from_millis(200);
+/// It may have been the path's fault: the option is tried again after so long.
+const TRY_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Whether an upstream is asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asking {
+    refused: bool,
+    silences: u8,
+    again_at: Time,
+}
+
+impl Asking {
+    /// May it be asked?
+    pub fn may_ask(&self, now: Time) -> bool {
+        !self.refused && (self.silences < MAX_SILENCES || now >= self.again_at)
+    }
+
+    /// It did not understand a query with the option, and knows EDNS otherwise.
+    pub fn refused(&mut self) {
+        self.refused = true;
+    }
+
+    /// It answered a query with the option.
+    pub fn answered(&mut self) {
+        self.silences = 0;
+    }
+
+    /// A query with the option was given up after so long. Answers usually take `srtt`.
+    pub fn given_up(&mut self, after: Duration, srtt: Option<Duration>, now: Time) {
+        if after >= srtt.map_or(SILENCE_MIN, |srtt| SILENCE_MIN.max(3 * srtt)) {
+            self.unanswered(now);
+        }
+    }
+
+    /// A query with the option stayed without an answer.
+    pub fn unanswered(&mut self, now: Time) {
+        self.silences = self.silences.saturating_add(1);
+        self.again_at = now + TRY_AGAIN;
+    }
+
+    /// What was silent may have been another network.
+    pub fn start_afresh(&mut self) {
+        self.silences = 0;
+    }
+}
 
 /// May this query carry the option? Only one with an OPT record can, and a signed one stays as it is.
 pub fn fits(query: &Query) -> bool {
@@ -46,6 +97,36 @@ mod tests {
         assert!(!fits(&wire::query(&plain.build()).unwrap()));
         let signed = built.tsig().build();
         assert!(!fits(&wire::query(&signed).unwrap()));
+    }
+
+    #[test]
+    fn two_silences_are_enough_for_an_hour() {
+        // req 71
+        let second = |n| Time::ZERO + Duration::from_secs(n);
+        let mut asking = Asking::default();
+        asking.unanswered(second(0));
+        asking.answered();
+        asking.unanswered(second(1));
+        assert!(asking.may_ask(second(2)));
+        asking.unanswered(second(2));
+        assert!(!asking.may_ask(second(3)) && !asking.may_ask(second(3_601)));
+        assert!(asking.may_ask(second(3_602)));
+        asking.unanswered(second(3_602));
+        assert!(!asking.may_ask(second(3_603)));
+        asking.start_afresh();
+        assert!(asking.may_ask(second(3_603)));
+        let given_up = |ms, srtt: Option<u64>| {
+            let mut asking = asking;
+            let (after, srtt) = (Duration::from_millis(ms), srtt.map(Duration::from_millis));
+            for _ in 0..2 {
+                asking.given_up(after, srtt, second(4_000));
+            }
+            !asking.may_ask(second(4_000))
+        };
+        assert!(given_up(250, None) && given_up(250, Some(20)) && given_up(2_000, Some(600)));
+        assert!(!given_up(50, None) && !given_up(1_000, Some(600)));
+        asking.refused();
+        assert!(!asking.may_ask(second(99_999)));
     }
 
     #[test]

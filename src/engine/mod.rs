@@ -5,13 +5,14 @@
 //! on any runtime, in WebAssembly, and in a test where a week takes a millisecond.
 //!
 //! - [`Forwarder`] is the heart; `asking` is the part that looks at what clients want, `placing` finds a link for a
-//!   question, `dialing` makes one, `tending` looks after them, `answering` judges what comes back.
+//!   question, `dialing` makes one, `tending` looks after them, `answering` takes what comes back, which
+//!   `response` judges.
 //! - `failure` says what clients and the log are told of a failure, `denials` what the log is told of clients that may not ask.
 //! - `held` says how much there is of everything.
 //! - `flight` is one question with all who wait for it; `timers` bounds it in time; `hedging` asks a second time.
 //! - `links` and `pipeline` are one connection and its ids, `hashing` their tables; `waking` doubts them all after an absence.
 //! - `upstreams` is what is known of the servers: `health` whether they are well, `idling` and `keepalive` how long they keep an
-//!   idle link; `choosing` picks one.
+//!   idle link, `edns_support` whether they take EDNS; `choosing` picks one.
 //! - `crowd` knows how many questions of whom are in flight; `stats` is what is counted.
 
 mod answering;
@@ -22,6 +23,7 @@ mod client;
 mod crowd;
 mod denials;
 mod dialing;
+mod edns_support;
 mod failure;
 mod flight;
 mod forwarder;
@@ -35,6 +37,7 @@ mod links;
 mod output;
 mod pipeline;
 mod placing;
+mod response;
 mod stats;
 mod tending;
 mod time;

@@ -1,11 +1,13 @@
 //! Finding a link for a question: which upstream, which connection, how long to wait, when to ask elsewhere.
 
+use super::edns_support::EdnsSupport;
 use super::failure::Failure;
-use super::flight::{FlightKey, Lane, Place, Purpose, Queue, bit};
+use super::flight::{Flight, FlightKey, Lane, Place, Purpose, Queue, bit};
 use super::forwarder::Forwarder;
 use super::keepalive;
 use super::links::{Link, LinkKey, Room};
 use super::output::Output;
+use super::response::Edns;
 use super::time::{Now, Time};
 use super::timers::TICK;
 use crate::wire;
@@ -131,11 +133,13 @@ impl Forwarder {
         if !may_send || !flight.may_send(purpose) || flight.is_on(to) {
             return false;
         }
-        let edns = !flight.tries.plain && !upstream.is_plain(now.mono);
+        let edns = edns_of(flight, bit(link.upstream), &mut upstream.edns, now.mono);
         // The first question on a link asks how long it may be idle, if it can (RFC 7828 section 3.2.1).
-        let keepalive = edns
+        // A question that got no answer is not sent with it again: the option may be the reason.
+        let keepalive = edns == Edns::Sent
+            && flight.sends == 0
             && link.pipeline.is_unused()
-            && upstream.takes_keepalive
+            && upstream.keepalive.may_ask(now.mono)
             && keepalive::fits(&flight.query);
         let Some(id) = link.pipeline.enter(key, &mut self.random, now.mono) else {
             return false;
@@ -172,9 +176,13 @@ impl Forwarder {
             self.timers.set(key, flight.alarm());
         }
         flight.place(place, purpose, link.upstream);
+        let udp_payload = self.limits.udp_payload;
         out.send(to, id, |out| {
             let start = out.len();
-            wire::forward_query(&flight.message, &flight.query, edns, out);
+            wire::forward_query(&flight.message, &flight.query, edns != Edns::LeftOut, out);
+            if edns == Edns::Sent && flight.query.opt.is_none() {
+                wire::add_opt(out, start, udp_payload);
+            }
             if keepalive {
                 keepalive::ask(out, start);
             }
@@ -277,5 +285,17 @@ impl Forwarder {
         flight.exclude = exclude;
         self.place(key, now, out);
         true
+    }
+}
+
+/// Whether a question goes to an upstream, whose bit this is, with an OPT record.
+fn edns_of(flight: &Flight, upstream: u64, support: &mut EdnsSupport, now: Time) -> Edns {
+    match flight.query.opt {
+        _ if flight.query.signed => Edns::Fixed,
+        Some(opt) if !opt.last => Edns::Fixed,
+        Some(_) if flight.plain & upstream == 0 && support.send_with(now) => Edns::Sent,
+        Some(_) => Edns::LeftOut,
+        None if flight.explain & !flight.plain & upstream != 0 => Edns::Sent,
+        None => Edns::Absent,
     }
 }

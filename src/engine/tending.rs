@@ -2,7 +2,7 @@
 
 use super::dialing::most_of;
 use super::failure::{Failure, remembered};
-use super::flight::{FlightKey, Lane, Place, Purpose};
+use super::flight::{Flight, FlightKey, Lane, Place, Purpose};
 use super::forwarder::Forwarder;
 use super::links::{Link, LinkKey, MAX_MISSED, State};
 use super::output::{Action, Output};
@@ -81,9 +81,18 @@ impl Forwarder {
         if *why == LinkError::Silent || (live > 0 && link.may_be_stale()) {
             self.doubt_elders(upstream, link.since, link.heard_at);
         }
+        let lost = link.pipeline.live_flights();
+        let asks = |place: &Place| place.link == key && place.keepalive;
+        let has_asked = |flight: &Flight| flight.places.iter().flatten().any(asks);
+        if lost
+            .iter()
+            .any(|&flight| self.flights.get(flight).is_some_and(has_asked))
+        {
+            self.upstreams[upstream].keepalive.unanswered(now.mono);
+        }
         // Where a connection was stale, or the upstream restarted, no question is to blame.
         let blame = by_peer && !link.may_be_stale();
-        for flight in link.pipeline.live_flights() {
+        for flight in lost {
             if let Some(flight) = self.flights.get_mut(flight)
                 && blame
             {

@@ -1,7 +1,9 @@
 //! What is known of each upstream: its addresses, how it answered, and when it may be dialled again.
 
+use super::edns_support::EdnsSupport;
 use super::health::Health;
 use super::idling::Idling;
+use super::keepalive::Asking;
 use super::time::Time;
 use crate::config::Upstream as Configured;
 use rand_chacha::ChaCha8Rng;
@@ -31,8 +33,6 @@ const LATELY: Duration = Duration::from_secs(60);
 /// Connections in a row that end without one answer, until that counts as a failure to connect. A single one may meet a restart, or a
 /// question that the upstream cannot take.
 const MAX_FRUITLESS: u32 = 2;
-/// How long an upstream that did not understand EDNS is asked without it.
-const NO_EDNS: Duration = Duration::from_secs(15 * 60);
 /// How long a learned bound holds, before more is dared again.
 const BOUNDS_HOLD: Duration = Duration::from_secs(10);
 /// Connections in a row that end after the same number of answers, until that is a bound. One that ends after another number is
@@ -76,7 +76,7 @@ pub struct Upstream {
     order: Order,
     /// How many answers the last connection had that it closed with questions in flight, and how many of those in a row.
     closes: Option<(u64, u32)>,
-    no_edns_until: Time,
+    pub edns: EdnsSupport,
     learned: Option<Learned>,
     /// Smoothed time to an answer (RFC 6298's weight of 1/8).
     pub srtt: Option<Duration>,
@@ -87,8 +87,7 @@ pub struct Upstream {
     pub trouble: Option<Box<str>>,
     /// When it was last connected to.
     pub connected_at: Option<Time>,
-    /// It may be asked how long it keeps idle connections.
-    pub takes_keepalive: bool,
+    pub keepalive: Asking,
 }
 
 /// In which order an upstream answers the questions of one connection.
@@ -132,7 +131,7 @@ impl Upstream {
             answered_at: Time::ZERO,
             order: Order::Unknown,
             closes: None,
-            no_edns_until: Time::ZERO,
+            edns: EdnsSupport::default(),
             learned: None,
             srtt: None,
             timed_at: Time::ZERO,
@@ -140,7 +139,7 @@ impl Upstream {
             idling: Idling::new(),
             trouble: None,
             connected_at: None,
-            takes_keepalive: true,
+            keepalive: Asking::default(),
         }
     }
 
@@ -260,6 +259,7 @@ impl Upstream {
         self.resolve_again = Time::ZERO;
         self.health.forget();
         self.idling.forget_proof();
+        self.keepalive.start_afresh();
     }
 
     /// What looked like a bound was none: more was answered, or the upstream is gone altogether.
@@ -326,16 +326,6 @@ impl Upstream {
             Some(srtt) if is_old => (srtt + took) / 2,
             Some(srtt) => (srtt * 7 + took) / 8,
         });
-    }
-
-    /// Shall it be asked without EDNS for now?
-    pub fn is_plain(&self, now: Time) -> bool {
-        now < self.no_edns_until
-    }
-
-    /// It did not understand EDNS (RFC 6891 section 6.2.2).
-    pub fn refused_edns(&mut self, now: Time) {
-        self.no_edns_until = now + NO_EDNS;
     }
 
     /// What it takes on one link.

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
-use super::edns::{OptAt, is_hop_by_hop, option_len, options, put_option};
+use super::edns::{BARE_OPT, OptAt, OurOpt, is_hop_by_hop, option_len, options, put_option};
 use super::header::set_id;
-use super::octets::{put_u16, set_u16};
+use super::octets::{put_u16, set_u16, u16_at};
 use super::query::{Query, query};
 
 /// Offset of ARCOUNT.
 const ARCOUNT_AT: usize = 10;
+/// Octets of the largest message, by the length before it (RFC 1035 §4.2.2).
+const MAX_MESSAGE: usize = 65_535;
 
 /// Appends the query as it goes upstream: the octets that came, with id 0 for the connection to overwrite.
 ///
@@ -64,6 +66,23 @@ pub fn add_option(out: &mut Vec<u8>, start: usize, code: u16, data: &[u8]) {
         // RDLENGTH is the last field before the options.
         set_u16(message, opt.options_at.saturating_sub(2), options as u16);
         put_option(out, code, data);
+    }
+}
+
+/// Adds an OPT record of ours, without options, to the query that stands in `out` from `start` on and has none.
+pub fn add_opt(out: &mut Vec<u8>, start: usize, our_udp_size: u16) {
+    let Some(message) = out.get_mut(start..) else {
+        return;
+    };
+    let additionals = u16_at(message, ARCOUNT_AT).and_then(|count| count.checked_add(1));
+    if let Some(additionals) = additionals.filter(|_| message.len() + BARE_OPT <= MAX_MESSAGE) {
+        set_u16(message, ARCOUNT_AT, additionals);
+        let ours = OurOpt {
+            udp_size: our_udp_size,
+            extended_rcode: 0,
+            dnssec_ok: false,
+        };
+        ours.write(0, out);
     }
 }
 
@@ -226,5 +245,20 @@ mod tests {
             assert_eq!(longer.len() > message.len(), fits, "{len} octets");
             assert!(query(&longer).is_ok());
         }
+    }
+
+    // fault 115
+    #[test]
+    fn an_opt_record_of_ours_is_the_last_record() {
+        let plain = testing::query("a.test.", 1);
+        let mut out = [&b"before"[..], &plain.build()].concat();
+        add_opt(&mut out, 6, 1232);
+        assert_eq!(out[6..], plain.edns(1232, 0, &[]).build());
+        // None fits.
+        let mut full = vec![0; 65_530];
+        add_opt(&mut full, 0, 1232);
+        assert_eq!(full.len(), 65_530);
+        add_opt(&mut full, 70_000, 1232);
+        assert_eq!(full.len(), 65_530);
     }
 }

@@ -9,7 +9,7 @@
 //!   upstream's. Both return a small `Copy` scan that the edits take.
 //! - Asking about it: [`first_question`], [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`options`].
 //! - Editing: [`forward_query`], [`relay_answer`], [`own_answer`]. Each appends one whole message to a
-//!   `Vec<u8>`; [`add_option`] edits the query that was appended last.
+//!   `Vec<u8>`; [`add_opt`] and [`add_option`] edit the query that was appended last.
 //! - Framing: [`Frames`] and [`append_frame`], the two-octet length prefix of streams.
 //!
 //! Everything here is pure, and total on any input: offsets are checked, loops are bounded, and nothing is
@@ -41,7 +41,7 @@ pub(crate) mod testing;
 
 pub use answer::{Answer, answer};
 pub use edit_answer::{Reply, own_answer, relay_answer};
-pub use edit_query::{add_option, forward_query};
+pub use edit_query::{add_opt, add_option, forward_query};
 pub use edns::{ClientEdns, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};
 pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id, set_truncated};

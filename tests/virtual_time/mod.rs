@@ -11,6 +11,7 @@ mod manners;
 mod outages;
 mod scene;
 mod tcp_clients;
+mod verdicts;
 
 use dotward::runtime::Runtime;
 use scene::{Act, FIRST, SECOND, addr, direct, ede, ms, tell, why};

@@ -39,6 +39,8 @@ pub enum Act {
     Answer,
     AnswerAfter(Duration),
     Rcode(u8),
+    /// A response code with an extended error, which only a query with an OPT record gets (RFC 8914).
+    Why(u8, u16),
     /// FORMERR without OPT, as a server does that does not know EDNS.
     RefuseEdns,
     Silence,
@@ -111,6 +113,16 @@ impl Scene {
         let query = query(name, self.next_id);
         self.client.send(addr(PROXY), &query);
         self.next_id
+    }
+
+    /// Asks without EDNS and waits for the answer.
+    pub async fn get_plain(&mut self, name: &str) -> Got {
+        self.next_id = self.next_id.wrapping_add(1);
+        let mut query = query(name, self.next_id);
+        query.truncate(query.len() - 11);
+        query[11] = 0;
+        self.client.send(addr(PROXY), &query);
+        self.next().await
     }
 
     /// Asks and waits for the answer.
@@ -342,7 +354,7 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
             let (rcode, wait) = match act {
                 Act::Answer | Act::AnswerThenClose | Act::AnswerSaying(_) => (0, Duration::ZERO),
                 Act::AnswerAfter(wait) => (0, wait),
-                Act::Rcode(rcode) => (rcode, Duration::ZERO),
+                Act::Rcode(rcode) | Act::Why(rcode, _) => (rcode, Duration::ZERO),
                 Act::RefuseEdns => (1, Duration::ZERO),
                 Act::Silence => continue,
                 Act::Close => return,
@@ -356,11 +368,22 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
             let world = world.clone();
             later.push(async move {
                 world.sleep(wait).await;
-                let mut answer = answer(&query, rcode, act != Act::RefuseEdns);
+                let asked_opt = has_edns(&query);
+                let opt = match act {
+                    Act::RefuseEdns => false,
+                    Act::Why(..) => asked_opt,
+                    _ => true,
+                };
+                let mut answer = answer(&query, rcode, opt);
+                if let Act::Why(_, code) = act
+                    && opt
+                {
+                    say(&mut answer, 15, code);
+                }
                 if let Act::AnswerSaying(tenths) = act
                     && asks_for_keepalive(&query)
                 {
-                    say_keepalive(&mut answer, tenths);
+                    say(&mut answer, 11, tenths);
                 }
                 (answer, act == Act::AnswerThenClose)
             });
@@ -406,12 +429,18 @@ pub fn asks_for_keepalive(query: &[u8]) -> bool {
     opt.is_some_and(|opt| wire::options(query, &opt).any(asks))
 }
 
-/// Adds the option to the OPT record at an answer's end.
-fn say_keepalive(answer: &mut Vec<u8>, tenths: u16) {
+/// Has the query an OPT record?
+pub fn has_edns(query: &[u8]) -> bool {
+    wire::query(query).expect("a good query").opt.is_some()
+}
+
+/// Adds an option with a number of 16 bits to the OPT record at an answer's end.
+fn say(answer: &mut Vec<u8>, code: u16, number: u16) {
     let rdlength = answer.len() - 1;
     answer[rdlength] = 6;
-    answer.extend_from_slice(&[0, 11, 0, 2]);
-    answer.extend_from_slice(&tenths.to_be_bytes());
+    for word in [code, 2, number] {
+        answer.extend_from_slice(&word.to_be_bytes());
+    }
 }
 
 /// An answer with one address record, or an error.

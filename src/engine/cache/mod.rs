@@ -19,6 +19,7 @@ mod sieve;
 #[cfg(test)]
 mod tests;
 
+use super::response;
 use super::time::Time;
 use crate::wire::{self, Answer, Ede, Kept, Query, Reply, Worth};
 use entry::{Entry, State};
@@ -246,6 +247,10 @@ impl Cache {
             Worth::Data { .. } | Worth::Fleeting => self.forget(key),
             Worth::Failure => {
                 let kept = Kept::error(message, query, answer_bytes, answer);
+                if response::meaning(answer_bytes, answer).is_final() {
+                    // What was true once would cover up that it does not validate any more, or that it is blocked.
+                    self.forget(key);
+                }
                 self.fail(key, kept, now);
             }
             Worth::Nothing => {}
