@@ -25,7 +25,7 @@ conform RUNTIME:
 faults *OPTIONS:
     tests/catalogue/check {{ OPTIONS }}
 
-# Tell the random story of a seed with all that happens (--shrink: a shorter one that fails alike; --core: the core alone), or try many: FROM..TO
+# Tell the random story of a seed with all that happens (--shrink: a shorter one that fails alike; --core: the core alone; --all: with promises not kept yet), or try many: FROM..TO
 simulate SEED *OPTIONS:
     cargo run --profile simulate --example simulate -- {{ SEED }} {{ OPTIONS }}
 

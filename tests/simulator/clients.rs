@@ -1,7 +1,7 @@
 //! Clients: over UDP they only send, since the network's journal knows what they get; over TCP they hold a conversation.
 
 use super::messages;
-use super::stage::Stage;
+use super::stage::{Stage, may_fail};
 use super::story::{End, PROXY};
 use dotward::config::Config;
 use dotward::engine::Time;
@@ -165,7 +165,14 @@ impl Session {
             self.wrong(&format!("got the answer to id {id} after {took:?}"));
         }
         match messages::check(&query, message, false) {
-            Ok(rcode) => self.note(&format!("got {rcode}, id {id}")),
+            Ok(rcode) => {
+                let name = messages::name(&query);
+                let good = [messages::NOERROR, messages::NXDOMAIN].contains(&rcode);
+                if !good && !may_fail(&self.stage, &name) {
+                    self.wrong(&format!("the question for {name} fails: RCODE {rcode}"));
+                }
+                self.note(&format!("got {rcode}, id {id}"));
+            }
             Err(what) => self.wrong(&format!("id {id}, {}: {what}", messages::name(&query))),
         }
     }

@@ -1,7 +1,8 @@
 //! Draws a story from a seed.
 
 use super::dice::Dice;
-use super::story::{Act, Character, End, House, Mood, Step, Story, What};
+use super::story::{Act, Character, End, House, Mood, Promise, Step, Story, What};
+use super::trials;
 use dotward::config::Policy;
 use dotward::transports::memory::{Way, Weather};
 use std::time::Duration;
@@ -31,8 +32,11 @@ const ACTS: [Act; 19] = [
 /// Names that many clients ask for, beside those that only one does.
 const POPULAR: usize = 8;
 
-/// The story of this seed.
-pub fn draw(seed: u64) -> Story {
+/// The story of this seed. Every fourth is a trial: its faults are of one kind, and leave somebody healthy.
+pub fn draw(seed: u64, all: bool) -> Story {
+    if seed % 4 == 3 {
+        return trials::draw(seed, all);
+    }
     let mut dice = Dice::new(seed);
     let upstreams = 1 + dice.index(3);
     let clients = 1 + dice.index(3);
@@ -43,6 +47,8 @@ pub fn draw(seed: u64) -> Story {
         clients,
         steps: Vec::new(),
         calm_at: dice.ms(20_000, 120_000),
+        promise: Promise::default(),
+        trial: "",
     };
     let end = story.calm_at.as_millis() as u64;
     let weather = clients_weather(&mut dice);
@@ -64,7 +70,7 @@ pub fn draw(seed: u64) -> Story {
 }
 
 impl Story {
-    fn add(&mut self, at: Duration, what: What) {
+    pub fn add(&mut self, at: Duration, what: What) {
         self.steps.push(Step { at, what });
     }
 }
@@ -96,6 +102,8 @@ fn character(dice: &mut Dice) -> Character {
         pace: dice.ms(1, 300),
         idle: dice.percent(40).then(|| dice.ms(500, 15_000)),
         answers: dice.percent(20).then(|| 1 + dice.index(50)),
+        in_order: false,
+        spoiled: Act::Answer,
     }
 }
 

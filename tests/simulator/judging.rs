@@ -1,8 +1,8 @@
 //! The verdict: what must be true of a whole run.
 
 use super::messages::{self, NOERROR, NXDOMAIN};
-use super::stage::{RECOVERY, Stage};
-use super::story::{PROXY, upstream_addr};
+use super::stage::{RECOVERY, Stage, may_fail};
+use super::story::{PROXY, is_spoiled, upstream_addr};
 use super::watch::{self, TICK};
 use dotward::config::Config;
 use dotward::engine::{Stats, Time};
@@ -98,8 +98,21 @@ fn exactly_once(stage: &Stage, datagrams: &[Datagram<'_>]) -> Result<(), String>
             return Err(format!("an answer after {took:?}"));
         }
         let rcode = messages::check(query.message, one.message, true)?;
+        let name = messages::name(query.message);
+        let good = [NOERROR, NXDOMAIN].contains(&rcode);
+        if !good && !may_fail(stage, &name) {
+            return Err(format!(
+                "the question for {name}, asked at {:?}, fails: RCODE {rcode}",
+                query.at.since(Time::ZERO)
+            ));
+        }
+        if good && is_spoiled(&name) && stage.story.promise.verdict_stands {
+            return Err(format!(
+                "an answer to the question for {name}, which is bogus"
+            ));
+        }
         let recovered = query.at >= Time::ZERO + stage.story.calm_at + RECOVERY;
-        if recovered && ![NOERROR, NXDOMAIN].contains(&rcode) {
+        if recovered && !good {
             return Err(format!("no recovery: RCODE {rcode} at {:?}", one.at));
         }
     }

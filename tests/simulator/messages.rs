@@ -1,13 +1,14 @@
 //! Questions, and answers that follow from them: whatever is mixed up on the way shows.
 
 use super::dice::{Dice, hash};
+use super::story::is_spoiled;
 use dotward::wire::{self, HEADER_LEN};
 
 pub const NOERROR: u16 = 0;
 const SERVFAIL: u16 = 2;
 pub const NXDOMAIN: u16 = 3;
-/// What a client may get instead of an answer while something is wrong: FORMERR, SERVFAIL, REFUSED.
-const EXCUSES: [u16; 3] = [1, SERVFAIL, 5];
+/// What a client may get instead of an answer while something is wrong: FORMERR, SERVFAIL, NOTIMP, REFUSED.
+const EXCUSES: [u16; 4] = [1, SERVFAIL, 4, 5];
 /// The time to live of an answer that is out of date (RFC 8767).
 const STALE_TTL: u32 = 30;
 /// Octets of a compressed name, type, class, time to live, length, address.
@@ -119,6 +120,52 @@ pub fn error(query: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
     answer
 }
 
+/// SERVFAIL with EDE 6, "DNSSEC Bogus", where there is an OPT record to hold it.
+pub fn bogus(query: &[u8]) -> Vec<u8> {
+    let mut answer = error(query, SERVFAIL as u8, has_opt(query));
+    if has_opt(query) {
+        let length = answer.len() - 1;
+        answer[length] = 6;
+        answer.extend_from_slice(&[0, 15, 0, 2, 0, 6]);
+    }
+    answer
+}
+
+/// An answer that says that there are two questions in it.
+pub fn two_questions(query: &[u8]) -> Vec<u8> {
+    let mut answer = answer(query);
+    answer[5] = 2;
+    answer
+}
+
+/// An answer with one record, whose name is a pointer to what comes behind it.
+pub fn points_forward(query: &[u8]) -> Vec<u8> {
+    let mut answer = error(query, NOERROR as u8, false);
+    let next = 0xc000 | (answer.len() as u16 + 2);
+    answer[7] = 1;
+    answer.extend_from_slice(&next.to_be_bytes());
+    answer.extend_from_slice(&[0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 1, 2, 3, 4]);
+    answer
+}
+
+/// A well-formed answer that takes long to walk: an alias with 120 labels, and 1,200 addresses of that.
+pub fn costly(query: &[u8]) -> Vec<u8> {
+    const LABELS: usize = 120;
+    const RECORDS: u16 = 1_200;
+    let mut answer = error(query, NOERROR as u8, false);
+    answer[6..8].copy_from_slice(&(RECORDS + 1).to_be_bytes());
+    answer.extend_from_slice(&[0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 9]);
+    answer.extend_from_slice(&(2 * LABELS as u16 + 1).to_be_bytes());
+    let alias = 0xc000 | answer.len() as u16;
+    answer.extend_from_slice(&b"\x01a".repeat(LABELS));
+    answer.push(0);
+    for _ in 0..RECORDS {
+        answer.extend_from_slice(&alias.to_be_bytes());
+        answer.extend_from_slice(&[0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 1, 2, 3, 4]);
+    }
+    answer
+}
+
 pub fn has_opt(query: &[u8]) -> bool {
     query.get(11).is_some_and(|count| *count > 0)
 }
@@ -150,6 +197,10 @@ pub fn check(query: &[u8], reply: &[u8], datagram: bool) -> Result<u16, String> 
         return Err(format!("{} octets, and {limit} fit", reply.len()));
     }
     if EXCUSES.contains(&rcode) {
+        return Ok(rcode);
+    }
+    if is_spoiled(&name(query)) {
+        // What is true about it is what its upstream says.
         return Ok(rcode);
     }
     let truth = Truth::about(&name(query));

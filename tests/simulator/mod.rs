@@ -14,6 +14,7 @@ mod proxy;
 mod stage;
 mod story;
 mod tally;
+mod trials;
 mod upstream;
 mod watch;
 
@@ -29,8 +30,8 @@ pub fn tell(story: &Story, traced: bool) -> Outcome {
 }
 
 /// Drives a core through the events of a seed.
-pub fn drive(seed: u64, traced: bool) -> Outcome {
-    survive(|| alone::drive(seed, traced))
+pub fn drive(seed: u64, all: bool, traced: bool) -> Outcome {
+    survive(|| alone::drive(seed, all, traced))
 }
 
 /// A panic is a fault, too.
@@ -49,7 +50,7 @@ fn survive(run: impl FnOnce() -> Outcome) -> Outcome {
 /// The first of these seeds that fails, with its faults.
 pub fn first_fault(
     seeds: impl IntoIterator<Item = u64>,
-    run: fn(u64) -> Outcome,
+    run: impl Fn(u64) -> Outcome,
 ) -> Option<(u64, Vec<String>)> {
     seeds.into_iter().find_map(|seed| {
         let faults = run(seed).faults;
@@ -67,7 +68,8 @@ mod tests {
     #[test]
     fn random_stories_end_well() {
         // req 1, 2, 46, 58, 59, 61, 65, 68, 79
-        if let Some((seed, faults)) = first_fault(0..SEEDS, |seed| tell(&draw(seed), false)) {
+        if let Some((seed, faults)) = first_fault(0..SEEDS, |seed| tell(&draw(seed, false), false))
+        {
             panic!("`just simulate {seed}` tells the story of {faults:#?}");
         }
     }
@@ -75,7 +77,7 @@ mod tests {
     #[test]
     fn a_core_alone_survives_random_events() {
         // req 46, 59, 61, 65, 68
-        if let Some((seed, faults)) = first_fault(0..SEEDS, |seed| drive(seed, false)) {
+        if let Some((seed, faults)) = first_fault(0..SEEDS, |seed| drive(seed, false, false)) {
             panic!("`just simulate {seed} --core` shows the events of {faults:#?}");
         }
     }
@@ -83,8 +85,8 @@ mod tests {
     #[test]
     fn the_same_seed_tells_the_same_story() {
         for seed in [1, 17] {
-            let first = tell(&draw(seed), true);
-            let second = tell(&draw(seed), true);
+            let first = tell(&draw(seed, false), true);
+            let second = tell(&draw(seed, false), true);
             assert!(first.trace.len() > 50, "{} lines", first.trace.len());
             assert_eq!(first.trace, second.trace);
             assert_eq!(first.stats, second.stats);

@@ -5,7 +5,7 @@ use super::judging;
 use super::log::Log;
 use super::messages;
 use super::proxy;
-use super::story::{PROXY, Story, What, client_addr, upstream_addr};
+use super::story::{self, PROXY, Story, What, client_addr, upstream_addr};
 use super::tally::Tally;
 use super::upstream::{self, Memoir};
 use super::watch::{MAX_DIALS, MAX_LINKS};
@@ -164,7 +164,9 @@ async fn direct(stage: Rc<Stage>, control: Control) {
 fn set_good(stage: &Stage, index: usize) {
     let weather = stage.story.upstreams[index].weather;
     stage.world.weather(upstream_addr(index), |w| *w = weather);
-    stage.upstreams[index].borrow_mut().mood = super::story::Mood::default();
+    let mut memoir = stage.upstreams[index].borrow_mut();
+    memoir.mood = super::story::Mood::default();
+    memoir.is_shut = false;
 }
 
 fn set_clients(stage: &Stage, weather: Weather) {
@@ -220,10 +222,18 @@ fn act(stage: &Rc<Stage>, what: What, sessions: &mut usize) {
         }
         What::Clients { weather } => set_clients(stage, weather),
         What::Mood { upstream, mood } => stage.upstreams[upstream].borrow_mut().mood = mood,
+        What::Door { upstream, is_shut } => {
+            stage.upstreams[upstream].borrow_mut().is_shut = is_shut;
+        }
         What::Reset { upstream } => stage.world.reset(upstream_addr(upstream)),
         What::Forget { upstream } => stage.world.forget(upstream_addr(upstream)),
         What::Suspend(span) => stage.world.suspend(span),
     }
+}
+
+/// May the question for this name fail?
+pub fn may_fail(stage: &Stage, name: &str) -> bool {
+    !stage.story.promise.all_answered || story::is_spoiled(name)
 }
 
 /// What must hold at any time.

@@ -31,6 +31,33 @@ pub struct Story {
     pub steps: Vec<Step>,
     /// When all faults end.
     pub calm_at: Duration,
+    pub promise: Promise,
+    /// What it is about, if it is a trial.
+    pub trial: &'static str,
+}
+
+/// What must hold in a story beside what holds in all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Promise {
+    /// Every question is answered, but those for spoiled names: an upstream is healthy from the beginning to the end.
+    pub all_answered: bool,
+    /// Every question, but those for spoiled names, has an OPT record, and reaches the upstreams with it.
+    pub keeps_edns: bool,
+    /// A question for a spoiled name fails, and is asked of the first upstream only.
+    pub verdict_stands: bool,
+}
+
+/// Begins the names that a [`Character`] may treat in a way of its own.
+const SPOILED: &str = "spoiled";
+
+/// A spoiled name.
+pub fn spoiled(number: usize) -> String {
+    format!("{SPOILED}{number}.test")
+}
+
+/// Is this the name of a question whose answer is bad, or whose question has bad consequences?
+pub fn is_spoiled(name: &str) -> bool {
+    name.starts_with(SPOILED)
 }
 
 /// The configuration, as far as it matters here.
@@ -86,6 +113,10 @@ pub struct Character {
     pub idle: Option<Duration>,
     /// Closes a connection after so many answers.
     pub answers: Option<usize>,
+    /// Takes up a question only when the one before is answered, on each connection.
+    pub in_order: bool,
+    /// What it does with questions for spoiled names.
+    pub spoiled: Act,
 }
 
 /// One thing that happens.
@@ -116,6 +147,8 @@ pub enum What {
     Clients { weather: Weather },
     /// An upstream's behaviour changes.
     Mood { upstream: usize, mood: Mood },
+    /// An upstream closes each new connection at once, or does not any more.
+    Door { upstream: usize, is_shut: bool },
     /// All connections of an upstream are reset.
     Reset { upstream: usize },
     /// A box on the path forgets all connections of an upstream.
@@ -141,8 +174,9 @@ pub enum End {
 #[derive(Clone, Debug, Default)]
 pub struct Mood(pub Vec<(u64, Act)>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Act {
+    #[default]
     Answer,
     /// When nobody waits any more.
     AnswerLate,
@@ -150,9 +184,14 @@ pub enum Act {
     AnswerThenClose,
     Silence,
     Servfail,
+    /// SERVFAIL with the extended error that DNSSEC validation failed (RFC 8914 section 4.7).
+    Bogus,
     Refused,
+    NotImplemented,
     /// FORMERR without OPT, if there was one in the query.
     RefuseEdns,
+    /// FORMERR without OPT, if there was one in the query; else SERVFAIL.
+    FailWithoutEdns,
     /// With TC set, and empty.
     Cut,
     /// The answer with an id that it has not.
@@ -167,6 +206,18 @@ pub enum Act {
     Garbage,
     /// A length of zero.
     EmptyFrame,
+    /// A message shorter than a header.
+    ShortFrame,
+    /// The answer, with an octet behind its last record.
+    ExtraOctet,
+    /// The answer, said to have two questions.
+    TwoQuestions,
+    /// The answer, with a record whose name points forward.
+    PointsForward,
+    /// The answer, with a record that runs past the end.
+    PastTheEnd,
+    /// A long name, and more records of it than a walk without memory gets through (well formed).
+    Costly,
     /// Half of an answer, then FIN.
     HalfThenClose,
     /// Half of an answer, then nothing on this connection for ever.
@@ -179,7 +230,7 @@ pub enum Act {
 
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: {:?}", self.seed, self.house)?;
+        writeln!(f, "seed {}: {} {:?}", self.seed, self.trial, self.house)?;
         for (index, character) in self.upstreams.iter().enumerate() {
             writeln!(f, "  upstream {index}: {character:?}")?;
         }

@@ -3,11 +3,12 @@
 use super::dice::Dice;
 use super::messages;
 use super::stage::Stage;
-use super::story::{Act, Mood, upstream_addr};
+use super::story::{Act, Mood, is_spoiled, upstream_addr};
+use super::watch::Fruitless;
 use dotward::engine::Time;
 use dotward::runtime::Runtime;
 use dotward::transports::memory::Stream;
-use dotward::wire::{Frames, append_frame};
+use dotward::wire::{Frames, HEADER_LEN, append_frame};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -20,6 +21,10 @@ const LATE: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub struct Memoir {
     pub mood: Mood,
+    /// New connections are closed at once.
+    pub is_shut: bool,
+    /// Of the connections that were ended here.
+    fruitless: Fruitless,
     /// How often each name was asked for.
     pub asked: BTreeMap<String, u64>,
 }
@@ -41,6 +46,7 @@ pub async fn listen(stage: Rc<Stage>, index: usize) {
             in_flight: HashMap::new(),
             due: BTreeMap::new(),
             sequence: 0,
+            free_at: Time::ZERO,
             answered: 0,
             stalled: false,
             active: stage.world.now().mono,
@@ -53,6 +59,17 @@ pub async fn listen(stage: Rc<Stage>, index: usize) {
 struct Word {
     octets: Vec<u8>,
     then: Then,
+}
+
+impl Word {
+    /// Is it a message, with its length before it?
+    fn is_whole(&self) -> bool {
+        let length = self.octets.first_chunk();
+        length.is_some_and(|length| {
+            let length = usize::from(u16::from_be_bytes(*length));
+            length >= HEADER_LEN && self.octets.len() == 2 + length
+        })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +91,8 @@ struct Conversation {
     /// What is to be said when.
     due: BTreeMap<(Time, u64), Word>,
     sequence: u64,
+    /// When the questions so far are answered, if they are in order.
+    free_at: Time,
     answered: usize,
     /// Nothing more is said.
     stalled: bool,
@@ -84,6 +103,9 @@ impl Conversation {
     async fn hold(mut self, mut stream: Stream) {
         let mut frames = Frames::new();
         let world = self.stage.world.clone();
+        if self.stage.upstreams[self.index].borrow().is_shut {
+            self.later(Duration::ZERO, Vec::new(), Then::Close);
+        }
         loop {
             while let Some(query) = frames.next() {
                 let query = query.to_vec();
@@ -110,6 +132,9 @@ impl Conversation {
                         return self.note("closed: idle");
                     };
                     let then = self.say(next, &mut stream).await;
+                    if !matches!(then, Then::GoOn | Then::Stall) {
+                        self.ended();
+                    }
                     match then {
                         Then::GoOn => {}
                         Then::Stall => self.stalled = true,
@@ -133,6 +158,18 @@ impl Conversation {
         self.stage.log.note(line);
     }
 
+    /// It ends this connection. If that did not carry one answer, it was of no use to anybody.
+    fn ended(&self) {
+        if self.answered > 0 {
+            return;
+        }
+        let now = self.stage.world.now().mono;
+        let mut memoir = self.stage.upstreams[self.index].borrow_mut();
+        let counted = memoir.fruitless.ended(now);
+        let counted = counted.map_err(|what| format!("upstream {}: {what}", self.index));
+        self.stage.log.check(counted);
+    }
+
     async fn say(&mut self, word: Word, stream: &mut Stream) -> Then {
         self.active = self.stage.world.now().mono;
         if self.stalled {
@@ -148,8 +185,11 @@ impl Conversation {
         if stream.write_all(&word.octets).await.is_err() {
             return Then::Close;
         }
-        if !word.octets.is_empty() && word.then == Then::GoOn {
+        // Half of an answer is none.
+        if word.is_whole() {
             self.answered += 1;
+        }
+        if !word.octets.is_empty() && word.then == Then::GoOn {
             let most = self.stage.story.upstreams[self.index].answers;
             if most.is_some_and(|most| self.answered >= most) {
                 return Then::Close;
@@ -180,12 +220,42 @@ impl Conversation {
         let mut dice = Dice::of(self.stage.story.seed, fate.as_bytes());
         let acts = memoir.mood.0.iter();
         let act = acts.clone().find(|(percent, _)| dice.percent(*percent));
-        let act = act.map_or(Act::Answer, |(_, act)| *act);
+        let character = self.stage.story.upstreams[self.index];
+        let act = match act {
+            _ if is_spoiled(&name) => character.spoiled,
+            Some((_, act)) => *act,
+            None => Act::Answer,
+        };
         drop(memoir);
+        if self.index > 0 && is_spoiled(&name) && self.stage.story.promise.verdict_stands {
+            let what = format!("{where_}: asked for {name}, which the first has judged");
+            self.stage.log.wrong(what);
+        }
+        if self.stage.story.promise.keeps_edns && !is_spoiled(&name) && !messages::has_opt(query) {
+            let what = format!("{where_}: asked for {name} without an OPT record");
+            self.stage.log.wrong(what);
+        }
         self.note(&format!("asked for {name}, id {id}: {act:?}"));
-        let pace = self.stage.story.upstreams[self.index].pace;
-        let pace = Duration::from_nanos(dice.below(pace.as_nanos() as u64));
+        let pace = Duration::from_nanos(dice.below(character.pace.as_nanos() as u64));
+        let pace = if character.in_order {
+            self.take_turn(act, pace)
+        } else {
+            pace
+        };
         self.plan(act, query, pace, &mut dice);
+    }
+
+    /// When it is this question's turn to be answered, from now.
+    fn take_turn(&mut self, act: Act, pace: Duration) -> Duration {
+        let now = self.stage.world.now().mono;
+        let late = if act == Act::AnswerLate {
+            LATE
+        } else {
+            Duration::ZERO
+        };
+        let at = self.free_at.max(now) + pace;
+        self.free_at = at + late;
+        at.since(now)
     }
 
     fn plan(&mut self, act: Act, query: &[u8], pace: Duration, dice: &mut Dice) {
@@ -204,7 +274,13 @@ impl Conversation {
             Act::AnswerThenClose => self.later(pace, framed(&answer), Then::Close),
             Act::Silence => {}
             Act::Servfail => self.reply(pace, &messages::error(query, 2, opt)),
+            Act::Bogus => self.reply(pace, &messages::bogus(query)),
             Act::Refused => self.reply(pace, &messages::error(query, 5, opt)),
+            Act::NotImplemented => self.reply(pace, &messages::error(query, 4, opt)),
+            Act::FailWithoutEdns => {
+                let rcode = if opt { 1 } else { 2 };
+                self.reply(pace, &messages::error(query, rcode, false));
+            }
             Act::RefuseEdns if opt => self.reply(pace, &messages::error(query, 1, false)),
             Act::Answer | Act::RefuseEdns => self.reply(pace, &answer),
             Act::Cut => {
@@ -236,6 +312,12 @@ impl Conversation {
                 self.later(pace, framed(&garbage), Then::GoOn);
             }
             Act::EmptyFrame => self.later(pace, vec![0, 0], Then::GoOn),
+            Act::ShortFrame => self.reply(pace, &answer[..7]),
+            Act::ExtraOctet => self.reply(pace, &[&answer[..], &[0]].concat()),
+            Act::TwoQuestions => self.reply(pace, &messages::two_questions(query)),
+            Act::PointsForward => self.reply(pace, &messages::points_forward(query)),
+            Act::PastTheEnd => self.reply(pace, &answer[..answer.len() - 1]),
+            Act::Costly => self.reply(pace, &messages::costly(query)),
             Act::HalfThenClose => self.later(pace, half, Then::Close),
             Act::HalfThenStall => self.later(pace, half, Then::Stall),
             Act::Close => self.later(pace, Vec::new(), Then::Close),

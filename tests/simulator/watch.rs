@@ -1,7 +1,8 @@
 //! Looks into a forwarder after each of its steps: nothing may be beyond its bound, lost, or left behind.
 
 use dotward::config::{Config, Limits};
-use dotward::engine::{Forwarder, Held, Stats};
+use dotward::engine::{Forwarder, Held, Stats, Time};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How often a question may be sent in all, as the design says.
@@ -14,6 +15,32 @@ pub const MAX_LINKS: usize = 7;
 pub const MAX_DIALS: usize = 8;
 /// A timer's rounding in the core, and a little.
 pub const TICK: Duration = Duration::from_millis(17);
+
+/// Connections to one upstream that end without an answer to one question, within a minute: ten at once, then one a second, and a
+/// little.
+const MAX_FRUITLESS: usize = 75;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// When connections to one upstream ended that had carried no answer, in the last minute.
+#[derive(Default)]
+pub struct Fruitless(VecDeque<Time>);
+
+impl Fruitless {
+    /// One more has ended.
+    pub fn ended(&mut self, now: Time) -> Result<(), String> {
+        self.0.push_back(now);
+        let is_old = |at: &Time| now.since(*at) > MINUTE;
+        while self.0.front().is_some_and(is_old) {
+            self.0.pop_front();
+        }
+        match self.0.len() {
+            0..=MAX_FRUITLESS => Ok(()),
+            many => Err(format!(
+                "{many} connections in a minute that carried no answer"
+            )),
+        }
+    }
+}
 
 /// What one forwarder may hold, and what it has cost so far.
 pub struct Watch {

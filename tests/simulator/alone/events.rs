@@ -5,15 +5,18 @@ use super::super::messages::{self, Truth};
 use super::super::story::upstream_addr;
 use super::Driver;
 use super::ledger::Line;
-use dotward::engine::{Client, LinkKey, Via};
+use dotward::engine::{Action, Client, LinkKey, Via};
 use dotward::transport::{DialError, LinkError};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+/// With fewer messages that are no answers, a connection goes on.
+const MANY: u32 = 50;
+
 type Event = fn(&mut Driver);
 
 /// All events, each with how often it comes, roughly.
-pub const EVENTS: [(u64, Event); 15] = [
+pub const EVENTS: [(u64, Event); EVENT_COUNT] = [
     (30, ask),
     (4, ask_again),
     (3, ask_nonsense),
@@ -30,6 +33,9 @@ pub const EVENTS: [(u64, Event); 15] = [
     (1, be_stopped),
     (1, sleep),
 ];
+const EVENT_COUNT: usize = 15;
+/// The last ones, at which the time of questions may be over: nobody can answer them.
+pub const ABSENCES: std::ops::Range<usize> = EVENT_COUNT - 2..EVENT_COUNT;
 
 /// A client with an address of its own, or one of a few.
 fn client(driver: &mut Driver) -> Client {
@@ -105,7 +111,7 @@ fn ask_nonsense(driver: &mut Driver) {
     }
 }
 
-/// One of the questions that upstreams have not answered. Those that the core has given up are among them.
+/// One of the questions that upstreams, but the healthy one, have not answered. Those that the core has given up are among them.
 fn unanswered(driver: &mut Driver) -> Option<(LinkKey, u16, Vec<u8>)> {
     let of = |(link, line): (&LinkKey, &Line)| {
         let asked = line.asked.iter();
@@ -113,15 +119,17 @@ fn unanswered(driver: &mut Driver) -> Option<(LinkKey, u16, Vec<u8>)> {
         let link = *link;
         asked.into_iter().map(move |(id, query)| (link, id, query))
     };
-    let mut all: Vec<_> = driver.ledger.lines.iter().flat_map(of).collect();
+    let lines = driver.ledger.lines.iter();
+    let lines = lines.filter(|(link, _)| !driver.ledger.is_healthy(**link));
+    let mut all: Vec<_> = lines.flat_map(of).collect();
     let drawn = driver.dice.index(all.len());
     (!all.is_empty()).then(|| all.swap_remove(drawn))
 }
 
-/// One of the links that are up, or of those that are being made.
+/// One of the links, but those of the healthy upstream, that are up, or of those that are being made.
 fn link(driver: &mut Driver, is_up: bool) -> Option<LinkKey> {
     let lines = driver.ledger.lines.iter();
-    let so = lines.filter(|(_, line)| line.is_up == is_up);
+    let so = lines.filter(|(link, line)| line.is_up == is_up && !driver.ledger.is_healthy(**link));
     let so: Vec<_> = so.map(|(link, _)| *link).collect();
     (!so.is_empty()).then(|| driver.dice.pick(&so))
 }
@@ -144,8 +152,34 @@ fn forget(driver: &mut Driver, link: LinkKey, id: u16) {
 
 fn answer(driver: &mut Driver) {
     if let Some((link, id, query)) = unanswered(driver) {
-        forget(driver, link, id);
-        hear(driver, link, &messages::answer(&query));
+        answer_well(driver, link, id, &query);
+    }
+}
+
+fn answer_well(driver: &mut Driver, link: LinkKey, id: u16, query: &[u8]) {
+    forget(driver, link, id);
+    if let Some(line) = driver.ledger.lines.get_mut(&link) {
+        line.is_useful = true;
+    }
+    hear(driver, link, &messages::answer(query));
+}
+
+/// The healthy upstream takes a connect, or answers a question, if the core still wants it. A connect to another one has taken too
+/// long, if it is still under way.
+pub fn come_due(driver: &mut Driver, link: LinkKey, id: Option<u16>) {
+    let Some(there) = driver.ledger.lines.get(&link) else {
+        return;
+    };
+    let Some(id) = id else {
+        match there.is_up {
+            _ if driver.ledger.is_healthy(link) => come_up(driver, link),
+            true => {}
+            false => fail_to_connect(driver, link),
+        }
+        return;
+    };
+    if let Some(query) = there.asked.get(&id).cloned() {
+        answer_well(driver, link, id, &query);
     }
 }
 
@@ -163,8 +197,13 @@ fn answer_badly(driver: &mut Driver) {
         (1, false, false),
         (truth as u8, opt, true),
     ]);
-    let mut bad = messages::error(&query, rcode, opt);
+    // A format error in a plain query is the client's own.
+    let is_own = rcode == 1 && !messages::has_opt(&query) && driver.ledger.healthy.is_some();
+    let mut bad = messages::error(&query, if is_own { 2 } else { rcode }, opt);
     bad[2] |= 2 * u8::from(cut);
+    if let Some(line) = driver.ledger.lines.get_mut(&link) {
+        line.is_useful = true;
+    }
     hear(driver, link, &bad);
 }
 
@@ -194,7 +233,18 @@ fn answer_wrongly(driver: &mut Driver) {
             hear(driver, link, &wrong);
         }
     }
+    let before = driver.out.actions().len();
     hear(driver, link, &wrong);
+    let Some(there) = driver.ledger.lines.get_mut(&link) else {
+        return;
+    };
+    there.unmatched += 1;
+    let closes = driver.out.actions().iter().skip(before);
+    let closes = closes.filter(|action| matches!(action, Action::Close { link: l } if *l == link));
+    if closes.count() > 0 && there.unmatched < MANY {
+        let what = format!("{link:?}: one bad message ends the connection of all");
+        driver.log.wrong(what);
+    }
 }
 
 fn end_a_dial(driver: &mut Driver) {
@@ -205,18 +255,35 @@ fn end_a_dial(driver: &mut Driver) {
 
 /// A connect succeeds or fails.
 pub fn end_dial(driver: &mut Driver, link: LinkKey) {
-    let now = driver.now();
     if driver.dice.percent(60) {
-        driver.log.note(|| format!("{link:?}: comes up"));
-        if let Some(line) = driver.ledger.lines.get_mut(&link) {
-            line.is_up = true;
-        }
-        driver.core.link_up(link, "", now, &mut driver.out);
+        come_up(driver, link);
     } else {
-        driver.log.note(|| format!("{link:?}: cannot be made"));
-        driver.ledger.hang_up(link);
-        let why = DialError::TimedOut;
-        driver.core.dial_failed(link, &why, now, &mut driver.out);
+        fail_to_connect(driver, link);
+    }
+}
+
+fn fail_to_connect(driver: &mut Driver, link: LinkKey) {
+    driver.log.note(|| format!("{link:?}: cannot be made"));
+    end(driver, link);
+    let (why, now) = (DialError::TimedOut, driver.now());
+    driver.core.dial_failed(link, &why, now, &mut driver.out);
+}
+
+fn come_up(driver: &mut Driver, link: LinkKey) {
+    driver.log.note(|| format!("{link:?}: comes up"));
+    if let Some(line) = driver.ledger.lines.get_mut(&link) {
+        line.is_up = true;
+    }
+    let now = driver.now();
+    driver.core.link_up(link, "", now, &mut driver.out);
+}
+
+/// A link is no more, and the core has not wanted that.
+fn end(driver: &mut Driver, link: LinkKey) {
+    if let Some(line) = driver.ledger.hang_up(link) {
+        let now = driver.now().mono;
+        let counted = driver.ledger.failed(&line, now);
+        driver.log.check(counted);
     }
 }
 
@@ -243,7 +310,7 @@ pub fn look_up(driver: &mut Driver, upstream: usize) {
 
 fn lose_a_link(driver: &mut Driver) {
     if let Some(link) = link(driver, true) {
-        driver.ledger.hang_up(link);
+        end(driver, link);
         go_down(driver, link);
     }
 }

@@ -1,8 +1,8 @@
 //! What is owed while the core is driven by hand: replies to clients, ids on links, reports to the core.
 
-use super::super::messages;
+use super::super::messages::{self, NOERROR, NXDOMAIN};
 use super::super::tally::Tally;
-use super::super::watch::TICK;
+use super::super::watch::{Fruitless, TICK};
 use dotward::config::Config;
 use dotward::engine::{Action, Client, Forwarder, LinkKey, Output, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,12 @@ pub struct Open {
 /// The other end of a link.
 #[derive(Default)]
 pub struct Line {
+    pub upstream: usize,
     pub is_up: bool,
+    /// It has carried an answer.
+    pub is_useful: bool,
+    /// Messages that were no answer to anything.
+    pub unmatched: u32,
     /// What it was asked and has not answered, by id.
     pub asked: BTreeMap<u16, Vec<u8>>,
 }
@@ -36,6 +41,12 @@ pub struct Ledger {
     pub lookups: BTreeSet<usize>,
     pub connects: u64,
     pub tally: Tally,
+    /// By upstream.
+    pub fruitless: BTreeMap<usize, Fruitless>,
+    /// One that answers all it is asked, soon: no question fails.
+    pub healthy: Option<usize>,
+    /// Connects whose end has to come, and questions that the healthy one will answer.
+    pub to_do: Vec<(LinkKey, Option<u16>)>,
 }
 
 impl Ledger {
@@ -59,9 +70,17 @@ impl Ledger {
                 Action::Send { link, id, message } => {
                     self.send(*link, *id, out.message(message))?;
                 }
-                Action::Dial { link, .. } => {
+                Action::Dial { link, upstream, .. } => {
                     self.connects += 1;
-                    self.lines.insert(*link, Line::default());
+                    let upstream = *upstream;
+                    let line = Line {
+                        upstream,
+                        ..Line::default()
+                    };
+                    self.lines.insert(*link, line);
+                    if self.healthy.is_some() {
+                        self.to_do.push((*link, None));
+                    }
                 }
                 Action::Resolve { upstream } => {
                     if !self.lookups.insert(*upstream) {
@@ -74,6 +93,21 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// Is it the healthy upstream's?
+    pub fn is_healthy(&self, link: LinkKey) -> bool {
+        let upstream = self.lines.get(&link).map(|line| line.upstream);
+        upstream.is_some() && upstream == self.healthy
+    }
+
+    /// A link to this upstream failed, or could not be made.
+    pub fn failed(&mut self, line: &Line, now: Time) -> Result<(), String> {
+        if line.is_useful {
+            return Ok(());
+        }
+        let counted = self.fruitless.entry(line.upstream).or_default().ended(now);
+        counted.map_err(|what| format!("upstream {}: {what}", line.upstream))
     }
 
     /// A link is no more.
@@ -90,8 +124,11 @@ impl Ledger {
             return Ok(());
         }
         let checked = messages::check(&open.query, message, client.is_datagram());
-        let checked = checked.map_err(|what| format!("the reply to {who:?}: {what}"));
-        checked.map(drop)
+        let rcode = checked.map_err(|what| format!("the reply to {who:?}: {what}"))?;
+        if self.healthy.is_some() && ![NOERROR, NXDOMAIN].contains(&rcode) {
+            return Err(format!("the question of {who:?} fails: RCODE {rcode}"));
+        }
+        Ok(())
     }
 
     fn send(&mut self, to: LinkKey, id: u16, message: &[u8]) -> Result<(), String> {
@@ -101,6 +138,9 @@ impl Ledger {
             return Err(format!("id {id}: not a query with that id: {message:?}"));
         }
         self.tally.sent(messages::name(message), 1);
+        if Some(line.upstream) == self.healthy {
+            self.to_do.push((to, Some(id)));
+        }
         match line.asked.insert(id, message.to_vec()) {
             Some(_) => Err(format!("id {id} twice in flight on one link")),
             None => Ok(()),

@@ -9,12 +9,13 @@ use super::log::Log;
 use super::stage::Outcome;
 use super::story::upstream_addr;
 use super::watch::{self, Watch};
-use dotward::config::{Config, Host, Upstream};
-use dotward::engine::{Cache, Forwarder, Now, Output, Time, Times};
+use dotward::config::{Config, Host, Limits, Upstream};
+use dotward::engine::{Cache, Forwarder, LinkKey, Now, Output, Time, Times};
 use dotward::transports::SCHEMES;
-use events::EVENTS;
+use events::{ABSENCES, EVENTS};
 use ledger::Ledger;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ use std::time::Duration;
 const EVENTS_OF_A_RUN: u64 = 1_000;
 /// Calls at one moment, after which the alarm must lie ahead.
 const SPINS: usize = 50;
+/// A shell gives up a connect after so long.
+const CONNECT: Duration = Duration::from_millis(1_500);
 /// Nobody asks for so long: links end after a minute without a question at the latest.
 const REST: u64 = 200;
 
@@ -37,11 +40,13 @@ pub struct Driver {
     pub asked: u16,
     now: Rc<Cell<Now>>,
     watch: Watch,
+    /// What happens by itself, if there is a healthy upstream.
+    due: BTreeMap<(Time, u64), (LinkKey, Option<u16>)>,
 }
 
 /// Drives a core through the events of this seed.
-pub fn drive(seed: u64, traced: bool) -> Outcome {
-    let mut driver = Driver::new(seed, traced);
+pub fn drive(seed: u64, all: bool, traced: bool) -> Outcome {
+    let mut driver = Driver::new(seed, all, traced);
     driver.run();
     let (faults, trace) = driver.log.take();
     Outcome {
@@ -52,9 +57,17 @@ pub fn drive(seed: u64, traced: bool) -> Outcome {
 }
 
 impl Driver {
-    fn new(seed: u64, traced: bool) -> Self {
+    fn new(seed: u64, all: bool, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let config = config(&mut dice);
+        let mut config = config(&mut dice);
+        let mut ledger = Ledger::default();
+        // As with stories, every fourth run has a healthy upstream, and no want of room.
+        if all && seed % 4 == 3 {
+            let last = config.upstreams.len();
+            ledger.healthy = Some(last);
+            config.upstreams.push(upstream(last));
+            config.limits = Limits::default();
+        }
         let start = Time::ZERO + Duration::from_secs(100);
         let now = Rc::new(Cell::new(Now {
             mono: start,
@@ -69,7 +82,8 @@ impl Driver {
                 .expect("a sound configuration"),
             watch: Watch::new(&config),
             out: Output::new(),
-            ledger: Ledger::default(),
+            ledger,
+            due: BTreeMap::new(),
             asked: 0,
             dice,
             now,
@@ -80,7 +94,10 @@ impl Driver {
     /// So many events, and an end. What goes wrong ends it at once.
     fn run(&mut self) {
         // Each run has its own mixture: in some nothing is ever answered, in others nothing can be reached.
-        let weights = EVENTS.map(|(weight, _)| weight * self.dice.pick(&[0, 1, 1, 4]));
+        let mut weights = EVENTS.map(|(weight, _)| weight * self.dice.pick(&[0, 1, 1, 4]));
+        if self.ledger.healthy.is_some() {
+            weights[ABSENCES].fill(0);
+        }
         for _ in 0..EVENTS_OF_A_RUN {
             let mut at = self.dice.below(weights.iter().sum());
             let drawn = EVENTS.iter().zip(weights).find(|(_, weight)| {
@@ -117,6 +134,7 @@ impl Driver {
     /// At any time: everybody gets an answer, and every link is closed.
     fn close(&mut self) {
         self.log.note(|| "the end".into());
+        self.ledger.healthy = None;
         let now = self.now();
         self.core.close(now, &mut self.out);
         self.settle();
@@ -142,7 +160,9 @@ impl Driver {
             events::look_up(self, upstream);
             self.settle();
         }
-        let dials = self.ledger.lines.iter().filter(|(_, line)| !line.is_up);
+        let ledger = &self.ledger;
+        let lines = ledger.lines.iter();
+        let dials = lines.filter(|(link, line)| !line.is_up && !ledger.is_healthy(**link));
         let dials: Vec<_> = dials.map(|(link, _)| *link).collect();
         for link in dials {
             events::end_dial(self, link);
@@ -167,10 +187,18 @@ impl Driver {
     /// Time passes, and the core is called when it wants to be.
     pub fn pass(&mut self, span: Duration) {
         let end = self.now().mono + span;
-        while let Some(at) = self.core.next_alarm().filter(|at| *at <= end)
-            && self.log.is_clean()
-        {
+        loop {
+            let due = self.due.first_key_value().map(|((at, _), _)| *at);
+            let next = self.core.next_alarm().into_iter().chain(due).min();
+            let Some(at) = next.filter(|at| *at <= end && self.log.is_clean()) else {
+                break;
+            };
             self.leap(at.since(self.now().mono), Duration::ZERO);
+            while let Some(due) = self.due.first_entry().filter(|due| due.key().0 <= at) {
+                let (link, id) = due.remove();
+                events::come_due(self, link, id);
+                self.settle();
+            }
             self.serve_alarms();
         }
         self.leap(end.since(self.now().mono), Duration::ZERO);
@@ -204,18 +232,33 @@ impl Driver {
         let settled = self.ledger.settle(&self.out);
         self.out.clear();
         self.log.check(settled);
+        for what in std::mem::take(&mut self.ledger.to_do) {
+            let soon = self.dice.ms(1, 100);
+            let wait = if self.ledger.is_healthy(what.0) {
+                soon
+            } else {
+                CONNECT
+            };
+            let at = self.now().mono + wait;
+            self.due.insert((at, self.dice.next()), what);
+        }
         let looked = self.watch.look(&self.core, self.ledger.connects);
         self.log.check(looked);
         self.log.check(self.ledger.compare(&self.core));
     }
 }
 
+/// An upstream that is known by its address.
+fn upstream(index: usize) -> Upstream {
+    let text = format!("tcp://{}", upstream_addr(index));
+    Upstream::parse(&text, SCHEMES).expect("a good address")
+}
+
 /// A house, with upstreams that are known by address or by name.
 fn config(dice: &mut Dice) -> Config {
     let upstreams = 1 + dice.index(3);
     let upstream = |index| {
-        let text = format!("tcp://{}", upstream_addr(index));
-        let mut upstream = Upstream::parse(&text, SCHEMES).expect("a good address");
+        let mut upstream = upstream(index);
         match dice.below(4) {
             0 => {
                 let name = format!("dns{index}.test");
