@@ -3,9 +3,13 @@
 use std::ops::Range;
 
 use super::answer::Answer;
-use super::edns::{BARE_OPT, ClientEdns, Ede, OptAt, OurOpt, option_len, options, put_option};
+use super::edns::{
+    BARE_OPT, ClientEdns, Ede, OPTION_EDE, OptAt, OurOpt, option_len, options, put_option,
+};
 use super::header::{Flags, HEADER_LEN, Header, Rcode, set_id};
 use super::misplaced::{Behind, behind};
+use super::octets::set_u16;
+use super::scan::{Section, records};
 
 /// The client's side of an answer.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +64,27 @@ impl Body {
         self.before.len() + self.behind.len()
     }
 
+    /// The first records, as many as take no more than `room` octets.
+    #[cold]
+    fn cut_to(&self, room: usize, message: &[u8], answer: &Answer) -> Body {
+        let start = self.before.start;
+        let most = start.saturating_add(room).min(self.before.end);
+        let mut cut = Body {
+            before: start..start,
+            ..Body::default()
+        };
+        for record in records(message, answer).take_while(|record| record.rdata.end <= most) {
+            cut.before.end = record.rdata.end;
+            let [answers, authorities, additionals] = &mut cut.counts;
+            *match record.section {
+                Section::Answer => answers,
+                Section::Authority => authorities,
+                Section::Additional => additionals,
+            } += 1;
+        }
+        cut
+    }
+
     /// All records but the OPT, which belongs to the upstream's hop.
     fn of(message: &[u8], answer: &Answer) -> Body {
         let (start, end) = (answer.records_at(), answer.end.min(message.len()));
@@ -100,9 +125,9 @@ impl Body {
 /// record, with `our_udp_size`, the upstream's response code and DO, its EDEs, and the options that the
 /// client sent itself.
 ///
-/// What does not fit the client's limit leaves as question and OPT with TC set: a set of records is never
-/// cut in two (RFC 2181 §9). TC of the upstream stays. A signed answer is passed on with the id alone
-/// changed, or emptied.
+/// What does not fit the client's limit leaves with TC set and with the records that fit, in order and each whole:
+/// RFC 2181 §9 lets whoever can ask over TCP ignore them, and to others they are of use. TC of the upstream stays. A signed answer is
+/// passed on with the id alone changed, or emptied.
 pub fn relay_answer(
     message: &[u8],
     answer: &Answer,
@@ -132,9 +157,13 @@ pub fn relay_answer(
 
     let opt_len = if reply.edns.is_some() { BARE_OPT } else { 0 };
     let mut flags = answer.header.flags.with(Flags::RCODE, rcode.0);
-    if answer.signed || reply.head_len() + body.len() + opt_len > reply.limit {
+    if answer.signed {
         flags = flags.with(Flags::TC, Flags::TC);
         body = Body::default();
+    } else if reply.head_len() + body.len() + opt_len > reply.limit {
+        flags = flags.with(Flags::TC, Flags::TC);
+        let room = reply.limit.saturating_sub(reply.head_len() + opt_len);
+        body = body.cut_to(room, message, answer);
     }
     reply.write_head(flags, body.counts, out);
     for stretch in [&body.before, &body.behind] {
@@ -153,8 +182,8 @@ pub fn relay_answer(
     }
 }
 
-/// Appends our OPT record with those of the upstream's options that are for this client, or with none of
-/// them when they do not fit: they only explain, so nothing is truncated for their sake.
+/// Appends our OPT record with those of the upstream's options that are for this client and fit: they only explain, so no record is
+/// left out for their sake. Of an extended error that does not fit, the code may.
 fn relay_opt(
     message: &[u8],
     theirs: Option<&OptAt>,
@@ -168,14 +197,26 @@ fn relay_opt(
         theirs.filter(|(code, _)| client.takes(*code))
     };
     let len: usize = kept().map(|(_, data)| option_len(data)).sum();
-    if len > room {
-        ours.write(0, out);
+    if len <= room {
+        ours.write(len, out);
+        for (code, data) in kept() {
+            put_option(out, code, data);
+        }
         return;
     }
-    ours.write(len, out);
+    ours.write(0, out);
+    let options_at = out.len();
     for (code, data) in kept() {
-        put_option(out, code, data);
+        let left = room.saturating_sub(out.len() - options_at);
+        let info = data.get(..2).filter(|_| code == OPTION_EDE);
+        let fits = |data: &&[u8]| option_len(data) <= left;
+        if let Some(data) = Some(data).filter(fits).or(info.filter(fits)) {
+            put_option(out, code, data);
+        }
     }
+    let len = out.len() - options_at;
+    // RDLENGTH is the last field before the options; they fit into a message.
+    set_u16(out, options_at.saturating_sub(2), len as u16);
 }
 
 /// The response code as this client can be told it.
@@ -214,7 +255,13 @@ pub fn own_answer(
     reply.write_head(flags, [0; 3], out);
     if let Some(client) = reply.edns {
         let room = reply.limit.saturating_sub(reply.head_len() + BARE_OPT);
-        let ede = ede.filter(|ede| ede.option_len() <= room);
+        // Whole, or without its text.
+        let fits = |ede: &Ede<'_>| ede.option_len() <= room;
+        let ede = ede.and_then(|ede| {
+            Some(ede)
+                .filter(fits)
+                .or(Some(ede.with_text("")).filter(fits))
+        });
         let ours = OurOpt {
             udp_size: our_udp_size,
             extended_rcode: rcode.extended(),
@@ -373,7 +420,7 @@ mod tests {
 
     // req 6, req 7, fault 27
     #[test]
-    fn what_does_not_fit_is_emptied_and_says_so() {
+    fn what_does_not_fit_keeps_the_records_that_do_and_says_so() {
         let question = question();
         let mut built = upstream();
         // 24 octets of header and question, 16 for each address: 512 are 30 of them and 8 octets.
@@ -385,16 +432,49 @@ mod tests {
         assert_eq!((out.len(), read.header.answers), (504, 30));
         assert!(!read.header.flags.tc());
 
+        let first = |count| (0..count).fold(expected(0x8380), |m, host| m.a(60, [192, 0, 2, host]));
         // An OPT record more does not fit.
         let (out, _) = relayed(&built, &reply(&question, edns(&[])));
-        assert_eq!(out, expected(0x8380).edns(OURS, 0x8000, &[]).build());
+        assert_eq!(out, first(29).edns(OURS, 0x8000, &[]).build());
         let roomier = Reply {
             limit: 515,
             ..reply(&question, edns(&[]))
         };
         assert_eq!(relayed(&built, &roomier).0.len(), 515);
 
-        let (out, _) = relayed(&built.a(60, [192, 0, 2, 30]), &reply(&question, None));
+        let more = built.a(60, [192, 0, 2, 30]);
+        let (out, _) = relayed(&more, &reply(&question, None));
+        assert_eq!(out, first(30).build());
+        // The sections behind are counted anew, too.
+        let more = more
+            .record(Section::Authority, TO_QUESTION, 2, (1, 9), TO_QUESTION)
+            .record(Section::Additional, TO_QUESTION, 1, (1, 9), &[0; 4])
+            .edns(1232, 0, &[]);
+        for (limit, counts) in [
+            (512, [30, 0, 0]),
+            (520, [31, 0, 0]),
+            (534, [31, 1, 0]),
+            (550, [31, 1, 1]),
+        ] {
+            let reply = Reply {
+                limit,
+                ..reply(&question, None)
+            };
+            let (_, read) = relayed(&more, &reply);
+            let Header {
+                answers,
+                authorities,
+                additionals,
+                ..
+            } = read.header;
+            assert_eq!([answers, authorities, additionals], counts, "{limit}");
+            assert_eq!(read.header.flags.tc(), limit < 550);
+        }
+        // One record that is too large, and those behind it, which might mean something else alone.
+        let large = upstream()
+            .record(Section::Answer, TO_QUESTION, 16, (1, 9), &[1; 600])
+            .a(60, [192, 0, 2, 1]);
+        let (out, _) = relayed(&large, &reply(&question, None));
         assert_eq!(out, expected(0x8380).build());
     }
 
@@ -414,7 +494,9 @@ mod tests {
             .a(60, [192, 0, 2, 1])
             .edns(1232, 0, &[(15, &text)]);
         let (out, read) = relayed(&built, &reply(&question, edns(&[])));
-        assert_eq!(out.len(), 24 + 16 + BARE_OPT);
+        // Of the extended error, the code fits; its text is never cut.
+        let why = expected(0x8180).a(60, [192, 0, 2, 1]);
+        assert_eq!(out, why.edns(OURS, 0, &[(15, &[0; 2])]).build());
         assert!(!read.header.flags.tc());
         let roomier = Reply {
             limit: 1232,

@@ -7,7 +7,7 @@ use super::scan::Record;
 pub(super) const TYPE_OPT: u16 = 41;
 /// Octets of an OPT record without options: root owner, type, size, flags and RDLENGTH.
 pub(super) const BARE_OPT: usize = 11;
-/// DO, "DNSSEC answer OK": the first of the 16 EDNS flags, and the only one in use (RFC 3225).
+/// DO, "DNSSEC answer OK": the first of the 16 EDNS flags (RFC 3225).
 const FLAG_DO: u16 = 0x8000;
 /// The smallest UDP size that can be meant; below, it counts as this (RFC 6891 §6.2.3).
 const MIN_UDP_SIZE: u16 = 512;
@@ -15,7 +15,7 @@ const MIN_UDP_SIZE: u16 = 512;
 const OPTION_FIXED: usize = 4;
 
 /// EDE, extended DNS errors (RFC 8914).
-const OPTION_EDE: u16 = 15;
+pub(super) const OPTION_EDE: u16 = 15;
 
 /// Whether an option speaks of one hop only, and so never crosses us: COOKIE (RFC 7873), edns-tcp-keepalive
 /// (RFC 7828) and PADDING (RFC 7830).
@@ -40,6 +40,8 @@ pub struct OptAt {
     pub version: u8,
     /// DO: the sender wants DNSSEC records.
     pub dnssec_ok: bool,
+    /// All 16 EDNS flags, DO among them.
+    pub flags: u16,
     /// Whether nothing stands behind it.
     pub last: bool,
 }
@@ -48,6 +50,7 @@ impl OptAt {
     /// An OPT record that was walked. Whether it is the last is for the walk to say.
     pub(super) fn of(record: &Record) -> OptAt {
         let [extended_rcode, version, high, low] = record.ttl.to_be_bytes();
+        let flags = u16::from_be_bytes([high, low]);
         OptAt {
             start: record.start,
             options_at: record.rdata.start,
@@ -55,7 +58,8 @@ impl OptAt {
             udp_size: record.class,
             extended_rcode,
             version,
-            dnssec_ok: u16::from_be_bytes([high, low]) & FLAG_DO != 0,
+            dnssec_ok: flags & FLAG_DO != 0,
+            flags,
             last: false,
         }
     }

@@ -2,16 +2,15 @@
 
 use super::answer::Answer;
 use super::edit_answer::{Reply, relay_answer};
-use super::edns::{BARE_OPT, Ede, OptAt, OurOpt, TYPE_OPT, options, put_option};
+use super::edns::{BARE_OPT, Ede, OPTION_EDE, OptAt, OurOpt, TYPE_OPT, options, put_option};
 use super::header::{Flags, Header, Rcode};
 use super::query::Query;
 use super::question::{QuestionAt, lowercase_into};
 use super::scan::records;
 
-/// EDE, an extended DNS error (RFC 8914).
-const OPTION_EDE: u16 = 15;
-/// Octets of an upstream's explanation that are remembered. It is for people, and it travels in every hit.
-const MAX_EDE_TEXT: usize = 100;
+/// Octets of an upstream's explanation that is remembered. It travels in every hit; a longer one is left out. It may be structured, as
+/// JSON for instance, so it is never cut.
+const MAX_EDE_TEXT: usize = 1024;
 /// Extended errors of one answer that are remembered. One is usual.
 const MAX_EDES: usize = 4;
 /// AA: an answer from memory is not authoritative.
@@ -130,6 +129,7 @@ impl Kept {
             version: 0,
             // DO of the query, which this answer is only kept for, is copied (RFC 3225 §3).
             dnssec_ok: reply.edns.is_some_and(|client| client.dnssec_ok),
+            flags: 0,
             last: true,
         };
         let answer = Answer {
@@ -246,15 +246,12 @@ fn edes(message: &[u8], opt: Option<&OptAt>) -> Vec<u8> {
     let mut edes = Vec::new();
     let all = opt.into_iter().flat_map(|opt| options(message, opt));
     for (_, data) in all.filter(|(code, _)| *code == OPTION_EDE).take(MAX_EDES) {
-        let Some((_, text)) = data.split_at_checked(2) else {
+        let Some((info, text)) = data.split_at_checked(2) else {
             continue;
         };
-        // EXTRA-TEXT is UTF-8, cut between characters; what is none is left out.
-        let text = std::str::from_utf8(text).unwrap_or_default();
-        let cut = (0..=MAX_EDE_TEXT)
-            .rev()
-            .find(|&at| text.is_char_boundary(at));
-        let kept = data.get(..2 + cut.unwrap_or(0)).unwrap_or_default();
+        // EXTRA-TEXT is UTF-8; what is none is left out.
+        let whole = text.len() <= MAX_EDE_TEXT && std::str::from_utf8(text).is_ok();
+        let kept = if whole { data } else { info };
         put_option(&mut edes, OPTION_EDE, kept);
     }
     edes
@@ -312,7 +309,11 @@ mod tests {
                 question: self.query.question.octets(&self.message),
                 rd: self.query.header.flags.rd(),
                 edns: opt.map(|opt| ClientEdns::of(&self.message, &opt)),
-                limit: 512,
+                limit: if opt.is_some_and(|opt| opt.udp_size == 4096) {
+                    4096
+                } else {
+                    512
+                },
             };
             let mut out = Vec::new();
             kept.relay(&reply, 1232, note, &mut out);
@@ -449,10 +450,12 @@ mod tests {
     // req 56
     #[test]
     fn extended_errors_are_kept_within_bounds() {
-        let long = [b"\x00\x04", "é".repeat(60).as_bytes()].concat();
+        // fault 110: whole up to 1 KiB, as structured errors must be, or left out.
+        let whole = [b"\x00\x04", "é".repeat(512).as_bytes()].concat();
+        let long = [b"\x00\x04", "é".repeat(513).as_bytes()].concat();
         let odd = [b"\x00\x05", &[0xFF; 9][..]].concat();
         let sent: [(u16, &[u8]); 7] = [
-            (15, b"\x00\x03why"),
+            (15, &whole),
             (15, &long),
             (15, b"\x00"),
             (15, &odd),
@@ -461,9 +464,10 @@ mod tests {
             (12, b""),
         ];
         let kept = plain().keep(&a(60).edns(1232, 0, &sent));
-        let told = errors(&with_edns().gets(&kept, false));
-        assert_eq!(told[0], b"\x00\x03why");
-        assert_eq!(told[1], long[..102]);
+        let client = testing::query("a.test.", 1).edns(4096, 0, &[]);
+        let told = errors(&Client::new(&client).gets(&kept, false));
+        assert_eq!(told[0], whole);
+        assert_eq!(told[1], b"\x00\x04");
         assert_eq!(told[2], b"\x00\x05");
         assert_eq!(told.len(), 3, "the fourth has no code");
     }
@@ -507,7 +511,7 @@ mod tests {
         let kept = plain().keep(&big);
         let (out, read) = with_edns().gets(&kept, false);
         assert!(out.len() <= 512 && read.header.flags.tc() && read.opt.is_some());
-        assert_eq!(read.header.answers, 0);
+        assert_eq!(read.header.answers, 1, "the address fits");
         let reply = Reply {
             id: 1,
             question: kept.question(),

@@ -1,9 +1,10 @@
 //! Stories of answers that are judged: which of them is final, when another upstream is asked, and when EDNS is left out.
 
 use super::scene::{
-    Act, Actor, Asked, FIRST, SECOND, Scene, asks_for_keepalive, direct, ede, has_edns, ms, tell,
-    tell_with_cache,
+    Act, Actor, Asked, FIRST, PROXY, SECOND, Scene, addr, asks_for_keepalive, direct, ede,
+    has_edns, ms, query, tell, tell_with_cache,
 };
+use dotward::wire;
 use std::time::Duration;
 
 const SERVFAIL: u8 = 2;
@@ -238,4 +239,34 @@ fn an_option_that_is_never_answered_is_left_out() {
         assert_eq!(with.count(), 2);
     });
     assert_eq!(stats.failed, 0);
+}
+
+#[test]
+fn an_edns_flag_of_one_client_does_not_decide_what_others_get() {
+    // fault 101: CO (RFC 9824), which this upstream refuses.
+    let stats = tell_with_cache(1 << 20, &[FIRST], async |scene: &mut Scene| {
+        direct(&scene.first, |asked| {
+            let opt = wire::query(&asked.query).unwrap().opt.unwrap();
+            Act::Rcode(if opt.flags & 0x4000 != 0 { 3 } else { 0 })
+        });
+        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        let with = |id| {
+            let mut query = query("a.test", id);
+            let at = query.len() - 4;
+            query[at] |= 0x40;
+            query
+        };
+        // In flight together, and again from the cache: the one without records is not kept.
+        scene.client.send(addr(PROXY), &with(0x1001));
+        scene.client.send(addr(PROXY), &query("a.test", 0x1002));
+        for _ in 0..2 {
+            let got = scene.next().await;
+            assert_eq!(got.rcode, if got.id == 0x1001 { 3 } else { 0 });
+        }
+        assert_eq!(asked(&scene.first), 2);
+        scene.client.send(addr(PROXY), &with(0x1003));
+        assert_eq!(scene.next().await.rcode, 3);
+        assert_eq!(scene.get("a.test").await.rcode, 0);
+    });
+    assert_eq!(stats.hits, 1);
 }

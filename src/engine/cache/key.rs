@@ -9,14 +9,12 @@ const MAX_QUESTION: usize = 259;
 const OPTION_NSID: u16 = 3;
 /// Bits of a header that are part of the key: RD, AD and CD. A query with any other goes by the cache.
 const KEY_FLAGS: u16 = 0x0130;
-/// In the place of a bit that no query in the cache has set.
-const DO: u16 = 0x8000;
-
-/// The question in lower case, RD, AD, CD and DO. Two clients who agree in these get the same answer.
+/// The question in lower case, RD, AD, CD and the EDNS flags: DO, and those that this program knows nothing of (CO of RFC 9824, for
+/// instance), since they are forwarded and the answer may depend on them. Two clients who agree in these get the same answer.
 pub struct Key {
     question: [u8; MAX_QUESTION],
     len: usize,
-    bits: u16,
+    bits: u32,
     hash: u64,
 }
 
@@ -28,7 +26,7 @@ impl Key {
         let mut hasher = DefaultHasher::new();
         hasher.write(&seed);
         hasher.write(key.question());
-        hasher.write_u16(key.bits);
+        hasher.write_u32(key.bits);
         key.hash = hasher.finish();
         Some(key)
     }
@@ -48,11 +46,11 @@ impl Key {
         lower
             .get_mut(..query.question.name_len)?
             .make_ascii_lowercase();
-        let dnssec_ok = query.opt.is_some_and(|opt| opt.dnssec_ok);
+        let edns_flags = query.opt.map_or(0, |opt| opt.flags);
         Some(Self {
             question,
             len: octets.len(),
-            bits: query.header.flags.0 & KEY_FLAGS | if dnssec_ok { DO } else { 0 },
+            bits: u32::from(edns_flags) << 16 | u32::from(query.header.flags.0 & KEY_FLAGS),
             hash: 0,
         })
     }
@@ -62,7 +60,7 @@ impl Key {
         self.question.get(..self.len).unwrap_or_default()
     }
 
-    pub(super) fn bits(&self) -> u16 {
+    pub(super) fn bits(&self) -> u32 {
         self.bits
     }
 
@@ -111,7 +109,7 @@ mod tests {
         Key::of(&message, &wire::query(&message).unwrap(), SEED)
     }
 
-    fn parts(built: &Builder) -> (Vec<u8>, u16, u64) {
+    fn parts(built: &Builder) -> (Vec<u8>, u32, u64) {
         let key = key(built).unwrap();
         (key.question().to_vec(), key.bits(), key.hash())
     }
@@ -142,7 +140,7 @@ mod tests {
 
     // req 47, req 48, req 49
     #[test]
-    fn name_type_class_and_four_bits_are_the_key() {
+    fn name_type_class_and_flags_are_the_key() {
         let named = |name: &[u8], qtype, qclass| header_only(0x0100).question(name, qtype, qclass);
         let mut all: Vec<_> = [
             plain(),
@@ -153,6 +151,11 @@ mod tests {
             plain().flags(0x0120),
             plain().flags(0x0110),
             plain().edns(1232, 0x8000, &[]),
+            // fault 101
+            plain().edns(1232, 0x4000, &[]),
+            plain().edns(1232, 0xC000, &[]),
+            plain().edns(1232, 0x0130, &[]),
+            plain().edns(1232, 0x0001, &[]),
         ]
         .iter()
         .map(parts)
