@@ -4,6 +4,7 @@ use super::cache::Key;
 use super::failure::{Explanation, Failure};
 use super::flight::{Flight, FlightKey, Place, Purpose, Waiter, bit};
 use super::forwarder::Forwarder;
+use super::incidents::Incident;
 use super::keepalive;
 use super::links::LinkKey;
 use super::output::{Action, Output};
@@ -60,8 +61,10 @@ impl Forwarder {
         if on.pipeline.is_reordered() && !state.is_known_to_reorder() {
             state.reordered();
         }
+        state.counts.answered += 1;
         if state.answered(on.failed_times, now.mono) {
-            info!("{} {}: answers again", state.label, on.addr);
+            let untold = state.incidents.end(Incident::Connect);
+            info!("{} {}: answers again{untold}", state.label, on.addr);
         }
         if let Some(timeout) = keepalive::said(message, &answer) {
             self.link_idles(link, timeout);
@@ -178,9 +181,11 @@ impl Forwarder {
             state.forget_bounds();
         }
         let meaning = response::meaning(message, answer);
-        if state.health.answered(meaning.shows_health(), now.mono) {
-            info!("{} {addr}: is well again", state.label);
+        state.counts.useless += u64::from(!meaning.is_useful());
+        if let Some(change) = state.health.answered(meaning.shows_health(), now.mono) {
+            self.note_health(upstream, change, now);
         }
+        let (flight, state) = (&self.flights[key], &mut self.upstreams[upstream]);
         if place.keepalive {
             state.keepalive.answered();
         }

@@ -3,12 +3,13 @@
 use super::failure::{NextTry, connect_line, connect_reason};
 use super::flight::{Flight, FlightKey, Lane, Queue, bit};
 use super::forwarder::Forwarder;
+use super::incidents::Incident;
 use super::links::{Link, LinkKey, State};
 use super::output::{Action, Output};
 use super::time::{Now, Time};
 use super::upstreams::{Step, Upstream};
 use crate::transport::DialError;
-use log::warn;
+use log::{debug, warn};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -178,6 +179,7 @@ impl Forwarder {
         };
         self.make_way(upstream, isolated, now, out);
         self.stats.dials += 1;
+        self.upstreams[upstream].counts.connects += 1;
         let lane = if isolated {
             Lane::Isolated
         } else {
@@ -362,6 +364,7 @@ impl Forwarder {
         now: Now,
     ) {
         self.stats.dial_failures += 1;
+        self.upstreams[upstream].counts.failed_connects += 1;
         let gone = !self.links.values().any(|link| link.upstream == upstream);
         let state = &mut self.upstreams[upstream];
         state.failed(*why == DialError::TimedOut, now.mono, &mut self.random);
@@ -375,6 +378,12 @@ impl Forwarder {
             wait: state.dial_at(!others_up).since(now.mono),
             others_up,
         };
-        warn!("{}", connect_line(&state.label, addr, why, next));
+        let line = connect_line(&state.label, addr, why, next);
+        let about = connect_reason(why);
+        let incidents = &mut self.upstreams[upstream].incidents;
+        match incidents.note(Incident::Connect, &about, now.mono) {
+            Some(untold) => warn!("{line}{untold}"),
+            None => debug!("{line}"),
+        }
     }
 }

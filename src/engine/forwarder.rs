@@ -18,7 +18,7 @@ use super::hashing::RandomMap;
 use super::hedging::Hedging;
 use super::links::{Link, LinkKey};
 use super::output::Output;
-use super::stats::Stats;
+use super::stats::{Stats, UpstreamStats};
 use super::time::{Now, Time};
 use super::timers::Timers;
 use super::upstreams::Upstream;
@@ -254,6 +254,12 @@ impl Forwarder {
     /// Queries that wait for an answer.
     pub fn in_flight(&self) -> usize {
         self.in_flight.in_all()
+    }
+
+    /// What happened with each upstream so far, in the order of the configuration: its label, and the counters.
+    pub fn upstream_stats(&self) -> impl Iterator<Item = (&str, &UpstreamStats)> {
+        let upstreams = self.upstreams.iter();
+        upstreams.map(|upstream| (upstream.label.as_str(), &upstream.counts))
     }
 
     /// What happened so far.

@@ -6,9 +6,11 @@
 
 use super::flight::{FlightKey, Lane, Purpose, bit};
 use super::forwarder::Forwarder;
+use super::incidents::Incident;
 use super::links::{Link, LinkKey};
 use super::output::Output;
 use super::time::{Now, Time};
+use log::{debug, info, warn};
 use std::time::Duration;
 
 /// The first wait between two probes; it doubles.
@@ -19,11 +21,23 @@ const PROBE_MAX: Duration = Duration::from_secs(10);
 const POOR_RUN: u32 = 16;
 
 /// Why an upstream is in doubt.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It does not answer.
     Silent,
+    /// It answers with failures alone.
     Poor,
+    /// It ends connections without an answer.
     Closing,
+}
+
+/// What became of an upstream's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is in doubt from now on.
+    Suspect(Why),
+    /// It is in doubt no more.
+    Healthy,
 }
 
 #[derive(Clone, Copy)]
@@ -46,26 +60,16 @@ impl Health {
         self.doubt.is_some()
     }
 
-    /// It has been silent for too long.
-    pub fn silent(&mut self, now: Time) {
-        self.suspect(Why::Silent, now);
-    }
-
-    /// It ends connections without an answer.
-    pub fn closing(&mut self, now: Time) {
-        self.suspect(Why::Closing, now);
-    }
-
-    /// It answered something, which is good or one more failure. Says whether it is well again.
-    pub fn answered(&mut self, good: bool, now: Time) -> bool {
+    /// It answered something, which is good or one more failure. Says whether that changed anything.
+    pub fn answered(&mut self, good: bool, now: Time) -> Option<Change> {
         self.poor = if good { 0 } else { self.poor.saturating_add(1) };
         if good || self.doubt.is_some_and(|doubt| doubt.why != Why::Poor) {
-            return self.doubt.take().is_some();
+            return self.doubt.take().map(|_| Change::Healthy);
         }
         if self.poor >= POOR_RUN {
-            self.suspect(Why::Poor, now);
+            return self.suspect(Why::Poor, now);
         }
-        false
+        None
     }
 
     /// It was reached: that is no answer yet, but reason to ask at once.
@@ -93,17 +97,58 @@ impl Health {
         }
     }
 
-    fn suspect(&mut self, why: Why, now: Time) {
-        let doubt = Doubt {
+    /// It is in doubt, for this reason. Says whether that is new.
+    fn suspect(&mut self, why: Why, now: Time) -> Option<Change> {
+        if self.doubt.is_some() {
+            return None;
+        }
+        self.doubt = Some(Doubt {
             why,
             probe_at: now,
             wait: PROBE_MIN,
-        };
-        self.doubt.get_or_insert(doubt);
+        });
+        Some(Change::Suspect(why))
     }
 }
 
 impl Forwarder {
+    /// An upstream is in doubt.
+    pub(super) fn suspect_upstream(&mut self, upstream: usize, why: Why, now: Now) {
+        if let Some(change) = self.upstreams[upstream].health.suspect(why, now.mono) {
+            self.note_health(upstream, change, now);
+        }
+    }
+
+    /// Says in the log that an upstream's health changed, why, and what follows.
+    pub(super) fn note_health(&mut self, upstream: usize, change: Change, now: Now) {
+        let alone = self.upstreams.len() == 1;
+        let state = &mut self.upstreams[upstream];
+        let (kind, text) = match change {
+            Change::Suspect(why) => {
+                state.counts.passed_over += 1;
+                let text = match why {
+                    Why::Silent => "does not answer",
+                    Why::Poor => "answers with SERVFAIL, REFUSED or truncated messages alone",
+                    Why::Closing => "ends connections without an answer",
+                };
+                (Incident::Suspect, text)
+            }
+            Change::Healthy => (Incident::Healthy, "answers again"),
+        };
+        let consequence = match kind {
+            _ if alone => "",
+            Incident::Suspect => "; others are asked instead while they answer",
+            _ => "; it is asked as before",
+        };
+        match state.incidents.note(kind, text, now.mono) {
+            Some(untold) if kind == Incident::Suspect => {
+                warn!("{}: {text}{consequence}{untold}", state.label);
+            }
+            Some(untold) => info!("{}: {text}{consequence}{untold}", state.label),
+            None => debug!("{}: {text}{consequence}", state.label),
+        }
+    }
+
     /// What a question that was just sent gives occasion to: company for a link in doubt, and a try of an upstream that would have
     /// been preferred.
     pub(super) fn accompany(&mut self, key: FlightKey, on: LinkKey, now: Now, out: &mut Output) {
@@ -173,9 +218,11 @@ mod tests {
     fn a_silent_one_is_well_after_any_answer() {
         let mut health = Health::default();
         assert!(!health.is_doubtful() && health.is_due(T0));
-        health.silent(T0);
+        let silent = Some(Change::Suspect(Why::Silent));
+        assert_eq!(health.suspect(Why::Silent, T0), silent);
+        assert_eq!(health.suspect(Why::Closing, T0), None, "known already");
         assert!(health.is_doubtful() && health.is_due(T0));
-        assert!(health.answered(false, T0));
+        assert_eq!(health.answered(false, T0), Some(Change::Healthy));
         assert!(!health.is_doubtful());
     }
 
@@ -187,17 +234,18 @@ mod tests {
             health.answered(false, T0);
         }
         assert!(!health.is_doubtful(), "it may be the names");
-        health.answered(false, T0);
+        let poor = Some(Change::Suspect(Why::Poor));
+        assert_eq!(health.answered(false, T0), poor);
         assert!(health.is_doubtful());
-        assert!(!health.answered(false, T0));
-        assert!(health.answered(true, T0));
+        assert_eq!(health.answered(false, T0), None);
+        assert_eq!(health.answered(true, T0), Some(Change::Healthy));
         assert!(!health.is_doubtful());
     }
 
     #[test]
     fn probes_become_rare_but_not_too_rare() {
         let mut health = Health::default();
-        health.silent(T0);
+        health.suspect(Why::Silent, T0);
         let (mut now, mut probes) = (T0, 0);
         let end = T0 + Duration::from_secs(60);
         while now < end {

@@ -152,6 +152,7 @@ impl Forwarder {
             link.lane = flight.lane().max(Lane::Isolated);
         }
         upstream.used_at = now.mono;
+        upstream.counts.sent += 1;
         self.stats.sent += 1;
         self.stats.resent += u64::from(flight.sends > 0);
         let place = Place {

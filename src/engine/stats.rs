@@ -73,6 +73,45 @@ impl Stats {
     }
 }
 
+/// What happened with one upstream so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpstreamStats {
+    /// Questions sent to it, repetitions included.
+    pub sent: u64,
+    /// Answers from it that belong to a question.
+    pub answered: u64,
+    /// Of those, SERVFAIL, REFUSED and truncated ones.
+    pub useless: u64,
+    /// Connects begun.
+    pub connects: u64,
+    /// Connects that failed.
+    pub failed_connects: u64,
+    /// Connections that ended with questions in flight.
+    pub lost_connections: u64,
+    /// How often it began to be passed over.
+    pub passed_over: u64,
+}
+
+impl fmt::Display for UpstreamStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            sent,
+            answered,
+            useless,
+            connects,
+            failed_connects,
+            lost_connections,
+            passed_over,
+        } = self;
+        write!(
+            f,
+            "sent {sent}, answered {answered}, useless {useless}, connects {connects}, failed_connects {failed_connects}, \
+             lost_connections {lost_connections}, passed_over {passed_over}"
+        )
+    }
+}
+
 /// The counters with their names. A new one that is missing here does not compile.
 macro_rules! named {
     ($stats:expr; $($name:ident)*) => {{

@@ -4,12 +4,14 @@ use super::dialing::most_of;
 use super::failure::{Failure, remembered};
 use super::flight::{Flight, FlightKey, Lane, Place, Purpose};
 use super::forwarder::Forwarder;
+use super::health::Why;
+use super::incidents::Incident;
 use super::links::{Link, LinkKey, MAX_MISSED, State};
 use super::output::{Action, Output};
 use super::pipeline::Head;
 use super::time::{Now, Time};
 use crate::transport::LinkError;
-use log::{debug, warn};
+use log::{Level, debug, log};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -45,12 +47,21 @@ impl Forwarder {
         let age = now.mono.since(link.since).as_secs_f32();
         if live > 0 || *why != LinkError::Closed {
             self.stats.links_lost += 1;
-            let lost = format!("connection lost: {why}");
-            self.upstreams[upstream].trouble = Some(remembered(&lost));
-            warn!(
-                "{} {}: {why}, after {age:.1} s and {answered} answers, {live} questions in flight",
-                self.upstreams[upstream].label, link.addr
+            let lost = remembered(&format!("connection lost: {why}"));
+            let state = &mut self.upstreams[upstream];
+            state.counts.lost_connections += 1;
+            let told = state.incidents.note(Incident::Lost, &lost, now.mono);
+            let (level, untold) = match told {
+                Some(untold) => (Level::Warn, untold.to_string()),
+                None => (Level::Debug, String::new()),
+            };
+            log!(
+                level,
+                "{} {}: {lost}, after {age:.1} s and {answered} answers, {live} questions in flight{untold}",
+                state.label,
+                link.addr
             );
+            state.trouble = Some(lost);
         } else {
             debug!(
                 "{} {}: {why}, after {age:.1} s and {answered} answers",
@@ -74,9 +85,9 @@ impl Forwarder {
         }
         state.probed();
         if *why == LinkError::Silent {
-            state.health.silent(now.mono);
+            self.suspect_upstream(upstream, Why::Silent, now);
         } else if link.is_fruitless(now.mono) && state.fruitless(now.mono, &mut self.random) {
-            state.health.closing(now.mono);
+            self.suspect_upstream(upstream, Why::Closing, now);
         }
         if *why == LinkError::Silent || (live > 0 && link.may_be_stale()) {
             self.doubt_elders(upstream, link.since, link.heard_at);
@@ -268,7 +279,7 @@ impl Forwarder {
         }
         let (silent_since, crowded) = (link.pipeline.silent_since(), link.is_crowded());
         if !self.upstreams[upstream].answers_in_order() || link.pipeline.live() == 1 {
-            self.upstreams[upstream].health.silent(now.mono);
+            self.suspect_upstream(upstream, Why::Silent, now);
         }
         self.doubt_elders(upstream, since, heard_at);
         let fresher = |link: &Link| {

@@ -3,7 +3,9 @@
 use super::edns_support::EdnsSupport;
 use super::health::Health;
 use super::idling::Idling;
+use super::incidents::Incidents;
 use super::keepalive::Asking;
+use super::stats::UpstreamStats as Counts;
 use super::time::Time;
 use crate::config::Upstream as Configured;
 use rand_chacha::ChaCha8Rng;
@@ -82,6 +84,8 @@ pub struct Upstream {
     pub srtt: Option<Duration>,
     timed_at: Time,
     pub health: Health,
+    pub incidents: Incidents,
+    pub counts: Counts,
     pub idling: Idling,
     /// Why it last failed, in words; nothing once it answered since.
     pub trouble: Option<Box<str>>,
@@ -136,6 +140,8 @@ impl Upstream {
             srtt: None,
             timed_at: Time::ZERO,
             health: Health::default(),
+            incidents: Incidents::default(),
+            counts: Counts::default(),
             idling: Idling::new(),
             trouble: None,
             connected_at: None,

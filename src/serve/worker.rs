@@ -298,6 +298,9 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             self.cache.len(),
             self.cache.bytes(),
         );
+        for (label, stats) in self.core.upstream_stats() {
+            info!("worker {}: upstream {label}: {stats}", self.number);
+        }
     }
 
     fn control_ready(&mut self, now: Now) {
