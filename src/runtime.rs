@@ -1,5 +1,6 @@
 //! What the shell asks of a runtime: a clock, one kind of timer, sockets and `block_on`. Nothing is ever spawned.
 
+use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::future::Future;
@@ -40,6 +41,10 @@ pub trait Runtime: Clone + Unpin {
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener>;
     /// Binds a socket for UDP clients; `share` as in [`Runtime::listen`].
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Self::Datagrams>;
+    /// The networks that this host is on, as far as the system tells: who is in one of them may ask unless the user says who may.
+    fn networks(&self) -> Vec<Cidr> {
+        Vec::new()
+    }
     /// Runs a future on this thread.
     fn block_on<F: Future>(&self, work: F) -> F::Output;
 }

@@ -5,9 +5,11 @@
 //! `block_on` starts a thread per processor, and they compete for that one reactor.
 
 use super::batches::Batches;
+use super::interfaces;
 use super::poller::{More, Poller, Waiting};
 use super::sockets;
 use super::spare::Spare;
+use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use async_io::Timer;
@@ -97,6 +99,10 @@ impl Runtime for AsyncStd {
             socket: self.poller.register(socket)?,
             batches,
         })
+    }
+
+    fn networks(&self) -> Vec<Cidr> {
+        interfaces::networks()
     }
 
     fn block_on<F: Future>(&self, work: F) -> F::Output {

@@ -10,6 +10,8 @@ pub mod async_std;
 mod batches;
 mod bounded;
 mod capabilities;
+#[cfg(feature = "sockets")]
+mod interfaces;
 #[cfg(all(feature = "sockets", target_os = "linux"))]
 mod many;
 pub mod memory;

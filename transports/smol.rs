@@ -4,8 +4,10 @@
 //! the reactor's own sockets can. And the reactor waits once for what a read has left empty, where a stream would try to read first.
 
 use super::batches::Batches;
+use super::interfaces;
 use super::sockets;
 use super::spare::Spare;
+use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use async_io::{Async, Timer};
@@ -86,6 +88,10 @@ impl Runtime for Smol {
             batches,
             drained: false,
         })
+    }
+
+    fn networks(&self) -> Vec<Cidr> {
+        interfaces::networks()
     }
 
     fn block_on<F: Future>(&self, work: F) -> F::Output {

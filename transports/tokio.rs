@@ -4,8 +4,10 @@
 //! are made when they are first polled: under [`Runtime::block_on`], or under the runtime of an application that serves.
 
 use super::batches::Batches;
+use super::interfaces;
 use super::sockets;
 use super::spare::Spare;
+use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
 use futures::future::BoxFuture;
@@ -92,6 +94,10 @@ impl Runtime for Tokio {
             batches,
             joined: None,
         })
+    }
+
+    fn networks(&self) -> Vec<Cidr> {
+        interfaces::networks()
     }
 
     /// Runs a future on this thread, with a reactor of its own.

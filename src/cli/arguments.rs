@@ -206,8 +206,9 @@ pub(super) struct Options {
     log: Option<String>,
 
     /// CIDR of clients to serve, such as 192.168.0.0/16, and of no others; repeatable. Default:
-    /// 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fe80::/10 and
-    /// fc00::/7. DOTWARD_ALLOW_NET
+    /// 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fe80::/10,
+    /// fc00::/7, and the networks that this host is on, if they are no wider than a /16 or an
+    /// IPv6 /48, not 100.64.0.0/10 and no tunnel; the log names them. DOTWARD_ALLOW_NET
     #[argh(option)]
     allow_net: Vec<String>,
 

@@ -15,7 +15,7 @@ pub struct Cidr {
 
 impl Cidr {
     /// A prefix known to be well formed; parsing is for everything else.
-    const fn known(network: IpAddr, length: u8) -> Self {
+    pub(super) const fn known(network: IpAddr, length: u8) -> Self {
         Self { network, length }
     }
 
@@ -35,12 +35,26 @@ impl Cidr {
         let holds = |other: &Self| other.length <= self.length && other.contains(self.network);
         // Behind a carrier's address translation (RFC 6598).
         let carrier = Self::known(IpAddr::V4(Ipv4Addr::new(100, 64, 0, 0)), 10);
-        !AccessList::default().0.iter().any(holds) && !holds(&carrier)
+        !AccessList::default().cidrs.iter().any(holds) && !holds(&carrier)
     }
 
     /// Whether it is too large for a network of one owner: the registries give out nothing larger.
     pub fn is_most_of_the_internet(&self) -> bool {
         self.length < if self.is_ipv4() { 8 } else { 16 }
+    }
+
+    /// The network of this length around an address.
+    pub(super) fn around(ip: IpAddr, length: u8) -> Self {
+        let network = match ip {
+            IpAddr::V4(ip) => IpAddr::V4(mask_v4(ip, length)),
+            IpAddr::V6(ip) => IpAddr::V6(mask_v6(ip, length)),
+        };
+        Self { network, length }
+    }
+
+    /// Is the other one part of it?
+    fn covers(&self, other: &Self) -> bool {
+        self.length <= other.length && self.contains(other.network)
     }
 
     /// Whether the prefix covers `ip`. An IPv4 prefix never covers an IPv6 address, nor the other
@@ -116,25 +130,52 @@ impl fmt::Display for Cidr {
 
 /// The clients that are served; all others are refused. An empty list serves nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessList(Vec<Cidr>);
+pub struct AccessList {
+    cidrs: Vec<Cidr>,
+    /// The networks that this host is on, as they are now, where they belong to the list.
+    host: Option<Vec<Cidr>>,
+}
 
 impl AccessList {
     /// Whether a client with this address is served. An IPv4-mapped IPv6 address counts as the IPv4
     /// address it holds.
     pub fn allows(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();
-        self.0.iter().any(|cidr| cidr.contains(client))
+        let mut cidrs = self.cidrs.iter().chain(self.host_networks());
+        cidrs.any(|cidr| cidr.contains(client))
     }
 
     /// Those networks on it that hosts of the Internet are in.
     pub fn public(&self) -> impl Iterator<Item = &Cidr> {
-        self.0.iter().filter(|cidr| cidr.is_public())
+        self.cidrs.iter().filter(|cidr| cidr.is_public())
+    }
+
+    /// Do the networks belong to it that this host is on? So it is by default.
+    pub fn follows_host(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// Those of them that are known, less what is on the list anyhow.
+    pub fn host_networks(&self) -> &[Cidr] {
+        self.host.as_deref().unwrap_or_default()
+    }
+
+    /// Takes the networks that this host is on, where they belong to the list. False if nothing changes.
+    pub fn set_host_networks(&mut self, mut networks: Vec<Cidr>) -> bool {
+        networks.retain(|network| !self.cidrs.iter().any(|cidr| cidr.covers(network)));
+        networks.sort_unstable_by_key(|cidr| (cidr.network, cidr.length));
+        networks.dedup();
+        let Some(host) = self.host.as_mut().filter(|host| **host != networks) else {
+            return false;
+        };
+        *host = networks;
+        true
     }
 }
 
 impl Default for AccessList {
-    /// The local networks (RFC 5625 asks that a proxy does not serve the whole Internet by
-    /// default).
+    /// The local networks, and those that this host is on (RFC 5625 asks that a proxy does not
+    /// serve the whole Internet by default).
     fn default() -> Self {
         const fn v4(a: u8, b: u8, length: u8) -> Cidr {
             Cidr::known(IpAddr::V4(Ipv4Addr::new(a, b, 0, 0)), length)
@@ -145,7 +186,7 @@ impl Default for AccessList {
                 length,
             )
         }
-        Self(vec![
+        let cidrs = vec![
             // Loopback.
             v4(127, 0, 8),
             Cidr::known(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
@@ -159,13 +200,20 @@ impl Default for AccessList {
             v6(0xfe80, 10),
             // Unique local (RFC 4193).
             v6(0xfc00, 7),
-        ])
+        ];
+        Self {
+            cidrs,
+            host: Some(Vec::new()),
+        }
     }
 }
 
 impl FromIterator<Cidr> for AccessList {
     fn from_iter<I: IntoIterator<Item = Cidr>>(cidrs: I) -> Self {
-        Self(cidrs.into_iter().collect())
+        Self {
+            cidrs: cidrs.into_iter().collect(),
+            host: None,
+        }
     }
 }
 
@@ -326,5 +374,25 @@ mod tests {
     #[test]
     fn an_empty_list_serves_nobody() {
         assert!(!AccessList::from_iter([]).allows(ip("127.0.0.1")));
+    }
+
+    #[test]
+    fn networks_of_the_host_belong_to_the_default_and_to_no_other() {
+        let cidrs = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let near = ip("2001:db8:1::9");
+        let mut list = AccessList::default();
+        assert!(!list.allows(near));
+        let found: Vec<Cidr> = cidrs(&["192.168.7.0/24", "2001:db8:1::/64", "2001:db8:1::/64"]);
+        assert!(list.set_host_networks(found.clone()));
+        assert!(list.allows(near) && !list.allows(ip("2001:db8:2::9")));
+        let only: Vec<Cidr> = cidrs(&["2001:db8:1::/64"]);
+        assert_eq!(list.host_networks(), only);
+        assert!(!list.set_host_networks(found.clone()), "as before");
+        assert!(list.set_host_networks(Vec::new()) && !list.allows(near));
+
+        let mut named: AccessList = ["10.0.0.0/8".parse::<Cidr>().unwrap()]
+            .into_iter()
+            .collect();
+        assert!(!named.set_host_networks(found) && !named.allows(near));
     }
 }

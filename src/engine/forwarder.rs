@@ -107,6 +107,11 @@ impl Forwarder {
         }
     }
 
+    /// From now on these may ask.
+    pub fn set_allow(&mut self, allow: AccessList) {
+        self.allow = allow;
+    }
+
     /// A link came up: whoever waits goes onto it. The description is for the log.
     pub fn link_up(&mut self, link: LinkKey, description: &str, now: Now, out: &mut Output) {
         let Some(up) = self.links.get_mut(link) else {

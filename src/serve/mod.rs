@@ -7,6 +7,7 @@
 //! - `links` is its side towards upstreams, `datagrams` and `clients` are its sides towards clients, `streams` one
 //!   client's connection.
 //! - `listening` binds the addresses that are served, at the start and later.
+//! - `networks` has the networks of this host on the access list.
 //! - `sources` knows who woke the loop; `bootstrap` finds upstreams that were given by name.
 
 mod bootstrap;
@@ -15,6 +16,7 @@ mod control;
 mod datagrams;
 mod links;
 mod listening;
+mod networks;
 mod shared;
 mod sources;
 mod streams;

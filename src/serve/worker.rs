@@ -10,6 +10,7 @@ use super::control::Command;
 use super::datagrams::Socket;
 use super::links::{CLOSE_TIMEOUT, Fate, Slot};
 use super::listening::{Unbound, Wanted};
+use super::networks::Networks;
 use super::shared::Shared;
 use super::sources::{Kind, SourceKey, Sources};
 use crate::config::Upstream;
@@ -89,6 +90,7 @@ pub struct Worker<R: Runtime, T: Transport, C> {
     alarm: Option<(Time, R::Sleep)>,
     pub(super) sockets: Vec<Socket<R::Datagrams>>,
     unbound: Unbound,
+    networks: Networks,
     ring: Ring,
     pub(super) clients: Clients<R>,
     pub(super) links: SecondaryMap<LinkKey, Slot<T>>,
@@ -124,6 +126,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         Self {
             number,
             unbound,
+            networks: Networks::new(shared.config.allow.clone(), number == 1),
             cache: shared.cache.clone(),
             core: Forwarder::with_checked(&shared.config, shared.cache.clone(), core_seed),
             clients: Clients::new(sockets.listeners, shared.clone(), &mut sources),
@@ -183,6 +186,10 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             }
         }
         self.act(now);
+        let denied = self.core.stats().denied;
+        if let Some(allow) = self.networks.update(&self.runtime, denied, now.mono) {
+            self.core.set_allow(allow);
+        }
         for (source, kind) in ready {
             match *kind {
                 Kind::Datagrams(index) => self.datagrams_ready(index, *source, now),

@@ -76,3 +76,45 @@ fn nothing_to_serve_at_is_waited_for() {
         assert_eq!(scene.client.recv().await.0, addr(LATE));
     });
 }
+
+#[test]
+fn neighbours_in_a_network_of_the_host_may_ask_also_when_it_changes() {
+    // req 27: a provider gives the LAN another prefix.
+    let stats = tell(&[FIRST], async |scene| {
+        let prefix = |text: &str| vec![text.parse().unwrap()];
+        let rcode = async |scene: &mut super::scene::Scene, from: &str| {
+            scene.client = scene.world.bind(addr(from), false).unwrap();
+            scene.get("a.test").await.rcode
+        };
+        for (network, client) in [
+            ("2001:db8:1::/64", "2001:db8:1::9"),
+            ("2001:db8:2::/64", "2001:db8:2::9"),
+        ] {
+            scene.world.set_networks(prefix(network));
+            scene.world.sleep(ms(10_000)).await;
+            let at = |port| format!("[{client}]:{port}");
+            assert_eq!(rcode(scene, &at(40_000)).await, 5, "then it is looked for");
+            assert_eq!(rcode(scene, &at(40_001)).await, 0);
+        }
+        assert_eq!(rcode(scene, "[2001:db8:1::9]:40003").await, 5);
+    });
+    assert_eq!(stats.denied, 3);
+}
+
+#[test]
+fn who_names_networks_serves_these_alone() {
+    // req 27
+    let named = |config: &mut Config| {
+        config.allow = ["127.0.0.0/8".parse().unwrap()].into_iter().collect();
+    };
+    let stats = tell_with(named, &[FIRST], async |scene| {
+        let network = "2001:db8:1::/64".parse().unwrap();
+        scene.world.set_networks(vec![network]);
+        scene.client = scene
+            .world
+            .bind(addr("[2001:db8:1::9]:40000"), false)
+            .unwrap();
+        assert_eq!(scene.get("a.test").await.rcode, 5);
+    });
+    assert_eq!(stats.denied, 1);
+}

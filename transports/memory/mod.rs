@@ -24,6 +24,7 @@ pub use datagrams::{Datagrams, Passed};
 pub use stream::{Connect, Listener, Stream};
 pub use weather::{Way, Weather};
 
+use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use crate::runtime::Runtime;
 use datagrams::Inbox;
@@ -62,6 +63,8 @@ struct World {
     inboxes: BTreeMap<SocketAddr, Inbox>,
     /// Addresses that no interface has.
     absent: BTreeSet<IpAddr>,
+    /// What the machine is on.
+    networks: Vec<Cidr>,
     /// The client's end of every connection.
     connections: Vec<End>,
     connects: u64,
@@ -206,6 +209,11 @@ impl Memory {
         }
     }
 
+    /// Puts the machine on these networks.
+    pub fn set_networks(&self, networks: Vec<Cidr>) {
+        self.world().networks = networks;
+    }
+
     /// From now on the socket for datagrams that is bound there fails to receive, each time, and for as long as it is bound.
     pub fn fail_to_receive(&self, at: SocketAddr, error: io::ErrorKind) {
         let mut world = self.world();
@@ -262,6 +270,10 @@ impl Runtime for Memory {
             mono: world.now,
             boot: world.now + world.slept,
         }
+    }
+
+    fn networks(&self) -> Vec<Cidr> {
+        self.world().networks.clone()
     }
 
     fn sleep_until(&self, at: Time) -> Sleep {

@@ -1,0 +1,59 @@
+//! Who is near this host, by the addresses of its interfaces.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::Cidr;
+
+/// Networks that are wider hold strangers: a carrier's customers, a whole provider. IPv6 sites get a /48 at most (RFC 6177).
+const WIDEST_V4: u8 = 16;
+const WIDEST_V6: u8 = 48;
+/// Behind a carrier's address translation (RFC 6598): what is out there are its other customers.
+const CARRIER: Cidr = Cidr::known(IpAddr::V4(Ipv4Addr::new(100, 64, 0, 0)), 10);
+
+/// Whom an interface with this address and prefix length lets ask: those in its network, or this host alone where the network says
+/// nothing about who is near. `point_to_point`: the other end of the interface is one machine, or a tunnel to anywhere.
+pub fn neighbours(ip: IpAddr, length: u8, point_to_point: bool) -> Option<Cidr> {
+    let ip = ip.to_canonical();
+    if ip.is_unspecified() || ip.is_multicast() {
+        return None;
+    }
+    let (widest, longest) = if ip.is_ipv4() {
+        (WIDEST_V4, 32)
+    } else {
+        (WIDEST_V6, 128)
+    };
+    let near = (widest..=longest).contains(&length) && !point_to_point && !CARRIER.contains(ip);
+    Some(Cidr::around(ip, if near { length } else { longest }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_the_host_is_near_unless_it_is_wide_or_a_tunnel() {
+        let near = |ip: &str, length, tunnel| {
+            let cidr = neighbours(ip.parse().unwrap(), length, tunnel);
+            cidr.map(|cidr| cidr.to_string())
+        };
+        for (ip, length, tunnel, expected) in [
+            ("2001:db8:1::99", 64, false, Some("2001:db8:1::/64")),
+            ("2001:db8:1::99", 64, true, Some("2001:db8:1::99/128")),
+            ("2001:db8:1::99", 32, false, Some("2001:db8:1::99/128")),
+            ("198.51.100.7", 24, false, Some("198.51.100.0/24")),
+            ("198.51.100.7", 8, false, Some("198.51.100.7/32")),
+            ("198.51.100.7", 0, false, Some("198.51.100.7/32")),
+            ("198.51.100.7", 32, false, Some("198.51.100.7/32")),
+            ("100.64.3.4", 24, false, Some("100.64.3.4/32")),
+            ("192.168.7.1", 24, false, Some("192.168.7.0/24")),
+            ("224.0.0.1", 24, false, None),
+            ("::", 64, false, None),
+        ] {
+            assert_eq!(
+                near(ip, length, tunnel).as_deref(),
+                expected,
+                "{ip}/{length}"
+            );
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The addresses of this host's interfaces.
+
+use crate::config::{Cidr, neighbours};
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+use nix::sys::socket::SockaddrStorage;
+use std::net::IpAddr;
+
+/// The networks that this host is on. None where the system does not tell.
+pub fn networks() -> Vec<Cidr> {
+    let interfaces = match getifaddrs() {
+        Ok(interfaces) => interfaces,
+        Err(error) => {
+            log::debug!("the interfaces' addresses: {error}");
+            return Vec::new();
+        }
+    };
+    let found = interfaces.filter_map(|interface| {
+        let up = interface.flags.contains(InterfaceFlags::IFF_UP);
+        let ip = ip_of(&interface.address.filter(|_| up)?)?;
+        let length = length_of(ip_of(&interface.netmask?)?);
+        let tunnel = interface.flags.contains(InterfaceFlags::IFF_POINTOPOINT);
+        neighbours(ip, length, tunnel)
+    });
+    found.collect()
+}
+
+fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
+    if let Some(v4) = address.as_sockaddr_in() {
+        return Some(v4.ip().into());
+    }
+    address.as_sockaddr_in6().map(|v6| v6.ip().into())
+}
+
+/// The prefix length of a network mask.
+fn length_of(mask: IpAddr) -> u8 {
+    match mask {
+        IpAddr::V4(mask) => mask.to_bits().leading_ones() as u8,
+        IpAddr::V6(mask) => mask.to_bits().leading_ones() as u8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_is_on_loopback_at_least() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        assert!(networks().iter().any(|cidr| cidr.contains(loopback)));
+    }
+
+    #[test]
+    fn a_mask_is_a_length() {
+        let length = |mask: &str| length_of(mask.parse().unwrap());
+        assert_eq!((length("255.255.240.0"), length("0.0.0.0")), (20, 0));
+        assert_eq!((length("ffff:ffff:ffff:ffff::"), length("::")), (64, 0));
+    }
+}
