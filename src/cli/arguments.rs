@@ -191,6 +191,11 @@ pub(super) struct Options {
     #[argh(option)]
     cache_size: Option<String>,
 
+    /// OCTETS of memory for questions that wait for answers and answers that wait for clients, all
+    /// workers together and beside the cache; at least 4M for each. Default: 64M. DOTWARD_QUEUE_SIZE
+    #[argh(option)]
+    queue_size: Option<String>,
+
     /// NUMBER of event loops, each on its own thread. Default: 1. DOTWARD_WORKERS
     #[argh(option)]
     workers: Option<String>,
@@ -288,6 +293,7 @@ impl Options {
             ("ca-file", One(self.ca_file)),
             ("timeout", One(self.timeout)),
             ("cache-size", One(self.cache_size)),
+            ("queue-size", One(self.queue_size)),
             ("workers", One(self.workers)),
             ("keep-scheduling", switch(self.keep_scheduling)),
             ("log", One(self.log)),

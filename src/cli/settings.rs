@@ -118,6 +118,9 @@ fn read_limits(given: &Given, limits: &mut Limits) -> Result<(), UsageError> {
             *count = given;
         }
     }
+    if let Some(bytes) = given.one("queue-size", octets)? {
+        limits.queue_bytes = bytes;
+    }
     if let Some(idle) = given.one("tcp-idle", |text| duration(text, &Limits::TCP_IDLES))? {
         limits.tcp_idle = idle;
     }
@@ -275,7 +278,7 @@ mod tests {
         let settings = settings(
             "--listen 192.0.2.1:5300 --listen ::1 --upstream quad9 --upstream tcp://192.0.2.9 \
              --allow-plaintext --upstream tls://dns.google --bootstrap 192.0.2.53 \
-             --timeout 1500ms --cache-size 0 --workers 4 --log DEBUG \
+             --timeout 1500ms --cache-size 0 --queue-size 16M --workers 4 --log DEBUG \
              --allow-net 198.51.100.0/24 --max-in-flight 1 --max-in-flight-per-client 7 \
              --max-link-in-flight 2 --max-tcp-connections 3 --max-tcp-per-client 4 \
              --max-tcp-in-flight 5 --tcp-idle 6 --udp-payload 4096 --policy fastest --hedge \
@@ -317,6 +320,7 @@ mod tests {
             tcp_per_client: 4,
             tcp_in_flight: 5,
             tcp_idle: Duration::from_secs(6),
+            queue_bytes: 16 << 20,
             udp_payload: 4_096,
         };
         assert_eq!(config.limits, limits);

@@ -66,6 +66,14 @@ impl Config {
             &limits.link_in_flight,
             &Limits::COUNTS,
         )?;
+        let workers = self.workers.get();
+        if limits.queue_bytes / workers < Limits::MIN_QUEUE && limits.queue_bytes != Limits::QUEUE {
+            let reason = format!(
+                "is too little: each of {workers} workers needs {} octets",
+                Limits::MIN_QUEUE
+            );
+            return Err(ConfigError::new("queue-size", &limits.queue_bytes, reason));
+        }
         within("udp-payload", &limits.udp_payload, &Limits::UDP_PAYLOADS)
     }
 

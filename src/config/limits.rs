@@ -30,6 +30,9 @@ pub struct Limits {
     /// How long a client connection may be silent: 10 s, "of the order of seconds" as RFC 7766
     /// says.
     pub tcp_idle: Duration,
+    /// Memory in octets for questions that wait for their answers and for answers that wait to be read, of all workers and beside the
+    /// cache: 64 MiB, which leaves a container of 128 MiB half of its memory, and 4 MiB for each worker where there are more than 16.
+    pub queue_bytes: usize,
     /// The largest answer over UDP in octets: 1,232 (RFC 9715, DNS flag day 2020), which no path
     /// fragments.
     pub udp_payload: u16,
@@ -43,6 +46,12 @@ impl Limits {
     /// Below 1 s a client on a slow path never gets to its second question; an hour is a leak.
     pub const TCP_IDLES: RangeInclusive<Duration> =
         Duration::from_secs(1)..=Duration::from_secs(3_600);
+
+    /// The default of [`Limits::queue_bytes`].
+    pub const QUEUE: usize = 64 << 20;
+
+    /// The least of [`Limits::queue_bytes`] for one worker: 32 clients whose answers are as large as answers get.
+    pub const MIN_QUEUE: usize = 4 << 20;
 
     /// 512 octets is what every client accepts (RFC 1035); above 4,096 answers travel in fragments.
     pub const UDP_PAYLOADS: RangeInclusive<u16> = 512..=4_096;
@@ -58,6 +67,7 @@ impl Default for Limits {
             tcp_per_client: 100,
             tcp_in_flight: 100,
             tcp_idle: Duration::from_secs(10),
+            queue_bytes: Self::QUEUE,
             udp_payload: 1_232,
         }
     }

@@ -112,6 +112,23 @@ impl Config {
         }
     }
 
+    /// Memory of one worker for what TCP clients have asked and for answers that they have not read: half of all that may wait. It is
+    /// divided beforehand, so that whoever fills what one worker has takes nothing from the clients of another.
+    pub(crate) fn memory_for_clients(&self) -> usize {
+        self.memory_for_worker() / 2
+    }
+
+    /// Memory of one worker for questions in flight: a quarter. The last one is for what upstreams have to read, and for what is on its
+    /// way in a moment.
+    #[expect(dead_code, reason = "next")]
+    pub(crate) fn memory_for_questions(&self) -> usize {
+        self.memory_for_worker() / 4
+    }
+
+    fn memory_for_worker(&self) -> usize {
+        (self.limits.queue_bytes / self.workers).max(Limits::MIN_QUEUE)
+    }
+
     /// Takes the addresses of a configuration, which must fit together; all else is as in
     /// [`Config::defaults`].
     ///

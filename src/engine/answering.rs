@@ -1,8 +1,7 @@
 //! Judging what comes back: whose answer it is, whether it is good enough, and how each waiter gets it.
 
-use super::cache::Key;
-use super::failure::{Explanation, Failure};
-use super::flight::{Flight, FlightKey, Place, Purpose, Waiter, bit};
+use super::failure::Failure;
+use super::flight::{Flight, FlightKey, Place, Purpose, bit};
 use super::forwarder::Forwarder;
 use super::incidents::Incident;
 use super::keepalive;
@@ -294,31 +293,12 @@ impl Forwarder {
         let Some(flight) = self.remove(key) else {
             return;
         };
-        let payload = self.limits.udp_payload;
         let key = flight.key(&self.cache);
         if let Some(key) = &key {
             let asked = (&*flight.message, &flight.query);
             self.cache.put(key, asked, (message, answer), now.boot);
         }
-        let meaning = response::meaning(message, answer);
-        let stale = key.filter(|_| meaning.is_worse_than_stale());
-        for waiter in flight.waiters() {
-            if self.reply_stale(stale.as_ref(), &flight, waiter, now, out) {
-                continue;
-            }
-            self.stats.answered += 1;
-            let reply = waiter.reply(flight.question());
-            out.reply(waiter.client, |out| {
-                if answer.header.flags.tc() && !waiter.client.is_datagram() {
-                    // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
-                    let why = Failure::Truncated.explain(&self.upstreams, 0);
-                    failed(&flight, waiter, &why, payload, out);
-                } else {
-                    wire::relay_answer(message, answer, &reply, payload, out);
-                }
-            });
-        }
-        self.recycle(flight.message);
+        self.relay(flight, key, (message, answer), now, out);
     }
 
     /// Answers everybody who waits with what there is: a poor answer, one out of date, or SERVFAIL and a reason.
@@ -347,67 +327,6 @@ impl Forwarder {
             let asked = (&*flight.message, &flight.query);
             self.cache.put_failure(key, asked, why.ede(), now.boot);
         }
-        let payload = self.limits.udp_payload;
-        for waiter in flight.waiters() {
-            if self.reply_stale(key.as_ref(), &flight, waiter, now, out) {
-                continue;
-            }
-            self.stats.failed += 1;
-            out.reply(waiter.client, |out| {
-                failed(&flight, waiter, &why, payload, out);
-            });
-        }
-        self.recycle(flight.message);
+        self.tell_failure(flight, key.as_ref(), why, now, out);
     }
-
-    /// Answers everybody who waits with an answer out of date. The question stays in flight, to learn the fresh one.
-    pub(super) fn serve_stale(&mut self, key: FlightKey, now: Now, out: &mut Output) {
-        let Some(flight) = self.flights.get_mut(key) else {
-            return;
-        };
-        let Some(known) = flight.key(&self.cache) else {
-            return;
-        };
-        let payload = self.limits.udp_payload;
-        let waiters: Vec<Waiter> = flight.take_waiters().collect();
-        for waiter in waiters {
-            let reply = waiter.reply(flight.question());
-            let served = out.reply_if_any(waiter.client, |out| {
-                self.cache.get_stale(&known, &reply, payload, now.boot, out)
-            });
-            if served {
-                self.stats.stale += 1;
-                self.in_flight.leave(waiter.client.counted_as());
-            } else {
-                flight.more.push(waiter);
-            }
-        }
-    }
-
-    /// Answers with what the cache has, be it out of date, if it has anything.
-    fn reply_stale(
-        &mut self,
-        key: Option<&Key>,
-        flight: &Flight,
-        waiter: &Waiter,
-        now: Now,
-        out: &mut Output,
-    ) -> bool {
-        let Some(key) = key else {
-            return false;
-        };
-        let payload = self.limits.udp_payload;
-        let reply = waiter.reply(flight.question());
-        let served = out.reply_if_any(waiter.client, |out| {
-            self.cache.get_stale(key, &reply, payload, now.boot, out)
-        });
-        self.stats.stale += u64::from(served);
-        served
-    }
-}
-
-fn failed(flight: &Flight, waiter: &Waiter, why: &Explanation, payload: u16, out: &mut Vec<u8>) {
-    let reply = waiter.reply(flight.question());
-    let cd = flight.query.header.flags.cd();
-    wire::own_answer(&reply, 0, cd, why.rcode, Some(why.ede()), payload, out);
 }

@@ -9,6 +9,7 @@ use super::output::Output;
 use super::time::Now;
 use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Refusal, Reply};
 use log::{debug, info};
+use std::collections::VecDeque;
 
 /// Questions in flight that nobody waits for, asked because a popular answer ends soon.
 const MAX_PREFETCHES: usize = 64;
@@ -159,7 +160,7 @@ impl Forwarder {
             query,
             hash,
             first: waiter,
-            more: Vec::new(),
+            more: VecDeque::new(),
             arrived: now.mono,
             deadline: now.mono + self.timeout,
             elsewhere_at: None,
@@ -242,7 +243,7 @@ impl Forwarder {
             .filter(|question| *question != flight.question())
             .map(Box::from);
         self.in_flight.enter(waiter.client.counted_as());
-        flight.more.push(waiter);
+        flight.more.push_back(waiter);
         self.stats.joined += 1;
         key
     }

@@ -1,5 +1,6 @@
 //! Who asked, and where the answer goes.
 
+use super::crowd::prefix;
 use std::net::{IpAddr, SocketAddr};
 
 /// The sender of a query, as far as the core has to know it. Opaque to it but for the address and the kind of way.
@@ -29,6 +30,22 @@ impl Client {
     /// Came it as a datagram, whose answer has to fit into one?
     pub fn is_datagram(&self) -> bool {
         matches!(self.via, Via::Datagram { .. })
+    }
+
+    /// What counts as one client. From afar that is an IPv4 address, or the /64 that an IPv6 host chooses its addresses from. All clients of
+    /// this machine share an address, so that each of their sockets is one.
+    pub(crate) fn account(&self) -> u128 {
+        let ip = self.addr.ip().to_canonical();
+        if ip.is_loopback() {
+            // The prefixes of IPv6 networks have zeros where these have an address.
+            let stream = u128::from(!self.is_datagram());
+            let socket = stream << 16 | u128::from(self.addr.port());
+            return match ip {
+                IpAddr::V4(ip) => socket << 64 | u128::from(ip.to_bits()),
+                IpAddr::V6(ip) => socket << 64 | ip.to_bits(),
+            };
+        }
+        prefix(ip)
     }
 
     /// The address that its questions in flight are counted under, where there is a bound for each. There is none over streams, which

@@ -54,7 +54,7 @@ impl Crowd {
 
 /// What counts as one client: an IPv4 address, or the /64 that an IPv6 host chooses its addresses from; as one number, which is
 /// compared in one step.
-fn prefix(ip: IpAddr) -> u128 {
+pub fn prefix(ip: IpAddr) -> u128 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
         IpAddr::V6(ip) => ip.to_bits() & (u128::MAX << 64),

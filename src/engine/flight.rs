@@ -7,6 +7,7 @@ use super::response::Edns;
 use super::time::Time;
 use crate::wire::{self, ClientEdns, Query, Reply};
 use slotmap::new_key_type;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 new_key_type! {
@@ -93,7 +94,7 @@ pub struct Flight {
     pub hash: Option<u64>,
     /// Most questions have one waiter; one that is asked beforehand has none.
     pub first: Option<Waiter>,
-    pub more: Vec<Waiter>,
+    pub more: VecDeque<Waiter>,
     pub arrived: Time,
     pub deadline: Time,
     /// When another upstream is asked, too.
@@ -217,10 +218,9 @@ impl Flight {
         cache.key_again(&self.message, &self.query, self.hash?)
     }
 
-    /// Nobody waits any more, or has ever waited.
-    pub fn take_waiters(&mut self) -> impl Iterator<Item = Waiter> + use<> {
-        let more = std::mem::take(&mut self.more);
-        self.first.take().into_iter().chain(more)
+    /// The one who has waited for longest waits no more.
+    pub fn next_waiter(&mut self) -> Option<Waiter> {
+        self.first.take().or_else(|| self.more.pop_front())
     }
 
     /// When something has to be done about it.

@@ -12,6 +12,7 @@
 use super::cache::Cache;
 use super::crowd::Crowd;
 use super::denials::Denials;
+use super::ending::Ending;
 use super::failure::Failure;
 use super::flight::{Flight, FlightKey, Queue};
 use super::hashing::RandomMap;
@@ -46,6 +47,8 @@ pub struct Forwarder {
     pub(super) random: ChaCha8Rng,
     pub(super) cache: Arc<Cache>,
     pub(super) flights: SlotMap<FlightKey, Flight>,
+    /// Questions that are over, with clients who have not got their answers yet.
+    pub(super) endings: VecDeque<Ending>,
     pub(super) joinable: RandomMap<u64, FlightKey>,
     /// Those without a link, in order of arrival: a queue for each set of upstreams that its questions shall not go to, and each lane.
     pub(super) waiting: BTreeMap<Queue, VecDeque<FlightKey>>,
@@ -89,6 +92,7 @@ impl Forwarder {
             cache,
             random,
             flights: SlotMap::with_key(),
+            endings: VecDeque::new(),
             joinable: RandomMap::default(),
             waiting: BTreeMap::new(),
             timers: Timers::default(),
@@ -219,7 +223,10 @@ impl Forwarder {
     /// Time went on.
     pub fn time(&mut self, now: Now, out: &mut Output) {
         self.notice(now, out);
-        while let Some(key) = self.timers.pop_due(now.mono) {
+        self.go_on_ending(now, out);
+        while !out.is_full()
+            && let Some(key) = self.timers.pop_due(now.mono)
+        {
             self.overdue(key, now, out);
         }
         self.check_links(now, out);
@@ -230,11 +237,13 @@ impl Forwarder {
     pub fn next_alarm(&self) -> Option<Time> {
         let links = self.links.values();
         let links = links.filter_map(|link| link.alarm(&self.upstreams[link.upstream]));
+        let ending = (!self.endings.is_empty()).then_some(self.seen.mono);
         let beat = (!self.links.is_empty()).then(|| self.seen.mono + BEAT);
         links
             .chain(self.timers.next())
             .chain(self.dial_alarm(self.seen.mono))
             .chain(beat)
+            .chain(ending)
             .min()
     }
 
@@ -258,7 +267,7 @@ impl Forwarder {
 
     /// Queries that wait for an answer.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.in_all()
+        self.in_flight.in_all() + self.waiting_in_endings()
     }
 
     /// What happened with each upstream so far, in the order of the configuration: its label, and the counters.

@@ -50,7 +50,10 @@ impl Forwarder {
         let is_up = |link: &&Link| link.is_up();
         let up = links().filter(is_up).count();
         Held {
-            queries: flights().map(|flight| flight.waiters().count()).sum(),
+            queries: self.waiting_in_endings()
+                + flights()
+                    .map(|flight| flight.waiters().count())
+                    .sum::<usize>(),
             questions: self.flights.len(),
             joinable: self.joinable.len(),
             waiting: flights().filter(is_waiting).count(),

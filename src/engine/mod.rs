@@ -24,6 +24,7 @@ mod crowd;
 mod denials;
 mod dialing;
 mod edns_support;
+mod ending;
 mod failure;
 mod flight;
 mod forwarder;

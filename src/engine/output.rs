@@ -5,6 +5,12 @@ use super::client::Client;
 use std::net::SocketAddr;
 use std::ops::Range;
 
+/// Octets of messages from which on the driver should carry out what there is before it brings the next event: a batch of answers to
+/// datagrams is smaller, and one large answer for many clients is much larger.
+const FULL: usize = 256 * 1024;
+/// Memory that is kept between two drains.
+const KEEP: usize = FULL;
+
 /// One thing for the driver to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -73,10 +79,22 @@ impl Output {
         self.actions.is_empty()
     }
 
-    /// Forgets all, keeps the memory.
+    /// Is there so much to do that it should be done before the next event comes?
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() >= FULL
+    }
+
+    /// Octets of messages to send.
+    pub fn octets(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets all, keeps the memory that a usual batch needs.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(KEEP);
         self.actions.clear();
+        self.actions.shrink_to(KEEP / 64);
     }
 
     pub(super) fn push(&mut self, action: Action) {

@@ -49,6 +49,8 @@ pub struct Stats {
     pub unsent: u64,
     /// TCP clients that were not admitted because there were too many. Counted by the shell.
     pub crowded_out: u64,
+    /// TCP connections that were closed because their clients held most of all, and all together more than may be. Counted by the shell.
+    pub unread: u64,
     /// Connects begun.
     pub dials: u64,
     /// Connects begun for no question, because an idle connection ended a short while after the last one.
@@ -126,7 +128,7 @@ impl fmt::Display for Stats {
         let counters = named! { *self;
             queries dropped repeats denied malformed unsupported shed shed_per_client hits
             stale prefetches joined opaque sent resent
-            answered failed strays malformed_answers unsent crowded_out dials renewed
+            answered failed strays malformed_answers unsent crowded_out unread dials renewed
             dial_failures links_lost retired hedges probes
         };
         let mut counted = counters.iter().filter(|(_, count)| *count > 0);

@@ -3,13 +3,14 @@
 use super::shared::{Crowded, Shared};
 use super::sources::{Kind, SourceKey, Sources};
 use super::streams::{Connection, ConnectionKey, Fate};
+use super::unread::{BLOCK, Full, Unread};
 use crate::config::Limits;
-use crate::engine::{Forwarder, Now, Output, Time};
+use crate::engine::{Client, Forwarder, Now, Output, Time, Via};
 use crate::runtime::{Listener, Runtime};
 use log::{debug, info, warn};
 use slotmap::{Key, KeyData, SlotMap};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use std::time::Duration;
 const MAX_ACCEPTS: usize = 64;
 /// Entries that are not worth tidying up.
 const MIN_DUE: usize = 64;
+/// Octets that must be free for what comes next: a full list of answers.
+const MARGIN: usize = 512 * 1024;
 /// How long a listener rests when the system is out of descriptors or memory. They come back when connections end, not by trying.
 const REST: Duration = Duration::from_millis(100);
 
@@ -46,6 +49,14 @@ pub struct Clients<R: Runtime> {
     accepting: bool,
     /// Those who were not admitted.
     pub crowded_out: u64,
+    /// Answers that clients have not read.
+    unread: Unread,
+    /// Octets of memory for them and for what clients have asked.
+    memory: usize,
+    /// The most of it.
+    max_memory: usize,
+    /// Those that were closed because all together held more.
+    pub closed_unread: u64,
 }
 
 impl<R: Runtime> Clients<R> {
@@ -58,6 +69,8 @@ impl<R: Runtime> Clients<R> {
         };
         Self {
             limits: shared.config.limits.clone(),
+            max_memory: shared.config.memory_for_clients(),
+            unread: Unread::new(shared.config.memory_for_clients()),
             shared,
             listeners: listeners.into_iter().enumerate().map(listening).collect(),
             connections: SlotMap::with_key(),
@@ -65,6 +78,8 @@ impl<R: Runtime> Clients<R> {
             unflushed: Vec::new(),
             accepting: true,
             crowded_out: 0,
+            memory: 0,
+            closed_unread: 0,
         }
     }
 
@@ -164,41 +179,112 @@ impl<R: Runtime> Clients<R> {
             return;
         };
         let waker = sources.waker(connection.source);
-        let wrote = connection.flush(&waker, now.mono);
+        let wrote = connection.flush(&waker, now.mono, &mut self.unread);
         let name = key.data().as_ffi();
         let read = connection.receive(name, &waker, &self.limits, core, now, out);
-        if wrote == Fate::Close || read == Fate::Close {
+        if matches!(wrote, Ok(Fate::Close) | Err(Full)) || read == Fate::Close {
             self.close(key, sources);
-        } else if read == Fate::Again {
+            return;
+        }
+        if read == Fate::Again {
             sources.mark(connection.source);
         }
+        self.account(key);
+        self.make_room(0, sources);
     }
 
     /// Takes an answer for a connection, if it is still there.
-    pub fn reply(&mut self, name: u64, message: &[u8]) {
+    pub fn reply(&mut self, name: u64, message: &[u8], sources: &mut Sources) {
         let key = ConnectionKey::from(KeyData::from_ffi(name));
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.reply(message);
-            if self.unflushed.last() != Some(&key) {
-                self.unflushed.push(key);
-            }
+        self.make_room(message.len(), sources);
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if connection.reply(message, &mut self.unread) == Err(Full) {
+            self.close(key, sources);
+            return;
         }
+        self.account(key);
+        if self.unflushed.last() != Some(&key) {
+            self.unflushed.push(key);
+        }
+    }
+
+    /// Counts what a connection holds now.
+    fn account(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            let holds = connection.memory();
+            self.memory += holds;
+            self.memory -= std::mem::replace(&mut connection.accounted, holds);
+        }
+    }
+
+    /// There will be so many octets more. Where that is too much, those of the client that holds most are closed.
+    fn make_room(&mut self, octets: usize, sources: &mut Sources) {
+        // The blocks at both ends are not full.
+        if self.memory + octets + 2 * BLOCK > self.max_memory {
+            self.close_heaviest(sources);
+        }
+    }
+
+    /// Closes connections of the clients that hold most, until an eighth is free: looking at all of them must not be necessary for
+    /// each answer.
+    fn close_heaviest(&mut self, sources: &mut Sources) {
+        let enough = (self.max_memory - self.max_memory / 8).saturating_sub(MARGIN);
+        let mut by_client: BTreeMap<u128, (usize, Vec<(usize, ConnectionKey)>)> = BTreeMap::new();
+        for (key, connection) in &self.connections {
+            let via = Via::Stream(key.data().as_ffi());
+            let addr = connection.peer;
+            let (held, connections) = by_client.entry(Client { addr, via }.account()).or_default();
+            *held += connection.accounted;
+            connections.push((connection.accounted, key));
+        }
+        while self.memory > enough {
+            let heaviest = by_client.values_mut().max_by_key(|(held, _)| *held);
+            let Some((held, connections)) = heaviest else {
+                return;
+            };
+            let Some(at) = (0..connections.len()).max_by_key(|at| connections[*at].0) else {
+                return;
+            };
+            let (octets, key) = connections.swap_remove(at);
+            *held -= octets;
+            if let Some(connection) = self.connections.get(key) {
+                debug!(
+                    "{}: holds {octets} octets of questions and unread answers, and all clients together too many: closed",
+                    connection.peer
+                );
+            }
+            self.closed_unread += 1;
+            self.close(key, sources);
+        }
+    }
+
+    /// Octets that questions not yet taken and answers not yet read take.
+    pub fn memory(&self) -> usize {
+        self.memory
     }
 
     /// Writes the answers that were taken since the last time.
     pub fn flush(&mut self, sources: &mut Sources, now: Time) {
         while let Some(key) = self.unflushed.pop() {
+            let unsent = self.connections.get(key).map_or(0, Connection::unsent);
+            self.make_room(unsent, sources);
             let Some(connection) = self.connections.get_mut(key) else {
                 continue;
             };
             let waker = sources.waker(connection.source);
-            match connection.flush(&waker, now) {
-                Fate::Close => self.close(key, sources),
-                Fate::Keep if connection.may_resume(&self.limits) => {
+            match connection.flush(&waker, now, &mut self.unread) {
+                Ok(Fate::Close) | Err(Full) => {
+                    self.close(key, sources);
+                    continue;
+                }
+                Ok(Fate::Keep) if connection.may_resume(&self.limits) => {
                     sources.mark(connection.source);
                 }
-                Fate::Keep | Fate::Again => {}
+                Ok(Fate::Keep | Fate::Again) => {}
             }
+            self.account(key);
         }
     }
 
@@ -269,6 +355,7 @@ impl<R: Runtime> Clients<R> {
             return;
         };
         self.shared.dismiss(connection.peer.ip());
+        self.memory -= connection.accounted;
         // Entries of those that are gone leave when they are due; not all of them wait for that.
         if self.due.len() > 2 * self.connections.len() + MIN_DUE {
             let connections = &self.connections;
@@ -277,7 +364,7 @@ impl<R: Runtime> Clients<R> {
         }
         let waker = sources.waker(connection.source);
         sources.remove(connection.source);
-        connection.close(&waker);
+        connection.close(&waker, &mut self.unread);
     }
 }
 

@@ -22,6 +22,8 @@ const REST: Duration = Duration::from_millis(100);
 const APART: Duration = Duration::from_secs(1);
 /// Rests in a row until the socket is given up and another one is bound in its place.
 const MAX_RESTS: u32 = 10;
+/// And in octets, so that they are bounded where answers are large, too.
+const MAX_BACKLOG_OCTETS: usize = 512 * 1024;
 
 /// One UDP socket.
 pub struct Socket<D> {
@@ -32,6 +34,8 @@ pub struct Socket<D> {
     trouble: Trouble,
     /// Answers that the socket had no room for.
     backlog: VecDeque<(SocketAddr, Option<IpAddr>, Vec<u8>)>,
+    /// Octets of them.
+    octets: usize,
     /// Where the answers of a batch belong, and which actions they are. Kept for its memory.
     order: Vec<(u64, usize)>,
 }
@@ -56,6 +60,7 @@ impl<D: Datagrams> Socket<D> {
             inner: Some(socket),
             trouble: Trouble::default(),
             backlog: VecDeque::new(),
+            octets: 0,
             order: Vec::new(),
         }
     }
@@ -76,6 +81,9 @@ impl<D: Datagrams> Socket<D> {
             return (0, false);
         }
         for _ in 0..ROUNDS {
+            if out.is_full() {
+                return (received, true);
+            }
             let Some(socket) = &mut self.inner else {
                 return (received, false);
             };
@@ -205,7 +213,9 @@ impl<D: Datagrams> Socket<D> {
             }
         }
         for reply in rest {
-            if self.backlog.len() < MAX_BACKLOG {
+            let octets = self.octets + reply.message.len();
+            if self.backlog.len() < MAX_BACKLOG && octets <= MAX_BACKLOG_OCTETS {
+                self.octets = octets;
                 self.backlog
                     .push_back((reply.to, reply.from, reply.message.to_vec()));
             } else {
@@ -223,13 +233,18 @@ impl<D: Datagrams> Socket<D> {
                 message: &message,
             };
             match self.try_send(&[reply], waker) {
-                Poll::Ready(sent) => *lost += sent.refused as u64,
+                Poll::Ready(sent) => {
+                    *lost += sent.refused as u64;
+                    self.octets -= message.len();
+                }
                 Poll::Pending => {
                     self.backlog.push_front((to, from, message));
                     return;
                 }
             }
         }
+        // What was kept in a burst is no measure for the next one.
+        self.backlog.shrink_to(Ring::SLOTS);
     }
 
     fn try_send(&mut self, batch: &[Reply<'_>], waker: &Waker) -> Poll<Sent> {

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 /// Answers taken from a link in one pass, so that clients and other links get their turn.
 const MAX_ANSWERS: usize = 256;
+/// Octets that wait for an upstream to read them, from which on a link takes no more: thousands of usual questions, several of the
+/// largest.
+const MAX_BACKLOG: usize = 256 * 1024;
 /// How long the farewell may take.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// With more questions in flight than this, answers come so fast that acknowledging each would cost more than it gains.
@@ -29,6 +32,14 @@ pub struct Slot<T: Transport> {
     pub state: State<T>,
     /// Wants to be flushed in this pass.
     pub queued: bool,
+}
+
+/// Whether a question has become part of what a link has to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queued {
+    Taken,
+    /// The other end does not read.
+    Full,
 }
 
 /// Whether the slot is still of use.
@@ -83,11 +94,16 @@ impl<T: Transport> Slot<T> {
     }
 
     /// Hands a question on. It leaves at the next flush.
-    pub fn queue(&mut self, id: u16, message: &[u8]) {
-        if let State::Up(link) = &mut self.state {
-            link.queue(id, message);
-            self.queued = true;
+    pub fn queue(&mut self, id: u16, message: &[u8]) -> Queued {
+        let State::Up(link) = &mut self.state else {
+            return Queued::Taken;
+        };
+        if link.backlog() >= MAX_BACKLOG {
+            return Queued::Full;
         }
+        link.queue(id, message);
+        self.queued = true;
+        Queued::Taken
     }
 
     /// Sends what is queued.
@@ -159,6 +175,9 @@ fn read<T: Transport>(
         return Fate::Remove;
     }
     for _ in 0..MAX_ANSWERS {
+        if out.is_full() {
+            return Fate::Again;
+        }
         match link.poll_next(cx) {
             Poll::Pending => return Fate::Keep,
             Poll::Ready(Event::Answer(message)) => core.answer(key, message, now, out),

@@ -20,6 +20,7 @@ mod networks;
 mod shared;
 mod sources;
 mod streams;
+mod unread;
 mod view;
 mod worker;
 

@@ -1,6 +1,7 @@
 //! Clients over TCP (RFC 7766): many queries on one connection, answered in any order, with a bound on everything.
 
 use super::sources::SourceKey;
+use super::unread::{Backlog, Full, Unread};
 use crate::config::Limits;
 use crate::engine::{Client, Forwarder, Now, Output, Time, Via};
 use crate::runtime::Stream;
@@ -17,7 +18,7 @@ new_key_type! {
 }
 
 /// Answers that a client has not read, in octets, until nothing more is read from it.
-const MAX_BACKLOG: usize = 256 * 1024;
+const MAX_BACKLOG: usize = 64 * 1024;
 /// Reads in one pass, so that others get their turn.
 const MAX_READS: usize = 16;
 /// Messages in a row that are no queries, until the connection is closed: what got out of step does not get into step again, and no
@@ -27,6 +28,8 @@ const MAX_STRAYS: usize = 16;
 const ABANDONED: Duration = Duration::from_millis(500);
 /// Memory for outgoing answers that is kept between bursts.
 const KEEP: usize = 4096;
+/// Octets of answers that are kept together for one write.
+const MAX_OUTGOING: usize = 16 * 1024;
 
 /// Whether the connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +46,10 @@ pub struct Connection<S> {
     pub peer: SocketAddr,
     stream: S,
     incoming: Frames,
+    /// Answers that leave at the next flush.
     outgoing: Vec<u8>,
-    /// How much of `outgoing` the stream has taken.
-    taken: usize,
+    /// Answers behind those: large ones, and those that the client had no room for.
+    unread: Backlog,
     /// Queries whose answer is due.
     pending: usize,
     /// The client has said its last word (RFC 7766 section 6.2.4: it still gets its answers).
@@ -60,6 +64,8 @@ pub struct Connection<S> {
     progress: Time,
     /// When the last octet of any answer was taken.
     taken_at: Time,
+    /// What of its memory is counted so far.
+    pub accounted: usize,
 }
 
 impl<S: Stream> Connection<S> {
@@ -70,7 +76,7 @@ impl<S: Stream> Connection<S> {
             stream,
             incoming: Frames::new(),
             outgoing: Vec::new(),
-            taken: 0,
+            unread: Backlog::default(),
             pending: 0,
             half_closed: false,
             paused: false,
@@ -78,6 +84,7 @@ impl<S: Stream> Connection<S> {
             useful: false,
             progress: now,
             taken_at: now,
+            accounted: 0,
         }
     }
 
@@ -111,8 +118,18 @@ impl<S: Stream> Connection<S> {
         !owed && now >= self.progress + quiet
     }
 
+    /// Octets of memory that its queries and answers take.
+    pub fn memory(&self) -> usize {
+        self.incoming.memory() + self.outgoing.capacity() + self.unread.memory()
+    }
+
+    /// Octets of answers that were not tried to be written yet.
+    pub fn unsent(&self) -> usize {
+        self.outgoing.len()
+    }
+
     fn backlog(&self) -> usize {
-        self.outgoing.len() - self.taken
+        self.outgoing.len() + self.unread.len()
     }
 
     /// Takes what has arrived to the core, within the bounds. What is left waits in the kernel, and so does the client.
@@ -130,8 +147,13 @@ impl<S: Stream> Connection<S> {
             addr: self.peer,
             via: Via::Stream(name),
         };
+        // Answers that are there at once lie in `out` until it is drained, and are this client's all the same.
+        let before = out.octets();
         for _ in 0..MAX_READS {
             while self.pending < limits.tcp_in_flight && self.backlog() < MAX_BACKLOG {
+                if out.is_full() || self.backlog() + out.octets() - before >= MAX_BACKLOG {
+                    return Fate::Again;
+                }
                 let Some(message) = self.incoming.next() else {
                     break;
                 };
@@ -179,43 +201,63 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Takes an answer. It leaves at the next flush.
-    pub fn reply(&mut self, message: &[u8]) {
+    pub fn reply(&mut self, message: &[u8], unread: &mut Unread) -> Result<(), Full> {
         self.pending = self.pending.saturating_sub(1);
-        // What was written makes room, also where something is always left to write. It is more than what is moved for it.
-        if self.taken > self.backlog() {
-            self.outgoing.drain(..self.taken);
-            self.taken = 0;
+        // Large ones go where large buffers come and go; small ones, which are nearly all, leave from here in one write.
+        if self.unread.is_empty() && self.outgoing.len() + message.len() <= MAX_OUTGOING {
+            append_frame(message, &mut self.outgoing);
+            return Ok(());
         }
-        append_frame(message, &mut self.outgoing);
+        let Ok(len) = u16::try_from(message.len()) else {
+            return Ok(());
+        };
+        unread.append(&mut self.unread, &len.to_be_bytes())?;
+        unread.append(&mut self.unread, message)
     }
 
-    /// Writes what the client is ready to take.
-    pub fn flush(&mut self, waker: &Waker, now: Time) -> Fate {
+    /// Writes what the client is ready to take, and puts the rest aside.
+    pub fn flush(&mut self, waker: &Waker, now: Time, unread: &mut Unread) -> Result<Fate, Full> {
         let mut cx = Context::from_waker(waker);
-        while let Some(rest) = self.outgoing.get(self.taken..)
-            && !rest.is_empty()
-        {
+        let mut taken = 0;
+        loop {
+            let rest = match self.outgoing.get(taken..) {
+                Some(rest) if !rest.is_empty() => rest,
+                _ => unread.front(&self.unread),
+            };
+            if rest.is_empty() {
+                break;
+            }
             match Pin::new(&mut self.stream).poll_write(&mut cx, rest) {
-                Poll::Pending => return Fate::Keep,
+                Poll::Pending => {
+                    self.outgoing.drain(..taken);
+                    if self.unread.is_empty() {
+                        unread.append(&mut self.unread, &self.outgoing)?;
+                        self.outgoing = Vec::new();
+                    }
+                    return Ok(Fate::Keep);
+                }
                 Poll::Ready(Ok(n)) if n > 0 => {
-                    self.taken += n;
+                    if taken < self.outgoing.len() {
+                        taken += n;
+                    } else {
+                        unread.consume(&mut self.unread, n);
+                    }
                     self.taken_at = now;
                     if self.useful {
                         self.progress = now;
                     }
                 }
-                Poll::Ready(Ok(_)) => return Fate::Close,
+                Poll::Ready(Ok(_)) => return Ok(Fate::Close),
                 Poll::Ready(Err(error)) => {
                     log::debug!("{}: {error}", self.peer);
-                    return Fate::Close;
+                    return Ok(Fate::Close);
                 }
             }
         }
         self.outgoing.clear();
         self.outgoing.shrink_to(KEEP);
-        self.taken = 0;
         self.useful &= self.pending > 0;
-        self.fate()
+        Ok(self.fate())
     }
 
     /// Paused because of a bound that does not hold any more?
@@ -234,7 +276,8 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Says goodbye. What the client does with it does not matter any more.
-    pub fn close(mut self, waker: &Waker) {
+    pub fn close(mut self, waker: &Waker, unread: &mut Unread) {
+        unread.clear(&mut self.unread);
         let mut cx = Context::from_waker(waker);
         let _sent_or_not = Pin::new(&mut self.stream).poll_close(&mut cx);
     }
@@ -242,6 +285,7 @@ impl<S: Stream> Connection<S> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::unread::BLOCK;
     use super::*;
     use futures::io::{AsyncRead, AsyncWrite};
     use futures::task::noop_waker;
@@ -292,16 +336,18 @@ mod tests {
         const LATE: usize = 10 * FRAME;
         let peer = "127.0.0.1:40000".parse().unwrap();
         let source = SourceKey::default();
+        let mut unread = Unread::new(1 << 20);
         let mut connection = Connection::new(Sipping(0), peer, source, Time::ZERO);
         for _ in 0..10 {
-            connection.reply(&[0; FRAME - 2]);
+            connection.reply(&[0; FRAME - 2], &mut unread).unwrap();
         }
         for _ in 0..10_000 {
-            connection.reply(&[0; FRAME - 2]);
+            connection.reply(&[0; FRAME - 2], &mut unread).unwrap();
             connection.stream.0 = FRAME;
-            assert_eq!(connection.flush(&noop_waker(), Time::ZERO), Fate::Keep);
+            let fate = connection.flush(&noop_waker(), Time::ZERO, &mut unread);
+            assert_eq!(fate, Ok(Fate::Keep));
             assert_eq!(connection.backlog(), LATE);
-            assert!(connection.outgoing.len() <= 2 * LATE + FRAME);
+            assert!(connection.memory() <= 2 * BLOCK);
         }
     }
 }

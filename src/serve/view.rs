@@ -17,6 +17,7 @@ impl<R: Runtime, T: Transport, C> Worker<R, T, C> {
         Stats {
             unsent: self.unsent,
             crowded_out: self.clients.crowded_out,
+            unread: self.clients.closed_unread,
             ..*self.core.stats()
         }
     }
@@ -24,6 +25,11 @@ impl<R: Runtime, T: Transport, C> Worker<R, T, C> {
     /// TCP clients, and the queries of the one that waits for most answers.
     pub fn clients(&self) -> (usize, usize) {
         self.clients.crowd()
+    }
+
+    /// Octets of what TCP clients have asked and of answers that they have not read.
+    pub fn octets_of_clients(&self) -> usize {
+        self.clients.memory()
     }
 
     /// Nothing under way around the core: no link, no look-up, no client, no answer that the system had no room for.

@@ -8,7 +8,7 @@ use super::bootstrap::Lookup;
 use super::clients::Clients;
 use super::control::Command;
 use super::datagrams::Socket;
-use super::links::{CLOSE_TIMEOUT, Fate, Slot};
+use super::links::{CLOSE_TIMEOUT, Fate, Queued, Slot};
 use super::listening::{Unbound, Wanted};
 use super::networks::Networks;
 use super::shared::Shared;
@@ -184,6 +184,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
                 Kind::Lookup(upstream) => self.lookup_ready(upstream, now),
                 _ => {}
             }
+            self.act_if_full(now);
         }
         self.act(now);
         let denied = self.core.stats().denied;
@@ -204,6 +205,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
                 Kind::Alarm => self.alarm_ready(),
                 Kind::Link(_) | Kind::Lookup(_) => {}
             }
+            self.act_if_full(now);
         }
         if self.core.next_alarm().is_some_and(|at| at <= now.mono) {
             self.core.time(now, &mut self.out);
@@ -330,6 +332,13 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         }
     }
 
+    /// Large answers do not wait for the end of the pass.
+    fn act_if_full(&mut self, now: Now) {
+        if self.out.is_full() {
+            self.act(now);
+        }
+    }
+
     /// Does what the core wants, until it wants nothing more.
     fn act(&mut self, now: Now) {
         while !self.out.is_empty() {
@@ -355,12 +364,15 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         match action {
             Action::Reply { client, message } => {
                 if let Via::Stream(name) = client.via {
-                    self.clients.reply(name, out.message(message));
+                    self.clients
+                        .reply(name, out.message(message), &mut self.sources);
                 }
             }
             Action::Send { link, id, message } => {
-                if let Some(slot) = self.links.get_mut(*link) {
-                    slot.queue(*id, out.message(message));
+                if let Some(slot) = self.links.get_mut(*link)
+                    && slot.queue(*id, out.message(message)) == Queued::Full
+                {
+                    self.core.question_failed(*link, *id, now, &mut self.out);
                 }
             }
             Action::Dial {
@@ -451,6 +463,11 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
         debug!("closing: {:?}", self.core.held());
         self.core.close(now, &mut self.out);
         self.act(now);
+        // Whoever is left waits for what others were sent.
+        while self.core.in_flight() > 0 {
+            self.core.time(now, &mut self.out);
+            self.act(now);
+        }
     }
 
     fn is_done(&self, now: Time) -> bool {

@@ -90,11 +90,23 @@ impl Frames {
         self.pending.is_empty()
     }
 
-    /// Gives the memory back, when nothing is pending. For a stream that has fallen silent.
+    /// Gives memory back: all of it when nothing is pending, else what is far more than that needs. For a stream that has fallen silent.
     pub fn release(&mut self) {
         if self.is_empty() {
             *self = Frames::new();
+        } else if self.buffer.len() > 4 * STEP && self.pending.len() < STEP {
+            let pending = self.buffer.get(self.pending.clone()).unwrap_or_default();
+            let mut buffer = Vec::with_capacity(2 * STEP);
+            buffer.extend_from_slice(pending);
+            buffer.resize(2 * STEP, 0);
+            self.pending = 0..self.pending.len();
+            self.buffer = buffer;
         }
+    }
+
+    /// Octets of memory that it holds.
+    pub fn memory(&self) -> usize {
+        self.buffer.capacity()
     }
 }
 

@@ -89,6 +89,7 @@ impl House {
             in_flight: self.in_flight,
             in_flight_per_client: self.in_flight_per_client,
             link_in_flight: self.link_in_flight,
+            queue_bytes: Limits::QUEUE,
             tcp_in_flight: self.tcp_in_flight,
             tcp_connections: self.tcp_connections,
             tcp_per_client: self.tcp_per_client,
