@@ -14,7 +14,7 @@ use crate::config::Modes;
     help_triggers("-h", "--help", "help"),
     usage = "<command> [options]",
     example = "{command_name} serve\n{command_name} udp --listen 127.0.0.1:5300 --upstream quad9\n\
-               {command_name} serve --upstream 9.9.9.9#dns.quad9.net --upstream google --check",
+               {command_name} serve --upstream 9.9.9.9#dns.quad9.net,dns4eu-protective --check",
     note = "`{command_name} serve --help` describes the options of udp, tcp and serve."
 )]
 pub(super) struct Arguments {

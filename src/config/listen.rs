@@ -64,12 +64,14 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let addr = local_address(text, DNS_PORT)
             .map_err(|reason| ConfigError::new("listen", text, reason))?;
-        if addr.ip().is_multicast() {
-            return Err(ConfigError::new(
-                "listen",
-                text,
-                "is a multicast address, which nobody can answer from",
-            ));
+        let nobodys = match addr.ip() {
+            ip if ip.is_multicast() => Some("a multicast"),
+            IpAddr::V4(Ipv4Addr::BROADCAST) => Some("the broadcast"),
+            _ => None,
+        };
+        if let Some(nobodys) = nobodys {
+            let reason = format!("is {nobodys} address, which nobody can answer from");
+            return Err(ConfigError::new("listen", text, reason));
         }
         Ok(Self {
             addr,
@@ -167,6 +169,7 @@ mod tests {
         assert!(error("[127.0.0.1]:53").contains("brackets are for IPv6"));
         assert!(error("fe80::1%eth0").contains("interface's number"));
         assert!(error("224.0.0.251:5353").contains("multicast"));
+        assert!(error("255.255.255.255").contains("the broadcast address"));
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub struct Config {
     /// their threads: whoever calls [`serve`](fn@crate::serve) gets one loop for each call, and leaves this at 1.
     pub workers: NonZeroUsize,
     /// Whether workers keep the scheduling policy that the process was started under, instead of one that lets whoever wakes them
-    /// finish first.
+    /// finish first. Only [`run`](crate::transports::run) sets one: the threads of [`serve`](fn@crate::serve) are the caller's.
     pub keep_scheduling: bool,
     /// Who may ask.
     pub allow: AccessList,
