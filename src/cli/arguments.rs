@@ -275,6 +275,7 @@ impl Options {
             .map(|(name, typed)| Known {
                 name,
                 switch: matches!(typed, Typed::Switch(_)),
+                repeatable: matches!(typed, Typed::Many(_)),
             })
             .collect()
     }

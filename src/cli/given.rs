@@ -205,9 +205,12 @@ fn own_variables(
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
             continue;
         };
-        let value = value
-            .into_string()
-            .map_err(|_| UsageError(format!("the variable {name} is not valid UTF-8")))?;
+        let value = value.into_string().map_err(|_| {
+            UsageError(format!(
+                "the variable {} is not valid UTF-8",
+                name.escape_debug()
+            ))
+        })?;
         if !is_service_link(name, &value) {
             own.insert(name.to_owned(), value);
         }

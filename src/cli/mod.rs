@@ -128,21 +128,9 @@ fn trimmed(text: &str) -> String {
 /// argh spreads some errors over several lines.
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let escaped = |c: char| -> String {
-        if c.is_control() {
-            c.escape_debug().collect()
-        } else {
-            c.into()
-        }
-    };
     format!(
         "{}; see dotward --help",
-        words
-            .join(" ")
-            .trim_end_matches('.')
-            .chars()
-            .map(escaped)
-            .collect::<String>()
+        words.join(" ").trim_end_matches('.')
     )
 }
 

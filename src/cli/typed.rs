@@ -1,7 +1,7 @@
 //! What was typed, made ready for argh: it knows neither `--option=value` nor `--switch=false`, and makes no suggestion for a word that it
 //! does not know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use super::UsageError;
@@ -21,6 +21,8 @@ pub(super) struct Known {
     pub(super) name: &'static str,
     /// Whether it has no value, or at most that it is false.
     pub(super) switch: bool,
+    /// Whether it may be given more than once.
+    pub(super) repeatable: bool,
 }
 
 /// The arguments of argh, and the switches to which a value was given.
@@ -28,6 +30,7 @@ pub(super) struct Known {
 pub(super) struct Words {
     pub(super) arguments: Vec<String>,
     pub(super) switches: BTreeMap<&'static str, String>,
+    seen: BTreeSet<&'static str>,
 }
 
 impl Words {
@@ -42,12 +45,18 @@ impl Words {
         let Some(command) = words.read_command(&mut rest, known)? else {
             return Ok(words);
         };
-        if !SERVING.contains(&command.as_str()) {
-            words.arguments.extend(rest);
-            return Ok(words);
-        }
         while let Some(word) = rest.next() {
-            words.read_option(word, &mut rest, &command, known)?;
+            if SERVING.contains(&command.as_str()) {
+                words.read_option(word, &mut rest, &command, known)?;
+            } else if HELP.contains(&word.as_str())
+                || command == "help" && COMMANDS.contains(&word.as_str())
+            {
+                words.arguments.push(word);
+            } else {
+                return Err(UsageError(format!(
+                    "dotward {command} takes no argument {word:?}; see dotward --help"
+                )));
+            }
         }
         Ok(words)
     }
@@ -91,11 +100,12 @@ impl Words {
         let Some(option) = option else {
             return Err(no_option(&word, name, command, known));
         };
+        if !self.seen.insert(option.name) && !option.repeatable {
+            return Err(UsageError(format!("{name} is given twice")));
+        }
         match (option.switch, value) {
             (true, Some(value)) => {
-                if self.switches.insert(option.name, value).is_some() {
-                    return Err(UsageError(format!("{name} is given twice")));
-                }
+                self.switches.insert(option.name, value);
             }
             (true, None) => self.arguments.push(word),
             (false, Some(value)) => self.arguments.extend([name.to_owned(), value]),
@@ -160,14 +170,17 @@ mod tests {
         Known {
             name: "listen",
             switch: false,
+            repeatable: true,
         },
         Known {
             name: "policy",
             switch: false,
+            repeatable: false,
         },
         Known {
             name: "hedge",
             switch: true,
+            repeatable: false,
         },
     ];
 
@@ -192,13 +205,21 @@ mod tests {
             words.switches.get("hedge").map(String::as_str),
             Some("false")
         );
+        for line in [
+            "udp --hedge=no --hedge=yes",
+            "udp --hedge --hedge",
+            "udp --hedge=no --hedge",
+        ] {
+            assert_eq!(error(line), "--hedge is given twice");
+        }
         assert_eq!(
-            error("udp --hedge=no --hedge=yes"),
-            "--hedge is given twice"
+            error("udp --policy x --policy=y"),
+            "--policy is given twice"
         );
-        // What other commands take is their business.
-        let words = read("providers --hedge=no --x").unwrap();
-        assert_eq!(words.arguments, ["providers", "--hedge=no", "--x"]);
+        let words = read("providers -h").unwrap();
+        assert_eq!(words.arguments, ["providers", "-h"]);
+        let words = read("help serve").unwrap();
+        assert_eq!(words.arguments, ["help", "serve"]);
         assert_eq!(read("-V").unwrap().arguments, ["-V"]);
         assert!(read("").unwrap().arguments.is_empty());
     }
@@ -237,6 +258,11 @@ mod tests {
                 "tcp --xyzzy",
                 r#"there is no option "--xyzzy"; see dotward tcp --help"#,
             ),
+            (
+                "providers --hedge=no",
+                r#"dotward providers takes no argument "--hedge=no""#,
+            ),
+            ("help serv", r#"dotward help takes no argument "serv""#),
             (
                 "serve ::1",
                 r#""::1" is the value of no option; see dotward serve --help"#,

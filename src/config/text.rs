@@ -63,7 +63,8 @@ fn address_with(text: &str, port: u16) -> Result<SocketAddr, String> {
         && self::port(digits).is_ok()
     {
         return Err(format!(
-            "an IPv6 address with a port takes brackets: write [{ip}]:{digits}"
+            "an IPv6 address with a port takes brackets: write [{}]:{digits}",
+            ip.escape_debug()
         ));
     }
     if host.contains('%') {

@@ -87,7 +87,8 @@ fn find_scheme<'a>(name: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, Stri
                 .map(|scheme| format!("{}://", scheme.name))
                 .collect();
             format!(
-                "there is no scheme {name}:// in this program; it knows {}{}",
+                "there is no scheme {}:// in this program; it knows {}{}",
+                name.escape_debug(),
                 known.join(" and "),
                 hint(name, schemes.iter().map(|scheme| scheme.name))
             )
@@ -129,6 +130,7 @@ fn read(text: &str, scheme: &Scheme, explicit: bool) -> Result<Upstream, String>
         upstream.addresses.push(address);
         address.port()
     } else if !explicit {
+        digits.map_or(Ok(scheme.port), port)?;
         return Err(unknown_provider(host, place));
     } else if !scheme.encrypted {
         return Err(format!("{}:// needs an IP address", scheme.name));
@@ -155,6 +157,9 @@ fn looks_numeric(host: &str) -> bool {
 
 fn unknown_provider(word: &str, place: &str) -> String {
     if word.contains('.') {
+        if let Err(why) = host_name(word) {
+            return why;
+        }
         return format!(
             "is a host name: write IP#{word}, or tls://{place} together with a bootstrap resolver"
         );
