@@ -376,6 +376,7 @@ impl Forwarder {
         let state = &self.upstreams[upstream];
         let next = NextTry {
             wait: state.dial_at(!others_up).since(now.mono),
+            under_way: self.pending(|u| u == upstream, false) > 0,
             others_up,
         };
         let line = connect_line(&state.label, addr, why, next);

@@ -174,6 +174,8 @@ pub fn connect_reason(why: &DialError) -> Box<str> {
 pub struct NextTry {
     /// Not before that.
     pub wait: Duration,
+    /// Another connect to it is under way.
+    pub under_way: bool,
     /// Another upstream is connected: without it, this one is tried sooner.
     pub others_up: bool,
 }
@@ -195,10 +197,15 @@ pub fn connect_line(
         }
         _ => String::new(),
     };
-    let NextTry { wait, others_up } = next;
+    let NextTry {
+        wait,
+        under_way,
+        others_up,
+    } = next;
     let when = match wait.as_secs_f32() {
-        // Its other addresses have not had their turn yet.
-        _ if wait.is_zero() => "its next address is tried at once".to_owned(),
+        _ if under_way => "another connect is under way".to_owned(),
+        // Its other addresses have not had their turn yet, or it took so long that the time to wait is over.
+        _ if wait.is_zero() => "tried again at once if questions wait".to_owned(),
         wait if others_up => {
             format!("tried again in {wait:.1} s, or sooner if no other upstream is connected")
         }
@@ -279,10 +286,12 @@ mod tests {
         let addr = "192.0.2.1:853".parse().ok();
         let at_once = NextTry {
             wait: Duration::ZERO,
+            under_way: false,
             others_up: false,
         };
         let later = NextTry {
             wait: Duration::from_millis(9_820),
+            under_way: false,
             others_up: true,
         };
         let soon = NextTry {
@@ -293,8 +302,14 @@ mod tests {
         assert_eq!(
             line,
             "quad9 192.0.2.1:853: not authenticated: certificate not trusted: unknown issuer; no question was sent to it; give it by \
-             --ca-file; its next address is tried at once"
+             --ca-file; tried again at once if questions wait"
         );
+        let raced = NextTry {
+            under_way: true,
+            ..at_once
+        };
+        let line = connect_line("quad9", None, &DialError::TimedOut, raced);
+        assert!(line.ends_with("; another connect is under way"), "{line}");
         let line = connect_line("quad9", None, &DialError::TimedOut, later);
         assert_eq!(
             line,

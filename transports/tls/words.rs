@@ -4,7 +4,7 @@ use super::trust::{SelfSigned, webpki_error};
 use crate::calendar::utc;
 use crate::transport::{DialError, words};
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -29,7 +29,10 @@ pub fn handshake_error(error: &io::Error, name: &str) -> DialError {
         Some(Error::AlertReceived(alert)) => {
             format!("the server ended it: {}", spaced(alert))
         }
-        Some(Error::InvalidMessage(_)) => "what the server says is not TLS".into(),
+        Some(Error::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        )) => "what the server says is not TLS".into(),
+        Some(Error::InvalidMessage(why)) => format!("the server's TLS is odd: {}", spaced(why)),
         Some(Error::PeerIncompatible(why)) => {
             format!("no common ground with the server: {}", spaced(why))
         }
@@ -144,8 +147,8 @@ fn spaced(variant: &impl std::fmt::Debug) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::PeerIncompatible;
     use rustls::pki_types::ServerName;
-    use rustls::{InvalidMessage, PeerIncompatible};
 
     fn told(error: Error) -> String {
         let error = io::Error::new(io::ErrorKind::InvalidData, error);
@@ -162,6 +165,8 @@ mod tests {
             told(plain),
             "handshake failed: what the server says is not TLS"
         );
+        let huge = Error::InvalidMessage(InvalidMessage::CertificatePayloadTooLarge);
+        assert!(told(huge).ends_with("TLS is odd: certificate payload too large"));
         let old = Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13);
         assert!(told(old).ends_with("server does not support tls12 or13"));
         let closed = io::ErrorKind::UnexpectedEof.into();
