@@ -196,6 +196,32 @@ pub(super) struct Options {
     #[argh(option)]
     queue_size: Option<String>,
 
+    /// TIME for which an answer with a lower TTL is remembered all the same, up to 1h; TTL 0 stays 0.
+    /// Default: 0. DOTWARD_MIN_TTL
+    #[argh(option)]
+    min_ttl: Option<String>,
+
+    /// TIME after which every answer is asked for anew, whatever its TTL, such as 300s or 1h.
+    /// Default: 1d. DOTWARD_MAX_TTL
+    #[argh(option)]
+    max_ttl: Option<String>,
+
+    /// TIME for which an outdated answer is kept, to be served when no fresh one is to be had
+    /// (RFC 8767); off: never. Default: 1d. DOTWARD_SERVE_STALE
+    #[argh(option)]
+    serve_stale: Option<String>,
+
+    /// forward names of special use too: localhost, onion, home.arpa, local, invalid,
+    /// resolver.arpa, and the reverse zones of private addresses. By default they are answered
+    /// here. DOTWARD_FORWARD_SPECIAL_NAMES=true
+    #[argh(switch)]
+    forward_special_names: bool,
+
+    /// tell the version to whoever asks for version.bind (class CH). Default: no.
+    /// DOTWARD_SHOW_VERSION=true
+    #[argh(switch)]
+    show_version: bool,
+
     /// NUMBER of event loops, each on its own thread. Default: 1. DOTWARD_WORKERS
     #[argh(option)]
     workers: Option<String>,
@@ -295,6 +321,11 @@ impl Options {
             ("timeout", One(self.timeout)),
             ("cache-size", One(self.cache_size)),
             ("queue-size", One(self.queue_size)),
+            ("min-ttl", One(self.min_ttl)),
+            ("max-ttl", One(self.max_ttl)),
+            ("serve-stale", One(self.serve_stale)),
+            ("forward-special-names", switch(self.forward_special_names)),
+            ("show-version", switch(self.show_version)),
             ("workers", One(self.workers)),
             ("keep-scheduling", switch(self.keep_scheduling)),
             ("log", One(self.log)),

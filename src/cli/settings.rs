@@ -6,17 +6,18 @@ use std::io::{self, Read as _};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 use log::LevelFilter;
 
 use super::UsageError;
 use super::advice::advice;
 use super::given::Given;
-use crate::config::Scheme;
 use crate::config::{
     Cidr, Config, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots, Upstream, duration,
     hint, octets, server_address,
 };
+use crate::config::{Scheme, TtlBounds};
 use crate::transports::{RUNTIMES, SCHEMES, capabilities, check};
 
 /// Larger than any bundle of root certificates in use, small enough to read into memory.
@@ -51,6 +52,17 @@ impl Settings {
         if let Some(bytes) = given.one("cache-size", octets)? {
             config.cache_bytes = bytes;
         }
+        if let Some(min) = given.one("min-ttl", |text| duration(text, &TtlBounds::MINS))? {
+            config.ttl.min = min;
+        }
+        if let Some(max) = given.one("max-ttl", |text| duration(text, &TtlBounds::MAXES))? {
+            config.ttl.max = max;
+        }
+        if let Some(stale) = given.one("serve-stale", stale)? {
+            config.ttl.stale = stale;
+        }
+        config.local_names.forward_special = given.switch("forward-special-names")?;
+        config.local_names.show_version = given.switch("show-version")?;
         if let Some(workers) = given.one("workers", |text| number(text, &Config::WORKERS))? {
             config.workers = NonZeroUsize::new(workers).unwrap_or(config.workers);
         }
@@ -76,6 +88,14 @@ impl Settings {
             runtime,
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
         })
+    }
+}
+
+/// How long outdated answers are kept.
+fn stale(text: &str) -> Result<Duration, String> {
+    match text {
+        "off" | "no" | "false" => Ok(Duration::ZERO),
+        _ => duration(text, &TtlBounds::STALES),
     }
 }
 
@@ -232,7 +252,6 @@ impl fmt::Display for Settings {
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
-    use std::time::Duration;
 
     use super::super::{Command, parse};
     use super::*;
@@ -586,5 +605,27 @@ mod tests {
             other.as_deref(),
             Ok("there is no PEM certificate in the file")
         );
+    }
+
+    #[test]
+    fn the_cache_keeps_answers_as_long_as_it_is_told() {
+        let ttl = |line| settings(line).config.ttl;
+        assert_eq!(ttl(""), TtlBounds::default());
+        let set = ttl("--min-ttl 60s --max-ttl 1h --serve-stale 3d");
+        let seconds = [set.min, set.max, set.stale].map(|time| time.as_secs());
+        assert_eq!(seconds, [60, 3_600, 259_200]);
+        assert_eq!(ttl("--serve-stale off").stale, Duration::ZERO);
+        let above = error("--min-ttl 120s --max-ttl 60s");
+        assert!(
+            above.starts_with(r#"--min-ttl "120s": is more than max-ttl"#),
+            "{above}"
+        );
+        assert!(error("--min-ttl 2h").starts_with(r#"--min-ttl "2h": is not from"#));
+        let names = settings("--forward-special-names --show-version")
+            .config
+            .local_names;
+        assert!(names.forward_special && names.show_version);
+        let names = settings("").config.local_names;
+        assert!(!names.forward_special && !names.show_version);
     }
 }

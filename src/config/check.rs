@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use super::{Config, ConfigError, Limits, Listen, Upstream};
+use super::{Config, ConfigError, Limits, Listen, TtlBounds, Upstream};
 
 impl Config {
     /// Names the first setting that cannot be obeyed, alone or beside another.
@@ -53,6 +53,21 @@ impl Config {
         }
         if !Self::TIMEOUTS.contains(&self.timeout) {
             return Err(not_in_time("timeout", self.timeout, &Self::TIMEOUTS));
+        }
+        let ttl = &self.ttl;
+        for (setting, time, range) in [
+            ("min-ttl", ttl.min, TtlBounds::MINS),
+            ("max-ttl", ttl.max, TtlBounds::MAXES),
+            ("serve-stale", ttl.stale, TtlBounds::STALES),
+        ] {
+            if !range.contains(&time) {
+                return Err(not_in_time(setting, time, &range));
+            }
+        }
+        if ttl.min > ttl.max {
+            let reason = format!("is more than max-ttl, which is {:?}", ttl.max);
+            let value = format!("{:?}", ttl.min);
+            return Err(ConfigError::new("min-ttl", &value, reason));
         }
         let limits = &self.limits;
         within("max-in-flight", &limits.in_flight, &Limits::COUNTS)?;

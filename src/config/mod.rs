@@ -8,9 +8,11 @@ mod access;
 mod check;
 mod limits;
 mod listen;
+mod local_names;
 mod neighbours;
 mod policy;
 mod text;
+mod ttl;
 mod units;
 mod upstream;
 mod words;
@@ -24,9 +26,11 @@ use std::time::Duration;
 pub use access::{AccessList, Cidr};
 pub use limits::Limits;
 pub use listen::{Listen, bind_advice};
+pub use local_names::LocalNames;
 pub use neighbours::neighbours;
 pub use policy::Policy;
 pub use text::{server_address, socket_address};
+pub use ttl::TtlBounds;
 pub use units::{duration, octets};
 pub use upstream::{Host, Scheme, Upstream};
 pub(crate) use words::{closest, hint};
@@ -69,6 +73,10 @@ pub struct Config {
     /// Whether workers keep the scheduling policy that the process was started under, instead of one that lets whoever wakes them
     /// finish first. Only [`run`](crate::transports::run) sets one: the threads of [`serve`](fn@crate::serve) are the caller's.
     pub keep_scheduling: bool,
+    /// What is answered here instead of being forwarded.
+    pub local_names: LocalNames,
+    /// The bounds on the time for which answers are remembered.
+    pub ttl: TtlBounds,
     /// Who may ask.
     pub allow: AccessList,
     /// The bounds on everything that grows with load.
@@ -107,6 +115,8 @@ impl Config {
             cache_bytes: Self::CACHE_BYTES,
             workers: NonZeroUsize::MIN,
             keep_scheduling: false,
+            local_names: LocalNames::default(),
+            ttl: TtlBounds::default(),
             allow: AccessList::default(),
             limits: Limits::default(),
         }

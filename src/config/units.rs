@@ -11,11 +11,15 @@ const MAX_DECIMALS: usize = 9;
 
 /// Reads a length of time: `4s`, `1.5s`, `1500ms`, or a plain number of seconds.
 pub fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(number), _) => (number, NANOS_PER_SECOND / 1_000),
-        (None, Some(number)) => (number, NANOS_PER_SECOND),
-        (None, None) => (text, NANOS_PER_SECOND),
-    };
+    let units = [
+        ("ms", NANOS_PER_SECOND / 1_000),
+        ("s", NANOS_PER_SECOND),
+        ("h", 3_600 * NANOS_PER_SECOND),
+        ("d", 86_400 * NANOS_PER_SECOND),
+    ];
+    let with_unit = |(suffix, unit)| Some((text.strip_suffix(suffix)?, unit));
+    let found = units.into_iter().find_map(with_unit);
+    let (number, unit) = found.unwrap_or((text, NANOS_PER_SECOND));
     let time = nanoseconds(number, unit)
         .ok_or("is not a length of time; write it as 4s, 1.5s, 1500ms or a number of seconds")?;
     // More than there are nanoseconds in a number is more than any range has.
@@ -96,6 +100,8 @@ mod tests {
             ("4", 4_000),
             ("100ms", 100),
             ("60s", 60_000),
+            ("0.01h", 36_000),
+            ("0.0005d", 43_200),
         ] {
             assert_eq!(
                 duration(text, &RANGE),

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::flight::{Flight, FlightKey, MAX_SENDS, STALE_AFTER, Tries, Waiter, size_limit};
 use super::forwarder::Forwarder;
+use super::local_names::{self, LocalAnswer};
 use super::output::Output;
 use super::time::Now;
 use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Refusal, Reply};
@@ -60,8 +61,32 @@ impl Forwarder {
             }
             return true;
         }
+        // What is answered here is never in the cache, so a hit does not pay for this.
+        if let Some(local) = local_names::answer(self.local_names, message, &query) {
+            self.stats.local += 1;
+            self.answer_here(&local, message, &query, &waiter, out);
+            return true;
+        }
         let stale = found == Found::Stale;
         self.miss(message, query, waiter, (hash, stale), now, out)
+    }
+
+    /// Answers a question that leaves for nobody.
+    fn answer_here(
+        &self,
+        local: &LocalAnswer,
+        message: &[u8],
+        query: &Query,
+        waiter: &Waiter,
+        out: &mut Output,
+    ) {
+        let reply = waiter.reply(query.question.octets(message));
+        let (payload, cd) = (self.limits.udp_payload, query.header.flags.cd());
+        let LocalAnswer { rcode, ede, .. } = *local;
+        out.reply(waiter.client, |out| match local.record() {
+            Some(record) => wire::own_record(&reply, cd, rcode, &record, ede, payload, out),
+            None => wire::own_answer(&reply, 0, cd, rcode, ede, payload, out),
+        });
     }
 
     /// The cache has no answer that holds: what is in flight is asked for once, up to the bound on that.

@@ -24,7 +24,7 @@ use super::time::{Now, Time};
 use super::timers::Timers;
 use super::upstreams::Upstream;
 use super::waking::BEAT;
-use crate::config::{AccessList, Config, ConfigError, Limits, Policy};
+use crate::config::{AccessList, Config, ConfigError, Limits, LocalNames, Policy};
 use crate::transport::{DialError, LinkError};
 use log::{Level, info, log};
 use rand_chacha::ChaCha8Rng;
@@ -57,6 +57,7 @@ pub struct Forwarder {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) last_dial: Time,
     pub(super) policy: Policy,
+    pub(super) local_names: LocalNames,
     /// Whose turn it is.
     pub(super) turn: usize,
     /// Only if the user wants questions to be asked twice.
@@ -100,6 +101,7 @@ impl Forwarder {
             upstreams: config.upstreams.iter().map(Upstream::new).collect(),
             last_dial: Time::ZERO,
             policy: config.policy,
+            local_names: config.local_names,
             turn: 0,
             hedging: config.hedge.then(Hedging::new),
             seen: Now::default(),

@@ -8,6 +8,7 @@
 //!   question, `dialing` makes one, `tending` looks after them, `answering` takes what comes back, which
 //!   `response` judges.
 //! - `failure` says what clients and the log are told of a failure, `denials` what the log is told of clients that may not ask.
+//! - `local_names` are those that leave for nobody.
 //! - `held` says how much there is of everything.
 //! - `flight` is one question with all who wait for it; `timers` bounds it in time; `hedging` asks a second time.
 //! - `links` and `pipeline` are one connection and its ids, `hashing` their tables; `waking` doubts them all after an absence.
@@ -36,6 +37,7 @@ mod idling;
 mod incidents;
 mod keepalive;
 mod links;
+mod local_names;
 mod output;
 mod pipeline;
 mod placing;

@@ -23,6 +23,8 @@ pub struct Stats {
     pub shed: u64,
     /// Queries over the bound on questions in flight of one UDP client.
     pub shed_per_client: u64,
+    /// Queries for names that are answered here and leave for nobody.
+    pub local: u64,
     /// Queries answered from the cache.
     pub hits: u64,
     /// Queries answered with an answer out of date, for want of a better one in time.
@@ -126,7 +128,7 @@ impl fmt::Display for Stats {
     /// The counters that have counted something, by their names: `queries 3, hits 1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counters = named! { *self;
-            queries dropped repeats denied malformed unsupported shed shed_per_client hits
+            queries dropped repeats denied malformed unsupported shed shed_per_client local hits
             stale prefetches joined opaque sent resent
             answered failed strays malformed_answers unsent crowded_out unread dials renewed
             dial_failures links_lost retired hedges probes

@@ -1,10 +1,11 @@
 //! What the loops of one program share: the configuration, the cache, and the bounds that hold for all of them together.
 
-use crate::config::{Config, ConfigError, Limits};
+use crate::config::{Config, ConfigError, Limits, TtlBounds};
 use crate::engine::{Cache, Crowd, Times};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The common ground of all loops.
 pub struct Shared {
@@ -41,7 +42,7 @@ impl Shared {
     /// As [`Shared::new`], for whoever starts the workers.
     pub(crate) fn for_workers(config: Config, seed: [u8; 16]) -> Result<Self, ConfigError> {
         config.check()?;
-        let cache = Cache::new(config.cache_bytes, seed, Times::default());
+        let cache = Cache::new(config.cache_bytes, seed, times(&config.ttl));
         Ok(Self {
             config,
             cache: Arc::new(cache),
@@ -85,6 +86,17 @@ impl Shared {
     /// Counts a TCP client out that was counted in.
     pub(super) fn dismiss(&self, client: IpAddr) {
         self.connections().leave(Some(client));
+    }
+}
+
+/// What the cache makes of the bounds that the user gave.
+fn times(ttl: &TtlBounds) -> Times {
+    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    Times {
+        min: seconds(ttl.min),
+        max: seconds(ttl.max),
+        stale_for: seconds(ttl.stale),
+        ..Times::default()
     }
 }
 

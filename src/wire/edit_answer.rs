@@ -6,9 +6,9 @@ use super::answer::Answer;
 use super::edns::{
     BARE_OPT, ClientEdns, Ede, OPTION_EDE, OptAt, OurOpt, option_len, options, put_option,
 };
-use super::header::{Flags, HEADER_LEN, Header, Rcode, set_id};
+use super::header::{Flags, HEADER_LEN, Header, OPCODE_QUERY, Rcode, set_id};
 use super::misplaced::{Behind, behind};
-use super::octets::set_u16;
+use super::octets::{put_u16, set_u16};
 use super::scan::{Section, records};
 
 /// The client's side of an answer.
@@ -231,6 +231,38 @@ fn rcode_for(rcode: Rcode, reply: &Reply<'_>) -> Rcode {
     }
 }
 
+/// A record of our own making.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnRecord<'a> {
+    /// The section it stands in.
+    pub section: Section,
+    /// Its owner is what the question's name is from this octet on.
+    pub owner_at: usize,
+    /// TYPE.
+    pub rtype: u16,
+    /// TTL in seconds.
+    pub ttl: u32,
+    /// RDATA. Of a compression pointer it may hold, the offset is the whole message's.
+    pub rdata: &'a [u8],
+}
+
+impl OwnRecord<'_> {
+    fn len(&self) -> usize {
+        // A pointer as the owner, type, class, TTL and RDLENGTH.
+        12 + self.rdata.len()
+    }
+
+    /// Appends it, in the class of the question.
+    fn write(&self, question: &[u8], out: &mut Vec<u8>) {
+        put_u16(out, 0xC000 | (HEADER_LEN + self.owner_at) as u16);
+        put_u16(out, self.rtype);
+        out.extend_from_slice(question.last_chunk::<2>().unwrap_or(&[0, 1]));
+        out.extend_from_slice(&self.ttl.to_be_bytes());
+        put_u16(out, self.rdata.len() as u16);
+        out.extend_from_slice(self.rdata);
+    }
+}
+
 /// Appends an answer of our own, without records: `rcode`, the question if the reply has one, RA, and, for
 /// a client that sent an OPT record, ours, with `ede` in it.
 ///
@@ -244,6 +276,31 @@ pub fn own_answer(
     our_udp_size: u16,
     out: &mut Vec<u8>,
 ) {
+    write_own(reply, (opcode, cd, rcode), None, ede, our_udp_size, out);
+}
+
+/// Appends an answer of our own to a query, with one record: as [`own_answer`].
+pub fn own_record(
+    reply: &Reply<'_>,
+    cd: bool,
+    rcode: Rcode,
+    record: &OwnRecord<'_>,
+    ede: Option<Ede<'_>>,
+    our_udp_size: u16,
+    out: &mut Vec<u8>,
+) {
+    let head = (OPCODE_QUERY, cd, rcode);
+    write_own(reply, head, Some(record), ede, our_udp_size, out);
+}
+
+fn write_own(
+    reply: &Reply<'_>,
+    (opcode, cd, rcode): (u8, bool, Rcode),
+    record: Option<&OwnRecord<'_>>,
+    ede: Option<Ede<'_>>,
+    our_udp_size: u16,
+    out: &mut Vec<u8>,
+) {
     let rcode = if rcode.fits_header() || reply.edns.is_some() {
         rcode
     } else {
@@ -252,9 +309,18 @@ pub fn own_answer(
     let flags = Flags(Flags::QR | u16::from(opcode & 0x0F) << 11 | Flags::RA)
         .with(Flags::CD, if cd { Flags::CD } else { 0 })
         .with(Flags::RCODE, rcode.0);
-    reply.write_head(flags, [0; 3], out);
+    let counts = record.map_or([0; 3], |record| match record.section {
+        Section::Answer => [1, 0, 0],
+        Section::Authority => [0, 1, 0],
+        Section::Additional => [0, 0, 1],
+    });
+    reply.write_head(flags, counts, out);
+    if let Some(record) = record {
+        record.write(reply.question, out);
+    }
     if let Some(client) = reply.edns {
-        let room = reply.limit.saturating_sub(reply.head_len() + BARE_OPT);
+        let used = reply.head_len() + record.map_or(0, OwnRecord::len) + BARE_OPT;
+        let room = reply.limit.saturating_sub(used);
         // Whole, or without its text.
         let fits = |ede: &Ede<'_>| ede.option_len() <= room;
         let ede = ede.and_then(|ede| {

@@ -38,8 +38,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// An answer with data, or one that says that there are none, to `asked`. No TTL is kept higher than
-    /// `max_ttl` seconds. Its note says that it is stale.
+    /// An answer with data, or one that says that there are none, to `asked`. No TTL is kept lower than `min_ttl` seconds, nor higher
+    /// than `max_ttl`. Its note says that it is stale.
     ///
     /// `None` when it cannot be kept: it repeats another question, or its OPT record is not the last.
     pub fn answer(
@@ -47,7 +47,7 @@ impl Kept {
         asked: &Query,
         message: &[u8],
         answer: &Answer,
-        max_ttl: u32,
+        (min_ttl, max_ttl): (u32, u32),
     ) -> Option<Kept> {
         let same_shape = answer
             .question
@@ -75,7 +75,7 @@ impl Kept {
         let mut kept = assemble(query, asked, header, body, &edes, note)?;
         for record in records(message, answer).filter(|record| record.rtype != TYPE_OPT) {
             let at = u16::try_from(record.ttl_at).ok()?;
-            set_ttl(&mut kept.octets, at, record.ttl.min(max_ttl));
+            set_ttl(&mut kept.octets, at, record.ttl.max(min_ttl).min(max_ttl));
             kept.octets.extend_from_slice(&at.to_be_bytes());
         }
         Some(kept.close())
@@ -298,7 +298,7 @@ mod tests {
         fn keep(&self, built: &Builder) -> Kept {
             let message = built.build();
             let answer = answer(&message).unwrap();
-            Kept::answer(&self.message, &self.query, &message, &answer, 86400).unwrap()
+            Kept::answer(&self.message, &self.query, &message, &answer, (0, 86400)).unwrap()
         }
 
         /// What this client gets: the octets and where things are.
@@ -537,7 +537,7 @@ mod tests {
         ] {
             let message = built.build();
             let answer = answer(&message).unwrap();
-            let kept = Kept::answer(&client.message, &client.query, &message, &answer, 9);
+            let kept = Kept::answer(&client.message, &client.query, &message, &answer, (0, 9));
             assert!(kept.is_none());
         }
     }

@@ -22,6 +22,7 @@ mod edns;
 mod frame;
 mod header;
 mod kept;
+mod labels;
 mod misplaced;
 mod name;
 mod names;
@@ -40,12 +41,13 @@ mod simple_dns_pins;
 pub(crate) mod testing;
 
 pub use answer::{Answer, answer};
-pub use edit_answer::{Reply, own_answer, relay_answer};
+pub use edit_answer::{OwnRecord, Reply, own_answer, own_record, relay_answer};
 pub use edit_query::{add_opt, add_option, forward_query};
 pub use edns::{ClientEdns, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};
 pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id, set_truncated};
 pub use kept::Kept;
+pub use labels::Labels;
 pub use name::{NameDisplay, display};
 pub use query::{Query, Refusal, query};
 pub use question::{

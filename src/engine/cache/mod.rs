@@ -37,6 +37,8 @@ const MIN_SHARD: usize = 1 << 20;
 /// For how long things are remembered, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
+    /// The least for an answer that may be remembered at all, and the lowest TTL in one.
+    pub min: u32,
     /// The most for an answer, and the highest TTL in one.
     pub max: u32,
     /// The most for an answer that says that there is nothing; RFC 2308 §5 advises 1 to 3 hours at most.
@@ -55,6 +57,7 @@ impl Default for Times {
     /// §3.2 has it first; a day; 30 seconds (RFC 8767 §4).
     fn default() -> Self {
         Self {
+            min: 0,
             max: 86_400,
             max_negative: 900,
             failure: 5,
@@ -232,12 +235,17 @@ impl Cache {
         match wire::worth(answer_bytes, answer) {
             Worth::Data { lifetime, negative } if is_complete(query, answer) => {
                 let Times {
-                    max, max_negative, ..
+                    min,
+                    max,
+                    max_negative,
+                    ..
                 } = self.times;
-                let lifetime = lifetime.min(if negative { max_negative } else { max });
+                let most = if negative { max_negative.min(max) } else { max };
+                let min = min.min(most);
+                let lifetime = lifetime.clamp(min, most);
                 // Whoever remembers a negative answer in turn shall not do so for longer than we do.
                 let max_ttl = if negative { lifetime } else { max };
-                match Kept::answer(message, query, answer_bytes, answer, max_ttl) {
+                match Kept::answer(message, query, answer_bytes, answer, (min, max_ttl)) {
                     Some(kept) if lifetime > 0 => {
                         self.store(key, Entry::data(kept, key.bits(), lifetime, now));
                     }

@@ -2,6 +2,22 @@
 
 use super::*;
 
+#[test]
+fn a_lowest_ttl_holds_for_all_that_may_be_remembered() {
+    let times = Times {
+        min: 60,
+        max: 100,
+        ..Times::default()
+    };
+    let stage = Stage::with(AMPLE, times);
+    for (ttl, told) in [(5, 60), (80, 80), (500, 100)] {
+        stage.learn(&plain(), &a(ttl));
+        assert_eq!(stage.hit(&plain()).ttls(), [told]);
+    }
+    stage.learn(&plain(), &a(0));
+    assert!(!stage.knows(&plain()));
+}
+
 // req 9, req 52
 #[test]
 fn an_answer_ends_with_its_shortest_record() {
