@@ -57,7 +57,7 @@ pub struct Config {
     /// Whether a question whose answer is late is asked a second time, of another upstream or on another connection; for 5 % of the
     /// questions at most.
     pub hedge: bool,
-    /// Resolvers that are asked, over TCP, for the addresses of upstreams given by name, and for
+    /// Resolvers that are asked, over TCP or UDP, for the addresses of upstreams given by name, and for
     /// nothing else.
     pub bootstrap: Vec<SocketAddr>,
     /// Whose certificates are believed.

@@ -1,11 +1,13 @@
 //! Finding the addresses of an upstream that was given by name: A and AAAA from a resolver given by address.
 //!
-//! By TCP, never by UDP: nobody off the path can forge an answer (RFC 5452 section 9), and nothing is cut short. What a
-//! liar on the path could say does no harm beyond delay, because the TLS certificate is checked for the name.
+//! By TCP, which nobody off the path can forge (RFC 5452 section 9), and by UDP beside it when TCP is refused or slow: there are
+//! networks where only one of them works. A datagram counts if it comes from the resolver, to a random port, with a random id and the
+//! question (RFC 5452 section 9.1). What a liar could say does no harm beyond delay, because the TLS certificate is checked for
+//! the name.
 
 use crate::config::Host;
 use crate::framed::Framed;
-use crate::runtime::Runtime;
+use crate::runtime::{Datagrams, Reply, Ring, Runtime};
 use crate::transport::{DialError, Event, Link};
 use crate::wire::{self, Rcode};
 use std::future::Future;
@@ -18,6 +20,8 @@ const A: u16 = 1;
 const AAAA: u16 = 28;
 /// For one resolver; then the next one is asked.
 const TRY: Duration = Duration::from_millis(1_500);
+/// TCP has so long a start. After that, and as often until there are answers, the questions go out by UDP.
+const UDP_AGAIN: Duration = Duration::from_millis(400);
 /// Addresses are looked up again after their TTL, but neither all the time nor hardly ever.
 const HOLDS: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
@@ -31,18 +35,39 @@ pub struct Lookup<R: Runtime> {
     host: Host,
     ids: [u16; 2],
     resolvers: Vec<SocketAddr>,
-    state: State<R>,
+    /// Whom it asks now.
+    resolver: Option<SocketAddr>,
+    tcp: Tcp<R>,
+    udp: Udp<R>,
+    /// When the next resolver is asked.
     alarm: Option<R::Sleep>,
     addresses: Vec<IpAddr>,
     ttl: Duration,
-    missing: usize,
+    answered: [bool; 2],
     why: String,
 }
 
-enum State<R: Runtime> {
-    Next,
+/// The way by TCP.
+enum Tcp<R: Runtime> {
+    Failed,
     Connecting(Pin<Box<R::Connect>>),
     Asking(Framed<R::Stream>),
+}
+
+/// The way by UDP.
+enum Udp<R: Runtime> {
+    Failed,
+    /// TCP has its start still.
+    Waiting(R::Sleep),
+    /// With what was received last, and when the questions are repeated.
+    Asking(R::Datagrams, Box<Ring>, R::Sleep),
+}
+
+/// Who answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Tcp,
+    Udp,
 }
 
 impl<R: Runtime> Lookup<R> {
@@ -53,22 +78,49 @@ impl<R: Runtime> Lookup<R> {
             host,
             ids,
             resolvers: resolvers.iter().rev().copied().collect(),
-            state: State::Next,
+            resolver: None,
+            tcp: Tcp::Failed,
+            udp: Udp::Failed,
             alarm: None,
             addresses: Vec::new(),
             ttl: *HOLDS.end(),
-            missing: 0,
+            answered: [false; 2],
             why: "no bootstrap resolver".into(),
         }
     }
 
-    /// Gives up on this resolver.
-    fn next(&mut self, why: impl Into<String>) {
-        self.why = why.into();
-        self.state = State::Next;
+    /// The ids of its questions.
+    pub fn ids(&self) -> [u16; 2] {
+        self.ids
     }
 
-    fn take(&mut self, message: &[u8]) {
+    /// Goes on to the next resolver, if there is one and it is needed.
+    fn next(&mut self) -> bool {
+        let next = self.resolvers.pop().filter(|_| self.addresses.is_empty());
+        (self.tcp, self.udp, self.alarm) = (Tcp::Failed, Udp::Failed, None);
+        self.resolver = next;
+        self.answered = [false; 2];
+        let Some(resolver) = next else {
+            return false;
+        };
+        let now = self.runtime.now().mono;
+        self.alarm = Some(self.runtime.sleep_until(now + TRY));
+        self.tcp = Tcp::Connecting(Box::pin(self.runtime.connect(resolver)));
+        self.udp = Udp::Waiting(self.runtime.sleep_until(now + UDP_AGAIN));
+        true
+    }
+
+    /// TCP does not work: UDP need not wait any longer.
+    fn tcp_failed(&mut self, why: String) {
+        self.why = why;
+        self.tcp = Tcp::Failed;
+        if let Udp::Waiting(_) = self.udp {
+            self.udp = Udp::Waiting(self.runtime.sleep_until(self.runtime.now().mono));
+        }
+    }
+
+    /// Takes a message that may be an answer.
+    fn take(&mut self, message: &[u8], way: Way) {
         let Ok(answer) = wire::answer(message) else {
             return;
         };
@@ -80,10 +132,15 @@ impl<R: Runtime> Lookup<R> {
         let Ok(ours) = wire::query(&query) else {
             return;
         };
-        if !wire::same_question(message, &at, &query, &ours.question) {
+        if self.answered[index] || !wire::same_question(message, &at, &query, &ours.question) {
             return;
         }
-        self.missing = self.missing.saturating_sub(1);
+        // What was cut is left to TCP. Without TCP, a part is better than nothing.
+        let cut = way == Way::Udp && message.get(2).is_some_and(|flags| flags & TC != 0);
+        if cut && !matches!(self.tcp, Tcp::Failed) {
+            return;
+        }
+        self.answered[index] = true;
         if answer.rcode() != Rcode::NOERROR {
             self.why = format!("{} for {}", answer.rcode(), self.host.name);
             return;
@@ -119,6 +176,8 @@ impl<R: Runtime> Lookup<R> {
 }
 
 const TYPES: [u16; 2] = [A, AAAA];
+/// TC, in the third octet of a header.
+const TC: u8 = 2;
 
 /// A query in wire format. The name was checked when the configuration was read.
 fn question(name: &str, id: u16, qtype: u16) -> Vec<u8> {
@@ -136,55 +195,127 @@ fn question(name: &str, id: u16, qtype: u16) -> Vec<u8> {
     query
 }
 
+impl<R: Runtime> Lookup<R> {
+    /// `Ready` after something happened on the way by TCP.
+    fn poll_tcp(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.tcp {
+            Tcp::Failed => return Poll::Pending,
+            Tcp::Connecting(tcp) => match std::task::ready!(tcp.as_mut().poll(cx)) {
+                Err(error) => self.tcp_failed(error.to_string()),
+                Ok(stream) => {
+                    let mut link = Framed::new(stream, String::new());
+                    for (id, qtype) in self.ids.into_iter().zip(TYPES) {
+                        link.queue(id, &question(&self.host.name, id, qtype));
+                    }
+                    self.tcp = Tcp::Asking(link);
+                }
+            },
+            Tcp::Asking(link) => {
+                if let Poll::Ready(Err(why)) = link.poll_flush(cx) {
+                    self.tcp_failed(why.to_string());
+                    return Poll::Ready(());
+                }
+                match std::task::ready!(link.poll_next(cx)) {
+                    Event::Answer(message) => {
+                        let message = message.to_vec();
+                        self.take(&message, Way::Tcp);
+                    }
+                    Event::Closed(why) => self.tcp_failed(why.to_string()),
+                    Event::Failed { .. } | Event::Limits { .. } => {}
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// `Ready` after something happened on the way by UDP.
+    fn poll_udp(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(resolver) = self.resolver else {
+            return Poll::Pending;
+        };
+        match &mut self.udp {
+            Udp::Failed => return Poll::Pending,
+            Udp::Waiting(start) => {
+                std::task::ready!(Pin::new(start).poll(cx));
+                let any: IpAddr = if resolver.is_ipv4() {
+                    Ipv4Addr::UNSPECIFIED.into()
+                } else {
+                    Ipv6Addr::UNSPECIFIED.into()
+                };
+                // The system chooses the port at random (RFC 6056).
+                match self.runtime.bind(SocketAddr::new(any, 0), false) {
+                    Ok(socket) => {
+                        let now = self.runtime.sleep_until(self.runtime.now().mono);
+                        self.udp = Udp::Asking(socket, Box::default(), now);
+                    }
+                    Err(error) => {
+                        self.why = error.to_string();
+                        self.udp = Udp::Failed;
+                    }
+                }
+            }
+            Udp::Asking(socket, ring, again) => {
+                if Pin::new(&mut *again).poll(cx).is_ready() {
+                    *again = self
+                        .runtime
+                        .sleep_until(self.runtime.now().mono + UDP_AGAIN);
+                    let unanswered = (0..TYPES.len()).filter(|index| !self.answered[*index]);
+                    for index in unanswered {
+                        let message = question(&self.host.name, self.ids[index], TYPES[index]);
+                        let reply = Reply {
+                            to: resolver,
+                            from: None,
+                            message: &message,
+                        };
+                        // What could not be sent is sent again.
+                        let _sent_or_not = socket.poll_send(cx, &[reply]);
+                    }
+                    return Poll::Ready(());
+                }
+                if let Err(error) = std::task::ready!(socket.poll_recv(cx, ring)) {
+                    self.why = error.to_string();
+                    self.udp = Udp::Failed;
+                    return Poll::Ready(());
+                }
+                let is_resolver = |from: &SocketAddr| {
+                    from.ip().to_canonical() == resolver.ip().to_canonical()
+                        && from.port() == resolver.port()
+                };
+                let received = ring.iter().filter(|(_, from, _)| is_resolver(from));
+                let received: Vec<Vec<u8>> =
+                    received.map(|(message, ..)| message.to_vec()).collect();
+                for message in received {
+                    self.take(&message, Way::Udp);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
 impl<R: Runtime> Future for Lookup<R> {
     type Output = Result<Found, DialError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         loop {
+            let mut over = this.resolver.is_none() || this.answered == [true; 2];
+            over |= matches!((&this.tcp, &this.udp), (Tcp::Failed, Udp::Failed));
             if let Some(alarm) = &mut this.alarm
                 && Pin::new(alarm).poll(cx).is_ready()
             {
-                this.alarm = None;
-                this.next("no answer in time");
+                this.why = "no answer in time".into();
+                over = true;
             }
-            match &mut this.state {
-                State::Next => {
-                    let next = this.resolvers.pop().filter(|_| this.addresses.is_empty());
-                    let Some(resolver) = next else {
-                        return Poll::Ready(this.found());
-                    };
-                    let until = this.runtime.now().mono + TRY;
-                    this.alarm = Some(this.runtime.sleep_until(until));
-                    this.state = State::Connecting(Box::pin(this.runtime.connect(resolver)));
+            if over {
+                if !this.next() {
+                    return Poll::Ready(this.found());
                 }
-                State::Connecting(tcp) => match std::task::ready!(tcp.as_mut().poll(cx)) {
-                    Err(error) => this.next(error.to_string()),
-                    Ok(stream) => {
-                        let mut link = Framed::new(stream, String::new());
-                        for (id, qtype) in this.ids.into_iter().zip(TYPES) {
-                            link.queue(id, &question(&this.host.name, id, qtype));
-                        }
-                        this.missing = TYPES.len();
-                        this.state = State::Asking(link);
-                    }
-                },
-                State::Asking(_) if this.missing == 0 => this.state = State::Next,
-                State::Asking(link) => {
-                    if let Poll::Ready(Err(why)) = link.poll_flush(cx) {
-                        this.next(why.to_string());
-                        continue;
-                    }
-                    let message = match std::task::ready!(link.poll_next(cx)) {
-                        Event::Answer(message) => message.to_vec(),
-                        Event::Closed(why) => {
-                            this.next(why.to_string());
-                            continue;
-                        }
-                        Event::Failed { .. } | Event::Limits { .. } => continue,
-                    };
-                    this.take(&message);
-                }
+                continue;
+            }
+            let (tcp, udp) = (this.poll_tcp(cx), this.poll_udp(cx));
+            if tcp.is_pending() && udp.is_pending() {
+                return Poll::Pending;
             }
         }
     }

@@ -405,8 +405,17 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             self.core.resolved(upstream, Err(why), now, &mut self.out);
             return;
         };
-        let ids = self.random.next_u32();
-        let ids = [(ids >> 16) as u16, ids as u16];
+        let under_way = self.lookups.iter().flatten();
+        let mut taken: Vec<u16> = under_way.flat_map(|(_, lookup)| lookup.ids()).collect();
+        let ids = [(); 2].map(|()| {
+            let mut id = self.random.next_u32() as u16;
+            // No two questions share one, whichever look-up they are of.
+            while taken.contains(&id) {
+                id = id.wrapping_add(1);
+            }
+            taken.push(id);
+            id
+        });
         let lookup = Lookup::new(self.runtime.clone(), host, &self.bootstrap, ids);
         let source = self.sources.add(Kind::Lookup(upstream));
         self.lookups[upstream] = Some((source, Box::pin(lookup)));

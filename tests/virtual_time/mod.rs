@@ -1,5 +1,6 @@
 //! Stories in virtual time: the real core and the real shell over a network in memory.
 
+mod bootstrap;
 mod cache;
 mod choosing;
 mod crowds;
