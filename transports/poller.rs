@@ -14,8 +14,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 /// Events taken from the system at once. More of them wait for the next turn.
@@ -43,6 +43,8 @@ struct Inner {
     woken: AtomicBool,
     /// The set in async-io's reactor, once nobody else waits for it.
     watched: Mutex<Option<Async<OwnedFd>>>,
+    /// The waker for that: always the same one, since the reactor wakes one that it replaces, while it is being asked.
+    watch: OnceLock<Waker>,
 }
 
 /// What is known of a socket.
@@ -102,6 +104,7 @@ impl Poller {
             waiting: AtomicBool::new(false),
             woken: AtomicBool::new(false),
             watched: Mutex::default(),
+            watch: OnceLock::new(),
         })))
     }
 
@@ -136,20 +139,23 @@ impl Poller {
             inner.woken.store(false, Ordering::SeqCst);
             if let Poll::Ready(output) = work.as_mut().poll(&mut cx) {
                 inner.driven.store(false, Ordering::SeqCst);
+                // Whoever waits under another executor is not forgotten.
+                if lock(&inner.watched).is_some() {
+                    inner.watch();
+                }
                 return output;
             }
             // In this order: a wake either sees that it has to end the wait, or is seen here.
             inner.waiting.store(true, Ordering::SeqCst);
             let at_once = inner.woken.load(Ordering::SeqCst);
-            inner.turn(at_once.then_some(Duration::ZERO));
+            inner.turn(&mut lock(&inner.set), at_once.then_some(Duration::ZERO));
         }
     }
 }
 
 impl Inner {
     /// Waits, and tells those whose sockets are ready.
-    fn turn(&self, limit: Option<Duration>) {
-        let (set, events) = &mut *lock(&self.set);
+    fn turn(&self, (set, events): &mut (Set, Events), limit: Option<Duration>) {
         let waited = set.poll(events, limit);
         self.waiting.store(false, Ordering::SeqCst);
         if let Err(error) = waited {
@@ -191,13 +197,28 @@ impl Inner {
                 Err(error) => log::error!("waiting for sockets: {error}"),
             }
         }
-        let watch = waker(Arc::new(Watch(Arc::downgrade(self))));
-        let mut cx = Context::from_waker(&watch);
+        let watch = (self.watch).get_or_init(|| waker(Arc::new(Watch(Arc::downgrade(self)))));
+        let mut cx = Context::from_waker(watch);
         while let Some(set) = &*watched
             && set.poll_readable(&mut cx).is_ready()
-        {
-            self.turn(Some(Duration::ZERO));
+            && self.turn_if_free()
+        {}
+    }
+
+    /// Takes what is there. False if a loop waits for the set, which will take it: to wait for that loop would hold up async-io's thread,
+    /// and with it all timers, that loop's too.
+    fn turn_if_free(&self) -> bool {
+        if self.driven.load(Ordering::SeqCst) {
+            return false;
         }
+        match self.set.try_lock() {
+            Ok(mut set) => self.turn(&mut set, Some(Duration::ZERO)),
+            Err(TryLockError::Poisoned(set)) => {
+                self.turn(&mut set.into_inner(), Some(Duration::ZERO));
+            }
+            Err(TryLockError::WouldBlock) => return !self.driven.load(Ordering::SeqCst),
+        }
+        true
     }
 }
 
@@ -219,8 +240,9 @@ struct Watch(Weak<Inner>);
 
 impl ArcWake for Watch {
     fn wake_by_ref(watch: &Arc<Self>) {
-        if let Some(inner) = watch.0.upgrade() {
-            inner.turn(Some(Duration::ZERO));
+        if let Some(inner) = watch.0.upgrade()
+            && inner.turn_if_free()
+        {
             inner.watch();
         }
     }
@@ -447,6 +469,66 @@ mod tests {
         });
         assert_eq!(async_io::block_on(all(&mut near)), b"abcdefgh");
         writer.join().unwrap();
+    }
+
+    /// Runs work that must not hang.
+    fn soon(work: impl FnOnce() + Send + 'static) {
+        let (done, is_done) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            work();
+            done.send(()).unwrap();
+        });
+        let ended = is_done.recv_timeout(Duration::from_secs(20));
+        assert!(ended.is_ok(), "it hangs, or has panicked");
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn another_executor_waits_for_many_sockets_and_for_time() {
+        soon(|| {
+            let poller = Poller::new().unwrap();
+            let pairs = (0..10).map(|_| pair(&poller));
+            let (nears, mut fars): (Vec<_>, Vec<_>) = pairs.unzip();
+            let writer = std::thread::spawn(move || {
+                for far in &mut fars {
+                    std::thread::yield_now();
+                    far.write_all(b"abcd").unwrap();
+                }
+                fars
+            });
+            let reads = nears.into_iter().map(|mut near| async move {
+                let octets = read(&mut near).await.unwrap();
+                async_io::Timer::after(Duration::from_millis(1)).await;
+                (near, octets)
+            });
+            let read = async_io::block_on(futures::future::join_all(reads));
+            assert!(read.iter().all(|(_, octets)| octets == b"abcd"));
+            writer.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn timers_go_off_when_another_executor_has_polled_before() {
+        soon(|| {
+            let poller = Poller::new().unwrap();
+            let (mut near, mut far) = pair(&poller);
+            // From here on async-io's reactor has the set.
+            let waited = async {
+                let (read, timer) = (
+                    pin!(read(&mut near)),
+                    async_io::Timer::after(Duration::ZERO),
+                );
+                futures::future::select(read, timer).await;
+            };
+            async_io::block_on(waited);
+            poller.block_on(async {
+                for _ in 0..200 {
+                    far.write_all(b"abcd").unwrap();
+                    assert_eq!(read(&mut near).await.unwrap(), b"abcd");
+                    async_io::Timer::after(Duration::from_micros(500)).await;
+                }
+            });
+        });
     }
 
     #[test]

@@ -24,7 +24,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// Lost probes until the connection is given up.
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// Both clocks since `origin`. Where there is no clock that goes on during suspend, the monotonic one stands in.
+/// Both clocks since `origin`. Where there is no clock that goes on during suspend, the process's own stands in.
 pub fn now(origin: Instant) -> Now {
     let since = |from: Duration| Time::ZERO + from;
     let mono = since(origin.elapsed());
@@ -37,8 +37,15 @@ pub fn now(origin: Instant) -> Now {
         ))
     };
     #[cfg(not(target_os = "linux"))]
-    let boot = mono;
+    let boot = since(process_time());
     Now { mono, boot }
+}
+
+/// Since this was asked first in this process: one clock for all loops, whose origins differ, because they share the cache.
+#[cfg(any(test, not(target_os = "linux")))]
+fn process_time() -> Duration {
+    static ORIGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    ORIGIN.get_or_init(Instant::now).elapsed()
 }
 
 fn socket(at: SocketAddr, kind: Type, protocol: Protocol, share: bool) -> io::Result<Socket> {
@@ -115,6 +122,16 @@ pub fn ack_soon(stream: &impl AsFd) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loops_that_began_at_different_times_have_one_boot_clock() {
+        let began = Instant::now();
+        let (first, before) = (process_time(), now(began).boot);
+        let later = began.checked_sub(Duration::from_secs(60)).unwrap_or(began);
+        let (second, after) = (process_time(), now(later).boot);
+        assert!(first <= second && second < first + Duration::from_secs(30));
+        assert!(before <= after && after < before + Duration::from_secs(30));
+    }
 
     // fault 8: the kernel looks after a path that forgot a connection, busy or idle.
     #[test]

@@ -166,7 +166,7 @@ pub(super) struct Options {
     #[argh(switch)]
     hedge: bool,
 
-    /// IP[:PORT] of a resolver that finds upstreams given by name, asked in the clear over TCP for
+    /// IP[:PORT] of a resolver that finds upstreams given by name, asked in the clear for
     /// these names only; repeatable. Default: none. DOTWARD_BOOTSTRAP
     #[argh(option)]
     bootstrap: Vec<String>,
