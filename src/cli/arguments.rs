@@ -252,7 +252,7 @@ pub(super) struct Options {
     #[argh(option)]
     max_in_flight: Option<String>,
 
-    /// NUMBER of questions in flight per worker of one UDP client (IPv4 address or IPv6 /64), none
+    /// NUMBER of questions in flight per worker of one client (IPv4 address or IPv6 /64), none
     /// for clients on loopback. Default: 1000. DOTWARD_MAX_IN_FLIGHT_PER_CLIENT
     #[argh(option)]
     max_in_flight_per_client: Option<String>,

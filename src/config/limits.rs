@@ -8,12 +8,13 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Questions in flight per worker: 2,048. At 20 ms per answer that is 100,000 questions a
-    /// second.
+    /// second. One counts as many as it has started 2,048 octets. At the bound the client that has
+    /// most in flight gives way, its oldest question first.
     pub in_flight: usize,
-    /// Questions in flight per worker of one UDP client, by its IPv4 address or its IPv6 /64: 1,000,
+    /// Questions in flight per worker of one client, by its IPv4 address or its IPv6 /64: 1,000,
     /// as unbound has it. Whoever forges an address cannot pile up more answers that hit its owner
-    /// together (CVE-2024-33655), and one client leaves room for the rest. On loopback there is no
-    /// such bound: all clients of a machine share that address, and nobody can forge it from outside.
+    /// together (CVE-2024-33655). On loopback there is no such bound: all clients of a machine share
+    /// that address, and nobody can forge it from outside.
     pub in_flight_per_client: usize,
     /// Questions in flight per upstream connection: 1,000. Ids are 16 bits, and large resolvers
     /// allow about as many.

@@ -130,7 +130,6 @@ impl Config {
 
     /// Memory of one worker for questions in flight: a quarter. The last one is for what upstreams have to read, and for what is on its
     /// way in a moment.
-    #[expect(dead_code, reason = "next")]
     pub(crate) fn memory_for_questions(&self) -> usize {
         self.memory_for_worker() / 4
     }

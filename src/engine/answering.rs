@@ -8,6 +8,7 @@ use super::keepalive;
 use super::links::LinkKey;
 use super::output::{Action, Output};
 use super::pipeline::Head;
+use super::quotas::UNIT;
 use super::response::{self, Edns, Meaning, Sent, Verdict};
 use super::time::Now;
 use crate::transport::LinkError;
@@ -267,7 +268,10 @@ impl Forwarder {
             }
             Verdict::WithEdns => {
                 flight.explain |= bit(upstream);
-                flight.fallback.get_or_insert_with(|| message.to_vec());
+                // It says little, so that it is small; a large one is not worth its memory.
+                if message.len() <= UNIT {
+                    flight.fallback.get_or_insert_with(|| message.to_vec());
+                }
                 true
             }
             verdict => verdict == Verdict::WithoutKeepalive,

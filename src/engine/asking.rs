@@ -7,12 +7,13 @@ use super::flight::{Flight, FlightKey, MAX_SENDS, STALE_AFTER, Tries, Waiter, si
 use super::forwarder::Forwarder;
 use super::local_names::{self, LocalAnswer};
 use super::output::Output;
+use super::quotas::{self, Asked, Room, UNIT};
 use super::time::Now;
 use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Refusal, Reply};
 use log::{debug, info};
 use std::collections::VecDeque;
 
-/// Questions in flight that nobody waits for, asked because a popular answer ends soon.
+/// Questions in flight that nobody waits for, up to which more are asked because a popular answer ends soon.
 const MAX_PREFETCHES: usize = 64;
 
 impl Forwarder {
@@ -53,7 +54,7 @@ impl Forwarder {
             Some(key) => self.look_up(key, query.question.octets(message), &waiter, now, out),
             None => Found::Miss,
         };
-        let hash = key.map(|key| key.hash());
+        let hash = key.as_ref().map(Key::hash);
         if let Found::Hit { prefetch } = found {
             self.stats.hits += 1;
             if prefetch {
@@ -67,7 +68,7 @@ impl Forwarder {
             self.answer_here(&local, message, &query, &waiter, out);
             return true;
         }
-        let stale = found == Found::Stale;
+        let stale = key.filter(|_| found == Found::Stale);
         self.miss(message, query, waiter, (hash, stale), now, out)
     }
 
@@ -95,29 +96,50 @@ impl Forwarder {
         message: &[u8],
         query: Query,
         waiter: Waiter,
-        (hash, stale): (Option<u64>, bool),
+        (hash, stale): (Option<u64>, Option<Key>),
         now: Now,
         out: &mut Output,
     ) -> bool {
-        let known = hash.and_then(|hash| self.joinable.get(&hash).copied());
-        let twin = known.filter(|key| self.asks_the_same(*key, message, &query));
+        let mut known = hash.and_then(|hash| self.joinable.get(&hash).copied());
+        let mut twin = known.filter(|key| self.asks_the_same(*key, message, &query));
         // A client that is impatient repeats its datagram; one answer is enough for it. Nothing new is asked, so no bound is in the way.
         if twin.is_some_and(|key| self.flights[key].is_awaited_by(&waiter)) {
             self.stats.repeats += 1;
             return false;
         }
-        if let Some(why) = self.shed(&waiter.client) {
-            self.press(now, out);
-            self.refuse(message, waiter.client, why, out);
-            return true;
+        let units = match twin {
+            Some(_) => 1,
+            None => quotas::units(message.len()),
+        };
+        if !self.fits(&waiter.client, units, now) {
+            // An answer out of date harms nobody; a question given up does.
+            if let Some(key) = &stale {
+                let reply = waiter.reply(query.question.octets(message));
+                let payload = self.limits.udp_payload;
+                let served = out.reply_if_any(waiter.client, |out| {
+                    self.cache.get_stale(key, &reply, payload, now.boot, out)
+                });
+                if served {
+                    self.stats.stale += 1;
+                    return true;
+                }
+            }
+            if let Err(why) = self.admit(&waiter.client, units, now, out) {
+                self.refuse(message, waiter.client, why, out);
+                return true;
+            }
+            // The same question may have been given up.
+            known = known.filter(|key| self.flights.contains_key(*key));
+            twin = twin.filter(|key| self.flights.contains_key(*key));
         }
         // Of two different questions with one hash the second goes its own way.
-        let own_hash = hash.filter(|_| known.is_none());
+        // One that counts more than others do is not shared, or else it would count no more when the one who asked it has left.
+        let own_hash = hash.filter(|_| known.is_none() && message.len() < UNIT);
         let key = match twin {
-            Some(key) => self.join(key, message, &query, waiter),
+            Some(key) => self.join(key, message, &query, waiter, now),
             None => self.start(message, query, Some(waiter), own_hash, now, out),
         };
-        if stale {
+        if stale.is_some() {
             self.remember_stale(key, now);
         }
         self.give_up_hopeless(now, out);
@@ -140,21 +162,57 @@ impl Forwarder {
         })
     }
 
-    /// Would one question more be over a bound? Then it is counted, and this is the reason that its client gets.
-    fn shed(&mut self, client: &Client) -> Option<Failure> {
-        let (in_flight, limits) = (self.in_flight.in_all(), &self.limits);
-        if in_flight.max(self.flights.len()) >= limits.in_flight {
-            self.stats.shed += 1;
-            return Some(Failure::TooMany);
+    /// Makes room for one question more, at the expense of the client that has most in flight. Where there is none, it is counted, and
+    /// this is the reason that its client gets.
+    fn admit(
+        &mut self,
+        client: &Client,
+        units: usize,
+        now: Now,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        self.press(now, out);
+        loop {
+            match self.quotas.room(client, units, now.mono) {
+                Room::Free => return Ok(()),
+                Room::InsteadOfIdle(flight) => {
+                    if let Some(flight) = self.remove(flight) {
+                        self.recycle(flight.message);
+                    }
+                }
+                Room::InsteadOf(flight, number, why) => {
+                    self.give_up(flight, number, why, now, out);
+                }
+                Room::None(why) => {
+                    match why {
+                        Failure::TooManyOfClient => self.stats.shed_per_client += 1,
+                        _ => self.stats.shed += 1,
+                    }
+                    return Err(why);
+                }
+            }
         }
-        // With fewer in all nobody has so many, and there is no need to look.
-        let most = limits.in_flight_per_client;
-        let has_room = |client| self.in_flight.held_by(client) < most;
-        if in_flight < most || client.counted_as().is_none_or(has_room) {
-            return None;
+    }
+
+    /// Is there room for this client's question, without giving up another?
+    fn fits(&mut self, client: &Client, units: usize, now: Now) -> bool {
+        if self.quotas.surely_fits(units) {
+            return true;
         }
-        self.stats.shed_per_client += 1;
-        Some(Failure::TooManyOfClient)
+        if !self.quotas.is_watching() {
+            let all = self.flights.iter().flat_map(|(key, flight)| {
+                flight.waiters().map(move |waiter| {
+                    let asked = Asked {
+                        flight: key,
+                        units: waiter.units,
+                        since: flight.arrived,
+                    };
+                    (waiter.client.account(), waiter.number, asked)
+                })
+            });
+            self.quotas.watch(all);
+        }
+        self.quotas.room(client, units, now.mono) == Room::Free
     }
 
     /// A new question: remembered until it is answered, and sent as soon as can be.
@@ -162,7 +220,7 @@ impl Forwarder {
         &mut self,
         message: &[u8],
         query: Query,
-        waiter: Option<Waiter>,
+        mut waiter: Option<Waiter>,
         hash: Option<u64>,
         now: Now,
         out: &mut Output,
@@ -173,9 +231,12 @@ impl Forwarder {
         debug!("asked: {}", wire::describe(message, &query.question));
         let mut kept = self.spare.pop().unwrap_or_default();
         kept.extend_from_slice(message);
-        if let Some(waiter) = &waiter {
-            self.in_flight.enter(waiter.client.counted_as());
-        }
+        let units = quotas::units(message.len());
+        let asked = waiter.as_mut().map(|waiter| {
+            waiter.units = units;
+            waiter.number = self.quotas.enter(units);
+            (waiter.client, waiter.number)
+        });
         let preferred = self.preferred();
         if let Some(hedging) = &mut self.hedging {
             hedging.asked();
@@ -186,6 +247,7 @@ impl Forwarder {
             hash,
             first: waiter,
             more: VecDeque::new(),
+            idle: None,
             arrived: now.mono,
             deadline: now.mono + self.timeout,
             elsewhere_at: None,
@@ -207,6 +269,10 @@ impl Forwarder {
             explain: 0,
             fallback: None,
         });
+        match asked {
+            Some((client, number)) => self.note(&client, number, key, units, now),
+            None => self.flights[key].idle = Some(self.quotas.rest(key, units)),
+        }
         if let Some(hash) = hash {
             self.joinable.insert(hash, key);
         }
@@ -225,17 +291,22 @@ impl Forwarder {
         out: &mut Output,
     ) {
         let under_way = hash.is_some_and(|hash| self.joinable.contains_key(&hash));
-        let has_room = self.flights.len() < self.limits.in_flight;
-        if !under_way && has_room && self.idle_flights() < MAX_PREFETCHES {
+        let has_room = self.quotas.has_room(quotas::units(message.len()));
+        if !under_way && has_room && self.quotas.idle() < MAX_PREFETCHES {
             self.stats.prefetches += 1;
             self.start(message, query, None, hash, now, out);
             self.give_up_hopeless(now, out);
         }
     }
 
-    /// About how many flights nobody waits for: each of the others has at least one waiter.
-    fn idle_flights(&self) -> usize {
-        self.flights.len().saturating_sub(self.in_flight.in_all())
+    fn note(&mut self, client: &Client, number: u64, flight: FlightKey, units: usize, now: Now) {
+        let since = now.mono;
+        let asked = Asked {
+            flight,
+            units,
+            since,
+        };
+        self.quotas.note(client, number, asked);
     }
 
     /// There is an answer out of date: it is served if no better one comes in time (RFC 8767 section 5).
@@ -261,14 +332,20 @@ impl Forwarder {
         message: &[u8],
         query: &Query,
         mut waiter: Waiter,
+        now: Now,
     ) -> FlightKey {
         let flight = &mut self.flights[key];
         let question = message.get(wire::HEADER_LEN..query.question.end());
         waiter.own_question = question
             .filter(|question| *question != flight.question())
             .map(Box::from);
-        self.in_flight.enter(waiter.client.counted_as());
+        if let Some(number) = flight.idle.take() {
+            self.quotas.wake(number);
+        }
+        waiter.number = self.quotas.enter(1);
+        let (client, number) = (waiter.client, waiter.number);
         flight.more.push_back(waiter);
+        self.note(&client, number, key, 1, now);
         self.stats.joined += 1;
         key
     }

@@ -48,11 +48,10 @@ impl Client {
         prefix(ip)
     }
 
-    /// The address that its questions in flight are counted under, where there is a bound for each. There is none over streams, which
-    /// have bounds of their own and cannot be forged, and none on loopback: all clients of a machine share that address.
-    pub(super) fn counted_as(&self) -> Option<IpAddr> {
-        let ip = self.addr.ip();
-        (self.is_datagram() && !ip.to_canonical().is_loopback()).then_some(ip)
+    /// Has it a bound of its own on questions in flight? Not on loopback: nobody forges an address there, and one socket may well ask for
+    /// many, as a resolver of this machine does that forwards to us. At the bound for all, it counts like any other client.
+    pub(super) fn is_bounded(&self) -> bool {
+        !self.addr.ip().to_canonical().is_loopback()
     }
 }
 
@@ -61,23 +60,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn datagrams_from_other_machines_are_counted() {
-        // fault 64
+    fn from_afar_a_prefix_is_a_client_and_on_loopback_a_socket() {
+        // fault 64, 99
         let by_datagram = Via::Datagram {
             socket: 0,
             local: None,
         };
-        for (addr, via, counts) in [
-            ("192.168.1.7:40000", by_datagram, true),
-            ("[fd00::7]:40000", by_datagram, true),
-            ("192.168.1.7:40000", Via::Stream(1), false),
-            ("127.0.0.7:40000", by_datagram, false),
-            ("[::1]:40000", by_datagram, false),
-            ("[::ffff:127.0.0.1]:40000", by_datagram, false),
+        let account = |addr: &str, via| {
+            let addr = addr.parse().unwrap();
+            let client = Client { addr, via };
+            (client.account(), client.is_bounded())
+        };
+        let (one, other) = (by_datagram, Via::Stream(1));
+        for (addr, also) in [
+            ("192.168.1.7:40000", "192.168.1.7:40001"),
+            ("[fd00::7]:40000", "[fd00::ffff:7]:40000"),
         ] {
-            let addr: SocketAddr = addr.parse().unwrap();
-            let counted = Client { addr, via }.counted_as();
-            assert_eq!(counted, counts.then_some(addr.ip()), "{addr} {via:?}");
+            assert_eq!(account(addr, one), account(also, other), "{addr} {also}");
+            assert!(account(addr, one).1);
         }
+        let sockets = [
+            ("127.0.0.7:40000", one),
+            ("127.0.0.7:40000", other),
+            ("127.0.0.7:40001", one),
+            ("[::1]:40000", one),
+            ("192.168.1.7:40000", one),
+            ("[fd00::7]:40000", one),
+        ];
+        let accounts = sockets.map(|(addr, via)| account(addr, via).0);
+        let distinct: std::collections::BTreeSet<_> = accounts.into_iter().collect();
+        assert_eq!(distinct.len(), sockets.len());
+        assert!(!account("[::ffff:127.0.0.1]:40000", one).1);
     }
 }

@@ -47,6 +47,7 @@ impl Crowd {
     }
 
     /// Is nobody there?
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.in_all == 0 && self.per_client.is_empty()
     }

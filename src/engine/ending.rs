@@ -6,6 +6,7 @@ use super::failure::{Explanation, Failure};
 use super::flight::{Flight, FlightKey, Waiter};
 use super::forwarder::Forwarder;
 use super::output::Output;
+use super::quotas;
 use super::response;
 use super::time::Now;
 use crate::wire::{self, Answer};
@@ -111,6 +112,58 @@ impl Forwarder {
         self.endings.iter().map(waiting).sum()
     }
 
+    /// One client's question makes room for another's. Others may wait for the same one.
+    pub(super) fn give_up(
+        &mut self,
+        key: FlightKey,
+        number: u64,
+        why: Failure,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let Some(flight) = self.flights.get_mut(key) else {
+            return;
+        };
+        let Some(waiter) = flight.take_waiter(number) else {
+            return;
+        };
+        self.quotas.leave(&waiter.client, number, waiter.units);
+        let known = flight.key(&self.cache);
+        let reply = waiter.reply(flight.question());
+        let payload = self.limits.udp_payload;
+        let stale = known.is_some_and(|known| {
+            out.reply_if_any(waiter.client, |out| {
+                self.cache.get_stale(&known, &reply, payload, now.boot, out)
+            })
+        });
+        if stale {
+            self.stats.stale += 1;
+        } else {
+            self.stats.yielded += 1;
+            let why = why.explain(&self.upstreams, 0);
+            out.reply(waiter.client, |out| {
+                failed(flight, &waiter, &why, payload, out);
+            });
+        }
+        if flight.waiters().next().is_none()
+            && let Some(flight) = self.remove(key)
+        {
+            self.recycle(flight.message);
+        }
+    }
+
+    /// Octets of memory for messages in that.
+    pub(super) fn octets_in_endings(&self) -> usize {
+        let octets = |ending: &Ending| {
+            let answer = match &ending.what {
+                What::Answer(message) => message.capacity(),
+                What::Failure(_) => 0,
+            };
+            ending.flight.octets() + answer
+        };
+        self.endings.iter().map(octets).sum()
+    }
+
     /// Answers everybody who waits with an answer out of date. The question stays in flight, to learn the fresh one.
     pub(super) fn serve_stale(&mut self, key: FlightKey, now: Now, out: &mut Output) {
         let Some(flight) = self.flights.get_mut(key) else {
@@ -134,13 +187,18 @@ impl Forwarder {
             });
             if served {
                 self.stats.stale += 1;
-                self.in_flight.leave(waiter.client.counted_as());
+                self.quotas
+                    .leave(&waiter.client, waiter.number, waiter.units);
             } else {
                 unserved.push(waiter);
             }
         }
         for waiter in unserved.into_iter().rev() {
             flight.more.push_front(waiter);
+        }
+        if flight.waiters().next().is_none() && flight.idle.is_none() {
+            let units = quotas::units(flight.message.len());
+            flight.idle = Some(self.quotas.rest(key, units));
         }
     }
 

@@ -40,6 +40,10 @@ pub const STALE_AFTER: Duration = Duration::from_millis(1_800);
 /// Somebody who waits for the answer.
 pub struct Waiter {
     pub client: Client,
+    /// By what it is known among all that wait: the higher, the later it came.
+    pub number: u64,
+    /// What it counts among them.
+    pub units: usize,
     /// The id of the client's own query.
     pub id: u16,
     pub rd: bool,
@@ -56,6 +60,8 @@ impl Waiter {
         let edns = query.opt.map(|opt| ClientEdns::of(message, &opt));
         Self {
             client,
+            number: 0,
+            units: 1,
             id: query.header.id,
             rd: query.header.flags.rd(),
             edns,
@@ -95,6 +101,8 @@ pub struct Flight {
     /// Most questions have one waiter; one that is asked beforehand has none.
     pub first: Option<Waiter>,
     pub more: VecDeque<Waiter>,
+    /// By what it is known among those that nobody waits for.
+    pub idle: Option<u64>,
     pub arrived: Time,
     pub deadline: Time,
     /// When another upstream is asked, too.
@@ -202,6 +210,13 @@ impl Flight {
             .unwrap_or_default()
     }
 
+    /// Octets of memory for messages.
+    pub fn octets(&self) -> usize {
+        let own = |waiter: &Waiter| waiter.own_question.as_ref().map_or(0, |own| own.len());
+        let fallback = self.fallback.as_ref().map_or(0, Vec::capacity);
+        self.message.capacity() + fallback + self.waiters().map(own).sum::<usize>()
+    }
+
     /// Everybody who waits.
     pub fn waiters(&self) -> impl Iterator<Item = &Waiter> {
         self.first.iter().chain(&self.more)
@@ -221,6 +236,15 @@ impl Flight {
     /// The one who has waited for longest waits no more.
     pub fn next_waiter(&mut self) -> Option<Waiter> {
         self.first.take().or_else(|| self.more.pop_front())
+    }
+
+    /// This one waits no more.
+    pub fn take_waiter(&mut self, number: u64) -> Option<Waiter> {
+        if let Some(first) = self.first.take_if(|first| first.number == number) {
+            return Some(first);
+        }
+        let at = self.more.binary_search_by_key(&number, |one| one.number);
+        self.more.remove(at.ok()?)
     }
 
     /// When something has to be done about it.

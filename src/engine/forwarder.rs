@@ -10,7 +10,6 @@
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
 use super::cache::Cache;
-use super::crowd::Crowd;
 use super::denials::Denials;
 use super::ending::Ending;
 use super::failure::Failure;
@@ -19,6 +18,7 @@ use super::hashing::RandomMap;
 use super::hedging::Hedging;
 use super::links::{Link, LinkKey};
 use super::output::Output;
+use super::quotas::{Quotas, UNIT};
 use super::stats::{Stats, UpstreamStats};
 use super::time::{Now, Time};
 use super::timers::Timers;
@@ -67,7 +67,7 @@ pub struct Forwarder {
     /// The most preferred upstream that was up when a link last came up.
     in_use: Option<usize>,
     /// Clients' queries that wait for an answer.
-    pub(super) in_flight: Crowd,
+    pub(super) quotas: Quotas,
     pub(super) stats: Stats,
     pub(super) denials: Denials,
     pub(super) spare: Vec<Vec<u8>>,
@@ -106,7 +106,13 @@ impl Forwarder {
             hedging: config.hedge.then(Hedging::new),
             seen: Now::default(),
             in_use: None,
-            in_flight: Crowd::default(),
+            quotas: Quotas::new(
+                config
+                    .limits
+                    .in_flight
+                    .min(config.memory_for_questions() / UNIT),
+                config.limits.in_flight_per_client,
+            ),
             stats: Stats::default(),
             denials: Denials::default(),
             spare: Vec::new(),
@@ -255,7 +261,7 @@ impl Forwarder {
         for key in flights {
             self.fail(key, Failure::Ending, now, out);
         }
-        debug_assert!(self.in_flight.is_empty(), "each question is counted once");
+        debug_assert!(self.quotas.is_empty(), "each question is counted once");
         self.waiting.clear();
         for (link, _) in self.links.drain() {
             out.push(super::Action::Close { link });
@@ -269,7 +275,7 @@ impl Forwarder {
 
     /// Queries that wait for an answer.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.in_all() + self.waiting_in_endings()
+        self.quotas.waiting() + self.waiting_in_endings()
     }
 
     /// What happened with each upstream so far, in the order of the configuration: its label, and the counters.
@@ -308,7 +314,11 @@ impl Forwarder {
             }
         }
         for waiter in flight.waiters() {
-            self.in_flight.leave(waiter.client.counted_as());
+            self.quotas
+                .leave(&waiter.client, waiter.number, waiter.units);
+        }
+        if let Some(number) = flight.idle {
+            self.quotas.wake(number);
         }
         Some(flight)
     }

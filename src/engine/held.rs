@@ -37,6 +37,8 @@ pub struct Held {
     pub sends: u8,
     /// Connects that were begun for the question that cost most of them.
     pub connects: u8,
+    /// Octets of memory for the messages of questions in flight.
+    pub octets: usize,
     /// Octets in the cache, which all loops share.
     pub cached: usize,
 }
@@ -78,6 +80,7 @@ impl Forwarder {
                 .map(|flight| flight.connects)
                 .max()
                 .unwrap_or_default(),
+            octets: flights().map(Flight::octets).sum::<usize>() + self.octets_in_endings(),
             cached: self.cache.bytes(),
         }
     }

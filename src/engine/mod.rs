@@ -41,6 +41,7 @@ mod local_names;
 mod output;
 mod pipeline;
 mod placing;
+mod quotas;
 mod response;
 mod stats;
 mod tending;

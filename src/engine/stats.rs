@@ -19,12 +19,14 @@ pub struct Stats {
     /// Queries answered with another error at once, because nothing is done here that they ask for: zone transfers, updates, versions of
     /// EDNS that do not exist yet.
     pub unsupported: u64,
-    /// Queries over the bound on questions in flight.
+    /// Queries over the bound on questions in flight, of clients that had as many as any other.
     pub shed: u64,
-    /// Queries over the bound on questions in flight of one UDP client.
+    /// Queries over the bound on questions in flight of one client.
     pub shed_per_client: u64,
     /// Queries for names that are answered here and leave for nobody.
     pub local: u64,
+    /// Queries given up to make room for those of clients with fewer in flight, or for a later one of the same client.
+    pub yielded: u64,
     /// Queries answered from the cache.
     pub hits: u64,
     /// Queries answered with an answer out of date, for want of a better one in time.
@@ -128,7 +130,8 @@ impl fmt::Display for Stats {
     /// The counters that have counted something, by their names: `queries 3, hits 1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counters = named! { *self;
-            queries dropped repeats denied malformed unsupported shed shed_per_client local hits
+            queries dropped repeats denied malformed unsupported shed shed_per_client yielded local
+            hits
             stale prefetches joined opaque sent resent
             answered failed strays malformed_answers unsent crowded_out unread dials renewed
             dial_failures links_lost retired hedges probes

@@ -3,6 +3,7 @@
 mod answers;
 mod asking;
 mod dialing;
+mod fairness;
 mod silence;
 
 use dotward::config::{Config, Modes, Upstream};

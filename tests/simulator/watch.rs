@@ -8,6 +8,9 @@ use std::time::Duration;
 /// How often a question may be sent in all, as the design says.
 pub const MAX_SENDS: u8 = 5;
 /// How many connects a question may cost, beside the first one to each upstream.
+/// Octets that one question may hold: its own, and those of an answer that is better than none.
+const OCTETS: usize = 2 * 2_048;
+/// How many connects a question may cost.
 const MAX_CONNECTS: u64 = 3;
 /// Links to one upstream: four that are shared, three that are isolated.
 pub const MAX_LINKS: usize = 7;
@@ -67,6 +70,11 @@ impl Watch {
         let bounds = [
             ("queries in flight", held.queries, self.limits.in_flight),
             ("questions in flight", held.questions, self.limits.in_flight),
+            (
+                "octets of questions",
+                held.octets,
+                self.limits.in_flight * OCTETS,
+            ),
             ("on one link", held.on_one_link, self.limits.link_in_flight),
             ("octets in the cache", held.cached, self.cache_bytes),
             ("sends", held.sends.into(), MAX_SENDS.into()),
@@ -121,7 +129,7 @@ impl Watch {
 
 /// Every query has exactly one end, and no question is sent too often.
 pub fn sums(stats: &Stats) -> Result<(), String> {
-    let ends = at_once(stats) + stats.stale + stats.answered + stats.failed;
+    let ends = at_once(stats) + stats.yielded + stats.stale + stats.answered + stats.failed;
     let sends = u64::from(MAX_SENDS) * begun(stats);
     let unasked = stats.sent == 0 && stats.answered > 0;
     if ends != stats.queries || stats.unsent > 0 || stats.sent > sends || unasked {
