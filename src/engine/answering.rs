@@ -56,7 +56,8 @@ impl Forwarder {
         let on = &mut self.links[link];
         on.matched();
         on.pipeline.leave(id);
-        let state = &mut self.upstreams[on.upstream];
+        let upstream = on.upstream;
+        let state = &mut self.upstreams[upstream];
         state.has_answered(on.pipeline.answered());
         if on.pipeline.is_reordered() && !state.is_known_to_reorder() {
             state.reordered();
@@ -78,6 +79,7 @@ impl Forwarder {
             self.links.remove(link);
             out.push(Action::Close { link });
         }
+        self.forget_late(upstream);
         self.place_waiting(now, out);
     }
 
@@ -174,9 +176,7 @@ impl Forwarder {
         state.trouble = None;
         let took = now.mono.since(place.sent_at);
         state.timed(took, now.mono);
-        if let Some(hedging) = &mut self.hedging {
-            hedging.took(took);
-        }
+        self.hedging.took(took);
         if place.probes {
             state.forget_bounds();
         }

@@ -238,9 +238,7 @@ impl Forwarder {
             (waiter.client, waiter.number)
         });
         let preferred = self.preferred();
-        if let Some(hedging) = &mut self.hedging {
-            hedging.asked();
-        }
+        self.hedging.asked();
         let key = self.flights.insert(Flight {
             message: kept,
             query,
@@ -252,7 +250,6 @@ impl Forwarder {
             deadline: now.mono + self.timeout,
             elsewhere_at: None,
             stale_at: None,
-            hedge_at: None,
             preferred,
             connects: 0,
             connected: 0,

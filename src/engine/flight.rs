@@ -109,8 +109,6 @@ pub struct Flight {
     pub elsewhere_at: Option<Time>,
     /// When its waiters get an answer out of date.
     pub stale_at: Option<Time>,
-    /// When it is later than nearly all others.
-    pub hedge_at: Option<Time>,
     /// The upstream that it should go to first, by the policy.
     pub preferred: usize,
     /// Connects that were begun for it.
@@ -249,7 +247,7 @@ impl Flight {
 
     /// When something has to be done about it.
     pub fn alarm(&self) -> Time {
-        [self.elsewhere_at, self.stale_at, self.hedge_at]
+        [self.elsewhere_at, self.stale_at]
             .into_iter()
             .flatten()
             .fold(self.deadline, Time::min)

@@ -60,8 +60,7 @@ pub struct Forwarder {
     pub(super) local_names: LocalNames,
     /// Whose turn it is.
     pub(super) turn: usize,
-    /// Only if the user wants questions to be asked twice.
-    pub(super) hedging: Option<Hedging>,
+    pub(super) hedging: Hedging,
     /// The clocks at the last event.
     pub(super) seen: Now,
     /// The most preferred upstream that was up when a link last came up.
@@ -103,7 +102,7 @@ impl Forwarder {
             policy: config.policy,
             local_names: config.local_names,
             turn: 0,
-            hedging: config.hedge.then(Hedging::new),
+            hedging: Hedging::new(config.hedge),
             seen: Now::default(),
             in_use: None,
             quotas: Quotas::new(
@@ -237,6 +236,7 @@ impl Forwarder {
         {
             self.overdue(key, now, out);
         }
+        self.hedge_late(now, out);
         self.check_links(now, out);
         self.place_waiting(now, out);
     }
@@ -247,7 +247,9 @@ impl Forwarder {
         let links = links.filter_map(|link| link.alarm(&self.upstreams[link.upstream]));
         let ending = (!self.endings.is_empty()).then_some(self.seen.mono);
         let beat = (!self.links.is_empty()).then(|| self.seen.mono + BEAT);
+        let late = self.upstreams.iter().filter_map(|up| up.late.front());
         links
+            .chain(late.map(|(at, _)| *at))
             .chain(self.timers.next())
             .chain(self.dial_alarm(self.seen.mono))
             .chain(beat)

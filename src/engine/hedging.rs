@@ -1,13 +1,16 @@
-//! Asking a second time when an answer is later than nearly all others: off unless the user wants it.
+//! Asking a second time when an answer is late: of the same upstream on a second connection, since a lost packet holds up all that is
+//! behind it on the first one; and of another upstream, if the user wants that (`hedge`).
 //!
-//! A question that is not answered within the time of 19 out of 20 is sent to another upstream or link as well, and the first answer
-//! counts. That is worth something against a lost packet, and it is unsocial if overdone; so it is bounded to 5 % of the questions.
+//! By default a question is late when an answer takes longer than TCP would wait before it sends again (RFC 6298): that is worth
+//! something on a path that loses packets, and nothing is sent twice on one that does not. With `hedge` it is late when 19 of 20
+//! answers are there sooner. The first answer counts. Copies are bounded to 5 % of the questions.
 
-use super::flight::{FlightKey, Lane, Purpose, bit};
+use super::flight::{FlightKey, Lane, Place, Purpose, bit};
 use super::forwarder::Forwarder;
 use super::links::Link;
 use super::output::Output;
 use super::time::Now;
+use super::upstreams::Upstream;
 use std::time::Duration;
 
 /// The share of answers after which a question counts as late, in parts of a hundred.
@@ -29,15 +32,18 @@ pub struct Hedging {
     counts: [u32; STEPS],
     total: u32,
     saved: u32,
+    /// The user wants other upstreams to be asked, too.
+    elsewhere: bool,
 }
 
 impl Hedging {
     /// Nothing known, nothing saved.
-    pub fn new() -> Self {
+    pub fn new(elsewhere: bool) -> Self {
         Self {
             counts: [0; STEPS],
             total: 0,
             saved: 0,
+            elsewhere,
         }
     }
 
@@ -48,6 +54,9 @@ impl Hedging {
 
     /// An answer took so long.
     pub fn took(&mut self, time: Duration) {
+        if !self.elsewhere {
+            return;
+        }
         if self.total >= REMEMBERED {
             for count in &mut self.counts {
                 *count /= 2;
@@ -60,8 +69,17 @@ impl Hedging {
         }
     }
 
-    /// When a question counts as late; `None` while too little is known.
-    pub fn late_after(&self) -> Option<Duration> {
+    /// When a question to this upstream counts as late; `None` while too little is known.
+    pub fn late_after(&self, upstream: &Upstream) -> Option<Duration> {
+        if self.elsewhere {
+            self.percentile()
+        } else {
+            upstream.late_after()
+        }
+    }
+
+    /// What 19 of 20 answers do not take.
+    fn percentile(&self) -> Option<Duration> {
         let mut left = (self.total >= ENOUGH).then_some(self.total * PERCENTILE / 100)?;
         let full = self.counts.iter().position(|count| {
             let reached = *count > left;
@@ -101,10 +119,32 @@ fn end_of(step: usize) -> Duration {
 }
 
 impl Forwarder {
-    /// A question is later than nearly all others: it is asked a second time where a link is up, if that is affordable. Where there is none,
+    /// Looks after questions that are late by now.
+    pub(super) fn hedge_late(&mut self, now: Now, out: &mut Output) {
+        for upstream in 0..self.upstreams.len() {
+            while let Some((at, key)) = self.upstreams[upstream].late.front().copied()
+                && at <= now.mono
+            {
+                self.upstreams[upstream].late.pop_front();
+                self.hedge(key, now, out);
+            }
+        }
+    }
+
+    /// A question was answered: those at the front that are gone need no timer any more.
+    pub(super) fn forget_late(&mut self, upstream: usize) {
+        let (state, flights) = (&mut self.upstreams[upstream], &self.flights);
+        while let Some((_, key)) = state.late.front()
+            && !flights.contains_key(*key)
+        {
+            state.late.pop_front();
+        }
+    }
+
+    /// A question is late: it is asked a second time where a link is up, if that is affordable. Where there is none,
     /// a spare one is made for the next such question.
-    pub(super) fn hedge(&mut self, key: FlightKey, now: Now, out: &mut Output) {
-        let affordable = self.hedging.as_ref().is_some_and(Hedging::is_affordable);
+    fn hedge(&mut self, key: FlightKey, now: Now, out: &mut Output) {
+        let affordable = self.hedging.is_affordable();
         let Some(flight) = self.flights.get(key) else {
             return;
         };
@@ -114,22 +154,30 @@ impl Forwarder {
         }
         let asked = |link: &Link| flight.tried & bit(link.upstream) != 0;
         let usable = |link: &Link| link.is_good() && !self.is_doubtful(link.upstream);
+        let elsewhere = self.hedging.elsewhere;
+        // Behind a lost packet nothing arrives. If something did, the question itself is slow.
+        let waits = |place: &Place| {
+            let link = self.links.get(place.link);
+            link.is_some_and(|link| link.heard_at <= place.sent_at)
+        };
+        if !elsewhere && !flight.places.iter().flatten().all(waits) {
+            return;
+        }
         let preferred = flight.preferred;
         let excluded = |link: &Link| flight.exclude & bit(link.upstream) != 0;
         let others = self
             .links
             .iter()
-            .filter(|(to, link)| usable(link) && !flight.is_on(*to) && !excluded(link));
+            .filter(|(to, link)| usable(link) && !flight.is_on(*to) && !excluded(link))
+            .filter(|(_, link)| elsewhere || asked(link));
         let best =
             others.min_by_key(|(_, link)| (asked(link), self.rank(preferred, link.upstream)));
         let Some(to) = best.map(|(to, _)| to) else {
             self.prepare_spare(key, now, out);
             return;
         };
-        if self.send(key, to, Purpose::Copy, now, out)
-            && let Some(hedging) = &mut self.hedging
-        {
-            hedging.spend();
+        if self.send(key, to, Purpose::Copy, now, out) {
+            self.hedging.spend();
             self.stats.hedges += 1;
         }
     }
@@ -149,7 +197,7 @@ impl Forwarder {
         else {
             return;
         };
-        if self.upstreams.len() > 1 {
+        if self.hedging.elsewhere && self.upstreams.len() > 1 {
             self.dial_missing(key, upstream, u64::MAX, now, out);
         } else if self.links_of(upstream, false) < 2
             && now.mono >= self.upstreams[upstream].dial_at(false)
@@ -181,20 +229,20 @@ mod tests {
 
     #[test]
     fn late_is_what_19_of_20_are_not() {
-        let mut hedging = Hedging::new();
+        let mut hedging = Hedging::new(true);
         for n in 0..60 {
             hedging.took(ms(10 + n % 5));
         }
-        assert_eq!(hedging.late_after(), None, "too few");
+        assert_eq!(hedging.percentile(), None, "too few");
         for n in 0..940 {
             hedging.took(if n % 25 == 0 { ms(800) } else { ms(10 + n % 5) });
         }
-        let late = hedging.late_after().unwrap();
+        let late = hedging.percentile().unwrap();
         assert!(late >= ms(14) && late <= ms(18), "{late:?}");
         for _ in 0..4_000 {
             hedging.took(ms(100));
         }
-        let late = hedging.late_after().unwrap();
+        let late = hedging.percentile().unwrap();
         assert!(
             late >= ms(100) && late <= ms(125),
             "the past fades: {late:?}"
@@ -203,7 +251,7 @@ mod tests {
 
     #[test]
     fn copies_are_one_in_twenty_and_not_saved_for_long() {
-        let mut hedging = Hedging::new();
+        let mut hedging = Hedging::new(true);
         let mut copies = 0;
         for _ in 0..10_000 {
             hedging.asked();

@@ -155,6 +155,11 @@ impl Forwarder {
         upstream.counts.sent += 1;
         self.stats.sent += 1;
         self.stats.resent += u64::from(flight.sends > 0);
+        if flight.sends == 0
+            && let Some(late) = self.hedging.late_after(upstream)
+        {
+            upstream.late.push_back((now.mono + late, key));
+        }
         let place = Place {
             link: to,
             id,
@@ -166,14 +171,6 @@ impl Forwarder {
         // Its first link counts: a copy on another one does not give that one more time.
         if !flight.placed() && !flight.tries.elsewhere && self.upstreams.len() > 1 {
             flight.elsewhere_at = Some(now.mono + TRY);
-            self.timers.set(key, flight.alarm());
-        }
-        if let Some(hedging) = &self.hedging
-            && flight.sends == 0
-        {
-            // Never early: a timer may fire one tick before its time.
-            let late = hedging.late_after();
-            flight.hedge_at = late.map(|late| now.mono + late + TICK);
             self.timers.set(key, flight.alarm());
         }
         flight.place(place, purpose, link.upstream);
@@ -253,15 +250,12 @@ impl Forwarder {
         }
         let elsewhere = flight.elsewhere_at.take_if(|at| is_due(*at)).is_some();
         let stale = flight.stale_at.take_if(|at| is_due(*at)).is_some();
-        let hedge = flight.hedge_at.take_if(|at| is_due(*at)).is_some();
         self.timers.set(key, flight.alarm());
         if stale {
             self.serve_stale(key, now, out);
         }
         if elsewhere {
             self.try_elsewhere(key, now, out);
-        } else if hedge {
-            self.hedge(key, now, out);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is known of each upstream: its addresses, how it answered, and when it may be dialled again.
 
 use super::edns_support::EdnsSupport;
+use super::flight::FlightKey;
 use super::health::Health;
 use super::idling::Idling;
 use super::incidents::Incidents;
@@ -10,6 +11,7 @@ use super::time::Time;
 use crate::config::Upstream as Configured;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -30,6 +32,10 @@ const RACE_UNKNOWN: Duration = Duration::from_secs(1);
 const RACE_HARD: Duration = Duration::from_secs(3);
 /// A connect so long after the one before begins a new series.
 const SERIES_ENDS: Duration = Duration::from_secs(5);
+/// Upstreams that answer sooner are near: a lost packet is repeated by TCP about as soon as a late question could be.
+const FAR: Duration = Duration::from_millis(10);
+/// A question is not late before it took so much longer than usual.
+const LATE_MIN: Duration = Duration::from_millis(10);
 /// What was seen so long ago says little about now.
 const LATELY: Duration = Duration::from_secs(60);
 /// Connections in a row that end without one answer, until that counts as a failure to connect. A single one may meet a restart, or a
@@ -80,8 +86,13 @@ pub struct Upstream {
     closes: Option<(u64, u32)>,
     pub edns: EdnsSupport,
     learned: Option<Learned>,
-    /// Smoothed time to an answer (RFC 6298's weight of 1/8).
+    /// Smoothed time to an answer (SRTT of RFC 6298, with its weight of 1/8).
     pub srtt: Option<Duration>,
+    /// How much that time varies (RTTVAR of RFC 6298).
+    rttvar: Duration,
+    /// Questions in the order in which they were sent to it first, each with the time when it counts as late. Those that are gone are
+    /// left until their turn comes.
+    pub late: VecDeque<(Time, FlightKey)>,
     timed_at: Time,
     pub health: Health,
     pub incidents: Incidents,
@@ -138,6 +149,8 @@ impl Upstream {
             edns: EdnsSupport::default(),
             learned: None,
             srtt: None,
+            rttvar: Duration::ZERO,
+            late: VecDeque::new(),
             timed_at: Time::ZERO,
             health: Health::default(),
             incidents: Incidents::default(),
@@ -327,11 +340,24 @@ impl Upstream {
     pub fn timed(&mut self, took: Duration, now: Time) {
         let is_old = now.since(self.timed_at) > SRTT_FRESH;
         self.timed_at = now;
-        self.srtt = Some(match self.srtt {
-            None => took,
-            Some(srtt) if is_old => (srtt + took) / 2,
-            Some(srtt) => (srtt * 7 + took) / 8,
+        let Some(srtt) = self.srtt else {
+            self.srtt = Some(took);
+            self.rttvar = took / 2;
+            return;
+        };
+        self.rttvar = (self.rttvar * 3 + srtt.abs_diff(took)) / 4;
+        self.srtt = Some(if is_old {
+            (srtt + took) / 2
+        } else {
+            (srtt * 7 + took) / 8
         });
+    }
+
+    /// After how long a question counts as late, as TCP's retransmission timer has it (RFC 6298 section 2). `None` where that is not
+    /// known, or where the upstream is so near that TCP itself is as quick.
+    pub fn late_after(&self) -> Option<Duration> {
+        let srtt = self.srtt.filter(|srtt| *srtt >= FAR)?;
+        Some(srtt + (4 * self.rttvar).max(LATE_MIN))
     }
 
     /// What it takes on one link.

@@ -4,6 +4,7 @@ mod answers;
 mod asking;
 mod dialing;
 mod fairness;
+mod late;
 mod silence;
 
 use dotward::config::{Config, Modes, Upstream};
