@@ -103,7 +103,8 @@ impl Forwarder {
         let mut known = hash.and_then(|hash| self.joinable.get(&hash).copied());
         let mut twin = known.filter(|key| self.asks_the_same(*key, message, &query));
         // A client that is impatient repeats its datagram; one answer is enough for it. Nothing new is asked, so no bound is in the way.
-        if twin.is_some_and(|key| self.flights[key].is_awaited_by(&waiter)) {
+        let reply = waiter.reply(query.question.octets(message));
+        if twin.is_some_and(|key| self.flights[key].is_awaited_by(waiter.client, &reply)) {
             self.stats.repeats += 1;
             return false;
         }
@@ -114,7 +115,6 @@ impl Forwarder {
         if !self.fits(&waiter.client, units, now) {
             // An answer out of date harms nobody; a question given up does.
             if let Some(key) = &stale {
-                let reply = waiter.reply(query.question.octets(message));
                 let payload = self.limits.udp_payload;
                 let served = out.reply_if_any(waiter.client, |out| {
                     self.cache.get_stale(key, &reply, payload, now.boot, out)

@@ -220,10 +220,14 @@ impl Flight {
         self.first.iter().chain(&self.more)
     }
 
-    /// Is it the same datagram as one of those who wait have sent?
-    pub fn is_awaited_by(&self, waiter: &Waiter) -> bool {
-        let same = |other: &Waiter| other.client == waiter.client && other.id == waiter.id;
-        waiter.client.is_datagram() && self.waiters().any(same)
+    /// Does this client wait already for the very reply that this query of it earns? In another letter case (DNS 0x20), or with other
+    /// EDNS, the same id and port are another query: the client may take no other reply for the answer to it.
+    pub fn is_awaited_by(&self, client: Client, reply: &Reply<'_>) -> bool {
+        let same = |other: &Waiter| {
+            // The id first: it tells most apart.
+            other.id == reply.id && other.client == client && other.reply(self.question()) == *reply
+        };
+        client.is_datagram() && self.waiters().any(same)
     }
 
     /// Its key in the cache, if it has one.

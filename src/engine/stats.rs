@@ -10,7 +10,7 @@ pub struct Stats {
     pub queries: u64,
     /// Messages that are no query and got no answer: too short, or answers themselves. They are not among the queries.
     pub dropped: u64,
-    /// Queries that repeat one whose answer is due, from the same client with the same id: that answer is for both.
+    /// Queries that repeat one whose answer is due, from the same client with the same id and letter case: that answer is for both.
     pub repeats: u64,
     /// Queries from addresses that may not ask.
     pub denied: u64,

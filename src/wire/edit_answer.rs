@@ -12,7 +12,7 @@ use super::octets::{put_u16, set_u16};
 use super::scan::{Section, records};
 
 /// The client's side of an answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply<'a> {
     /// The id of the client's query.
     pub id: u16,

@@ -93,6 +93,34 @@ fn a_repeated_datagram_gets_one_answer_although_the_bound_is_reached() {
 }
 
 #[test]
+fn a_repeat_that_is_spelled_differently_gets_an_answer_in_its_own_letter_case() {
+    // fault 62, req 61: whoever checks the letter case of its answers (DNS 0x20) takes no other for its own.
+    let mut r = Rig::new(&[A]);
+    r.ask_as(7, "a.test");
+    r.up(r.dials[0].0);
+    assert!(r.ask_as(7, "A.test"), "spelled otherwise");
+    assert!(r.ask_as(7, "a.TEST"), "and once more");
+    for name in ["a.test", "A.test", "a.TEST"] {
+        assert!(!r.ask_as(7, name), "{name} is a repeat");
+    }
+    // Asked again without EDNS, which shows in the answer.
+    let mut bare = query("A.test", 7);
+    bare[11] = 0;
+    bare.truncate(bare.len() - 11);
+    let n = r.n();
+    assert!(r.f.query(&bare, client(1007), n, &mut r.out));
+    assert!(!r.f.query(&bare, client(1007), n, &mut r.out));
+    r.drain();
+    assert_eq!((r.f.stats().repeats, r.f.stats().joined), (4, 3));
+    r.answer(0, 0, true);
+    let got: Vec<_> = r.replies.iter().map(|reply| &reply[12..20]).collect();
+    let spelled = |name| query(name, 7)[12..20].to_vec();
+    assert_eq!(got, ["a.test", "A.test", "a.TEST", "A.test"].map(spelled));
+    let opts: Vec<_> = r.replies.iter().map(|reply| reply[11]).collect();
+    assert_eq!(opts, [1, 1, 1, 0]);
+}
+
+#[test]
 fn what_is_asked_ahead_of_time_keeps_to_the_bound_too() {
     // fault 63: a popular answer ends soon, while as many questions are in flight as may be.
     let mut r = Rig::with(&[A], |c| {
