@@ -55,13 +55,12 @@ export class Dotward {
     this.#exports.dotward_dial_failed(link, Math.max(0, DIAL_FAILURES.indexOf(why)));
   }
 
-  // Any part of a link's stream. False: it makes no sense, close the link.
+  // Any part of a link's stream.
   received(link, octets) {
     for (let at = 0; at < octets.length; at += MAX_ROOM) {
       const piece = octets.subarray(at, at + MAX_ROOM);
-      if (this.#exports.dotward_received(link, this.#write(piece)) === 0) return false;
+      this.#exports.dotward_received(link, this.#write(piece));
     }
-    return true;
   }
 
   // A link ended by itself.

@@ -75,11 +75,9 @@ pub extern "C" fn dotward_dial_failed(link: u64, why: u32) {
 }
 
 /// Octets came on a link, in the room: any part of the stream, cut anywhere.
-///
-/// 0 if they make no sense: then the host closes the link, and reports nothing more of it.
 #[unsafe(no_mangle)]
-pub extern "C" fn dotward_received(link: u64, len: usize) -> u32 {
-    with(|instance| instance.received(link, len)).into()
+pub extern "C" fn dotward_received(link: u64, len: usize) {
+    with(|instance| instance.received(link, len));
 }
 
 /// A link ended by itself: `broken` is 0 if the other end closed it in order.

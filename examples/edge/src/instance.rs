@@ -120,11 +120,11 @@ impl Instance {
         }
     }
 
-    /// Octets came on a link. Do they make sense?
-    pub fn received(&mut self, link: u64, len: usize) -> bool {
-        let octets = written(&self.room, len);
-        let running = self.running.as_mut();
-        running.is_none_or(|running| running.received(key(link), octets, self.now))
+    /// Octets came on a link.
+    pub fn received(&mut self, link: u64, len: usize) {
+        if let Some(running) = &mut self.running {
+            running.received(key(link), written(&self.room, len), self.now);
+        }
     }
 
     /// A link ended by itself.

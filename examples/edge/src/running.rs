@@ -4,7 +4,6 @@
 use crate::action::{Action, Kind};
 use dotward::config::{Config, Modes, Scheme, Upstream};
 use dotward::engine::{self, Cache, Client, Forwarder, LinkKey, Now, Output, Times};
-use dotward::transport::LinkError;
 use dotward::wire::{Frames, append_frame};
 use slotmap::{Key, SecondaryMap};
 use std::net::{IpAddr, SocketAddr};
@@ -63,11 +62,11 @@ impl Running {
         })
     }
 
-    /// Octets came on a link. Do they make sense?
-    pub fn received(&mut self, link: LinkKey, mut octets: &[u8], now: Now) -> bool {
+    /// Octets came on a link. Whatever a message is, it concerns the core alone: it closes the link by an action.
+    pub fn received(&mut self, link: LinkKey, mut octets: &[u8], now: Now) {
         let Some(frames) = self.links.get_mut(link) else {
             // Closed meanwhile.
-            return true;
+            return;
         };
         while !octets.is_empty() {
             let space = frames.space();
@@ -78,16 +77,9 @@ impl Running {
             frames.filled(first.len());
             octets = rest;
             while let Some(message) = frames.next() {
-                if message.is_empty() {
-                    let why = LinkError::Protocol("an empty message");
-                    self.core.link_down(link, &why, now, &mut self.out);
-                    self.links.remove(link);
-                    return false;
-                }
                 self.core.answer(link, message, now, &mut self.out);
             }
         }
-        true
     }
 
     /// What to do next.
