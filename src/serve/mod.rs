@@ -1,6 +1,6 @@
 //! The shell: turns sockets into events for the core and the core's actions into I/O.
 //!
-//! One event loop is one future, [`serve`]. It spawns nothing, and any [`Runtime`] can run it.
+//! One event loop is one future, [`serve`]. It spawns nothing, and any [`Runtime`](crate::runtime::Runtime) can run it.
 //! More loops may run beside it on sockets that share their addresses; they have [`Shared`] in common.
 //!
 //! - `worker` is the loop: one pass of it after the other; `view` shows what is in it.
