@@ -40,6 +40,7 @@ impl<S: Stream> Framed<S> {
         while !self.incoming.has_message() {
             let read = Pin::new(&mut self.stream).poll_read(cx, self.incoming.space());
             if read.is_pending() {
+                self.incoming.relax();
                 // What was read may have given TLS something to say of its own, such as that it does not renegotiate. Should that fail,
                 // the next read or write does, too.
                 let _said_or_not = Pin::new(&mut self.stream).poll_flush(cx);
@@ -86,7 +87,9 @@ impl<S: Stream> Link for Framed<S> {
             self.unflushed = true;
         }
         self.outgoing.clear();
-        self.outgoing.shrink_to(KEEP);
+        if self.outgoing.capacity() > KEEP {
+            self.outgoing = Vec::new();
+        }
         self.taken = 0;
         // A TLS stream says that it took everything while it still holds ciphertext.
         if self.unflushed {

@@ -211,6 +211,7 @@ impl Forwarder {
                 })
             });
             self.quotas.watch(all);
+            self.crowded = true;
         }
         self.quotas.room(client, units, now.mono) == Room::Free
     }

@@ -106,6 +106,12 @@ impl Forwarder {
         }
     }
 
+    /// Did clients have to wait until there was room, although their answers are there? Then [`Forwarder::time`] goes on with them, and
+    /// nothing more should be read before.
+    pub fn has_more(&self) -> bool {
+        !self.endings.is_empty()
+    }
+
     /// Clients who wait for that.
     pub(super) fn waiting_in_endings(&self) -> usize {
         let waiting = |ending: &Ending| ending.flight.waiters().count();

@@ -38,6 +38,8 @@ use std::time::Duration;
 
 /// Emptied buffers that are kept for the next questions.
 const MAX_SPARE: usize = 256;
+/// Questions in flight that there is an address for from the start.
+const MAX_RESERVED: usize = 4_096;
 
 /// The core of a forwarder. One per event loop.
 pub struct Forwarder {
@@ -70,6 +72,8 @@ pub struct Forwarder {
     pub(super) stats: Stats,
     pub(super) denials: Denials,
     pub(super) spare: Vec<Vec<u8>>,
+    /// There were so many questions in flight that it mattered whose they are, and some of them still are.
+    pub(super) crowded: bool,
 }
 
 impl Forwarder {
@@ -91,7 +95,8 @@ impl Forwarder {
             limits: config.limits.clone(),
             cache,
             random,
-            flights: SlotMap::with_key(),
+            // All at once: memory that is not written to is only an address, and one that grows would move.
+            flights: SlotMap::with_capacity_and_key(config.limits.in_flight.min(MAX_RESERVED)),
             endings: VecDeque::new(),
             joinable: RandomMap::default(),
             waiting: BTreeMap::new(),
@@ -115,6 +120,7 @@ impl Forwarder {
             stats: Stats::default(),
             denials: Denials::default(),
             spare: Vec::new(),
+            crowded: false,
         }
     }
 
@@ -327,7 +333,11 @@ impl Forwarder {
 
     /// Keeps a flight's buffer for the next one.
     pub(super) fn recycle(&mut self, mut message: Vec<u8>) {
-        if self.spare.len() < MAX_SPARE && message.capacity() <= 1024 {
+        if self.crowded {
+            // What was made in a crowd lies anywhere, and would be in the way of giving memory back.
+            self.spare = Vec::new();
+            self.crowded = !self.flights.is_empty();
+        } else if self.spare.len() < MAX_SPARE && message.capacity() <= 1024 {
             message.clear();
             self.spare.push(message);
         }

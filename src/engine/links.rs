@@ -2,7 +2,7 @@
 
 use super::flight::Lane;
 use super::idling::Idling;
-use super::pipeline::{MAX_ABANDONED, Pipeline};
+use super::pipeline::{FULL_OF_ABANDONED, MAX_ABANDONED, Pipeline};
 use super::time::Time;
 use super::upstreams::{Bounds, Upstream};
 use slotmap::new_key_type;
@@ -114,7 +114,8 @@ impl Link {
     /// May it take one more question, and is that within the bounds?
     pub fn room(&self, limit: usize, bounds: Bounds) -> Room {
         let (live, answered) = (self.pipeline.live(), self.pipeline.answered());
-        if !self.is_up() || self.leaving || live >= limit {
+        let full = live >= limit || self.pipeline.abandoned() >= FULL_OF_ABANDONED;
+        if !self.is_up() || self.leaving || full {
             Room::None
         } else if live < bounds.at_once && answered + (live as u64) < bounds.in_all {
             Room::Within
@@ -248,5 +249,38 @@ impl Link {
             Some(_) if self.suspect => None,
             Some(since) => Some(since + self.patience(upstream)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::flight::FlightKey;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+    use slotmap::SlotMap;
+
+    // fault 24: ids of questions given up are taken; while others are in flight there is no end to wait for.
+    #[test]
+    fn a_link_full_of_questions_given_up_takes_no_more_although_others_are_in_flight() {
+        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let addr = "192.0.2.1:853".parse().unwrap();
+        let mut link = Link::dialing(0, addr, Lane::Shared, Time::ZERO);
+        link.state = State::Up;
+        let mut enter = |link: &mut Link| {
+            let flight = flights.insert(());
+            link.pipeline.enter(flight, &mut random, Time::ZERO)
+        };
+        let live = enter(&mut link).unwrap();
+        for _ in 0..FULL_OF_ABANDONED {
+            assert_ne!(link.room(1_000, Bounds::default()), Room::None);
+            let id = enter(&mut link).unwrap();
+            link.pipeline.abandon(id);
+        }
+        assert_eq!(link.room(1_000, Bounds::default()), Room::None);
+        assert!(!link.is_useless(Duration::from_secs(60), Time::ZERO));
+        link.pipeline.abandon(live);
+        assert!(link.is_useless(Duration::from_secs(60), Time::ZERO));
     }
 }

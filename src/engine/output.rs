@@ -9,7 +9,7 @@ use std::ops::Range;
 /// datagrams is smaller, and one large answer for many clients is much larger.
 const FULL: usize = 256 * 1024;
 /// Memory that is kept between two drains.
-const KEEP: usize = FULL;
+const KEEP: usize = 64 * 1024;
 
 /// One thing for the driver to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,9 +92,14 @@ impl Output {
     /// Forgets all, keeps the memory that a usual batch needs.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.shrink_to(KEEP);
         self.actions.clear();
-        self.actions.shrink_to(KEEP / 64);
+        // Made anew and not shrunk in its place, where it could be in the way of giving back what a burst took.
+        if self.bytes.capacity() > KEEP {
+            self.bytes = Vec::new();
+        }
+        if self.actions.capacity() > KEEP / 64 {
+            self.actions = Vec::new();
+        }
     }
 
     pub(super) fn push(&mut self, action: Action) {

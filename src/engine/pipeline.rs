@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// With so many questions given up and never answered, a link is of no use: it is closed, which frees the ids.
 pub const MAX_ABANDONED: usize = 1_000;
+/// With so many, a quarter of all ids, a link takes no more questions, although others are in flight on it: when those are over, it is
+/// closed.
+pub const FULL_OF_ABANDONED: usize = 16_384;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Slot {

@@ -21,6 +21,8 @@ use std::time::Duration;
 const MAX_ACCEPTS: usize = 64;
 /// Entries that are not worth tidying up.
 const MIN_DUE: usize = 64;
+/// Connections that there is an address for from the start.
+const MAX_RESERVED: usize = 1_024;
 /// Octets that must be free for what comes next: a full list of answers.
 const MARGIN: usize = 512 * 1024;
 /// How long a listener rests when the system is out of descriptors or memory. They come back when connections end, not by trying.
@@ -71,9 +73,11 @@ impl<R: Runtime> Clients<R> {
             limits: shared.config.limits.clone(),
             max_memory: shared.config.memory_for_clients(),
             unread: Unread::new(shared.config.memory_for_clients()),
+            connections: SlotMap::with_capacity_and_key(
+                shared.config.limits.tcp_connections.min(MAX_RESERVED),
+            ),
             shared,
             listeners: listeners.into_iter().enumerate().map(listening).collect(),
-            connections: SlotMap::with_key(),
             due: BinaryHeap::new(),
             unflushed: Vec::new(),
             accepting: true,

@@ -29,7 +29,7 @@ const ABANDONED: Duration = Duration::from_millis(500);
 /// Memory for outgoing answers that is kept between bursts.
 const KEEP: usize = 4096;
 /// Octets of answers that are kept together for one write.
-const MAX_OUTGOING: usize = 16 * 1024;
+const MAX_OUTGOING: usize = KEEP;
 
 /// Whether the connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -357,6 +357,9 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             if self.out.is_empty() {
                 self.out = out;
             }
+            if self.core.has_more() {
+                self.core.time(now, &mut self.out);
+            }
         }
     }
 

@@ -104,6 +104,13 @@ impl Frames {
         }
     }
 
+    /// Gives back what a large message took, when nothing is pending. For a stream that will go on.
+    pub fn relax(&mut self) {
+        if self.buffer.len() > 4 * STEP {
+            self.release();
+        }
+    }
+
     /// Octets of memory that it holds.
     pub fn memory(&self) -> usize {
         self.buffer.capacity()
