@@ -271,6 +271,9 @@ impl Forwarder {
         }
         debug_assert!(self.quotas.is_empty(), "each question is counted once");
         self.waiting.clear();
+        for upstream in &mut self.upstreams {
+            upstream.late.clear();
+        }
         for (link, _) in self.links.drain() {
             out.push(super::Action::Close { link });
         }
