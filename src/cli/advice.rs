@@ -31,6 +31,7 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let all_tls = config.upstreams.iter().all(encrypted);
     let udp_only = (!modes.tcp, "clients are served over UDP only");
     let tcp_only = (!modes.udp, "clients are served over TCP only");
+    let no_cache = (config.cache_bytes == 0, "the cache is off (cache-size 0)");
     let rows = [
         (
             "bootstrap",
@@ -45,6 +46,10 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
                 "there is one upstream to choose from",
             ),
         ),
+        ("min-ttl", no_cache),
+        ("max-ttl", no_cache),
+        ("serve-stale", no_cache),
+        ("rotate", (config.rotate && no_cache.0, no_cache.1)),
         ("tcp-idle", udp_only),
         ("max-tcp-connections", udp_only),
         ("max-tcp-per-client", udp_only),
@@ -193,6 +198,14 @@ mod tests {
             (
                 "serve --bootstrap 192.0.2.1",
                 "--bootstrap has no effect: no upstream is given by its name alone",
+            ),
+            (
+                "serve --rotate --cache-size 0",
+                "--rotate has no effect: the cache is off (cache-size 0)",
+            ),
+            (
+                "serve --serve-stale 1d --cache-size 0",
+                "--serve-stale has no effect: the cache is off (cache-size 0)",
             ),
             (
                 "udp --tcp-idle 5s",

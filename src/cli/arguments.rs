@@ -211,6 +211,11 @@ pub(super) struct Options {
     #[argh(option)]
     serve_stale: Option<String>,
 
+    /// begin each answer from memory with the next of its addresses, for clients that take the first.
+    /// Default: no, in the upstream's order. DOTWARD_ROTATE=true
+    #[argh(switch)]
+    rotate: bool,
+
     /// forward names of special use too: localhost, onion, home.arpa, local, invalid,
     /// resolver.arpa, and the reverse zones of private addresses. By default they are answered
     /// here. DOTWARD_FORWARD_SPECIAL_NAMES=true
@@ -324,6 +329,7 @@ impl Options {
             ("min-ttl", One(self.min_ttl)),
             ("max-ttl", One(self.max_ttl)),
             ("serve-stale", One(self.serve_stale)),
+            ("rotate", switch(self.rotate)),
             ("forward-special-names", switch(self.forward_special_names)),
             ("show-version", switch(self.show_version)),
             ("workers", One(self.workers)),

@@ -61,6 +61,7 @@ impl Settings {
         if let Some(stale) = given.one("serve-stale", stale)? {
             config.ttl.stale = stale;
         }
+        config.rotate = given.switch("rotate")?;
         config.local_names.forward_special = given.switch("forward-special-names")?;
         config.local_names.show_version = given.switch("show-version")?;
         if let Some(workers) = given.one("workers", |text| number(text, &Config::WORKERS))? {
@@ -301,11 +302,11 @@ mod tests {
              --allow-net 198.51.100.0/24 --max-in-flight 1 --max-in-flight-per-client 7 \
              --max-link-in-flight 2 --max-tcp-connections 3 --max-tcp-per-client 4 \
              --max-tcp-in-flight 5 --tcp-idle 6 --udp-payload 4096 --policy fastest --hedge \
-             --keep-scheduling",
+             --keep-scheduling --rotate",
         );
         let config = &settings.config;
         assert_eq!((config.policy, config.hedge), (Policy::Fastest, true));
-        assert!(config.keep_scheduling);
+        assert!(config.keep_scheduling && config.rotate);
         let line = settings.to_string();
         assert!(line.contains("quad9 or tcp://192.0.2.9 or"), "{line}");
         assert!(line.contains(", policy fastest, hedged"), "{line}");

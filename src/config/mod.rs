@@ -77,6 +77,9 @@ pub struct Config {
     pub local_names: LocalNames,
     /// The bounds on the time for which answers are remembered.
     pub ttl: TtlBounds,
+    /// Whether each answer from memory begins with the next of its addresses, so that clients that take the first are spread over all.
+    /// Without it they come in the upstream's order.
+    pub rotate: bool,
     /// Who may ask.
     pub allow: AccessList,
     /// The bounds on everything that grows with load.
@@ -117,6 +120,7 @@ impl Config {
             keep_scheduling: false,
             local_names: LocalNames::default(),
             ttl: TtlBounds::default(),
+            rotate: false,
             allow: AccessList::default(),
             limits: Limits::default(),
         }

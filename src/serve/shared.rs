@@ -42,7 +42,8 @@ impl Shared {
     /// As [`Shared::new`], for whoever starts the workers.
     pub(crate) fn for_workers(config: Config, seed: [u8; 16]) -> Result<Self, ConfigError> {
         config.check()?;
-        let cache = Cache::new(config.cache_bytes, seed, times(&config.ttl));
+        let cache =
+            Cache::new(config.cache_bytes, seed, times(&config.ttl)).with_rotation(config.rotate);
         Ok(Self {
             config,
             cache: Arc::new(cache),

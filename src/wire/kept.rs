@@ -6,6 +6,7 @@ use super::edns::{BARE_OPT, Ede, OPTION_EDE, OptAt, OurOpt, TYPE_OPT, options, p
 use super::header::{Flags, Header, Rcode};
 use super::query::Query;
 use super::question::{QuestionAt, lowercase_into};
+use super::rotation::rotate_addresses;
 use super::scan::records;
 
 /// Octets of an upstream's explanation that is remembered. It travels in every hit; a longer one is left out. It may be structured, as
@@ -113,6 +114,21 @@ impl Kept {
     /// Sets every TTL, as that of a stale answer (RFC 8767 §4).
     pub fn set_ttls(&mut self, ttl: u32) {
         self.each_ttl(|_| ttl);
+    }
+
+    /// Has the addresses that answer in another order from now on: see [`rotate_addresses`].
+    pub fn rotate(&mut self) {
+        let start = self.question.end();
+        let answers = usize::from(self.header.answers);
+        let Some((message, ttls)) = self.octets.split_at_mut_checked(self.end as usize) else {
+            return;
+        };
+        let ttls = ttls.as_chunks::<2>().0.iter().take(answers);
+        rotate_addresses(
+            message,
+            start,
+            ttls.map(|at| u16::from_be_bytes(*at).into()),
+        );
     }
 
     /// Appends the answer as this client gets it: see [`relay_answer`]. The note is for clients that sent an
@@ -412,6 +428,27 @@ mod tests {
         assert_eq!(ttls(&with_edns().gets(&kept, false)), [30; 3]);
         let opt = with_edns().gets(&kept, false).1.opt.unwrap();
         assert_eq!((opt.version, opt.extended_rcode), (0, 0));
+    }
+
+    #[test]
+    fn rotation_is_for_the_addresses_that_answer_and_leaves_ttls_where_they_are() {
+        let built = a(300)
+            .a(300, [192, 0, 2, 2])
+            .record(Section::Additional, TO_QUESTION, 1, (1, 60), &[0, 0, 0, 3])
+            .record(Section::Additional, TO_QUESTION, 1, (1, 60), &[0, 0, 0, 4]);
+        let mut kept = plain().keep(&built.edns(1232, 0, &[(15, b"\x00\x06x")]));
+        let order = |kept: &Kept| -> Vec<u8> {
+            let (out, read) = with_edns().gets(kept, false);
+            let all = records(&out, &read).filter(|record| record.rtype != TYPE_OPT);
+            all.map(|record| out[record.rdata.end - 1]).collect()
+        };
+        assert_eq!(order(&kept), [1, 2, 3, 4]);
+        kept.rotate();
+        kept.age(10);
+        assert_eq!(order(&kept), [2, 1, 3, 4]);
+        assert_eq!(ttls(&plain().gets(&kept, false)), [290, 290, 50, 50]);
+        kept.rotate();
+        assert_eq!(order(&kept), [1, 2, 3, 4]);
     }
 
     // req 57

@@ -30,6 +30,7 @@ mod octets;
 mod query;
 mod question;
 mod rdata;
+mod rotation;
 mod scan;
 mod worth;
 

@@ -1,6 +1,9 @@
 //! Stories of the cache: what it answers, what it asks for beforehand, and what it is good for when upstreams fail.
 
-use super::scene::{Act, FIRST, Got, PROXY, Scene, addr, direct, ede, ms, query, tell_with_cache};
+use super::scene::{
+    Act, FIRST, Got, PROXY, Scene, addr, direct, ede, ms, query, tell_with, tell_with_cache,
+};
+use dotward::Config;
 use dotward::engine::Stats;
 use dotward::wire;
 use std::time::Duration;
@@ -36,6 +39,26 @@ fn the_second_time_it_is_answered_at_once_and_older() {
         assert_eq!(ttl(&scene.get("a.test").await), 300, "asked anew");
     });
     assert_eq!((stats.hits, stats.sent), (1, 2));
+}
+
+#[test]
+fn addresses_take_turns_in_being_the_first_if_that_is_wanted() {
+    for (rotate, wanted) in [(false, [1, 1, 1, 1, 1]), (true, [1, 2, 3, 1, 2])] {
+        let tweak = |config: &mut Config| {
+            (config.cache_bytes, config.rotate) = (1 << 20, rotate);
+        };
+        tell_with(tweak, &[FIRST], async |scene| {
+            direct(&scene.first, |_| Act::Addresses(3));
+            let mut firsts = vec![];
+            for _ in wanted {
+                let got = scene.get("a.test").await;
+                let answer = wire::answer(&got.message).unwrap();
+                let record = wire::records(&got.message, &answer).next().unwrap();
+                firsts.push(got.message[record.rdata.end - 1]);
+            }
+            assert_eq!(firsts, wanted);
+        });
+    }
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub enum Act {
     AnswerThenClose,
     /// An answer that says how long an idle connection is kept, in tenths of a second, if that was asked (RFC 7828).
     AnswerSaying(u16),
+    /// An answer with so many addresses.
+    Addresses(u8),
 }
 
 /// What an upstream was asked: the query, how many were unanswered on its connection, and how many were asked on it in all.
@@ -352,7 +354,9 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
             let query = asked.query.clone();
             server.borrow_mut().asked.push(asked);
             let (rcode, wait) = match act {
-                Act::Answer | Act::AnswerThenClose | Act::AnswerSaying(_) => (0, Duration::ZERO),
+                Act::Answer | Act::AnswerThenClose | Act::AnswerSaying(_) | Act::Addresses(_) => {
+                    (0, Duration::ZERO)
+                }
                 Act::AnswerAfter(wait) => (0, wait),
                 Act::Rcode(rcode) | Act::Why(rcode, _) => (rcode, Duration::ZERO),
                 Act::RefuseEdns => (1, Duration::ZERO),
@@ -384,6 +388,9 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
                     && asks_for_keepalive(&query)
                 {
                     say(&mut answer, 11, tenths);
+                }
+                if let Act::Addresses(count) = act {
+                    more_addresses(&mut answer, count);
                 }
                 (answer, act == Act::AnswerThenClose)
             });
@@ -458,4 +465,16 @@ fn answer(query: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
         answer.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
     }
     answer
+}
+
+/// Has an answer with one address, and an OPT record behind it, end with so many in all.
+fn more_addresses(answer: &mut Vec<u8>, count: u8) {
+    let first = answer.len() - 11 - 16;
+    let opt = answer.split_off(first + 16);
+    for number in 2..=count {
+        answer.extend_from_within(first..first + 15);
+        answer.push(number);
+    }
+    answer[7] = count;
+    answer.extend_from_slice(&opt);
 }

@@ -114,6 +114,11 @@ impl Entry {
         due
     }
 
+    /// From now on its addresses are in another order.
+    pub(super) fn rotate(&mut self) {
+        self.kept.rotate();
+    }
+
     /// Appends the answer as it is now. A fresh one has its TTLs lowered by its age; that is done in place and
     /// once a second, so most hits only copy.
     pub(super) fn write_fresh(

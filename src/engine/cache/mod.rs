@@ -113,6 +113,8 @@ pub struct Cache {
     shards: Box<[Mutex<Shard>]>,
     seed: [u8; 16],
     times: Times,
+    /// Whether each hit finds the addresses in another order.
+    rotates: bool,
 }
 
 impl Cache {
@@ -129,7 +131,14 @@ impl Cache {
                 failure: times.failure.clamp(1, 300),
                 ..times
             },
+            rotates: false,
         }
+    }
+
+    /// The same, and if `rotates`, each answer with several addresses of one name begins with the next of them each time.
+    #[must_use]
+    pub fn with_rotation(self, rotates: bool) -> Self {
+        Self { rotates, ..self }
     }
 
     /// What a query is remembered under; `None` if it is none of the cache's business.
@@ -162,6 +171,7 @@ impl Cache {
         };
         match entry.state(now, &self.times) {
             State::Fresh => {
+                self.rotate(entry);
                 let prefetch = entry.hit(now);
                 entry.write_fresh(reply, payload, now, out);
                 shard.ask(slot);
@@ -169,6 +179,7 @@ impl Cache {
                 Found::Hit { prefetch }
             }
             State::Standing => {
+                self.rotate(entry);
                 entry.write_stale(reply, payload, self.times.stale_ttl, out);
                 shard.ask(slot);
                 shard.counts.stale += 1;
@@ -205,6 +216,7 @@ impl Cache {
         if !entry.has_data(now, &self.times) {
             return false;
         }
+        self.rotate(entry);
         if entry.state(now, &self.times) == State::Fresh {
             // Another worker was luckier.
             entry.write_fresh(reply, payload, now, out);
@@ -298,6 +310,13 @@ impl Cache {
         let mut sum = Counts::default();
         self.all().for_each(|shard| sum += shard.counts);
         sum
+    }
+
+    /// For an answer that is given now: one that is only looked at would skip an address.
+    fn rotate(&self, entry: &mut Entry) {
+        if self.rotates {
+            entry.rotate();
+        }
     }
 
     fn store(&self, key: &Key, entry: Entry) {

@@ -124,6 +124,31 @@ fn unknown_types_are_kept_bit_for_bit() {
     assert_eq!(stage.hit(&client).message, answer.build());
 }
 
+#[test]
+fn addresses_come_in_another_order_each_time_if_that_is_wanted() {
+    let firsts = |rotates| {
+        let mut stage = Stage::new();
+        stage.cache = stage.cache.with_rotation(rotates);
+        let three = a(60).a(60, [192, 0, 2, 2]).a(60, [192, 0, 2, 3]);
+        stage.learn(&plain(), &three);
+        let mut first = || {
+            stage.wait(1.0);
+            let got = stage.hit(&plain());
+            let record = wire::records(&got.message, &got.answer).next().unwrap();
+            got.message[record.rdata.end - 1]
+        };
+        let fresh = [first(), first(), first(), first()];
+        stage.wait(100.0);
+        assert_eq!(stage.find(&plain()).0, Found::Stale);
+        let old = stage.stale(&plain()).unwrap();
+        assert_eq!(old.ttls(), [30; 3]);
+        let record = wire::records(&old.message, &old.answer).next().unwrap();
+        (fresh, old.message[record.rdata.end - 1])
+    };
+    assert_eq!(firsts(true), ([2, 3, 1, 2], 3));
+    assert_eq!(firsts(false), ([1; 4], 1));
+}
+
 // req 51, req 54, req 55, fault 91
 #[test]
 fn an_answer_answers_its_own_question_alone() {
