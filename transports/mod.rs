@@ -40,6 +40,10 @@ pub mod wasi;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/alone.rs")]
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod workers;
+#[cfg_attr(not(feature = "sockets"), path = "wasi/zones.rs")]
+mod zones;
+
+pub use zones::interface_number;
 
 use crate::config::{Config, ConfigError, Scheme, Upstream};
 use crate::runtime::Runtime;

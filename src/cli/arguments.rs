@@ -136,6 +136,7 @@ impl<M: Serves> SubCommand for Mode<M> {
             quad9                     a provider; `dotward providers` lists them\n  \
             9.9.9.9#dns.quad9.net     an address, and the name in its certificate\n  \
             [2620:fe::fe]:853#dns.quad9.net, or 9.9.9.9@853#dns.quad9.net\n  \
+            fe80::1%eth0#dns.test     an address on the link of an interface\n  \
             tls://9.9.9.9             an address that is itself in the certificate\n  \
             tls://dns.quad9.net       a name; takes --bootstrap\n  \
             tcp://192.0.2.1           in the clear; takes --allow-plaintext\n",

@@ -1,13 +1,14 @@
 //! The command line: arguments and environment variables in, a [`Command`] out.
 //!
 //! `typed` reads the words, `arguments` has the options that they give, `given` joins these with the variables, `settings` makes sense of
-//! the values, `advice` says what of it is hardly meant.
+//! the values, `zones` of interfaces by name, `advice` says what of it is hardly meant.
 
 mod advice;
 mod arguments;
 mod given;
 mod settings;
 mod typed;
+mod zones;
 
 use std::env;
 use std::ffi::OsString;

@@ -13,12 +13,13 @@ use log::LevelFilter;
 use super::UsageError;
 use super::advice::advice;
 use super::given::Given;
+use super::zones::read_zoned;
 use crate::config::{
     Cidr, Config, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots, Upstream, duration,
     hint, octets, server_address,
 };
 use crate::config::{Scheme, TtlBounds};
-use crate::transports::{RUNTIMES, SCHEMES, capabilities, check};
+use crate::transports::{RUNTIMES, SCHEMES, capabilities, check, interface_number};
 
 /// Larger than any bundle of root certificates in use, small enough to read into memory.
 const CA_FILE_OCTETS: u64 = 8 << 20;
@@ -102,13 +103,20 @@ fn stale(text: &str) -> Result<Duration, String> {
 
 fn addresses(modes: Modes, given: &Given) -> Result<Config, UsageError> {
     let defaults = Config::defaults(modes);
-    let mut listen = given.all("listen", str::parse::<Listen>)?;
+    let mut listen = given.all("listen", |text| {
+        read_zoned("listen", text, interface_number, str::parse::<Listen>)
+    })?;
     if listen.is_empty() {
         listen = defaults.listen;
     }
     let plaintext_allowed = given.switch("allow-plaintext")?;
     let mut upstreams = given.all("upstream", |spec| {
-        let upstream = Upstream::parse(spec, SCHEMES)?;
+        let parse = |text: &str| Upstream::parse(text, SCHEMES);
+        let mut upstream = read_zoned("upstream", spec, interface_number, parse)?;
+        if spec.contains('%') {
+            // In the user's words, with the interface's name.
+            spec.clone_into(&mut upstream.label);
+        }
         let encrypts = |scheme: &Scheme| scheme.name == upstream.scheme && scheme.encrypted;
         if plaintext_allowed || SCHEMES.iter().any(encrypts) {
             return Ok(upstream);
@@ -120,7 +128,11 @@ fn addresses(modes: Modes, given: &Given) -> Result<Config, UsageError> {
         upstreams = defaults.upstreams;
     }
     let bootstrap = given.all("bootstrap", |text| {
-        server_address(text, DNS_PORT).map_err(|reason| ConfigError::new("bootstrap", text, reason))
+        let parse = |text: &str| {
+            let error = |reason: String| ConfigError::new("bootstrap", text, reason);
+            server_address(text, DNS_PORT).map_err(error)
+        };
+        read_zoned("bootstrap", text, interface_number, parse)
     })?;
     Config::new(modes, listen, upstreams, bootstrap).map_err(|error| given.blame(&error))
 }
@@ -290,6 +302,25 @@ mod tests {
         assert_eq!(
             (settings.runtime.as_str(), settings.log),
             (*RUNTIMES.first().unwrap(), LevelFilter::Info)
+        );
+    }
+
+    #[cfg(all(feature = "sockets", target_os = "linux"))]
+    #[test]
+    fn a_zone_may_be_the_name_of_an_interface() {
+        let number = interface_number("lo").unwrap();
+        let settings = settings(
+            "--listen [fe80::1%lo]:5300 --upstream tls://[fe80::2%lo]#a.test --bootstrap fe80::3%lo",
+        );
+        let config = &settings.config;
+        let expected = |ip: &str, port| format!("[{ip}%{number}]:{port}").parse().unwrap();
+        assert_eq!(config.listen[0].addr, expected("fe80::1", 5300));
+        assert_eq!(config.upstreams[0].addresses, [expected("fe80::2", 853)]);
+        assert_eq!(config.upstreams[0].label, "tls://[fe80::2%lo]#a.test");
+        assert_eq!(config.bootstrap, [expected("fe80::3", 53)]);
+        assert_eq!(
+            error("--listen [fe80::1%nosuch0]:5300"),
+            r#"--listen "[fe80::1%nosuch0]:5300": this host has no interface "nosuch0"; `ip link` shows those it has"#
         );
     }
 
