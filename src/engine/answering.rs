@@ -3,7 +3,6 @@
 use super::failure::Failure;
 use super::flight::{Flight, FlightKey, Place, Purpose, bit};
 use super::forwarder::Forwarder;
-use super::incidents::Incident;
 use super::keepalive;
 use super::links::LinkKey;
 use super::output::{Action, Output};
@@ -64,8 +63,8 @@ impl Forwarder {
         }
         state.counts.answered += 1;
         if state.answered(on.failed_times, now.mono) {
-            let untold = state.incidents.end(Incident::Connect);
-            info!("{} {}: answers again{untold}", state.label, on.addr);
+            let failed = state.incidents.connected();
+            info!("{} {}: answers again{failed}", state.label, on.addr);
         }
         if let Some(timeout) = keepalive::said(message, &answer) {
             self.link_idles(link, timeout);

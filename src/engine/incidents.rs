@@ -48,9 +48,9 @@ impl Incidents {
         Some(Untold(std::mem::take(&mut told.untold)))
     }
 
-    /// The trouble is over: how many incidents of a kind were not told, and the next one is told at once.
-    pub fn end(&mut self, kind: Incident) -> Untold {
-        Untold(std::mem::take(&mut self.0[kind as usize]).untold)
+    /// Connects succeed again: how many that failed were not told, and the next one is told at once.
+    pub fn connected(&mut self) -> FailedConnects {
+        FailedConnects(std::mem::take(&mut self.0[Incident::Connect as usize]).untold)
     }
 }
 
@@ -64,6 +64,20 @@ impl fmt::Display for Untold {
             0 => Ok(()),
             1 => f.write_str(" (once more since the last such line)"),
             more => write!(f, " ({more} more times since the last such line)"),
+        }
+    }
+}
+
+/// How many connects failed that the log did not tell of, on the line that says that they succeed again.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FailedConnects(u64);
+
+impl fmt::Display for FailedConnects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            1 => f.write_str(", after one more connect had failed"),
+            more => write!(f, ", after {more} more connects had failed"),
         }
     }
 }
@@ -95,13 +109,26 @@ mod tests {
             Some(" (once more since the last such line)"),
             "another reason is told at once"
         );
-        assert!(
-            incidents
-                .note(Incident::Connect, "silent", at(62))
-                .is_some()
+        let another_kind = incidents.note(Incident::Connect, "silent", at(62));
+        assert_eq!(line(another_kind).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn the_line_that_ends_failed_connects_says_what_it_counts() {
+        // fault 102
+        let mut incidents = Incidents::default();
+        let mut failed = |seconds| {
+            let at = Time::ZERO + Duration::from_secs(seconds);
+            incidents.note(Incident::Connect, "refused", at)
+        };
+        assert_eq!(failed(1), Some(Untold(0)));
+        assert_eq!((failed(2), failed(3)), (None, None));
+        assert_eq!(
+            incidents.connected().to_string(),
+            ", after 2 more connects had failed"
         );
-        assert_eq!(incidents.end(Incident::Lost), Untold(0));
-        let again = incidents.note(Incident::Lost, "silent", at(63));
-        assert_eq!(line(again).as_deref(), Some(""));
+        assert_eq!(incidents.connected().to_string(), "");
+        let next = incidents.note(Incident::Connect, "refused", Time::ZERO);
+        assert_eq!(next, Some(Untold(0)), "the next one is told at once");
     }
 }
