@@ -78,7 +78,6 @@ impl Forwarder {
             self.links.remove(link);
             out.push(Action::Close { link });
         }
-        self.forget_late(upstream);
         self.place_waiting(now, out);
     }
 
@@ -242,7 +241,7 @@ impl Forwarder {
     ) -> bool {
         let upstream = self.links[link].upstream;
         let flight = &mut self.flights[key];
-        let others = self.upstreams.len() > 1 && !flight.tries.elsewhere;
+        let others = (0..self.upstreams.len()).any(|u| flight.tried & bit(u) == 0);
         let verdict = response::judge(
             meaning,
             Sent {

@@ -136,7 +136,8 @@ impl Forwarder {
                 let at = at.max(soonest).max(now.mono);
                 let pending = self.pending(|u| u == upstream, isolated);
                 let state = &self.upstreams[upstream];
-                let failed = state.has_failed_since(flight.arrived);
+                let lost = isolated && flight.tried & bit(upstream) != 0;
+                let failed = lost || state.has_failed_since(flight.arrived);
                 let rank = self.rank(flight.preferred, upstream);
                 let failing = state.has_failed_lately(self.seen.mono);
                 Some((at, pending, failed, failing, rank, upstream))

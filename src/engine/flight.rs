@@ -144,8 +144,6 @@ pub struct Flight {
 pub struct Tries {
     /// Sent again to the same upstream, because its answer was of no use and there is no other upstream.
     pub repeated: bool,
-    /// Sent to another upstream because the first did not help.
-    pub elsewhere: bool,
 }
 
 /// Why a question is sent.
@@ -189,6 +187,13 @@ impl Flight {
             Purpose::Need => self.sends - self.copies <= MAX_RECOVERIES,
             Purpose::Copy => self.copies < MAX_COPIES,
         }
+    }
+
+    /// May it be sent once more to an upstream that it was sent to, of so many that there are? The last attempt is for one that it was
+    /// not sent to, if there is one.
+    pub fn may_repeat(&self, upstreams: usize) -> bool {
+        let untried = (0..upstreams).any(|upstream| self.tried & bit(upstream) == 0);
+        self.sends - self.copies + u8::from(untried) <= MAX_RECOVERIES
     }
 
     /// May one more connect to this upstream be begun for it?

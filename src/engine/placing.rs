@@ -84,12 +84,11 @@ impl Forwarder {
             Room::Within => true,
             Room::Beyond => fresh && self.upstreams[link.upstream].may_probe(),
         };
-        self.links
+        let usable = |link: &Link| exclude & bit(link.upstream) == 0 && link.admits(lane);
+        let best = self
+            .links
             .iter()
-            .filter(|(key, link)| {
-                let usable = exclude & bit(link.upstream) == 0 && link.admits(lane);
-                usable && has_room(link) && !flight.is_on(*key)
-            })
+            .filter(|(key, link)| usable(link) && has_room(link) && !flight.is_on(*key))
             .min_by_key(|(_, link)| {
                 let doubtful = self.is_doubtful(link.upstream);
                 let rank = self.rank(flight.preferred, link.upstream);
@@ -105,8 +104,14 @@ impl Forwarder {
                     others,
                     Reverse(link.since),
                 )
-            })
-            .map(|(key, _)| key)
+            });
+        let (key, link) = best?;
+        // A link in doubt has room because nothing is answered there: rather than that, a question waits for room on a good one.
+        let serves = |link: &Link| link.is_up() && !link.suspect && !link.leaving && usable(link);
+        if link.suspect && self.links.values().any(serves) {
+            return None;
+        }
+        Some(key)
     }
 
     fn room(&self, link: &Link, now: Now) -> Room {
@@ -169,7 +174,7 @@ impl Forwarder {
             keepalive,
         };
         // Its first link counts: a copy on another one does not give that one more time.
-        if !flight.placed() && !flight.tries.elsewhere && self.upstreams.len() > 1 {
+        if !flight.placed() && self.upstreams.len() > 1 {
             flight.elsewhere_at = Some(now.mono + TRY);
             self.timers.set(key, flight.alarm());
         }
@@ -259,13 +264,13 @@ impl Forwarder {
         }
     }
 
-    /// Asks another upstream, once per question and only if one is up or may be dialled. The first may still answer.
+    /// Asks another upstream that was not asked yet, if one is up or may be dialled. The first may still answer.
     pub(super) fn try_elsewhere(&mut self, key: FlightKey, now: Now, out: &mut Output) -> bool {
         let nothing_up = self.nothing_up();
         let Some(flight) = self.flights.get_mut(key) else {
             return false;
         };
-        if flight.tries.elsewhere || !flight.may_send(Purpose::Need) {
+        if !flight.may_send(Purpose::Need) {
             return false;
         }
         let exclude = flight.tried;
@@ -276,8 +281,10 @@ impl Forwarder {
         if !(0..self.upstreams.len()).any(|u| exclude & bit(u) == 0 && is_there(u)) {
             return false;
         }
-        flight.tries.elsewhere = true;
         flight.exclude = exclude;
+        // That one may be late, too.
+        flight.elsewhere_at = Some(now.mono + TRY);
+        self.timers.set(key, flight.alarm());
         self.place(key, now, out);
         true
     }

@@ -183,7 +183,7 @@ impl Forwarder {
             } else if self
                 .flights
                 .get(flight)
-                .is_some_and(|f| f.lane() == Lane::Shared)
+                .is_some_and(|f| f.lane() == Lane::Shared && f.may_repeat(self.upstreams.len()))
             {
                 self.send(flight, fresh, Purpose::Need, now, out);
             }
@@ -195,7 +195,7 @@ impl Forwarder {
         let Some(flight) = self.flights.get_mut(key) else {
             return;
         };
-        if !flight.blocks && flight.may_send(Purpose::Need) {
+        if !flight.blocks && flight.may_repeat(self.upstreams.len()) {
             flight.blocks = true;
             self.place(key, now, out);
         }

@@ -36,6 +36,8 @@ const SERIES_ENDS: Duration = Duration::from_secs(5);
 const FAR: Duration = Duration::from_millis(10);
 /// A question is not late before it took so much longer than usual.
 const LATE_MIN: Duration = Duration::from_millis(10);
+/// Where answers take so long and vary so much, a copy would come too late to help.
+const LATE_MAX: Duration = Duration::from_secs(1);
 /// What was seen so long ago says little about now.
 const LATELY: Duration = Duration::from_secs(60);
 /// Connections in a row that end without one answer, until that counts as a failure to connect. A single one may meet a restart, or a
@@ -357,7 +359,7 @@ impl Upstream {
     /// known, or where the upstream is so near that TCP itself is as quick.
     pub fn late_after(&self) -> Option<Duration> {
         let srtt = self.srtt.filter(|srtt| *srtt >= FAR)?;
-        Some(srtt + (4 * self.rttvar).max(LATE_MIN))
+        Some(srtt + (4 * self.rttvar).max(LATE_MIN)).filter(|late| *late <= LATE_MAX)
     }
 
     /// What it takes on one link.

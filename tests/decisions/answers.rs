@@ -1,6 +1,6 @@
 //! What comes back: poor answers, those without EDNS, and what is no answer at all.
 
-use super::{A, B, Rig, answer, ms};
+use super::{A, B, C, Rig, answer, ms};
 
 #[test]
 fn two_questions_at_once_to_a_server_without_edns() {
@@ -75,6 +75,41 @@ fn two_poor_answers_from_one_upstream_do_not_hide_the_other() {
     r.answer(0, 2, true);
     r.answer(1, 2, true);
     assert_eq!(r.rcodes(), [] as [u8; 0], "B was never asked");
+}
+
+#[test]
+fn a_third_upstream_is_asked_when_two_were_of_no_use() {
+    // fault 114
+    let mut r = Rig::new(&[A, B, C]);
+    r.ask("a.test");
+    for (i, rcode) in [2, 5, 0].into_iter().enumerate() {
+        r.up(r.last_dial());
+        r.answer(i, rcode, true);
+    }
+    assert_eq!(r.rcodes(), [0]);
+    let asked: Vec<usize> = r.dials.iter().map(|dial| dial.1).collect();
+    assert_eq!(asked, [0, 1, 2], "each once");
+}
+
+#[test]
+fn a_third_upstream_is_asked_when_two_say_nothing() {
+    // fault 95
+    let mut r = Rig::new(&[A, B, C]);
+    r.ask("a.test");
+    r.up(r.last_dial());
+    let mut seen = 1;
+    while r.f.in_flight() > 0 {
+        r.pass(ms(50));
+        while let Some(&(link, upstream)) = r.dials.get(seen) {
+            seen += 1;
+            r.up(link);
+            let sent = r.sends.iter().position(|sent| sent.0 == link);
+            if upstream == 2 {
+                r.answer(sent.expect("asked at last"), 0, true);
+            }
+        }
+    }
+    assert_eq!(r.rcodes(), [0]);
 }
 
 #[test]

@@ -155,19 +155,23 @@ fn the_end_leaves_nothing() {
 
 #[test]
 fn never_sent_more_than_four_times_for_its_own_sake() {
+    // Every connection comes up, and ends with the question on it.
     let mut r = Rig::new(&[A, B]);
     r.ask("a.test");
-    for _ in 0..3 {
-        let link = r.last_dial();
-        r.up(link);
-        r.down(link);
+    let (mut up, mut down) = (0, 0);
+    for _ in 0..500 {
+        while let Some(&(link, _)) = r.dials.get(up) {
+            up += 1;
+            r.up(link);
+        }
+        while let Some(&(link, ..)) = r.sends.get(down) {
+            down += 1;
+            r.down(link);
+        }
+        r.pass(ms(10));
     }
-    assert_eq!(r.sends.len(), 3);
-    r.pass(ms(300));
-    let link = r.last_dial();
-    r.up(link);
-    r.answer(3, 2, true); // SERVFAIL: nobody else may be asked now
-    assert_eq!((r.rcodes(), r.f.stats().sent), (vec![2], 4));
+    assert_eq!(r.rcodes(), [2]);
+    assert!((3..=4).contains(&r.sends.len()), "{}", r.sends.len());
 }
 
 #[test]
