@@ -277,7 +277,7 @@ impl Forwarder {
     }
 
     /// When those who wait need a decision: a connect is late, or a back-off is over.
-    pub(super) fn dial_alarm(&self, now: Time) -> Option<Time> {
+    pub(super) fn dial_alarm(&self) -> Option<Time> {
         let long_ago = Now::default();
         let of_queue = |queue: &Queue| {
             let payers = self.payers(*queue).into_iter().flatten();
@@ -287,11 +287,13 @@ impl Forwarder {
             });
             at.map(|(at, _)| at).min()
         };
-        let queues = self.waiting.keys().filter_map(of_queue);
-        let suspect = |(_, link): &(LinkKey, &Link)| link.suspect && !link.is_isolated();
-        let suspects = self.links.iter().filter(suspect);
-        let replacements = suspects.filter_map(|(key, _)| self.replacement(key, now));
-        queues.chain(replacements.map(|(at, _)| at.max(now))).min()
+        self.waiting.keys().filter_map(of_queue).min()
+    }
+
+    /// When a link in doubt is to be replaced.
+    pub(super) fn replacement_alarm(&self, doubted: LinkKey, now: Time) -> Option<Time> {
+        let (at, _) = self.replacement(doubted, now)?;
+        Some(at.max(now))
     }
 
     /// Those in a queue who may cost one more connect, for all who wait there: the first with something left of its budget, and the
@@ -324,7 +326,7 @@ impl Forwarder {
 
     /// When the next connect to replace a link in doubt is due, and who pays for it. `None` if there is no need.
     fn replacement(&self, doubted: LinkKey, now: Time) -> Option<(Time, FlightKey)> {
-        let link = self.links.get(doubted)?;
+        let link = self.links.get(doubted).filter(|link| !link.is_isolated())?;
         let upstream = link.upstream;
         let is_there = |(key, other): (LinkKey, &Link)| {
             key != doubted

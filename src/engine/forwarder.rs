@@ -249,18 +249,33 @@ impl Forwarder {
 
     /// When [`Forwarder::time`] has something to do.
     pub fn next_alarm(&self) -> Option<Time> {
-        let links = self.links.values();
-        let links = links.filter_map(|link| link.alarm(&self.upstreams[link.upstream]));
-        let ending = (!self.endings.is_empty()).then_some(self.seen.mono);
-        let beat = (!self.links.is_empty()).then(|| self.seen.mono + BEAT);
-        let late = self.upstreams.iter().filter_map(|up| up.late.front());
-        links
-            .chain(late.map(|(at, _)| *at))
-            .chain(self.timers.next())
-            .chain(self.dial_alarm(self.seen.mono))
-            .chain(beat)
-            .chain(ending)
-            .min()
+        // This is asked at each turn of the loop, so nothing is looked at twice.
+        let seen = self.seen.mono;
+        let mut first = self.timers.next();
+        let mut sooner = |at: Option<Time>| {
+            if let Some(at) = at {
+                first = Some(first.map_or(at, |first| first.min(at)));
+            }
+        };
+        for (key, link) in &self.links {
+            sooner(link.alarm(&self.upstreams[link.upstream]));
+            if link.suspect {
+                sooner(self.replacement_alarm(key, seen));
+            }
+        }
+        if !self.links.is_empty() {
+            sooner(Some(seen + BEAT));
+        }
+        for upstream in &self.upstreams {
+            sooner(upstream.late.front().map(|(at, _)| *at));
+        }
+        if !self.waiting.is_empty() {
+            sooner(self.dial_alarm());
+        }
+        if !self.endings.is_empty() {
+            sooner(Some(seen));
+        }
+        first
     }
 
     /// Closes all links, and answers whoever still waits; for the end.
