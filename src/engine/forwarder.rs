@@ -13,7 +13,7 @@ use super::cache::Cache;
 use super::denials::Denials;
 use super::ending::Ending;
 use super::failure::Failure;
-use super::flight::{Flight, FlightKey, Queue, bit};
+use super::flight::{Flight, FlightKey, Queue};
 use super::hashing::RandomMap;
 use super::hedging::Hedging;
 use super::links::{Link, LinkKey};
@@ -346,10 +346,8 @@ impl Forwarder {
         if let Some(number) = flight.idle {
             self.quotas.wake(number);
         }
-        for upstream in 0..self.upstreams.len() {
-            if flight.tried & bit(upstream) != 0 {
-                self.forget_late(upstream);
-            }
+        for upstream in &mut self.upstreams {
+            upstream.forget_late(&self.flights);
         }
         Some(flight)
     }

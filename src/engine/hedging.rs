@@ -131,16 +131,6 @@ impl Forwarder {
         }
     }
 
-    /// A question was answered: those at the front that are gone need no timer any more.
-    pub(super) fn forget_late(&mut self, upstream: usize) {
-        let (state, flights) = (&mut self.upstreams[upstream], &self.flights);
-        while let Some((_, key)) = state.late.front()
-            && !flights.contains_key(*key)
-        {
-            state.late.pop_front();
-        }
-    }
-
     /// A question is late: it is asked a second time where a link is up, if that is affordable. Where there is none,
     /// a spare one is made for the next such question.
     fn hedge(&mut self, key: FlightKey, now: Now, out: &mut Output) {

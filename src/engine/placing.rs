@@ -85,10 +85,17 @@ impl Forwarder {
             Room::Beyond => fresh && self.upstreams[link.upstream].may_probe(),
         };
         let usable = |link: &Link| exclude & bit(link.upstream) == 0 && link.admits(lane);
-        let best = self
+        let mut candidates = self
             .links
             .iter()
-            .filter(|(key, link)| usable(link) && has_room(link) && !flight.is_on(*key))
+            .filter(|(key, link)| usable(link) && has_room(link) && !flight.is_on(*key));
+        let first = candidates.next()?;
+        let Some(second) = candidates.next() else {
+            return self.unless_in_doubt(first, usable);
+        };
+        let best = [first, second]
+            .into_iter()
+            .chain(candidates)
             .min_by_key(|(_, link)| {
                 let doubtful = self.is_doubtful(link.upstream);
                 let rank = self.rank(flight.preferred, link.upstream);
@@ -105,13 +112,18 @@ impl Forwarder {
                     Reverse(link.since),
                 )
             });
-        let (key, link) = best?;
-        // A link in doubt has room because nothing is answered there: rather than that, a question waits for room on a good one.
+        self.unless_in_doubt(best?, usable)
+    }
+
+    /// A link in doubt has room because nothing is answered there: rather than take that, a question waits for room on a good one.
+    fn unless_in_doubt(
+        &self,
+        (key, link): (LinkKey, &Link),
+        usable: impl Fn(&Link) -> bool,
+    ) -> Option<LinkKey> {
         let serves = |link: &Link| link.is_up() && !link.suspect && !link.leaving && usable(link);
-        if link.suspect && self.links.values().any(serves) {
-            return None;
-        }
-        Some(key)
+        let waits = link.suspect && self.links.values().any(serves);
+        (!waits).then_some(key)
     }
 
     fn room(&self, link: &Link, now: Now) -> Room {
@@ -195,6 +207,9 @@ impl Forwarder {
 
     /// Answers those who would have to wait too long for the next try. Those behind them came later, and may wait longer.
     pub(super) fn give_up_hopeless(&mut self, now: Now, out: &mut Output) {
+        if self.waiting.is_empty() {
+            return;
+        }
         let queues: Vec<Queue> = self.waiting.keys().copied().collect();
         for queue in queues {
             while let Some(key) = self.first_waiting(queue)

@@ -88,6 +88,7 @@ pub fn answers(message: &[u8], answer: &Answer, asked: &[u8], query: &Query) -> 
 }
 
 /// What an answer says.
+#[inline]
 pub fn meaning(message: &[u8], answer: &Answer) -> Meaning {
     let of_rcode = match answer.rcode() {
         Rcode::SERVFAIL | Rcode::REFUSED => Meaning::Failure,

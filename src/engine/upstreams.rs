@@ -1,7 +1,7 @@
 //! What is known of each upstream: its addresses, how it answered, and when it may be dialled again.
 
 use super::edns_support::EdnsSupport;
-use super::flight::FlightKey;
+use super::flight::{Flight, FlightKey};
 use super::health::Health;
 use super::idling::Idling;
 use super::incidents::Incidents;
@@ -11,6 +11,7 @@ use super::time::Time;
 use crate::config::Upstream as Configured;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use slotmap::SlotMap;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -353,6 +354,16 @@ impl Upstream {
         } else {
             (srtt * 7 + took) / 8
         });
+    }
+
+    /// Questions are gone: those at the front of the late ones need no timer any more.
+    #[inline]
+    pub fn forget_late(&mut self, flights: &SlotMap<FlightKey, Flight>) {
+        while let Some((_, key)) = self.late.front()
+            && !flights.contains_key(*key)
+        {
+            self.late.pop_front();
+        }
     }
 
     /// After how long a question counts as late, as TCP's retransmission timer has it (RFC 6298 section 2). `None` where that is not
