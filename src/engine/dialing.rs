@@ -26,7 +26,7 @@ const MAX_DIALS_TO_ONE: usize = 4;
 /// Connections to one upstream that new questions share, when it takes few questions on each.
 const MAX_LINKS: usize = 4;
 /// Connections to one upstream for questions that lost theirs repeatedly, or may hold up others.
-const MAX_ISOLATED: usize = 3;
+const MAX_ISOLATED: usize = 6;
 
 /// How many connections of a kind one upstream may have.
 pub const fn most_of(isolated: bool) -> usize {

@@ -86,7 +86,10 @@ impl Forwarder {
         state.probed();
         if *why == LinkError::Silent {
             self.suspect_upstream(upstream, Why::Silent, now);
-        } else if link.is_fruitless(now.mono) && state.fruitless(now.mono, &mut self.random) {
+        } else if link.is_fruitless(now.mono)
+            && !(link.is_isolated() && state.has_just_answered(now.mono))
+            && state.fruitless(now.mono, &mut self.random)
+        {
             self.suspect_upstream(upstream, Why::Closing, now);
         }
         if *why == LinkError::Silent || (live > 0 && link.may_be_stale()) {

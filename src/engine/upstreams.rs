@@ -41,6 +41,8 @@ const LATE_MIN: Duration = Duration::from_millis(10);
 const LATE_MAX: Duration = Duration::from_secs(1);
 /// What was seen so long ago says little about now.
 const LATELY: Duration = Duration::from_secs(60);
+/// An upstream that answered so long ago works.
+const JUST_NOW: Duration = Duration::from_secs(1);
 /// Connections in a row that end without one answer, until that counts as a failure to connect. A single one may meet a restart, or a
 /// question that the upstream cannot take.
 const MAX_FRUITLESS: u32 = 2;
@@ -247,6 +249,11 @@ impl Upstream {
     /// Has it answered a question a short while ago?
     pub fn is_active(&self, now: Time) -> bool {
         self.answered_at > Time::ZERO && now.since(self.answered_at) <= LATELY
+    }
+
+    /// Has it answered a moment ago? If it then ends a connection on which a question was alone, that is the question's fault.
+    pub fn has_just_answered(&self, now: Time) -> bool {
+        self.answered_at > Time::ZERO && now.since(self.answered_at) <= JUST_NOW
     }
 
     /// It answered on a connection that came up when it had failed so many times: whatever failed before that is forgotten. Says

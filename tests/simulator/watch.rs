@@ -12,8 +12,8 @@ pub const MAX_SENDS: u8 = 5;
 const OCTETS: usize = 2 * 2_048;
 /// How many connects a question may cost.
 const MAX_CONNECTS: u64 = 3;
-/// Links to one upstream: four that are shared, three that are isolated.
-pub const MAX_LINKS: usize = 7;
+/// Links to one upstream: four that are shared, six that are isolated.
+pub const MAX_LINKS: usize = 10;
 /// Connects under way at once, in all.
 pub const MAX_DIALS: usize = 8;
 /// A timer's rounding in the core, and a little.

@@ -112,6 +112,7 @@ fn names_that_end_connections_teach_no_bound() {
             );
             questions.sort();
             let played = scene.play(questions).await;
+            assert!(failed(&played).is_empty(), "{:?}", failed(&played));
             let after = good(&played);
             let after = after.iter().filter(|one| one.asked >= ms(6_000));
             let after: Vec<_> = after.collect();
