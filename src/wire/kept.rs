@@ -116,7 +116,7 @@ impl Kept {
         self.each_ttl(|_| ttl);
     }
 
-    /// Has the addresses that answer in another order from now on: see [`rotate_addresses`].
+    /// Has the addresses that answer in another order from now on: the records of one name and type take turns.
     pub fn rotate(&mut self) {
         let start = self.question.end();
         let answers = usize::from(self.header.answers);
