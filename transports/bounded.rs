@@ -11,7 +11,7 @@ use std::time::Duration;
 /// For connecting and handshaking together: twice what a question may take, but no less than such a time by default. What connects too slowly for the question that it was begun for is there for the next one. The core does not wait for it:
 /// it tries others beside a dial that is late.
 pub fn dial_limit(config: &Config) -> Duration {
-    (2 * config.timeout).max(Config::TIMEOUT)
+    (2 * config.timeout()).max(Config::TIMEOUT)
 }
 
 /// A dial that is bounded in time as a whole.

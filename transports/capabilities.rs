@@ -6,12 +6,15 @@ use crate::config::{Config, ConfigError};
 impl Capabilities {
     /// An error names the first setting that takes more than there is.
     pub fn allow(self, config: &Config) -> Result<(), ConfigError> {
-        if config.workers.get() > 1 && !(self.shared_ports && self.threads) {
+        if config.workers().get() > 1 && !(self.shared_ports && self.threads) {
             let reason = "this runtime has one worker: it cannot share a port or has no threads";
-            return Err(ConfigError::new("workers", &config.workers, reason));
+            return Err(ConfigError::new("workers", &config.workers(), reason));
         }
-        let wildcard = config.listen.iter().find(|l| l.addr.ip().is_unspecified());
-        if let (true, false, Some(listen)) = (config.modes.udp, self.reply_source, wildcard) {
+        let wildcard = config
+            .listen()
+            .iter()
+            .find(|l| l.addr.ip().is_unspecified());
+        if let (true, false, Some(listen)) = (config.modes().udp, self.reply_source, wildcard) {
             let reason = "this runtime cannot reply from the address that was asked, which UDP clients expect: \
                           name each address, or serve TCP alone";
             return Err(ConfigError::new("listen", &listen.addr, reason));

@@ -16,13 +16,13 @@ use std::sync::Arc;
 pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Result<(), RunError> {
     check_room(&config)?;
     config.limits.tcp_connections = affordable(&config);
-    let workers = config.workers.get();
+    let workers = config.workers().get();
     if workers > 1 {
         // Shared addresses would be shared with another program, too: without sharing, its presence shows.
-        let alone = Sockets::bind(&R::default(), &config.listen, config.modes, false);
+        let alone = Sockets::bind(&R::default(), config.listen(), config.modes(), false);
         drop(alone.map_err(RunError::Bind)?);
     }
-    let first = Worker::<R>::new(&config, &config.listen, workers > 1)?;
+    let first = Worker::<R>::new(&config, config.listen(), workers > 1)?;
     let (bound, missing) = (first.sockets.addresses(), first.sockets.missing());
     let listen: Vec<Listen> = bound
         .iter()
@@ -79,7 +79,7 @@ impl<R: Runtime + Default> Worker<R> {
         let runtime = R::default();
         let protocols = Protocols::new(&runtime, config).map_err(RunError::Config)?;
         let sockets =
-            Sockets::bind(&runtime, listen, config.modes, share).map_err(RunError::Bind)?;
+            Sockets::bind(&runtime, listen, config.modes(), share).map_err(RunError::Bind)?;
         Ok(Self {
             runtime,
             protocols,
@@ -110,7 +110,7 @@ impl<R: Runtime + Default> Worker<R> {
 
 /// The line that says what is served, from where, and how to try it.
 fn announce(config: &Config, addresses: &[SocketAddr], missing: &[SocketAddr]) -> String {
-    let modes = match config.modes {
+    let modes = match config.modes() {
         Modes {
             udp: true,
             tcp: true,
@@ -126,7 +126,7 @@ fn announce(config: &Config, addresses: &[SocketAddr], missing: &[SocketAddr]) -
         ([], _) => format!("no address yet (waiting for {})", named(missing)),
         _ => format!("{} (waiting for {})", named(addresses), named(missing)),
     };
-    let upstreams = config.upstreams.iter();
+    let upstreams = config.upstreams().iter();
     let upstreams = listed(
         upstreams
             .map(|u| format!("{} ({})", u.label, u.scheme))
@@ -138,7 +138,7 @@ fn announce(config: &Config, addresses: &[SocketAddr], missing: &[SocketAddr]) -
             ip if ip.is_unspecified() => "::1".to_owned(),
             ip => ip.to_string(),
         };
-        let over = if config.modes.udp { "" } else { " +tcp" };
+        let over = if config.modes().udp { "" } else { " +tcp" };
         format!("; try: dig @{ip} -p {}{over} example.com", addr.port())
     });
     let version = env!("CARGO_PKG_VERSION");

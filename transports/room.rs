@@ -24,9 +24,9 @@ const CLIENT: usize = 1;
 
 /// Descriptors that serving takes beside the clients' connections.
 fn needed(config: &Config) -> usize {
-    let transports = usize::from(config.modes.udp) + usize::from(config.modes.tcp);
-    let sockets = config.listen.len() * transports * PER_SOCKET;
-    COMMON + config.workers.get() * (REACTOR + sockets + UPSTREAMS + CLIENT)
+    let transports = usize::from(config.modes().udp) + usize::from(config.modes().tcp);
+    let sockets = config.listen().len() * transports * PER_SOCKET;
+    COMMON + config.workers().get() * (REACTOR + sockets + UPSTREAMS + CLIENT)
 }
 
 /// How many files the process may open, if there is a limit.
@@ -39,7 +39,7 @@ fn limit() -> Option<usize> {
 pub fn check(config: &Config) -> Result<(), RunError> {
     files(needed(config)).map_err(RunError::System)?;
     // One more for the reactor of the process.
-    threads(config.workers.get() + 1).map_err(RunError::System)
+    threads(config.workers().get() + 1).map_err(RunError::System)
 }
 
 /// Opens as many at once, and closes them again: nothing else tells what is left, also of what the whole system may open.
@@ -95,7 +95,7 @@ fn threads(needed: usize) -> Result<(), String> {
 /// As many clients' connections as the process has descriptors for beside what serving takes: an upstream that cannot be connected to
 /// for want of one would be an outage for everybody.
 pub fn affordable(config: &Config) -> usize {
-    let connections = config.limits.tcp_connections;
+    let connections = config.limits().tcp_connections;
     let Some(limit) = limit() else {
         return connections;
     };

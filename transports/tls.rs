@@ -60,7 +60,7 @@ impl Clients {
 /// Tries all that the start does with this configuration. Returns what can be obeyed, and is hardly meant.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     client(config)?;
-    let Roots::Pem(pem) = &config.roots else {
+    let Roots::Pem(pem) = config.roots() else {
         return Ok(Vec::new());
     };
     let leaf = given::certificates(pem).map_or(None, |all| given::first_leaf(&all));
@@ -77,7 +77,7 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
 fn client(config: &Config) -> Result<ClientConfig, ConfigError> {
     let wrong = |why: String| ConfigError::new("ca-file", "", why);
     let provider = Arc::new(ring::default_provider());
-    let trusted = Trusted::new(&config.roots).map_err(wrong)?;
+    let trusted = Trusted::new(config.roots()).map_err(wrong)?;
     let verifier = Verifier::new(trusted, &provider).map_err(wrong)?;
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -126,6 +126,86 @@ impl Config {
         }
     }
 
+    /// Where clients are heard. Never empty.
+    pub fn listen(&self) -> &[Listen] {
+        &self.listen
+    }
+
+    /// What clients may speak.
+    pub fn modes(&self) -> Modes {
+        self.modes
+    }
+
+    /// Where queries go, in order of preference: 1 to [`Config::MAX_UPSTREAMS`].
+    pub fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
+    }
+
+    /// Which of several upstreams a query goes to.
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Whether a query whose response is late is sent a second time.
+    pub fn hedge(&self) -> bool {
+        self.hedge
+    }
+
+    /// Resolvers that are asked for the addresses of upstreams given by name.
+    pub fn bootstrap(&self) -> &[SocketAddr] {
+        &self.bootstrap
+    }
+
+    /// Whose certificates are trusted.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// How long a client waits at most for its response.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Memory for cached responses in octets; 0 is no cache.
+    pub fn cache_bytes(&self) -> usize {
+        self.cache_bytes
+    }
+
+    /// Event loops, each on a thread of its own.
+    pub fn workers(&self) -> NonZeroUsize {
+        self.workers
+    }
+
+    /// Whether workers keep the scheduling policy that the process was started under.
+    pub fn keep_scheduling(&self) -> bool {
+        self.keep_scheduling
+    }
+
+    /// What is answered here instead of being forwarded.
+    pub fn local_names(&self) -> LocalNames {
+        self.local_names
+    }
+
+    /// The bounds on the time for which responses are cached.
+    pub fn ttl(&self) -> TtlBounds {
+        self.ttl
+    }
+
+    /// Whether each response from the cache begins with the next of its addresses.
+    pub fn rotate(&self) -> bool {
+        self.rotate
+    }
+
+    /// Which clients are served.
+    pub fn allow(&self) -> &AccessList {
+        &self.allow
+    }
+
+    /// The bounds on everything that grows with load.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Memory of one worker for what TCP clients have asked and for answers that they have not read: half of all that may wait. It is
     /// divided beforehand, so that whoever fills what one worker has takes nothing from the clients of another.
     pub(crate) fn memory_for_clients(&self) -> usize {

@@ -90,32 +90,32 @@ impl Forwarder {
     pub(crate) fn with_checked(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Self {
         let random = ChaCha8Rng::from_seed(seed);
         Self {
-            timeout: config.timeout,
-            allow: config.allow.clone(),
-            limits: config.limits.clone(),
+            timeout: config.timeout(),
+            allow: config.allow().clone(),
+            limits: config.limits().clone(),
             cache,
             random,
             // All at once: memory that is not written to is only an address, and one that grows would move.
-            flights: SlotMap::with_capacity_and_key(config.limits.in_flight.min(MAX_RESERVED)),
+            flights: SlotMap::with_capacity_and_key(config.limits().in_flight.min(MAX_RESERVED)),
             endings: VecDeque::new(),
             joinable: RandomMap::default(),
             waiting: BTreeMap::new(),
             timers: Timers::default(),
             links: SlotMap::with_key(),
-            upstreams: config.upstreams.iter().map(Upstream::new).collect(),
+            upstreams: config.upstreams().iter().map(Upstream::new).collect(),
             last_dial: Time::ZERO,
-            policy: config.policy,
-            local_names: config.local_names,
+            policy: config.policy(),
+            local_names: config.local_names(),
             turn: 0,
-            hedging: Hedging::new(config.hedge),
+            hedging: Hedging::new(config.hedge()),
             seen: Now::default(),
             in_use: None,
             quotas: Quotas::new(
                 config
-                    .limits
+                    .limits()
                     .in_flight
                     .min(config.memory_for_questions() / UNIT),
-                config.limits.in_flight_per_client,
+                config.limits().in_flight_per_client,
             ),
             stats: Stats::default(),
             denials: Denials::default(),

@@ -70,11 +70,11 @@ impl<R: Runtime> Clients<R> {
             errors: 0,
         };
         Self {
-            limits: shared.config.limits.clone(),
+            limits: shared.config.limits().clone(),
             max_memory: shared.config.memory_for_clients(),
             unread: Unread::new(shared.config.memory_for_clients()),
             connections: SlotMap::with_capacity_and_key(
-                shared.config.limits.tcp_connections.min(MAX_RESERVED),
+                shared.config.limits().tcp_connections.min(MAX_RESERVED),
             ),
             shared,
             listeners: listeners.into_iter().enumerate().map(listening).collect(),

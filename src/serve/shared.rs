@@ -32,9 +32,9 @@ impl Shared {
     /// An error names a setting that cannot be obeyed: see [`Config::check`]. More than one worker cannot, because threads are started by
     /// [`run`](crate::transports::run) only.
     pub fn new(config: Config, seed: [u8; 16]) -> Result<Self, ConfigError> {
-        if config.workers.get() > 1 {
+        if config.workers().get() > 1 {
             let reason = "each call of `serve` is one loop; the threads of several are started by `transports::run` only";
-            return Err(ConfigError::new("workers", &config.workers, reason));
+            return Err(ConfigError::new("workers", &config.workers(), reason));
         }
         Self::for_workers(config, seed)
     }
@@ -42,8 +42,8 @@ impl Shared {
     /// As [`Shared::new`], for whoever starts the workers.
     pub(crate) fn for_workers(config: Config, seed: [u8; 16]) -> Result<Self, ConfigError> {
         config.check()?;
-        let cache =
-            Cache::new(config.cache_bytes, seed, times(&config.ttl)).with_rotation(config.rotate);
+        let cache = Cache::new(config.cache_bytes(), seed, times(&config.ttl()))
+            .with_rotation(config.rotate());
         Ok(Self {
             config,
             cache: Arc::new(cache),

@@ -33,7 +33,7 @@ impl Others {
 
 /// The host alone knows how many connections it allows; it refuses those that are too many.
 pub fn affordable(config: &Config) -> usize {
-    config.limits.tcp_connections
+    config.limits().tcp_connections
 }
 
 /// The host alone knows what it allows.
