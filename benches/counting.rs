@@ -5,7 +5,7 @@
 mod stand;
 
 use dotward::engine::Time;
-use dotward::wire::{self, Frames, Reply, append_frame};
+use dotward::wire::{self, Frames, Recipient, append_frame};
 use stand::{BATCH, NEW, Stand};
 use std::error::Error;
 use std::hint::black_box;
@@ -44,8 +44,8 @@ fn scan(times: u32) -> usize {
     let (query, answer) = (stand::query(), stand::answer());
     let mut octets = 0;
     for _ in 0..times {
-        octets += wire::query(black_box(&query)).map_or(0, |query| query.end);
-        octets += wire::answer(black_box(&answer)).map_or(0, |answer| answer.end);
+        octets += wire::parse_query(black_box(&query)).map_or(0, |query| query.end);
+        octets += wire::parse_response(black_box(&answer)).map_or(0, |answer| answer.end);
     }
     octets
 }
@@ -53,10 +53,11 @@ fn scan(times: u32) -> usize {
 /// A query written as it is forwarded, and an answer as it is relayed; both were walked before.
 fn edit(times: u32) -> usize {
     let (query, answer) = (stand::query(), stand::answer());
-    let (Ok(asked), Ok(answered)) = (wire::query(&query), wire::answer(&answer)) else {
+    let (Ok(asked), Ok(answered)) = (wire::parse_query(&query), wire::parse_response(&answer))
+    else {
         return 0;
     };
-    let reply = Reply {
+    let recipient = Recipient {
         id: 1,
         question: asked.question.octets(&query),
         rd: true,
@@ -67,7 +68,7 @@ fn edit(times: u32) -> usize {
     for _ in 0..times {
         out.clear();
         wire::forward_query(black_box(&query), &asked, true, &mut out);
-        wire::relay_answer(black_box(&answer), &answered, &reply, 1232, &mut out);
+        wire::relay_response(black_box(&answer), &answered, &recipient, 1232, &mut out);
         octets += out.len();
     }
     octets

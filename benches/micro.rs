@@ -6,7 +6,7 @@ mod stand;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use dotward::wire::{self, Frames, Reply, append_frame};
+use dotward::wire::{self, Frames, Recipient, append_frame};
 use stand::{BATCH, NEW, Stand};
 
 fn main() {
@@ -17,21 +17,21 @@ fn main() {
 #[divan::bench]
 fn scan_query(bencher: Bencher) {
     let query = stand::query();
-    bencher.bench_local(|| wire::query(black_box(&query)));
+    bencher.bench_local(|| wire::parse_query(black_box(&query)));
 }
 
 /// An upstream's answer, walked once.
 #[divan::bench]
 fn scan_answer(bencher: Bencher) {
     let answer = stand::answer();
-    bencher.bench_local(|| wire::answer(black_box(&answer)));
+    bencher.bench_local(|| wire::parse_response(black_box(&answer)));
 }
 
 /// simple-dns reads the question, for what wants it typed.
 #[divan::bench]
 fn typed_question(bencher: Bencher) {
     let query = stand::query();
-    let asked = wire::query(&query).expect("a good query");
+    let asked = wire::parse_query(&query).expect("a good query");
     bencher.bench_local(|| wire::typed(black_box(&query), &asked.question).is_some());
 }
 
@@ -39,7 +39,7 @@ fn typed_question(bencher: Bencher) {
 #[divan::bench]
 fn forward_query(bencher: Bencher) {
     let query = stand::query();
-    let asked = wire::query(&query).expect("a good query");
+    let asked = wire::parse_query(&query).expect("a good query");
     let mut out = Vec::with_capacity(512);
     bencher.bench_local(|| {
         out.clear();
@@ -52,9 +52,9 @@ fn forward_query(bencher: Bencher) {
 #[divan::bench]
 fn relay_answer(bencher: Bencher) {
     let (query, answer) = (stand::query(), stand::answer());
-    let asked = wire::query(&query).expect("a good query");
-    let answered = wire::answer(&answer).expect("a good answer");
-    let reply = Reply {
+    let asked = wire::parse_query(&query).expect("a good query");
+    let answered = wire::parse_response(&answer).expect("a good answer");
+    let recipient = Recipient {
         id: 1,
         question: asked.question.octets(&query),
         rd: true,
@@ -64,7 +64,7 @@ fn relay_answer(bencher: Bencher) {
     let mut out = Vec::with_capacity(512);
     bencher.bench_local(|| {
         out.clear();
-        wire::relay_answer(black_box(&answer), &answered, &reply, 1232, &mut out);
+        wire::relay_response(black_box(&answer), &answered, &recipient, 1232, &mut out);
         out.len()
     });
 }

@@ -121,7 +121,7 @@ impl<R: Runtime> Lookup<R> {
 
     /// Takes a message that may be an answer.
     fn take(&mut self, message: &[u8], way: Way) {
-        let Ok(answer) = wire::answer(message) else {
+        let Ok(answer) = wire::parse_response(message) else {
             return;
         };
         let asked = self.ids.iter().position(|id| *id == answer.header.id);
@@ -129,7 +129,7 @@ impl<R: Runtime> Lookup<R> {
             return;
         };
         let query = question(&self.host.name, self.ids[index], TYPES[index]);
-        let Ok(ours) = wire::query(&query) else {
+        let Ok(ours) = wire::parse_query(&query) else {
             return;
         };
         if self.answered[index] || !wire::same_question(message, &at, &query, &ours.question) {
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn the_query_is_one_that_we_would_forward_ourselves() {
         let query = question("dot.example", 7, AAAA);
-        let scanned = wire::query(&query).unwrap();
+        let scanned = wire::parse_query(&query).unwrap();
         assert_eq!((scanned.header.id, scanned.question.qtype), (7, AAAA));
         assert_eq!(
             wire::describe(&query, &scanned.question).to_string(),

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::edns::{BARE_OPT, OptAt, OurOpt, is_hop_by_hop, option_len, options, put_option};
 use super::header::set_id;
-use super::octets::{put_u16, set_u16, u16_at};
-use super::query::{Query, query};
+use super::integers::{put_u16, set_u16, u16_at};
+use super::query::{Query, parse_query};
 
 /// Offset of ARCOUNT.
 const ARCOUNT_AT: usize = 10;
@@ -55,7 +55,7 @@ pub fn add_option(out: &mut Vec<u8>, start: usize, code: u16, data: &[u8]) {
     let Some(message) = out.get_mut(start..) else {
         return;
     };
-    let opt = query(message).ok().and_then(|query| query.opt);
+    let opt = parse_query(message).ok().and_then(|query| query.opt);
     let Some(opt) = opt.filter(|opt| opt.last) else {
         return;
     };
@@ -100,8 +100,8 @@ mod tests {
     fn forwarded(built: &Builder, edns: bool) -> Vec<u8> {
         let message = built.build();
         let mut out = b"before".to_vec();
-        forward_query(&message, &query(&message).unwrap(), edns, &mut out);
-        assert!(query(&out[6..]).is_ok(), "what leaves is a query");
+        forward_query(&message, &parse_query(&message).unwrap(), edns, &mut out);
+        assert!(parse_query(&out[6..]).is_ok(), "what leaves is a query");
         out.split_off(6)
     }
 
@@ -224,7 +224,7 @@ mod tests {
             plain(),
             plain().edns(1232, 0, &[]).tsig(),
             other(plain().edns(1232, 0, &[])),
-            testing::answer("a.test.", 1).edns(1232, 0, &[]),
+            testing::response("a.test.", 1).edns(1232, 0, &[]),
         ] {
             let message = built.build();
             assert_eq!(with_option(&message, 11, b""), message);
@@ -243,7 +243,7 @@ mod tests {
             let message = padded(len);
             let longer = with_option(&message, 11, b"");
             assert_eq!(longer.len() > message.len(), fits, "{len} octets");
-            assert!(query(&longer).is_ok());
+            assert!(parse_query(&longer).is_ok());
         }
     }
 

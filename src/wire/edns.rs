@@ -1,6 +1,6 @@
 //! EDNS(0), the extension that is spoken hop by hop (RFC 6891): the OPT record and its options.
 
-use super::octets::{put_u16, u16_at};
+use super::integers::{put_u16, u16_at};
 use super::scan::Record;
 
 /// TYPE of the OPT record.
@@ -106,7 +106,7 @@ pub struct OptionCodes {
 
 impl OptionCodes {
     /// The most codes that are remembered of one query. Dig's fullest query has five; a code that is
-    /// forgotten only means that the answer comes without that option.
+    /// forgotten only means that the response comes without that option.
     pub const MAX: usize = 8;
 
     /// Whether the code is in the set.
@@ -125,7 +125,7 @@ impl OptionCodes {
     }
 }
 
-/// What a client said in its OPT record that its answer depends on.
+/// What a client said in its OPT record that its response depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientEdns {
     /// The UDP size that it can take in octets, at least 512.
@@ -152,7 +152,7 @@ impl ClientEdns {
         }
     }
 
-    /// Whether an option of the answer is for this client: one that it sent itself, or an EDE, which needs
+    /// Whether an option of the response is for this client: one that it sent itself, or an EDE, which needs
     /// no asking.
     pub(super) fn takes(&self, code: u16) -> bool {
         code == OPTION_EDE || self.options.contains(code)
@@ -164,7 +164,7 @@ impl ClientEdns {
 pub struct Ede<'a> {
     /// INFO-CODE.
     pub code: u16,
-    /// EXTRA-TEXT, which is for people. Keep it short: it travels in every such answer.
+    /// EXTRA-TEXT, which is for people. Keep it short: it travels in every such response.
     pub text: &'a str,
 }
 
@@ -255,14 +255,14 @@ impl OurOpt {
 
 #[cfg(test)]
 mod tests {
-    use super::super::query::query;
+    use super::super::query::parse_query;
     use super::super::testing;
     use super::*;
 
     /// A query with these options, and its OPT record.
     fn with_options(size: u16, bits: u32, sent: &[(u16, &[u8])]) -> (Vec<u8>, OptAt) {
         let message = testing::query("a.test.", 1).edns(size, bits, sent).build();
-        let opt = query(&message).unwrap().opt.unwrap();
+        let opt = parse_query(&message).unwrap().opt.unwrap();
         (message, opt)
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Octets of the prefix.
 const PREFIX: usize = 2;
 /// Where a buffer starts, and the least that is offered to a read: enough for a burst of queries or one
-/// large answer, little enough that ten thousand idle connections are cheap.
+/// large response, little enough that ten thousand idle connections are cheap.
 const STEP: usize = 4096;
 /// The largest frame.
 const MAX_FRAME: usize = PREFIX + u16::MAX as usize;

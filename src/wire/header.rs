@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::octets::set_u16;
+use super::integers::set_u16;
 
 /// Octets in a header.
 pub const HEADER_LEN: usize = 12;
@@ -36,12 +36,12 @@ impl Flags {
         (self.0 >> 11) as u8 & 0x0F
     }
 
-    /// AA: the answer is authoritative.
+    /// AA: the response is authoritative.
     pub fn aa(self) -> bool {
         self.0 & 0x0400 != 0
     }
 
-    /// TC: the answer is truncated.
+    /// TC: the response is truncated.
     pub fn tc(self) -> bool {
         self.0 & Self::TC != 0
     }

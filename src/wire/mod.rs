@@ -1,58 +1,66 @@
 //! The wire format: DNS messages as octets, and the only code that knows offsets.
 //!
-//! The rule of this room: **the bytes are the message**. A message is walked once, and the walk remembers
-//! where things are. A question is forwarded and an answer relayed as the bytes that came, edited only
+//! The rule of this module: **the bytes are the message**. A message is walked once, and the walk remembers
+//! where things are. A query is forwarded and a response relayed as the bytes that came, edited only
 //! where a hop must. Nothing is rebuilt from a parse, so nothing that we do not know can be lost.
 //!
-//! - Reading: [`query`] says whether a client's message is forwarded or what it earns instead; [`answer`]
-//!   checks an
-//!   upstream's. Both return a small `Copy` scan that the edits take.
-//! - Asking about it: [`first_question`], [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`options`].
-//! - Editing: [`forward_query`], [`relay_answer`], [`own_answer`]. Each appends one whole message to a
+//! - Reading: [`parse_query`] says whether a client's message is forwarded or which response it gets instead;
+//!   [`parse_response`] checks an upstream's. Both return a small `Copy` value with the offsets that the edits need.
+//! - Inspecting: [`first_question`], [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`options`].
+//! - Editing: [`forward_query`], [`relay_response`], [`local_response`]. Each appends one whole message to a
 //!   `Vec<u8>`; [`add_opt`] and [`add_option`] edit the query that was appended last.
+//! - Caching: [`cacheability`] says whether a response may be cached and for how long; [`CachedResponse`] is its stored form.
 //! - Framing: [`Frames`] and [`append_frame`], the two-octet length prefix of streams.
 //!
 //! Everything here is pure, and total on any input: offsets are checked, loops are bounded, and nothing is
 //! allocated in proportion to a count that a message claims.
 
-mod answer;
-mod edit_answer;
+mod cacheability;
+mod cached_response;
+mod compression;
 mod edit_query;
+mod edit_response;
 mod edns;
 mod frame;
 mod header;
-mod kept;
+mod integers;
 mod labels;
-mod misplaced;
 mod name;
-mod names;
-mod octets;
+mod opt_removal;
 mod query;
 mod question;
 mod rdata;
+mod response;
 mod rotation;
 mod scan;
-mod worth;
 
 #[cfg(test)]
-mod properties;
+mod property_tests;
 #[cfg(test)]
-mod simple_dns_pins;
+mod simple_dns_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use answer::{Answer, answer};
-pub use edit_answer::{OwnRecord, Reply, own_answer, own_record, relay_answer};
+pub use cacheability::{Cacheability, cacheability};
+pub use cached_response::CachedResponse;
 pub use edit_query::{add_opt, add_option, forward_query};
+pub use edit_response::{LocalRecord, Recipient, local_record, local_response, relay_response};
 pub use edns::{ClientEdns, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};
 pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id, set_truncated};
-pub use kept::Kept;
 pub use labels::Labels;
 pub use name::{NameDisplay, display};
-pub use query::{Query, Refusal, query};
+pub use query::{Query, Refusal, parse_query};
 pub use question::{
     QuestionAt, QuestionDisplay, describe, first_question, lowercase_into, same_question, typed,
 };
+pub use response::{Response, parse_response};
 pub use scan::{Malformed, Record, Section, records};
-pub use worth::{Worth, worth};
+
+// The names that `engine` still uses, until it has been changed as well.
+pub use edit_response::{
+    LocalRecord as OwnRecord, Recipient as Reply, local_record as own_record,
+    local_response as own_answer, relay_response as relay_answer,
+};
+pub use query::parse_query as query;
+pub use response::{Response as Answer, parse_response as answer};

@@ -1,8 +1,8 @@
-//! Domain names on the wire: measuring one that is not compressed, and showing it. `names` follows pointers.
+//! Domain names on the wire: measuring one that is not compressed, and showing it. `compression` follows pointers.
 
 use std::fmt::{self, Write as _};
 
-use super::octets::u16_at;
+use super::integers::u16_at;
 
 /// Octets in the longest name, length octets and root included (RFC 1035 §2.3.4).
 pub(super) const MAX_NAME: usize = 255;

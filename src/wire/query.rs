@@ -30,13 +30,13 @@ pub struct Query {
 pub enum Refusal {
     /// Silence: it is no whole header, or a response. To answer a response would start a loop.
     Drop,
-    /// An answer without records.
+    /// A response without records.
     Answer {
         /// The response code.
         rcode: Rcode,
         /// The question to echo, when it could be read.
         question: Option<QuestionAt>,
-        /// The client's OPT record, when it could be read: then the answer has one too.
+        /// The client's OPT record, when it could be read: then the response has one too.
         opt: Option<OptAt>,
     },
 }
@@ -45,7 +45,7 @@ pub enum Refusal {
 ///
 /// What is unknown is no reason to refuse: types, classes, the Z bit, EDNS flags and options all pass (RFC
 /// 5625 §4).
-pub fn query(message: &[u8]) -> Result<Query, Refusal> {
+pub fn parse_query(message: &[u8]) -> Result<Query, Refusal> {
     let header = Header::parse(message)
         .filter(|header| !header.flags.is_response())
         .ok_or(Refusal::Drop)?;
@@ -76,7 +76,7 @@ pub fn query(message: &[u8]) -> Result<Query, Refusal> {
         return refuse(Rcode::FORMERR);
     };
     match question.qtype {
-        // A transfer is a stream of messages; one answer per question is all that is done here.
+        // A transfer is a stream of messages; one response per question is all that is done here.
         TYPE_AXFR | TYPE_IXFR => return refuse(Rcode::NOTIMP),
         // Pseudo-records belong to a message and cannot be asked for.
         TYPE_OPT | TYPE_TSIG => return refuse(Rcode::FORMERR),
@@ -107,22 +107,22 @@ mod tests {
         testing::query("a.test.", 1)
     }
 
-    /// The code that a message is refused with, and whether question and OPT are known to the answer.
+    /// The code that a message is refused with, and whether question and OPT are known to the response.
     fn refusal(message: &[u8]) -> (Rcode, bool, bool) {
-        match query(message) {
+        match parse_query(message) {
             Err(Refusal::Answer {
                 rcode,
                 question,
                 opt,
             }) => (rcode, question.is_some(), opt.is_some()),
-            other => panic!("not refused by an answer: {other:?}"),
+            other => panic!("not refused by a response: {other:?}"),
         }
     }
 
     #[test]
     fn an_ordinary_query_goes_on() {
         let message = plain().edns(1232, 0x8000, &[(3, b"")]).build();
-        let read = query(&message).unwrap();
+        let read = parse_query(&message).unwrap();
         assert_eq!(read.header.id, 0x1234);
         assert_eq!(read.question.end(), 24);
         assert_eq!(read.end, message.len());
@@ -137,7 +137,7 @@ mod tests {
     fn less_than_a_header_is_dropped() {
         let message = plain().build();
         for end in 0..12 {
-            assert_eq!(query(&message[..end]), Err(Refusal::Drop));
+            assert_eq!(parse_query(&message[..end]), Err(Refusal::Drop));
         }
     }
 
@@ -146,8 +146,8 @@ mod tests {
     fn a_response_is_never_answered() {
         for flags in [0x8000, 0x8180, 0xA800, 0xFFFF] {
             let response = plain().flags(flags).build();
-            assert_eq!(query(&response), Err(Refusal::Drop));
-            assert_eq!(query(&header_only(flags).build()), Err(Refusal::Drop));
+            assert_eq!(parse_query(&response), Err(Refusal::Drop));
+            assert_eq!(parse_query(&header_only(flags).build()), Err(Refusal::Drop));
         }
     }
 
@@ -173,7 +173,7 @@ mod tests {
     fn a_query_has_one_question() {
         let none = header_only(0x0100);
         assert_eq!(refusal(&none.build()), (Rcode::FORMERR, false, false));
-        // As a client sends it that only wants a cookie: the answer still has an OPT record.
+        // As a client sends it that only wants a cookie: the response still has an OPT record.
         let cookie = none.edns(1232, 0, &[(10, &[1; 8])]).build();
         assert_eq!(refusal(&cookie), (Rcode::FORMERR, false, true));
 
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_question_that_cannot_be_read_is_refused() {
         let with_name = |name: &[u8]| header_only(0).question(name, 1, 1).build();
-        assert!(query(&with_name(&name_of_len(255))).is_ok());
+        assert!(parse_query(&with_name(&name_of_len(255))).is_ok());
         for name in [
             &b"\xC0\x0C"[..],
             b"\x01a\xC0\x0C",
@@ -215,8 +215,8 @@ mod tests {
             b"\x3Fshort",
             &name_of_len(256),
         ] {
-            let answer = refusal(&with_name(name));
-            assert_eq!(answer, (Rcode::FORMERR, false, false), "{name:?}");
+            let response = refusal(&with_name(name));
+            assert_eq!(response, (Rcode::FORMERR, false, false), "{name:?}");
         }
         let cut = plain().build();
         for end in 12..cut.len() {
@@ -229,7 +229,7 @@ mod tests {
     fn a_label_holds_any_octet() {
         for octet in 0..=255 {
             let message = header_only(0).question(&[1, octet, 0], 1, 1).build();
-            assert!(query(&message).is_ok());
+            assert!(parse_query(&message).is_ok());
         }
     }
 
@@ -239,9 +239,9 @@ mod tests {
         for number in 0..=65535 {
             let typed = header_only(0).question(b"\x01a\x00", number, 1).build();
             let refused = matches!(number, 41 | 250 | 251 | 252);
-            assert_eq!(query(&typed).is_err(), refused, "TYPE{number}");
+            assert_eq!(parse_query(&typed).is_err(), refused, "TYPE{number}");
             let classed = header_only(0).question(b"\x01a\x00", 1, number).build();
-            assert!(query(&classed).is_ok(), "CLASS{number}");
+            assert!(parse_query(&classed).is_ok(), "CLASS{number}");
         }
     }
 
@@ -276,7 +276,7 @@ mod tests {
             .opt_rdata(&[0xC0, 19], 1232, 0, &[])
             .record(Section::Additional, &[0xC0, 14], 250, (255, 0), &[0; 20])
             .build();
-        assert!(query(&message).unwrap().signed);
+        assert!(parse_query(&message).unwrap().signed);
     }
 
     // req 20
@@ -294,7 +294,10 @@ mod tests {
     fn flags_are_no_reason_to_refuse() {
         // AA, TC, RD, RA, Z, AD, CD, and a response code in a query.
         for bits in 0..0x0800 {
-            assert!(query(&plain().flags(bits).build()).is_ok(), "{bits:#06x}");
+            assert!(
+                parse_query(&plain().flags(bits).build()).is_ok(),
+                "{bits:#06x}"
+            );
         }
     }
 
@@ -324,10 +327,10 @@ mod tests {
     #[test]
     fn edns_flags_options_and_sizes_are_no_reason_to_refuse() {
         for flags in [0x0040, 0x7FFF, 0xFFFF] {
-            assert!(query(&plain().edns(1232, flags, &[]).build()).is_ok());
+            assert!(parse_query(&plain().edns(1232, flags, &[]).build()).is_ok());
         }
         for size in [0, 100, 511, 512, 4096, 65535] {
-            assert!(query(&plain().edns(size, 0, &[]).build()).is_ok());
+            assert!(parse_query(&plain().edns(size, 0, &[]).build()).is_ok());
         }
         let all: [(u16, &[u8]); 5] = [
             (3, b""),
@@ -337,7 +340,7 @@ mod tests {
             (100, &[1; 900]),
         ];
         let message = plain().edns(4096, 0, &all).build();
-        assert!(query(&message).is_ok());
+        assert!(parse_query(&message).is_ok());
     }
 
     // fault 59
@@ -353,7 +356,7 @@ mod tests {
     #[test]
     fn a_signature_is_seen_and_must_be_last() {
         let signed = plain().edns(1232, 0, &[]).tsig().build();
-        assert!(query(&signed).unwrap().signed);
+        assert!(parse_query(&signed).unwrap().signed);
         let early = plain().tsig().edns(1232, 0, &[]).build();
         assert_eq!(refusal(&early), (Rcode::FORMERR, true, false));
     }

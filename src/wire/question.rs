@@ -5,8 +5,8 @@ use std::fmt;
 use simple_dns::{Label, Name, QCLASS, QTYPE, Question};
 
 use super::header::{HEADER_LEN, Header};
+use super::integers::u16_at;
 use super::name::{display, labels, plain_len};
-use super::octets::u16_at;
 
 /// Octets of a question behind its name: QTYPE and QCLASS.
 const QUESTION_FIXED: usize = 4;
@@ -54,7 +54,7 @@ pub(super) fn question_at(message: &[u8]) -> Option<QuestionAt> {
     })
 }
 
-/// The question of a message that may be malformed behind it: with the id it says whose answer this was meant to be. Of several
+/// The question of a message that may be malformed behind it: with the id it says whose response this was meant to be. Of several
 /// questions it is the first.
 pub fn first_question(message: &[u8]) -> Option<QuestionAt> {
     Header::parse(message).filter(|header| header.questions > 0)?;
@@ -248,7 +248,7 @@ mod tests {
     // fault 93
     #[test]
     fn the_question_is_read_whatever_stands_behind_it() {
-        let built = testing::answer("a.test.", 28);
+        let built = testing::response("a.test.", 28);
         let asked = question_at(&built.build());
         for bad in [
             built.clone().raw(&[0; 3]),

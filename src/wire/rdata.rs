@@ -1,6 +1,6 @@
 //! RDATA whose shape is known: whether it is sound enough to be remembered.
 
-use super::names::Names;
+use super::compression::Names;
 use super::scan::Record;
 
 /// Class IN, the internet. Only there are A and AAAA what one thinks.
@@ -49,19 +49,19 @@ pub(super) fn soa_minimum(message: &[u8], soa: &Record) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::answer;
+    use super::super::response::parse_response;
     use super::super::scan::{Section, records};
     use super::super::testing::{self, TO_QUESTION, wire_name};
     use super::*;
 
     fn sound(rtype: u16, class: u16, rdata: &[u8]) -> bool {
-        let message = testing::answer("a.test.", 1)
+        let message = testing::response("a.test.", 1)
             .record(Section::Answer, TO_QUESTION, rtype, (class, 1), rdata)
             // What a name that runs out of its RDATA would run into.
             .record(Section::Answer, TO_QUESTION, 1, (1, 1), &[0; 4])
             .build();
-        let answer = answer(&message).unwrap();
-        let record = records(&message, &answer).next().unwrap();
+        let response = parse_response(&message).unwrap();
+        let record = records(&message, &response).next().unwrap();
         is_sound(&message, &record, &mut Names::new(8))
     }
 

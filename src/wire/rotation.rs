@@ -1,4 +1,4 @@
-//! Another order of the addresses in an answer: clients take the first, so one order sends them all to one server.
+//! Another order of the addresses in a response: clients take the first, so one order sends them all to one server.
 
 use std::ops::Range;
 
@@ -84,7 +84,7 @@ fn swap(message: &mut [u8], first: Range<usize>, second: Range<usize>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::answer;
+    use super::super::response::parse_response;
     use super::super::scan::{Record, Section, records};
     use super::super::testing::{self, Builder, TO_QUESTION};
     use super::*;
@@ -92,12 +92,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(message: &[u8]) -> Vec<Record> {
-        records(message, &answer(message).unwrap()).collect()
+        records(message, &parse_response(message).unwrap()).collect()
     }
 
     fn rotated(message: &[u8]) -> Vec<u8> {
         let mut message = message.to_vec();
-        let start = answer(&message).unwrap().question.unwrap().end();
+        let start = parse_response(&message).unwrap().question.unwrap().end();
         let ttls: Vec<usize> = read(&message).iter().map(|record| record.ttl_at).collect();
         rotate_addresses(&mut message, start, ttls.into_iter());
         message
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_first_address_becomes_the_last_with_its_ttl() {
-        let mut built = testing::answer("a.test.", 1);
+        let mut built = testing::response("a.test.", 1);
         for (ttl, end) in [(10, 1), (20, 2), (30, 3)] {
             built = a(built, TO_QUESTION, ttl, end);
         }
@@ -132,7 +132,7 @@ mod tests {
             address[15] = end;
             built.record(Section::Answer, TO_QUESTION, 28, (1, 60), &address)
         };
-        let alias = testing::answer("a.test.", 1);
+        let alias = testing::response("a.test.", 1);
         let mut built = alias.record(Section::Answer, TO_QUESTION, 5, (1, 60), b"\x01b\xC0\x0E");
         built = a(built, TO_QUESTION, 60, 1);
         built = a(built, TO_QUESTION, 60, 2);
@@ -153,13 +153,18 @@ mod tests {
     #[test]
     fn a_name_may_be_written_out_or_point_to_where_it_was() {
         let name = testing::wire_name("b.test.");
-        let mut built = a(testing::answer("a.test.", 1), &name, 60, 1);
+        let mut built = a(testing::response("a.test.", 1), &name, 60, 1);
         // The question takes 12 octets behind the header, so the first owner stands at 24.
         built = a(built, &[0xC0, 24], 60, 2);
         built = a(built, &[0xC0, 24], 60, 3);
         let once = rotated(&built.build());
         assert_eq!(ends(&once), [(60, 2), (60, 3), (60, 1)]);
-        let twice = a(a(testing::answer("a.test.", 1), &name, 60, 1), &name, 60, 2);
+        let twice = a(
+            a(testing::response("a.test.", 1), &name, 60, 1),
+            &name,
+            60,
+            2,
+        );
         assert_eq!(ends(&rotated(&twice.build())), [(60, 2), (60, 1)]);
     }
 
@@ -171,7 +176,7 @@ mod tests {
             all in vec((0..2_usize, prop::sample::select(vec![1_u16, 28, 5, 16]), 1..3_u16, any::<u32>(), 0..18_usize), 0..20),
             noise in vec(any::<usize>(), 0..20),
         ) {
-            let mut built = testing::answer("a.test.", 1);
+            let mut built = testing::response("a.test.", 1);
             for (owner, rtype, class, ttl, len) in all {
                 let owner = [TO_QUESTION, b"\xC0\x0E"][owner];
                 built = built.record(Section::Answer, owner, rtype, (class, ttl), &vec![7; len]);

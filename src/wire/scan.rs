@@ -3,11 +3,11 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::answer::Answer;
+use super::compression::{NameAt, Names, in_place};
 use super::edns::{OptAt, TYPE_OPT, options_tile};
 use super::header::{HEADER_LEN, Header};
-use super::names::{NameAt, Names, in_place};
 use super::question::QuestionAt;
+use super::response::Response;
 
 /// TSIG, the signature of a transaction (RFC 8945).
 pub(super) const TYPE_TSIG: u16 = 250;
@@ -214,12 +214,15 @@ impl Facts {
     }
 }
 
-/// The records of an answer that has been scanned, in order, OPT and TSIG among them.
+/// The records of a response that has been scanned, in order, OPT and TSIG among them.
 ///
 /// This is a second walk, for those who need every record: names are not followed again. It ends early only if `message` is not the one
 /// that was scanned.
-pub fn records<'a>(message: &'a [u8], answer: &Answer) -> impl Iterator<Item = Record> + use<'a> {
-    let mut walk = Walk::new(message, &answer.header, answer.question);
+pub fn records<'a>(
+    message: &'a [u8],
+    response: &Response,
+) -> impl Iterator<Item = Record> + use<'a> {
+    let mut walk = Walk::new(message, &response.header, response.question);
     let mut over = false;
     std::iter::from_fn(move || {
         if over {
@@ -233,7 +236,7 @@ pub fn records<'a>(message: &'a [u8], answer: &Answer) -> impl Iterator<Item = R
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::answer;
+    use super::super::response::parse_response;
     use super::super::testing::{self, ROOT, TO_QUESTION, wire_name};
     use super::*;
 
@@ -253,7 +256,7 @@ mod tests {
 
     #[test]
     fn every_field_of_a_record_is_read_from_its_place() {
-        let built = testing::answer("a.test.", 65280)
+        let built = testing::response("a.test.", 65280)
             .a(300, [192, 0, 2, 1])
             .record(
                 Section::Authority,
@@ -263,7 +266,7 @@ mod tests {
                 b"opaque",
             );
         let message = built.build();
-        let found: Vec<Record> = records(&message, &answer(&message).unwrap()).collect();
+        let found: Vec<Record> = records(&message, &parse_response(&message).unwrap()).collect();
         assert_eq!(found.len(), 2);
 
         let address = &found[0];
@@ -283,14 +286,14 @@ mod tests {
     #[test]
     fn records_are_found_in_all_sections_in_order() {
         let all = [Section::Answer, Section::Authority, Section::Additional];
-        let mut built = testing::answer("a.test.", 1);
+        let mut built = testing::response("a.test.", 1);
         for section in all {
             for ttl in 0..3 {
                 built = built.record(section, TO_QUESTION, 1, (1, ttl), &[0; 4]);
             }
         }
         let message = built.edns(1232, 0, &[]).build();
-        let found: Vec<_> = records(&message, &answer(&message).unwrap())
+        let found: Vec<_> = records(&message, &parse_response(&message).unwrap())
             .map(|record| (record.section, record.rtype))
             .collect();
         let mut expected: Vec<_> = all.into_iter().flat_map(|s| [(s, 1); 3]).collect();
@@ -315,12 +318,12 @@ mod tests {
     // req 18
     #[test]
     fn a_record_cut_anywhere_is_an_error() {
-        let whole = testing::answer("a.test.", 1).a(60, [1, 2, 3, 4]).build();
+        let whole = testing::response("a.test.", 1).a(60, [1, 2, 3, 4]).build();
         assert_eq!(fault_of(&whole), None);
         for end in 24..whole.len() {
             assert!(fault_of(&whole[..end]).is_some(), "cut at {end}");
         }
-        let too_long = testing::answer("a.test.", 1)
+        let too_long = testing::response("a.test.", 1)
             .counts([1, 1, 0, 0])
             .raw(b"\xC0\x0C\x00\x01\x00\x01\x00\x00\x00\x3C\xFF\xFF")
             .raw(&vec![0; 65534])
@@ -394,7 +397,7 @@ mod tests {
         let sig = |covered: u16, section| {
             let mut rdata = covered.to_be_bytes().to_vec();
             rdata.extend_from_slice(&[9; 30]);
-            testing::answer("a.test.", 1).record(section, ROOT, 24, (255, 0), &rdata)
+            testing::response("a.test.", 1).record(section, ROOT, 24, (255, 0), &rdata)
         };
         assert!(facts_of(&sig(0, Section::Additional).build()).signed);
         assert!(!facts_of(&sig(1, Section::Additional).build()).signed);
@@ -422,7 +425,7 @@ mod tests {
             .counts([1, count, 0, 0])
             .build();
         assert_eq!(fault_of(&message), None);
-        let read = answer(&message).unwrap();
+        let read = parse_response(&message).unwrap();
         assert_eq!(records(&message, &read).count(), usize::from(count));
     }
 

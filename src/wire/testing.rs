@@ -24,10 +24,13 @@ pub(crate) fn query(name: &str, qtype: u16) -> Builder {
     .question(&wire_name(name), qtype, 1)
 }
 
-/// An answer without records, with id 0x1234, RD and RA.
-pub(crate) fn answer(name: &str, qtype: u16) -> Builder {
+/// A response without records, with id 0x1234, RD and RA.
+pub(crate) fn response(name: &str, qtype: u16) -> Builder {
     query(name, qtype).flags(0x8180)
 }
+
+// The name that `engine` still uses, until it has been changed as well.
+pub(crate) use self::response as answer;
 
 /// A header and nothing else.
 pub(crate) fn header_only(flags: u16) -> Builder {

@@ -191,7 +191,7 @@ fn query(name: &str, id: u16) -> Vec<u8> {
 }
 
 fn answer(query: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
-    let asked = wire::query(query).unwrap();
+    let asked = wire::parse_query(query).unwrap();
     let mut answer = query[..asked.question.end()].to_vec();
     answer[2] |= 0x80;
     answer[3] = 0x80 | rcode;

@@ -178,7 +178,8 @@ pub fn id(message: &[u8]) -> u16 {
 
 /// Is this an answer that the client may get to its query? Says its RCODE, or what is wrong with it.
 pub fn check(query: &[u8], reply: &[u8], datagram: bool) -> Result<u16, String> {
-    let answer = wire::answer(reply).map_err(|malformed| format!("malformed: {}", malformed.0))?;
+    let answer =
+        wire::parse_response(reply).map_err(|malformed| format!("malformed: {}", malformed.0))?;
     let rcode = answer.rcode().0;
     let limit = if !datagram {
         65_535

@@ -203,7 +203,7 @@ impl Conversation {
         let id = messages::id(query);
         let name = messages::name(query);
         let where_ = format!("upstream {} connection {}", self.index, self.number);
-        if dotward::wire::query(query).is_err() {
+        if dotward::wire::parse_query(query).is_err() {
             let what = format!("{where_}: a malformed query {query:?}");
             self.stage.log.wrong(what);
             return;

@@ -23,7 +23,7 @@ fn by_name(config: &mut Config) {
 
 /// An answer to a bootstrap question, with the address of the first upstream if one was asked for.
 fn answered(query: &[u8], flags: u8) -> Vec<u8> {
-    let question = wire::query(query).expect("a good query").question;
+    let question = wire::parse_query(query).expect("a good query").question;
     let mut answer = query[..question.end()].to_vec();
     answer[2] |= 0x80 | flags;
     if question.qtype == 1 {

@@ -21,7 +21,7 @@ fn hours(n: u64) -> Duration {
 
 /// The time to live of the first record.
 fn ttl(got: &Got) -> u32 {
-    let answer = wire::answer(&got.message).unwrap();
+    let answer = wire::parse_response(&got.message).unwrap();
     wire::records(&got.message, &answer).next().unwrap().ttl
 }
 
@@ -52,7 +52,7 @@ fn addresses_take_turns_in_being_the_first_if_that_is_wanted() {
             let mut firsts = vec![];
             for _ in wanted {
                 let got = scene.get("a.test").await;
-                let answer = wire::answer(&got.message).unwrap();
+                let answer = wire::parse_response(&got.message).unwrap();
                 let record = wire::records(&got.message, &answer).next().unwrap();
                 firsts.push(got.message[record.rdata.end - 1]);
             }

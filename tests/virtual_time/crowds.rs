@@ -47,7 +47,7 @@ fn answers_that_pile_up_for_one_client_are_bounded() {
         for (id, client) in [&mut near, &mut far].into_iter().enumerate() {
             client.send(addr(PROXY), &query(&format!("n{id}.test"), 1));
             let (_, message) = client.recv().await;
-            assert_eq!(wire::answer(&message).unwrap().rcode().0, 0);
+            assert_eq!(wire::parse_response(&message).unwrap().rcode().0, 0);
         }
         for _ in 0..1_000 {
             let got = scene.next().await;

@@ -50,7 +50,10 @@ fn an_upstream_that_does_not_read_costs_time_and_nothing_else() {
 
 /// The upstream's name does not exist: an answer without records.
 fn no_such_name(query: &[u8]) -> Vec<u8> {
-    let end = wire::query(query).expect("a good query").question.end();
+    let end = wire::parse_query(query)
+        .expect("a good query")
+        .question
+        .end();
     let mut answer = query[..end].to_vec();
     answer[2] |= 0x80;
     answer[3] = 0x83;
@@ -214,7 +217,10 @@ fn a_client_that_does_not_read_is_closed() {
 /// The largest answer that there is, once the OPT of this hop is added: one record of nobody's type.
 fn largest(query: &[u8]) -> Vec<u8> {
     const LEN: u16 = u16::MAX - 11;
-    let end = wire::query(query).expect("a good query").question.end();
+    let end = wire::parse_query(query)
+        .expect("a good query")
+        .question
+        .end();
     let mut answer = query[..end].to_vec();
     answer[2] |= 0x80;
     answer[3] = 0x80;

@@ -395,7 +395,7 @@ fn an_upstream_without_edns_is_asked_without_it() {
         for name in ["a.test", "b.test"] {
             let got = scene.get(name).await;
             assert_eq!(got.rcode, 0);
-            let opt = dotward::wire::answer(&got.message).unwrap().opt;
+            let opt = dotward::wire::parse_response(&got.message).unwrap().opt;
             assert!(opt.is_some(), "the client sent one, so it gets one");
         }
     });

@@ -146,7 +146,7 @@ impl Scene {
     }
 
     fn read(message: Vec<u8>, after: Duration) -> Got {
-        let answer = wire::answer(&message).expect("what the proxy sends is well formed");
+        let answer = wire::parse_response(&message).expect("what the proxy sends is well formed");
         Got {
             id: answer.header.id,
             rcode: answer.rcode().0,
@@ -221,7 +221,7 @@ pub fn ede(message: &[u8]) -> Option<u16> {
 
 /// The code of the extended error, and its text.
 pub fn why(message: &[u8]) -> Option<(u16, String)> {
-    let opt = wire::answer(message).ok()?.opt?;
+    let opt = wire::parse_response(message).ok()?.opt?;
     let (_, data) = wire::options(message, &opt).find(|(code, _)| *code == 15)?;
     let (code, text) = data.split_first_chunk()?;
     let text = String::from_utf8(text.to_vec()).ok()?;
@@ -431,14 +431,17 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
 
 /// Does a query ask how long an idle connection is kept, as RFC 7828 section 3.2.1 has it?
 pub fn asks_for_keepalive(query: &[u8]) -> bool {
-    let opt = wire::query(query).expect("a good query").opt;
+    let opt = wire::parse_query(query).expect("a good query").opt;
     let asks = |(code, data): (u16, &[u8])| code == 11 && data.is_empty();
     opt.is_some_and(|opt| wire::options(query, &opt).any(asks))
 }
 
 /// Has the query an OPT record?
 pub fn has_edns(query: &[u8]) -> bool {
-    wire::query(query).expect("a good query").opt.is_some()
+    wire::parse_query(query)
+        .expect("a good query")
+        .opt
+        .is_some()
 }
 
 /// Adds an option with a number of 16 bits to the OPT record at an answer's end.
@@ -452,7 +455,7 @@ fn say(answer: &mut Vec<u8>, code: u16, number: u16) {
 
 /// An answer with one address record, or an error.
 fn answer(query: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
-    let scanned = wire::query(query).expect("the proxy sends good queries");
+    let scanned = wire::parse_query(query).expect("the proxy sends good queries");
     let mut answer = query[..scanned.question.end()].to_vec();
     answer[2] |= 0x80;
     answer[3] = 0x80 | rcode;

@@ -246,7 +246,7 @@ fn an_edns_flag_of_one_client_does_not_decide_what_others_get() {
     // fault 101: CO (RFC 9824), which this upstream refuses.
     let stats = tell_with_cache(1 << 20, &[FIRST], async |scene: &mut Scene| {
         direct(&scene.first, |asked| {
-            let opt = wire::query(&asked.query).unwrap().opt.unwrap();
+            let opt = wire::parse_query(&asked.query).unwrap().opt.unwrap();
             Act::Rcode(if opt.flags & 0x4000 != 0 { 3 } else { 0 })
         });
         scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
@@ -285,10 +285,13 @@ fn names_of_special_use_are_answered_here() {
         ] {
             for got in [scene.get(name).await, scene.get_plain(name).await] {
                 assert_eq!((got.rcode, got.after), (rcode, ms(0)), "{name}");
-                let answer = wire::answer(&got.message).unwrap();
+                let answer = wire::parse_response(&got.message).unwrap();
                 let soa = wire::records(&got.message, &answer).next().unwrap();
                 assert_eq!((answer.header.answers, soa.rtype), (0, 6));
-                assert_eq!(wire::worth(&got.message, &answer), worth_of_an_soa());
+                assert_eq!(
+                    wire::cacheability(&got.message, &answer),
+                    cacheability_of_the_soa()
+                );
                 assert_eq!(ede(&got.message), answer.opt.map(|_| 0));
             }
         }
@@ -307,8 +310,8 @@ fn names_of_special_use_are_answered_here() {
     assert_eq!((stats.local, stats.sent), (0, 1));
 }
 
-fn worth_of_an_soa() -> wire::Worth {
-    wire::Worth::Data {
+fn cacheability_of_the_soa() -> wire::Cacheability {
+    wire::Cacheability::Data {
         lifetime: 10_800,
         negative: true,
     }

@@ -2,7 +2,7 @@
 
 use super::super::time::Time;
 use super::Times;
-use crate::wire::{Kept, Reply};
+use crate::wire::{CachedResponse, Reply};
 use std::time::Duration;
 
 /// Hits that show that a name is asked for again and again, and so worth to be asked for ahead of time.
@@ -26,7 +26,7 @@ pub(super) enum State {
 /// An answer and its times.
 #[derive(Debug)]
 pub(super) struct Entry {
-    kept: Kept,
+    kept: CachedResponse,
     /// Those of the key.
     pub(super) bits: u32,
     /// An error, that is: there are no data in it that could be served stale.
@@ -47,7 +47,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// An answer that holds for `lifetime` seconds.
-    pub(super) fn data(kept: Kept, bits: u32, lifetime: u32, now: Time) -> Self {
+    pub(super) fn data(kept: CachedResponse, bits: u32, lifetime: u32, now: Time) -> Self {
         Self {
             kept,
             bits,
@@ -63,7 +63,7 @@ impl Entry {
     }
 
     /// An error that is remembered for `lifetime` seconds.
-    pub(super) fn failure(kept: Kept, bits: u32, lifetime: u32, now: Time) -> Self {
+    pub(super) fn failure(kept: CachedResponse, bits: u32, lifetime: u32, now: Time) -> Self {
         Self {
             failure: true,
             ..Self::data(kept, bits, lifetime, now)

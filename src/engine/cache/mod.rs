@@ -8,7 +8,7 @@
 //! the boot clock's, which goes on while the machine sleeps.
 //!
 //! - `key` says what a question is remembered under, and which are none of the cache's business.
-//! - `entry` is one answer and its times; [`Kept`] is its form, [`wire::worth`] its admission.
+//! - `entry` is one answer and its times; [`CachedResponse`] is its form, [`wire::cacheability`] its admission.
 //! - `shard` bounds a part; `index` finds in it, `sieve` says who has to go.
 
 mod entry;
@@ -21,7 +21,7 @@ mod tests;
 
 use super::response;
 use super::time::Time;
-use crate::wire::{self, Answer, Ede, Kept, Query, Reply, Worth};
+use crate::wire::{self, Answer, Cacheability, CachedResponse, Ede, Query, Reply};
 use entry::{Entry, State};
 pub use key::Key;
 use shard::Shard;
@@ -244,8 +244,8 @@ impl Cache {
         if !answer.question.as_ref().is_none_or(asked) {
             return;
         }
-        match wire::worth(answer_bytes, answer) {
-            Worth::Data { lifetime, negative } if is_complete(query, answer) => {
+        match wire::cacheability(answer_bytes, answer) {
+            Cacheability::Data { lifetime, negative } if is_complete(query, answer) => {
                 let Times {
                     min,
                     max,
@@ -257,23 +257,23 @@ impl Cache {
                 let lifetime = lifetime.clamp(min, most);
                 // Whoever remembers a negative answer in turn shall not do so for longer than we do.
                 let max_ttl = if negative { lifetime } else { max };
-                match Kept::answer(message, query, answer_bytes, answer, (min, max_ttl)) {
+                match CachedResponse::data(message, query, answer_bytes, answer, (min, max_ttl)) {
                     Some(kept) if lifetime > 0 => {
                         self.store(key, Entry::data(kept, key.bits(), lifetime, now));
                     }
                     _ => self.forget(key),
                 }
             }
-            Worth::Data { .. } | Worth::Fleeting => self.forget(key),
-            Worth::Failure => {
-                let kept = Kept::error(message, query, answer_bytes, answer);
+            Cacheability::Data { .. } | Cacheability::MustNotCache => self.forget(key),
+            Cacheability::Failure => {
+                let kept = CachedResponse::error(message, query, answer_bytes, answer);
                 if response::meaning(answer_bytes, answer).is_final() {
                     // What was true once would cover up that it does not validate any more, or that it is blocked.
                     self.forget(key);
                 }
                 self.fail(key, kept, now);
             }
-            Worth::Nothing => {}
+            Cacheability::Unusable => {}
         }
     }
 
@@ -286,7 +286,7 @@ impl Cache {
         now: Time,
     ) {
         if !self.shards.is_empty() {
-            self.fail(key, Kept::no_answer(message, query, why), now);
+            self.fail(key, CachedResponse::servfail(message, query, why), now);
         }
     }
 
@@ -336,7 +336,7 @@ impl Cache {
 
     /// A failure never takes the place of data that can still be served (RFC 8767 §4). Those stand instead, and
     /// asking is not repeated for as long as the failure would have been remembered.
-    fn fail(&self, key: &Key, kept: Option<Kept>, now: Time) {
+    fn fail(&self, key: &Key, kept: Option<CachedResponse>, now: Time) {
         let (Some(kept), Some(mut shard)) = (kept, self.lock(key)) else {
             return;
         };

@@ -134,7 +134,7 @@ impl Ledger {
     fn send(&mut self, to: LinkKey, id: u16, message: &[u8]) -> Result<(), String> {
         let line = self.lines.get_mut(&to).filter(|line| line.is_up);
         let line = line.ok_or("asks on what is no link")?;
-        if messages::id(message) != id || dotward::wire::query(message).is_err() {
+        if messages::id(message) != id || dotward::wire::parse_query(message).is_err() {
             return Err(format!("id {id}: not a query with that id: {message:?}"));
         }
         self.tally.sent(messages::name(message), 1);

@@ -96,9 +96,9 @@ fn what_is_not_to_be_trusted_is_not_kept() {
     for built in [
         a(60).flags(0x8380),
         a(60).tsig(),
-        testing::answer("other.test.", 1).a(60, [0; 4]),
-        testing::answer("a.test.", 28).a(60, [0; 4]),
-        testing::answer("a.test.", 1).flags(0x8186),
+        testing::response("other.test.", 1).a(60, [0; 4]),
+        testing::response("a.test.", 28).a(60, [0; 4]),
+        testing::response("a.test.", 1).flags(0x8186),
         short,
         a(60).record(Section::Answer, TO_QUESTION, 1, (1, 60), &[0; 5]),
     ] {
@@ -107,7 +107,7 @@ fn what_is_not_to_be_trusted_is_not_kept() {
     }
     for qtype in [249, 255] {
         let any = asked(&testing::query("a.test.", qtype));
-        stage.learn(&any, &testing::answer("a.test.", qtype).a(60, [0; 4]));
+        stage.learn(&any, &testing::response("a.test.", qtype).a(60, [0; 4]));
         stage.fail(&any);
         assert_eq!(stage.cache.len(), 0);
     }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 /// A question that is one of many, and an answer to it of about so many octets.
 fn numbered(number: u32, size: usize) -> (Asked, Builder) {
     let name = format!("n{number}.test.");
-    let mut answer = testing::answer(&name, 16);
+    let mut answer = testing::response(&name, 16);
     while answer.len() < size {
         let rdata = vec![7; (size - answer.len()).min(400)];
         answer = answer.record(Section::Answer, TO_QUESTION, 16, (1, 60), &rdata);

@@ -74,7 +74,7 @@ fn stale_data_are_for_when_asking_failed() {
     stage.wait(60.0);
     assert_eq!(stage.stale(&with_edns()).unwrap().errors(), [19]);
     // Even when it cannot be kept.
-    stage.learn(&plain(), &testing::answer("a.test.", 1).flags(0x8183));
+    stage.learn(&plain(), &testing::response("a.test.", 1).flags(0x8183));
     assert!(stage.stale(&plain()).is_none());
 }
 

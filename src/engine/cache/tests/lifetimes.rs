@@ -44,7 +44,7 @@ fn a_ttl_with_the_top_bit_is_not_kept() {
 #[test]
 fn a_negative_answer_is_kept_with_its_soa_for_as_long_as_that_says() {
     let mut stage = Stage::new();
-    let nodata = soa(testing::answer("a.test.", 1), 100, 3);
+    let nodata = soa(testing::response("a.test.", 1), 100, 3);
     for built in [nxdomain(100, 3), nodata] {
         let rcode = wire::answer(&built.build()).unwrap().rcode();
         stage.learn(&plain(), &built);
@@ -60,7 +60,7 @@ fn a_negative_answer_is_kept_with_its_soa_for_as_long_as_that_says() {
 #[test]
 fn a_negative_answer_without_soa_is_not_kept() {
     let stage = Stage::new();
-    stage.learn(&plain(), &testing::answer("a.test.", 1).flags(0x8183));
+    stage.learn(&plain(), &testing::response("a.test.", 1).flags(0x8183));
     assert_eq!(
         (stage.find(&plain()).0, stage.cache.len()),
         (Found::Miss, 0)

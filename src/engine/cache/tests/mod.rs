@@ -174,7 +174,7 @@ fn with_edns() -> Asked {
 }
 
 fn a(ttl: u32) -> Builder {
-    testing::answer("a.test.", 1).a(ttl, [192, 0, 2, 1])
+    testing::response("a.test.", 1).a(ttl, [192, 0, 2, 1])
 }
 
 fn soa(built: Builder, ttl: u32, minimum: u32) -> Builder {
@@ -184,9 +184,9 @@ fn soa(built: Builder, ttl: u32, minimum: u32) -> Builder {
 }
 
 fn nxdomain(ttl: u32, minimum: u32) -> Builder {
-    soa(testing::answer("a.test.", 1).flags(0x8183), ttl, minimum)
+    soa(testing::response("a.test.", 1).flags(0x8183), ttl, minimum)
 }
 
 fn servfail() -> Builder {
-    testing::answer("a.test.", 1).flags(0x8182)
+    testing::response("a.test.", 1).flags(0x8182)
 }

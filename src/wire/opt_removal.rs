@@ -1,8 +1,8 @@
 //! An OPT record that is not the last: whether the records behind it can do without it.
 
-use super::answer::Answer;
 use super::edns::OptAt;
 use super::name::pointer_target;
+use super::response::Response;
 use super::scan::{Record, Section, records};
 
 /// Types that stand in additional sections and whose RDATA never holds a compressed name: A, TXT, AAAA,
@@ -22,13 +22,14 @@ pub(super) enum Behind {
 }
 
 /// Looks at the records behind the OPT record.
-pub(super) fn behind(message: &[u8], answer: &Answer, opt: &OptAt) -> Behind {
+pub(super) fn behind(message: &[u8], response: &Response, opt: &OptAt) -> Behind {
     if opt.last {
         return Behind::Free;
     }
     let mut before = 0;
     let mut free = true;
-    for record in records(message, answer).filter(|record| record.section == Section::Additional) {
+    for record in records(message, response).filter(|record| record.section == Section::Additional)
+    {
         if record.start < opt.start {
             before += 1;
         } else if record.start > opt.start {
@@ -50,14 +51,14 @@ fn stays_valid(message: &[u8], record: &Record, opt: &OptAt) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::answer;
+    use super::super::response::parse_response;
     use super::super::testing::{self, Builder, TO_QUESTION, wire_name};
     use super::*;
 
     fn looked_at(built: &Builder) -> Behind {
         let message = built.build();
-        let answer = answer(&message).unwrap();
-        behind(&message, &answer, &answer.opt.unwrap())
+        let response = parse_response(&message).unwrap();
+        behind(&message, &response, &response.opt.unwrap())
     }
 
     fn additional(built: Builder, owner: &[u8], rtype: u16, rdata: &[u8]) -> Builder {
@@ -66,14 +67,14 @@ mod tests {
 
     #[test]
     fn nothing_stands_behind_the_last_record() {
-        let built = testing::answer("a.test.", 1).a(60, [0; 4]);
+        let built = testing::response("a.test.", 1).a(60, [0; 4]);
         let built = additional(built, TO_QUESTION, 2, b"\xC0\x0C").edns(1232, 0, &[]);
         assert_eq!(looked_at(&built), Behind::Free);
     }
 
     #[test]
     fn addresses_with_owners_named_earlier_are_free() {
-        let built = testing::answer("a.test.", 1).edns(1232, 0, &[]);
+        let built = testing::response("a.test.", 1).edns(1232, 0, &[]);
         let built = additional(built, TO_QUESTION, 1, &[0; 4]);
         let built = additional(built, b"\x02ns\xC0\x0E", 28, &[0; 16]);
         let built = additional(built, &wire_name("ns.example."), 1, &[0; 4]);
@@ -82,7 +83,7 @@ mod tests {
 
     #[test]
     fn an_owner_named_behind_the_opt_is_bound() {
-        let built = testing::answer("a.test.", 1).edns(1232, 0, &[]);
+        let built = testing::response("a.test.", 1).edns(1232, 0, &[]);
         let built = additional(built, &wire_name("ns.example."), 1, &[0; 4]);
         // To the name behind the OPT record, and to the root that is the owner of the OPT record itself.
         for target in [24 + 11, 24] {
@@ -94,7 +95,7 @@ mod tests {
     // req 13
     #[test]
     fn rdata_that_may_hold_a_compressed_name_is_bound() {
-        let built = testing::answer("a.test.", 1);
+        let built = testing::response("a.test.", 1);
         let built = additional(built, TO_QUESTION, 1, &[0; 4]);
         let built = additional(built, TO_QUESTION, 28, &[0; 16]).edns(1232, 0, &[]);
         for rtype in [2, 5, 6, 15, 33, 65280] {

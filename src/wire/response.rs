@@ -1,13 +1,13 @@
-//! What an upstream sent: whether it is a well-formed answer, and where things are in it.
+//! What an upstream sent: whether it is a well-formed response, and where things are in it.
 
 use super::edns::OptAt;
 use super::header::{HEADER_LEN, Header, OPCODE_QUERY, Rcode};
 use super::question::{QuestionAt, question_at};
 use super::scan::{Malformed, facts};
 
-/// An answer that can be relayed. Whether it answers *our* question is for the caller to compare.
+/// A response that can be relayed. Whether it answers *our* question is for the caller to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// Its header.
     pub header: Header,
     /// The question it repeats; `None` when QDCOUNT is 0, as some servers send with an error.
@@ -20,7 +20,7 @@ pub struct Answer {
     pub end: usize,
 }
 
-impl Answer {
+impl Response {
     /// The whole response code: four bits of the header, eight of the OPT record.
     pub fn rcode(&self) -> Rcode {
         let extended = self.opt.map_or(0, |opt| opt.extended_rcode);
@@ -35,7 +35,7 @@ impl Answer {
 
 /// Reads an upstream's message. RDATA is opaque: only its bounds are checked, so unknown types pass bit for
 /// bit.
-pub fn answer(message: &[u8]) -> Result<Answer, Malformed> {
+pub fn parse_response(message: &[u8]) -> Result<Response, Malformed> {
     let header = Header::parse(message).ok_or(Malformed("shorter than a header"))?;
     if !header.flags.is_response() {
         return Err(Malformed("not a response"));
@@ -51,7 +51,7 @@ pub fn answer(message: &[u8]) -> Result<Answer, Malformed> {
     let records = facts(message, &header, question);
     match records.fault {
         Some(fault) => Err(fault),
-        None => Ok(Answer {
+        None => Ok(Response {
             header,
             question,
             opt: records.opt,
@@ -68,16 +68,16 @@ mod tests {
     use super::*;
 
     fn error(message: &[u8]) -> &'static str {
-        answer(message).unwrap_err().0
+        parse_response(message).unwrap_err().0
     }
 
     #[test]
     fn an_ordinary_answer_is_read() {
-        let message = testing::answer("a.test.", 1)
+        let message = testing::response("a.test.", 1)
             .a(60, [192, 0, 2, 1])
             .edns(1232, 0x8000, &[])
             .build();
-        let read = answer(&message).unwrap();
+        let read = parse_response(&message).unwrap();
         assert_eq!(read.question.unwrap().qtype, 1);
         assert_eq!(read.records_at(), 24);
         assert!(read.opt.unwrap().dnssec_ok);
@@ -101,7 +101,7 @@ mod tests {
             error(&testing::query("a.test.", 1).build()),
             "not a response"
         );
-        let notify = testing::answer("a.test.", 6).flags(0xA000).build();
+        let notify = testing::response("a.test.", 6).flags(0xA000).build();
         assert_eq!(error(&notify), "a response to something else than a query");
     }
 
@@ -109,14 +109,14 @@ mod tests {
     #[test]
     fn an_error_may_come_without_its_question() {
         let message = header_only(0x8182).build();
-        let read = answer(&message).unwrap();
+        let read = parse_response(&message).unwrap();
         assert_eq!((read.question, read.end), (None, 12));
         assert_eq!(read.rcode(), Rcode::SERVFAIL);
     }
 
     #[test]
     fn two_questions_or_a_compressed_one_are_no_answer() {
-        let two = testing::answer("a.test.", 1).question(&[0], 1, 1).build();
+        let two = testing::response("a.test.", 1).question(&[0], 1, 1).build();
         assert_eq!(error(&two), "more than one question");
         let compressed = header_only(0x8180).question(b"\xC0\x0C", 1, 1).build();
         assert_eq!(error(&compressed), "the question cannot be read");
@@ -126,10 +126,10 @@ mod tests {
     #[test]
     fn the_response_code_has_twelve_bits() {
         let with = |flags, bits| {
-            let message = testing::answer("a.test.", 1)
+            let message = testing::response("a.test.", 1)
                 .flags(flags)
                 .edns(512, bits, &[]);
-            answer(&message.build()).unwrap().rcode()
+            parse_response(&message.build()).unwrap().rcode()
         };
         assert_eq!(with(0x8180, 0x0100_0000), Rcode::BADVERS);
         assert_eq!(with(0x8187, 0x0100_0000), Rcode::BADCOOKIE);
@@ -141,10 +141,10 @@ mod tests {
     #[test]
     fn owner_names_are_walked_whatever_they_belong_to() {
         for owner in [&b"\xC0\x18"[..], b"\xFF\xFF", b"\x40", b"\xC0\x01"] {
-            let message = testing::answer("a.test.", 1)
+            let message = testing::response("a.test.", 1)
                 .record(Section::Additional, owner, 1, (1, 60), &[0; 4])
                 .build();
-            assert!(answer(&message).is_err(), "{owner:?}");
+            assert!(parse_response(&message).is_err(), "{owner:?}");
         }
     }
 
@@ -157,20 +157,20 @@ mod tests {
             (5, &[]),
             (33, &[0xFF; 7]),
         ] {
-            let message = testing::answer("a.test.", rtype)
+            let message = testing::response("a.test.", rtype)
                 .record(Section::Answer, TO_QUESTION, rtype, (1, 60), rdata)
                 .build();
-            assert_eq!(answer(&message).unwrap().end, message.len());
+            assert_eq!(parse_response(&message).unwrap().end, message.len());
         }
     }
 
     // req 20
     #[test]
     fn octets_behind_the_last_record_are_not_part_of_it() {
-        let built = testing::answer("a.test.", 1)
+        let built = testing::response("a.test.", 1)
             .a(60, [192, 0, 2, 1])
             .edns(1232, 0, &[]);
-        let read = answer(&built.clone().raw(&[0; 40]).build()).unwrap();
+        let read = parse_response(&built.clone().raw(&[0; 40]).build()).unwrap();
         assert_eq!(read.end, built.len());
         assert!(read.opt.unwrap().last);
     }
@@ -178,23 +178,23 @@ mod tests {
     // fault 15
     #[test]
     fn the_largest_message_is_read() {
-        let built = testing::answer("a.test.", 16);
+        let built = testing::response("a.test.", 16);
         let rest = 65535 - built.len() - 12;
         let rdata = vec![1; rest];
         let message = built
             .record(Section::Answer, TO_QUESTION, 16, (1, 60), &rdata)
             .build();
         assert_eq!(message.len(), 65535);
-        assert_eq!(answer(&message).unwrap().end, 65535);
+        assert_eq!(parse_response(&message).unwrap().end, 65535);
     }
 
     // req 26
     #[test]
     fn a_signed_answer_is_known() {
-        let message = testing::answer("a.test.", 1)
+        let message = testing::response("a.test.", 1)
             .a(60, [1, 2, 3, 4])
             .tsig()
             .build();
-        assert!(answer(&message).unwrap().signed);
+        assert!(parse_response(&message).unwrap().signed);
     }
 }

@@ -1,32 +1,32 @@
-//! An answer in the form in which it is remembered: once edited on the way in, relayed as often as asked for.
+//! A response in the form in which it is remembered: once edited on the way in, relayed as often as asked for.
 
-use super::answer::Answer;
-use super::edit_answer::{Reply, relay_answer};
+use super::edit_response::{Recipient, relay_response};
 use super::edns::{BARE_OPT, Ede, OPTION_EDE, OptAt, OurOpt, TYPE_OPT, options, put_option};
 use super::header::{Flags, Header, Rcode};
 use super::query::Query;
 use super::question::{QuestionAt, lowercase_into};
+use super::response::Response;
 use super::rotation::rotate_addresses;
 use super::scan::records;
 
 /// Octets of an upstream's explanation that is remembered. It travels in every hit; a longer one is left out. It may be structured, as
 /// JSON for instance, so it is never cut.
 const MAX_EDE_TEXT: usize = 1024;
-/// Extended errors of one answer that are remembered. One is usual.
+/// Extended errors of one response that are remembered. One is usual.
 const MAX_EDES: usize = 4;
-/// AA: an answer from memory is not authoritative.
+/// AA: a response from memory is not authoritative.
 const AA: u16 = 0x0400;
 /// AD, which only those are told who asked for it (RFC 6840 §5.8).
 const AD: u16 = 0x0020;
 
 /// A whole message: the header, the question in lower case, the records as they came, and an OPT record of
 /// ours in the place of the upstream's (RFC 6891 §6.1.1). That record holds the upstream's extended errors
-/// and, as the very last option, the *note*: what there is to say when the answer is not simply a fresh one.
-/// The note is left out by not reading that far. So a reply is nothing but [`relay_answer`] of this message.
+/// and, as the very last option, the *note*: what there is to say when the response is not simply a fresh one.
+/// The note is left out by not reading that far. So a response from the cache is nothing but [`relay_response`] of this message.
 ///
 /// Behind the message stand the offsets of all TTLs, 16 bits each.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct CachedResponse {
     octets: Box<[u8]>,
     header: Header,
     question: QuestionAt,
@@ -38,22 +38,22 @@ pub struct Kept {
     end: u32,
 }
 
-impl Kept {
-    /// An answer with data, or one that says that there are none, to `asked`. No TTL is kept lower than `min_ttl` seconds, nor higher
+impl CachedResponse {
+    /// A response with data, or one that says that there are none, to `asked`. No TTL is kept lower than `min_ttl` seconds, nor higher
     /// than `max_ttl`. Its note says that it is stale.
     ///
     /// `None` when it cannot be kept: it repeats another question, or its OPT record is not the last.
-    pub fn answer(
+    pub fn data(
         query: &[u8],
         asked: &Query,
         message: &[u8],
-        answer: &Answer,
+        response: &Response,
         (min_ttl, max_ttl): (u32, u32),
-    ) -> Option<Kept> {
-        let same_shape = answer
+    ) -> Option<CachedResponse> {
+        let same_shape = response
             .question
             .is_some_and(|at| at.name_len == asked.question.name_len);
-        if !same_shape || answer.signed || answer.opt.is_some_and(|opt| !opt.last) {
+        if !same_shape || response.signed || response.opt.is_some_and(|opt| !opt.last) {
             return None;
         }
         let flags = asked.header.flags;
@@ -62,19 +62,19 @@ impl Kept {
         } else {
             AA | AD
         };
-        let mut header = answer.header;
+        let mut header = response.header;
         header.flags = header.flags.with(told, 0);
-        let theirs = u16::from(answer.opt.is_some());
+        let theirs = u16::from(response.opt.is_some());
         header.additionals = header.additionals.saturating_sub(theirs);
-        let end = answer.opt.map_or(answer.end, |opt| opt.start);
-        let body = message.get(answer.records_at()..end)?;
-        let note = match answer.rcode() {
+        let end = response.opt.map_or(response.end, |opt| opt.start);
+        let body = message.get(response.records_at()..end)?;
+        let note = match response.rcode() {
             Rcode::NXDOMAIN => Ede::STALE_NXDOMAIN,
             _ => Ede::STALE_ANSWER,
         };
-        let edes = edes(message, answer.opt.as_ref());
+        let edes = edes(message, response.opt.as_ref());
         let mut kept = assemble(query, asked, header, body, &edes, note)?;
-        for record in records(message, answer).filter(|record| record.rtype != TYPE_OPT) {
+        for record in records(message, response).filter(|record| record.rtype != TYPE_OPT) {
             let at = u16::try_from(record.ttl_at).ok()?;
             set_ttl(&mut kept.octets, at, record.ttl.max(min_ttl).min(max_ttl));
             kept.octets.extend_from_slice(&at.to_be_bytes());
@@ -83,13 +83,18 @@ impl Kept {
     }
 
     /// An upstream's error to `asked`: the code and why, without records. Its note says that it is remembered.
-    pub fn error(query: &[u8], asked: &Query, message: &[u8], answer: &Answer) -> Option<Kept> {
-        let edes = edes(message, answer.opt.as_ref());
-        failure(query, asked, answer.rcode(), &edes)
+    pub fn error(
+        query: &[u8],
+        asked: &Query,
+        message: &[u8],
+        response: &Response,
+    ) -> Option<CachedResponse> {
+        let edes = edes(message, response.opt.as_ref());
+        failure(query, asked, response.rcode(), &edes)
     }
 
     /// SERVFAIL to `asked`, because of `why`. Its note says that it is remembered.
-    pub fn no_answer(query: &[u8], asked: &Query, why: Ede<'_>) -> Option<Kept> {
+    pub fn servfail(query: &[u8], asked: &Query, why: Ede<'_>) -> Option<CachedResponse> {
         let mut edes = Vec::new();
         why.write(&mut edes);
         failure(query, asked, Rcode::SERVFAIL, &edes)
@@ -111,7 +116,7 @@ impl Kept {
         self.each_ttl(|ttl| ttl.saturating_sub(seconds));
     }
 
-    /// Sets every TTL, as that of a stale answer (RFC 8767 §4).
+    /// Sets every TTL, as that of a stale response (RFC 8767 §4).
     pub fn set_ttls(&mut self, ttl: u32) {
         self.each_ttl(|_| ttl);
     }
@@ -131,9 +136,15 @@ impl Kept {
         );
     }
 
-    /// Appends the answer as this client gets it: see [`relay_answer`]. The note is for clients that sent an
+    /// Appends the response as this client gets it: see [`relay_response`]. The note is for clients that sent an
     /// OPT record.
-    pub fn relay(&self, reply: &Reply<'_>, our_udp_size: u16, note: bool, out: &mut Vec<u8>) {
+    pub fn relay(
+        &self,
+        recipient: &Recipient<'_>,
+        our_udp_size: u16,
+        note: bool,
+        out: &mut Vec<u8>,
+    ) {
         let end = if note { self.end } else { self.note_at } as usize;
         let start = self.opt_at as usize;
         let opt = OptAt {
@@ -143,19 +154,19 @@ impl Kept {
             udp_size: 0,
             extended_rcode: 0,
             version: 0,
-            // DO of the query, which this answer is only kept for, is copied (RFC 3225 §3).
-            dnssec_ok: reply.edns.is_some_and(|client| client.dnssec_ok),
+            // DO of the query, which this response is only kept for, is copied (RFC 3225 §3).
+            dnssec_ok: recipient.edns.is_some_and(|client| client.dnssec_ok),
             flags: 0,
             last: true,
         };
-        let answer = Answer {
+        let response = Response {
             header: self.header,
             question: Some(self.question),
             opt: Some(opt),
             signed: false,
             end,
         };
-        relay_answer(&self.octets, &answer, reply, our_udp_size, out);
+        relay_response(&self.octets, &response, recipient, our_udp_size, out);
     }
 
     fn each_ttl(&mut self, change: impl Fn(u32) -> u32) {
@@ -176,13 +187,13 @@ const MIN_RECORD: usize = 11;
 
 /// A whole message; the offsets of its TTLs are to be appended.
 struct Draft {
-    kept: Kept,
+    kept: CachedResponse,
     octets: Vec<u8>,
 }
 
 impl Draft {
-    fn close(self) -> Kept {
-        Kept {
+    fn close(self) -> CachedResponse {
+        CachedResponse {
             octets: self.octets.into_boxed_slice(),
             ..self.kept
         }
@@ -224,7 +235,7 @@ fn assemble(
     message.extend_from_slice(edes);
     let note_at = message.len();
     note.write(&mut message);
-    let kept = Kept {
+    let kept = CachedResponse {
         octets: Box::default(),
         header,
         question: asked.question,
@@ -239,7 +250,7 @@ fn assemble(
 }
 
 /// An error without records.
-fn failure(query: &[u8], asked: &Query, rcode: Rcode, edes: &[u8]) -> Option<Kept> {
+fn failure(query: &[u8], asked: &Query, rcode: Rcode, edes: &[u8]) -> Option<CachedResponse> {
     let flags =
         Flags(Flags::QR | Flags::RA | rcode.0 & Flags::RCODE).with(Flags::CD, asked.header.flags.0);
     let header = Header {
@@ -257,7 +268,7 @@ fn dnssec_ok(asked: &Query) -> bool {
     asked.opt.is_some_and(|opt| opt.dnssec_ok)
 }
 
-/// The extended errors of an answer as options, bounded in number and length.
+/// The extended errors of a response as options, bounded in number and length.
 fn edes(message: &[u8], opt: Option<&OptAt>) -> Vec<u8> {
     let mut edes = Vec::new();
     let all = opt.into_iter().flat_map(|opt| options(message, opt));
@@ -289,9 +300,9 @@ fn set_ttl(message: &mut [u8], at: u16, ttl: u32) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::answer;
     use super::super::edns::ClientEdns;
-    use super::super::query::query;
+    use super::super::query::parse_query;
+    use super::super::response::parse_response;
     use super::super::scan::Section;
     use super::super::testing::{self, Builder, TO_QUESTION};
     use super::*;
@@ -307,20 +318,21 @@ mod tests {
     impl Client {
         fn new(built: &Builder) -> Client {
             let message = built.build();
-            let query = query(&message).unwrap();
+            let query = parse_query(&message).unwrap();
             Client { message, query }
         }
 
-        fn keep(&self, built: &Builder) -> Kept {
+        fn keep(&self, built: &Builder) -> CachedResponse {
             let message = built.build();
-            let answer = answer(&message).unwrap();
-            Kept::answer(&self.message, &self.query, &message, &answer, (0, 86400)).unwrap()
+            let response = parse_response(&message).unwrap();
+            CachedResponse::data(&self.message, &self.query, &message, &response, (0, 86400))
+                .unwrap()
         }
 
         /// What this client gets: the octets and where things are.
-        fn gets(&self, kept: &Kept, note: bool) -> (Vec<u8>, Answer) {
+        fn gets(&self, kept: &CachedResponse, note: bool) -> (Vec<u8>, Response) {
             let opt = self.query.opt;
-            let reply = Reply {
+            let recipient = Recipient {
                 id: self.query.header.id,
                 question: self.query.question.octets(&self.message),
                 rd: self.query.header.flags.rd(),
@@ -332,8 +344,8 @@ mod tests {
                 },
             };
             let mut out = Vec::new();
-            kept.relay(&reply, 1232, note, &mut out);
-            let read = answer(&out).unwrap();
+            kept.relay(&recipient, 1232, note, &mut out);
+            let read = parse_response(&out).unwrap();
             assert_eq!(read.end, out.len());
             (out, read)
         }
@@ -347,12 +359,12 @@ mod tests {
         Client::new(&testing::query("A.tEsT.", 1).id(0xBEEF).edns(1232, 0, &[]))
     }
 
-    fn ttls((message, read): &(Vec<u8>, Answer)) -> Vec<u32> {
+    fn ttls((message, read): &(Vec<u8>, Response)) -> Vec<u32> {
         let others = records(message, read).filter(|record| record.rtype != TYPE_OPT);
         others.map(|record| record.ttl).collect()
     }
 
-    fn errors((message, read): &(Vec<u8>, Answer)) -> Vec<Vec<u8>> {
+    fn errors((message, read): &(Vec<u8>, Response)) -> Vec<Vec<u8>> {
         let opt = read.opt.unwrap();
         options(message, &opt)
             .map(|(code, data)| {
@@ -363,7 +375,7 @@ mod tests {
     }
 
     fn a(ttl: u32) -> Builder {
-        testing::answer("a.test.", 1).a(ttl, [192, 0, 2, 1])
+        testing::response("a.test.", 1).a(ttl, [192, 0, 2, 1])
     }
 
     // req 1, req 2
@@ -380,7 +392,7 @@ mod tests {
                     b"\xC0\x0Cx",
                 )
         };
-        let kept = plain().keep(&alias(testing::answer("a.test.", 1)));
+        let kept = plain().keep(&alias(testing::response("a.test.", 1)));
         let wanted = alias(testing::query("A.tEsT.", 1).id(0xBEEF).flags(0x8180));
         let wanted = wanted.edns(1232, 0, &[]).build();
         assert_eq!(with_edns().gets(&kept, false).0, wanted);
@@ -437,7 +449,7 @@ mod tests {
             .record(Section::Additional, TO_QUESTION, 1, (1, 60), &[0, 0, 0, 3])
             .record(Section::Additional, TO_QUESTION, 1, (1, 60), &[0, 0, 0, 4]);
         let mut kept = plain().keep(&built.edns(1232, 0, &[(15, b"\x00\x06x")]));
-        let order = |kept: &Kept| -> Vec<u8> {
+        let order = |kept: &CachedResponse| -> Vec<u8> {
             let (out, read) = with_edns().gets(kept, false);
             let all = records(&out, &read).filter(|record| record.rtype != TYPE_OPT);
             all.map(|record| out[record.rdata.end - 1]).collect()
@@ -516,25 +528,25 @@ mod tests {
         let told = errors(&with_edns().gets(&found, true));
         assert_eq!(told, [&b"\x00\x06x"[..], b"\x00\x03"]);
         assert_eq!(plain().gets(&found, true).1.opt, None);
-        let absent = plain().keep(&testing::answer("a.test.", 1).flags(0x8183));
+        let absent = plain().keep(&testing::response("a.test.", 1).flags(0x8183));
         assert_eq!(errors(&with_edns().gets(&absent, true)), [b"\x00\x13"]);
     }
 
     // req 45, req 56
     #[test]
     fn a_failure_is_its_code_and_why() {
-        let message = testing::answer("a.test.", 1).flags(0x85A5).a(60, [0; 4]);
+        let message = testing::response("a.test.", 1).flags(0x85A5).a(60, [0; 4]);
         let message = message.edns(1232, 0, &[(15, b"\x00\x12no")]).build();
-        let read = answer(&message).unwrap();
+        let read = parse_response(&message).unwrap();
         let client = with_edns();
-        let kept = Kept::error(&client.message, &client.query, &message, &read).unwrap();
+        let kept = CachedResponse::error(&client.message, &client.query, &message, &read).unwrap();
         let told = client.gets(&kept, true);
         assert_eq!(told.1.header.flags, Flags(0x8185));
         assert_eq!(told.1.header.answers, 0);
         assert_eq!(errors(&told), [&b"\x00\x12no"[..], b"\x00\x0D"]);
 
         let why = Ede::NETWORK_ERROR.with_text("refused");
-        let kept = Kept::no_answer(&client.message, &client.query, why).unwrap();
+        let kept = CachedResponse::servfail(&client.message, &client.query, why).unwrap();
         let told = client.gets(&kept, true);
         assert_eq!(told.1.rcode(), Rcode::SERVFAIL);
         assert_eq!(told.1.question.unwrap().name(&told.0), b"\x01A\x04tEsT\x00");
@@ -549,7 +561,7 @@ mod tests {
         let (out, read) = with_edns().gets(&kept, false);
         assert!(out.len() <= 512 && read.header.flags.tc() && read.opt.is_some());
         assert_eq!(read.header.answers, 1, "the address fits");
-        let reply = Reply {
+        let recipient = Recipient {
             id: 1,
             question: kept.question(),
             rd: true,
@@ -557,7 +569,7 @@ mod tests {
             limit: 65535,
         };
         let mut out = Vec::new();
-        kept.relay(&reply, 1232, false, &mut out);
+        kept.relay(&recipient, 1232, false, &mut out);
         assert_eq!(out.len(), big.len());
     }
 
@@ -565,7 +577,7 @@ mod tests {
     fn what_cannot_be_kept_is_not() {
         let client = plain();
         for built in [
-            testing::answer("other.test.", 1).a(60, [0; 4]),
+            testing::response("other.test.", 1).a(60, [0; 4]),
             a(60).tsig(),
             testing::header_only(0x8180),
             a(60)
@@ -573,8 +585,9 @@ mod tests {
                 .record(Section::Additional, TO_QUESTION, 1, (1, 1), &[0; 4]),
         ] {
             let message = built.build();
-            let answer = answer(&message).unwrap();
-            let kept = Kept::answer(&client.message, &client.query, &message, &answer, (0, 9));
+            let response = parse_response(&message).unwrap();
+            let kept =
+                CachedResponse::data(&client.message, &client.query, &message, &response, (0, 9));
             assert!(kept.is_none());
         }
     }
@@ -610,7 +623,7 @@ mod tests {
             records.sort_by_key(|record| record.0);
             let sections = [Section::Answer, Section::Authority, Section::Additional];
             // No AA and no AD, and no response code: these are not always passed on.
-            let mut built = testing::answer("a.test.", 1).flags(0x8180 | flags & 0x0050);
+            let mut built = testing::response("a.test.", 1).flags(0x8180 | flags & 0x0050);
             for (section, owner, rtype, ttl, rdata) in &records {
                 built = built.record(sections[*section], owner, *rtype, (1, *ttl), rdata);
             }
@@ -624,9 +637,9 @@ mod tests {
             }
             let client = Client::new(&asks);
             let message = built.build();
-            let answer = answer(&message).unwrap();
+            let response = parse_response(&message).unwrap();
             let mut kept = client.keep(&built);
-            let reply = Reply {
+            let recipient = Recipient {
                 id: 77,
                 question: client.query.question.octets(&client.message),
                 rd: true,
@@ -634,8 +647,8 @@ mod tests {
                 limit: if over_tcp { 65535 } else { usize::from(edns.map_or(512, |(size, _)| size)) },
             };
             let (mut young, mut relayed) = (Vec::new(), Vec::new());
-            kept.relay(&reply, 1232, false, &mut young);
-            relay_answer(&message, &answer, &reply, 1232, &mut relayed);
+            kept.relay(&recipient, 1232, false, &mut young);
+            relay_response(&message, &response, &recipient, 1232, &mut relayed);
             // The cap: the only thing that the first who asks is not told.
             let capped = records.iter().any(|record| record.3 > 86400);
             prop_assert_eq!(young.len(), relayed.len());
@@ -643,8 +656,8 @@ mod tests {
 
             kept.age(age);
             let mut old = Vec::new();
-            kept.relay(&reply, 1232, false, &mut old);
-            let read = super::super::answer::answer(&old).unwrap();
+            kept.relay(&recipient, 1232, false, &mut old);
+            let read = super::super::response::parse_response(&old).unwrap();
             let old = (old, read);
             if !read.header.flags.tc() {
                 let wanted = records.iter().map(|record| record.3.min(86400).saturating_sub(age));

@@ -5,8 +5,8 @@
 //! 65,535 octets with a long name in every record costs a few steps for each octet, not a hundred for each record.
 
 use super::header::HEADER_LEN;
+use super::integers::u16_at;
 use super::name::{MAX_LABEL, MAX_NAME};
-use super::octets::u16_at;
 use super::scan::Malformed;
 
 /// Labels and pointers that are walked before it pays to remember where they lead. Usual answers have fewer than a hundred.
@@ -55,7 +55,7 @@ impl Names {
     /// Walks the name at `start`, following its pointers.
     ///
     /// A pointer must lead to before the part that it ends, so every name terminates. A pointer to the
-    /// question's name, the one that nearly every answer uses, is not followed: its length is known.
+    /// question's name, the one that nearly every response uses, is not followed: its length is known.
     pub(super) fn walk(&mut self, message: &[u8], start: usize) -> Result<NameAt, Malformed> {
         // `part` is where the labels began that are being read, `len` how long the name is so far.
         let (mut at, mut part, mut len, mut hops) = (start, start, 0, 0);

@@ -7,9 +7,9 @@ use proptest::sample::Index;
 use super::scan::Section;
 use super::testing::{Builder, TO_QUESTION, header_only};
 use super::{
-    Answer, ClientEdns, Ede, Frames, Query, Rcode, Refusal, Reply, add_option, append_frame,
-    describe, display, lowercase_into, options, own_answer, query, records, relay_answer,
-    same_question, typed,
+    ClientEdns, Ede, Frames, Query, Rcode, Recipient, Refusal, Response, add_option, append_frame,
+    describe, display, local_response, lowercase_into, options, parse_query, records,
+    relay_response, same_question, typed,
 };
 
 /// A name of up to five labels with any octets in them.
@@ -83,9 +83,9 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// An answer that is relayed. The OPT record may stand among the additional ones, and octets behind
+    /// A response that is relayed. The OPT record may stand among the additional ones, and octets behind
     /// everything.
-    fn good_answer()(
+    fn good_response()(
         id in any::<u16>(),
         flags in any::<u16>(),
         question in prop::option::weighted(0.9, (name(), qtype(), any::<u16>())),
@@ -94,7 +94,7 @@ prop_compose! {
         signed in prop::bool::weighted(0.1),
         tail in vec(any::<u8>(), 0..40),
     ) -> Builder {
-        // QR and the opcode are what makes it an answer to a query.
+        // QR and the opcode are what makes it a response to a query.
         let mut built = header_only(flags & 0x07FF | 0x8000).id(id);
         let asks = question.is_some();
         if let Some((name, qtype, qclass)) = question {
@@ -127,7 +127,7 @@ prop_compose! {
     fn client()(edns in prop::option::of((any::<u16>(), any::<u16>(), edns_options()))) -> Option<ClientEdns> {
         let (size, bits, options) = edns?;
         let message = with_opt(super::testing::query(".", 1), size, u32::from(bits), &options).build();
-        let opt = query(&message).unwrap().opt.unwrap();
+        let opt = parse_query(&message).unwrap().opt.unwrap();
         Some(ClientEdns::of(&message, &opt))
     }
 }
@@ -152,7 +152,7 @@ fn mutated(built: impl Strategy<Value = Builder>) -> impl Strategy<Value = Vec<u
 /// Reads and edits a message in every way there is.
 fn exercise(message: &[u8], client: Option<ClientEdns>) {
     let asked = b"\x01A\x00\x00\x01\x00\x01";
-    let reply = Reply {
+    let recipient = Recipient {
         id: 7,
         question: asked,
         rd: true,
@@ -160,7 +160,7 @@ fn exercise(message: &[u8], client: Option<ClientEdns>) {
         limit: 512,
     };
     let mut out = Vec::new();
-    let question = match query(message) {
+    let question = match parse_query(message) {
         Ok(read) => {
             check_forwarded(message, &read, true);
             check_forwarded(message, &read, false);
@@ -172,13 +172,13 @@ fn exercise(message: &[u8], client: Option<ClientEdns>) {
             opt,
         }) => {
             let edns = opt.map(|opt| ClientEdns::of(message, &opt));
-            let own = Reply {
+            let own = Recipient {
                 question: question.as_ref().map_or(&[], |at| at.octets(message)),
                 edns,
-                ..reply
+                ..recipient
             };
-            own_answer(&own, 0, false, rcode, Some(Ede::OTHER), 1232, &mut out);
-            assert_eq!(super::answer(&out).unwrap().rcode(), rcode);
+            local_response(&own, 0, false, rcode, Some(Ede::OTHER), 1232, &mut out);
+            assert_eq!(super::parse_response(&out).unwrap().rcode(), rcode);
             question
         }
         Err(Refusal::Drop) => None,
@@ -191,7 +191,7 @@ fn exercise(message: &[u8], client: Option<ClientEdns>) {
             assert_eq!(u16::from(typed.qtype), at.qtype);
         }
     }
-    if let Ok(read) = super::answer(message) {
+    if let Ok(read) = super::parse_response(message) {
         assert!(read.end <= message.len());
         let counts = read.header;
         let claimed = [counts.answers, counts.authorities, counts.additionals].map(usize::from);
@@ -199,7 +199,7 @@ fn exercise(message: &[u8], client: Option<ClientEdns>) {
             records(message, &read).count(),
             claimed.iter().sum::<usize>()
         );
-        check_relayed(message, &read, &reply);
+        check_relayed(message, &read, &recipient);
     }
     assert!(display(message).to_string().is_ascii());
 }
@@ -208,7 +208,7 @@ fn exercise(message: &[u8], client: Option<ClientEdns>) {
 fn check_forwarded(message: &[u8], read: &Query, edns: bool) {
     let mut out = Vec::new();
     super::forward_query(message, read, edns, &mut out);
-    let sent = query(&out).unwrap();
+    let sent = parse_query(&out).unwrap();
     assert_eq!((sent.header.id, sent.header.flags), (0, read.header.flags));
     assert_eq!(sent.question.octets(&out), read.question.octets(message));
     assert_eq!(sent.signed, read.signed);
@@ -223,7 +223,7 @@ fn check_forwarded(message: &[u8], read: &Query, edns: bool) {
 fn check_with_option(message: &[u8]) {
     let mut out = message.to_vec();
     add_option(&mut out, 0, 11, b"x");
-    let (before, after) = (query(message).unwrap(), query(&out).unwrap());
+    let (before, after) = (parse_query(message).unwrap(), parse_query(&out).unwrap());
     let Some(opt) = before.opt.filter(|opt| opt.last) else {
         assert_eq!(out, message);
         return;
@@ -235,23 +235,23 @@ fn check_with_option(message: &[u8]) {
     assert_eq!(out[..opt.options_at - 2], message[..opt.options_at - 2]);
 }
 
-/// What a client gets is an answer to its question, in its limit, with an OPT record if it sent one.
-fn check_relayed(message: &[u8], read: &Answer, reply: &Reply<'_>) -> Vec<u8> {
+/// What a client gets is a response to its question, in its limit, with an OPT record if it sent one.
+fn check_relayed(message: &[u8], read: &Response, recipient: &Recipient<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    relay_answer(message, read, reply, 1232, &mut out);
-    let got = super::answer(&out).unwrap();
-    assert!(out.len() <= reply.limit);
+    relay_response(message, read, recipient, 1232, &mut out);
+    let got = super::parse_response(&out).unwrap();
+    assert!(out.len() <= recipient.limit);
     assert_eq!(got.end, out.len());
-    assert_eq!(got.header.id, reply.id);
+    assert_eq!(got.header.id, recipient.id);
     assert!(got.header.flags.tc() || !read.header.flags.tc());
     if got.signed {
         assert_eq!(out[2..], message[2..read.end]);
         return out;
     }
-    assert_eq!(got.question.unwrap().octets(&out), reply.question);
-    assert_eq!(got.header.flags.rd(), reply.rd);
-    assert_eq!(got.opt.is_some(), reply.edns.is_some());
-    if let (Some(opt), Some(client)) = (got.opt, reply.edns) {
+    assert_eq!(got.question.unwrap().octets(&out), recipient.question);
+    assert_eq!(got.header.flags.rd(), recipient.rd);
+    assert_eq!(got.opt.is_some(), recipient.edns.is_some());
+    if let (Some(opt), Some(client)) = (got.opt, recipient.edns) {
         assert!(opt.last);
         assert_eq!((opt.udp_size, opt.version), (1232, 0));
         for (code, _) in options(&out, &opt) {
@@ -263,15 +263,15 @@ fn check_relayed(message: &[u8], read: &Answer, reply: &Reply<'_>) -> Vec<u8> {
 }
 
 /// The octets of all records but the OPT, one by one.
-fn others(message: &[u8], read: &Answer) -> Vec<Vec<u8>> {
+fn others(message: &[u8], read: &Response) -> Vec<Vec<u8>> {
     let others = records(message, read).filter(|record| record.rtype != 41);
     others
         .map(|record| message[record.start..record.rdata.end].to_vec())
         .collect()
 }
 
-/// The answer's own question, or one of our making, with the case of its letters turned round.
-fn other_case(message: &[u8], read: &Answer) -> Vec<u8> {
+/// The response's own question, or one of our making, with the case of its letters turned round.
+fn other_case(message: &[u8], read: &Response) -> Vec<u8> {
     let Some(at) = read.question else {
         return b"\x01A\x00\x00\x01\x00\x01".to_vec();
     };
@@ -301,7 +301,7 @@ proptest! {
 
     // fault 17, req 3, req 18
     #[test]
-    fn mutated_answers_are_survived(message in mutated(good_answer()), client in client()) {
+    fn mutated_answers_are_survived(message in mutated(good_response()), client in client()) {
         exercise(&message, client);
     }
 
@@ -309,7 +309,7 @@ proptest! {
     #[test]
     fn a_good_query_goes_on(built in good_query()) {
         let message = built.build();
-        let read = query(&message).unwrap();
+        let read = parse_query(&message).unwrap();
         check_forwarded(&message, &read, true);
         check_forwarded(&message, &read, false);
     }
@@ -317,21 +317,21 @@ proptest! {
     // req 1, req 2, req 6, req 7, req 32
     #[test]
     fn a_good_answer_reaches_its_client(
-        built in good_answer(),
+        built in good_response(),
         client in client(),
         id in any::<u16>(),
         rd in any::<bool>(),
         limit in prop_oneof![Just(512), 512..2000_usize, Just(65535)],
     ) {
         let message = built.build();
-        let read = super::answer(&message).unwrap();
+        let read = super::parse_response(&message).unwrap();
         let question = other_case(&message, &read);
-        let reply = Reply { id, question: &question, rd, edns: client, limit };
-        let out = check_relayed(&message, &read, &reply);
+        let recipient = Recipient { id, question: &question, rd, edns: client, limit };
+        let out = check_relayed(&message, &read, &recipient);
 
         // Records are passed on as they came: all of them, or as many of the first as fit.
         if read.question.is_some() && !read.signed && read.opt.is_none_or(|opt| opt.last) {
-            let (passed, sent) = (others(&out, &super::answer(&out).unwrap()), others(&message, &read));
+            let (passed, sent) = (others(&out, &super::parse_response(&out).unwrap()), others(&message, &read));
             let opt = if client.is_some() { 11 } else { 0 };
             if 12 + question.len() + sent.concat().len() + opt <= limit {
                 prop_assert_eq!(passed, sent);
@@ -340,14 +340,14 @@ proptest! {
                 prop_assert_eq!(&passed[..], &sent[..passed.len()]);
                 let room = limit - 12 - question.len() - opt;
                 prop_assert!(sent[..=passed.len()].concat().len() > room);
-                prop_assert!(super::answer(&out).unwrap().header.flags.tc());
+                prop_assert!(super::parse_response(&out).unwrap().header.flags.tc());
             }
         }
     }
 
     // req 1, req 29, req 33, req 56
     #[test]
-    fn our_own_answer_is_one(
+    fn our_local_response_is_one(
         name in name(),
         opcode in 0..16_u8,
         client in client(),
@@ -355,16 +355,16 @@ proptest! {
         (id, rd, cd) in any::<(u16, bool, bool)>(),
     ) {
         let question = [&name[..], &[0, 1, 0, 1]].concat();
-        let reply = Reply { id, question: &question, rd, edns: client, limit: 512 };
+        let recipient = Recipient { id, question: &question, rd, edns: client, limit: 512 };
         let mut out = Vec::new();
         let ede = Some(Ede::NOT_READY.with_text("starting"));
-        own_answer(&reply, opcode, cd, Rcode(rcode), ede, 1232, &mut out);
+        local_response(&recipient, opcode, cd, Rcode(rcode), ede, 1232, &mut out);
         prop_assert!(out.len() <= 512);
         let flags = super::Header::parse(&out).unwrap().flags;
         prop_assert_eq!(flags.opcode(), opcode);
         prop_assert_eq!((flags.rd(), flags.cd(), flags.ra()), (rd, cd, true));
         if opcode == 0 {
-            let read = super::answer(&out).unwrap();
+            let read = super::parse_response(&out).unwrap();
             let told = if rcode > 15 && client.is_none() { Rcode::SERVFAIL } else { Rcode(rcode) };
             prop_assert_eq!(read.rcode(), told);
             prop_assert_eq!(read.question.unwrap().octets(&out), &question[..]);

@@ -4,10 +4,10 @@
 use proptest::prelude::*;
 use simple_dns::{CLASS, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, RCODE, SimpleDnsError, TYPE};
 
-use super::query::query;
+use super::query::parse_query;
 use super::question::typed;
 use super::testing::{self, Builder, TO_QUESTION, header_only};
-use super::{Section, answer};
+use super::{Section, parse_response};
 
 fn plain(qtype: u16) -> Builder {
     testing::query("a.test.", qtype)
@@ -20,7 +20,7 @@ fn types_that_it_does_not_know_are_errors() {
         let message = plain(qtype).build();
         let refused = Packet::parse(&message).unwrap_err();
         assert_eq!(refused, SimpleDnsError::InvalidQType(qtype));
-        assert!(query(&message).is_ok());
+        assert!(parse_query(&message).is_ok());
     }
 }
 
@@ -29,7 +29,7 @@ fn classes_that_it_does_not_know_are_errors() {
     let message = header_only(0).question(&[0], 1, 5).build();
     let refused = Packet::parse(&message).unwrap_err();
     assert_eq!(refused, SimpleDnsError::InvalidClass(5));
-    assert!(query(&message).is_ok());
+    assert!(parse_query(&message).is_ok());
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn the_top_bit_of_a_class_is_taken_for_multicast_dns() {
     let packet = Packet::parse(&message).unwrap();
     assert_eq!(packet.questions[0].qclass, QCLASS::CLASS(CLASS::IN));
     assert!(packet.questions[0].unicast_response);
-    let question = query(&message).unwrap().question;
+    let question = parse_query(&message).unwrap().question;
     assert_eq!(question.qclass, 0x8001);
     assert!(typed(&message, &question).is_none());
 }
@@ -49,7 +49,7 @@ fn the_z_bit_is_an_error() {
     let message = plain(1).flags(0x0140).build();
     let refused = Packet::parse(&message).unwrap_err();
     assert_eq!(refused, SimpleDnsError::InvalidHeaderData);
-    assert!(query(&message).unwrap().header.flags.z());
+    assert!(parse_query(&message).unwrap().header.flags.z());
 }
 
 // req 33, req 47
@@ -65,14 +65,14 @@ fn the_fields_of_edns_are_read_from_wrong_places() {
     assert_eq!(read(0x0100_0000).1, RCODE::NoError, "BADVERS is dropped");
 
     let message = plain(1).edns(1232, 0x0000_8000, &[]).build();
-    let opt = query(&message).unwrap().opt.unwrap();
+    let opt = parse_query(&message).unwrap().opt.unwrap();
     assert_eq!((opt.version, opt.dnssec_ok), (0, true));
 }
 
 // req 3
 #[test]
 fn a_chain_of_pointers_is_followed_to_any_length() {
-    let mut chain = testing::answer("a.test.", 1).record(
+    let mut chain = testing::response("a.test.", 1).record(
         Section::Answer,
         TO_QUESTION,
         65280,
@@ -84,7 +84,7 @@ fn a_chain_of_pointers_is_followed_to_any_length() {
     chain = chain.record(Section::Answer, &owner, 1, (1, 60), &[0; 4]);
     let message = chain.build();
     assert_eq!(Packet::parse(&message).unwrap().answers.len(), 2);
-    assert!(answer(&message).is_err());
+    assert!(parse_response(&message).is_err());
 }
 
 /// So many pointers from `at` on: the first leads to `target`, each other one to the one before it.
@@ -101,7 +101,7 @@ fn pointers(target: u16, at: u16, count: u16) -> Vec<u8> {
 fn octets_behind_the_last_record_are_not_noticed() {
     let message = plain(1).raw(&[0; 40]).build();
     assert!(Packet::parse(&message).is_ok());
-    assert!(query(&message).is_err());
+    assert!(parse_query(&message).is_err());
 }
 
 // req 31
@@ -109,7 +109,7 @@ fn octets_behind_the_last_record_are_not_noticed() {
 fn a_second_opt_is_not_noticed() {
     let message = plain(1).edns(1232, 0, &[]).edns(4096, 0, &[]).build();
     assert!(Packet::parse(&message).is_ok());
-    assert!(query(&message).is_err());
+    assert!(parse_query(&message).is_err());
 }
 
 #[test]
@@ -134,11 +134,11 @@ fn edns_flags_and_extended_codes_are_lost_when_a_packet_is_rebuilt() {
 #[test]
 fn rdata_that_does_not_fit_its_type_is_an_error() {
     for (rtype, rdata) in [(1, &[1, 2, 3][..]), (15, &[0]), (33, &[0; 5])] {
-        let message = testing::answer("a.test.", rtype)
+        let message = testing::response("a.test.", rtype)
             .record(Section::Answer, TO_QUESTION, rtype, (1, 60), rdata)
             .build();
         assert!(Packet::parse(&message).is_err(), "{rtype}");
-        assert!(answer(&message).is_ok(), "{rtype}");
+        assert!(parse_response(&message).is_ok(), "{rtype}");
     }
 }
 

@@ -1,19 +1,19 @@
-//! An answer on its way to a client: an upstream's, edited, or one of our own.
+//! A response on its way to a client: an upstream's, edited, or one of our own.
 
 use std::ops::Range;
 
-use super::answer::Answer;
 use super::edns::{
     BARE_OPT, ClientEdns, Ede, OPTION_EDE, OptAt, OurOpt, option_len, options, put_option,
 };
 use super::header::{Flags, HEADER_LEN, Header, OPCODE_QUERY, Rcode, set_id};
-use super::misplaced::{Behind, behind};
-use super::octets::{put_u16, set_u16};
+use super::integers::{put_u16, set_u16};
+use super::opt_removal::{Behind, behind};
+use super::response::Response;
 use super::scan::{Section, records};
 
-/// The client's side of an answer.
+/// The client's side of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply<'a> {
+pub struct Recipient<'a> {
     /// The id of the client's query.
     pub id: u16,
     /// The client's own question, name, type and class, in its letter case. Empty when it could not be read.
@@ -22,13 +22,13 @@ pub struct Reply<'a> {
     pub rd: bool,
     /// What the client's OPT record said. A client that sent none gets none.
     pub edns: Option<ClientEdns>,
-    /// Octets that the answer may take, at least 512: over UDP what the client can take and we send, over
+    /// Octets that the response may take, at least 512: over UDP what the client can take and we send, over
     /// TCP 65,535.
     pub limit: usize,
 }
 
-impl Reply<'_> {
-    /// Octets of the answer before its first record.
+impl Recipient<'_> {
+    /// Octets of the response before its first record.
     fn head_len(&self) -> usize {
         HEADER_LEN + self.question.len()
     }
@@ -50,7 +50,7 @@ impl Reply<'_> {
     }
 }
 
-/// Records of an upstream's answer that are passed on: one or two stretches of its octets, and how many
+/// Records of an upstream's response that are passed on: one or two stretches of its octets, and how many
 /// records they hold.
 #[derive(Clone, Debug, Default)]
 struct Body {
@@ -66,14 +66,14 @@ impl Body {
 
     /// The first records, as many as take no more than `room` octets.
     #[cold]
-    fn cut_to(&self, room: usize, message: &[u8], answer: &Answer) -> Body {
+    fn cut_to(&self, room: usize, message: &[u8], response: &Response) -> Body {
         let start = self.before.start;
         let most = start.saturating_add(room).min(self.before.end);
         let mut cut = Body {
             before: start..start,
             ..Body::default()
         };
-        for record in records(message, answer).take_while(|record| record.rdata.end <= most) {
+        for record in records(message, response).take_while(|record| record.rdata.end <= most) {
             cut.before.end = record.rdata.end;
             let [answers, authorities, additionals] = &mut cut.counts;
             *match record.section {
@@ -86,15 +86,15 @@ impl Body {
     }
 
     /// All records but the OPT, which belongs to the upstream's hop.
-    fn of(message: &[u8], answer: &Answer) -> Body {
-        let (start, end) = (answer.records_at(), answer.end.min(message.len()));
+    fn of(message: &[u8], response: &Response) -> Body {
+        let (start, end) = (response.records_at(), response.end.min(message.len()));
         let Header {
             answers,
             authorities,
             additionals,
             ..
-        } = answer.header;
-        match answer.opt {
+        } = response.header;
+        match response.opt {
             None => Body {
                 before: start..end,
                 behind: end..end,
@@ -103,8 +103,8 @@ impl Body {
             Some(opt) => {
                 let others = additionals.saturating_sub(1);
                 // Compression pointers behind the OPT may lead across the cut. Then those records go with
-                // it: they are additional ones, which an answer can do without.
-                let (end, additionals) = match behind(message, answer, &opt) {
+                // it: they are additional ones, which a response can do without.
+                let (end, additionals) = match behind(message, response, &opt) {
                     Behind::Free => (end, others),
                     Behind::Bound { before } => (opt.end, before),
                 };
@@ -118,7 +118,7 @@ impl Body {
     }
 }
 
-/// Appends an upstream's answer as this client gets it.
+/// Appends an upstream's response as this client gets it.
 ///
 /// The records are passed as they came. The header gets the client's id and RD, the question its letter
 /// case. OPT is spoken hop by hop: the upstream's is cut, and a client that sent one gets ours as the last
@@ -126,28 +126,28 @@ impl Body {
 /// client sent itself.
 ///
 /// What does not fit the client's limit leaves with TC set and with the records that fit, in order and each whole:
-/// RFC 2181 §9 lets whoever can ask over TCP ignore them, and to others they are of use. TC of the upstream stays. A signed answer is
+/// RFC 2181 §9 lets whoever can ask over TCP ignore them, and to others they are of use. TC of the upstream stays. A signed response is
 /// passed on with the id alone changed, or emptied.
-pub fn relay_answer(
+pub fn relay_response(
     message: &[u8],
-    answer: &Answer,
-    reply: &Reply<'_>,
+    response: &Response,
+    recipient: &Recipient<'_>,
     our_udp_size: u16,
     out: &mut Vec<u8>,
 ) {
-    if answer.signed && answer.end <= reply.limit {
+    if response.signed && response.end <= recipient.limit {
         let start = out.len();
-        out.extend_from_slice(message.get(..answer.end).unwrap_or_default());
-        set_id(out.get_mut(start..).unwrap_or_default(), reply.id);
+        out.extend_from_slice(message.get(..response.end).unwrap_or_default());
+        set_id(out.get_mut(start..).unwrap_or_default(), recipient.id);
         return;
     }
-    let mut body = Body::of(message, answer);
-    let mut rcode = rcode_for(answer.rcode(), reply);
+    let mut body = Body::of(message, response);
+    let mut rcode = rcode_for(response.rcode(), recipient);
     // The records' pointers lead to the question, so behind another one, or none, they are of no use.
     // And only an error can do without a question: the other codes say something about a name.
-    let same_shape = answer
+    let same_shape = response
         .question
-        .is_some_and(|at| at.end() == reply.head_len());
+        .is_some_and(|at| at.end() == recipient.head_len());
     if !same_shape {
         body = Body::default();
         if matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN) {
@@ -155,30 +155,36 @@ pub fn relay_answer(
         }
     }
 
-    let opt_len = if reply.edns.is_some() { BARE_OPT } else { 0 };
-    let mut flags = answer.header.flags.with(Flags::RCODE, rcode.0);
-    if answer.signed {
+    let opt_len = if recipient.edns.is_some() {
+        BARE_OPT
+    } else {
+        0
+    };
+    let mut flags = response.header.flags.with(Flags::RCODE, rcode.0);
+    if response.signed {
         flags = flags.with(Flags::TC, Flags::TC);
         body = Body::default();
-    } else if reply.head_len() + body.len() + opt_len > reply.limit {
+    } else if recipient.head_len() + body.len() + opt_len > recipient.limit {
         flags = flags.with(Flags::TC, Flags::TC);
-        let room = reply.limit.saturating_sub(reply.head_len() + opt_len);
-        body = body.cut_to(room, message, answer);
+        let room = recipient
+            .limit
+            .saturating_sub(recipient.head_len() + opt_len);
+        body = body.cut_to(room, message, response);
     }
-    reply.write_head(flags, body.counts, out);
+    recipient.write_head(flags, body.counts, out);
     for stretch in [&body.before, &body.behind] {
         out.extend_from_slice(message.get(stretch.clone()).unwrap_or_default());
     }
-    if let Some(client) = reply.edns {
+    if let Some(client) = recipient.edns {
         let ours = OurOpt {
             udp_size: our_udp_size,
             extended_rcode: rcode.extended(),
-            dnssec_ok: answer.opt.map_or(client.dnssec_ok, |opt| opt.dnssec_ok),
+            dnssec_ok: response.opt.map_or(client.dnssec_ok, |opt| opt.dnssec_ok),
         };
-        let room = reply
+        let room = recipient
             .limit
-            .saturating_sub(reply.head_len() + body.len() + opt_len);
-        relay_opt(message, answer.opt.as_ref(), &client, ours, room, out);
+            .saturating_sub(recipient.head_len() + body.len() + opt_len);
+        relay_opt(message, response.opt.as_ref(), &client, ours, room, out);
     }
 }
 
@@ -220,20 +226,20 @@ fn relay_opt(
 }
 
 /// The response code as this client can be told it.
-fn rcode_for(rcode: Rcode, reply: &Reply<'_>) -> Rcode {
+fn rcode_for(rcode: Rcode, recipient: &Recipient<'_>) -> Rcode {
     match rcode {
         // About our EDNS version and our cookie, on the hop to the upstream. The client can do nothing
         // about either.
         Rcode::BADVERS | Rcode::BADCOOKIE => Rcode::SERVFAIL,
         // Without an OPT record the lower four bits would be another code.
-        rcode if !rcode.fits_header() && reply.edns.is_none() => Rcode::SERVFAIL,
+        rcode if !rcode.fits_header() && recipient.edns.is_none() => Rcode::SERVFAIL,
         rcode => rcode,
     }
 }
 
 /// A record of our own making.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnRecord<'a> {
+pub struct LocalRecord<'a> {
     /// The section it stands in.
     pub section: Section,
     /// Its owner is what the question's name is from this octet on.
@@ -246,7 +252,7 @@ pub struct OwnRecord<'a> {
     pub rdata: &'a [u8],
 }
 
-impl OwnRecord<'_> {
+impl LocalRecord<'_> {
     fn len(&self) -> usize {
         // A pointer as the owner, type, class, TTL and RDLENGTH.
         12 + self.rdata.len()
@@ -263,12 +269,12 @@ impl OwnRecord<'_> {
     }
 }
 
-/// Appends an answer of our own, without records: `rcode`, the question if the reply has one, RA, and, for
+/// Appends a response of our own, without records: `rcode`, the question if the recipient has one, RA, and, for
 /// a client that sent an OPT record, ours, with `ede` in it.
 ///
 /// A response code above 15 needs that record; a client without one is told SERVFAIL.
-pub fn own_answer(
-    reply: &Reply<'_>,
+pub fn local_response(
+    recipient: &Recipient<'_>,
     opcode: u8,
     cd: bool,
     rcode: Rcode,
@@ -276,32 +282,32 @@ pub fn own_answer(
     our_udp_size: u16,
     out: &mut Vec<u8>,
 ) {
-    write_own(reply, (opcode, cd, rcode), None, ede, our_udp_size, out);
+    write_local(recipient, (opcode, cd, rcode), None, ede, our_udp_size, out);
 }
 
-/// Appends an answer of our own to a query, with one record: as [`own_answer`].
-pub fn own_record(
-    reply: &Reply<'_>,
+/// Appends a response of our own to a query, with one record: as [`local_response`].
+pub fn local_record(
+    recipient: &Recipient<'_>,
     cd: bool,
     rcode: Rcode,
-    record: &OwnRecord<'_>,
+    record: &LocalRecord<'_>,
     ede: Option<Ede<'_>>,
     our_udp_size: u16,
     out: &mut Vec<u8>,
 ) {
     let head = (OPCODE_QUERY, cd, rcode);
-    write_own(reply, head, Some(record), ede, our_udp_size, out);
+    write_local(recipient, head, Some(record), ede, our_udp_size, out);
 }
 
-fn write_own(
-    reply: &Reply<'_>,
+fn write_local(
+    recipient: &Recipient<'_>,
     (opcode, cd, rcode): (u8, bool, Rcode),
-    record: Option<&OwnRecord<'_>>,
+    record: Option<&LocalRecord<'_>>,
     ede: Option<Ede<'_>>,
     our_udp_size: u16,
     out: &mut Vec<u8>,
 ) {
-    let rcode = if rcode.fits_header() || reply.edns.is_some() {
+    let rcode = if rcode.fits_header() || recipient.edns.is_some() {
         rcode
     } else {
         Rcode::SERVFAIL
@@ -314,13 +320,13 @@ fn write_own(
         Section::Authority => [0, 1, 0],
         Section::Additional => [0, 0, 1],
     });
-    reply.write_head(flags, counts, out);
+    recipient.write_head(flags, counts, out);
     if let Some(record) = record {
-        record.write(reply.question, out);
+        record.write(recipient.question, out);
     }
-    if let Some(client) = reply.edns {
-        let used = reply.head_len() + record.map_or(0, OwnRecord::len) + BARE_OPT;
-        let room = reply.limit.saturating_sub(used);
+    if let Some(client) = recipient.edns {
+        let used = recipient.head_len() + record.map_or(0, LocalRecord::len) + BARE_OPT;
+        let room = recipient.limit.saturating_sub(used);
         // Whole, or without its text.
         let fits = |ede: &Ede<'_>| ede.option_len() <= room;
         let ede = ede.and_then(|ede| {
@@ -342,9 +348,9 @@ fn write_own(
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::answer;
     use super::super::header::Flags;
-    use super::super::query::query;
+    use super::super::query::parse_query;
+    use super::super::response::parse_response;
     use super::super::scan::{Section, records};
     use super::super::testing::{self, Builder, TO_QUESTION, header_only, wire_name};
     use super::*;
@@ -356,7 +362,7 @@ mod tests {
         let message = testing::query("a.test.", 1)
             .edns(1232, 0x8000, sent)
             .build();
-        let opt = query(&message).unwrap().opt.unwrap();
+        let opt = parse_query(&message).unwrap().opt.unwrap();
         ClientEdns::of(&message, &opt)
     }
 
@@ -365,8 +371,8 @@ mod tests {
         [&wire_name("A.tEsT.")[..], &[0, 1, 0, 1]].concat()
     }
 
-    fn reply(question: &[u8], edns: impl Into<Option<ClientEdns>>) -> Reply<'_> {
-        Reply {
+    fn recipient(question: &[u8], edns: impl Into<Option<ClientEdns>>) -> Recipient<'_> {
+        Recipient {
             id: 0xBEEF,
             question,
             rd: true,
@@ -376,12 +382,18 @@ mod tests {
     }
 
     /// Relays what was built, and reads what came of it.
-    fn relayed(built: &Builder, reply: &Reply<'_>) -> (Vec<u8>, Answer) {
+    fn relayed(built: &Builder, recipient: &Recipient<'_>) -> (Vec<u8>, Response) {
         let message = built.build();
         let mut out = b"before".to_vec();
-        relay_answer(&message, &answer(&message).unwrap(), reply, OURS, &mut out);
+        relay_response(
+            &message,
+            &parse_response(&message).unwrap(),
+            recipient,
+            OURS,
+            &mut out,
+        );
         let out = out.split_off(6);
-        let read = answer(&out).unwrap();
+        let read = parse_response(&out).unwrap();
         assert_eq!(read.end, out.len());
         (out, read)
     }
@@ -394,7 +406,7 @@ mod tests {
     }
 
     fn upstream() -> Builder {
-        testing::answer("a.test.", 1)
+        testing::response("a.test.", 1)
     }
 
     // req 1, req 2, req 12, req 13, req 22, fault 21
@@ -427,7 +439,10 @@ mod tests {
                 )
         });
         let question = question();
-        assert_eq!(relayed(&built, &reply(&question, None)).0, wanted.build());
+        assert_eq!(
+            relayed(&built, &recipient(&question, None)).0,
+            wanted.build()
+        );
     }
 
     // req 1
@@ -435,11 +450,11 @@ mod tests {
     fn rd_is_the_clients() {
         let question = question();
         for rd in [true, false] {
-            let reply = Reply {
+            let recipient = Recipient {
                 rd,
-                ..reply(&question, None)
+                ..recipient(&question, None)
             };
-            let (_, read) = relayed(&upstream().a(1, [1, 2, 3, 4]), &reply);
+            let (_, read) = relayed(&upstream().a(1, [1, 2, 3, 4]), &recipient);
             assert_eq!(read.header.flags, Flags(if rd { 0x8180 } else { 0x8080 }));
         }
     }
@@ -450,9 +465,9 @@ mod tests {
         let question = question();
         let bare = || upstream().a(300, [192, 0, 2, 1]);
         for built in [bare(), bare().edns(4096, 0x8000, &[])] {
-            let (out, _) = relayed(&built, &reply(&question, None));
+            let (out, _) = relayed(&built, &recipient(&question, None));
             assert_eq!(out, expected(0x8180).a(300, [192, 0, 2, 1]).build());
-            let (out, _) = relayed(&built, &reply(&question, edns(&[])));
+            let (out, _) = relayed(&built, &recipient(&question, edns(&[])));
             let wanted = expected(0x8180)
                 .a(300, [192, 0, 2, 1])
                 .edns(OURS, 0x8000, &[]);
@@ -479,7 +494,7 @@ mod tests {
             ],
         );
         let asked = edns(&[(3, b""), (10, &[1; 8]), (11, b""), (12, b"")]);
-        let (out, _) = relayed(&built, &reply(&question, asked));
+        let (out, _) = relayed(&built, &recipient(&question, asked));
         let kept: [(u16, &[u8]); 3] = [(3, b"server 7"), (15, &[0, 6]), (15, &[0, 9, b't'])];
         assert_eq!(out, expected(0x8180).edns(OURS, 0, &kept).build());
     }
@@ -494,22 +509,22 @@ mod tests {
             built = built.a(60, [192, 0, 2, host]);
         }
         assert_eq!(built.len(), 504);
-        let (out, read) = relayed(&built, &reply(&question, None));
+        let (out, read) = relayed(&built, &recipient(&question, None));
         assert_eq!((out.len(), read.header.answers), (504, 30));
         assert!(!read.header.flags.tc());
 
         let first = |count| (0..count).fold(expected(0x8380), |m, host| m.a(60, [192, 0, 2, host]));
         // An OPT record more does not fit.
-        let (out, _) = relayed(&built, &reply(&question, edns(&[])));
+        let (out, _) = relayed(&built, &recipient(&question, edns(&[])));
         assert_eq!(out, first(29).edns(OURS, 0x8000, &[]).build());
-        let roomier = Reply {
+        let roomier = Recipient {
             limit: 515,
-            ..reply(&question, edns(&[]))
+            ..recipient(&question, edns(&[]))
         };
         assert_eq!(relayed(&built, &roomier).0.len(), 515);
 
         let more = built.a(60, [192, 0, 2, 30]);
-        let (out, _) = relayed(&more, &reply(&question, None));
+        let (out, _) = relayed(&more, &recipient(&question, None));
         assert_eq!(out, first(30).build());
         // The sections behind are counted anew, too.
         let more = more
@@ -522,11 +537,11 @@ mod tests {
             (534, [31, 1, 0]),
             (550, [31, 1, 1]),
         ] {
-            let reply = Reply {
+            let recipient = Recipient {
                 limit,
-                ..reply(&question, None)
+                ..recipient(&question, None)
             };
-            let (_, read) = relayed(&more, &reply);
+            let (_, read) = relayed(&more, &recipient);
             let Header {
                 answers,
                 authorities,
@@ -540,7 +555,7 @@ mod tests {
         let large = upstream()
             .record(Section::Answer, TO_QUESTION, 16, (1, 9), &[1; 600])
             .a(60, [192, 0, 2, 1]);
-        let (out, _) = relayed(&large, &reply(&question, None));
+        let (out, _) = relayed(&large, &recipient(&question, None));
         assert_eq!(out, expected(0x8380).build());
     }
 
@@ -548,7 +563,7 @@ mod tests {
     #[test]
     fn truncation_by_the_upstream_stays() {
         let question = question();
-        let (_, read) = relayed(&upstream().flags(0x8380), &reply(&question, None));
+        let (_, read) = relayed(&upstream().flags(0x8380), &recipient(&question, None));
         assert!(read.header.flags.tc());
     }
 
@@ -559,14 +574,14 @@ mod tests {
         let built = upstream()
             .a(60, [192, 0, 2, 1])
             .edns(1232, 0, &[(15, &text)]);
-        let (out, read) = relayed(&built, &reply(&question, edns(&[])));
+        let (out, read) = relayed(&built, &recipient(&question, edns(&[])));
         // Of the extended error, the code fits; its text is never cut.
         let why = expected(0x8180).a(60, [192, 0, 2, 1]);
         assert_eq!(out, why.edns(OURS, 0, &[(15, &[0; 2])]).build());
         assert!(!read.header.flags.tc());
-        let roomier = Reply {
+        let roomier = Recipient {
             limit: 1232,
-            ..reply(&question, edns(&[]))
+            ..recipient(&question, edns(&[]))
         };
         assert_eq!(relayed(&built, &roomier).0.len(), built.len());
     }
@@ -577,16 +592,16 @@ mod tests {
         let question = question();
         for rcode in [1, 2, 4, 5] {
             let built = header_only(0x8180 | rcode);
-            let (out, _) = relayed(&built, &reply(&question, None));
+            let (out, _) = relayed(&built, &recipient(&question, None));
             assert_eq!(out, expected(0x8180 | rcode).build());
-            let (out, _) = relayed(&built, &reply(&question, edns(&[])));
+            let (out, _) = relayed(&built, &recipient(&question, edns(&[])));
             assert_eq!(
                 out,
                 expected(0x8180 | rcode).edns(OURS, 0x8000, &[]).build()
             );
         }
         let with_opt = header_only(0x8182).edns(512, 0, &[(15, &[0, 22])]);
-        let (out, _) = relayed(&with_opt, &reply(&question, edns(&[])));
+        let (out, _) = relayed(&with_opt, &recipient(&question, edns(&[])));
         assert_eq!(
             out,
             expected(0x8182).edns(OURS, 0, &[(15, &[0, 22])]).build()
@@ -604,7 +619,7 @@ mod tests {
                 .clone()
                 .record(Section::Answer, &owner, 1, (1, 60), &[0; 4]);
             for built in [bare, with_record] {
-                let (out, _) = relayed(&built, &reply(&question, None));
+                let (out, _) = relayed(&built, &recipient(&question, None));
                 assert_eq!(out, expected(0x8180 | told).build());
             }
         }
@@ -613,9 +628,9 @@ mod tests {
     // fault 20
     #[test]
     fn records_behind_a_question_of_another_length_are_not_passed_on() {
-        let built = testing::answer("other.test.", 1).a(60, [1, 2, 3, 4]);
+        let built = testing::response("other.test.", 1).a(60, [1, 2, 3, 4]);
         let question = question();
-        let (out, _) = relayed(&built, &reply(&question, None));
+        let (out, _) = relayed(&built, &recipient(&question, None));
         assert_eq!(out, expected(0x8182).build());
     }
 
@@ -626,7 +641,7 @@ mod tests {
         for (flags, bits) in [(0x8180, 0x0100_0000), (0x8187, 0x0100_0000)] {
             let built = upstream().flags(flags).edns(512, bits, &[]);
             for edns in [None, Some(edns(&[]))] {
-                let (_, read) = relayed(&built, &reply(&question, edns));
+                let (_, read) = relayed(&built, &recipient(&question, edns));
                 assert_eq!(read.rcode(), Rcode::SERVFAIL);
             }
         }
@@ -637,9 +652,9 @@ mod tests {
     fn a_long_response_code_is_told_where_it_can_be() {
         let question = question();
         let built = upstream().flags(0x8181).edns(512, 0x0200_8000, &[]);
-        let (_, read) = relayed(&built, &reply(&question, edns(&[])));
+        let (_, read) = relayed(&built, &recipient(&question, edns(&[])));
         assert_eq!(read.rcode(), Rcode(33));
-        let (_, read) = relayed(&built, &reply(&question, None));
+        let (_, read) = relayed(&built, &recipient(&question, None));
         assert_eq!(read.rcode(), Rcode::SERVFAIL);
     }
 
@@ -652,7 +667,7 @@ mod tests {
             .edns(4096, 0, &[(10, &[1; 8])])
             .tsig();
         for edns in [None, Some(edns(&[]))] {
-            let (out, _) = relayed(&built.clone().raw(b"tail"), &reply(&question, edns));
+            let (out, _) = relayed(&built.clone().raw(b"tail"), &recipient(&question, edns));
             assert_eq!(out, built.clone().id(0xBEEF).build());
         }
     }
@@ -666,7 +681,7 @@ mod tests {
             .record(Section::Answer, TO_QUESTION, 16, (1, 60), &filler)
             .edns(4096, 0, &[(12, &[0; 100])])
             .tsig();
-        let (out, _) = relayed(&built, &reply(&question, None));
+        let (out, _) = relayed(&built, &recipient(&question, None));
         assert_eq!(out, expected(0x8380).build());
     }
 
@@ -677,7 +692,7 @@ mod tests {
         let hidden_opt = [0, 0, 41, 4, 0xD0, 0, 0, 0, 0, 0, 0];
         let built = upstream().a(60, [1, 2, 3, 4]).raw(&hidden_opt);
         for edns in [None, Some(edns(&[]))] {
-            let (out, _) = relayed(&built, &reply(&question, edns));
+            let (out, _) = relayed(&built, &recipient(&question, edns));
             let opt = if edns.is_some() { BARE_OPT } else { 0 };
             assert_eq!(out.len(), 24 + 16 + opt);
         }
@@ -695,9 +710,15 @@ mod tests {
                 .edns(4096, 0x8000, &[(10, &[1; 8])]),
         );
         let wanted = glue(expected(0x8180).a(60, [1, 2, 3, 4]));
-        assert_eq!(relayed(&built, &reply(&question, None)).0, wanted.build());
+        assert_eq!(
+            relayed(&built, &recipient(&question, None)).0,
+            wanted.build()
+        );
         let with_opt = wanted.edns(OURS, 0x8000, &[]).build();
-        assert_eq!(relayed(&built, &reply(&question, edns(&[]))).0, with_opt);
+        assert_eq!(
+            relayed(&built, &recipient(&question, edns(&[]))).0,
+            with_opt
+        );
     }
 
     // req 32, req 37
@@ -716,42 +737,42 @@ mod tests {
                 b"\x02ns\xC0\x0C",
             );
         let wanted = first(expected(0x8180).a(60, [1, 2, 3, 4]));
-        let (out, read) = relayed(&built, &reply(&question, None));
+        let (out, read) = relayed(&built, &recipient(&question, None));
         assert_eq!(out, wanted.build());
         assert_eq!(records(&out, &read).count(), 2);
     }
 
-    /// An answer of our own to the client, read.
-    fn own(reply: &Reply<'_>, opcode: u8, rcode: Rcode, ede: Option<Ede<'_>>) -> Vec<u8> {
+    /// A response of our own to the client, read.
+    fn own(recipient: &Recipient<'_>, opcode: u8, rcode: Rcode, ede: Option<Ede<'_>>) -> Vec<u8> {
         let mut out = b"before".to_vec();
-        own_answer(reply, opcode, false, rcode, ede, OURS, &mut out);
+        local_response(recipient, opcode, false, rcode, ede, OURS, &mut out);
         out.split_off(6)
     }
 
     // req 1, req 2, req 29
     #[test]
-    fn our_own_answer_echoes_id_opcode_question_and_rd() {
+    fn our_local_response_echoes_id_opcode_question_and_rd() {
         let question = question();
         for opcode in 0..16 {
-            let out = own(&reply(&question, None), opcode, Rcode::NOTIMP, None);
+            let out = own(&recipient(&question, None), opcode, Rcode::NOTIMP, None);
             let flags = 0x8184 | u16::from(opcode) << 11;
             assert_eq!(out, expected(flags).build());
         }
-        let silent = Reply {
+        let silent = Recipient {
             rd: false,
-            ..reply(&question, None)
+            ..recipient(&question, None)
         };
         let mut out = Vec::new();
-        own_answer(&silent, 0, true, Rcode::SERVFAIL, None, OURS, &mut out);
+        local_response(&silent, 0, true, Rcode::SERVFAIL, None, OURS, &mut out);
         assert_eq!(out, expected(0x8092).build());
     }
 
     // req 16
     #[test]
     fn a_question_that_could_not_be_read_is_not_echoed() {
-        let out = own(&reply(&[], None), 0, Rcode::FORMERR, None);
+        let out = own(&recipient(&[], None), 0, Rcode::FORMERR, None);
         assert_eq!(out, header_only(0x8181).id(0xBEEF).build());
-        let out = own(&reply(&[], edns(&[])), 15, Rcode::NOTIMP, None);
+        let out = own(&recipient(&[], edns(&[])), 15, Rcode::NOTIMP, None);
         let wanted = header_only(0xF984).id(0xBEEF).edns(OURS, 0x8000, &[]);
         assert_eq!(out, wanted.build());
     }
@@ -760,11 +781,11 @@ mod tests {
     #[test]
     fn badvers_is_told_by_an_opt_of_version_zero() {
         let question = question();
-        let out = own(&reply(&question, edns(&[])), 0, Rcode::BADVERS, None);
+        let out = own(&recipient(&question, edns(&[])), 0, Rcode::BADVERS, None);
         assert_eq!(out, expected(0x8180).edns(OURS, 0x0100_8000, &[]).build());
         // It is never asked for without; then its lower bits must not read as NOERROR.
-        let out = own(&reply(&question, None), 0, Rcode::BADVERS, None);
-        assert_eq!(answer(&out).unwrap().rcode(), Rcode::SERVFAIL);
+        let out = own(&recipient(&question, None), 0, Rcode::BADVERS, None);
+        assert_eq!(parse_response(&out).unwrap().rcode(), Rcode::SERVFAIL);
     }
 
     // req 56
@@ -772,15 +793,15 @@ mod tests {
     fn a_reason_is_given_to_who_can_read_it() {
         let question = question();
         let why = Some(Ede::NO_REACHABLE_AUTHORITY.with_text("no upstream answered"));
-        let out = own(&reply(&question, edns(&[])), 0, Rcode::SERVFAIL, why);
+        let out = own(&recipient(&question, edns(&[])), 0, Rcode::SERVFAIL, why);
         let option = [&[0, 22][..], b"no upstream answered"].concat();
         let wanted = expected(0x8182).edns(OURS, 0x8000, &[(15, &option)]);
         assert_eq!(out, wanted.build());
-        let out = own(&reply(&question, None), 0, Rcode::SERVFAIL, why);
+        let out = own(&recipient(&question, None), 0, Rcode::SERVFAIL, why);
         assert_eq!(out, expected(0x8182).build());
-        let tight = Reply {
+        let tight = Recipient {
             limit: 40,
-            ..reply(&question, edns(&[]))
+            ..recipient(&question, edns(&[]))
         };
         let out = own(&tight, 0, Rcode::SERVFAIL, why);
         assert_eq!(out, expected(0x8182).edns(OURS, 0x8000, &[]).build());
