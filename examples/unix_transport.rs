@@ -19,7 +19,7 @@ use dotward::config::{Listen, Modes, Scheme, Upstream};
 use dotward::framed::Framed;
 use dotward::runtime::{Runtime as _, Stream};
 use dotward::serve::Command;
-use dotward::transport::{DialError, Transport};
+use dotward::transport::{ConnectError, Transport};
 use dotward::transports::async_std::AsyncStd;
 use dotward::{Config, Control, Shared, Sockets, serve};
 use futures::io::{AsyncRead, AsyncWrite};
@@ -30,16 +30,16 @@ struct Unix {
 }
 
 impl Transport for Unix {
-    type Link = Framed<Local>;
-    type Dial = Pin<Box<dyn Future<Output = Result<Self::Link, DialError>> + Send>>;
+    type Connection = Framed<Local>;
+    type Connect = Pin<Box<dyn Future<Output = Result<Self::Connection, ConnectError>> + Send>>;
 
     /// A path is no address: the one that the configuration names is not looked at. Connecting takes no time worth a bound.
-    fn connect(&self, _to: &Upstream, _addr: SocketAddr) -> Self::Dial {
+    fn connect(&self, _to: &Upstream, _addr: SocketAddr) -> Self::Connect {
         let path = self.path.clone();
         Box::pin(async move {
             match UnixStream::connect(path).await {
                 Ok(stream) => Ok(Framed::new(Local(stream), "Unix socket".into())),
-                Err(error) => Err(DialError::Unreachable(error.to_string())),
+                Err(error) => Err(ConnectError::Unreachable(error.to_string())),
             }
         })
     }

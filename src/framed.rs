@@ -1,7 +1,7 @@
 //! A link over any byte stream: messages with a two-octet length prefix (RFC 1035 section 4.2.2, RFC 7858 section 3.3).
 
 use crate::runtime::Stream;
-use crate::transport::{Event, Link, LinkError, words};
+use crate::transport::{Connection, ConnectionError, Event, system_message};
 use crate::wire::{Frames, append_frame};
 use std::io;
 use std::pin::Pin;
@@ -36,7 +36,7 @@ impl<S: Stream> Framed<S> {
     }
 
     /// Reads until a whole message is there.
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         while !self.incoming.has_message() {
             let read = Pin::new(&mut self.stream).poll_read(cx, self.incoming.space());
             if read.is_pending() {
@@ -46,8 +46,10 @@ impl<S: Stream> Framed<S> {
                 let _said_or_not = Pin::new(&mut self.stream).poll_flush(cx);
             }
             match ready!(read) {
-                Ok(0) if self.incoming.is_empty() => return Poll::Ready(Err(LinkError::Closed)),
-                Ok(0) => return Poll::Ready(Err(LinkError::Truncated)),
+                Ok(0) if self.incoming.is_empty() => {
+                    return Poll::Ready(Err(ConnectionError::Closed));
+                }
+                Ok(0) => return Poll::Ready(Err(ConnectionError::Truncated)),
                 Ok(n) => self.incoming.filled(n),
                 Err(error) => return Poll::Ready(Err(self.read_error(&error))),
             }
@@ -56,17 +58,17 @@ impl<S: Stream> Framed<S> {
     }
 
     /// A TLS peer that closes without `close_notify` between two messages only closes (RFC 8446 section 6.1 is about cut data).
-    fn read_error(&self, error: &io::Error) -> LinkError {
+    fn read_error(&self, error: &io::Error) -> ConnectionError {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof if self.incoming.is_empty() => LinkError::Closed,
-            io::ErrorKind::UnexpectedEof => LinkError::Truncated,
-            _ => LinkError::Io(words(error)),
+            io::ErrorKind::UnexpectedEof if self.incoming.is_empty() => ConnectionError::Closed,
+            io::ErrorKind::UnexpectedEof => ConnectionError::Truncated,
+            _ => ConnectionError::Io(system_message(error)),
         }
     }
 }
 
-impl<S: Stream> Link for Framed<S> {
-    fn queue(&mut self, _id: u16, message: &[u8]) {
+impl<S: Stream> Connection for Framed<S> {
+    fn queue(&mut self, message: &[u8]) {
         append_frame(message, &mut self.outgoing);
     }
 
@@ -74,13 +76,13 @@ impl<S: Stream> Link for Framed<S> {
         self.outgoing.len() - self.taken
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        let failed = |error: &io::Error| LinkError::Io(words(error));
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        let failed = |error: &io::Error| ConnectionError::Io(system_message(error));
         while let Some(rest) = self.outgoing.get(self.taken..)
             && !rest.is_empty()
         {
             match ready!(Pin::new(&mut self.stream).poll_write(cx, rest)) {
-                Ok(0) => return Poll::Ready(Err(LinkError::Closed)),
+                Ok(0) => return Poll::Ready(Err(ConnectionError::Closed)),
                 Ok(n) => self.taken += n,
                 Err(error) => return Poll::Ready(Err(failed(&error))),
             }
@@ -106,9 +108,9 @@ impl<S: Stream> Link for Framed<S> {
             return Poll::Ready(Event::Closed(why));
         }
         match self.incoming.next() {
-            Some(message) => Poll::Ready(Event::Answer(message)),
+            Some(message) => Poll::Ready(Event::Message(message)),
             // `poll_message` says that there is one.
-            None => Poll::Ready(Event::Closed(LinkError::Truncated)),
+            None => Poll::Ready(Event::Closed(ConnectionError::Truncated)),
         }
     }
 

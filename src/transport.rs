@@ -1,8 +1,7 @@
 //! The way to one upstream: what a transport has to offer. Traits and their errors only.
 //!
-//! A link is message-oriented, so that a stream with length prefixes (TLS, TCP) and a protocol with a stream per question
-//! look alike to the core. It is not a plain `Sink<Vec<u8>>`: that allocates for each message, hides when bytes really left,
-//! and cannot say that one question failed while the link lives on.
+//! A connection is message-oriented, so that a stream with length prefixes (TLS, TCP) and a protocol with a stream per query
+//! look alike to the core. It is not a plain `Sink<Vec<u8>>`, which allocates for each message and hides when bytes really left.
 
 use crate::config::Upstream;
 use std::fmt;
@@ -11,76 +10,64 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-/// Makes links.
+/// Connects to upstreams.
 pub trait Transport {
-    /// A link that is ready for questions: connected, and authenticated where the protocol does that.
-    type Link: Link;
-    /// The way there. Dropping it gives up; nothing else has to be cleaned.
-    type Dial: Future<Output = Result<Self::Link, DialError>>;
+    /// A connection that is ready for queries: established, and authenticated where the protocol does that.
+    type Connection: Connection;
+    /// A connection in the making. Dropping it gives up and leaves nothing behind.
+    type Connect: Future<Output = Result<Self::Connection, ConnectError>>;
 
-    /// Starts to connect to one address of an upstream. Bounded in time by the transport itself.
-    /// Not one byte of a question may leave before the other end is authenticated (RFC 8310 section 5, strict profile).
-    fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Dial;
+    /// Starts to connect to one address of an upstream. The transport itself bounds the time that this takes.
+    /// Not one octet of a query may leave before the other end is authenticated (RFC 8310 section 5, strict profile).
+    fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect;
 }
 
-/// A connection to an upstream that carries many questions at once.
-pub trait Link: Unpin {
-    /// Takes a question to send; the message bears `id` already. Does no I/O: what is queued leaves at the next
-    /// [`Link::poll_flush`], in as few writes as can be.
-    fn queue(&mut self, id: u16, message: &[u8]);
+/// A connection to an upstream that carries many queries at once.
+pub trait Connection: Unpin {
+    /// Takes a query to send; its first two octets are the id that the response must have. Does no I/O: what is queued leaves at the
+    /// next [`Connection::poll_flush`], in as few writes as possible.
+    fn queue(&mut self, message: &[u8]);
 
     /// Octets that are queued and not yet handed to the operating system.
     fn backlog(&self) -> usize;
 
-    /// Sends what is queued. `Pending` until everything was handed on; call it again when woken. Cancel-safe: it has no
-    /// state but the link's.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
+    /// Sends what is queued. `Pending` until everything is handed to the operating system; call it again when woken. Cancel-safe:
+    /// all state is in the connection.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>>;
 
-    /// The next thing that the other end did. Cancel-safe, as `poll_flush`.
+    /// What the other end did next. Cancel-safe, as [`Connection::poll_flush`].
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event<'_>>;
 
-    /// Asks the operating system to acknowledge at once what arrives next: many servers send an answer only when the one
-    /// before was acknowledged. Does nothing where there is no such thing.
+    /// Asks the operating system to acknowledge at once what arrives next: many servers send a response only after the previous
+    /// one was acknowledged. Does nothing where the system cannot.
     fn ack_soon(&mut self) {}
 
-    /// Says goodbye (`close_notify`, FIN). `Ready` when done or impossible.
+    /// Closes in order (`close_notify`, FIN). `Ready` when that is done or impossible.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// What the log shows of it, such as `verified as dns.test, TLS 1.3 resumed`.
+    /// A description for the log, such as `verified as dns.test, TLS 1.3 resumed`.
     fn describe(&self) -> String;
 }
 
-/// What a link reports.
+/// What a connection reports.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A whole message, valid until the next call. Not yet matched to a question.
-    Answer(&'a mut [u8]),
-    /// One question failed; the link lives on.
-    Failed {
-        /// The id that it bore.
-        id: u16,
-        /// Why.
-        why: LinkError,
-    },
-    /// The other end said how many questions it takes at once.
-    Limits {
-        /// Questions in flight.
-        in_flight: usize,
-    },
-    /// The link is gone. Nothing follows.
-    Closed(LinkError),
+    /// A whole message, not yet matched to a query. Valid until the next call.
+    Message(&'a mut [u8]),
+    /// The connection has ended. Nothing follows.
+    Closed(ConnectionError),
 }
 
-/// Why there is no link.
+/// Why a connection to an upstream could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum DialError {
+pub enum ConnectError {
     /// The address of an upstream given by name was not found.
     Unresolved(String),
-    /// No connection: refused, no route, reset.
+    /// The operating system reports no connection: refused, no route, reset.
     Unreachable(String),
-    /// Not done in time.
+    /// Not done within the time limit.
     TimedOut,
     /// The other end is not who it should be, or cannot prove it.
     Unauthenticated {
@@ -89,11 +76,11 @@ pub enum DialError {
         /// What the operator can do about it; may be empty.
         remedy: String,
     },
-    /// Connected, but no common ground: an alert, a bad record, plain text.
+    /// Connected, but the handshake failed: an alert, a bad record, plain text.
     Handshake(String),
 }
 
-impl fmt::Display for DialError {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unresolved(why) => write!(f, "address not found: {why}"),
@@ -105,41 +92,41 @@ impl fmt::Display for DialError {
     }
 }
 
-impl std::error::Error for DialError {}
+impl std::error::Error for ConnectError {}
 
-impl DialError {
+impl ConnectError {
     /// For a connection that the operating system refuses.
     pub fn unreachable(error: &io::Error) -> Self {
-        Self::Unreachable(words(error))
+        Self::Unreachable(system_message(error))
     }
 }
 
-/// What the operating system says, without its number: a message for people.
-pub(crate) fn words(error: &io::Error) -> String {
-    let said = error.to_string();
-    let said = said.split(" (os error ").next().unwrap_or_default();
-    let mut letters = said.chars();
+/// The operating system's message, without its number and with a small first letter, for the middle of a log line.
+pub(crate) fn system_message(error: &io::Error) -> String {
+    let message = error.to_string();
+    let message = message.split(" (os error ").next().unwrap_or_default();
+    let mut letters = message.chars();
     let first = letters.next().map(|first| first.to_ascii_lowercase());
     first.into_iter().chain(letters).collect()
 }
 
-/// Why a link ended.
+/// Why a connection to an upstream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum LinkError {
-    /// Closed by the other end between two messages: no fault of anybody.
+pub enum ConnectionError {
+    /// Closed by the upstream between two messages, which is normal.
     Closed,
-    /// Closed by the other end within a message.
+    /// Closed by the upstream within a message.
     Truncated,
-    /// Reset, timed out or otherwise broken below.
+    /// The operating system or TLS reports an error, such as a reset.
     Io(String),
-    /// What came makes no sense as DNS messages with a length prefix.
+    /// What came is not a sequence of DNS messages with length prefixes.
     Protocol(&'static str),
-    /// Nothing came for too long.
+    /// The core gave the connection up: nothing came for too long.
     Silent,
 }
 
-impl fmt::Display for LinkError {
+impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("closed by the upstream"),
@@ -151,20 +138,23 @@ impl fmt::Display for LinkError {
     }
 }
 
-impl std::error::Error for LinkError {}
+impl std::error::Error for ConnectionError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_the_system_are_told_in_words() {
+    fn errors_of_the_system_are_shown_in_system_message() {
         let reset = io::Error::from_raw_os_error(104);
-        assert!(!words(&reset).contains("os error"), "{reset}");
-        assert_eq!(words(&io::Error::other("Out of luck")), "out of luck");
+        assert!(!system_message(&reset).contains("os error"), "{reset}");
+        assert_eq!(
+            system_message(&io::Error::other("Out of luck")),
+            "out of luck"
+        );
         let refused = io::ErrorKind::ConnectionRefused.into();
-        let told = DialError::unreachable(&refused).to_string();
-        assert_eq!(told, "cannot connect: connection refused");
-        assert_eq!(words(&io::Error::other("")), "");
+        let shown = ConnectError::unreachable(&refused).to_string();
+        assert_eq!(shown, "cannot connect: connection refused");
+        assert_eq!(system_message(&io::Error::other("")), "");
     }
 }

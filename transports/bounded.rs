@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::runtime::Runtime;
-use crate::transport::DialError;
+use crate::transport::ConnectError;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -24,11 +24,11 @@ impl<R: Runtime, F: Future> Bounded<R, F> {
     }
 }
 
-impl<R: Runtime, L, F: Future<Output = Result<L, DialError>>> Future for Bounded<R, F> {
-    type Output = Result<L, DialError>;
+impl<R: Runtime, L, F: Future<Output = Result<L, ConnectError>>> Future for Bounded<R, F> {
+    type Output = Result<L, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let done = ready!(self.0.as_mut().poll(cx));
-        Poll::Ready(done.unwrap_or(Err(DialError::TimedOut)))
+        Poll::Ready(done.unwrap_or(Err(ConnectError::TimedOut)))
     }
 }

@@ -48,7 +48,7 @@ pub use zones::interface_number;
 use crate::config::{Config, ConfigError, Scheme, Upstream};
 use crate::runtime::Runtime;
 use crate::serve::{BindError, Control};
-use crate::transport::{DialError, Event, Link, LinkError, Transport};
+use crate::transport::{ConnectError, Connection, ConnectionError, Event, Transport};
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;

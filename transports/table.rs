@@ -1,7 +1,7 @@
 //! The machinery behind the table in `mod.rs`: one static enum over the protocols that are compiled in, so that a question's
 //! way has no `dyn`, and the choice of a runtime by its name.
 
-/// Makes the schemes, the transport that speaks them all, its dials and its links from the rows.
+/// Makes the schemes, the transport that speaks them all, its connects and its connections from the rows.
 macro_rules! protocols {
     ($( $(#[$gate:meta])* $scheme:literal, $port:literal, $encrypted:literal => $module:ident :: $Type:ident; )*) => {
         /// The schemes that this build can speak.
@@ -32,81 +32,81 @@ macro_rules! protocols {
         }
 
         impl<R: Runtime> Transport for Protocols<R> {
-            type Link = AnyLink<R>;
-            type Dial = AnyDial<R>;
+            type Connection = AnyConnection<R>;
+            type Connect = AnyConnect<R>;
 
-            fn connect(&self, to: &Upstream, addr: SocketAddr) -> AnyDial<R> {
+            fn connect(&self, to: &Upstream, addr: SocketAddr) -> AnyConnect<R> {
                 match to.scheme {
-                    $( $(#[$gate])* $scheme => AnyDial::$Type(self.$module.connect(to, addr)), )*
-                    other => AnyDial::Unknown(other),
+                    $( $(#[$gate])* $scheme => AnyConnect::$Type(self.$module.connect(to, addr)), )*
+                    other => AnyConnect::Unknown(other),
                 }
             }
         }
 
-        /// A dial by one of the protocols.
-        pub enum AnyDial<R: Runtime> {
+        /// Connecting by one of the protocols.
+        pub enum AnyConnect<R: Runtime> {
             $(
                 $(#[$gate])*
                 #[doc = concat!("By `", $scheme, "`.")]
-                $Type(<$module::$Type<R> as Transport>::Dial),
+                $Type(<$module::$Type<R> as Transport>::Connect),
             )*
             /// By a scheme that this build lacks.
             Unknown(&'static str),
         }
 
-        impl<R: Runtime> Future for AnyDial<R> {
-            type Output = Result<AnyLink<R>, DialError>;
+        impl<R: Runtime> Future for AnyConnect<R> {
+            type Output = Result<AnyConnection<R>, ConnectError>;
 
             fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 match &mut *self {
                     $(
                         $(#[$gate])*
-                        Self::$Type(dial) => Pin::new(dial).poll(cx).map_ok(AnyLink::$Type),
+                        Self::$Type(connect) => Pin::new(connect).poll(cx).map_ok(AnyConnection::$Type),
                     )*
                     Self::Unknown(scheme) => {
                         let why = format!("this build has no transport {scheme}");
-                        Poll::Ready(Err(DialError::Unreachable(why)))
+                        Poll::Ready(Err(ConnectError::Unreachable(why)))
                     }
                 }
             }
         }
 
-        /// A link by one of the protocols.
-        pub enum AnyLink<R: Runtime> {
+        /// A connection by one of the protocols.
+        pub enum AnyConnection<R: Runtime> {
             $(
                 $(#[$gate])*
                 #[doc = concat!("By `", $scheme, "`.")]
-                $Type(<$module::$Type<R> as Transport>::Link),
+                $Type(<$module::$Type<R> as Transport>::Connection),
             )*
         }
 
-        impl<R: Runtime> Link for AnyLink<R> {
-            fn queue(&mut self, id: u16, message: &[u8]) {
-                match self { $( $(#[$gate])* Self::$Type(link) => link.queue(id, message), )* }
+        impl<R: Runtime> Connection for AnyConnection<R> {
+            fn queue(&mut self, message: &[u8]) {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.queue(message), )* }
             }
 
             fn backlog(&self) -> usize {
-                match self { $( $(#[$gate])* Self::$Type(link) => link.backlog(), )* }
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.backlog(), )* }
             }
 
-            fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-                match self { $( $(#[$gate])* Self::$Type(link) => link.poll_flush(cx), )* }
+            fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.poll_flush(cx), )* }
             }
 
             fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event<'_>> {
-                match self { $( $(#[$gate])* Self::$Type(link) => link.poll_next(cx), )* }
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.poll_next(cx), )* }
             }
 
             fn ack_soon(&mut self) {
-                match self { $( $(#[$gate])* Self::$Type(link) => link.ack_soon(), )* }
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.ack_soon(), )* }
             }
 
             fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-                match self { $( $(#[$gate])* Self::$Type(link) => link.poll_close(cx), )* }
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.poll_close(cx), )* }
             }
 
             fn describe(&self) -> String {
-                match self { $( $(#[$gate])* Self::$Type(link) => link.describe(), )* }
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.describe(), )* }
             }
         }
     };

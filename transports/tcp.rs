@@ -4,7 +4,7 @@ use super::bounded::{Bounded, dial_limit};
 use crate::config::{Config, ConfigError, Upstream};
 use crate::framed::Framed;
 use crate::runtime::Runtime;
-use crate::transport::{DialError, Transport};
+use crate::transport::{ConnectError, Transport};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -32,10 +32,10 @@ impl<R> Tcp<R> {
 }
 
 impl<R: Runtime> Transport for Tcp<R> {
-    type Link = Framed<R::Stream>;
-    type Dial = Bounded<R, Connecting<R>>;
+    type Connection = Framed<R::Stream>;
+    type Connect = Bounded<R, Connecting<R>>;
 
-    fn connect(&self, _to: &Upstream, addr: SocketAddr) -> Self::Dial {
+    fn connect(&self, _to: &Upstream, addr: SocketAddr) -> Self::Connect {
         let tcp = Box::pin(self.runtime.connect(addr));
         Bounded::new(&self.runtime, self.limit, Connecting(tcp))
     }
@@ -45,11 +45,11 @@ impl<R: Runtime> Transport for Tcp<R> {
 pub struct Connecting<R: Runtime>(Pin<Box<R::Connect>>);
 
 impl<R: Runtime> Future for Connecting<R> {
-    type Output = Result<Framed<R::Stream>, DialError>;
+    type Output = Result<Framed<R::Stream>, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let stream =
-            ready!(self.0.as_mut().poll(cx)).map_err(|error| DialError::unreachable(&error))?;
+            ready!(self.0.as_mut().poll(cx)).map_err(|error| ConnectError::unreachable(&error))?;
         Poll::Ready(Ok(Framed::new(stream, "plain TCP, not encrypted".into())))
     }
 }

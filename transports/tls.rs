@@ -11,7 +11,7 @@ use super::bounded::{Bounded, dial_limit};
 use crate::config::{Config, ConfigError, Roots, Upstream};
 use crate::framed::Framed;
 use crate::runtime::{Runtime, Stream};
-use crate::transport::{DialError, Transport};
+use crate::transport::{ConnectError, Transport};
 use futures_rustls::client::TlsStream;
 use futures_rustls::{Connect, TlsConnector};
 use log::info;
@@ -108,10 +108,10 @@ impl<R: Runtime> Tls<R> {
 }
 
 impl<R: Runtime> Transport for Tls<R> {
-    type Link = Framed<TlsStream<R::Stream>>;
-    type Dial = Bounded<R, Handshake<R>>;
+    type Connection = Framed<TlsStream<R::Stream>>;
+    type Connect = Bounded<R, Handshake<R>>;
 
-    fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Dial {
+    fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
         let name = to.server_name.clone().unwrap_or_default();
         let work = match ServerName::try_from(name) {
             Ok(name) => Handshake::Connecting(
@@ -125,7 +125,7 @@ impl<R: Runtime> Transport for Tls<R> {
                     name,
                 },
             ),
-            Err(error) => Handshake::Failed(DialError::Unauthenticated {
+            Err(error) => Handshake::Failed(ConnectError::Unauthenticated {
                 why: error.to_string(),
                 remedy: "check the name behind # of this upstream".into(),
             }),
@@ -141,7 +141,7 @@ pub enum Handshake<R: Runtime> {
     /// The handshake proper.
     Shaking(Box<Connect<R::Stream>>, Target<R>),
     /// It could not even start, or it failed.
-    Failed(DialError),
+    Failed(ConnectError),
 }
 
 /// Whom a connection is made to.
@@ -190,7 +190,7 @@ impl<R: Runtime> Target<R> {
 }
 
 impl<R: Runtime> Future for Handshake<R> {
-    type Output = Result<Framed<TlsStream<R::Stream>>, DialError>;
+    type Output = Result<Framed<TlsStream<R::Stream>>, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
@@ -198,7 +198,7 @@ impl<R: Runtime> Future for Handshake<R> {
                 Self::Failed(why) => return Poll::Ready(Err(why.clone())),
                 Self::Connecting(tcp, to) => match ready!(tcp.as_mut().poll(cx)) {
                     Ok(stream) => to.shake(stream),
-                    Err(error) => Self::Failed(DialError::unreachable(&error)),
+                    Err(error) => Self::Failed(ConnectError::unreachable(&error)),
                 },
                 Self::Shaking(tls, to) => match ready!(Pin::new(&mut **tls).poll(cx)) {
                     Ok(stream) => {

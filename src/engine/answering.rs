@@ -10,7 +10,7 @@ use super::pipeline::Head;
 use super::quotas::UNIT;
 use super::response::{self, Edns, Meaning, Sent, Verdict};
 use super::time::Now;
-use crate::transport::LinkError;
+use crate::transport::ConnectionError;
 use crate::wire::{self, Answer, Header};
 use log::{Level, debug, info, log_enabled};
 use std::time::Duration;
@@ -148,7 +148,7 @@ impl Forwarder {
         };
         if on.stray() {
             out.push(Action::Close { link });
-            let why = LinkError::Protocol("too many messages that answer no question");
+            let why = ConnectionError::Protocol("too many messages that answer no question");
             self.link_down(link, &why, now, out);
         }
     }

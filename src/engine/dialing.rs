@@ -8,7 +8,7 @@ use super::links::{Link, LinkKey, State};
 use super::output::{Action, Output};
 use super::time::{Now, Time};
 use super::upstreams::{Step, Upstream};
-use crate::transport::DialError;
+use crate::transport::ConnectError;
 use log::{debug, warn};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -212,7 +212,7 @@ impl Forwarder {
         {
             out.push(Action::Close { link: oldest });
             if let Some(link) = self.links.remove(oldest) {
-                let why = DialError::TimedOut;
+                let why = ConnectError::TimedOut;
                 self.note_failure(link.upstream, Some(link.addr), &why, now);
             }
         }
@@ -363,14 +363,14 @@ impl Forwarder {
         &mut self,
         upstream: usize,
         addr: Option<SocketAddr>,
-        why: &DialError,
+        why: &ConnectError,
         now: Now,
     ) {
         self.stats.dial_failures += 1;
         self.upstreams[upstream].counts.failed_connects += 1;
         let gone = !self.links.values().any(|link| link.upstream == upstream);
         let state = &mut self.upstreams[upstream];
-        state.failed(*why == DialError::TimedOut, now.mono, &mut self.random);
+        state.failed(*why == ConnectError::TimedOut, now.mono, &mut self.random);
         if gone {
             state.forget_bounds();
         }

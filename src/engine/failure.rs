@@ -2,7 +2,7 @@
 
 use super::flight::bit;
 use super::upstreams::Upstream;
-use crate::transport::DialError;
+use crate::transport::ConnectError;
 use crate::wire::{Ede, Rcode};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -162,9 +162,9 @@ pub fn remembered(reason: &str) -> Box<str> {
 }
 
 /// Why there is no connection, for clients: without what only the operator can do.
-pub fn connect_reason(why: &DialError) -> Box<str> {
+pub fn connect_reason(why: &ConnectError) -> Box<str> {
     match why {
-        DialError::Unauthenticated { why, .. } => remembered(why),
+        ConnectError::Unauthenticated { why, .. } => remembered(why),
         other => remembered(&other.to_string()),
     }
 }
@@ -184,15 +184,15 @@ pub struct NextTry {
 pub fn connect_line(
     label: &str,
     addr: Option<SocketAddr>,
-    why: &DialError,
+    why: &ConnectError,
     next: NextTry,
 ) -> String {
     let at = addr.map_or(String::new(), |addr| format!(" {addr}"));
     let advice = match why {
-        DialError::Unauthenticated { remedy, .. } if remedy.is_empty() => {
+        ConnectError::Unauthenticated { remedy, .. } if remedy.is_empty() => {
             "; no question was sent to it".to_owned()
         }
-        DialError::Unauthenticated { remedy, .. } => {
+        ConnectError::Unauthenticated { remedy, .. } => {
             format!("; no question was sent to it; {remedy}")
         }
         _ => String::new(),
@@ -231,8 +231,8 @@ mod tests {
         upstream
     }
 
-    fn untrusted(remedy: &str) -> DialError {
-        DialError::Unauthenticated {
+    fn untrusted(remedy: &str) -> ConnectError {
+        ConnectError::Unauthenticated {
             why: "certificate not trusted: unknown issuer".into(),
             remedy: remedy.into(),
         }
@@ -308,14 +308,14 @@ mod tests {
             under_way: true,
             ..at_once
         };
-        let line = connect_line("quad9", None, &DialError::TimedOut, raced);
+        let line = connect_line("quad9", None, &ConnectError::TimedOut, raced);
         assert!(line.ends_with("; another connect is under way"), "{line}");
-        let line = connect_line("quad9", None, &DialError::TimedOut, later);
+        let line = connect_line("quad9", None, &ConnectError::TimedOut, later);
         assert_eq!(
             line,
             "quad9: connect or handshake timed out; tried again in 9.8 s, or sooner if no other upstream is connected"
         );
-        let line = connect_line("quad9", None, &DialError::TimedOut, soon);
+        let line = connect_line("quad9", None, &ConnectError::TimedOut, soon);
         assert!(line.ends_with("tried again in 9.8 s if questions wait then, else with the next"));
     }
 }

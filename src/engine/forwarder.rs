@@ -25,7 +25,7 @@ use super::timers::Timers;
 use super::upstreams::Upstream;
 use super::waking::BEAT;
 use crate::config::{AccessList, Config, ConfigError, Limits, LocalNames, Policy};
-use crate::transport::{DialError, LinkError};
+use crate::transport::{ConnectError, ConnectionError};
 use log::{Level, info, log};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -174,7 +174,7 @@ impl Forwarder {
     }
 
     /// A link could not be made.
-    pub fn dial_failed(&mut self, link: LinkKey, why: &DialError, now: Now, out: &mut Output) {
+    pub fn dial_failed(&mut self, link: LinkKey, why: &ConnectError, now: Now, out: &mut Output) {
         let Some(failed) = self.links.remove(link) else {
             return;
         };
@@ -185,7 +185,7 @@ impl Forwarder {
     }
 
     /// A link ended by itself.
-    pub fn link_down(&mut self, link: LinkKey, why: &LinkError, now: Now, out: &mut Output) {
+    pub fn link_down(&mut self, link: LinkKey, why: &ConnectionError, now: Now, out: &mut Output) {
         self.lose(link, why, now, out);
         self.place_waiting(now, out);
     }
@@ -213,7 +213,7 @@ impl Forwarder {
     pub fn resolved(
         &mut self,
         upstream: usize,
-        found: Result<(Vec<SocketAddr>, Duration), DialError>,
+        found: Result<(Vec<SocketAddr>, Duration), ConnectError>,
         now: Now,
         out: &mut Output,
     ) {
@@ -226,7 +226,7 @@ impl Forwarder {
             }
             other => {
                 state.resolving = false;
-                let nothing = DialError::Unresolved("no address".into());
+                let nothing = ConnectError::Unresolved("no address".into());
                 self.note_failure(upstream, None, &other.err().unwrap_or(nothing), now);
             }
         }

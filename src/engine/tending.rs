@@ -10,7 +10,7 @@ use super::links::{Link, LinkKey, MAX_MISSED, State};
 use super::output::{Action, Output};
 use super::pipeline::Head;
 use super::time::{Now, Time};
-use crate::transport::LinkError;
+use crate::transport::ConnectionError;
 use log::{Level, debug, log};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -33,19 +33,19 @@ impl Forwarder {
         link.missed += 1;
         if link.missed >= MAX_MISSED {
             out.push(Action::Close { link: place.link });
-            self.lose(place.link, &LinkError::Silent, now, out);
+            self.lose(place.link, &ConnectionError::Silent, now, out);
         }
     }
 
     /// A link is gone: its questions go elsewhere.
-    pub(super) fn lose(&mut self, key: LinkKey, why: &LinkError, now: Now, out: &mut Output) {
+    pub(super) fn lose(&mut self, key: LinkKey, why: &ConnectionError, now: Now, out: &mut Output) {
         let Some(link) = self.links.remove(key) else {
             return;
         };
         let (upstream, live) = (link.upstream, link.pipeline.live());
         let answered = link.pipeline.answered();
         let age = now.mono.since(link.since).as_secs_f32();
-        if live > 0 || *why != LinkError::Closed {
+        if live > 0 || *why != ConnectionError::Closed {
             self.stats.links_lost += 1;
             let lost = remembered(&format!("connection lost: {why}"));
             let state = &mut self.upstreams[upstream];
@@ -70,7 +70,7 @@ impl Forwarder {
         }
         let by_peer = matches!(
             why,
-            LinkError::Closed | LinkError::Io(_) | LinkError::Truncated
+            ConnectionError::Closed | ConnectionError::Io(_) | ConnectionError::Truncated
         );
         if by_peer && !link.suspect {
             let idle = now.mono.since(link.last_used);
@@ -84,7 +84,7 @@ impl Forwarder {
             state.closed_busy(answered, live, now.mono);
         }
         state.probed();
-        if *why == LinkError::Silent {
+        if *why == ConnectionError::Silent {
             self.suspect_upstream(upstream, Why::Silent, now);
         } else if link.is_fruitless(now.mono)
             && !(link.is_isolated() && state.has_just_answered(now.mono))
@@ -92,7 +92,7 @@ impl Forwarder {
         {
             self.suspect_upstream(upstream, Why::Closing, now);
         }
-        if *why == LinkError::Silent || (live > 0 && link.may_be_stale()) {
+        if *why == ConnectionError::Silent || (live > 0 && link.may_be_stale()) {
             self.doubt_elders(upstream, link.since, link.heard_at);
         }
         let lost = link.pipeline.live_flights();

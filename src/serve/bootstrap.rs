@@ -8,7 +8,7 @@
 use crate::config::Host;
 use crate::framed::Framed;
 use crate::runtime::{Datagrams, Reply, Ring, Runtime};
-use crate::transport::{DialError, Event, Link};
+use crate::transport::{ConnectError, Connection, Event};
 use crate::wire::{self, Rcode};
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -164,9 +164,9 @@ impl<R: Runtime> Lookup<R> {
         }
     }
 
-    fn found(&mut self) -> Result<Found, DialError> {
+    fn found(&mut self) -> Result<Found, ConnectError> {
         if self.addresses.is_empty() {
-            return Err(DialError::Unresolved(std::mem::take(&mut self.why)));
+            return Err(ConnectError::Unresolved(std::mem::take(&mut self.why)));
         }
         let port = self.host.port;
         let addresses = self.addresses.drain(..);
@@ -205,7 +205,7 @@ impl<R: Runtime> Lookup<R> {
                 Ok(stream) => {
                     let mut link = Framed::new(stream, String::new());
                     for (id, qtype) in self.ids.into_iter().zip(TYPES) {
-                        link.queue(id, &question(&self.host.name, id, qtype));
+                        link.queue(&question(&self.host.name, id, qtype));
                     }
                     self.tcp = Tcp::Asking(link);
                 }
@@ -216,12 +216,11 @@ impl<R: Runtime> Lookup<R> {
                     return Poll::Ready(());
                 }
                 match std::task::ready!(link.poll_next(cx)) {
-                    Event::Answer(message) => {
+                    Event::Message(message) => {
                         let message = message.to_vec();
                         self.take(&message, Way::Tcp);
                     }
                     Event::Closed(why) => self.tcp_failed(why.to_string()),
-                    Event::Failed { .. } | Event::Limits { .. } => {}
                 }
             }
         }
@@ -294,7 +293,7 @@ impl<R: Runtime> Lookup<R> {
 }
 
 impl<R: Runtime> Future for Lookup<R> {
-    type Output = Result<Found, DialError>;
+    type Output = Result<Found, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;

@@ -2,7 +2,7 @@
 
 use super::sources::SourceKey;
 use crate::engine::{Forwarder, LinkKey, Now, Output, Time};
-use crate::transport::{Event, Link, Transport};
+use crate::transport::{Connection, Event, Transport};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -20,9 +20,9 @@ const ACK_SOON_BELOW: usize = 8;
 
 /// What a link is doing, with what is needed for it.
 pub enum State<T: Transport> {
-    Dialing(Pin<Box<T::Dial>>),
-    Up(T::Link),
-    Closing(T::Link, Time),
+    Dialing(Pin<Box<T::Connect>>),
+    Up(T::Connection),
+    Closing(T::Connection, Time),
     Gone,
 }
 
@@ -52,7 +52,7 @@ pub enum Fate {
 }
 
 impl<T: Transport> Slot<T> {
-    pub fn dialing(dial: T::Dial, source: SourceKey) -> Self {
+    pub fn dialing(dial: T::Connect, source: SourceKey) -> Self {
         Self {
             source,
             state: State::Dialing(Box::pin(dial)),
@@ -94,14 +94,14 @@ impl<T: Transport> Slot<T> {
     }
 
     /// Hands a question on. It leaves at the next flush.
-    pub fn queue(&mut self, id: u16, message: &[u8]) -> Queued {
+    pub fn queue(&mut self, message: &[u8]) -> Queued {
         let State::Up(link) = &mut self.state else {
             return Queued::Taken;
         };
         if link.backlog() >= MAX_BACKLOG {
             return Queued::Full;
         }
-        link.queue(id, message);
+        link.queue(message);
         self.queued = true;
         Queued::Taken
     }
@@ -162,7 +162,7 @@ impl<T: Transport> Slot<T> {
 }
 
 fn read<T: Transport>(
-    link: &mut T::Link,
+    link: &mut T::Connection,
     key: LinkKey,
     cx: &mut Context<'_>,
     core: &mut Forwarder,
@@ -180,9 +180,7 @@ fn read<T: Transport>(
         }
         match link.poll_next(cx) {
             Poll::Pending => return Fate::Keep,
-            Poll::Ready(Event::Answer(message)) => core.answer(key, message, now, out),
-            Poll::Ready(Event::Failed { id, .. }) => core.question_failed(key, id, now, out),
-            Poll::Ready(Event::Limits { in_flight }) => core.link_limits(key, in_flight, now),
+            Poll::Ready(Event::Message(message)) => core.answer(key, message, now, out),
             Poll::Ready(Event::Closed(why)) => {
                 core.link_down(key, &why, now, out);
                 return Fate::Remove;

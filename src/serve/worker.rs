@@ -16,7 +16,7 @@ use super::sources::{Kind, SourceKey, Sources};
 use crate::config::Upstream;
 use crate::engine::{Action, Cache, Forwarder, LinkKey, Now, Output, Stats, Time, Via};
 use crate::runtime::{Ring, Runtime};
-use crate::transport::{DialError, Transport};
+use crate::transport::{ConnectError, Transport};
 use futures::stream::{Stream, StreamExt};
 use log::{debug, info};
 use rand_chacha::ChaCha8Rng;
@@ -373,7 +373,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             }
             Action::Send { link, id, message } => {
                 if let Some(slot) = self.links.get_mut(*link)
-                    && slot.queue(*id, out.message(message)) == Queued::Full
+                    && slot.queue(out.message(message)) == Queued::Full
                 {
                     self.core.question_failed(*link, *id, now, &mut self.out);
                 }
@@ -404,7 +404,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
     fn resolve(&mut self, upstream: usize, now: Now) {
         let host = self.upstreams.get(upstream).and_then(|u| u.host.clone());
         let Some(host) = host else {
-            let why = DialError::Unresolved("it has no name".into());
+            let why = ConnectError::Unresolved("it has no name".into());
             self.core.resolved(upstream, Err(why), now, &mut self.out);
             return;
         };

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dotward::transport::{DialError, Event, Link, LinkError, Transport};
+use dotward::transport::{ConnectError, Connection, ConnectionError, Event, Transport};
 use futures::future::{join, join_all};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::task::noop_waker;
@@ -22,13 +22,13 @@ const LARGEST: usize = 65_535;
 #[derive(Debug, PartialEq, Eq)]
 enum Got {
     Answer(Vec<u8>),
-    Closed(LinkError),
+    Closed(ConnectionError),
 }
 
-async fn next(link: &mut impl Link) -> Got {
+async fn next(link: &mut impl Connection) -> Got {
     poll_fn(|cx| {
         link.poll_next(cx).map(|event| match event {
-            Event::Answer(message) => Got::Answer(message.to_vec()),
+            Event::Message(message) => Got::Answer(message.to_vec()),
             Event::Closed(why) => Got::Closed(why),
             other => panic!("a link over one stream reports {other:?}"),
         })
@@ -36,7 +36,7 @@ async fn next(link: &mut impl Link) -> Got {
     .await
 }
 
-async fn flush(link: &mut impl Link) {
+async fn flush(link: &mut impl Connection) {
     let flushed = poll_fn(|cx| link.poll_flush(cx)).await;
     flushed.expect("it leaves");
 }
@@ -52,7 +52,7 @@ pub async fn a_question_is_answered<R: World>(runtime: R, scheme: &'static str) 
     let (mut link, mut peer) = Server::new(&runtime, scheme).link().await;
     assert!(!link.describe().is_empty());
     for id in [0, 1, 0xFFFF] {
-        link.queue(id, &numbered(id));
+        link.queue(&numbered(id));
         flush(&mut link).await;
         assert_eq!(peer.hear().await, Some(numbered(id)));
         peer.say(&numbered(!id)).await;
@@ -68,7 +68,7 @@ pub async fn nobody_there_is_unreachable<R: World>(runtime: R, scheme: &'static 
         .connect(&upstream(scheme, nobody()), nobody());
     let refused = dial.await.err();
     assert!(
-        matches!(refused, Some(DialError::Unreachable(_))),
+        matches!(refused, Some(ConnectError::Unreachable(_))),
         "{refused:?}"
     );
 }
@@ -76,7 +76,7 @@ pub async fn nobody_there_is_unreachable<R: World>(runtime: R, scheme: &'static 
 pub async fn the_largest_message_passes<R: World>(runtime: R, scheme: &'static str) {
     let (mut link, mut peer) = Server::new(&runtime, scheme).link().await;
     let largest = pattern(LARGEST);
-    link.queue(1, &largest);
+    link.queue(&largest);
     let (heard, ()) = join(peer.hear(), flush(&mut link)).await;
     assert!(heard.is_some_and(|heard| heard == largest));
     let (got, ()) = join(next(&mut link), peer.say(&largest)).await;
@@ -117,7 +117,7 @@ pub async fn answers_may_come_together<R: World>(runtime: R, scheme: &'static st
 pub async fn nothing_leaves_before_the_flush<R: World>(runtime: R, scheme: &'static str) {
     let (mut link, mut peer) = Server::new(&runtime, scheme).link().await;
     assert_eq!(link.backlog(), 0);
-    link.queue(7, &numbered(7));
+    link.queue(&numbered(7));
     assert_eq!(link.backlog(), frame(&numbered(7)).len());
     let early = runtime.within(Duration::from_millis(20), peer.hear()).await;
     assert_eq!(early, None, "it left before the flush");
@@ -131,7 +131,7 @@ pub async fn nothing_leaves_before_the_flush<R: World>(runtime: R, scheme: &'sta
 pub async fn a_burst_arrives_in_order<R: World>(runtime: R, scheme: &'static str) {
     let (mut link, mut peer) = Server::new(&runtime, scheme).link().await;
     for n in 1..=1_000 {
-        link.queue(n, &numbered(n));
+        link.queue(&numbered(n));
     }
     let listen = async {
         for n in 1..=1_000 {
@@ -148,7 +148,7 @@ pub async fn an_end_between_messages_is_a_close<R: World>(runtime: R, scheme: &'
     peer.say(&numbered(1)).await;
     peer.0.close().await.unwrap();
     assert_eq!(next(&mut link).await, Got::Answer(numbered(1)));
-    assert_eq!(next(&mut link).await, Got::Closed(LinkError::Closed));
+    assert_eq!(next(&mut link).await, Got::Closed(ConnectionError::Closed));
 }
 
 // req 82
@@ -158,7 +158,7 @@ pub async fn an_abrupt_end_between_messages_is_a_close<R: World>(runtime: R, sch
     // TLS does not get to say goodbye.
     drop(peer);
     assert_eq!(next(&mut link).await, Got::Answer(numbered(1)));
-    assert_eq!(next(&mut link).await, Got::Closed(LinkError::Closed));
+    assert_eq!(next(&mut link).await, Got::Closed(ConnectionError::Closed));
 }
 
 // req 82
@@ -168,7 +168,10 @@ pub async fn an_end_within_a_message_is_none<R: World>(runtime: R, scheme: &'sta
         let (mut link, mut peer) = server.link().await;
         peer.put(&frame(&numbered(60))[..cut]).await;
         peer.0.close().await.unwrap();
-        assert_eq!(next(&mut link).await, Got::Closed(LinkError::Truncated));
+        assert_eq!(
+            next(&mut link).await,
+            Got::Closed(ConnectionError::Truncated)
+        );
     }
 }
 
@@ -194,7 +197,7 @@ pub async fn the_last_waker_is_woken<R: World>(runtime: R, scheme: &'static str)
 
 pub async fn a_goodbye_is_heard<R: World>(runtime: R, scheme: &'static str) {
     let (mut link, mut peer) = Server::new(&runtime, scheme).link().await;
-    link.queue(1, &numbered(1));
+    link.queue(&numbered(1));
     flush(&mut link).await;
     let goodbye = poll_fn(|cx| link.poll_close(cx));
     let listen = async {
@@ -221,7 +224,7 @@ pub async fn many_links_do_not_mix<R: World>(runtime: R, scheme: &'static str) {
         .iter_mut()
         .zip(1..)
         .map(|((link, peer), n)| async move {
-            link.queue(1, &numbered(n));
+            link.queue(&numbered(n));
             flush(link).await;
             let mut heard = peer.hear().await.expect("a question");
             heard.reverse();
@@ -265,7 +268,7 @@ pub async fn a_dial_given_up_leaves_nothing<R: World>(runtime: R, scheme: &'stat
     };
     let talk = async {
         let mut link = dial.await.expect("a link");
-        link.queue(1, &numbered(9));
+        link.queue(&numbered(9));
         flush(&mut link).await;
         link
     };
@@ -282,7 +285,7 @@ pub async fn a_stranger_is_told_nothing<R: World>(runtime: R, scheme: &'static s
     let (link, peer) = join(dial, stranger.accept()).await;
     let why = link.err();
     assert!(
-        matches!(why, Some(DialError::Unauthenticated { .. })),
+        matches!(why, Some(ConnectError::Unauthenticated { .. })),
         "{why:?}"
     );
     if let Ok(Peer(mut octets)) = peer {
@@ -298,7 +301,7 @@ pub async fn a_silent_handshake_times_out<R: World>(runtime: R, scheme: &'static
     let start = runtime.now().mono;
     let dial = server.transport().connect(server.upstream(), server.at());
     let (link, _silent) = join(dial, server.accept_tcp()).await;
-    assert_eq!(link.err(), Some(DialError::TimedOut));
+    assert_eq!(link.err(), Some(ConnectError::TimedOut));
     let took = runtime.now().mono.since(start);
     assert!(
         took < Duration::from_secs(5),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use dotward::config::{Config, Listen, Modes, Upstream};
 use dotward::transport::Transport;
-use dotward::transports::{AnyLink, Protocols, SCHEMES};
+use dotward::transports::{AnyConnection, Protocols, SCHEMES};
 use futures::future::join;
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -95,7 +95,7 @@ impl<R: World> Server<R> {
     }
 
     /// Both ends of a new link.
-    pub async fn link(&mut self) -> (AnyLink<R>, Peer) {
+    pub async fn link(&mut self) -> (AnyConnection<R>, Peer) {
         let dial = self.transport().connect(self.upstream(), self.at);
         let (link, peer) = join(dial, self.accept()).await;
         (link.expect("a link"), peer.expect("its other end"))

@@ -3,7 +3,7 @@
 use super::{A, B, C, Rig, ms};
 use dotward::config::Upstream;
 use dotward::engine::Action;
-use dotward::transport::DialError;
+use dotward::transport::ConnectError;
 use dotward::transports::SCHEMES;
 use std::time::Duration;
 
@@ -174,7 +174,7 @@ fn an_upstream_whose_name_leads_nowhere_leaves_the_other() {
     // fault 51: no address, and no answer about it.
     for found in [
         Ok((vec![], ms(30_000))),
-        Err(DialError::Unreachable("no address".into())),
+        Err(ConnectError::Unreachable("no address".into())),
     ] {
         let mut r = by_name(&[B]);
         r.ask("a.test");

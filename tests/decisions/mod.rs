@@ -9,7 +9,7 @@ mod silence;
 
 use dotward::config::{Config, Modes, Upstream};
 use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
-use dotward::transport::{DialError, LinkError};
+use dotward::transport::{ConnectError, ConnectionError};
 use dotward::transports::SCHEMES;
 use dotward::wire;
 use std::sync::Arc;
@@ -114,13 +114,14 @@ impl Rig {
 
     fn down(&mut self, link: LinkKey) {
         let n = self.n();
-        self.f.link_down(link, &LinkError::Closed, n, &mut self.out);
+        self.f
+            .link_down(link, &ConnectionError::Closed, n, &mut self.out);
         self.drain();
     }
 
     fn refuse(&mut self, link: LinkKey) {
         let n = self.n();
-        let why = DialError::Unreachable("x".into());
+        let why = ConnectError::Unreachable("x".into());
         self.f.dial_failed(link, &why, n, &mut self.out);
         self.drain();
     }

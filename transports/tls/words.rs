@@ -2,7 +2,7 @@
 
 use super::trust::{SelfSigned, webpki_error};
 use crate::calendar::utc;
-use crate::transport::{DialError, words};
+use crate::transport::{ConnectError, system_message};
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use std::io;
@@ -17,11 +17,11 @@ pub fn tls_error(error: &io::Error) -> Option<&Error> {
 }
 
 /// Why a handshake failed. Whose fault it was: a certificate that does not fit is something else than a connection that broke.
-pub fn handshake_error(error: &io::Error, name: &str) -> DialError {
+pub fn handshake_error(error: &io::Error, name: &str) -> ConnectError {
     let why = match tls_error(error) {
         Some(Error::InvalidCertificate(why)) => return certificate_error(why, name),
         Some(Error::NoCertificatesPresented) => {
-            return DialError::Unauthenticated {
+            return ConnectError::Unauthenticated {
                 why: "the server shows no certificate".into(),
                 remedy: String::new(),
             };
@@ -41,9 +41,9 @@ pub fn handshake_error(error: &io::Error, name: &str) -> DialError {
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             "the server closed the connection".into()
         }
-        None => words(error),
+        None => system_message(error),
     };
-    DialError::Handshake(why)
+    ConnectError::Handshake(why)
 }
 
 /// Did the server refuse because of the protocol name that was offered (RFC 7301 section 3.2)?
@@ -53,7 +53,7 @@ pub fn is_alpn_refusal(error: &io::Error) -> bool {
 }
 
 /// What is wrong with a certificate, and what can be done.
-pub fn certificate_error(error: &CertificateError, name: &str) -> DialError {
+pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
     const CLOCK: &str = "check this machine's clock";
     let own = "if this is the right server, give its certificate by --ca-file";
     let (why, remedy) = match error {
@@ -106,7 +106,7 @@ pub fn certificate_error(error: &CertificateError, name: &str) -> DialError {
         },
         other => (spaced(other), String::new()),
     };
-    DialError::Unauthenticated {
+    ConnectError::Unauthenticated {
         why: format!("certificate not trusted: {why}"),
         remedy,
     }
@@ -221,7 +221,8 @@ mod tests {
             ),
         ];
         for (error, words, advice) in cases {
-            let DialError::Unauthenticated { why, remedy } = certificate_error(&error, "dns.test")
+            let ConnectError::Unauthenticated { why, remedy } =
+                certificate_error(&error, "dns.test")
             else {
                 panic!("{error:?} is about who it is");
             };

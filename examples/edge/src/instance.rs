@@ -5,7 +5,7 @@ use crate::action::{Action, Kind};
 use crate::running::Running;
 use dotward::config::TLS_PORT;
 use dotward::engine::{Client, LinkKey, Now, Time, Via};
-use dotward::transport::{DialError, LinkError};
+use dotward::transport::{ConnectError, ConnectionError};
 use slotmap::KeyData;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -106,13 +106,13 @@ impl Instance {
     /// A link could not be made.
     pub fn dial_failed(&mut self, link: u64, why: u32) {
         let why = match why {
-            0 => DialError::Unreachable("unreachable".into()),
-            1 => DialError::TimedOut,
-            2 => DialError::Unauthenticated {
+            0 => ConnectError::Unreachable("unreachable".into()),
+            1 => ConnectError::TimedOut,
+            2 => ConnectError::Unauthenticated {
                 why: "not who it should be".into(),
                 remedy: String::new(),
             },
-            _ => DialError::Handshake("failed".into()),
+            _ => ConnectError::Handshake("failed".into()),
         };
         if let Some(running) = &mut self.running {
             running.links.remove(key(link));
@@ -131,9 +131,9 @@ impl Instance {
     pub fn link_down(&mut self, link: u64, broken: bool) {
         if let Some(running) = &mut self.running {
             let why = match running.links.remove(key(link)) {
-                _ if broken => LinkError::Io("broken".into()),
-                Some(rest) if !rest.is_empty() => LinkError::Truncated,
-                _ => LinkError::Closed,
+                _ if broken => ConnectionError::Io("broken".into()),
+                Some(rest) if !rest.is_empty() => ConnectionError::Truncated,
+                _ => ConnectionError::Closed,
             };
             (running.core).link_down(key(link), &why, self.now, &mut running.out);
         }
@@ -153,7 +153,7 @@ impl Instance {
         let addresses: Vec<_> = addresses.map(|ip| SocketAddr::new(ip, port)).collect();
         let holds = Duration::from_secs(seconds.max(HOLDS_MIN).into());
         let found = if addresses.is_empty() {
-            Err(DialError::Unresolved("not found".into()))
+            Err(ConnectError::Unresolved("not found".into()))
         } else {
             Ok((addresses, holds))
         };

@@ -6,7 +6,7 @@ use super::super::story::upstream_addr;
 use super::Driver;
 use super::ledger::Line;
 use dotward::engine::{Action, Client, LinkKey, Via};
-use dotward::transport::{DialError, LinkError};
+use dotward::transport::{ConnectError, ConnectionError};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -265,7 +265,7 @@ pub fn end_dial(driver: &mut Driver, link: LinkKey) {
 fn fail_to_connect(driver: &mut Driver, link: LinkKey) {
     driver.log.note(|| format!("{link:?}: cannot be made"));
     end(driver, link);
-    let (why, now) = (DialError::TimedOut, driver.now());
+    let (why, now) = (ConnectError::TimedOut, driver.now());
     driver.core.dial_failed(link, &why, now, &mut driver.out);
 }
 
@@ -298,7 +298,7 @@ pub fn look_up(driver: &mut Driver, upstream: usize) {
     let many = driver.dice.index(4);
     let addresses = (0..many).map(|n| upstream_addr(20 + 4 * upstream + n));
     let found = match driver.dice.below(3) {
-        0 => Err(DialError::Unresolved("nobody knows".into())),
+        0 => Err(ConnectError::Unresolved("nobody knows".into())),
         _ => Ok((addresses.collect(), driver.dice.ms(1_000, 60_000))),
     };
     driver
@@ -317,10 +317,10 @@ fn lose_a_link(driver: &mut Driver) {
 
 fn go_down(driver: &mut Driver, link: LinkKey) {
     let why = [
-        LinkError::Closed,
-        LinkError::Truncated,
-        LinkError::Io("reset".into()),
-        LinkError::Protocol("nonsense"),
+        ConnectionError::Closed,
+        ConnectionError::Truncated,
+        ConnectionError::Io("reset".into()),
+        ConnectionError::Protocol("nonsense"),
     ];
     let why = &why[driver.dice.index(4)];
     driver.log.note(|| format!("{link:?}: {why}"));
