@@ -33,12 +33,16 @@ simulate SEED *OPTIONS:
 features:
     .ci/features
 
+# Check that clippy reports a clock, a thread or I/O in the pure modules, and what is newer than the oldest Rust
+guards:
+    .ci/guards
+
 # Check the format, the lints, the documentation's links and the shell scripts
 lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
-    shellcheck -x .ci/run .ci/features $(grep -l '^#!.*bash' tests/interop/*)
+    shellcheck -x .ci/run .ci/features .ci/guards $(grep -l '^#!.*bash' tests/interop/*)
 
 # Format the code
 fmt:

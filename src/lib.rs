@@ -100,6 +100,11 @@ mod calendar;
 #[doc(hidden)]
 pub mod cli;
 pub mod config;
+#[deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::disallowed_macros
+)]
 pub mod engine;
 pub mod framed;
 #[cfg(feature = "cli")]
@@ -114,6 +119,11 @@ pub mod signals;
 pub mod transport;
 #[path = "../transports/mod.rs"]
 pub mod transports;
+#[deny(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::disallowed_macros
+)]
 pub mod wire;
 
 pub use config::Config;

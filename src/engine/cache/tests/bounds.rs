@@ -80,6 +80,10 @@ fn the_question_alone_tells_two_entries_apart() {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "several workers are what this is about"
+)]
 fn workers_share_it() {
     let stage = Stage::with(50_000, Times::default());
     std::thread::scope(|scope| {
