@@ -1,6 +1,6 @@
 //! What the benches of this folder share: fixed messages, and a core with one link up.
 
-use dotward::config::{Config, Listen, Modes, Upstream};
+use dotward::config::{Config, Upstream};
 use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
 use dotward::transports::SCHEMES;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -57,20 +57,15 @@ pub struct Stand {
 impl Stand {
     /// One question has been answered, so that a link is up.
     pub fn new() -> Self {
-        let listen = Listen {
-            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 53)),
-            required: true,
-        };
-        let modes = Modes {
-            udp: true,
-            tcp: true,
-        };
         let upstream = Upstream::parse("tls://192.0.2.53", SCHEMES).expect("an upstream");
-        let config = Config::new(modes, vec![listen], vec![upstream], vec![]).expect("a config");
+        let config = Config::builder()
+            .upstreams([upstream])
+            .build()
+            .expect("a config");
         let start = Time::ZERO + Duration::from_secs(60);
-        let cache = Cache::new(config.cache_bytes, [7; 16], Times::default());
+        let cache = Cache::new(config.cache_bytes(), [7; 16], Times::default());
         let mut stand = Self {
-            core: Forwarder::new(&config, Arc::new(cache), [7; 32]).expect("a config"),
+            core: Forwarder::new(&config, Arc::new(cache), [7; 32]),
             link: LinkKey::default(),
             now: Now {
                 mono: start,

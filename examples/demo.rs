@@ -26,7 +26,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use dotward::config::{Config, Listen, Modes, Roots, Upstream};
+use dotward::config::{Config, Roots, Upstream};
 use dotward::serve::{Command, Control};
 use dotward::transports::{self, RunError};
 use support::authority::Authority;
@@ -126,14 +126,11 @@ struct Running {
 /// Starts dotward and waits until it serves.
 fn start(server: &DotServer, authority: &Authority) -> Result<Running, Box<dyn Error>> {
     let lines = listen_to_the_log()?;
-    let (udp, tcp, required) = (true, true, true);
-    let listen = Listen {
-        addr: "127.0.0.1:0".parse()?,
-        required,
-    };
-    let upstream = Upstream::parse(&server.spec(), transports::SCHEMES)?;
-    let mut config = Config::new(Modes { udp, tcp }, vec![listen], vec![upstream], vec![])?;
-    config.roots = Roots::Pem(authority.pem().into_bytes());
+    let config = Config::builder()
+        .listen(["127.0.0.1:0".parse()?])
+        .upstreams([Upstream::parse(&server.spec(), transports::SCHEMES)?])
+        .roots(Roots::Pem(authority.pem().into_bytes()))
+        .build()?;
 
     let control = Control::new();
     let commands = control.clone();

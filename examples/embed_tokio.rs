@@ -23,7 +23,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use dotward::config::{Listen, Modes, Roots, Upstream};
+use dotward::config::{Roots, Upstream};
 use dotward::engine::Stats;
 use dotward::serve::Command;
 use dotward::transports::tokio::Tokio;
@@ -38,7 +38,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 /// Serves on the application's own runtime. The future is `Send`: it is one task among the application's others, on any thread.
 fn embed(config: Config, control: &Control) -> Result<(SocketAddr, JoinHandle<Stats>), Failure> {
     let runtime = Tokio::default();
-    let sockets = Sockets::bind(&runtime, &config.listen, config.modes, false)?;
+    let sockets = Sockets::bind(&runtime, config.listen(), config.modes(), false)?;
     let address = *sockets.addresses().first().ok_or("nowhere to listen")?;
     let protocols = Protocols::new(&runtime, &config)?;
     let shared = Arc::new(Shared::new(config, random()?)?);
@@ -65,14 +65,11 @@ fn main() -> Result<(), Failure> {
 async fn application() -> Result<(), Failure> {
     let authority = Authority::new();
     let server = DotServer::with(authority.good()).start();
-    let (udp, tcp, required) = (true, true, true);
-    let listen = Listen {
-        addr: "127.0.0.1:0".parse()?,
-        required,
-    };
-    let upstream = Upstream::parse(&server.spec(), SCHEMES)?;
-    let mut config = Config::new(Modes { udp, tcp }, vec![listen], vec![upstream], vec![])?;
-    config.roots = Roots::Pem(authority.pem().into_bytes());
+    let config = Config::builder()
+        .listen(["127.0.0.1:0".parse()?])
+        .upstreams([Upstream::parse(&server.spec(), SCHEMES)?])
+        .roots(Roots::Pem(authority.pem().into_bytes()))
+        .build()?;
 
     let control = Control::new();
     let (address, serving) = embed(config, &control)?;

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_std::os::unix::net::UnixStream;
-use dotward::config::{Listen, Modes, Scheme, Upstream};
+use dotward::config::{Modes, Scheme, Upstream};
 use dotward::framed::Framed;
 use dotward::runtime::{Runtime as _, Stream};
 use dotward::serve::Command;
@@ -99,16 +99,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listener = blocking::UnixListener::bind(&path)?;
     thread::spawn(move || resolve(&listener));
 
-    let (udp, tcp, required) = (true, false, true);
-    let listen = Listen {
-        addr: "127.0.0.1:0".parse()?,
-        required,
-    };
-    let upstream = Upstream::parse("unix://127.0.0.1", SCHEMES)?;
-    let config = Config::new(Modes { udp, tcp }, vec![listen], vec![upstream], vec![])?;
+    let config = Config::builder()
+        .listen(["127.0.0.1:0".parse()?])
+        .modes(Modes::Udp)
+        .upstreams([Upstream::parse("unix://127.0.0.1", SCHEMES)?])
+        .build()?;
 
     let runtime = AsyncStd::default();
-    let sockets = Sockets::bind(&runtime, &config.listen, config.modes, false)?;
+    let sockets = Sockets::bind(&runtime, config.listen(), config.modes(), false)?;
     let address = *sockets.addresses().first().ok_or("nowhere to listen")?;
     let shared = Arc::new(Shared::new(config, random()?)?);
     let control = Control::new();

@@ -11,20 +11,20 @@
 //! ```
 //! # #[cfg(feature = "async-std")]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use dotward::config::{Modes, Upstream};
+//! use dotward::config::Upstream;
 //! use dotward::runtime::Runtime;
 //! use dotward::serve::Command;
 //! use dotward::transports::{Protocols, SCHEMES, async_std::AsyncStd};
 //! use dotward::{Config, Control, Shared, Sockets, serve};
 //! use std::sync::Arc;
 //!
-//! let (udp, tcp) = (true, true);
-//! let listen = "127.0.0.1:0".parse()?;
-//! let upstream = Upstream::parse("9.9.9.9#dns.quad9.net", SCHEMES)?;
-//! let config = Config::new(Modes { udp, tcp }, vec![listen], vec![upstream], vec![])?;
+//! let config = Config::builder()
+//!     .listen(["127.0.0.1:0".parse()?])
+//!     .upstreams([Upstream::parse("9.9.9.9#dns.quad9.net", SCHEMES)?])
+//!     .build()?;
 //!
 //! let runtime = AsyncStd::default();
-//! let sockets = Sockets::bind(&runtime, &config.listen, config.modes, false)?;
+//! let sockets = Sockets::bind(&runtime, config.listen(), config.modes(), false)?;
 //! println!("dig @127.0.0.1 -p {}", sockets.addresses()[0].port());
 //! let protocols = Protocols::new(&runtime, &config)?;
 //! # let (cache_seed, seed) = ([0; 16], [0; 32]);
@@ -49,16 +49,16 @@
 //! builds for any target.
 //!
 //! ```
-//! use dotward::config::{Modes, Upstream};
+//! use dotward::config::Upstream;
 //! use dotward::engine::{Action, Cache, Client, Now, Output, Times, Via};
 //! use dotward::transports::SCHEMES;
 //! use dotward::{Config, Forwarder};
 //! use std::sync::Arc;
 //!
-//! let mut config = Config::defaults(Modes { udp: true, tcp: true });
-//! config.upstreams = vec![Upstream::parse("tcp://192.0.2.53", SCHEMES)?];
-//! let cache = Arc::new(Cache::new(config.cache_bytes, [0; 16], Times::default()));
-//! let mut forwarder = Forwarder::new(&config, cache, [0; 32])?;
+//! let upstream = Upstream::parse("tcp://192.0.2.53", SCHEMES)?;
+//! let config = Config::builder().upstreams([upstream]).build()?;
+//! let cache = Arc::new(Cache::new(config.cache_bytes(), [0; 16], Times::default()));
+//! let mut forwarder = Forwarder::new(&config, cache, [0; 32]);
 //! let (now, mut out) = (Now::default(), Output::new());
 //!
 //! // A client asks for the addresses of www.example, with id 7.

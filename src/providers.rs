@@ -266,13 +266,12 @@ impl Provider {
                     .map(|ip| SocketAddr::new(ip, TLS_PORT)),
             );
         }
-        Upstream {
-            label: self.name.to_owned(),
-            scheme: "tls",
-            server_name: Some(self.server_name.to_owned()),
+        Upstream::known(
+            self.name,
+            "tls",
+            Some(self.server_name.to_owned()),
             addresses,
-            host: None,
-        }
+        )
     }
 }
 
@@ -285,7 +284,7 @@ pub fn find(name: &str) -> Option<&'static Provider> {
 
 /// The provider that an upstream leads to, whether it was written as that or by address and name.
 pub fn of(upstream: &Upstream) -> Option<&'static Provider> {
-    let name = upstream.server_name.as_deref()?;
+    let name = upstream.server_name()?;
     PROVIDERS
         .iter()
         .find(|provider| provider.server_name == name)
@@ -332,7 +331,7 @@ mod tests {
             find(name)
                 .unwrap()
                 .upstream()
-                .addresses
+                .addresses()
                 .iter()
                 .map(ToString::to_string)
                 .collect()
@@ -393,7 +392,7 @@ mod tests {
         let mut seen = HashSet::new();
         for provider in PROVIDERS {
             assert!(seen.insert(provider.name.to_owned()), "{}", provider.name);
-            for address in provider.upstream().addresses {
+            for address in provider.upstream().addresses() {
                 assert!(
                     seen.insert(address.to_string()),
                     "{address} of {}",
@@ -409,11 +408,11 @@ mod tests {
         for provider in PROVIDERS {
             let upstream = provider.upstream();
             assert_eq!(
-                (upstream.scheme, upstream.label.as_str()),
+                (upstream.scheme(), upstream.label()),
                 ("tls", provider.name)
             );
-            assert_eq!(upstream.server_name.as_deref(), Some(provider.server_name));
-            assert!(!upstream.addresses.is_empty() && upstream.host.is_none());
+            assert_eq!(upstream.server_name(), Some(provider.server_name));
+            assert!(!upstream.addresses().is_empty());
         }
     }
 
@@ -435,10 +434,8 @@ mod tests {
             assert_eq!(provider.validates, !about.contains("no DNSSEC"), "{name}");
             assert_eq!(of(&provider.upstream()), Some(provider));
         }
-        let elsewhere = Upstream {
-            server_name: Some("dns.test".to_owned()),
-            ..DEFAULT.upstream()
-        };
+        let addresses = DEFAULT.upstream().addresses().to_vec();
+        let elsewhere = Upstream::known("quad9", "tls", Some("dns.test".to_owned()), addresses);
         assert_eq!(of(&elsewhere), None);
     }
 

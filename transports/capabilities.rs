@@ -13,11 +13,11 @@ impl Capabilities {
         let wildcard = config
             .listen()
             .iter()
-            .find(|l| l.addr.ip().is_unspecified());
-        if let (true, false, Some(listen)) = (config.modes().udp, self.reply_source, wildcard) {
+            .find(|l| l.addr().ip().is_unspecified());
+        if let (true, false, Some(listen)) = (config.modes().udp(), self.reply_source, wildcard) {
             let reason = "this runtime cannot reply from the address that was asked, which UDP clients expect: \
                           name each address, or serve TCP alone";
-            return Err(ConfigError::new("listen", &listen.addr, reason));
+            return Err(ConfigError::new("listen", &listen.addr(), reason));
         }
         Ok(())
     }
@@ -35,27 +35,32 @@ mod tests {
         threads: false,
     };
 
-    fn config(listen: &str, udp: bool, workers: usize) -> Config {
-        let mut config = Config::defaults(Modes { udp, tcp: true });
-        config.listen = vec![listen.parse().unwrap()];
-        config.workers = NonZeroUsize::new(workers).unwrap();
-        config
+    fn config(listen: &str, modes: Modes, workers: usize) -> Config {
+        let config = Config::builder().modes(modes);
+        let config = config.listen([listen.parse().unwrap()]);
+        let config = config.workers(NonZeroUsize::new(workers).unwrap());
+        config.build().unwrap()
     }
 
     #[test]
     fn what_a_runtime_cannot_do_is_refused_by_name() {
         let error = |config| LEAST.allow(&config).unwrap_err().to_string();
-        assert!(error(config("127.0.0.1:53", true, 2)).starts_with("workers \"2\": "));
-        assert!(error(config("0.0.0.0:53", true, 1)).starts_with("listen \"0.0.0.0:53\": "));
-        assert!(error(config("[::]:53", true, 1)).starts_with("listen \"[::]:53\": "));
+        assert!(error(config("127.0.0.1:53", Modes::UdpAndTcp, 2)).starts_with("workers \"2\": "));
+        assert!(
+            error(config("0.0.0.0:53", Modes::UdpAndTcp, 1)).starts_with("listen \"0.0.0.0:53\": ")
+        );
+        assert!(error(config("[::]:53", Modes::UdpAndTcp, 1)).starts_with("listen \"[::]:53\": "));
     }
 
     #[test]
     fn what_it_can_do_is_allowed() {
-        assert_eq!(LEAST.allow(&config("127.0.0.1:53", true, 1)), Ok(()));
-        assert_eq!(LEAST.allow(&config("0.0.0.0:53", false, 1)), Ok(()));
         assert_eq!(
-            Capabilities::NATIVE.allow(&config("[::]:53", true, 8)),
+            LEAST.allow(&config("127.0.0.1:53", Modes::UdpAndTcp, 1)),
+            Ok(())
+        );
+        assert_eq!(LEAST.allow(&config("0.0.0.0:53", Modes::Tcp, 1)), Ok(()));
+        assert_eq!(
+            Capabilities::NATIVE.allow(&config("[::]:53", Modes::UdpAndTcp, 8)),
             Ok(())
         );
     }

@@ -13,9 +13,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Binds everything, says so in the log, and serves until `control` ends all loops.
-pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Result<(), RunError> {
+pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<(), RunError> {
     check_room(&config)?;
-    config.limits.tcp_connections = affordable(&config);
+    let affordable = affordable(&config);
+    let config = config.into_builder().max_tcp_connections(affordable);
+    let config = config.build().map_err(RunError::Config)?;
     let workers = config.workers().get();
     if workers > 1 {
         // Shared addresses would be shared with another program, too: without sharing, its presence shows.
@@ -27,14 +29,10 @@ pub fn run<R: Runtime + Default>(mut config: Config, control: &Control) -> Resul
     let listen: Vec<Listen> = bound
         .iter()
         .chain(missing)
-        .map(|&addr| Listen {
-            addr,
-            required: true,
-        })
+        .map(|&addr| Listen::from(addr))
         .collect();
     let started = announce(&config, bound, missing);
-    let shared = Shared::for_workers(config, random()?).map_err(RunError::Config)?;
-    let shared = Arc::new(shared);
+    let shared = Arc::new(Shared::for_workers(config, random()?));
     let others = Others::start::<R>(&shared, &listen, control)?;
     // Before the line: whoever has read it may command.
     let commands = control.subscribe();
@@ -93,7 +91,7 @@ impl<R: Runtime + Default> Worker<R> {
     where
         C: Stream<Item = Command> + Unpin,
     {
-        if !shared.config().keep_scheduling {
+        if !shared.config().keep_scheduling() {
             let_wakers_finish();
         }
         let runtime = self.runtime.clone();
@@ -111,12 +109,9 @@ impl<R: Runtime + Default> Worker<R> {
 /// The line that says what is served, from where, and how to try it.
 fn announce(config: &Config, addresses: &[SocketAddr], missing: &[SocketAddr]) -> String {
     let modes = match config.modes() {
-        Modes {
-            udp: true,
-            tcp: true,
-        } => "udp+tcp",
-        Modes { tcp: true, .. } => "tcp",
-        Modes { .. } => "udp",
+        Modes::UdpAndTcp => "udp+tcp",
+        Modes::Tcp => "tcp",
+        Modes::Udp => "udp",
     };
     let listed = |items: Vec<String>| items.join(", ");
     let named =
@@ -129,7 +124,7 @@ fn announce(config: &Config, addresses: &[SocketAddr], missing: &[SocketAddr]) -
     let upstreams = config.upstreams().iter();
     let upstreams = listed(
         upstreams
-            .map(|u| format!("{} ({})", u.label, u.scheme))
+            .map(|u| format!("{} ({})", u.label(), u.scheme()))
             .collect(),
     );
     let try_at = addresses.first().map_or(String::new(), |addr| {
@@ -138,7 +133,7 @@ fn announce(config: &Config, addresses: &[SocketAddr], missing: &[SocketAddr]) -
             ip if ip.is_unspecified() => "::1".to_owned(),
             ip => ip.to_string(),
         };
-        let over = if config.modes().udp { "" } else { " +tcp" };
+        let over = if config.modes().udp() { "" } else { " +tcp" };
         format!("; try: dig @{ip} -p {}{over} example.com", addr.port())
     });
     let version = env!("CARGO_PKG_VERSION");

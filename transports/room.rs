@@ -24,7 +24,7 @@ const CLIENT: usize = 1;
 
 /// Descriptors that serving takes beside the clients' connections.
 fn needed(config: &Config) -> usize {
-    let transports = usize::from(config.modes().udp) + usize::from(config.modes().tcp);
+    let transports = usize::from(config.modes().udp()) + usize::from(config.modes().tcp());
     let sockets = config.listen().len() * transports * PER_SOCKET;
     COMMON + config.workers().get() * (REACTOR + sockets + UPSTREAMS + CLIENT)
 }
@@ -111,15 +111,14 @@ mod tests {
     use super::*;
     use crate::config::Modes;
 
-    fn config(modes: Modes) -> Config {
-        Config::defaults(modes)
+    fn needed_over(modes: Modes) -> usize {
+        needed(&Config::builder().modes(modes).build().expect("sound"))
     }
 
     #[test]
     fn what_is_there_suffices_here_and_more_than_there_can_be_is_named() {
         // fault 117
-        let (udp, tcp) = (true, true);
-        assert!(check(&config(Modes { udp, tcp })).is_ok());
+        assert!(check(&Config::default()).is_ok());
         let limit = limit().expect("a limit");
         let error = files(limit).unwrap_err();
         for part in [
@@ -135,8 +134,7 @@ mod tests {
 
     #[test]
     fn a_transport_less_takes_less() {
-        let needed = |udp, tcp| needed(&config(Modes { udp, tcp }));
-        assert!(needed(true, false) < needed(true, true));
-        assert_eq!(needed(true, false), needed(false, true));
+        assert!(needed_over(Modes::Udp) < needed_over(Modes::UdpAndTcp));
+        assert_eq!(needed_over(Modes::Udp), needed_over(Modes::Tcp));
     }
 }

@@ -36,7 +36,7 @@ macro_rules! protocols {
             type Connect = AnyConnect<R>;
 
             fn connect(&self, to: &Upstream, addr: SocketAddr) -> AnyConnect<R> {
-                match to.scheme {
+                match to.scheme() {
                     $( $(#[$gate])* $scheme => AnyConnect::$Type(self.$module.connect(to, addr)), )*
                     other => AnyConnect::Unknown(other),
                 }

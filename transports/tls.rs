@@ -112,7 +112,7 @@ impl<R: Runtime> Transport for Tls<R> {
     type Connect = Bounded<R, Handshake<R>>;
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
-        let name = to.server_name.clone().unwrap_or_default();
+        let name = to.server_name().unwrap_or_default().to_owned();
         let work = match ServerName::try_from(name) {
             Ok(name) => Handshake::Connecting(
                 Box::pin(self.runtime.connect(addr)),
@@ -120,8 +120,8 @@ impl<R: Runtime> Transport for Tls<R> {
                     runtime: self.runtime.clone(),
                     clients: self.clients.clone(),
                     addr,
-                    label: to.label.clone(),
-                    named: !self.clients.refusing().contains(&to.label),
+                    label: to.label().to_owned(),
+                    named: !self.clients.refusing().contains(to.label()),
                     name,
                 },
             ),

@@ -21,7 +21,7 @@ impl Others {
         listen: &[Listen],
         control: &Control,
     ) -> Result<Self, RunError> {
-        let numbers = 1..shared.config().workers.get();
+        let numbers = 1..shared.config().workers().get();
         let started = numbers.map(|number| start_one::<R>(number, shared, listen, control));
         started.collect::<Result<_, _>>().map(Self)
     }

@@ -12,26 +12,28 @@ pub(super) fn advice(given: &Given, config: &Config) -> Vec<String> {
     let mut lines = without_effect(given, config);
     lines.extend(locked_out(given, config));
     lines.extend(open_to_all(given, config));
-    lines.extend(mixed(&config.upstreams));
+    lines.extend(mixed(config.upstreams()));
     lines
 }
 
 /// Options that change nothing beside the others.
 fn without_effect(given: &Given, config: &Config) -> Vec<String> {
-    let (limits, modes) = (&config.limits, config.modes);
+    let (limits, modes) = (config.limits(), config.modes());
     let by_name = config
-        .upstreams
+        .upstreams()
         .iter()
-        .any(|upstream| upstream.host.is_some());
+        .any(|upstream| upstream.host().is_some());
     let encrypted = |upstream: &Upstream| {
-        let scheme = SCHEMES.iter().find(|scheme| scheme.name == upstream.scheme);
+        let scheme = SCHEMES
+            .iter()
+            .find(|scheme| scheme.name == upstream.scheme());
         scheme.is_some_and(|scheme| scheme.encrypted)
     };
-    let any_tls = config.upstreams.iter().any(encrypted);
-    let all_tls = config.upstreams.iter().all(encrypted);
-    let udp_only = (!modes.tcp, "clients are served over UDP only");
-    let tcp_only = (!modes.udp, "clients are served over TCP only");
-    let no_cache = (config.cache_bytes == 0, "the cache is off (cache-size 0)");
+    let any_tls = config.upstreams().iter().any(encrypted);
+    let all_tls = config.upstreams().iter().all(encrypted);
+    let udp_only = (!modes.tcp(), "clients are served over UDP only");
+    let tcp_only = (!modes.udp(), "clients are served over TCP only");
+    let no_cache = (config.cache_bytes() == 0, "the cache is off (cache-size 0)");
     let rows = [
         (
             "bootstrap",
@@ -42,14 +44,14 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
         (
             "policy",
             (
-                config.upstreams.len() < 2 && config.policy != Policy::Failover,
+                config.upstreams().len() < 2 && config.policy() != Policy::Failover,
                 "there is one upstream to choose from",
             ),
         ),
         ("min-ttl", no_cache),
         ("max-ttl", no_cache),
         ("serve-stale", no_cache),
-        ("rotate", (config.rotate && no_cache.0, no_cache.1)),
+        ("rotate", (config.rotate() && no_cache.0, no_cache.1)),
         ("tcp-idle", udp_only),
         ("max-tcp-connections", udp_only),
         ("max-tcp-per-client", udp_only),
@@ -65,7 +67,7 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
         (
             "max-tcp-per-client",
             (
-                modes.tcp && limits.tcp_per_client > limits.tcp_connections,
+                modes.tcp() && limits.tcp_per_client > limits.tcp_connections,
                 "the bound on all TCP clients (max-tcp-connections) is lower",
             ),
         ),
@@ -81,14 +83,14 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
 /// Programs on this host that ask at an address of their own, as the line that the start prints does.
 fn locked_out(given: &Given, config: &Config) -> Option<String> {
     let place = given.place("allow-net")?;
-    let asks_from = |listen: &Listen| match listen.addr.ip() {
+    let asks_from = |listen: &Listen| match listen.addr().ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
-    let own = config.listen.iter().map(asks_from);
+    let own = config.listen().iter().map(asks_from);
     let denied: Vec<String> = own
-        .filter(|ip| !config.allow.allows(*ip))
+        .filter(|ip| !config.allow().allows(*ip))
         .map(|ip| ip.to_canonical().to_string())
         .collect();
     if denied.is_empty() {
@@ -106,13 +108,13 @@ fn open_to_all(given: &Given, config: &Config) -> Vec<String> {
         return Vec::new();
     };
     let mut lines = Vec::new();
-    for cidr in config.allow.public() {
+    for cidr in config.allow().public() {
         let reached =
-            |listen: &&Listen| listen.is_public() && listen.addr.is_ipv4() == cidr.is_ipv4();
-        let Some(listen) = config.listen.iter().find(reached) else {
+            |listen: &&Listen| listen.is_public() && listen.addr().is_ipv4() == cidr.is_ipv4();
+        let Some(listen) = config.listen().iter().find(reached) else {
             continue;
         };
-        let at = listen.addr;
+        let at = listen.addr();
         lines.push(if cidr.is_most_of_the_internet() {
             format!(
                 "{place} {cidr} makes an open resolver at {at}: anybody who reaches it may ask, and it will be abused to attack others; \

@@ -65,10 +65,7 @@ impl Serves for OverUdp {
         short: &'\0',
         description: "Serve clients over UDP only.",
     };
-    const MODES: Modes = Modes {
-        udp: true,
-        tcp: false,
-    };
+    const MODES: Modes = Modes::Udp;
 }
 
 impl Serves for OverTcp {
@@ -77,10 +74,7 @@ impl Serves for OverTcp {
         short: &'\0',
         description: "Serve clients over TCP only.",
     };
-    const MODES: Modes = Modes {
-        udp: false,
-        tcp: true,
-    };
+    const MODES: Modes = Modes::Tcp;
 }
 
 impl Serves for OverBoth {
@@ -89,10 +83,7 @@ impl Serves for OverBoth {
         short: &'\0',
         description: "Serve clients over UDP and TCP, as resolvers should.",
     };
-    const MODES: Modes = Modes {
-        udp: true,
-        tcp: true,
-    };
+    const MODES: Modes = Modes::UdpAndTcp;
 }
 
 impl<M: Serves> Mode<M> {

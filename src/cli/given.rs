@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::UsageError;
-use crate::config::{ConfigError, closest};
+use crate::config::{ConfigBuilder, ConfigError, closest};
 
 /// All variables of this program begin so.
 const PREFIX: &str = "DOTWARD_";
@@ -22,6 +22,9 @@ pub(super) enum Typed {
     /// Without a value, or with one that says whether it is set.
     Switch(Option<String>),
 }
+
+/// Options, and the settings that their values are for.
+pub(super) type Table<T> = [(&'static str, fn(ConfigBuilder, T) -> ConfigBuilder)];
 
 /// The values of every option, each with its origin.
 #[derive(Debug)]
@@ -118,6 +121,22 @@ impl Given {
         Ok(self.all(option, read)?.pop())
     }
 
+    /// Gives the values of these options to the settings that they are for. `read` says only what is wrong.
+    pub(super) fn apply<T>(
+        &self,
+        config: ConfigBuilder,
+        table: &Table<T>,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<ConfigBuilder, UsageError> {
+        table.iter().try_fold(config, |config, (option, set)| {
+            let value = self.one(option, &read)?;
+            Ok(match value {
+                Some(value) => set(config, value),
+                None => config,
+            })
+        })
+    }
+
     /// Whether a switch is set.
     pub(super) fn switch(&self, option: &'static str) -> Result<bool, UsageError> {
         let set = self.one(option, |text| match text.to_ascii_lowercase().as_str() {
@@ -134,22 +153,15 @@ impl Given {
         (!values.texts.is_empty()).then(|| place(option, values.from_variable))
     }
 
-    /// Names the option, or the variable, that an error is about.
+    /// Names the option, or the variable, that an error is about, and its value as it was given.
     pub(super) fn blame(&self, error: &ConfigError) -> UsageError {
-        let from_variable = self
-            .0
-            .get(error.setting)
-            .is_some_and(|values| values.from_variable);
-        let given = self
-            .0
-            .get(error.setting)
-            .map(|values| values.texts.as_slice());
-        // Who reads a file knows what is wrong in it, and not always its name.
-        let value = match (error.value.as_str(), given) {
-            ("", Some([only])) => only,
+        let values = self.0.get(error.setting);
+        let place = place(error.setting, values.is_some_and(|one| one.from_variable));
+        // One of several is known by its own text only.
+        let value = match values.map(|one| one.texts.as_slice()) {
+            Some([only]) => only,
             _ => &error.value,
         };
-        let place = place(error.setting, from_variable);
         let remedy = error
             .remedy
             .map_or_else(String::new, |setting| format!(" (--{setting})"));
@@ -437,7 +449,7 @@ mod tests {
                 .to_string()
         };
         assert_eq!(blame("listen"), r#"--listen "x": is wrong"#);
-        assert_eq!(blame("ca-file"), r#"DOTWARD_CA_FILE "x": is wrong"#);
+        assert_eq!(blame("ca-file"), r#"DOTWARD_CA_FILE "/a": is wrong"#);
         let error = given.switch("check").unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -8,6 +8,7 @@ mod arguments;
 mod given;
 mod settings;
 mod typed;
+mod units;
 mod zones;
 
 use std::env;
@@ -167,7 +168,7 @@ mod tests {
                 panic!("{line} does not serve")
             };
             assert_eq!(
-                (settings.config.modes.udp, settings.config.modes.tcp),
+                (settings.config.modes().udp(), settings.config.modes().tcp()),
                 (udp, tcp)
             );
         }
@@ -197,10 +198,7 @@ mod tests {
         else {
             panic!("this does not serve")
         };
-        assert_eq!(
-            settings.config.listen.first().unwrap().addr.to_string(),
-            "[::1]:5300"
-        );
+        assert_eq!(settings.config.listen()[0].addr().to_string(), "[::1]:5300");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,13 +11,13 @@ use log::LevelFilter;
 
 use super::UsageError;
 use super::advice::advice;
-use super::given::Given;
+use super::given::{Given, Table};
+use super::units::{duration, octets};
 use super::zones::read_zoned;
 use crate::config::{
-    Cidr, Config, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots, Upstream, duration,
-    hint, octets, server_address,
+    Cidr, Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots,
+    Scheme, Upstream, hint, server_address,
 };
-use crate::config::{Scheme, TtlBounds};
 use crate::transports::{RUNTIMES, SCHEMES, capabilities, check, interface_number};
 
 /// Larger than any bundle of root certificates in use, small enough to read into memory.
@@ -37,49 +36,50 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
+const SWITCHES: &Table<bool> = &[
+    ("hedge", ConfigBuilder::hedge),
+    ("rotate", ConfigBuilder::rotate),
+    (
+        "forward-special-names",
+        ConfigBuilder::forward_special_names,
+    ),
+    ("show-version", ConfigBuilder::show_version),
+    ("keep-scheduling", ConfigBuilder::keep_scheduling),
+];
+
+const TIMES: &Table<Duration> = &[
+    ("timeout", ConfigBuilder::timeout),
+    ("min-ttl", ConfigBuilder::min_ttl),
+    ("max-ttl", ConfigBuilder::max_ttl),
+    ("serve-stale", ConfigBuilder::serve_stale),
+    ("tcp-idle", ConfigBuilder::tcp_idle),
+];
+
+const SIZES: &Table<usize> = &[
+    ("cache-size", ConfigBuilder::cache_bytes),
+    ("queue-size", ConfigBuilder::queue_bytes),
+];
+
+const COUNTS: &Table<usize> = &[
+    ("max-in-flight", ConfigBuilder::max_in_flight),
+    (
+        "max-in-flight-per-client",
+        ConfigBuilder::max_in_flight_per_client,
+    ),
+    ("max-link-in-flight", ConfigBuilder::max_link_in_flight),
+    ("max-tcp-connections", ConfigBuilder::max_tcp_connections),
+    ("max-tcp-per-client", ConfigBuilder::max_tcp_per_client),
+    ("max-tcp-in-flight", ConfigBuilder::max_tcp_in_flight),
+];
+
 impl Settings {
     pub(super) fn read(modes: Modes, given: &Given) -> Result<Self, UsageError> {
-        let mut config = addresses(modes, given)?;
-        if let Some(policy) = given.one("policy", str::parse)? {
-            config.policy = policy;
-        }
-        config.hedge = given.switch("hedge")?;
-        if let Some(roots) = given.all("ca-file", read_roots)?.pop() {
-            config.roots = roots;
-        }
-        if let Some(timeout) = given.one("timeout", |text| duration(text, &Config::TIMEOUTS))? {
-            config.timeout = timeout;
-        }
-        if let Some(bytes) = given.one("cache-size", octets)? {
-            config.cache_bytes = bytes;
-        }
-        if let Some(min) = given.one("min-ttl", |text| duration(text, &TtlBounds::MINS))? {
-            config.ttl.min = min;
-        }
-        if let Some(max) = given.one("max-ttl", |text| duration(text, &TtlBounds::MAXES))? {
-            config.ttl.max = max;
-        }
-        if let Some(stale) = given.one("serve-stale", stale)? {
-            config.ttl.stale = stale;
-        }
-        config.rotate = given.switch("rotate")?;
-        config.local_names.forward_special = given.switch("forward-special-names")?;
-        config.local_names.show_version = given.switch("show-version")?;
-        if let Some(workers) = given.one("workers", |text| number(text, &Config::WORKERS))? {
-            config.workers = NonZeroUsize::new(workers).unwrap_or(config.workers);
-        }
-        config.keep_scheduling = given.switch("keep-scheduling")?;
-        let allowed = given.all("allow-net", str::parse::<Cidr>)?;
-        if !allowed.is_empty() {
-            config.allow = allowed.into_iter().collect();
-        }
-        read_limits(given, &mut config.limits)?;
+        let config = config(modes, given)?;
         let runtime = given.one("runtime", runtime)?;
         let runtime = runtime.map_or_else(default_runtime, Ok)?;
         if let Some(can) = capabilities(&runtime) {
             can.allow(&config).map_err(|error| given.blame(&error))?;
         }
-        config.check().map_err(|error| given.blame(&error))?;
         // By the same code as at the start: what passes here is not refused there.
         let remarks = check(&config).map_err(|error| given.blame(&error))?;
         let mut warnings = advice(given, &config);
@@ -93,39 +93,59 @@ impl Settings {
     }
 }
 
-/// How long outdated answers are kept.
-fn stale(text: &str) -> Result<Duration, String> {
-    match text {
-        "off" | "no" | "false" => Ok(Duration::ZERO),
-        _ => duration(text, &TtlBounds::STALES),
+fn config(modes: Modes, given: &Given) -> Result<Config, UsageError> {
+    let mut config = addresses(given, Config::builder().modes(modes))?;
+    for (option, set) in SWITCHES {
+        config = set(config, given.switch(option)?);
     }
+    config = given.apply(config, TIMES, duration)?;
+    config = given.apply(config, SIZES, octets)?;
+    config = given.apply(config, COUNTS, |text| number(text, &Limits::COUNTS))?;
+    let workers = |text: &str| number(text, &Config::WORKERS);
+    config = given.apply(config, &[("workers", ConfigBuilder::workers)], workers)?;
+    let payload = |text: &str| number(text, &Limits::UDP_PAYLOADS);
+    config = given.apply(
+        config,
+        &[("udp-payload", ConfigBuilder::udp_payload)],
+        payload,
+    )?;
+    config = given.apply(config, &[("policy", ConfigBuilder::policy)], str::parse)?;
+    if let Some(roots) = given.all("ca-file", read_roots)?.pop() {
+        config = config.roots(roots);
+    }
+    let allowed = given.all("allow-net", str::parse::<Cidr>)?;
+    if !allowed.is_empty() {
+        config = config.allow(allowed.into_iter().collect());
+    }
+    config.build().map_err(|error| given.blame(&error))
 }
 
-fn addresses(modes: Modes, given: &Given) -> Result<Config, UsageError> {
-    let defaults = Config::defaults(modes);
-    let mut listen = given.all("listen", |text| {
+fn addresses(given: &Given, mut config: ConfigBuilder) -> Result<ConfigBuilder, UsageError> {
+    let listen = given.all("listen", |text| {
         read_zoned("listen", text, interface_number, str::parse::<Listen>)
     })?;
-    if listen.is_empty() {
-        listen = defaults.listen;
+    if !listen.is_empty() {
+        config = config.listen(listen);
     }
     let plaintext_allowed = given.switch("allow-plaintext")?;
-    let mut upstreams = given.all("upstream", |spec| {
+    let upstreams = given.all("upstream", |spec| {
         let parse = |text: &str| Upstream::parse(text, SCHEMES);
-        let mut upstream = read_zoned("upstream", spec, interface_number, parse)?;
-        if spec.contains('%') {
-            // In the user's words, with the interface's name.
-            spec.clone_into(&mut upstream.label);
+        let upstream = read_zoned("upstream", spec, interface_number, parse)?;
+        let encrypts = |scheme: &Scheme| scheme.name == upstream.scheme() && scheme.encrypted;
+        if !plaintext_allowed && !SCHEMES.iter().any(encrypts) {
+            let reason = "is not encrypted, so everybody on the way can read the queries; this must be permitted";
+            let error = ConfigError::new("upstream", spec, reason);
+            return Err(error.with_remedy("allow-plaintext"));
         }
-        let encrypts = |scheme: &Scheme| scheme.name == upstream.scheme && scheme.encrypted;
-        if plaintext_allowed || SCHEMES.iter().any(encrypts) {
-            return Ok(upstream);
-        }
-        let reason = "is not encrypted, so everybody on the way can read the questions; this must be permitted";
-        Err(ConfigError::new("upstream", spec, reason).with_remedy("allow-plaintext"))
+        // In the user's words, with the interface's name.
+        Ok(if spec.contains('%') {
+            upstream.with_label(spec)
+        } else {
+            upstream
+        })
     })?;
-    if upstreams.is_empty() {
-        upstreams = defaults.upstreams;
+    if !upstreams.is_empty() {
+        config = config.upstreams(upstreams);
     }
     let bootstrap = given.all("bootstrap", |text| {
         let parse = |text: &str| {
@@ -134,33 +154,7 @@ fn addresses(modes: Modes, given: &Given) -> Result<Config, UsageError> {
         };
         read_zoned("bootstrap", text, interface_number, parse)
     })?;
-    Config::new(modes, listen, upstreams, bootstrap).map_err(|error| given.blame(&error))
-}
-
-fn read_limits(given: &Given, limits: &mut Limits) -> Result<(), UsageError> {
-    let counts = [
-        ("max-in-flight", &mut limits.in_flight),
-        ("max-in-flight-per-client", &mut limits.in_flight_per_client),
-        ("max-link-in-flight", &mut limits.link_in_flight),
-        ("max-tcp-connections", &mut limits.tcp_connections),
-        ("max-tcp-per-client", &mut limits.tcp_per_client),
-        ("max-tcp-in-flight", &mut limits.tcp_in_flight),
-    ];
-    for (option, count) in counts {
-        if let Some(given) = given.one(option, |text| number(text, &Limits::COUNTS))? {
-            *count = given;
-        }
-    }
-    if let Some(bytes) = given.one("queue-size", octets)? {
-        limits.queue_bytes = bytes;
-    }
-    if let Some(idle) = given.one("tcp-idle", |text| duration(text, &Limits::TCP_IDLES))? {
-        limits.tcp_idle = idle;
-    }
-    if let Some(octets) = given.one("udp-payload", |text| number(text, &Limits::UDP_PAYLOADS))? {
-        limits.udp_payload = octets;
-    }
-    Ok(())
+    Ok(config.bootstrap(bootstrap))
 }
 
 fn number<N>(text: &str, range: &RangeInclusive<N>) -> Result<N, String>
@@ -233,37 +227,35 @@ impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let config = &self.config;
         let listen: Vec<String> = config
-            .listen
+            .listen()
             .iter()
-            .map(|listen| listen.addr.to_string())
+            .map(|listen| listen.addr().to_string())
             .collect();
-        let upstreams: Vec<&str> = config
-            .upstreams
-            .iter()
-            .map(|upstream| upstream.label.as_str())
-            .collect();
+        let upstreams: Vec<&str> = config.upstreams().iter().map(Upstream::label).collect();
         write!(
             f,
             "{} on {}, upstream {}",
-            config.modes,
+            config.modes(),
             listen.join(" and "),
-            upstreams.join(match config.policy {
+            upstreams.join(match config.policy() {
                 Policy::Failover => ", then ",
                 Policy::RoundRobin | Policy::Fastest => " or ",
             })
         )?;
-        if config.policy != Policy::Failover {
-            write!(f, ", policy {}", config.policy)?;
+        if config.policy() != Policy::Failover {
+            write!(f, ", policy {}", config.policy())?;
         }
-        if config.hedge {
+        if config.hedge() {
             f.write_str(", hedged")?;
         }
-        write!(f, ", runtime {}, workers {}", self.runtime, config.workers)
+        let workers = config.workers();
+        write!(f, ", runtime {}, workers {workers}", self.runtime)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::config::TtlBounds;
     use std::ffi::OsString;
 
     use super::super::{Command, parse};
@@ -294,10 +286,7 @@ mod tests {
     #[test]
     fn nothing_given_means_the_defaults() {
         let settings = settings("");
-        let defaults = Config::defaults(Modes {
-            udp: true,
-            tcp: true,
-        });
+        let defaults = Config::default();
         assert_eq!(format!("{:?}", settings.config), format!("{defaults:?}"));
         assert_eq!(
             (settings.runtime.as_str(), settings.log),
@@ -314,10 +303,13 @@ mod tests {
         );
         let config = &settings.config;
         let expected = |ip: &str, port| format!("[{ip}%{number}]:{port}").parse().unwrap();
-        assert_eq!(config.listen[0].addr, expected("fe80::1", 5300));
-        assert_eq!(config.upstreams[0].addresses, [expected("fe80::2", 853)]);
-        assert_eq!(config.upstreams[0].label, "tls://[fe80::2%lo]#a.test");
-        assert_eq!(config.bootstrap, [expected("fe80::3", 53)]);
+        assert_eq!(config.listen()[0].addr(), expected("fe80::1", 5300));
+        assert_eq!(
+            config.upstreams()[0].addresses(),
+            [expected("fe80::2", 853)]
+        );
+        assert_eq!(config.upstreams()[0].label(), "tls://[fe80::2%lo]#a.test");
+        assert_eq!(config.bootstrap(), [expected("fe80::3", 53)]);
         assert_eq!(
             error("--listen [fe80::1%nosuch0]:5300"),
             r#"--listen "[fe80::1%nosuch0]:5300": this host has no interface "nosuch0"; `ip link` shows those it has"#
@@ -336,32 +328,28 @@ mod tests {
              --keep-scheduling --rotate",
         );
         let config = &settings.config;
-        assert_eq!((config.policy, config.hedge), (Policy::Fastest, true));
-        assert!(config.keep_scheduling && config.rotate);
+        assert_eq!((config.policy(), config.hedge()), (Policy::Fastest, true));
+        assert!(config.keep_scheduling() && config.rotate());
         let line = settings.to_string();
         assert!(line.contains("quad9 or tcp://192.0.2.9 or"), "{line}");
         assert!(line.contains(", policy fastest, hedged"), "{line}");
         let listen: Vec<String> = config
-            .listen
+            .listen()
             .iter()
-            .map(|listen| listen.addr.to_string())
+            .map(|listen| listen.addr().to_string())
             .collect();
         assert_eq!(listen, ["192.0.2.1:5300", "[::1]:53"]);
-        assert!(config.listen.iter().all(|listen| listen.required));
-        let upstreams: Vec<&str> = config
-            .upstreams
-            .iter()
-            .map(|upstream| upstream.label.as_str())
-            .collect();
+        assert!(config.listen().iter().all(Listen::is_required));
+        let upstreams: Vec<&str> = config.upstreams().iter().map(Upstream::label).collect();
         assert_eq!(upstreams, ["quad9", "tcp://192.0.2.9", "tls://dns.google"]);
-        assert_eq!(config.bootstrap, ["192.0.2.53:53".parse().unwrap()]);
+        assert_eq!(config.bootstrap(), ["192.0.2.53:53".parse().unwrap()]);
         assert_eq!(
-            (config.timeout, config.workers.get()),
+            (config.timeout(), config.workers().get()),
             (Duration::from_millis(1_500), 4)
         );
         assert!(
-            config.allow.allows("198.51.100.7".parse().unwrap())
-                && !config.allow.allows("::1".parse().unwrap())
+            config.allow().allows("198.51.100.7".parse().unwrap())
+                && !config.allow().allows("::1".parse().unwrap())
         );
         let limits = Limits {
             in_flight: 1,
@@ -374,7 +362,7 @@ mod tests {
             queue_bytes: 16 << 20,
             udp_payload: 4_096,
         };
-        assert_eq!(config.limits, limits);
+        assert_eq!(*config.limits(), limits);
         assert_eq!(settings.log, LevelFilter::Debug);
     }
 
@@ -382,35 +370,25 @@ mod tests {
     fn values_are_understood_as_people_write_them() {
         let config = |line: &str, variables: &[(&str, &str)]| read(line, variables).unwrap().config;
         assert_eq!(
-            config("--timeout 1.5s", &[]).timeout,
+            config("--timeout 1.5s", &[]).timeout(),
             Duration::from_millis(1_500)
         );
-        assert_eq!(config("--cache-size 4M", &[]).cache_bytes, 4 << 20);
-        assert_eq!(config("--cache-size 64KiB", &[]).cache_bytes, 64 << 10);
+        assert_eq!(config("--cache-size 4M", &[]).cache_bytes(), 4 << 20);
+        assert_eq!(config("--cache-size 64KiB", &[]).cache_bytes(), 64 << 10);
         assert_eq!(settings("--log off").log, LevelFilter::Off);
         let hedge = [("DOTWARD_HEDGE", "true")];
-        assert!(config("", &hedge).hedge && !config("--hedge=false", &hedge).hedge);
+        assert!(config("", &hedge).hedge() && !config("--hedge=false", &hedge).hedge());
         let labels = |line: &str| -> Vec<String> {
-            let upstreams = config(line, &[]).upstreams;
-            upstreams
-                .into_iter()
-                .map(|upstream| upstream.label)
-                .collect()
+            let config = config(line, &[]);
+            let upstreams = config.upstreams().iter();
+            upstreams.map(|one| one.label().to_owned()).collect()
         };
         assert_eq!(labels("--upstream quad9,google"), ["quad9", "google"]);
-        let unbound = config("--upstream 9.9.9.9@853#dns.quad9.net", &[]).upstreams;
-        assert_eq!(
-            unbound.first().unwrap().addresses,
-            ["9.9.9.9:853".parse().unwrap()]
-        );
-        assert_eq!(
-            config("--upstream TLS://9.9.9.9", &[])
-                .upstreams
-                .first()
-                .unwrap()
-                .scheme,
-            "tls"
-        );
+        let unbound = config("--upstream 9.9.9.9@853#dns.quad9.net", &[]);
+        let address = "9.9.9.9:853".parse().unwrap();
+        assert_eq!(unbound.upstreams()[0].addresses(), [address]);
+        let capitals = config("--upstream TLS://9.9.9.9", &[]);
+        assert_eq!(capitals.upstreams()[0].scheme(), "tls");
     }
 
     #[test]
@@ -443,9 +421,9 @@ mod tests {
             ("DOTWARD_TIMEOUT", "9"),
         ];
         let config = read("--timeout 2s", &variables).unwrap().config;
-        assert_eq!((config.listen.len(), config.upstreams.len()), (2, 2));
+        assert_eq!((config.listen().len(), config.upstreams().len()), (2, 2));
         assert_eq!(
-            (config.limits.tcp_per_client, config.timeout),
+            (config.limits().tcp_per_client, config.timeout()),
             (7, Duration::from_secs(2))
         );
     }
@@ -497,7 +475,7 @@ mod tests {
             ),
             (
                 "--bootstrap 127.0.0.1",
-                r#"--bootstrap "127.0.0.1:53": is where dotward itself"#,
+                r#"--bootstrap "127.0.0.1": is where dotward itself"#,
             ),
             (
                 "--timeout 99ms",
@@ -622,7 +600,7 @@ mod tests {
         });
         std::fs::remove_dir_all(&directory).unwrap();
 
-        assert_eq!(read.config.roots, Roots::Pem(pem.as_bytes().into()));
+        assert_eq!(*read.config.roots(), Roots::Pem(pem.as_bytes().into()));
         let leaf = format!("--ca-file {good:?}: certificate 1 of the file is no authority: ");
         assert!(matches!(&read.warnings[..], [warning] if warning.starts_with(&leaf)));
         // fault 116: this passed, and ended the start with `ca-file ""` and status 1.
@@ -641,7 +619,7 @@ mod tests {
 
     #[test]
     fn the_cache_keeps_answers_as_long_as_it_is_told() {
-        let ttl = |line| settings(line).config.ttl;
+        let ttl = |line| settings(line).config.ttl();
         assert_eq!(ttl(""), TtlBounds::default());
         let set = ttl("--min-ttl 60s --max-ttl 1h --serve-stale 3d");
         let seconds = [set.min, set.max, set.stale].map(|time| time.as_secs());
@@ -655,9 +633,9 @@ mod tests {
         assert!(error("--min-ttl 2h").starts_with(r#"--min-ttl "2h": is not from"#));
         let names = settings("--forward-special-names --show-version")
             .config
-            .local_names;
+            .local_names();
         assert!(names.forward_special && names.show_version);
-        let names = settings("").config.local_names;
+        let names = settings("").config.local_names();
         assert!(!names.forward_special && !names.show_version);
     }
 }

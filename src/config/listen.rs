@@ -10,28 +10,51 @@ use super::{Cidr, ConfigError, DNS_PORT};
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// The local address and port.
-    pub addr: SocketAddr,
-    /// The user named it, so the start fails without it. The built-in `[::1]:53` is best effort:
-    /// IPv6 may be off.
-    pub required: bool,
+    addr: SocketAddr,
+    required: bool,
+}
+
+impl From<SocketAddr> for Listen {
+    /// An address without which serving cannot start; with port 0 the system chooses one.
+    fn from(addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            required: true,
+        }
+    }
 }
 
 impl Listen {
-    /// The default: this host only, over both families of addresses.
+    /// The default: this host alone, port 53. Serving starts without the IPv6 address, because IPv6 may be off.
     pub fn loopback() -> [Self; 2] {
         let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
         let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, DNS_PORT));
-        [
-            Self {
-                addr: v4,
-                required: true,
-            },
-            Self {
-                addr: v6,
-                required: false,
-            },
-        ]
+        let optional = Self {
+            addr: v6,
+            required: false,
+        };
+        [v4.into(), optional]
+    }
+
+    /// The local address and port.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Whether serving cannot start without it.
+    pub fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Whether this is a wildcard that another listener is a part of.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let (own, theirs) = (self.addr.ip(), other.addr.ip());
+        // With port 0 each gets a port of its own.
+        let same_port = self.addr.port() == other.addr.port() && self.addr.port() != 0;
+        same_port
+            && own.is_unspecified()
+            && !theirs.is_unspecified()
+            && own.is_ipv4() == theirs.is_ipv4()
     }
 
     /// Whether clients of the Internet may reach this: it is neither loopback nor an address of a private network.
@@ -41,9 +64,9 @@ impl Listen {
 
     /// Whether what this host sends to `target` may arrive here.
     ///
-    /// A listener on the unspecified address hears all loopback addresses; one on `[::]` may hear
-    /// those of IPv4 too, as the system decides. The host's other addresses are not known here.
-    pub fn hears(&self, target: SocketAddr) -> bool {
+    /// A listener on the unspecified address receives at all loopback addresses; one on `[::]` perhaps at those of IPv4 too, as the
+    /// system decides. The host's other addresses are not known here.
+    pub fn receives(&self, target: SocketAddr) -> bool {
         let (own, target_ip) = (self.addr.ip().to_canonical(), target.ip().to_canonical());
         // Sent to the unspecified address, a packet goes to the loopback address.
         let stays_here = target_ip.is_loopback() || target_ip.is_unspecified();
@@ -73,10 +96,7 @@ impl FromStr for Listen {
             let reason = format!("is {nobodys} address, which nobody can answer from");
             return Err(ConfigError::new("listen", text, reason));
         }
-        Ok(Self {
-            addr,
-            required: true,
-        })
+        Ok(addr.into())
     }
 }
 
@@ -112,8 +132,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn hears(own: &str, target: &str) -> bool {
-        listen(own).hears(target.parse().unwrap())
+    fn receives(own: &str, target: &str) -> bool {
+        listen(own).receives(target.parse().unwrap())
     }
 
     #[test]
@@ -175,14 +195,16 @@ mod tests {
     #[test]
     fn a_listener_knows_what_comes_back_to_it() {
         // fault 52
-        assert!(hears("127.0.0.1:853", "127.0.0.1:853"));
-        assert!(!hears("127.0.0.1:853", "127.0.0.1:8853"));
-        assert!(!hears("127.0.0.1:853", "127.0.0.2:853"));
-        assert!(hears("127.0.0.1:853", "[::ffff:127.0.0.1]:853"));
-        assert!(hears("0.0.0.0:853", "127.0.0.1:853") && hears("0.0.0.0:853", "127.9.9.9:853"));
-        assert!(!hears("0.0.0.0:853", "[::1]:853") && !hears("0.0.0.0:853", "9.9.9.9:853"));
-        assert!(hears("[::]:853", "[::1]:853") && hears("[::]:853", "127.0.0.1:853"));
-        assert!(hears("127.0.0.1:53", "0.0.0.0:53"));
+        assert!(receives("127.0.0.1:853", "127.0.0.1:853"));
+        assert!(!receives("127.0.0.1:853", "127.0.0.1:8853"));
+        assert!(!receives("127.0.0.1:853", "127.0.0.2:853"));
+        assert!(receives("127.0.0.1:853", "[::ffff:127.0.0.1]:853"));
+        assert!(
+            receives("0.0.0.0:853", "127.0.0.1:853") && receives("0.0.0.0:853", "127.9.9.9:853")
+        );
+        assert!(!receives("0.0.0.0:853", "[::1]:853") && !receives("0.0.0.0:853", "9.9.9.9:853"));
+        assert!(receives("[::]:853", "[::1]:853") && receives("[::]:853", "127.0.0.1:853"));
+        assert!(receives("127.0.0.1:53", "0.0.0.0:53"));
     }
 
     #[test]

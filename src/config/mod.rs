@@ -1,11 +1,10 @@
-//! What dotward is told to do: plain types that hold only what makes sense, parsed at the program's
-//! edge.
+//! What dotward is told to do: a [`Config`], which a [`ConfigBuilder`] makes only of values that can be obeyed together.
 //!
-//! Nothing here opens a socket or reads a file. A program fills a [`Config`] and hands it to a
-//! runtime; the command line is one such program.
+//! Nothing here opens a socket or reads a file. A program builds a [`Config`] and hands it to a runtime; the command line is one such
+//! program.
 
 mod access;
-mod check;
+mod builder;
 mod limits;
 mod listen;
 mod local_names;
@@ -13,7 +12,6 @@ mod neighbours;
 mod policy;
 mod text;
 mod ttl;
-mod units;
 mod upstream;
 mod words;
 
@@ -24,6 +22,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use access::{AccessList, Cidr};
+pub use builder::ConfigBuilder;
 pub use limits::Limits;
 pub use listen::{Listen, bind_advice};
 pub use local_names::LocalNames;
@@ -31,7 +30,6 @@ pub use neighbours::neighbours;
 pub use policy::Policy;
 pub use text::{server_address, socket_address};
 pub use ttl::TtlBounds;
-pub use units::{duration, octets};
 pub use upstream::{Host, Scheme, Upstream};
 pub(crate) use words::{closest, hint};
 
@@ -43,72 +41,33 @@ pub const DNS_PORT: u16 = 53;
 /// The port of DNS over TLS (RFC 7858).
 pub const TLS_PORT: u16 = 853;
 
-/// Everything a running forwarder needs to know.
+/// Everything a running forwarder needs to know. It is sound: see [`ConfigBuilder::build`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where clients are heard. Never empty.
-    pub listen: Vec<Listen>,
-    /// What clients may speak.
-    pub modes: Modes,
-    /// Where questions go, in order of preference: 1 to [`Config::MAX_UPSTREAMS`].
-    pub upstreams: Vec<Upstream>,
-    /// Which of several upstreams a question goes to.
-    pub policy: Policy,
-    /// Whether a question whose answer is late is asked a second time, of another upstream or on another connection; for 5 % of the
-    /// questions at most.
-    pub hedge: bool,
-    /// Resolvers that are asked, over TCP or UDP, for the addresses of upstreams given by name, and for
-    /// nothing else.
-    pub bootstrap: Vec<SocketAddr>,
-    /// Whose certificates are believed.
-    pub roots: Roots,
-    /// How long a client waits at most for its answer, whatever happens upstream; see
-    /// [`Config::TIMEOUTS`].
-    pub timeout: Duration,
-    /// Memory for answers in octets; 0 keeps none.
-    pub cache_bytes: usize,
-    /// Event loops, each on a thread of its own; see [`Config::WORKERS`]. They are started by [`run`](crate::transports::run), with
-    /// their threads: whoever calls [`serve`](fn@crate::serve) gets one loop for each call, and leaves this at 1.
-    pub workers: NonZeroUsize,
-    /// Whether workers keep the scheduling policy that the process was started under, instead of one that lets whoever wakes them
-    /// finish first. Only [`run`](crate::transports::run) sets one: the threads of [`serve`](fn@crate::serve) are the caller's.
-    pub keep_scheduling: bool,
-    /// What is answered here instead of being forwarded.
-    pub local_names: LocalNames,
-    /// The bounds on the time for which answers are remembered.
-    pub ttl: TtlBounds,
-    /// Whether each answer from memory begins with the next of its addresses, so that clients that take the first are spread over all.
-    /// Without it they come in the upstream's order.
-    pub rotate: bool,
-    /// Who may ask.
-    pub allow: AccessList,
-    /// The bounds on everything that grows with load.
-    pub limits: Limits,
+    listen: Vec<Listen>,
+    modes: Modes,
+    upstreams: Vec<Upstream>,
+    policy: Policy,
+    hedge: bool,
+    bootstrap: Vec<SocketAddr>,
+    roots: Roots,
+    timeout: Duration,
+    cache_bytes: usize,
+    workers: NonZeroUsize,
+    keep_scheduling: bool,
+    local_names: LocalNames,
+    ttl: TtlBounds,
+    rotate: bool,
+    allow: AccessList,
+    limits: Limits,
 }
 
-impl Config {
-    /// The default of [`Config::timeout`]: stub resolvers give up after 5 s, and an answer should
-    /// be there before.
-    pub const TIMEOUT: Duration = Duration::from_secs(4);
-
-    /// Less than 100 ms fails on any distant upstream; after 60 s no client is listening any more.
-    pub const TIMEOUTS: RangeInclusive<Duration> =
-        Duration::from_millis(100)..=Duration::from_secs(60);
-
-    /// The default of [`Config::cache_bytes`]: about 17,000 answers of one address, more than a household or a node asks for.
-    pub const CACHE_BYTES: usize = 4 << 20;
-
-    /// So many upstreams are told apart by the bits of a number; nobody has use for more.
-    pub const MAX_UPSTREAMS: usize = 64;
-
-    /// One loop serves a household or an office; beyond 64 the kernel's sockets are the limit.
-    pub const WORKERS: RangeInclusive<usize> = 1..=64;
-
-    /// Listens on the loopback addresses and asks Cloudflare over TLS.
-    pub fn defaults(modes: Modes) -> Self {
+impl Default for Config {
+    /// Listens on the loopback addresses over UDP and TCP, and forwards to Cloudflare over TLS.
+    fn default() -> Self {
         Self {
-            listen: Listen::loopback().to_vec(),
-            modes,
+            listen: Listen::loopback().into(),
+            modes: Modes::UdpAndTcp,
             upstreams: vec![providers::DEFAULT.upstream()],
             policy: Policy::default(),
             hedge: false,
@@ -125,63 +84,97 @@ impl Config {
             limits: Limits::default(),
         }
     }
+}
 
-    /// Where clients are heard. Never empty.
+impl Config {
+    /// The default of [`Config::timeout`]: 4 s, because stub resolvers give up after 5 s.
+    pub const TIMEOUT: Duration = Duration::from_secs(4);
+
+    /// Less than 100 ms fails on any distant upstream; after 60 s no client waits any more.
+    pub const TIMEOUTS: RangeInclusive<Duration> =
+        Duration::from_millis(100)..=Duration::from_secs(60);
+
+    /// The default of [`Config::cache_bytes`]: about 17,000 responses of one address, more than a household or a node asks for.
+    pub const CACHE_BYTES: usize = 4 << 20;
+
+    /// So many upstreams are told apart by the bits of a number; nobody has use for more.
+    pub const MAX_UPSTREAMS: usize = 64;
+
+    /// One loop serves a household or an office; beyond 64 the kernel's sockets are the limit.
+    pub const WORKERS: RangeInclusive<NonZeroUsize> =
+        NonZeroUsize::MIN..=NonZeroUsize::new(64).unwrap();
+
+    /// A way to set what shall differ from the defaults.
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::default()
+    }
+
+    /// This configuration, to be changed.
+    pub fn into_builder(self) -> ConfigBuilder {
+        self.into()
+    }
+
+    /// The addresses that clients send their queries to; never empty. Default: the loopback addresses, port 53.
     pub fn listen(&self) -> &[Listen] {
         &self.listen
     }
 
-    /// What clients may speak.
+    /// The transports that clients may use. Default: UDP and TCP.
     pub fn modes(&self) -> Modes {
         self.modes
     }
 
-    /// Where queries go, in order of preference: 1 to [`Config::MAX_UPSTREAMS`].
+    /// The resolvers that queries are forwarded to, in order of preference. Default: Cloudflare over TLS.
     pub fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
     }
 
-    /// Which of several upstreams a query goes to.
+    /// Which of several upstreams a query is forwarded to. Default: the first that is healthy.
     pub fn policy(&self) -> Policy {
         self.policy
     }
 
-    /// Whether a query whose response is late is sent a second time.
+    /// Whether a query whose response is late is sent a second time, to another upstream or on another connection; for 5 % of the
+    /// queries at most. Default: no.
     pub fn hedge(&self) -> bool {
         self.hedge
     }
 
-    /// Resolvers that are asked for the addresses of upstreams given by name.
+    /// Resolvers that are asked, over TCP or UDP without encryption, for the addresses of upstreams given by name, and for nothing else.
+    /// Default: none.
     pub fn bootstrap(&self) -> &[SocketAddr] {
         &self.bootstrap
     }
 
-    /// Whose certificates are trusted.
+    /// Whose certificates are trusted. Default: the built-in root certificates.
     pub fn roots(&self) -> &Roots {
         &self.roots
     }
 
-    /// How long a client waits at most for its response.
+    /// How long a client waits at most for its response, whatever happens upstream. Default: [`Config::TIMEOUT`].
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Memory for cached responses in octets; 0 is no cache.
+    /// Memory for cached responses, of all workers together, in octets; 0 is no cache. Default: [`Config::CACHE_BYTES`].
     pub fn cache_bytes(&self) -> usize {
         self.cache_bytes
     }
 
-    /// Event loops, each on a thread of its own.
+    /// Event loops, each on a thread of its own. They are started by [`run`](crate::transports::run), with their threads: whoever calls
+    /// [`serve`](fn@crate::serve) gets one loop for each call, and leaves this at 1, the default.
     pub fn workers(&self) -> NonZeroUsize {
         self.workers
     }
 
-    /// Whether workers keep the scheduling policy that the process was started under.
+    /// Whether workers keep the scheduling policy that the process was started under, instead of one that does not preempt the process
+    /// that woke them (`SCHED_BATCH`). Only [`run`](crate::transports::run) sets one: the threads of [`serve`](fn@crate::serve) are the
+    /// caller's. Default: no.
     pub fn keep_scheduling(&self) -> bool {
         self.keep_scheduling
     }
 
-    /// What is answered here instead of being forwarded.
+    /// Which queries are answered here instead of being forwarded.
     pub fn local_names(&self) -> LocalNames {
         self.local_names
     }
@@ -191,12 +184,13 @@ impl Config {
         self.ttl
     }
 
-    /// Whether each response from the cache begins with the next of its addresses.
+    /// Whether each response from the cache begins with the next of its addresses, so that clients that take the first are spread over
+    /// all. Default: no, they keep the upstream's order.
     pub fn rotate(&self) -> bool {
         self.rotate
     }
 
-    /// Which clients are served.
+    /// The clients that are served. Default: those in private networks and in the networks of this host.
     pub fn allow(&self) -> &AccessList {
         &self.allow
     }
@@ -206,14 +200,14 @@ impl Config {
         &self.limits
     }
 
-    /// Memory of one worker for what TCP clients have asked and for answers that they have not read: half of all that may wait. It is
-    /// divided beforehand, so that whoever fills what one worker has takes nothing from the clients of another.
+    /// Memory in octets of one worker for what TCP clients have sent and for responses that they have not read: half of all that may
+    /// wait. It is divided beforehand, so that whoever fills what one worker has takes nothing from the clients of another.
     pub(crate) fn memory_for_clients(&self) -> usize {
         self.memory_for_worker() / 2
     }
 
-    /// Memory of one worker for questions in flight: a quarter. The last one is for what upstreams have to read, and for what is on its
-    /// way in a moment.
+    /// Memory in octets of one worker for queries in flight: a quarter. The last one is for what upstreams have to read, and for what is
+    /// on its way in a moment.
     pub(crate) fn memory_for_questions(&self) -> usize {
         self.memory_for_worker() / 4
     }
@@ -221,46 +215,37 @@ impl Config {
     fn memory_for_worker(&self) -> usize {
         (self.limits.queue_bytes / self.workers).max(Limits::MIN_QUEUE)
     }
-
-    /// Takes the addresses of a configuration, which must fit together; all else is as in
-    /// [`Config::defaults`].
-    ///
-    /// An address that appears twice, a missing bootstrap resolver, and a question that would come
-    /// back to the forwarder itself are errors.
-    pub fn new(
-        modes: Modes,
-        listen: Vec<Listen>,
-        upstreams: Vec<Upstream>,
-        bootstrap: Vec<SocketAddr>,
-    ) -> Result<Self, ConfigError> {
-        let config = Self {
-            listen,
-            upstreams,
-            bootstrap,
-            ..Self::defaults(modes)
-        };
-        config.check_repeats()?;
-        config.check()?;
-        Ok(config)
-    }
 }
 
-/// What clients may speak. At least one of the two is set by every caller in this package.
+/// The transports over which clients may send queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Modes {
-    /// DNS over UDP.
-    pub udp: bool,
-    /// DNS over TCP.
-    pub tcp: bool,
+pub enum Modes {
+    /// DNS over UDP alone.
+    Udp,
+    /// DNS over TCP alone.
+    Tcp,
+    /// Both, as RFC 7766 requires of resolvers.
+    UdpAndTcp,
+}
+
+impl Modes {
+    /// Whether UDP is one of them.
+    pub fn udp(self) -> bool {
+        self != Self::Tcp
+    }
+
+    /// Whether TCP is one of them.
+    pub fn tcp(self) -> bool {
+        self != Self::Udp
+    }
 }
 
 impl fmt::Display for Modes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match (self.udp, self.tcp) {
-            (true, true) => "UDP and TCP",
-            (true, false) => "UDP",
-            (false, true) => "TCP",
-            (false, false) => "nothing",
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::UdpAndTcp => "UDP and TCP",
         })
     }
 }
@@ -348,22 +333,17 @@ impl std::error::Error for ConfigError {}
 mod tests {
     use super::*;
 
-    const BOTH: Modes = Modes {
-        udp: true,
-        tcp: true,
-    };
-
     #[test]
     fn the_defaults_are_safe() {
         // req 27
-        let config = Config::defaults(BOTH);
+        let config = Config::builder().build().unwrap();
         assert_eq!(config.listen, Listen::loopback());
         assert_eq!(config.upstreams, [providers::DEFAULT.upstream()]);
         assert!(
             config
                 .upstreams
                 .iter()
-                .all(|upstream| upstream.scheme == "tls" && upstream.server_name.is_some())
+                .all(|upstream| upstream.scheme() == "tls" && upstream.server_name().is_some())
         );
         assert_eq!((config.cache_bytes, config.workers.get()), (4 << 20, 1));
         assert_eq!(config.roots, Roots::BuiltIn);

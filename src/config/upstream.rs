@@ -17,20 +17,20 @@ pub struct Scheme {
     pub encrypted: bool,
 }
 
-/// A resolver to ask, by one scheme, at one or more addresses that are equally good.
+/// A resolver to forward to, by one scheme, at one or more addresses that are equally good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// The upstream as the user named it, such as `cloudflare` or `9.9.9.9#dns.quad9.net`.
-    pub label: String,
-    /// The name of its [`Scheme`].
-    pub scheme: &'static str,
-    /// What its certificate must be for: a host name in lower case, or an IP address. `None` where
-    /// nothing is authenticated.
-    pub server_name: Option<String>,
-    /// Where it is, ports included. Empty while [`Upstream::host`] has still to be found.
-    pub addresses: Vec<SocketAddr>,
-    /// The name to be looked up by a bootstrap resolver.
-    pub host: Option<Host>,
+    label: String,
+    scheme: &'static str,
+    server_name: Option<String>,
+    location: Location,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Location {
+    /// Never empty.
+    Addresses(Vec<SocketAddr>),
+    Host(Host),
 }
 
 /// A server that is known by name only.
@@ -59,18 +59,82 @@ impl Upstream {
         if let Some(provider) = providers::find(spec) {
             return Ok(provider.upstream());
         }
-        let mut upstream = read(rest, scheme, rest.len() < spec.len()).map_err(error)?;
-        spec.clone_into(&mut upstream.label);
-        Ok(upstream)
+        read(spec, rest, scheme).map_err(error)
+    }
+
+    /// As [`Upstream::parse`] has it, for one whose addresses are known, of which there is at least one.
+    pub(crate) fn known(
+        label: &str,
+        scheme: &'static str,
+        server_name: Option<String>,
+        addresses: Vec<SocketAddr>,
+    ) -> Self {
+        Self {
+            label: label.to_owned(),
+            scheme,
+            server_name,
+            location: Location::Addresses(addresses),
+        }
+    }
+
+    /// The same resolver under another label.
+    #[must_use]
+    pub fn with_label(self, label: &str) -> Self {
+        let label = label.to_owned();
+        Self { label, ..self }
+    }
+
+    /// The same resolver at these addresses.
+    #[must_use]
+    pub fn with_addresses(self, first: SocketAddr, others: &[SocketAddr]) -> Self {
+        let location = Location::Addresses([&[first], others].concat());
+        Self { location, ..self }
+    }
+
+    /// The same resolver at the addresses of this host, which have still to be found.
+    #[must_use]
+    pub fn with_host(self, host: Host) -> Self {
+        let location = Location::Host(host);
+        Self { location, ..self }
+    }
+
+    /// The upstream as the user named it, such as `cloudflare` or `9.9.9.9#dns.quad9.net`.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The name of its [`Scheme`].
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    /// What its certificate must be for (RFC 8310 section 8): a host name in lower case, or an IP address. `None` where nothing is
+    /// authenticated.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// Its addresses, ports included. Empty where [`Upstream::host`] has still to be found.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        match &self.location {
+            Location::Addresses(addresses) => addresses,
+            Location::Host(_) => &[],
+        }
+    }
+
+    /// The host whose addresses a bootstrap resolver has to find.
+    pub fn host(&self) -> Option<&Host> {
+        match &self.location {
+            Location::Addresses(_) => None,
+            Location::Host(host) => Some(host),
+        }
     }
 
     /// Whether both would lead to the same server: the same scheme, name, and at least one address.
     pub(super) fn is_same_server(&self, other: &Self) -> bool {
-        let shares_address = self
-            .addresses
-            .iter()
-            .any(|address| other.addresses.contains(address));
-        let shares_host = self.host.is_some() && self.host == other.host;
+        let mut addresses = self.addresses().iter();
+        let shares_address = addresses.any(|address| other.addresses().contains(address));
+        let shares_host = self.host().is_some() && self.host() == other.host();
         self.scheme == other.scheme
             && self.server_name == other.server_name
             && (shares_address || shares_host)
@@ -95,8 +159,9 @@ fn find_scheme<'a>(name: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, Stri
         })
 }
 
-/// Reads what follows the scheme. Only an explicit scheme lets a bare word be a host name.
-fn read(text: &str, scheme: &Scheme, explicit: bool) -> Result<Upstream, String> {
+/// Reads what follows the scheme in `label`. Only an explicit scheme lets a bare word be a host name.
+fn read(label: &str, text: &str, scheme: &Scheme) -> Result<Upstream, String> {
+    let explicit = text.len() < label.len();
     if text.is_empty() {
         return Err("is empty".to_owned());
     }
@@ -111,40 +176,38 @@ fn read(text: &str, scheme: &Scheme, explicit: bool) -> Result<Upstream, String>
     }
     let (host, digits) = split_port(place)?;
     let is_address = place.starts_with('[') || host.contains(':') || looks_numeric(host);
-    let mut upstream = Upstream {
-        label: String::new(),
-        scheme: scheme.name,
-        server_name: None,
-        addresses: Vec::new(),
-        host: None,
-    };
-
-    let port = if is_address {
+    let (port, server_name, location) = if is_address {
         let address = server_address(place, scheme.port)?;
-        if scheme.encrypted {
-            upstream.server_name = Some(match name {
-                Some(name) => authentication_name(name)?,
-                None => address.ip().to_string(),
-            });
-        }
-        upstream.addresses.push(address);
-        address.port()
-    } else if !explicit {
-        digits.map_or(Ok(scheme.port), port)?;
-        return Err(unknown_provider(host, place));
-    } else if !scheme.encrypted {
-        return Err(format!("{}:// needs an IP address", scheme.name));
-    } else if name.is_some() {
-        return Err("a name authenticates itself; #NAME belongs behind an IP address".to_owned());
+        let server_name = match name {
+            Some(name) => authentication_name(name)?,
+            None => address.ip().to_string(),
+        };
+        let location = Location::Addresses(vec![address]);
+        (address.port(), server_name, location)
     } else {
         let port = digits.map_or(Ok(scheme.port), port)?;
+        if !explicit {
+            return Err(unknown_provider(host, place));
+        } else if !scheme.encrypted {
+            return Err(format!("{}:// needs an IP address", scheme.name));
+        } else if name.is_some() {
+            let reason = "a name authenticates itself; #NAME belongs behind an IP address";
+            return Err(reason.to_owned());
+        }
         let name = host_name(host)?;
-        upstream.server_name = Some(name.clone());
-        upstream.host = Some(Host { name, port });
-        port
+        let host = Host {
+            name: name.clone(),
+            port,
+        };
+        (port, name, Location::Host(host))
     };
     check_port(port, scheme)?;
-    Ok(upstream)
+    Ok(Upstream {
+        label: label.to_owned(),
+        scheme: scheme.name,
+        server_name: scheme.encrypted.then_some(server_name),
+        location,
+    })
 }
 
 /// Digits and dots are an address, if perhaps a mistyped one, and never a name.
@@ -267,13 +330,8 @@ mod tests {
             ("tls://2620:fe:0::fe", "[2620:fe::fe]:853", "2620:fe::fe"),
             ("10.0.0.1#9.9.9.9", "10.0.0.1:853", "9.9.9.9"),
         ] {
-            let expected = Upstream {
-                label: spec.to_owned(),
-                scheme: "tls",
-                server_name: Some(name.to_owned()),
-                addresses: vec![address.parse().unwrap()],
-                host: None,
-            };
+            let addresses = vec![address.parse().unwrap()];
+            let expected = Upstream::known(spec, "tls", Some(name.to_owned()), addresses);
             assert_eq!(upstream(spec), expected);
         }
     }
@@ -286,14 +344,14 @@ mod tests {
         ] {
             let upstream = upstream(spec);
             assert_eq!(
-                upstream.host,
-                Some(Host {
+                upstream.host(),
+                Some(&Host {
                     name: "dns.quad9.net".to_owned(),
                     port
                 })
             );
-            assert_eq!(upstream.server_name.as_deref(), Some("dns.quad9.net"));
-            assert!(upstream.addresses.is_empty());
+            assert_eq!(upstream.server_name(), Some("dns.quad9.net"));
+            assert!(upstream.addresses().is_empty());
         }
     }
 
@@ -301,12 +359,12 @@ mod tests {
     fn conventional_dns_has_no_name() {
         let plain = upstream("tcp://192.0.2.1");
         assert_eq!(
-            (plain.scheme, plain.server_name, plain.host),
+            (plain.scheme(), plain.server_name(), plain.host()),
             ("tcp", None, None)
         );
-        assert_eq!(plain.addresses, ["192.0.2.1:53".parse().unwrap()]);
+        assert_eq!(plain.addresses(), ["192.0.2.1:53".parse().unwrap()]);
         assert_eq!(
-            upstream("tcp://[2001:db8::1]:5300").addresses,
+            upstream("tcp://[2001:db8::1]:5300").addresses(),
             ["[2001:db8::1]:5300".parse().unwrap()]
         );
     }
@@ -314,10 +372,10 @@ mod tests {
     #[test]
     fn a_provider_brings_name_and_addresses() {
         let quad9 = upstream("quad9");
-        assert_eq!((quad9.label.as_str(), quad9.scheme), ("quad9", "tls"));
-        assert_eq!(quad9.server_name.as_deref(), Some("dns.quad9.net"));
+        assert_eq!((quad9.label(), quad9.scheme()), ("quad9", "tls"));
+        assert_eq!(quad9.server_name(), Some("dns.quad9.net"));
         assert_eq!(
-            quad9.addresses.first(),
+            quad9.addresses().first(),
             Some(&"9.9.9.9:853".parse().unwrap())
         );
         assert_eq!(upstream("Quad9"), quad9);

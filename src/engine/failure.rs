@@ -220,13 +220,9 @@ mod tests {
     use crate::config;
 
     fn upstream(label: &str, trouble: Option<&str>) -> Upstream {
-        let mut upstream = Upstream::new(&config::Upstream {
-            label: label.into(),
-            scheme: "tls",
-            server_name: Some("u.test".into()),
-            addresses: vec!["192.0.2.1:853".parse().unwrap()],
-            host: None,
-        });
+        let addresses = vec!["192.0.2.1:853".parse().unwrap()];
+        let name = Some("u.test".into());
+        let mut upstream = Upstream::new(&config::Upstream::known(label, "tls", name, addresses));
         upstream.trouble = trouble.map(remembered);
         upstream
     }

@@ -24,7 +24,7 @@ use super::time::{Now, Time};
 use super::timers::Timers;
 use super::upstreams::Upstream;
 use super::waking::BEAT;
-use crate::config::{AccessList, Config, ConfigError, Limits, LocalNames, Policy};
+use crate::config::{AccessList, Config, Limits, LocalNames, Policy};
 use crate::transport::{ConnectError, ConnectionError};
 use log::{Level, info, log};
 use rand_chacha::ChaCha8Rng;
@@ -79,15 +79,7 @@ pub struct Forwarder {
 impl Forwarder {
     /// A forwarder that has seen nothing yet. Every random choice it will make follows from `seed`.
     /// The cache may be shared with others.
-    ///
-    /// An error names a setting that the core cannot obey: see [`Config::check_core`].
-    pub fn new(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Result<Self, ConfigError> {
-        config.check_core()?;
-        Ok(Self::with_checked(config, cache, seed))
-    }
-
-    /// As [`Forwarder::new`], by a configuration that has been checked.
-    pub(crate) fn with_checked(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Self {
+    pub fn new(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Self {
         let random = ChaCha8Rng::from_seed(seed);
         Self {
             timeout: config.timeout(),

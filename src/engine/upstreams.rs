@@ -133,9 +133,9 @@ impl Upstream {
     /// As configured, nothing known.
     pub fn new(configured: &Configured) -> Self {
         Self {
-            label: configured.label.clone(),
-            addresses: alternate(&configured.addresses),
-            by_name: configured.host.is_some(),
+            label: configured.label().to_owned(),
+            addresses: alternate(configured.addresses()),
+            by_name: configured.host().is_some(),
             resolving: false,
             resolve_again: Time::ZERO,
             next: 0,
@@ -514,16 +514,9 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     fn two_addresses() -> Upstream {
-        Upstream::new(&Configured {
-            label: "u".into(),
-            scheme: "tls",
-            server_name: Some("u.test".into()),
-            addresses: vec![
-                "127.0.0.1:853".parse().unwrap(),
-                "127.0.0.2:853".parse().unwrap(),
-            ],
-            host: None,
-        })
+        let addresses = ["127.0.0.1:853", "127.0.0.2:853"].map(|text| text.parse().unwrap());
+        let name = Some("u.test".into());
+        Upstream::new(&Configured::known("u", "tls", name, addresses.to_vec()))
     }
 
     #[test]

@@ -56,22 +56,23 @@ impl<R: Runtime> Sockets<R> {
             share,
         };
         let mut left_out = None;
-        for Listen { addr, required } in listen {
-            match sockets.bind_one(runtime, *addr) {
+        for wanted in listen {
+            let addr = wanted.addr();
+            match sockets.bind_one(runtime, addr) {
                 Ok(bound) => sockets.addresses.push(bound),
-                Err(error) if !required && R::is_missing(&error) => {
+                Err(error) if !wanted.is_required() && R::is_missing(&error) => {
                     log::info!("{addr} is not there: not listening on it");
                     left_out = Some((addr, error));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    sockets.missing.push(*addr);
+                    sockets.missing.push(addr);
                 }
-                Err(error) => return Err(BindError(bind_advice(*addr, &error))),
+                Err(error) => return Err(BindError(bind_advice(addr, &error))),
             }
         }
         match left_out {
             Some((addr, error)) if sockets.addresses.is_empty() && sockets.missing.is_empty() => {
-                Err(BindError(bind_advice(*addr, &error)))
+                Err(BindError(bind_advice(addr, &error)))
             }
             _ => Ok(sockets),
         }
@@ -95,12 +96,12 @@ impl<R: Runtime> Sockets<R> {
     fn try_bind(&mut self, runtime: &R, addr: SocketAddr) -> io::Result<SocketAddr> {
         let mut bound = addr;
         let mut datagrams = None;
-        if self.modes.udp {
+        if self.modes.udp() {
             let socket = runtime.bind(addr, self.share)?;
             bound = socket.local_addr()?;
             datagrams = Some(socket);
         }
-        if self.modes.tcp {
+        if self.modes.tcp() {
             let listener = runtime.listen(bound, self.share)?;
             bound = listener.local_addr()?;
             self.listeners.push(listener);
@@ -219,10 +220,7 @@ impl Unbound {
     fn bind<R: Runtime>(&self, runtime: &R, wanted: Wanted) -> io::Result<Sockets<R>> {
         let modes = match wanted {
             Wanted::Address(_) => self.modes,
-            Wanted::Datagrams(..) => Modes {
-                udp: true,
-                tcp: false,
-            },
+            Wanted::Datagrams(..) => Modes::Udp,
         };
         let mut sockets = Sockets {
             datagrams: Vec::new(),

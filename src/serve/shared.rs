@@ -29,27 +29,25 @@ pub(super) enum Crowded {
 impl Shared {
     /// For loops that serve by this configuration. Nobody who asks may know the `seed`.
     ///
-    /// An error names a setting that cannot be obeyed: see [`Config::check`]. More than one worker cannot, because threads are started by
-    /// [`run`](crate::transports::run) only.
+    /// More than one worker is an error, because threads are started by [`run`](crate::transports::run) only.
     pub fn new(config: Config, seed: [u8; 16]) -> Result<Self, ConfigError> {
         if config.workers().get() > 1 {
             let reason = "each call of `serve` is one loop; the threads of several are started by `transports::run` only";
             return Err(ConfigError::new("workers", &config.workers(), reason));
         }
-        Self::for_workers(config, seed)
+        Ok(Self::for_workers(config, seed))
     }
 
     /// As [`Shared::new`], for whoever starts the workers.
-    pub(crate) fn for_workers(config: Config, seed: [u8; 16]) -> Result<Self, ConfigError> {
-        config.check()?;
+    pub(crate) fn for_workers(config: Config, seed: [u8; 16]) -> Self {
         let cache = Cache::new(config.cache_bytes(), seed, times(&config.ttl()))
             .with_rotation(config.rotate());
-        Ok(Self {
+        Self {
             config,
             cache: Arc::new(cache),
             connections: Mutex::default(),
             loops: AtomicUsize::new(0),
-        })
+        }
     }
 
     /// What they serve by.
@@ -104,7 +102,6 @@ fn times(ttl: &TtlBounds) -> Times {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Modes;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -112,11 +109,8 @@ mod tests {
 
     #[test]
     fn workers_that_nobody_would_start_are_refused() {
-        let mut config = Config::defaults(Modes {
-            udp: true,
-            tcp: true,
-        });
-        config.workers = std::num::NonZeroUsize::new(2).unwrap();
+        let workers = std::num::NonZeroUsize::new(2).unwrap();
+        let config = Config::builder().workers(workers).build().unwrap();
         let error = Shared::new(config, [0; 16]).err().unwrap();
         assert!(
             error
@@ -128,16 +122,12 @@ mod tests {
     #[test]
     fn both_bounds_hold_and_are_given_back() {
         // req 67, fault 72, 73
-        let config = Config::defaults(Modes {
-            udp: true,
-            tcp: true,
-        });
         let limits = Limits {
             tcp_connections: 3,
             tcp_per_client: 2,
             ..Limits::default()
         };
-        let shared = Shared::new(config, [0; 16]).unwrap();
+        let shared = Shared::new(Config::default(), [0; 16]).unwrap();
         let (one, two) = (ip("192.0.2.1"), ip("192.0.2.2"));
         assert_eq!(shared.admit(one, &limits), Ok(()));
         assert_eq!(shared.admit(one, &limits), Ok(()));
@@ -155,16 +145,12 @@ mod tests {
     #[test]
     fn clients_on_loopback_share_only_the_bound_on_all() {
         // req 67, fault 73
-        let config = Config::defaults(Modes {
-            udp: true,
-            tcp: true,
-        });
         let limits = Limits {
             tcp_connections: 3,
             tcp_per_client: 1,
             ..Limits::default()
         };
-        let shared = Shared::new(config, [0; 16]).unwrap();
+        let shared = Shared::new(Config::default(), [0; 16]).unwrap();
         for local in ["127.0.0.1", "::ffff:127.0.0.1", "127.0.0.1"] {
             assert_eq!(shared.admit(ip(local), &limits), Ok(()));
         }

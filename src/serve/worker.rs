@@ -128,7 +128,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             unbound,
             networks: Networks::new(shared.config.allow().clone(), number == 1),
             cache: shared.cache.clone(),
-            core: Forwarder::with_checked(&shared.config, shared.cache.clone(), core_seed),
+            core: Forwarder::new(&shared.config, shared.cache.clone(), core_seed),
             clients: Clients::new(sockets.listeners, shared.clone(), &mut sources),
             control_source: sources.add(Kind::Control),
             alarm_source: sources.add(Kind::Alarm),
@@ -402,7 +402,7 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
     }
 
     fn resolve(&mut self, upstream: usize, now: Now) {
-        let host = self.upstreams.get(upstream).and_then(|u| u.host.clone());
+        let host = self.upstreams.get(upstream).and_then(|u| u.host().cloned());
         let Some(host) = host else {
             let why = ConnectError::Unresolved("it has no name".into());
             self.core.resolved(upstream, Err(why), now, &mut self.out);

@@ -297,7 +297,7 @@ pub async fn a_stranger_is_told_nothing<R: World>(runtime: R, scheme: &'static s
 
 pub async fn a_silent_handshake_times_out<R: World>(runtime: R, scheme: &'static str) {
     let mut server = Server::new(&runtime, scheme);
-    server.config.timeout = Duration::from_millis(100);
+    server.configure(|config| config.timeout(Duration::from_millis(100)));
     let start = runtime.now().mono;
     let dial = server.transport().connect(server.upstream(), server.at());
     let (link, _silent) = join(dial, server.accept_tcp()).await;

@@ -60,7 +60,7 @@ pub fn prepare<R: World>(
     server: &Server<R>,
 ) -> (impl Future<Output = Stats> + use<R>, SocketAddr, Control) {
     let config = server.config.clone();
-    let sockets = Sockets::bind(runtime, &config.listen, config.modes, false).expect("it binds");
+    let sockets = Sockets::bind(runtime, config.listen(), config.modes(), false).expect("it binds");
     let at = sockets.addresses()[0];
     let control = Control::new();
     let commands = control.subscribe();
@@ -186,15 +186,14 @@ pub async fn a_stop_ends_at_once<R: World>(runtime: R, scheme: &'static str) {
 
 pub async fn dropping_the_loop_frees_its_addresses<R: World>(runtime: R, scheme: &'static str) {
     let mut server = Server::new(&runtime, scheme);
-    server.config.listen[0].addr = APART;
+    server.configure(|config| config.listen([APART.into()]));
     let (serving, at, _control) = prepare(&runtime, &server);
     {
         let mut serving = pin!(serving);
         let waits = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx).is_pending()));
         assert!(waits.await);
     }
-    server.config.listen[0].addr = at;
-    let (listen, modes) = (&server.config.listen, server.config.modes);
-    let again = Sockets::bind(&runtime, listen, modes, false).expect("they are free");
+    let modes = server.config.modes();
+    let again = Sockets::bind(&runtime, &[at.into()], modes, false).expect("they are free");
     assert_eq!(again.addresses(), [at]);
 }

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use dotward::config::{Config, Listen, Modes, Upstream};
+use dotward::config::{Config, ConfigBuilder, Upstream};
 use dotward::transport::Transport;
 use dotward::transports::{AnyConnection, Protocols, SCHEMES};
 use futures::future::join;
@@ -36,31 +36,30 @@ impl<R: World> Server<R> {
     /// Listens, with a certificate that its clients believe.
     pub fn new(runtime: &R, scheme: &'static str) -> Self {
         let (listener, at) = listen(runtime);
-        let both = Modes {
-            udp: true,
-            tcp: true,
-        };
-        let mut config = Config::defaults(both);
-        config.listen = vec![Listen {
-            addr: crate::world::loopback(),
-            required: true,
-        }];
+        let config = Config::builder()
+            .listen([crate::world::loopback().into()])
+            .upstreams([upstream(scheme, at)]);
         #[cfg(feature = "tls")]
-        let acceptor = {
+        let (config, acceptor) = {
             let authority = crate::support::authority::Authority::new();
-            config.roots = dotward::config::Roots::Pem(authority.pem().into_bytes());
-            tls::acceptor(&authority)
+            let roots = dotward::config::Roots::Pem(authority.pem().into_bytes());
+            (config.roots(roots), tls::acceptor(&authority))
         };
-        config.upstreams = vec![upstream(scheme, at)];
         Self {
             runtime: runtime.clone(),
             listener,
             at,
             scheme,
-            config,
+            config: config.build().expect("a sound configuration"),
             #[cfg(feature = "tls")]
             acceptor,
         }
+    }
+
+    /// Changes what its clients are configured to.
+    pub fn configure(&mut self, change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) {
+        let changed = change(self.config.clone().into_builder()).build();
+        self.config = changed.expect("a sound configuration");
     }
 
     /// What its clients connect by.
@@ -70,7 +69,7 @@ impl<R: World> Server<R> {
 
     /// What it is for its clients.
     pub fn upstream(&self) -> &Upstream {
-        &self.config.upstreams[0]
+        &self.config.upstreams()[0]
     }
 
     /// Where it listens.

@@ -115,7 +115,7 @@ fn a_third_upstream_is_asked_when_two_say_nothing() {
 #[test]
 fn who_would_get_a_stale_answer_waits_on_when_it_is_gone() {
     // In a small cache it is there when it is asked for, and has made room for others when it would be served.
-    let mut r = Rig::with(&[A], |c| c.cache_bytes = 3_000);
+    let mut r = Rig::with(&[A], |c| c.cache_bytes(3_000));
     r.ask("old.test");
     r.up(r.last_dial());
     r.answer(0, 0, true);

@@ -1,7 +1,7 @@
 //! What a question earns: one answer or none, a place on a link within its bounds, three sends at most.
 
 use super::{A, B, Rig, client, ms, query};
-use dotward::config::{Config, Modes, Policy, Upstream};
+use dotward::config::{Config, ConfigBuilder, Policy, Upstream};
 use dotward::engine::{Cache, Forwarder, Held, Times};
 use dotward::transports::SCHEMES;
 use std::sync::Arc;
@@ -18,37 +18,39 @@ fn port_zero_is_nobodys() {
     assert_eq!(r.f.stats().dropped, 1);
 }
 
+type Change = Box<dyn FnOnce(ConfigBuilder) -> ConfigBuilder>;
+
 #[test]
 fn no_core_is_made_of_what_it_cannot_obey() {
     // fault 54: an empty list had round-robin divide by zero, and the 65th upstream was taken for the first.
-    let core = |change: &dyn Fn(&mut Config)| {
-        let mut config = Config::defaults(Modes {
-            udp: true,
-            tcp: true,
-        });
-        config.policy = Policy::RoundRobin;
-        change(&mut config);
-        let cache = Arc::new(Cache::new(0, [1; 16], Times::default()));
-        Forwarder::new(&config, cache, [9; 32]).err()
-    };
     let upstreams = |count: u8| -> Vec<Upstream> {
         let spec = |n: u8| format!("tcp://192.0.2.{n}:53");
         (1..=count)
             .map(|n| Upstream::parse(&spec(n), SCHEMES).unwrap())
             .collect()
     };
-    assert!(core(&|c| c.upstreams = upstreams(64)).is_none());
-    let setting = |change: &dyn Fn(&mut Config)| core(change).map(|error| error.setting);
-    assert_eq!(setting(&|c| c.upstreams.clear()), Some("upstream"));
-    assert_eq!(setting(&|c| c.upstreams = upstreams(65)), Some("upstream"));
-    assert_eq!(setting(&|c| c.timeout = Duration::ZERO), Some("timeout"));
-    assert_eq!(setting(&|c| c.limits.in_flight = 0), Some("max-in-flight"));
+    let most = Config::builder()
+        .upstreams(upstreams(64))
+        .policy(Policy::RoundRobin);
+    let cache = Arc::new(Cache::new(0, [1; 16], Times::default()));
+    let core = Forwarder::new(&most.build().unwrap(), cache, [9; 32]);
+    assert_eq!(core.stats().queries, 0);
+    let none: [(Change, &str); 4] = [
+        (Box::new(|c| c.upstreams([])), "upstream"),
+        (Box::new(move |c| c.upstreams(upstreams(65))), "upstream"),
+        (Box::new(|c| c.timeout(Duration::ZERO)), "timeout"),
+        (Box::new(|c| c.max_in_flight(0)), "max-in-flight"),
+    ];
+    for (change, setting) in none {
+        let error = change(Config::builder()).build().unwrap_err();
+        assert_eq!(error.setting, setting);
+    }
 }
 
 #[test]
 fn what_is_answered_here_is_counted_by_its_reason() {
     let mut r = Rig::with(&[A], |c| {
-        c.allow = ["127.0.0.0/8".parse().unwrap()].into_iter().collect();
+        c.allow(["127.0.0.0/8".parse().unwrap()].into_iter().collect())
     });
     let mut ask = |message: &[u8], from: &str| {
         let (n, mut client) = (r.n(), client(1000));
@@ -78,7 +80,7 @@ fn what_is_answered_here_is_counted_by_its_reason() {
 #[test]
 fn a_repeated_datagram_gets_one_answer_although_the_bound_is_reached() {
     // fault 62: it asks for nothing new, so the bound on questions in flight is not its business.
-    let mut r = Rig::with(&[A], |c| c.limits.in_flight = 2);
+    let mut r = Rig::with(&[A], |c| c.max_in_flight(2));
     r.ask("a.test");
     r.ask("b.test");
     assert!(!r.ask_as(1, "a.test") && !r.ask_as(2, "b.test"));
@@ -123,10 +125,7 @@ fn a_repeat_that_is_spelled_differently_gets_an_answer_in_its_own_letter_case() 
 #[test]
 fn what_is_asked_ahead_of_time_keeps_to_the_bound_too() {
     // fault 63: a popular answer ends soon, while as many questions are in flight as may be.
-    let mut r = Rig::with(&[A], |c| {
-        c.cache_bytes = 1 << 20;
-        c.limits.in_flight = 1;
-    });
+    let mut r = Rig::with(&[A], |c| c.cache_bytes(1 << 20).max_in_flight(1));
     r.ask("popular.test");
     r.up(r.last_dial());
     r.answer(0, 0, true);

@@ -1,10 +1,8 @@
 //! Reaching upstreams: whom, when, and where a name leads.
 
 use super::{A, B, C, Rig, ms};
-use dotward::config::Upstream;
 use dotward::engine::Action;
 use dotward::transport::ConnectError;
-use dotward::transports::SCHEMES;
 use std::time::Duration;
 
 /// Where a link is dialled to, by the actions that are not drained yet.
@@ -18,15 +16,12 @@ fn dialled(r: &Rig) -> Vec<String> {
 
 /// A rig whose first upstream is known by name alone.
 fn by_name(more: &[&str]) -> Rig {
-    let upstreams = [&[A], more].concat();
-    Rig::with(&upstreams, |c| {
-        c.upstreams[0] = Upstream::parse("tls://dns.test", SCHEMES).unwrap();
-    })
+    Rig::new(&[&["tls://dns.test"], more].concat())
 }
 
 #[test]
 fn an_answer_does_not_end_the_back_off_for_connects() {
-    let mut r = Rig::with(&[A], |c| c.limits.link_in_flight = 2);
+    let mut r = Rig::with(&[A], |c| c.max_link_in_flight(2));
     for i in 0..40 {
         r.ask(&format!("n{i}.test"));
     }

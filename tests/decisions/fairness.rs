@@ -1,7 +1,7 @@
 //! Whose question makes room at a bound: the oldest of the client that has most in flight.
 
 use super::{A, Rig, ms, query};
-use dotward::config::Config;
+use dotward::config::ConfigBuilder;
 use dotward::engine::{Client, Via};
 
 /// Somebody on another machine, over UDP or TCP.
@@ -23,11 +23,9 @@ fn ask(r: &mut Rig, client: Client, id: u16, name: &str) {
 }
 
 /// A forwarder with a link, and room for so many questions.
-fn rig(in_flight: usize, tweak: impl FnOnce(&mut Config)) -> Rig {
+fn rig(in_flight: usize, tweak: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Rig {
     let mut r = Rig::with(&[A], |c| {
-        c.limits.in_flight = in_flight;
-        c.cache_bytes = 1 << 20;
-        tweak(c);
+        tweak(c.max_in_flight(in_flight).cache_bytes(1 << 20))
     });
     r.ask("first.test");
     r.up(r.last_dial());
@@ -46,7 +44,7 @@ fn answered(r: &Rig) -> Vec<(u16, u8)> {
 #[test]
 fn a_light_client_finds_room_at_the_expense_of_the_heaviest() {
     // fault 99: one client over many connections, which have no bound of their own in common but this one.
-    let mut r = rig(6, |_| {});
+    let mut r = rig(6, |c| c);
     for id in 0..5 {
         let hog = afar(66, 1_000 + id, Some(u64::from(id)));
         ask(&mut r, hog, id, &format!("never{id}.test"));
@@ -82,7 +80,7 @@ fn a_light_client_finds_room_at_the_expense_of_the_heaviest() {
 #[test]
 fn each_socket_of_this_machine_is_a_client_at_the_bound_for_all() {
     // fault 99
-    let mut r = rig(4, |c| c.limits.in_flight_per_client = 1);
+    let mut r = rig(4, |c| c.max_in_flight_per_client(1));
     for id in 0..4 {
         let n = r.n();
         let client = Client {
@@ -100,7 +98,7 @@ fn each_socket_of_this_machine_is_a_client_at_the_bound_for_all() {
 #[test]
 fn whoever_waits_for_the_same_question_is_not_affected() {
     // fault 99
-    let mut r = rig(4, |_| {});
+    let mut r = rig(4, |c| c);
     for id in 0..3 {
         ask(&mut r, afar(66, 1, None), id, &format!("n{id}.test"));
     }
@@ -114,7 +112,7 @@ fn whoever_waits_for_the_same_question_is_not_affected() {
 #[test]
 fn an_answer_out_of_date_is_given_before_anybody_is_turned_away() {
     // fault 100: the newcomer's, and that of a question which makes room.
-    let mut r = rig(2, |_| {});
+    let mut r = rig(2, |c| c);
     r.ask("old.test");
     r.answer(0, 0, true);
     r.replies.clear();
@@ -132,7 +130,7 @@ fn an_answer_out_of_date_is_given_before_anybody_is_turned_away() {
 #[test]
 fn a_large_question_counts_as_several() {
     // fault 103: 60,000 octets in options of EDNS, to names that are never answered.
-    let mut r = rig(64, |_| {});
+    let mut r = rig(64, |c| c);
     let large = |id: u16| {
         let mut large = query(&format!("n{id}.test"), id);
         let opt = large.len() - 2;
@@ -156,7 +154,7 @@ fn a_large_question_counts_as_several() {
 #[test]
 fn what_nobody_waits_for_makes_room_first() {
     // fault 63: a popular answer is asked for ahead of time, and then clients need the place.
-    let mut r = rig(2, |_| {});
+    let mut r = rig(2, |c| c);
     r.pass(ms(285_000));
     for _ in 0..3 {
         r.ask("first.test");
@@ -173,7 +171,7 @@ fn what_nobody_waits_for_makes_room_first() {
 fn one_large_answer_for_many_leaves_in_parts() {
     // fault 103: the list of what is to be done stays small, and everybody gets the answer.
     const WAITING: u16 = 200;
-    let mut r = rig(2_048, |_| {});
+    let mut r = rig(2_048, |c| c);
     for id in 0..WAITING {
         ask(
             &mut r,

@@ -7,7 +7,7 @@ mod fairness;
 mod late;
 mod silence;
 
-use dotward::config::{Config, Modes, Upstream};
+use dotward::config::{Config, ConfigBuilder, Upstream};
 use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
 use dotward::transport::{ConnectError, ConnectionError};
 use dotward::transports::SCHEMES;
@@ -38,21 +38,17 @@ struct Rig {
 
 impl Rig {
     fn new(upstreams: &[&str]) -> Self {
-        Self::with(upstreams, |_| {})
+        Self::with(upstreams, |config| config)
     }
 
-    fn with(upstreams: &[&str], tweak: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::defaults(Modes {
-            udp: true,
-            tcp: true,
-        });
+    fn with(upstreams: &[&str], tweak: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
         let parse = |text: &&str| Upstream::parse(text, SCHEMES).unwrap();
-        config.upstreams = upstreams.iter().map(parse).collect();
-        config.cache_bytes = 0;
-        tweak(&mut config);
-        let cache = Arc::new(Cache::new(config.cache_bytes, [1; 16], Times::default()));
+        let upstreams: Vec<Upstream> = upstreams.iter().map(parse).collect();
+        let config = Config::builder().upstreams(upstreams).cache_bytes(0);
+        let config = tweak(config).driver_resolves_names().build().unwrap();
+        let cache = Arc::new(Cache::new(config.cache_bytes(), [1; 16], Times::default()));
         Self {
-            f: Forwarder::new(&config, cache, [9; 32]).unwrap(),
+            f: Forwarder::new(&config, cache, [9; 32]),
             out: Output::new(),
             now: Time::ZERO + Duration::from_secs(100),
             next: 0,

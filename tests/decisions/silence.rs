@@ -101,7 +101,7 @@ fn the_timer_belongs_to_the_oldest_unanswered_question() {
 #[test]
 fn one_stale_link_retires_its_elders() {
     // Two links in use, then a quiet in which both die; the first question finds out for both.
-    let mut r = Rig::with(&[A], |c| c.limits.link_in_flight = 2);
+    let mut r = Rig::with(&[A], |c| c.max_link_in_flight(2));
     for i in 0..3 {
         r.ask(&format!("n{i}.test"));
     }

@@ -3,7 +3,7 @@
 use super::stage::Stage;
 use super::story::{PROXY, upstream_addr};
 use super::watch::{self, Watch};
-use dotward::config::{Listen, Upstream};
+use dotward::config::Upstream;
 use dotward::engine::Stats;
 use dotward::serve::{Control, Shared, Sockets, Worker};
 use dotward::transports::{Protocols, SCHEMES};
@@ -19,13 +19,11 @@ pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats
         let text = format!("tcp://{}", upstream_addr(index));
         Upstream::parse(&text, SCHEMES).expect("a good address")
     };
-    let mut config = house.config((0..stage.upstreams.len()).map(upstream).collect());
-    config.listen = vec![Listen {
-        addr: PROXY,
-        required: true,
-    }];
+    let upstreams = (0..stage.upstreams.len()).map(upstream).collect();
+    let config = house.config(upstreams).listen([PROXY.into()]);
+    let config = config.build().expect("a sound configuration");
     let protocols = Protocols::new(&world, &config).expect("nothing to go wrong");
-    let sockets = Sockets::bind(&world, &config.listen, config.modes, false).expect("free");
+    let sockets = Sockets::bind(&world, config.listen(), config.modes(), false).expect("free");
     let seed = [stage.story.seed as u8; 32];
     let mut watch = Watch::new(&config);
     let shared = Arc::new(Shared::new(config, [7; 16]).expect("a sound configuration"));

@@ -1,6 +1,6 @@
 //! A story: a house with its upstreams and clients, and what happens to them when. Drawn from a seed, or told by hand.
 
-use dotward::config::{Config, Limits, Modes, Policy, Upstream};
+use dotward::config::{Config, ConfigBuilder, Limits, Policy, Upstream};
 use dotward::transports::memory::Weather;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -76,26 +76,29 @@ pub struct House {
 
 impl House {
     /// What the forwarder is told.
-    pub fn config(&self, upstreams: Vec<Upstream>) -> Config {
-        let mut config = Config::defaults(Modes {
-            udp: true,
-            tcp: true,
-        });
-        config.upstreams = upstreams;
-        config.cache_bytes = self.cache_bytes;
-        config.policy = self.policy;
-        config.hedge = self.hedge;
-        config.limits = Limits {
-            in_flight: self.in_flight,
-            in_flight_per_client: self.in_flight_per_client,
-            link_in_flight: self.link_in_flight,
-            queue_bytes: Limits::QUEUE,
-            tcp_in_flight: self.tcp_in_flight,
-            tcp_connections: self.tcp_connections,
-            tcp_per_client: self.tcp_per_client,
-            ..Limits::default()
-        };
-        config
+    pub fn config(&self, upstreams: Vec<Upstream>) -> ConfigBuilder {
+        Config::builder()
+            .upstreams(upstreams)
+            .cache_bytes(self.cache_bytes)
+            .policy(self.policy)
+            .hedge(self.hedge)
+            .max_in_flight(self.in_flight)
+            .max_in_flight_per_client(self.in_flight_per_client)
+            .max_link_in_flight(self.link_in_flight)
+            .max_tcp_in_flight(self.tcp_in_flight)
+            .max_tcp_connections(self.tcp_connections)
+            .max_tcp_per_client(self.tcp_per_client)
+    }
+
+    /// Sets every bound to its default.
+    pub fn make_room(&mut self) {
+        let limits = Limits::default();
+        self.in_flight = limits.in_flight;
+        self.in_flight_per_client = limits.in_flight_per_client;
+        self.link_in_flight = limits.link_in_flight;
+        self.tcp_in_flight = limits.tcp_in_flight;
+        self.tcp_connections = limits.tcp_connections;
+        self.tcp_per_client = limits.tcp_per_client;
     }
 
     /// Has it room for fewer TCP clients than a story has?

@@ -57,9 +57,9 @@ pub struct Watch {
 impl Watch {
     pub fn new(config: &Config) -> Self {
         Self {
-            limits: config.limits.clone(),
-            cache_bytes: config.cache_bytes,
-            upstreams: config.upstreams.len(),
+            limits: config.limits().clone(),
+            cache_bytes: config.cache_bytes(),
+            upstreams: config.upstreams().len(),
             spent: (0, 0),
         }
     }

@@ -1,7 +1,7 @@
 //! Stories of an upstream that is known by name, and of networks where only one of UDP and TCP works.
 
-use super::scene::{FIRST, Scene, addr, ms, tell_with};
-use dotward::config::{Config, Host};
+use super::scene::{FIRST, Scene, addr, ms, tell_with, upstream};
+use dotward::config::{ConfigBuilder, Host};
 use dotward::runtime::Runtime;
 use dotward::transports::memory::Datagrams;
 use dotward::wire;
@@ -11,14 +11,12 @@ use std::pin::pin;
 /// Who knows where the upstream is.
 const RESOLVER: &str = "192.0.2.53:53";
 
-fn by_name(config: &mut Config) {
-    config.bootstrap = vec![addr(RESOLVER)];
-    let upstream = &mut config.upstreams[0];
-    upstream.addresses.clear();
-    upstream.host = Some(Host {
+fn by_name(config: ConfigBuilder) -> ConfigBuilder {
+    let upstream = upstream(FIRST).with_host(Host {
         name: "dns.test".into(),
         port: addr(FIRST).port(),
     });
+    config.bootstrap([addr(RESOLVER)]).upstreams([upstream])
 }
 
 /// An answer to a bootstrap question, with the address of the first upstream if one was asked for.

@@ -3,7 +3,7 @@
 use super::scene::{
     Act, FIRST, Got, PROXY, Scene, addr, direct, ede, ms, query, tell_with, tell_with_cache,
 };
-use dotward::Config;
+use dotward::config::ConfigBuilder;
 use dotward::engine::Stats;
 use dotward::wire;
 use std::time::Duration;
@@ -44,9 +44,7 @@ fn the_second_time_it_is_answered_at_once_and_older() {
 #[test]
 fn addresses_take_turns_in_being_the_first_if_that_is_wanted() {
     for (rotate, wanted) in [(false, [1, 1, 1, 1, 1]), (true, [1, 2, 3, 1, 2])] {
-        let tweak = |config: &mut Config| {
-            (config.cache_bytes, config.rotate) = (1 << 20, rotate);
-        };
+        let tweak = |config: ConfigBuilder| config.cache_bytes(1 << 20).rotate(rotate);
         tell_with(tweak, &[FIRST], async |scene| {
             direct(&scene.first, |_| Act::Addresses(3));
             let mut firsts = vec![];

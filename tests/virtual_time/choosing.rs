@@ -1,12 +1,12 @@
 //! Stories of choosing among upstreams: the policies, health by live traffic, hedging.
 
 use super::scene::{Act, FIRST, SECOND, Scene, addr, direct, ms, tell, tell_with};
-use dotward::config::{Config, Policy};
+use dotward::config::{ConfigBuilder, Policy};
 use dotward::runtime::Runtime;
 use std::time::Duration;
 
-fn by(policy: Policy) -> impl FnOnce(&mut Config) {
-    move |config| config.policy = policy
+fn by(policy: Policy) -> impl FnOnce(ConfigBuilder) -> ConfigBuilder {
+    move |config| config.policy(policy)
 }
 
 /// Asks one question after another; gives the times that the answers took.
@@ -142,7 +142,7 @@ fn a_name_that_always_fails_casts_no_doubt_where_others_do_no_better() {
 fn slow_now_and_then(hedge: bool, upstreams: &[&str]) -> (Duration, dotward::engine::Stats) {
     let mut late = Duration::ZERO;
     let stats = tell_with(
-        |config| config.hedge = hedge,
+        |config| config.hedge(hedge),
         upstreams,
         async |scene| {
             let mut count = 0;
@@ -181,7 +181,7 @@ fn another_upstream_is_asked_for_a_late_answer_only_if_the_user_wants_it() {
 fn hedging_does_not_pile_up_on_slow_upstreams() {
     // When everything becomes slow at once, copies stay within 5 %.
     let stats = tell_with(
-        |config| config.hedge = true,
+        |config| config.hedge(true),
         &[FIRST, SECOND],
         async |scene| {
             times(scene, 300, ms(5)).await;

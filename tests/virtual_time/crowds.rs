@@ -1,7 +1,7 @@
 //! Stories of clients on other machines that have more questions in flight than one may have.
 
 use super::scene::{Act, FIRST, Got, PROXY, Scene, addr, direct, ede, ms, query, tell, tell_with};
-use dotward::config::Config;
+use dotward::config::ConfigBuilder;
 use dotward::runtime::Runtime;
 use dotward::wire;
 
@@ -14,8 +14,8 @@ fn move_away(scene: &mut Scene) {
     scene.client = scene.world.bind(addr(AFAR), false).unwrap();
 }
 
-fn at_most(questions: usize) -> impl FnOnce(&mut Config) {
-    move |config| config.limits.in_flight_per_client = questions
+fn at_most(questions: usize) -> impl FnOnce(ConfigBuilder) -> ConfigBuilder {
+    move |config| config.max_in_flight_per_client(questions)
 }
 
 /// Was it turned away at once, for a reason that is nobody else's fault?
@@ -105,10 +105,7 @@ fn room_comes_back_when_no_upstream_can_be_reached() {
 #[test]
 fn who_got_an_answer_out_of_date_has_room_again() {
     // fault 64: the question itself is in flight still, to learn the fresh answer, but its client does not wait any more.
-    let both = |config: &mut Config| {
-        at_most(1)(config);
-        config.cache_bytes = 1 << 20;
-    };
+    let both = |config: ConfigBuilder| at_most(1)(config).cache_bytes(1 << 20);
     let stats = tell_with(both, &[FIRST], async |scene| {
         move_away(scene);
         scene.get("a.test").await;
@@ -127,10 +124,7 @@ fn who_got_an_answer_out_of_date_has_room_again() {
 #[test]
 fn answers_from_the_cache_are_beyond_the_bound() {
     // fault 64
-    let both = |config: &mut Config| {
-        at_most(1)(config);
-        config.cache_bytes = 1 << 20;
-    };
+    let both = |config: ConfigBuilder| at_most(1)(config).cache_bytes(1 << 20);
     let stats = tell_with(both, &[FIRST], async |scene| {
         move_away(scene);
         scene.get("known.test").await;

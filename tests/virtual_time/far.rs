@@ -24,7 +24,7 @@ fn an_upstream_is_reached_however_long_a_round_trip_takes() {
 #[test]
 fn a_connect_survives_the_question_that_it_was_begun_for() {
     // fault 106
-    let short = |config: &mut dotward::config::Config| config.timeout = ms(2_000);
+    let short = |config: dotward::config::ConfigBuilder| config.timeout(ms(2_000));
     let stats = tell_with(short, &[FIRST], async |scene| {
         scene.world.weather(addr(FIRST), |w| w.latency = ms(850));
         let got = scene.get("a.test").await;

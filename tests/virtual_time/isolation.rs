@@ -1,7 +1,7 @@
 //! Stories of trouble that stays its own: a slow name, names that end connections, upstreams that cannot be used.
 
 use super::scene::{Act, Asked, FIRST, Played, SECOND, Scene, addr, direct, ms, tell, tell_with};
-use dotward::config::{Config, Policy};
+use dotward::config::{ConfigBuilder, Policy};
 use std::time::Duration;
 
 const NOERROR: u16 = 0;
@@ -156,7 +156,7 @@ fn a_healthy_upstream_behind_dead_ones_is_always_reached() {
         for mute in [false, true] {
             let dead = ["192.0.2.71:53", "192.0.2.72:53", "192.0.2.73:53"];
             let upstreams: Vec<&str> = dead.into_iter().chain([FIRST]).collect();
-            let tweak = |config: &mut Config| config.policy = policy;
+            let tweak = |config: ConfigBuilder| config.policy(policy);
             tell_with(tweak, &upstreams, async |scene| {
                 for at in dead {
                     scene.world.weather(addr(at), |w| {

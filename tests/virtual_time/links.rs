@@ -1,8 +1,9 @@
 //! Stories of links that live well: idle limits that are learned or told, links that died unnoticed, absences.
 
 use super::scene::{
-    Act, FIRST, SECOND, Scene, addr, asks_for_keepalive, direct, ms, tell, tell_with,
+    Act, FIRST, SECOND, Scene, addr, asks_for_keepalive, direct, ms, tell, tell_with, upstream,
 };
+use dotward::config::ConfigBuilder;
 use dotward::engine::Stats;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -180,17 +181,16 @@ fn one_question_never_costs_more_than_three_connects() {
     ];
     for (how, spoil) in spoil.into_iter().enumerate() {
         for upstreams in [&[FIRST][..], &[FIRST, SECOND], &[SECOND, FIRST]] {
-            let addresses = |config: &mut dotward::config::Config| {
-                for upstream in &mut config.upstreams {
-                    // More addresses are no reason for more connects.
-                    let port = upstream.addresses[0].port();
-                    upstream
-                        .addresses
-                        .push(format!("192.0.2.77:{port}").parse().unwrap());
-                    upstream
-                        .addresses
-                        .push(format!("[2001:db8::77]:{port}").parse().unwrap());
-                }
+            let addresses = |config: ConfigBuilder| {
+                // More addresses are no reason for more connects.
+                let many = upstreams.iter().enumerate().map(|(index, at)| {
+                    let others = [
+                        format!("192.0.2.7{index}:53"),
+                        format!("[2001:db8::7{index}]:53"),
+                    ];
+                    upstream(at).with_addresses(addr(at), &others.map(|at| addr(&at)))
+                });
+                config.upstreams(many.collect::<Vec<_>>())
             };
             let stats = tell_with(addresses, upstreams, async |scene| {
                 for at in [FIRST, SECOND] {
@@ -211,10 +211,9 @@ fn one_question_never_costs_more_than_three_connects() {
 #[test]
 fn a_network_that_drops_one_family_costs_a_quarter_of_a_second_once() {
     // fault 54: RFC 8305 section 8 recommends 250 ms between two connects.
-    let both = |config: &mut dotward::config::Config| {
-        config.upstreams[0]
-            .addresses
-            .insert(0, "[2001:db8::1]:53".parse().unwrap());
+    let both = |config: ConfigBuilder| {
+        let v6 = addr("[2001:db8::1]:53");
+        config.upstreams([upstream(FIRST).with_addresses(v6, &[addr(FIRST)])])
     };
     tell_with(both, &[FIRST], async |scene| {
         scene

@@ -1,15 +1,12 @@
 //! Stories of the host: addresses that come late, sockets that fail.
 
 use super::scene::{FIRST, LATE, PROXY, addr, ms, query, tell, tell_with};
-use dotward::config::{Config, Listen};
+use dotward::config::{ConfigBuilder, Listen};
 use dotward::runtime::Runtime;
 use std::io::ErrorKind;
 
-fn also_late(config: &mut Config) {
-    config.listen.push(Listen {
-        addr: addr(LATE),
-        required: true,
-    });
+fn also_late(config: ConfigBuilder) -> ConfigBuilder {
+    config.listen([PROXY, LATE].map(|at| Listen::from(addr(at))))
 }
 
 #[test]
@@ -64,10 +61,7 @@ fn an_address_that_comes_late_is_served_soon() {
 #[test]
 fn nothing_to_serve_at_is_waited_for() {
     // fault 87
-    let only_late = |config: &mut Config| {
-        config.listen.clear();
-        also_late(config);
-    };
+    let only_late = |config: ConfigBuilder| config.listen([addr(LATE).into()]);
     tell_with(only_late, &[FIRST], async |scene| {
         scene.world.sleep(ms(100_000)).await;
         scene.world.set_absent(addr(LATE).ip(), false);
@@ -104,8 +98,8 @@ fn neighbours_in_a_network_of_the_host_may_ask_also_when_it_changes() {
 #[test]
 fn who_names_networks_serves_these_alone() {
     // req 27
-    let named = |config: &mut Config| {
-        config.allow = ["127.0.0.0/8".parse().unwrap()].into_iter().collect();
+    let named = |config: ConfigBuilder| {
+        config.allow(["127.0.0.0/8".parse().unwrap()].into_iter().collect())
     };
     let stats = tell_with(named, &[FIRST], async |scene| {
         let network = "2001:db8:1::/64".parse().unwrap();

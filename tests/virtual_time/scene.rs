@@ -1,6 +1,6 @@
 //! A small network in memory: dotward, its upstreams, and a client that tells the story.
 
-use dotward::config::{Config, Listen, Modes, Upstream};
+use dotward::config::{Config, ConfigBuilder, Upstream};
 use dotward::engine::{Stats, Time};
 use dotward::runtime::Runtime;
 use dotward::serve::{Command, Control, Shared, Sockets, serve};
@@ -242,32 +242,33 @@ pub fn tell_with_cache<F>(bytes: usize, upstreams: &[&str], story: F) -> Stats
 where
     F: AsyncFnOnce(&mut Scene),
 {
-    tell_with(|config| config.cache_bytes = bytes, upstreams, story)
+    tell_with(|config| config.cache_bytes(bytes), upstreams, story)
+}
+
+/// The upstream at this address.
+pub fn upstream(at: &str) -> Upstream {
+    Upstream::parse(&format!("tcp://{at}"), SCHEMES).unwrap()
 }
 
 /// As [`tell`], with whatever `tweak` makes of the configuration.
-pub fn tell_with<F>(tweak: impl FnOnce(&mut Config), upstreams: &[&str], story: F) -> Stats
+pub fn tell_with<F>(
+    tweak: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
+    upstreams: &[&str],
+    story: F,
+) -> Stats
 where
     F: AsyncFnOnce(&mut Scene),
 {
     let world = Memory::new();
     world.set_absent(addr(LATE).ip(), true);
-    let mut config = Config::defaults(Modes {
-        udp: true,
-        tcp: true,
-    });
-    config.cache_bytes = 0;
-    config.listen = vec![Listen {
-        addr: addr(PROXY),
-        required: true,
-    }];
-    config.upstreams = upstreams
-        .iter()
-        .map(|at| Upstream::parse(&format!("tcp://{at}"), SCHEMES).unwrap())
-        .collect();
-    tweak(&mut config);
+    let upstreams: Vec<Upstream> = upstreams.iter().map(|at| upstream(at)).collect();
+    let config = Config::builder()
+        .cache_bytes(0)
+        .listen([addr(PROXY).into()])
+        .upstreams(upstreams);
+    let config = tweak(config).build().unwrap();
     let protocols = Protocols::new(&world, &config).unwrap();
-    let sockets = Sockets::bind(&world, &config.listen, config.modes, false).unwrap();
+    let sockets = Sockets::bind(&world, config.listen(), config.modes(), false).unwrap();
     let control = Control::new();
     let proxy = serve(
         world.clone(),

@@ -136,7 +136,7 @@ async fn asks(stream: &mut Stream, name: &str) -> bool {
 fn connections_per_client_are_limited() {
     // req 67, fault 73: one client may hold so many connections and no more; the others stay usable.
     let stats = tell_with(
-        |config| config.limits.tcp_per_client = 3,
+        |config| config.max_tcp_per_client(3),
         &[FIRST],
         async |scene| {
             let afar = "192.168.1.7".parse().unwrap();

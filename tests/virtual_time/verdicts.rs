@@ -303,7 +303,7 @@ fn names_of_special_use_are_answered_here() {
     assert_eq!((stats.local, stats.sent), (13, 1));
     // Whoever has a server that knows them may have them forwarded.
     let stats = tell_with(
-        |config| config.local_names.forward_special = true,
+        |config| config.forward_special_names(true),
         &[FIRST],
         async |scene| assert_eq!(scene.get("nas.home.arpa").await.rcode, 0),
     );

@@ -113,7 +113,7 @@ pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
 }
 
 fn date(time: UnixTime) -> String {
-    utc(UNIX_EPOCH + Duration::from_secs(time.as_secs()))
+    utc(UNIX_EPOCH + Duration::from_secs(time.as_secs())).to_string()
 }
 
 /// The names of a certificate, such as `DnsName("a.test")`, as people write them.

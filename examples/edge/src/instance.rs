@@ -147,7 +147,7 @@ impl Instance {
         };
         let upstream = upstream as usize;
         let known = running.upstreams.get(upstream);
-        let host = known.and_then(|upstream| upstream.host.as_ref());
+        let host = known.and_then(|upstream| upstream.host());
         let port = host.map_or(TLS_PORT, |host| host.port);
         let addresses = text.lines().filter_map(|line| line.parse::<IpAddr>().ok());
         let addresses: Vec<_> = addresses.map(|ip| SocketAddr::new(ip, port)).collect();

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::action::{Action, Kind};
-use dotward::config::{Config, Modes, Scheme, Upstream};
+use dotward::config::{Config, Scheme, Upstream};
 use dotward::engine::{self, Cache, Client, Forwarder, LinkKey, Now, Output, Times};
 use dotward::wire::{Frames, append_frame};
 use slotmap::{Key, SecondaryMap};
@@ -16,11 +16,6 @@ const SCHEMES: &[Scheme] = &[Scheme {
     port: 853,
     encrypted: true,
 }];
-/// What clients speak is the host's affair.
-const MODES: Modes = Modes {
-    udp: true,
-    tcp: true,
-};
 
 /// A core that was told what to do.
 pub struct Running {
@@ -48,12 +43,15 @@ impl Running {
             .map(|spec| Upstream::parse(spec, SCHEMES))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| error.to_string())?;
-        let mut config = Config::defaults(MODES);
-        config.upstreams.clone_from(&upstreams);
-        config.timeout = timeout;
+        let config = Config::builder()
+            .upstreams(upstreams.clone())
+            .timeout(timeout)
+            .driver_resolves_names()
+            .build()
+            .map_err(|error| error.to_string())?;
         let cache = Arc::new(Cache::new(cache_octets, *cache_seed, Times::default()));
         Ok(Self {
-            core: Forwarder::new(&config, cache, *seed).map_err(|error| error.to_string())?,
+            core: Forwarder::new(&config, cache, *seed),
             upstreams,
             out: Output::new(),
             taken: 0,
@@ -113,8 +111,8 @@ impl Running {
                 self.show(Kind::Dial, upstream, &place).on(link.data())
             }
             engine::Action::Resolve { upstream } => {
-                let host = self.upstreams.get(upstream).and_then(|u| u.host.clone());
-                let name = host.map(|host| host.name).unwrap_or_default();
+                let host = self.upstreams.get(upstream).and_then(Upstream::host);
+                let name = host.map(|host| host.name.clone()).unwrap_or_default();
                 self.show(Kind::Resolve, upstream, &name)
             }
             engine::Action::Close { link } => {
@@ -127,7 +125,7 @@ impl Running {
     /// Where to dial, and who has to be there.
     fn place(&self, upstream: usize, addr: SocketAddr) -> String {
         let known = self.upstreams.get(upstream);
-        let name = known.and_then(|upstream| upstream.server_name.as_deref());
+        let name = known.and_then(|upstream| upstream.server_name());
         format!("{addr} {}", name.unwrap_or_default())
     }
 

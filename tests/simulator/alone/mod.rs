@@ -7,9 +7,9 @@ use super::dice::Dice;
 use super::drawing;
 use super::log::Log;
 use super::stage::Outcome;
-use super::story::upstream_addr;
+use super::story::{House, upstream_addr};
 use super::watch::{self, Watch};
-use dotward::config::{Config, Host, Limits, Upstream};
+use dotward::config::{Host, Upstream};
 use dotward::engine::{Cache, Forwarder, LinkKey, Now, Output, Time, Times};
 use dotward::transports::SCHEMES;
 use events::{ABSENCES, EVENTS};
@@ -59,15 +59,17 @@ pub fn drive(seed: u64, all: bool, traced: bool) -> Outcome {
 impl Driver {
     fn new(seed: u64, all: bool, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let mut config = config(&mut dice);
+        let (mut upstreams, mut house) = (upstreams(&mut dice), house(&mut dice));
         let mut ledger = Ledger::default();
         // As with stories, every fourth run has a healthy upstream, and no want of room.
         if all && seed % 4 == 3 {
-            let last = config.upstreams.len();
+            let last = upstreams.len();
             ledger.healthy = Some(last);
-            config.upstreams.push(upstream(last));
-            config.limits = Limits::default();
+            upstreams.push(upstream(last));
+            house.make_room();
         }
+        let config = house.config(upstreams).driver_resolves_names();
+        let config = config.build().expect("a sound configuration");
         let start = Time::ZERO + Duration::from_secs(100);
         let now = Rc::new(Cell::new(Now {
             mono: start,
@@ -76,10 +78,9 @@ impl Driver {
         let clock = now.clone();
         let log = Log::new(move || clock.get().mono, traced);
         log.note(|| format!("{config:?}"));
-        let cache = Cache::new(config.cache_bytes, [7; 16], Times::default());
+        let cache = Cache::new(config.cache_bytes(), [7; 16], Times::default());
         Self {
-            core: Forwarder::new(&config, Arc::new(cache), [seed as u8; 32])
-                .expect("a sound configuration"),
+            core: Forwarder::new(&config, Arc::new(cache), [seed as u8; 32]),
             watch: Watch::new(&config),
             out: Output::new(),
             ledger,
@@ -254,27 +255,28 @@ fn upstream(index: usize) -> Upstream {
     Upstream::parse(&text, SCHEMES).expect("a good address")
 }
 
-/// A house, with upstreams that are known by address or by name.
-fn config(dice: &mut Dice) -> Config {
-    let upstreams = 1 + dice.index(3);
-    let upstream = |index| {
-        let mut upstream = upstream(index);
+/// Some upstreams, known by address or by name.
+fn upstreams(dice: &mut Dice) -> Vec<Upstream> {
+    let count = 1 + dice.index(3);
+    let drawn = |index| {
+        let upstream = upstream(index);
         match dice.below(4) {
             0 => {
                 let name = format!("dns{index}.test");
-                upstream.host = Some(Host { name, port: 53 });
-                upstream.addresses.clear();
+                upstream.with_host(Host { name, port: 53 })
             }
-            1 => upstream.addresses.push(upstream_addr(10 + index)),
-            _ => {}
+            1 => upstream.with_addresses(upstream_addr(index), &[upstream_addr(10 + index)]),
+            _ => upstream,
         }
-        upstream
     };
-    let upstreams = (0..upstreams).map(upstream).collect();
+    (0..count).map(drawn).collect()
+}
+
+fn house(dice: &mut Dice) -> House {
     let mut house = drawing::house(dice);
     house.in_flight = dice.pick(&[2_048, 10, 1]);
     house.link_in_flight = dice.pick(&[1_000, 4, 1]);
     // In the small ones there is room for a few answers only.
     house.cache_bytes = dice.pick(&[0, 3_000, 64 << 10]);
-    house.config(upstreams)
+    house
 }

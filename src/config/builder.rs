@@ -1,0 +1,475 @@
+//! The way to a [`Config`]: values first, and in the end the question whether they can be obeyed together.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{
+    AccessList, Config, ConfigError, Limits, Listen, Modes, Policy, Roots, TtlBounds, Upstream,
+};
+
+/// Settings on their way to a [`Config`]. What is not set keeps its default; each setting is described at the [`Config`] method, or at
+/// the field, that reads it.
+#[derive(Clone, Debug)]
+#[must_use = "settings have no effect before `build`"]
+pub struct ConfigBuilder {
+    config: Config,
+    driver_resolves: bool,
+}
+
+/// One setter for each setting: its name, the type of its value, and the field that it sets.
+macro_rules! setters {
+    ($( $(#[$doc:meta])* $name:ident($value:ty) => $($field:ident).+; )*) => {
+        impl ConfigBuilder { $(
+            $(#[$doc])*
+            pub fn $name(mut self, value: $value) -> Self {
+                self.config.$($field).+ = value.into();
+                self
+            }
+        )* }
+    };
+}
+
+setters! {
+    /// [`Config::listen`]: at least one.
+    listen(impl Into<Vec<Listen>>) => listen;
+    /// [`Config::modes`].
+    modes(Modes) => modes;
+    /// [`Config::upstreams`]: 1 to [`Config::MAX_UPSTREAMS`].
+    upstreams(impl Into<Vec<Upstream>>) => upstreams;
+    /// [`Config::policy`].
+    policy(Policy) => policy;
+    /// [`Config::hedge`].
+    hedge(bool) => hedge;
+    /// [`Config::bootstrap`].
+    bootstrap(impl Into<Vec<SocketAddr>>) => bootstrap;
+    /// [`Config::roots`].
+    roots(Roots) => roots;
+    /// [`Config::timeout`], within [`Config::TIMEOUTS`].
+    timeout(Duration) => timeout;
+    /// [`Config::cache_bytes`].
+    cache_bytes(usize) => cache_bytes;
+    /// [`Config::workers`], within [`Config::WORKERS`].
+    workers(NonZeroUsize) => workers;
+    /// [`Config::keep_scheduling`].
+    keep_scheduling(bool) => keep_scheduling;
+    /// [`LocalNames::forward_special`](super::LocalNames::forward_special).
+    forward_special_names(bool) => local_names.forward_special;
+    /// [`LocalNames::show_version`](super::LocalNames::show_version).
+    show_version(bool) => local_names.show_version;
+    /// [`TtlBounds::min`], within [`TtlBounds::MINS`].
+    min_ttl(Duration) => ttl.min;
+    /// [`TtlBounds::max`], within [`TtlBounds::MAXES`].
+    max_ttl(Duration) => ttl.max;
+    /// [`TtlBounds::stale`], within [`TtlBounds::STALES`].
+    serve_stale(Duration) => ttl.stale;
+    /// [`Config::rotate`].
+    rotate(bool) => rotate;
+    /// [`Config::allow`].
+    allow(AccessList) => allow;
+    /// [`Limits::in_flight`], within [`Limits::COUNTS`].
+    max_in_flight(usize) => limits.in_flight;
+    /// [`Limits::in_flight_per_client`], within [`Limits::COUNTS`].
+    max_in_flight_per_client(usize) => limits.in_flight_per_client;
+    /// [`Limits::link_in_flight`], within [`Limits::COUNTS`].
+    max_link_in_flight(usize) => limits.link_in_flight;
+    /// [`Limits::tcp_connections`], within [`Limits::COUNTS`].
+    max_tcp_connections(usize) => limits.tcp_connections;
+    /// [`Limits::tcp_per_client`], within [`Limits::COUNTS`].
+    max_tcp_per_client(usize) => limits.tcp_per_client;
+    /// [`Limits::tcp_in_flight`], within [`Limits::COUNTS`].
+    max_tcp_in_flight(usize) => limits.tcp_in_flight;
+    /// [`Limits::tcp_idle`], within [`Limits::TCP_IDLES`].
+    tcp_idle(Duration) => limits.tcp_idle;
+    /// [`Limits::queue_bytes`]: at least [`Limits::MIN_QUEUE`] for each worker.
+    queue_bytes(usize) => limits.queue_bytes;
+    /// [`Limits::udp_payload`], within [`Limits::UDP_PAYLOADS`].
+    udp_payload(u16) => limits.udp_payload;
+}
+
+impl Default for ConfigBuilder {
+    fn default() -> Self {
+        Self::from(Config::default())
+    }
+}
+
+impl From<Config> for ConfigBuilder {
+    fn from(config: Config) -> Self {
+        Self {
+            driver_resolves: false,
+            config,
+        }
+    }
+}
+
+impl ConfigBuilder {
+    /// Upstreams given by name need no bootstrap resolver, because whoever drives the [`Forwarder`](crate::Forwarder) by hand finds
+    /// their addresses ([`Action::Resolve`](crate::engine::Action::Resolve)).
+    pub fn driver_resolves_names(mut self) -> Self {
+        self.driver_resolves = true;
+        self
+    }
+
+    /// The configuration. An error names the first setting that cannot be obeyed, alone or beside another.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        self.listeners_fit()?;
+        self.upstreams_fit()?;
+        self.values_are_in_range()?;
+        Ok(self.config)
+    }
+
+    fn listeners_fit(&self) -> Result<(), ConfigError> {
+        let listen = &self.config.listen;
+        if listen.is_empty() {
+            let reason = "at least one address is needed";
+            return Err(ConfigError::new("listen", "", reason));
+        }
+        if let Some(twice) = repeated(listen, |a, b| a.addr() == b.addr()) {
+            return Err(given_twice("listen", &twice.addr()));
+        }
+        for wide in listen {
+            if let Some(narrow) = listen.iter().find(|narrow| wide.covers(narrow)) {
+                let reason = format!(
+                    "is part of {}, which is all addresses of this host: leave one of them out",
+                    wide.addr()
+                );
+                return Err(ConfigError::new("listen", &narrow.addr(), reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Upstreams can be found, and no query comes back to the forwarder itself.
+    fn upstreams_fit(&self) -> Result<(), ConfigError> {
+        let (upstreams, bootstrap) = (&self.config.upstreams, &self.config.bootstrap);
+        let wrong = |upstream: &Upstream, reason: String| {
+            ConfigError::new("upstream", upstream.label(), reason)
+        };
+        if upstreams.is_empty() {
+            let reason = "at least one upstream is needed";
+            return Err(ConfigError::new("upstream", "", reason));
+        }
+        if let Some(beyond) = upstreams.get(Config::MAX_UPSTREAMS) {
+            let most = Config::MAX_UPSTREAMS;
+            let reason = format!("is one too many: there can be {most} upstreams");
+            return Err(wrong(beyond, reason));
+        }
+        if let Some(twice) = repeated(upstreams, Upstream::is_same_server) {
+            return Err(given_twice("upstream", twice.label()));
+        }
+        if let Some(twice) = repeated(bootstrap, |a, b| a == b) {
+            return Err(given_twice("bootstrap", twice));
+        }
+        let received_here = |addr: &&SocketAddr| {
+            let mut listen = self.config.listen.iter();
+            listen.any(|listen| listen.receives(**addr))
+        };
+        for upstream in upstreams {
+            if upstream.host().is_some() && bootstrap.is_empty() && !self.driver_resolves {
+                let reason = "is a name, and finding its address takes a bootstrap resolver: name one, or write IP#NAME";
+                return Err(wrong(upstream, reason.to_owned()).with_remedy("bootstrap"));
+            }
+            if let Some(addr) = upstream.addresses().iter().find(received_here) {
+                let reason =
+                    format!("{addr} is where dotward itself listens, so queries would loop");
+                return Err(wrong(upstream, reason));
+            }
+        }
+        if let Some(addr) = bootstrap.iter().find(received_here) {
+            let reason = "is where dotward itself listens, so it would wait for itself";
+            return Err(ConfigError::new("bootstrap", addr, reason));
+        }
+        Ok(())
+    }
+
+    fn values_are_in_range(&self) -> Result<(), ConfigError> {
+        let Config { limits, ttl, .. } = &self.config;
+        for (setting, time, range) in [
+            ("timeout", self.config.timeout, Config::TIMEOUTS),
+            ("min-ttl", ttl.min, TtlBounds::MINS),
+            ("max-ttl", ttl.max, TtlBounds::MAXES),
+            ("serve-stale", ttl.stale, TtlBounds::STALES),
+            ("tcp-idle", limits.tcp_idle, Limits::TCP_IDLES),
+        ] {
+            if !range.contains(&time) {
+                let reason = format!("is not from {:?} to {:?}", range.start(), range.end());
+                return Err(ConfigError::new(setting, &format!("{time:?}"), reason));
+            }
+        }
+        if ttl.min > ttl.max {
+            let reason = format!("is more than max-ttl, which is {:?}", ttl.max);
+            return Err(ConfigError::new(
+                "min-ttl",
+                &format!("{:?}", ttl.min),
+                reason,
+            ));
+        }
+        let workers = self.config.workers;
+        within("workers", &workers, &Config::WORKERS)?;
+        within("udp-payload", &limits.udp_payload, &Limits::UDP_PAYLOADS)?;
+        for (setting, count) in [
+            ("max-in-flight", limits.in_flight),
+            ("max-in-flight-per-client", limits.in_flight_per_client),
+            ("max-link-in-flight", limits.link_in_flight),
+            ("max-tcp-connections", limits.tcp_connections),
+            ("max-tcp-per-client", limits.tcp_per_client),
+            ("max-tcp-in-flight", limits.tcp_in_flight),
+        ] {
+            within(setting, &count, &Limits::COUNTS)?;
+        }
+        let (octets, least) = (limits.queue_bytes, Limits::MIN_QUEUE);
+        if octets / workers < least && octets != Limits::QUEUE {
+            let reason = format!("is too little: each of {workers} workers needs {least} octets");
+            return Err(ConfigError::new("queue-size", &octets, reason));
+        }
+        Ok(())
+    }
+}
+
+fn within<N: PartialOrd + Display>(
+    setting: &'static str,
+    number: &N,
+    range: &RangeInclusive<N>,
+) -> Result<(), ConfigError> {
+    if range.contains(number) {
+        return Ok(());
+    }
+    let reason = format!("is not a number from {} to {}", range.start(), range.end());
+    Err(ConfigError::new(setting, number, reason))
+}
+
+/// What is written twice could be obeyed, but is a slip.
+fn given_twice(setting: &'static str, value: &(impl ToString + ?Sized)) -> ConfigError {
+    ConfigError::new(setting, value, "is given twice")
+}
+
+/// The later of the first two items that are the same.
+fn repeated<T>(items: &[T], same: impl Fn(&T, &T) -> bool) -> Option<&T> {
+    let seen_before = |index: usize, item: &T| items.iter().take(index).any(|one| same(one, item));
+    let mut indexed = items.iter().enumerate();
+    indexed.find_map(|(index, item)| seen_before(index, item).then_some(item))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{DNS_PORT, Host, Scheme, server_address};
+
+    /// Builds a configuration from lists separated by blanks.
+    fn config(listen: &str, upstreams: &str, bootstrap: &str) -> Result<Config, ConfigError> {
+        let schemes = [
+            Scheme {
+                name: "tls",
+                port: 853,
+                encrypted: true,
+            },
+            Scheme {
+                name: "tcp",
+                port: 53,
+                encrypted: false,
+            },
+        ];
+        let listen = listen.split_whitespace().map(|text| text.parse().unwrap());
+        let upstreams = upstreams.split_whitespace();
+        let upstreams = upstreams.map(|spec| Upstream::parse(spec, &schemes).unwrap());
+        let bootstrap = bootstrap.split_whitespace();
+        let bootstrap = bootstrap.map(|text| server_address(text, DNS_PORT).unwrap());
+        Config::builder()
+            .listen(listen.collect::<Vec<_>>())
+            .upstreams(upstreams.collect::<Vec<_>>())
+            .bootstrap(bootstrap.collect::<Vec<_>>())
+            .build()
+    }
+
+    fn error(listen: &str, upstreams: &str, bootstrap: &str) -> String {
+        config(listen, upstreams, bootstrap)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn addresses_that_fit_together_are_taken() {
+        let config = config(
+            "127.0.0.1:5300 [::1]:5300",
+            "quad9 tls://dns.google",
+            "192.0.2.1",
+        )
+        .unwrap();
+        assert_eq!(
+            (
+                config.listen.len(),
+                config.upstreams.len(),
+                config.bootstrap.len()
+            ),
+            (2, 2, 1)
+        );
+    }
+
+    #[test]
+    fn nothing_is_given_twice() {
+        // fault 86
+        assert_eq!(
+            error("127.0.0.1 127.0.0.1:53", "quad9", ""),
+            r#"listen "127.0.0.1:53": is given twice"#
+        );
+        assert_eq!(
+            error("127.0.0.1", "quad9 google quad9", ""),
+            r#"upstream "quad9": is given twice"#
+        );
+        let same = error("127.0.0.1", "quad9 9.9.9.9#DNS.quad9.net", "");
+        assert_eq!(same, r#"upstream "9.9.9.9#DNS.quad9.net": is given twice"#);
+        assert!(
+            error("127.0.0.1", "tls://a.test tls://A.test.", "192.0.2.1")
+                .contains("is given twice")
+        );
+        assert_eq!(
+            error("127.0.0.1", "quad9", "192.0.2.1 192.0.2.1:53"),
+            r#"bootstrap "192.0.2.1:53": is given twice"#
+        );
+        // One address may serve under several names: each is a different account or filter.
+        assert!(config("127.0.0.1", "192.0.2.1#a.test 192.0.2.1#b.test", "").is_ok());
+    }
+
+    #[test]
+    fn something_is_needed() {
+        assert!(error("", "quad9", "").starts_with("listen"));
+        assert!(error("127.0.0.1", "", "").starts_with("upstream"));
+    }
+
+    #[test]
+    fn an_upstream_is_not_the_forwarder_itself() {
+        // fault 52
+        let reason = "127.0.0.1:853 is where dotward itself listens, so queries would loop";
+        let expected = format!(r#"upstream "127.0.0.1#a.test": {reason}"#);
+        assert_eq!(error("127.0.0.1:853", "127.0.0.1#a.test", ""), expected);
+        assert_eq!(error("0.0.0.0:853", "127.0.0.1#a.test", ""), expected);
+        assert!(error("[::]:853", "[::1]#a.test", "").contains("would loop"));
+        assert!(error("127.0.0.1", "tcp://127.0.0.1", "").contains("would loop"));
+        assert!(config("127.0.0.1:5300", "127.0.0.1#a.test", "").is_ok());
+    }
+
+    #[test]
+    fn the_bootstrap_is_there_and_is_not_the_forwarder_itself() {
+        // fault 51, req 85
+        let missing = error("127.0.0.1", "tls://dns.quad9.net", "");
+        assert!(
+            missing.starts_with(r#"upstream "tls://dns.quad9.net": is a name"#),
+            "{missing}"
+        );
+        assert!(missing.contains("bootstrap resolver") && !missing.contains("--"));
+        let circular = error("0.0.0.0", "tls://dns.quad9.net", "127.0.0.1");
+        assert!(
+            circular.starts_with(r#"bootstrap "127.0.0.1:53": is where dotward itself listens"#),
+            "{circular}"
+        );
+    }
+
+    type Change = fn(ConfigBuilder, usize) -> ConfigBuilder;
+
+    fn wrong(change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> String {
+        let built = change(Config::builder()).build();
+        built.unwrap_err().to_string()
+    }
+
+    fn upstreams(count: u8) -> Vec<Upstream> {
+        let one = |n: u8| {
+            let upstream = crate::providers::DEFAULT.upstream();
+            let address = SocketAddr::from(([192, 0, 2, n], 853));
+            let upstream = upstream.with_label(&format!("u{n}"));
+            upstream.with_addresses(address, &[])
+        };
+        (1..=count).map(one).collect()
+    }
+
+    #[test]
+    fn no_value_is_out_of_its_bounds() {
+        assert!(Config::builder().build().is_ok());
+        let soon = Duration::from_millis(99);
+        assert_eq!(
+            wrong(|c| c.timeout(soon)),
+            r#"timeout "99ms": is not from 100ms to 60s"#
+        );
+        assert_eq!(
+            wrong(|c| c.workers(NonZeroUsize::new(65).unwrap())),
+            r#"workers "65": is not a number from 1 to 64"#
+        );
+        assert_eq!(
+            wrong(|c| c.tcp_idle(soon)),
+            r#"tcp-idle "99ms": is not from 1s to 3600s"#
+        );
+        assert_eq!(
+            wrong(|c| c.udp_payload(511)),
+            r#"udp-payload "511": is not a number from 512 to 4096"#
+        );
+        let counts: [(&str, Change); 6] = [
+            ("max-in-flight", ConfigBuilder::max_in_flight),
+            (
+                "max-in-flight-per-client",
+                ConfigBuilder::max_in_flight_per_client,
+            ),
+            ("max-link-in-flight", ConfigBuilder::max_link_in_flight),
+            ("max-tcp-connections", ConfigBuilder::max_tcp_connections),
+            ("max-tcp-per-client", ConfigBuilder::max_tcp_per_client),
+            ("max-tcp-in-flight", ConfigBuilder::max_tcp_in_flight),
+        ];
+        for (setting, change) in counts {
+            for count in [0, 65_536] {
+                let expected = format!(r#"{setting} "{count}": is not a number from 1 to 65535"#);
+                assert_eq!(wrong(|c| change(c, count)), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn there_are_one_to_64_upstreams() {
+        // fault 54
+        assert!(wrong(|c| c.upstreams([])).contains("at least one upstream"));
+        let most = Config::builder().upstreams(upstreams(64)).build();
+        assert_eq!(most.unwrap().upstreams().len(), 64);
+        assert_eq!(
+            wrong(|c| c.upstreams(upstreams(65))),
+            r#"upstream "u65": is one too many: there can be 64 upstreams"#
+        );
+    }
+
+    #[test]
+    fn a_driver_may_find_addresses_itself() {
+        let named = Config::builder().upstreams([upstreams(1).remove(0).with_host(Host {
+            name: "dns.test".to_owned(),
+            port: 853,
+        })]);
+        let error = named.clone().build().unwrap_err();
+        assert_eq!(error.remedy, Some("bootstrap"));
+        assert!(named.driver_resolves_names().build().is_ok());
+    }
+
+    #[test]
+    fn a_wildcard_covers_the_addresses_of_its_family_and_port() {
+        // fault 87: the second socket could not be bound, because the first one has its address.
+        for (listen, part, all) in [
+            ("0.0.0.0 127.0.0.1", "127.0.0.1:53", "0.0.0.0:53"),
+            (
+                "192.0.2.1:5300 0.0.0.0:5300",
+                "192.0.2.1:5300",
+                "0.0.0.0:5300",
+            ),
+            ("[::]:5300 [::1]:5300", "[::1]:5300", "[::]:5300"),
+        ] {
+            let expected = format!(
+                "listen {part:?}: is part of {all}, which is all addresses of this host: leave one of them out"
+            );
+            assert_eq!(error(listen, "quad9", ""), expected);
+        }
+        for listen in [
+            "0.0.0.0 [::]",
+            "0.0.0.0 [::1]",
+            "0.0.0.0:5300 127.0.0.1:5301",
+            "0.0.0.0:0 127.0.0.1:0",
+            "127.0.0.1 192.0.2.1",
+        ] {
+            assert!(config(listen, "quad9", "").is_ok(), "{listen}");
+        }
+    }
+}
