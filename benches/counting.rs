@@ -3,6 +3,12 @@
 //! `counting OPERATION TIMES`; without arguments each operation runs once, so that `cargo test --benches` finds a broken one.
 
 mod stand;
+#[path = "../tests/support"]
+#[expect(dead_code, reason = "the helpers are those of all tests")]
+mod support {
+    pub mod codes;
+    pub mod messages;
+}
 
 use dotward::engine::Time;
 use dotward::wire::{self, Frames, Recipient, append_frame};
@@ -41,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// A query and an answer walked once each.
 fn scan(times: u32) -> usize {
-    let (query, answer) = (stand::query(), stand::answer());
+    let (query, answer) = (stand::query(), stand::response());
     let mut octets = 0;
     for _ in 0..times {
         octets += wire::parse_query(black_box(&query)).map_or(0, |query| query.end);
@@ -52,7 +58,7 @@ fn scan(times: u32) -> usize {
 
 /// A query written as it is forwarded, and an answer as it is relayed; both were walked before.
 fn edit(times: u32) -> usize {
-    let (query, answer) = (stand::query(), stand::answer());
+    let (query, answer) = (stand::query(), stand::response());
     let (Ok(asked), Ok(answered)) = (wire::parse_query(&query), wire::parse_response(&answer))
     else {
         return 0;
@@ -76,7 +82,7 @@ fn edit(times: u32) -> usize {
 
 /// A message put behind its length, and taken out again, a batch at a time.
 fn frame(times: u32) -> usize {
-    let message = stand::answer();
+    let message = stand::response();
     let (mut octets, mut frames) = (0, Frames::new());
     let mut out = Vec::with_capacity(4096);
     for _ in 0..times.div_ceil(BATCH) {

@@ -3,6 +3,12 @@
 //! For a comparison between two versions prefer `tests/counting/run`, which counts instructions and has no noise.
 
 mod stand;
+#[path = "../tests/support"]
+#[expect(dead_code, reason = "the helpers are those of all tests")]
+mod support {
+    pub mod codes;
+    pub mod messages;
+}
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -23,7 +29,7 @@ fn scan_query(bencher: Bencher) {
 /// An upstream's answer, walked once.
 #[divan::bench]
 fn scan_answer(bencher: Bencher) {
-    let answer = stand::answer();
+    let answer = stand::response();
     bencher.bench_local(|| wire::parse_response(black_box(&answer)));
 }
 
@@ -51,7 +57,7 @@ fn forward_query(bencher: Bencher) {
 /// An answer as the client gets it.
 #[divan::bench]
 fn relay_answer(bencher: Bencher) {
-    let (query, answer) = (stand::query(), stand::answer());
+    let (query, answer) = (stand::query(), stand::response());
     let asked = wire::parse_query(&query).expect("a good query");
     let answered = wire::parse_response(&answer).expect("a good answer");
     let recipient = Recipient {
@@ -74,7 +80,7 @@ fn relay_answer(bencher: Bencher) {
 fn frames(bencher: Bencher) {
     let mut read = Vec::new();
     for _ in 0..BATCH {
-        append_frame(&stand::answer(), &mut read);
+        append_frame(&stand::response(), &mut read);
     }
     let mut frames = Frames::new();
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {

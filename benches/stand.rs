@@ -1,5 +1,7 @@
 //! What the benches of this folder share: fixed messages, and a core with one link up.
 
+use crate::support::codes::A;
+use crate::support::messages;
 use dotward::config::{Config, Upstream};
 use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
 use dotward::transports::SCHEMES;
@@ -16,20 +18,15 @@ const PASS: Duration = Duration::from_micros(320);
 /// Where the number stands in [`query`]'s name, behind the header and the label's length.
 const DIGITS: std::ops::Range<usize> = 13..21;
 
-/// A question for `00000000.bench.test`, type A, without EDNS, as a stub resolver asks.
+/// A query for `00000000.bench.test`, type A, without EDNS, as a stub resolver sends it.
 pub fn query() -> Vec<u8> {
-    let mut message = vec![0x12, 0x34, 0x01, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    message.extend_from_slice(b"\x0800000000\x05bench\x04test\0\0\x01\0\x01");
-    message
+    messages::query("00000000.bench.test", A).build()
 }
 
-/// The answer of an upstream to [`query`]: one address and an OPT.
-pub fn answer() -> Vec<u8> {
-    let mut message = query();
-    message[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 1]);
-    message.extend_from_slice(b"\xC0\x0C\0\x01\0\x01\0\0\x01\x2C\0\x04\xC0\0\x02\x01");
-    message.extend_from_slice(b"\0\0\x29\x04\xD0\0\0\0\0\0\0");
-    message
+/// The response of an upstream to [`query`]: one address and an OPT.
+pub fn response() -> Vec<u8> {
+    let plain = messages::response_to(&query()).a(300, [192, 0, 2, 1]);
+    plain.edns(1232, 0, &[]).build()
 }
 
 /// A stub resolver on this machine.
@@ -73,7 +70,7 @@ impl Stand {
             },
             out: Output::new(),
             asked: query(),
-            answered: answer(),
+            answered: response(),
             next: 0,
         };
         stand.begin();

@@ -32,7 +32,7 @@ use dotward::transports::{self, RunError};
 use support::authority::Authority;
 use support::client::{TcpClient, UdpClient};
 use support::codes::{A, AAAA, NXDOMAIN, TC, TXT};
-use support::messages::{answer, query, word};
+use support::messages::{query, response_to, word};
 use support::script::{Received, Step};
 use support::upstream::DotServer;
 
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("long.example", TXT, "TXT"),
         ("missing.example", A, "A"),
     ] {
-        let asked = query(name, rtype).edns(1232).bytes();
+        let asked = query(name, rtype).edns(1232, 0, &[]).build();
         let show = |transport: &str, ask: &dyn Fn() -> Vec<u8>| {
             let start = Instant::now();
             let got = ask();
@@ -93,7 +93,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// What the upstream answers.
 fn play(asked: &Received) -> Vec<Step> {
-    let plain = answer(&asked.bytes);
+    let plain = response_to(&asked.bytes);
     let name = &asked.bytes[13..];
     let rtype = word(
         name,
@@ -105,15 +105,15 @@ fn play(asked: &Received) -> Vec<Step> {
     let answer = match (name, rtype) {
         ([b'm', ..], _) => plain.rcode(NXDOMAIN).soa(60),
         ([b'l', ..], _) => plain.fill(3000),
-        (_, A) => plain.a([192, 0, 2, 1].into()),
-        (_, AAAA) => plain.record(
+        (_, A) => plain.a(300, [192, 0, 2, 1]),
+        (_, AAAA) => plain.answer(
             AAAA,
             300,
             &[0x20, 1, 0x0D, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
         ),
-        (_, other) => plain.record(other, 300, b"octets that nobody but their owner can read"),
+        (_, other) => plain.answer(other, 300, b"octets that nobody but their owner can read"),
     };
-    vec![Step::Answer(answer.bytes())]
+    vec![Step::Answer(answer.build())]
 }
 
 /// dotward inside this process.

@@ -75,7 +75,7 @@ async fn application() -> Result<(), Failure> {
     let (address, serving) = embed(config, &control)?;
 
     let asking = move || {
-        let asked = support::messages::query("www.example", A).bytes();
+        let asked = support::messages::query("www.example", A).build();
         UdpClient::new(address).ask(&asked)
     };
     let got = support::reading::read(&spawn_blocking(asking).await?);

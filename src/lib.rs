@@ -92,6 +92,10 @@
 //! benchmarks outside of the package can look at messages as the core does; it grows with the core.
 #![forbid(unsafe_code)]
 
+// The builder of messages in `tests/support` names this crate as other crates do.
+#[cfg(test)]
+extern crate self as dotward;
+
 // `cli`, `logger` and `signals` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(any(feature = "cli", feature = "tls"))]

@@ -8,7 +8,7 @@ use crate::support::authority::{Authority, Leaf};
 use crate::support::checks::{assert_well, canary};
 use crate::support::client::UdpClient;
 use crate::support::codes::{A, AAAA, SERVFAIL};
-use crate::support::messages::{answer, query, word};
+use crate::support::messages::{query, response_to, word};
 use crate::support::proxy::Proxy;
 use crate::support::reading::read;
 use crate::support::script::{Conduct, Received, Step, well};
@@ -18,7 +18,7 @@ use crate::support::upstream::{Builder, DotServer};
 /// Asks twice, with and without EDNS: SERVFAIL, the reason only where there is an OPT.
 fn assert_refused(proxy: &Proxy) {
     let client = UdpClient::new(proxy.address());
-    let got = read(&client.ask(&query("secret.test", A).edns(1232).bytes()));
+    let got = read(&client.ask(&query("secret.test", A).edns(1232, 0, &[]).build()));
     assert_eq!(got.rcode(), SERVFAIL);
     assert!(
         got.extended_errors()
@@ -27,13 +27,13 @@ fn assert_refused(proxy: &Proxy) {
         "{:?}",
         got.options()
     );
-    let got = read(&client.ask(&query("secret.test", A).bytes()));
+    let got = read(&client.ask(&query("secret.test", A).build()));
     assert_eq!((got.rcode(), got.opt().is_none()), (SERVFAIL, true));
 }
 
 /// Asks, and gives the text of the extended error.
 fn extra_text(proxy: &Proxy) -> String {
-    let got = UdpClient::new(proxy.address()).ask(&query("why.test", A).edns(1232).bytes());
+    let got = UdpClient::new(proxy.address()).ask(&query("why.test", A).edns(1232, 0, &[]).build());
     let options = read(&got).options();
     let text = options.iter().find(|(code, _)| *code == 15);
     let text = text.and_then(|(_, data)| data.get(2..)).unwrap_or_default();
@@ -271,18 +271,18 @@ fn an_upstream_by_name_is_found_by_bootstrap() {
     let bootstrap = DotServer::with(trust.authority.good())
         .conduct(|_| Conduct::Plaintext)
         .script(|asked| {
-            let plain = answer(&asked.bytes);
+            let plain = response_to(&asked.bytes);
             let is_aaaa = word(&asked.bytes, 12 + 10) == AAAA;
             vec![Step::Answer(if is_aaaa {
-                plain.soa(60).bytes()
+                plain.soa(60).build()
             } else {
-                plain.a([127, 0, 0, 1].into()).bytes()
+                plain.a(300, [127, 0, 0, 1]).build()
             })]
         })
         .start();
     let spec = format!("tls://dot.test:{}", upstream.address().port());
     let proxy = trust.proxy(&[&spec], &["--bootstrap", &bootstrap.address().to_string()]);
-    let asked = query("secret.test", A).bytes();
+    let asked = query("secret.test", A).build();
     assert_well(&asked, &UdpClient::new(proxy.address()).ask(&asked));
     assert!(
         bootstrap

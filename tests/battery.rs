@@ -13,7 +13,7 @@ fn the_battery_of_rfc_8906() {
     let ask = |asked: &[u8]| read(&stand.udp().ask(asked));
     let soa = || query("example.test", SOA);
     for flags in [0, 0x10, 0x20, 0x40, 0x200, 0x480] {
-        let got = ask(&soa().flags(RD | flags).bytes());
+        let got = ask(&soa().flags(RD | flags).build());
         assert_eq!(
             (got.rcode(), got.opt().is_none()),
             (NOERROR, true),
@@ -21,12 +21,12 @@ fn the_battery_of_rfc_8906() {
         );
         assert_eq!(got.answer.len(), 1);
     }
-    assert_eq!(ask(&query("example.test", 666).bytes()).rcode(), NOERROR);
+    assert_eq!(ask(&query("example.test", 666).build()).rcode(), NOERROR);
     assert_eq!(
-        ask(&query(".", 0).flags(15 << 11).counts([0; 4]).bytes()[..12]).rcode(),
+        ask(&query(".", 0).flags(15 << 11).counts([0; 4]).build()[..12]).rcode(),
         NOTIMP
     );
-    let over_tcp = soa().bytes();
+    let over_tcp = soa().build();
     assert_well(&over_tcp, &stand.tcp().ask(&over_tcp));
     for (ttl, options) in [
         (0, vec![]),
@@ -34,7 +34,7 @@ fn the_battery_of_rfc_8906() {
         (0x40, vec![]),
         (DO, vec![]),
     ] {
-        let got = ask(&soa().opt(1232, ttl, &options).bytes());
+        let got = ask(&soa().opt(1232, ttl, &options).build());
         assert_eq!(
             (got.rcode(), got.answer.len()),
             (NOERROR, 1),
@@ -49,5 +49,5 @@ fn the_battery_of_rfc_8906() {
         option(8, &[0, 1, 0, 0]),
     ]
     .concat();
-    assert_eq!(ask(&soa().opt(1232, 0, &many).bytes()).rcode(), NOERROR);
+    assert_eq!(ask(&soa().opt(1232, 0, &many).build()).rcode(), NOERROR);
 }

@@ -2,7 +2,7 @@
 
 use crate::support::checks::canary;
 use crate::support::codes::{A, BADVERS, COOKIE, DO, FORMERR, NOERROR, NOTIMP, QR, SERVFAIL, TXT};
-use crate::support::messages::{answer, option, query, word};
+use crate::support::messages::{option, query, response_to, word};
 use crate::support::reading::{Message, read};
 use crate::support::script::{Received, Step, well};
 use crate::support::stand::Stand;
@@ -16,11 +16,11 @@ fn chatty(asked: &Received) -> Vec<Step> {
         option(11, &[0, 100]),
         option(12, &[0; 40]),
     ];
-    let plain = answer(&asked.bytes).a([192, 0, 2, 1].into());
+    let plain = response_to(&asked.bytes).a(300, [192, 0, 2, 1]);
     let bytes = if word(&asked.bytes, 10) > 0 {
-        plain.opt(4096, DO | 0x40, &options.concat()).bytes()
+        plain.opt(4096, DO | 0x40, &options.concat()).build()
     } else {
-        plain.bytes()
+        plain.build()
     };
     vec![Step::Answer(bytes)]
 }
@@ -30,9 +30,12 @@ fn chatty(asked: &Received) -> Vec<Step> {
 fn two_opts_are_a_format_error() {
     let stand = Stand::well();
     let got = read(
-        &stand
-            .udp()
-            .ask(&query("a.test", A).edns(1232).edns(1232).bytes()),
+        &stand.udp().ask(
+            &query("a.test", A)
+                .edns(1232, 0, &[])
+                .edns(1232, 0, &[])
+                .build(),
+        ),
     );
     assert_eq!(got.rcode(), FORMERR);
     assert!(stand.upstream.seen().queries.is_empty());
@@ -44,12 +47,12 @@ fn an_answer_has_an_opt_if_the_query_had_one() {
     let stand = Stand::scripted(chatty);
     for (asked, expected) in [
         (query("a.test", A), false),
-        (query("a.test", A).edns(1232), true),
+        (query("a.test", A).edns(1232, 0, &[]), true),
         (query("a.test", A), false),
     ] {
         for got in [
-            stand.udp().ask(&asked.bytes()),
-            stand.tcp().ask(&asked.bytes()),
+            stand.udp().ask(&asked.build()),
+            stand.tcp().ask(&asked.build()),
         ] {
             assert_eq!(read(&got).opt().is_some(), expected);
         }
@@ -60,19 +63,23 @@ fn an_answer_has_an_opt_if_the_query_had_one() {
 #[test]
 fn an_opt_is_the_hops_own_whatever_the_upstream_does() {
     let stand = Stand::scripted(|asked| {
-        let plain = answer(&asked.bytes).a([192, 0, 2, 1].into());
+        let plain = response_to(&asked.bytes).a(300, [192, 0, 2, 1]);
         vec![Step::Answer(if word(&asked.bytes, 10) > 0 {
-            plain.bytes()
+            plain.build()
         } else {
-            plain.opt(1232, 0, &[]).bytes()
+            plain.opt(1232, 0, &[]).build()
         })]
     });
     assert!(
-        read(&stand.udp().ask(&query("a.test", A).bytes()))
+        read(&stand.udp().ask(&query("a.test", A).build()))
             .opt()
             .is_none()
     );
-    let got = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+    let got = read(
+        &stand
+            .udp()
+            .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
+    );
     assert!(got.opt().is_some());
     assert_eq!((got.rcode(), got.answer.len()), (NOERROR, 1));
 }
@@ -87,7 +94,7 @@ fn a_later_version_is_bad_version() {
             &stand.udp().ask(
                 &query("a.test", A)
                     .opt(1232, 0x0001_0000 | flags, options)
-                    .bytes(),
+                    .build(),
             ),
         );
         assert_eq!(got.rcode(), BADVERS);
@@ -113,7 +120,7 @@ fn unknown_options_and_flags_are_ignored_and_not_echoed() {
         let got = read(
             &stand
                 .udp()
-                .ask(&query("a.test", A).opt(1232, DO | 0x40, &options).bytes()),
+                .ask(&query("a.test", A).opt(1232, DO | 0x40, &options).build()),
         );
         assert_eq!(got.rcode(), NOERROR);
         let codes: Vec<u16> = got.options().iter().map(|(code, _)| *code).collect();
@@ -134,9 +141,14 @@ fn unknown_options_and_flags_are_ignored_and_not_echoed() {
 // req 36: a size below 512 counts as 512.
 #[test]
 fn a_small_size_counts_as_512() {
-    let stand = Stand::scripted(|asked| vec![Step::Answer(answer(&asked.bytes).fill(470).bytes())]);
+    let stand =
+        Stand::scripted(|asked| vec![Step::Answer(response_to(&asked.bytes).fill(470).build())]);
     for size in [0, 100, 511, 512] {
-        let got = read(&stand.udp().ask(&query("a.test", TXT).edns(size).bytes()));
+        let got = read(
+            &stand
+                .udp()
+                .ask(&query("a.test", TXT).edns(size, 0, &[]).build()),
+        );
         assert!(!got.has(0x0200) && !got.answer.is_empty(), "size {size}");
     }
 }
@@ -148,12 +160,16 @@ fn an_upstream_without_edns_is_asked_again_without_it() {
         let stand = Stand::scripted(move |asked| {
             let edns = word(&asked.bytes, 10) > 0;
             vec![Step::Answer(if edns {
-                answer(&asked.bytes).rcode(rcode).bytes()
+                response_to(&asked.bytes).rcode(rcode).build()
             } else {
                 well(asked)
             })]
         });
-        let got = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+        let got = read(
+            &stand
+                .udp()
+                .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
+        );
         assert_eq!(
             (got.rcode(), got.answer.len()),
             (NOERROR, 1),
@@ -162,7 +178,9 @@ fn an_upstream_without_edns_is_asked_again_without_it() {
         assert!(got.opt().is_some());
         assert_eq!(stand.upstream.seen().queries.len(), 2);
         // It is remembered: the next question goes out without EDNS at once.
-        stand.udp().ask(&query("b.test", A).edns(1232).bytes());
+        stand
+            .udp()
+            .ask(&query("b.test", A).edns(1232, 0, &[]).build());
         assert_eq!(stand.upstream.seen().queries.len(), 3);
     }
 }
@@ -173,13 +191,17 @@ fn bad_version_and_bad_cookie_are_not_relayed() {
     for upper in [1_u32 << 24, (1 << 24) | 7] {
         let stand = Stand::scripted(move |asked| {
             vec![Step::Answer(
-                answer(&asked.bytes)
+                response_to(&asked.bytes)
                     .rcode((upper & 0xF) as u16)
                     .opt(1232, upper & 0xFF00_0000, &[])
-                    .bytes(),
+                    .build(),
             )]
         });
-        let got = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+        let got = read(
+            &stand
+                .udp()
+                .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
+        );
         assert_eq!(got.rcode(), SERVFAIL);
     }
 }
@@ -188,18 +210,22 @@ fn bad_version_and_bad_cookie_are_not_relayed() {
 #[test]
 fn extended_errors_need_an_opt() {
     let stand = Stand::scripted(|asked| {
-        let plain = answer(&asked.bytes).rcode(SERVFAIL);
+        let plain = response_to(&asked.bytes).rcode(SERVFAIL);
         let error = option(15, &[0, 6, b'b', b'o', b'g', b'u', b's']);
         vec![Step::Answer(if word(&asked.bytes, 10) > 0 {
-            plain.opt(1232, 0, &error).bytes()
+            plain.opt(1232, 0, &error).build()
         } else {
-            plain.bytes()
+            plain.build()
         })]
     });
-    let got = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+    let got = read(
+        &stand
+            .udp()
+            .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
+    );
     assert_eq!((got.rcode(), got.extended_errors()), (SERVFAIL, vec![6]));
     assert!(
-        read(&stand.udp().ask(&query("a.test", A).bytes()))
+        read(&stand.udp().ask(&query("a.test", A).build()))
             .opt()
             .is_none()
     );
@@ -210,7 +236,7 @@ fn extended_errors_need_an_opt() {
 fn thousands_of_empty_options_are_read_in_one_pass() {
     let stand = Stand::well();
     let options = vec![0; 4 * 16_000];
-    let asked = query("a.test", A).opt(1232, 0, &options).bytes();
+    let asked = query("a.test", A).opt(1232, 0, &options).build();
     let got = read(&stand.tcp().ask(&asked));
     assert!(
         [NOERROR, FORMERR].contains(&got.rcode()),
@@ -225,7 +251,11 @@ fn thousands_of_empty_options_are_read_in_one_pass() {
 fn an_unreachable_upstream_is_named_as_the_reason() {
     let mut stand = Stand::build(|upstream| upstream, &["--timeout", "1s"]);
     stand.upstream.stop();
-    let with: Message = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+    let with: Message = read(
+        &stand
+            .udp()
+            .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
+    );
     assert_eq!(with.rcode(), SERVFAIL);
     assert!(
         with.extended_errors()
@@ -234,7 +264,7 @@ fn an_unreachable_upstream_is_named_as_the_reason() {
         "{:?}",
         with.options()
     );
-    let without = read(&stand.udp().ask(&query("a.test", A).bytes()));
+    let without = read(&stand.udp().ask(&query("a.test", A).build()));
     assert_eq!(
         (without.rcode(), without.has(QR), without.opt().is_none()),
         (SERVFAIL, true, true)

@@ -8,7 +8,7 @@ use crate::support::checks::{assert_well, canary};
 use crate::support::client::UdpClient;
 use crate::support::codes::{A, REFUSED, SERVFAIL};
 use crate::support::journal::PATIENCE;
-use crate::support::messages::{answer, query, word};
+use crate::support::messages::{query, response_to, word};
 use crate::support::reading::read;
 use crate::support::script::{Conduct, Gate, Received, Step, well};
 use crate::support::stand::{Stand, Trust};
@@ -22,7 +22,11 @@ fn resets_during_the_handshake_are_bounded() {
             |upstream| upstream.conduct(move |_| conduct),
             &["--timeout", "1s"],
         );
-        let got = read(&stand.udp().ask(&query("a.test", A).edns(1232).bytes()));
+        let got = read(
+            &stand
+                .udp()
+                .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
+        );
         assert_eq!(got.rcode(), SERVFAIL);
         assert!(
             got.extended_errors()
@@ -98,7 +102,7 @@ fn a_silent_connection_is_given_up() {
             start.elapsed() < PATIENCE,
             "no fresh connection after {number} lost questions"
         );
-        if read(&client.ask(&query(&format!("b{number}.test"), A).id(number).bytes())).rcode()
+        if read(&client.ask(&query(&format!("b{number}.test"), A).id(number).build())).rcode()
             != SERVFAIL
         {
             break;
@@ -139,9 +143,12 @@ fn a_slow_first_answer_is_waited_for() {
 // fault 31: an upstream that refuses everything: the next one is asked, or the refusal is relayed.
 #[test]
 fn a_refusal_is_relayed_when_everybody_refuses() {
-    let stand =
-        Stand::scripted(|asked| vec![Step::Answer(answer(&asked.bytes).rcode(REFUSED).bytes())]);
-    let got = read(&stand.udp().ask(&query("a.test", A).bytes()));
+    let stand = Stand::scripted(|asked| {
+        vec![Step::Answer(
+            response_to(&asked.bytes).rcode(REFUSED).build(),
+        )]
+    });
+    let got = read(&stand.udp().ask(&query("a.test", A).build()));
     assert!([REFUSED, SERVFAIL].contains(&got.rcode()));
     assert!(stand.upstream.seen().queries.len() <= 3);
 }
@@ -150,8 +157,11 @@ fn a_refusal_is_relayed_when_everybody_refuses() {
 #[test]
 fn a_server_failure_is_sent_three_times_at_most() {
     let trust = Trust::new();
-    let failing =
-        |asked: &Received| vec![Step::Answer(answer(&asked.bytes).rcode(SERVFAIL).bytes())];
+    let failing = |asked: &Received| {
+        vec![Step::Answer(
+            response_to(&asked.bytes).rcode(SERVFAIL).build(),
+        )]
+    };
     let first = DotServer::with(trust.authority.good())
         .script(failing)
         .start();
@@ -159,7 +169,7 @@ fn a_server_failure_is_sent_three_times_at_most() {
         .script(failing)
         .start();
     let proxy = trust.proxy(&[&first.spec(), &second.spec()], &[]);
-    let got = read(&UdpClient::new(proxy.address()).ask(&query("a.test", A).bytes()));
+    let got = read(&UdpClient::new(proxy.address()).ask(&query("a.test", A).build()));
     assert_eq!(got.rcode(), SERVFAIL);
     assert!(first.seen().queries.len() + second.seen().queries.len() <= 3);
 }
@@ -172,7 +182,7 @@ fn an_upstream_that_comes_up_later_is_used() {
     let proxy = trust.proxy(&[&upstream.spec()], &["--timeout", "500ms"]);
     let client = UdpClient::new(proxy.address());
     assert_eq!(
-        read(&client.ask(&query("a.test", A).bytes())).rcode(),
+        read(&client.ask(&query("a.test", A).build())).rcode(),
         SERVFAIL
     );
     upstream.start();
@@ -193,7 +203,7 @@ fn ask_until(client: &UdpClient, what: &str, condition: impl Fn() -> bool) {
                 A,
             )
             .id(number)
-            .bytes(),
+            .build(),
         );
         number = number.wrapping_add(1);
     }
@@ -232,7 +242,7 @@ fn the_story_of_an_upstream_that_comes_and_goes() {
     holding.store(true, Ordering::SeqCst);
     let before = first.seen().queries.len();
     let queries: Vec<_> = (0..20)
-        .map(|id| query(&format!("flying{id}.test"), A).id(id).bytes())
+        .map(|id| query(&format!("flying{id}.test"), A).id(id).build())
         .collect();
     for asked in &queries {
         client.send(asked);

@@ -20,7 +20,7 @@ use crate::support::checks::canary;
 use crate::support::client::UdpClient;
 use crate::support::codes::{A, NOERROR, SERVFAIL};
 use crate::support::journal::PATIENCE;
-use crate::support::messages::{address_for, answer, frame, query, question_octets};
+use crate::support::messages::{address_for, frame, query, question_octets, response_to};
 use crate::support::proxy::Proxy;
 use crate::support::reading::read;
 use crate::support::stand::Trust;
@@ -100,9 +100,9 @@ fn hear(session: &mut ServerConnection, socket: &mut TcpStream) -> io::Result<Ve
 
 /// The good answer to a question.
 fn say(asked: &[u8], session: &mut ServerConnection, socket: &mut TcpStream) -> io::Result<()> {
-    let told = answer(asked).a(address_for(question_octets(asked)));
+    let told = response_to(asked).a(300, address_for(question_octets(asked)));
     let mut stream = rustls::Stream::new(session, socket);
-    stream.write_all(&frame(&told.bytes()))?;
+    stream.write_all(&frame(&told.build()))?;
     stream.flush()
 }
 
@@ -136,7 +136,7 @@ fn ticks(proxy: &Proxy) -> Option<u64> {
 fn assert_refused_at_ease(proxy: &Proxy, most: u64) {
     let before = ticks(proxy);
     let start = Instant::now();
-    let got = read(&UdpClient::new(proxy.address()).ask(&query("secret.test", A).bytes()));
+    let got = read(&UdpClient::new(proxy.address()).ask(&query("secret.test", A).build()));
     assert_eq!(got.rcode(), SERVFAIL);
     assert!(start.elapsed() < Duration::from_secs(3));
     let Some((before, after)) = before.zip(ticks(proxy)) else {
@@ -405,7 +405,7 @@ fn a_time_that_fits_at_last_is_enough() {
     let proxy = trust.proxy(&[&upstream.spec()], &["--timeout", "1s"]);
     let client = UdpClient::new(proxy.address());
     let ask = |number: u16| {
-        let asked = query(&format!("a{number}.test"), A).id(number).bytes();
+        let asked = query(&format!("a{number}.test"), A).id(number).build();
         read(&client.ask(&asked)).rcode()
     };
     assert_eq!(ask(0), SERVFAIL);

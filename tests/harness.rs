@@ -10,7 +10,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use crate::support::authority::{Authority, Leaf, NAME};
 use crate::support::codes::{A, TC, TXT};
 use crate::support::journal::PATIENCE;
-use crate::support::messages::{answer, frame, name_octets, query, question_octets, word};
+use crate::support::messages::{frame, name_octets, query, question_octets, response_to, word};
 use crate::support::reading::read;
 use crate::support::script::{Conduct, Gate, Step, well};
 use crate::support::upstream::DotServer;
@@ -42,7 +42,7 @@ fn an_answer_comes_back_and_the_journal_holds_the_query() {
     let authority = Authority::new();
     let server = DotServer::with(authority.good()).start();
     let config = authority.client();
-    let asked = query("a.test", A).id(7).bytes();
+    let asked = query("a.test", A).id(7).build();
     for name in [NAME, "127.0.0.1"] {
         let mut tls = connect(&server, &config, name);
         tls.write_all(&frame(&asked)).expect("a query is sent");
@@ -63,7 +63,7 @@ fn a_session_is_resumed_and_told_from_a_full_handshake() {
     let config = authority.client();
     for _ in 0..2 {
         let mut tls = connect(&server, &config, NAME);
-        tls.write_all(&frame(&query("a.test", A).bytes()))
+        tls.write_all(&frame(&query("a.test", A).build()))
             .expect("a query is sent");
         receive(&mut tls).expect("an answer");
     }
@@ -91,7 +91,7 @@ fn every_bad_leaf_is_refused_by_a_careful_client() {
         let server = DotServer::with(leaf(&authority)).start();
         let mut tls = connect(&server, &authority.client(), NAME);
         let error = tls
-            .write_all(&frame(&query("a.test", A).bytes()))
+            .write_all(&frame(&query("a.test", A).build()))
             .expect_err("a bad certificate");
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
         let seen = server.wait("a failure", |seen| !seen.failures.is_empty());
@@ -115,8 +115,8 @@ fn a_gate_holds_one_answer_and_lets_others_pass() {
         .start();
     let mut tls = connect(&server, &authority.client(), NAME);
     let both = [
-        frame(&query("slow.test", A).id(1).bytes()),
-        frame(&query("fast.test", A).id(2).bytes()),
+        frame(&query("slow.test", A).id(1).build()),
+        frame(&query("fast.test", A).id(2).build()),
     ]
     .concat();
     tls.write_all(&both).expect("two queries");
@@ -132,7 +132,7 @@ fn a_reset_is_a_reset_and_a_stopped_server_refuses_until_it_starts_on_the_same_p
         .script(|_| vec![Step::Reset])
         .start();
     let mut tls = connect(&server, &authority.client(), NAME);
-    tls.write_all(&frame(&query("a.test", A).bytes()))
+    tls.write_all(&frame(&query("a.test", A).build()))
         .expect("a query is sent");
     assert_eq!(
         receive(&mut tls).expect_err("a reset").kind(),
@@ -166,7 +166,7 @@ fn unwilling_servers_behave_as_told() {
         if conduct == Conduct::Plaintext {
             // A frame of the length that a TLS record's first octets would say never completes: so talk plainly.
             tls.sock
-                .write_all(&frame(&query("a.test", A).bytes()))
+                .write_all(&frame(&query("a.test", A).build()))
                 .expect("a plain query");
             assert_eq!(
                 server
@@ -185,18 +185,18 @@ fn unwilling_servers_behave_as_told() {
 
 #[test]
 fn messages_are_what_an_independent_reader_says() {
-    let asked = query("a.test", TXT).edns(1232).bytes();
+    let asked = query("a.test", TXT).edns(1232, 0, &[]).build();
     for octets in [100, 512, 513, 1232, 1233, 3000, 3001, 3002, 65535] {
-        let message = answer(&asked).fill(octets).bytes();
+        let message = response_to(&asked).fill(octets).build();
         assert_eq!(message.len(), octets);
         assert_eq!(read(&message).questions.len(), 1);
     }
-    let small = answer(&asked)
+    let small = response_to(&asked)
         .fill(300)
         .on(TC)
         .soa(60)
         .opt(1232, 0, &[])
-        .bytes();
+        .build();
     let packet = simple_dns::Packet::parse(&small).expect("simple-dns reads it");
     assert_eq!(packet.questions[0].qname.to_string(), "a.test");
     assert_eq!(

@@ -43,8 +43,8 @@ fn half_a_query_does_not_hold_up_the_end() {
     let client = stand.tcp();
     client.send_raw(&[0]);
     assert_well(
-        &query("b.test", A).bytes(),
-        &stand.tcp().ask(&query("b.test", A).bytes()),
+        &query("b.test", A).build(),
+        &stand.tcp().ask(&query("b.test", A).build()),
     );
     let start = Instant::now();
     stand.proxy.signal("TERM");
@@ -63,7 +63,7 @@ fn what_is_in_flight_at_the_end_is_answered() {
     let mut stand = held(&gate);
     let (udp, tcp) = (stand.udp(), stand.tcp());
     let queries: Vec<_> = (0..20)
-        .map(|id| query(&format!("a{id}.test"), A).id(id).bytes())
+        .map(|id| query(&format!("a{id}.test"), A).id(id).build())
         .collect();
     queries[..10].iter().for_each(|asked| udp.send(asked));
     queries[10..].iter().for_each(|asked| tcp.send(asked));
@@ -106,14 +106,14 @@ fn an_end_under_load_loses_nothing() {
                     return;
                 }
                 while !ending && flying < WINDOW {
-                    client.send(&query(&format!("a{sent}.test"), A).id(sent).bytes());
+                    client.send(&query(&format!("a{sent}.test"), A).id(sent).build());
                     sent = sent.wrapping_add(1);
                     flying += 1;
                 }
                 let got = client.receive();
                 let asked = query(&format!("a{}.test", word(&got, 0)), A)
                     .id(word(&got, 0))
-                    .bytes();
+                    .build();
                 assert_well(&asked, &got);
                 flying -= 1;
                 answered.fetch_add(1, Ordering::SeqCst);
@@ -134,7 +134,7 @@ fn an_end_under_load_loses_nothing() {
 fn a_second_signal_ends_at_once() {
     let gate = Gate::new();
     let mut stand = held(&gate);
-    stand.udp().send(&query("a.test", A).bytes());
+    stand.udp().send(&query("a.test", A).build());
     stand
         .upstream
         .wait("the query", |seen| seen.queries.len() == 1);
@@ -180,7 +180,7 @@ fn a_hang_up_does_not_end_the_program() {
 fn a_report_is_given_as_often_as_it_is_asked_for() {
     let gate = Gate::new();
     let stand = held(&gate);
-    let (client, asked) = (stand.udp(), query("a.test", A).bytes());
+    let (client, asked) = (stand.udp(), query("a.test", A).build());
     client.send(&asked);
     stand
         .upstream
@@ -226,7 +226,7 @@ fn every_worker_reports() {
 fn other_signals_do_not_cut_a_drain_short() {
     let gate = Gate::new();
     let mut stand = held(&gate);
-    let (client, asked) = (stand.udp(), query("a.test", A).bytes());
+    let (client, asked) = (stand.udp(), query("a.test", A).build());
     client.send(&asked);
     stand
         .upstream
@@ -248,7 +248,7 @@ fn a_stopped_process_goes_on() {
     let stand = Stand::well();
     canary(stand.address(), "a.test");
     stand.proxy.signal("STOP");
-    let (udp, tcp, asked) = (stand.udp(), stand.tcp(), query("b.test", A).bytes());
+    let (udp, tcp, asked) = (stand.udp(), stand.tcp(), query("b.test", A).build());
     udp.send(&asked);
     tcp.send(&asked);
     stand.proxy.signal("CONT");

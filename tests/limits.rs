@@ -17,7 +17,7 @@ use crate::support::upstream::DotServer;
 #[test]
 fn a_client_outside_the_access_list_is_refused() {
     let stand = Stand::build(|upstream| upstream, &["--allow-net", "10.0.0.0/8"]);
-    let asked = query("a.test", A).id(9).bytes();
+    let asked = query("a.test", A).id(9).build();
     let got = read(&stand.udp().ask(&asked));
     assert_eq!((got.id, got.rcode()), (9, REFUSED));
     let client = stand.tcp();
@@ -35,7 +35,7 @@ fn denied_and_malformed_queries_are_told_and_counted() {
     let mut stand = Stand::build(|upstream| upstream, &["--allow-net", "10.0.0.0/8"]);
     let client = stand.udp();
     for id in 1..4 {
-        client.ask(&query("a.test", A).id(id).bytes());
+        client.ask(&query("a.test", A).id(id).build());
     }
     stand
         .proxy
@@ -64,7 +64,7 @@ fn a_client_on_the_access_list_is_served() {
         .set_read_timeout(Some(crate::support::journal::PATIENCE))
         .expect("a time limit");
     elsewhere
-        .send_to(&query("b.test", A).bytes(), stand.address())
+        .send_to(&query("b.test", A).build(), stand.address())
         .expect("a query");
     let mut buffer = [0; 512];
     let size = uninterrupted(|| elsewhere.recv(&mut buffer)).expect("a refusal");
@@ -75,7 +75,7 @@ fn a_client_on_the_access_list_is_served() {
 #[test]
 fn connections_in_all_are_limited() {
     let stand = Stand::build(|upstream| upstream, &["--max-tcp-connections", "2"]);
-    let asked = query("a.test", A).bytes();
+    let asked = query("a.test", A).build();
     let mut alive = Vec::new();
     for _ in 0..5 {
         let client = stand.tcp();
@@ -111,7 +111,7 @@ fn questions_in_flight_per_connection_are_limited() {
     );
     let client = stand.tcp();
     let queries: Vec<_> = (0..20)
-        .map(|id| query(&format!("slow{id}.test"), A).id(id).bytes())
+        .map(|id| query(&format!("slow{id}.test"), A).id(id).build())
         .collect();
     for asked in &queries {
         client.send(asked);
@@ -151,7 +151,7 @@ fn questions_in_flight_are_limited() {
     );
     let client = stand.udp();
     for id in 0..30 {
-        client.send(&query(&format!("a{id}.test"), A).id(id).bytes());
+        client.send(&query(&format!("a{id}.test"), A).id(id).build());
     }
     stand
         .upstream
@@ -181,7 +181,7 @@ fn twenty_held(options: &[&str], look: impl FnOnce(&Stand)) {
     );
     let client = stand.udp();
     let queries: Vec<_> = (0..20)
-        .map(|id| query(&format!("a{id}.test"), A).id(id).bytes())
+        .map(|id| query(&format!("a{id}.test"), A).id(id).build())
         .collect();
     for asked in &queries {
         client.send(asked);
@@ -245,7 +245,7 @@ fn out_of_files_the_rest_goes_on() {
         canary(proxy.address(), &format!("b{number}.test"));
     }
     drop(clients);
-    let asked = query("c.test", A).bytes();
+    let asked = query("c.test", A).build();
     assert_well(&asked, &TcpClient::new(proxy.address()).ask(&asked));
 }
 
@@ -280,7 +280,7 @@ fn too_few_files_are_named_or_suffice() {
             let (mut asked, held) = (Vec::new(), TcpClient::new(proxy.address()));
             for name in ["a.test", "b.test", "c.test"] {
                 canary(proxy.address(), name);
-                asked = query(name, A).bytes();
+                asked = query(name, A).build();
             }
             assert_well(&asked, &held.ask(&asked));
         }
@@ -311,7 +311,7 @@ fn out_of_files_the_upstream_is_connected_to_before_clients() {
     stand.proxy.wait_log("accepting TCP clients fails");
     gate.open();
     // The first of them gets the place of the connection that is gone; what is known needs no upstream.
-    let known = query("known.test", A).bytes();
+    let known = query("known.test", A).build();
     assert_well(&known, &waiting[0].ask(&known));
     canary(stand.address(), "next.test");
     canary(stand.address(), "another.test");

@@ -32,7 +32,7 @@ fn each_mode_serves_its_own_transports() {
                 .wait_log(" serving ")
                 .contains(&format!("serving {mode} on "))
         );
-        let asked = query("a.test", A).bytes();
+        let asked = query("a.test", A).build();
         if mode == "udp" {
             assert_well(&asked, &UdpClient::new(proxy.address()).ask(&asked));
             TcpListener::bind(proxy.address()).expect("nobody listens on TCP");
@@ -66,7 +66,7 @@ fn a_wildcard_answers_from_the_address_that_was_asked() {
             .parse()
             .expect("an address");
         canary(server, "a.test");
-        let asked = query("b.test", A).bytes();
+        let asked = query("b.test", A).build();
         assert_well(&asked, &TcpClient::new(server).ask(&asked));
     }
 }
@@ -83,7 +83,7 @@ fn a_wildcard_serves_ipv6_where_there_is_ipv6() {
         .parse()
         .expect("an address");
     canary(server, "a.test");
-    let asked = query("b.test", A).bytes();
+    let asked = query("b.test", A).build();
     assert_well(&asked, &TcpClient::new(server).ask(&asked));
 }
 
@@ -93,7 +93,7 @@ fn workers_share_the_port() {
     let stand = Stand::build(|upstream| upstream, &["--workers", "2"]);
     for number in 0..50 {
         canary(stand.address(), &format!("a{number}.test"));
-        let asked = query(&format!("b{number}.test"), A).bytes();
+        let asked = query(&format!("b{number}.test"), A).build();
         assert_well(&asked, &stand.tcp().ask(&asked));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::support::checks::{assert_well, canary};
 use crate::support::codes::{A, AAAA, IN, REFUSED, SERVFAIL};
-use crate::support::messages::{answer, name_octets, query, question_octets, word};
+use crate::support::messages::{name_octets, query, question_octets, response_to, word};
 use crate::support::reading::read;
 use crate::support::script::{Gate, Received, Step, well};
 use crate::support::stand::Stand;
@@ -24,16 +24,16 @@ fn refuses(wrong: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static) {
         |upstream| upstream.script(move |asked| vec![Step::Answer(wrong(asked))]),
         &["--timeout", "300ms"],
     );
-    let asked = query("a.test", A).id(5).bytes();
+    let asked = query("a.test", A).id(5).build();
     let got = read(&stand.udp().ask(&asked));
     assert_eq!((got.id, got.rcode(), got.answer.len()), (5, SERVFAIL, 0));
 }
 
 fn of_another_id(asked: &Received) -> Vec<u8> {
-    answer(&asked.bytes)
+    response_to(&asked.bytes)
         .id(word(&asked.bytes, 0) ^ 0x5555)
-        .a([6, 6, 6, 6].into())
-        .bytes()
+        .a(300, [6, 6, 6, 6])
+        .build()
 }
 
 fn of_another_question(
@@ -43,10 +43,11 @@ fn of_another_question(
 ) -> impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static {
     let name = name_octets(name);
     move |asked| {
-        answer(&asked.bytes)
+        response_to(&asked.bytes)
+            .without_question()
             .question(&name, rtype, class)
-            .a([6, 6, 6, 6].into())
-            .bytes()
+            .a(300, [6, 6, 6, 6])
+            .build()
     }
 }
 
@@ -72,13 +73,14 @@ fn an_answer_in_another_letter_case_is_accepted() {
     let stand = Stand::scripted(|asked| {
         let lower = question_octets(&asked.bytes).to_ascii_lowercase();
         vec![Step::Answer(
-            answer(&well(asked))
+            response_to(&well(asked))
+                .without_question()
                 .question(&lower[..lower.len() - 4], A, IN)
-                .a([192, 0, 2, 1].into())
-                .bytes(),
+                .a(300, [192, 0, 2, 1])
+                .build(),
         )]
     });
-    let asked = query("wWw.TeSt", A).bytes();
+    let asked = query("wWw.TeSt", A).build();
     let got = stand.udp().ask(&asked);
     assert_eq!(question_octets(&got), question_octets(&asked));
     assert_eq!(read(&got).answer.len(), 1);
@@ -90,10 +92,13 @@ fn a_bare_header_is_relayed_with_the_clients_question() {
     for rcode in [SERVFAIL, REFUSED] {
         let stand = Stand::scripted(move |asked| {
             vec![Step::Answer(
-                answer(&asked.bytes).rcode(rcode).no_question().bytes(),
+                response_to(&asked.bytes)
+                    .rcode(rcode)
+                    .without_question()
+                    .build(),
             )]
         });
-        let asked = query("A.test", A).bytes();
+        let asked = query("A.test", A).build();
         let got = stand.udp().ask(&asked);
         assert_eq!(
             (read(&got).rcode(), question_octets(&got)),
@@ -105,7 +110,7 @@ fn a_bare_header_is_relayed_with_the_clients_question() {
 // fault 22: a bare header never says that all is well.
 #[test]
 fn a_bare_header_without_an_error_is_no_answer() {
-    refuses(|asked| answer(&asked.bytes).no_question().bytes());
+    refuses(|asked| response_to(&asked.bytes).without_question().build());
 }
 
 // fault 23.
@@ -121,7 +126,7 @@ fn a_duplicate_answer_is_ignored() {
     let stand = Stand::scripted(|asked| vec![Step::Answer(well(asked)), Step::Answer(well(asked))]);
     let client = stand.udp();
     for number in 0..100 {
-        let asked = query(&format!("a{number}.test"), A).id(number).bytes();
+        let asked = query(&format!("a{number}.test"), A).id(number).build();
         assert_well(&asked, &client.ask(&asked));
     }
 }
@@ -147,12 +152,12 @@ fn a_late_answer_is_nobodys() {
     );
     let client = stand.udp();
     assert_eq!(
-        read(&client.ask(&query("late.test", A).id(1).bytes())).rcode(),
+        read(&client.ask(&query("late.test", A).id(1).build())).rcode(),
         SERVFAIL
     );
     gate.open();
     for number in 0..50 {
-        let asked = query(&format!("a{number}.test"), A).id(1).bytes();
+        let asked = query(&format!("a{number}.test"), A).id(1).build();
         assert_well(&asked, &client.ask(&asked));
     }
 }
@@ -182,7 +187,7 @@ fn ids_in_flight_differ() {
     });
     let client = stand.udp();
     for number in 0..500 {
-        client.send(&query(&format!("a{number}.test"), A).id(0).bytes());
+        client.send(&query(&format!("a{number}.test"), A).id(0).build());
     }
     let seen = stand
         .upstream

@@ -2,7 +2,7 @@
 
 use crate::support::checks::{assert_well, body, canary, rcode_of};
 use crate::support::codes::{A, FORMERR, IN, NOERROR, NOTIMP, QR, RD, REFUSED, SERVFAIL};
-use crate::support::messages::{answer, labels, name_octets, query, query_octets, word};
+use crate::support::messages::{labels, name_octets, query, query_octets, response_to, word};
 use crate::support::script::{Step, well};
 use crate::support::stand::Stand;
 
@@ -17,7 +17,7 @@ fn a_question_of_pointers_is_a_format_error() {
         &[1, b'a', 0xC0, 12],
         &[0xC0, 16],
     ] {
-        let answer = rcode_of(&stand.udp().ask(&query_octets(name, A, IN).bytes()));
+        let answer = rcode_of(&stand.udp().ask(&query_octets(name, A, IN).build()));
         assert_eq!(answer, FORMERR, "{name:02x?}");
     }
     assert!(stand.upstream.seen().queries.is_empty());
@@ -31,7 +31,7 @@ fn names_are_as_long_as_the_standard_says() {
     let label = [b'x'; 63];
     let longest = labels(&[&label, &label, &label, &label[..61]]);
     assert_eq!(longest.len(), 255);
-    let asked = query_octets(&longest, A, IN).bytes();
+    let asked = query_octets(&longest, A, IN).build();
     assert_well(&asked, &stand.udp().ask(&asked));
 
     let too_long = labels(&[&label, &label, &label, &label[..62]]);
@@ -39,7 +39,7 @@ fn names_are_as_long_as_the_standard_says() {
     let other = [&[0x80][..], &[b'x'; 64], &[0]].concat();
     for name in [too_long, reserved, other] {
         assert_eq!(
-            rcode_of(&stand.udp().ask(&query_octets(&name, A, IN).bytes())),
+            rcode_of(&stand.udp().ask(&query_octets(&name, A, IN).build())),
             FORMERR,
             "{name:02x?}"
         );
@@ -52,21 +52,21 @@ fn names_are_as_long_as_the_standard_says() {
 fn counts_that_cannot_be_are_format_errors() {
     let stand = Stand::well();
     let two = [
-        query("a.test", A).counts([2, 0, 0, 0]).bytes(),
+        query("a.test", A).counts([2, 0, 0, 0]).build(),
         b"\x01b\x04test\0\0\x01\0\x01".to_vec(),
     ]
     .concat();
     let odd = [
         two,
-        query("a.test", A).counts([2, 0, 0, 0]).bytes(),
+        query("a.test", A).counts([2, 0, 0, 0]).build(),
         query("a.test", A)
             .counts([65535, 65535, 65535, 65535])
-            .bytes(),
-        query("a.test", A).counts([1, 65535, 0, 0]).bytes(),
-        query("a.test", A).counts([1, 0, 0, 65535]).bytes(),
-        query("a.test", A).counts([1, 0, 0, 1]).bytes(),
-        query_octets(&[], 0, 0).counts([1, 0, 0, 0]).bytes(),
-        query("a.test", A).bytes()[..15].to_vec(),
+            .build(),
+        query("a.test", A).counts([1, 65535, 0, 0]).build(),
+        query("a.test", A).counts([1, 0, 0, 65535]).build(),
+        query("a.test", A).counts([1, 0, 0, 1]).build(),
+        query_octets(&[], 0, 0).counts([1, 0, 0, 0]).build(),
+        query("a.test", A).build()[..15].to_vec(),
     ];
     for asked in odd {
         assert_eq!(rcode_of(&stand.udp().ask(&asked)), FORMERR, "{asked:02x?}");
@@ -74,7 +74,7 @@ fn counts_that_cannot_be_are_format_errors() {
     let none = rcode_of(
         &stand
             .udp()
-            .ask(&query("a.test", A).counts([0; 4]).bytes()[..12]),
+            .ask(&query("a.test", A).counts([0; 4]).build()[..12]),
     );
     assert!([FORMERR, NOTIMP].contains(&none));
     assert!(stand.upstream.seen().queries.is_empty());
@@ -90,9 +90,9 @@ fn what_is_no_query_gets_no_answer() {
         client.send(&vec![0; length]);
         client.send(&vec![0xFF; length]);
     }
-    client.send(&query("a.test", A).flags(QR | RD).bytes());
-    client.send(&answer(&query("a.test", A).bytes()).bytes());
-    let asked = query("canary.test", A).id(99).bytes();
+    client.send(&query("a.test", A).flags(QR | RD).build());
+    client.send(&response_to(&query("a.test", A).build()).build());
+    let asked = query("canary.test", A).id(99).build();
     assert_well(&asked, &client.ask(&asked));
     assert_eq!(stand.upstream.seen().queries.len(), 1);
 }
@@ -108,7 +108,7 @@ fn claimed_counts_reserve_no_memory() {
         return;
     };
     for id in 0..10_000 {
-        client.ask(&query("a.test", A).id(id).counts([1, 0, 0, 65535]).bytes());
+        client.ask(&query("a.test", A).id(id).counts([1, 0, 0, 65535]).build());
     }
     let grown = stand.proxy.memory().unwrap_or(0).saturating_sub(before);
     assert!(grown < 5 << 20, "grown by {grown} octets");
@@ -121,9 +121,9 @@ fn trailing_octets_never_become_records() {
     let smuggled = [&[0, 0, 41, 0xFF, 0xFF, 0, 0, 0x80, 0, 0, 29][..], &[0; 29]].concat();
     for (name, asked) in [
         ("a.test", query("a.test", A)),
-        ("b.test", query("b.test", A).edns(1232)),
+        ("b.test", query("b.test", A).edns(1232, 0, &[])),
     ] {
-        let (plain, padded) = (asked.bytes(), [asked.bytes(), smuggled.clone()].concat());
+        let (plain, padded) = (asked.build(), [asked.build(), smuggled.clone()].concat());
         stand.udp().send(&padded);
         canary(stand.address(), "canary.test");
         let seen = stand.upstream.seen().queries;
@@ -146,7 +146,7 @@ fn trailing_octets_never_become_records() {
 fn other_operations_are_refused() {
     let stand = Stand::well();
     for opcode in [1, 2, 3, 4, 5, 6, 7, 15] {
-        let asked = query("a.test", A).flags(opcode << 11).id(opcode).bytes();
+        let asked = query("a.test", A).flags(opcode << 11).id(opcode).build();
         for got in [stand.udp().ask(&asked), stand.tcp().ask(&asked)] {
             assert!(
                 [NOTIMP, REFUSED].contains(&rcode_of(&got)),
@@ -167,8 +167,8 @@ fn zone_transfers_are_refused() {
     let stand = Stand::well();
     for rtype in [251, 252] {
         for got in [
-            stand.tcp().ask(&query("test", rtype).bytes()),
-            stand.udp().ask(&query("test", rtype).bytes()),
+            stand.tcp().ask(&query("test", rtype).build()),
+            stand.udp().ask(&query("test", rtype).build()),
         ] {
             assert!([NOTIMP, REFUSED].contains(&rcode_of(&got)), "{got:02x?}");
         }
@@ -192,12 +192,12 @@ fn a_malformed_answer_is_relayed_or_refused_and_nothing_more() {
             0x66 => &five,
             _ => return vec![Step::Answer(well(asked))],
         };
-        let mut message = answer(&asked.bytes).bytes();
+        let mut message = response_to(&asked.bytes).build();
         message[7] = 1;
         vec![Step::Answer([&message, tail].concat())]
     });
     for name in ["c.test", "p.test", "f.test"] {
-        let got = stand.udp().ask(&query(name, A).bytes());
+        let got = stand.udp().ask(&query(name, A).build());
         assert!([NOERROR, SERVFAIL].contains(&rcode_of(&got)), "{got:02x?}");
     }
     canary(stand.address(), "well.test");

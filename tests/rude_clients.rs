@@ -8,7 +8,7 @@ use socket2::SockRef;
 use crate::support::checks::{assert_well, canary};
 use crate::support::client::TcpClient;
 use crate::support::codes::{A, NOERROR, TXT};
-use crate::support::messages::{answer, frame, query, word};
+use crate::support::messages::{frame, query, response_to, word};
 use crate::support::reading::read;
 use crate::support::script::{Gate, Step, gated, well};
 use crate::support::stand::Stand;
@@ -20,7 +20,7 @@ fn a_client_that_leaves_early_harms_nobody() {
     let mut stand = Stand::scripted(gated(&gate));
     let client = stand.tcp();
     let queries: Vec<u8> = (0..50)
-        .flat_map(|id| frame(&query(&format!("slow{id}.test"), A).id(id).bytes()))
+        .flat_map(|id| frame(&query(&format!("slow{id}.test"), A).id(id).build()))
         .collect();
     client.send_raw(&queries);
     stand
@@ -39,7 +39,7 @@ fn a_client_that_leaves_early_harms_nobody() {
 #[test]
 fn a_client_that_never_reads_holds_up_nobody() {
     let stand = Stand::scripted(|asked| match word(&asked.bytes, asked.bytes.len() - 4) {
-        TXT => vec![Step::Answer(answer(&asked.bytes).fill(60_000).bytes())],
+        TXT => vec![Step::Answer(response_to(&asked.bytes).fill(60_000).build())],
         _ => vec![Step::Answer(well(asked))],
     });
     let client = stand.tcp();
@@ -48,7 +48,7 @@ fn a_client_that_never_reads_holds_up_nobody() {
         .set_write_timeout(Some(Duration::from_millis(200)))
         .expect("a time limit");
     let queries: Vec<u8> = (0..100)
-        .flat_map(|id| frame(&query(&format!("a{id}.test"), TXT).id(id).bytes()))
+        .flat_map(|id| frame(&query(&format!("a{id}.test"), TXT).id(id).build()))
         .collect();
     client.send_raw(&queries);
     stand
@@ -74,7 +74,7 @@ fn connections_that_are_reset_at_once_harm_nobody() {
             .set_linger(Some(Duration::ZERO))
             .expect("SO_LINGER");
     }
-    let asked = query("a.test", A).bytes();
+    let asked = query("a.test", A).build();
     assert_well(&asked, &stand.tcp().ask(&asked));
     canary(stand.address(), "canary.test");
 }
@@ -102,7 +102,7 @@ fn an_impossible_length_is_never_forwarded() {
     for length in [0_usize, 1, 11] {
         let client: TcpClient = stand.tcp();
         client.send_raw(&frame(&vec![0; length]));
-        client.send(&query("a.test", A).id(5).bytes());
+        client.send(&query("a.test", A).id(5).build());
         if let Some(got) = client.receive() {
             assert_eq!(read(&got).id, 5);
         }
@@ -133,7 +133,7 @@ fn a_client_that_is_gone_does_not_stop_the_loop() {
     });
     for number in 0..50 {
         let client = stand.udp();
-        client.send(&query(&format!("gone{number}.test"), A).bytes());
+        client.send(&query(&format!("gone{number}.test"), A).build());
     }
     stand
         .upstream
@@ -147,10 +147,10 @@ fn a_client_that_is_gone_does_not_stop_the_loop() {
 // faults 55, 57, 58: a corpus of mutated queries; each is answered or dropped, and the next client is served.
 #[test]
 fn garbage_harms_nobody() {
-    let stand = Stand::scripted(|asked| vec![Step::Answer(answer(&asked.bytes).bytes())]);
+    let stand = Stand::scripted(|asked| vec![Step::Answer(response_to(&asked.bytes).build())]);
     let seed = query("www.example.test", A)
         .opt(1232, 0, &[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8])
-        .bytes();
+        .build();
     let client = stand.udp();
     let mut state = 0x2545_F491_u32; // A fixed seed: a failure comes again.
     for _ in 0..2000 {
@@ -166,7 +166,7 @@ fn garbage_harms_nobody() {
         client.send(&mutated);
     }
     client.send(&vec![0xAA; 60_000]);
-    let asked = query("canary.test", A).bytes();
+    let asked = query("canary.test", A).build();
     assert_eq!(read(&stand.udp().ask(&asked)).rcode(), NOERROR);
     assert_eq!(read(&stand.tcp().ask(&asked)).rcode(), NOERROR);
 }

@@ -15,7 +15,7 @@ fn the_same_id_with_different_questions_is_told_apart() {
     let stand = Stand::well();
     let client = stand.udp();
     let asked: Vec<_> = ["a.test", "b.test", "c.test"]
-        .map(|name| query(name, A).id(7).bytes())
+        .map(|name| query(name, A).id(7).build())
         .into();
     for asked in &asked {
         client.send(asked);
@@ -49,7 +49,7 @@ fn identical_questions_in_flight_are_joined() {
                 stand.udp(),
                 query(if id < 100 { "same.test" } else { "SAME.test" }, A)
                     .id(id)
-                    .bytes(),
+                    .build(),
             )
         })
         .collect();
@@ -57,7 +57,7 @@ fn identical_questions_in_flight_are_joined() {
         client.send(asked);
     }
     // A different question behind all of them on one more socket: when it has come, they all have been read.
-    stand.udp().send(&query("last.test", A).bytes());
+    stand.udp().send(&query("last.test", A).build());
     let seen = stand.upstream.wait("the last query", |seen| {
         seen.queries
             .iter()
@@ -78,11 +78,11 @@ fn a_retransmission_is_one_question() {
     let stand = Stand::scripted(move |asked| {
         vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))]
     });
-    let (client, asked) = (stand.udp(), query("a.test", A).bytes());
+    let (client, asked) = (stand.udp(), query("a.test", A).build());
     for _ in 0..5 {
         client.send(&asked);
     }
-    client.send(&query("last.test", A).id(1).bytes());
+    client.send(&query("last.test", A).id(1).build());
     let seen = stand
         .upstream
         .wait("the last query", |seen| seen.queries.len() == 2);
@@ -109,7 +109,7 @@ fn five_hundred_clients_with_one_id_each_get_their_own() {
         .map(|number| {
             (
                 stand.udp(),
-                query(&format!("a{number}.test"), A).id(0).bytes(),
+                query(&format!("a{number}.test"), A).id(0).build(),
             )
         })
         .collect();

@@ -95,7 +95,7 @@ fn a_length_and_then_silence_ends_in_the_deadline() {
     );
     let start = Instant::now();
     assert_eq!(
-        read(&stand.udp().ask(&query("a.test", A).bytes())).rcode(),
+        read(&stand.udp().ask(&query("a.test", A).build())).rcode(),
         SERVFAIL
     );
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -118,7 +118,7 @@ fn an_answer_that_drips_in_ends_in_the_deadline() {
     let stand = Stand::build(|upstream| upstream.script(drip), &["--timeout", "400ms"]);
     let start = Instant::now();
     assert_eq!(
-        read(&stand.udp().ask(&query("a.test", A).bytes())).rcode(),
+        read(&stand.udp().ask(&query("a.test", A).build())).rcode(),
         SERVFAIL
     );
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -137,7 +137,7 @@ fn a_wrong_length_yields_no_wrong_answer() {
             |upstream| upstream.script(misframed),
             &["--timeout", "400ms"],
         );
-        let asked = query("a.test", A).bytes();
+        let asked = query("a.test", A).build();
         let got = stand.udp().ask(&asked);
         if read(&got).rcode() != SERVFAIL {
             assert_well(&asked, &got);

@@ -14,7 +14,7 @@ use crate::support::stand::Stand;
 #[test]
 fn a_query_may_be_split_anywhere() {
     let stand = Stand::well();
-    let asked = query("a.test", A).bytes();
+    let asked = query("a.test", A).build();
     let stream = frame(&asked);
     for cut in 0..stream.len() {
         let client = stand.tcp();
@@ -35,7 +35,7 @@ fn a_connection_carries_many_queries() {
     let stand = Stand::well();
     let client = stand.tcp();
     let queries: Vec<_> = (0..2)
-        .map(|id| query(&format!("a{id}.test"), A).id(id).bytes())
+        .map(|id| query(&format!("a{id}.test"), A).id(id).build())
         .collect();
     let answers = client.pipeline(&queries);
     for asked in &queries {
@@ -50,7 +50,7 @@ fn an_answer_goes_out_in_one_write() {
     let stand = Stand::well();
     let client = stand.tcp();
     for id in 0..50 {
-        let asked = query("a.test", A).id(id).bytes();
+        let asked = query("a.test", A).id(id).build();
         client.send(&asked);
         let mut buffer = [0; 512];
         let size = uninterrupted(|| client.stream().read(&mut buffer)).expect("an answer");
@@ -66,8 +66,8 @@ fn answers_come_out_of_order() {
     let stand = Stand::scripted(gated(&gate));
     let client = stand.tcp();
     let (slow, fast) = (
-        query("slow.test", A).id(1).bytes(),
-        query("fast.test", A).id(2).bytes(),
+        query("slow.test", A).id(1).build(),
+        query("fast.test", A).id(2).build(),
     );
     client.send_raw(&[frame(&slow), frame(&fast)].concat());
     assert_well(&fast, &client.receive().expect("the fast answer"));
@@ -80,7 +80,7 @@ fn answers_come_out_of_order() {
 fn a_thousand_pipelined_queries_are_all_answered() {
     let stand = Stand::well();
     let queries: Vec<_> = (0..1000)
-        .map(|id| query(&format!("a{id}.test"), A).id(id).bytes())
+        .map(|id| query(&format!("a{id}.test"), A).id(id).build())
         .collect();
     let answers = stand.tcp().pipeline(&queries);
     assert_eq!(answers.len(), 1000);
@@ -95,7 +95,7 @@ fn an_idle_connection_is_closed() {
     let stand = Stand::build(|upstream| upstream, &["--tcp-idle", "1s"]);
     let (silent, unfinished, served) = (stand.tcp(), stand.tcp(), stand.tcp());
     unfinished.send_raw(&[0]);
-    served.ask(&query("a.test", A).bytes());
+    served.ask(&query("a.test", A).build());
     for client in [silent, unfinished, served] {
         assert_eq!(client.receive(), None);
     }
@@ -115,7 +115,7 @@ fn a_connection_that_waits_for_an_answer_is_not_idle() {
     };
     let stand = Stand::build(|upstream| upstream.script(script), &["--tcp-idle", "1s"]);
     canary(stand.address(), "quick.test");
-    let asked = query("slow.test", A).bytes();
+    let asked = query("slow.test", A).build();
     let client = stand.tcp();
     assert_well(&asked, &client.ask(&asked));
     assert_eq!(client.receive(), None);
@@ -128,8 +128,8 @@ fn a_half_closed_connection_is_answered_then_closed() {
     let stand = Stand::scripted(gated(&gate));
     let client = stand.tcp();
     let queries = [
-        query("slow.test", A).id(1).bytes(),
-        query("slow2.test", A).id(2).bytes(),
+        query("slow.test", A).id(1).build(),
+        query("slow2.test", A).id(2).build(),
     ];
     client.send_raw(
         &queries
@@ -158,7 +158,7 @@ fn equal_ids_on_different_connections_are_kept_apart() {
         .map(|number| {
             (
                 stand.tcp(),
-                query(&format!("slow{number}.test"), A).id(0).bytes(),
+                query(&format!("slow{number}.test"), A).id(0).build(),
             )
         })
         .collect();

@@ -1,9 +1,11 @@
 //! What the program may and may not change on the way (RFC 1035, 3597, 5625, 8945, 9619).
 
+use dotward::wire::Section;
+
 use crate::support::checks::{assert_well, body, rcode_of};
 use crate::support::codes::{A, AA, AD, CD, IN, NOERROR, NXDOMAIN, QR, RA, RD, TSIG, TXT, Z};
 use crate::support::messages::{
-    answer, labels, name_octets, query, query_octets, tsig_rdata, word,
+    TO_QUESTION, labels, name_octets, query, query_octets, response_to, tsig_rdata, word,
 };
 use crate::support::reading::read;
 use crate::support::script::Step;
@@ -19,7 +21,7 @@ fn a_reply_carries_the_clients_id_and_rd() {
             let asked = query(&format!("a{id}-{flags}.test"), A)
                 .id(id)
                 .flags(flags)
-                .bytes();
+                .build();
             let answer = client.ask(&asked);
             assert_well(&asked, &answer);
             assert_eq!(word(&answer, 2) & (QR | 0x7800 | RD), QR | flags);
@@ -32,7 +34,7 @@ fn a_reply_carries_the_clients_id_and_rd() {
 fn letter_case_is_the_clients_own() {
     let stand = Stand::well();
     for name in ["wWw.ExAmPlE.tEsT", "WwW.eXaMpLe.TeSt", "www.example.test"] {
-        let asked = query(name, A).bytes();
+        let asked = query(name, A).build();
         assert_well(&asked, &stand.udp().ask(&asked));
         assert_well(&asked, &stand.tcp().ask(&asked));
     }
@@ -50,7 +52,7 @@ fn any_octet_may_stand_in_a_name() {
         b"\\",
         b"\n",
     ] {
-        let asked = query_octets(&labels(&[label, b"test"]), A, IN).bytes();
+        let asked = query_octets(&labels(&[label, b"test"]), A, IN).build();
         assert_well(&asked, &stand.udp().ask(&asked));
     }
 }
@@ -70,7 +72,7 @@ fn unknown_types_classes_and_data_are_opaque() {
         (TXT, 3),
         (A, 254),
     ] {
-        let asked = query_octets(&name_octets("a.test"), rtype, class).bytes();
+        let asked = query_octets(&name_octets("a.test"), rtype, class).build();
         assert_eq!(
             stand.udp().ask(&asked),
             opaque_answer(&asked),
@@ -94,9 +96,9 @@ fn unknown_types_classes_and_data_are_opaque() {
 fn opaque_answer(asked: &[u8]) -> Vec<u8> {
     let octets: Vec<u8> = (0..200).map(|octet: u8| octet.wrapping_mul(151)).collect();
     let rdata = [&name_octets("a.test")[..], &[0xC0, 12], &octets].concat();
-    answer(asked)
-        .record(word(asked, asked.len() - 4), 60, &rdata)
-        .bytes()
+    response_to(asked)
+        .answer(word(asked, asked.len() - 4), 60, &rdata)
+        .build()
 }
 
 // req 12, 13, 22: an answer is relayed as it came: flags, records, odd data.
@@ -109,7 +111,7 @@ fn an_answer_is_relayed_bit_by_bit() {
         ("c.test", 64),
         ("d.test", A),
     ] {
-        let asked = query(name, rtype).id(0x4321).bytes();
+        let asked = query(name, rtype).id(0x4321).build();
         assert_eq!(stand.udp().ask(&asked), odd_answer(&asked));
         assert_eq!(stand.tcp().ask(&asked), odd_answer(&asked));
     }
@@ -117,26 +119,27 @@ fn an_answer_is_relayed_bit_by_bit() {
 
 fn odd_answer(asked: &[u8]) -> Vec<u8> {
     let rdata = [&name_octets("a.test")[..], &[0xC0, 12, 0, 255, 254]].concat();
-    answer(asked)
+    response_to(asked)
         .on(AA | AD | Z)
         .off(RA)
         .rcode(NXDOMAIN)
-        .record(65280, 0x8000_0001, &rdata)
+        .answer(65280, 0x8000_0001, &rdata)
         .soa(0)
-        .bytes()
+        .build()
 }
 
 // req 9, 10, 52: no TTL is touched, and nothing is kept: the same question goes out again.
 #[test]
 fn times_to_live_are_relayed_as_they_came() {
     let with_times = |asked: &[u8]| {
-        let plain = answer(asked)
-            .record(A, 5, &[192, 0, 2, 1])
-            .record(A, 300, &[192, 0, 2, 2]);
-        plain.record(A, 0x8000_0001, &[192, 0, 2, 3]).bytes()
+        let plain =
+            response_to(asked)
+                .answer(A, 5, &[192, 0, 2, 1])
+                .answer(A, 300, &[192, 0, 2, 2]);
+        plain.answer(A, 0x8000_0001, &[192, 0, 2, 3]).build()
     };
     let stand = Stand::scripted(move |asked| vec![Step::Answer(with_times(&asked.bytes))]);
-    let asked = query("a.test", A).bytes();
+    let asked = query("a.test", A).build();
     for times in 1..=2 {
         assert_eq!(stand.udp().ask(&asked), with_times(&asked));
         assert_eq!(stand.upstream.seen().queries.len(), times);
@@ -148,8 +151,8 @@ fn times_to_live_are_relayed_as_they_came() {
 fn a_query_with_a_compressed_owner_is_forwarded() {
     let stand = Stand::well();
     let asked = query("a.test", A)
-        .additional_record(&[0xC0, 12], 65281, IN, 0, b"x")
-        .bytes();
+        .record(Section::Additional, TO_QUESTION, 65281, (IN, 0), b"x")
+        .build();
     assert_eq!(read(&stand.udp().ask(&asked)).rcode(), NOERROR);
     assert_eq!(body(&stand.upstream.seen().queries[0].bytes), body(&asked));
 }
@@ -169,7 +172,7 @@ fn flags_of_a_query_reach_the_upstream() {
         RD | RA,
         RD | 0x0200,
     ] {
-        let asked = query("a.test", A).flags(flags).bytes();
+        let asked = query("a.test", A).flags(flags).build();
         assert_eq!(
             rcode_of(&stand.udp().ask(&asked)),
             NOERROR,
@@ -188,11 +191,15 @@ fn flags_of_a_query_reach_the_upstream() {
 // req 23: every type is forwarded.
 #[test]
 fn types_from_end_to_end_of_the_range_are_forwarded() {
-    let stand = Stand::scripted(|asked| vec![Step::Answer(answer(&asked.bytes).bytes())]);
+    let stand = Stand::scripted(|asked| vec![Step::Answer(response_to(&asked.bytes).build())]);
     let client = stand.udp();
     for rtype in (1..=u16::MAX).step_by(97) {
-        let asked = query("a.test", rtype).id(rtype).bytes();
-        assert_eq!(client.ask(&asked), answer(&asked).bytes(), "type {rtype}");
+        let asked = query("a.test", rtype).id(rtype).build();
+        assert_eq!(
+            client.ask(&asked),
+            response_to(&asked).build(),
+            "type {rtype}"
+        );
     }
     assert_eq!(
         stand.upstream.seen().queries.len(),
@@ -206,14 +213,20 @@ fn a_signed_exchange_is_not_touched() {
     let stand = Stand::scripted(|asked| vec![Step::Answer(signed_answer(&asked.bytes))]);
     for edns in [false, true] {
         let unsigned = if edns {
-            query("A.tEst", A).edns(4096)
+            query("A.tEst", A).edns(4096, 0, &[])
         } else {
             query("A.tEst", A)
         };
         let asked = unsigned
             .id(77)
-            .additional_record(&name_octets("k"), TSIG, 255, 0, &tsig_rdata(77, &[7; 32]))
-            .bytes();
+            .record(
+                Section::Additional,
+                &name_octets("k"),
+                TSIG,
+                (255, 0),
+                &tsig_rdata(77, &[7; 32]),
+            )
+            .build();
         assert_eq!(stand.udp().ask(&asked), signed_answer(&asked));
         assert_eq!(stand.tcp().ask(&asked), signed_answer(&asked));
         for seen in &stand.upstream.seen().queries[if edns { 2 } else { 0 }..] {
@@ -224,11 +237,17 @@ fn a_signed_exchange_is_not_touched() {
 
 fn signed_answer(asked: &[u8]) -> Vec<u8> {
     let signature = tsig_rdata(77, &[9; 32]);
-    answer(asked)
-        .a([192, 0, 2, 1].into())
+    response_to(asked)
+        .a(300, [192, 0, 2, 1])
         .opt(1232, 0, &[])
-        .additional_record(&name_octets("k"), TSIG, 255, 0, &signature)
-        .bytes()
+        .record(
+            Section::Additional,
+            &name_octets("k"),
+            TSIG,
+            (255, 0),
+            &signature,
+        )
+        .build()
 }
 
 // req 28: the upstream receives the client's bytes, with and without EDNS.
@@ -237,10 +256,10 @@ fn the_upstream_receives_the_clients_bytes() {
     let stand = Stand::well();
     for asked in [
         query("a.test", A),
-        query("b.test", A).edns(1232),
+        query("b.test", A).edns(1232, 0, &[]),
         query("c.test", A).opt(4096, 0x8000, &[]),
     ] {
-        let asked = asked.bytes();
+        let asked = asked.build();
         stand.udp().ask(&asked);
         let seen = stand
             .upstream

@@ -1,7 +1,7 @@
 //! Answers that do not fit a datagram (RFC 1035, 2181, 6891, 9715).
 
 use crate::support::codes::{A, SERVFAIL, TC, TXT};
-use crate::support::messages::{answer, query, question_octets, word};
+use crate::support::messages::{query, question_octets, response_to, word};
 use crate::support::reading::{Message, read};
 use crate::support::script::{Received, Step};
 use crate::support::stand::Stand;
@@ -17,9 +17,12 @@ fn sized_answer(asked: &[u8]) -> Vec<u8> {
         .parse()
         .expect("a number of octets");
     if word(asked, 10) > 0 {
-        answer(asked).fill(octets - 11).opt(1232, 0, &[]).bytes()
+        response_to(asked)
+            .fill(octets - 11)
+            .opt(1232, 0, &[])
+            .build()
     } else {
-        answer(asked).fill(octets).bytes()
+        response_to(asked).fill(octets).build()
     }
 }
 
@@ -43,7 +46,7 @@ fn an_answer_that_does_not_fit_is_cut_and_says_so() {
     let stand = Stand::scripted(sized);
     for octets in [1233, 3000, 65535] {
         assert_cut(
-            &stand.udp().ask(&query(&question(octets), TXT).bytes()),
+            &stand.udp().ask(&query(&question(octets), TXT).build()),
             512,
         );
         for (size, limit) in [
@@ -56,7 +59,7 @@ fn an_answer_that_does_not_fit_is_cut_and_says_so() {
             let message = assert_cut(
                 &stand
                     .udp()
-                    .ask(&query(&question(octets), TXT).edns(size).bytes()),
+                    .ask(&query(&question(octets), TXT).edns(size, 0, &[]).build()),
                 limit,
             );
             assert!(message.opt().is_some(), "the OPT is kept");
@@ -76,7 +79,9 @@ fn an_answer_that_fits_exactly_is_whole() {
         (1232, Some(4096)),
     ] {
         let plain = query(&question(octets), TXT);
-        let asked = size.map_or(plain.clone(), |size| plain.edns(size)).bytes();
+        let asked = size
+            .map_or(plain.clone(), |size| plain.edns(size, 0, &[]))
+            .build();
         let got = stand.udp().ask(&asked);
         assert!(!read(&got).has(TC), "{octets} octets in {size:?}");
         assert_eq!(
@@ -91,7 +96,7 @@ fn an_answer_that_fits_exactly_is_whole() {
 fn tcp_carries_the_whole_answer() {
     let stand = Stand::scripted(sized);
     for octets in [3000, 20_000, 65535] {
-        let asked = query(&question(octets), TXT).bytes();
+        let asked = query(&question(octets), TXT).build();
         assert_cut(&stand.udp().ask(&asked), 512);
         assert_eq!(stand.tcp().ask(&asked), sized_answer(&asked));
     }
@@ -104,7 +109,7 @@ fn a_raised_cap_lets_4000_octets_through() {
         |upstream| upstream.script(sized),
         &["--udp-payload", "4096"],
     );
-    let asked = query(&question(4000), TXT).edns(4096).bytes();
+    let asked = query(&question(4000), TXT).edns(4096, 0, &[]).build();
     let got = stand.udp().ask(&asked);
     assert!(!read(&got).has(TC));
     assert_eq!(
@@ -114,7 +119,7 @@ fn a_raised_cap_lets_4000_octets_through() {
     assert_cut(
         &stand
             .udp()
-            .ask(&query(&question(4097), TXT).edns(4096).bytes()),
+            .ask(&query(&question(4097), TXT).edns(4096, 0, &[]).build()),
         4096,
     );
 }
@@ -122,9 +127,10 @@ fn a_raised_cap_lets_4000_octets_through() {
 // req 7, fault 26: an upstream's TC over TLS is never cleared; over TCP it is never passed off as a whole answer.
 #[test]
 fn a_truncated_answer_from_the_upstream_stays_truncated() {
-    let stand = Stand::scripted(|asked| vec![Step::Answer(answer(&asked.bytes).on(TC).bytes())]);
-    let over_udp = read(&stand.udp().ask(&query("a.test", A).bytes()));
+    let stand =
+        Stand::scripted(|asked| vec![Step::Answer(response_to(&asked.bytes).on(TC).build())]);
+    let over_udp = read(&stand.udp().ask(&query("a.test", A).build()));
     assert!(over_udp.has(TC) || over_udp.rcode() == SERVFAIL);
-    let over_tcp = read(&stand.tcp().ask(&query("a.test", A).bytes()));
+    let over_tcp = read(&stand.tcp().ask(&query("a.test", A).build()));
     assert!(over_tcp.has(TC) || over_tcp.rcode() == SERVFAIL);
 }

@@ -4,6 +4,12 @@
 //! process can suffer as a whole (SIGKILL, SIGSTOP) comes from outside.
 
 mod answers;
+#[path = "../../tests/support"]
+#[expect(dead_code, reason = "the helpers are those of all tests")]
+mod support {
+    pub mod codes;
+    pub mod messages;
+}
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,6 +18,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dotward::wire::HEADER_LEN;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -264,10 +271,11 @@ fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
 }
 
-/// Appends the answer, with its length before it. To what is no question there is none.
+/// Appends the answer, with its length before it. To what is no question there is none. It is not put together by `support::messages`,
+/// which allocates for each part: here this would be measured as well.
 fn write_answer(message: &[u8], out: &mut Vec<u8>) {
     let end = question_end(message);
-    let Some(question) = end.and_then(|end| message.get(answers::HEADER..end)) else {
+    let Some(question) = end.and_then(|end| message.get(HEADER_LEN..end)) else {
         return;
     };
     let is_large = question.get(1) == Some(&answers::LARGE);
@@ -279,7 +287,7 @@ fn write_answer(message: &[u8], out: &mut Vec<u8>) {
     answer.extend([0xc0, 12, 0, 1, 0, 1]);
     answer.extend(TTL);
     answer.extend([0, 4]);
-    answer.extend(answers::address(question));
+    answer.extend(answers::address_for(question).octets());
     if is_large {
         // A type for private use (RFC 6895).
         answer.extend([0xc0, 12, 0xff, 0, 0, 1]);
@@ -293,7 +301,7 @@ fn write_answer(message: &[u8], out: &mut Vec<u8>) {
 
 /// Where the question of a message with one ends. No message that does not hold it.
 fn question_end(message: &[u8]) -> Option<usize> {
-    let mut at = answers::HEADER;
+    let mut at = HEADER_LEN;
     loop {
         match usize::from(*message.get(at)?) {
             0 => break,

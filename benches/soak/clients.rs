@@ -7,6 +7,12 @@
 mod answers;
 mod ledger;
 mod sockets;
+#[path = "../../tests/support"]
+#[expect(dead_code, reason = "the helpers are those of all tests")]
+mod support {
+    pub mod codes;
+    pub mod messages;
+}
 
 use ledger::Ledger;
 use sockets::Client;

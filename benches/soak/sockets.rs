@@ -2,6 +2,9 @@
 
 use crate::answers;
 use crate::ledger::{End, Ledger};
+use crate::support::codes::A;
+use crate::support::messages;
+use dotward::wire::HEADER_LEN;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Instant;
@@ -74,13 +77,8 @@ impl Client {
     pub fn ask(&mut self, label: &str, is_new: bool, now: Instant, ledger: &mut Ledger) {
         let is_full = matches!(self.socket, Socket::Tcp(_)) && self.waiting >= PIPELINED;
         let id = self.next.wrapping_add(1);
-        let mut message = id.to_be_bytes().to_vec();
-        message.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-        for label in [label, "soak", "test"] {
-            message.push(label.len() as u8);
-            message.extend(label.as_bytes());
-        }
-        message.extend([0, 0, 1, 0, 1]);
+        let query = messages::query(&format!("{label}.soak.test"), A);
+        let mut message = query.id(id).build();
         let sent = !is_full
             && match &mut self.socket {
                 Socket::Udp(socket) => socket.send(&message).is_ok(),
@@ -95,7 +93,7 @@ impl Client {
         self.waiting += 1;
         if let Some(slot) = self.asked.get_mut(usize::from(id)) {
             *slot = Some(Asked {
-                question: message.split_off(answers::HEADER),
+                question: message.split_off(HEADER_LEN),
                 is_new,
                 when: now,
             });
@@ -169,11 +167,11 @@ impl Client {
 
 /// What this message is to that question.
 fn judge(question: &[u8], message: &[u8]) -> End {
-    let end = answers::HEADER + question.len();
+    let end = HEADER_LEN + question.len();
     let flags = message.get(2..4).unwrap_or_default();
     let (&[first, second], true) = (
         flags.first_chunk().unwrap_or(&[0, 0]),
-        message.get(answers::HEADER..end) == Some(question),
+        message.get(HEADER_LEN..end) == Some(question),
     ) else {
         return End::Wrong;
     };
@@ -183,7 +181,7 @@ fn judge(question: &[u8], message: &[u8]) -> End {
     } else if second & RCODE != 0 {
         End::Failed
     } else if first & TRUNCATED != 0 && question.get(1) == Some(&answers::LARGE)
-        || data == Some(&answers::address(question))
+        || data == Some(&answers::address_for(question).octets()[..])
     {
         End::Right
     } else {

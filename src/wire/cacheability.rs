@@ -83,10 +83,10 @@ fn effective_ttl(ttl: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::super::response::parse_response;
-    use super::super::testing::{self, Builder, TO_QUESTION, header_only};
+    use super::super::testing::{self, Message, TO_QUESTION, header_only};
     use super::*;
 
-    fn of(built: &Builder) -> Cacheability {
+    fn of(built: &Message) -> Cacheability {
         let message = built.build();
         cacheability(&message, &parse_response(&message).unwrap())
     }
@@ -105,18 +105,18 @@ mod tests {
         }
     }
 
-    fn a(ttl: u32) -> Builder {
+    fn a(ttl: u32) -> Message {
         testing::response("a.test.", 1).a(ttl, [192, 0, 2, 1])
     }
 
-    fn soa(built: Builder, ttl: u32, minimum: u32) -> Builder {
+    fn soa(built: Message, ttl: u32, minimum: u32) -> Message {
         let mut rdata = [TO_QUESTION, TO_QUESTION, &[0; 20]].concat();
         let at = rdata.len() - 4;
         rdata[at..].copy_from_slice(&minimum.to_be_bytes());
         built.record(Section::Authority, TO_QUESTION, 6, (1, ttl), &rdata)
     }
 
-    fn nxdomain() -> Builder {
+    fn nxdomain() -> Message {
         testing::response("a.test.", 1).flags(0x8183)
     }
 

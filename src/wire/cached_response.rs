@@ -304,7 +304,7 @@ mod tests {
     use super::super::query::parse_query;
     use super::super::response::parse_response;
     use super::super::scan::Section;
-    use super::super::testing::{self, Builder, TO_QUESTION};
+    use super::super::testing::{self, Message, TO_QUESTION};
     use super::*;
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -316,13 +316,13 @@ mod tests {
     }
 
     impl Client {
-        fn new(built: &Builder) -> Client {
+        fn new(built: &Message) -> Client {
             let message = built.build();
             let query = parse_query(&message).unwrap();
             Client { message, query }
         }
 
-        fn keep(&self, built: &Builder) -> CachedResponse {
+        fn keep(&self, built: &Message) -> CachedResponse {
             let message = built.build();
             let response = parse_response(&message).unwrap();
             CachedResponse::data(&self.message, &self.query, &message, &response, (0, 86400))
@@ -374,14 +374,14 @@ mod tests {
             .collect()
     }
 
-    fn a(ttl: u32) -> Builder {
+    fn a(ttl: u32) -> Message {
         testing::response("a.test.", 1).a(ttl, [192, 0, 2, 1])
     }
 
     // req 1, req 2
     #[test]
     fn what_is_kept_is_what_came_with_the_clients_id_and_case() {
-        let alias = |built: Builder| {
+        let alias = |built: Message| {
             built
                 .record(Section::Answer, TO_QUESTION, 5, (1, 9), b"\x01b\xC0\x0E")
                 .record(

@@ -93,11 +93,11 @@ fn copy(message: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::super::scan::Section;
-    use super::super::testing::{self, Builder, ROOT};
+    use super::super::testing::{self, Message, ROOT};
     use super::*;
 
     /// The query as it goes upstream, behind octets that are not its own.
-    fn forwarded(built: &Builder, edns: bool) -> Vec<u8> {
+    fn forwarded(built: &Message, edns: bool) -> Vec<u8> {
         let message = built.build();
         let mut out = b"before".to_vec();
         forward_query(&message, &parse_query(&message).unwrap(), edns, &mut out);
@@ -105,7 +105,7 @@ mod tests {
         out.split_off(6)
     }
 
-    fn plain() -> Builder {
+    fn plain() -> Message {
         testing::query("wWw.ExAmPlE.tEsT.", 65280)
     }
 
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn where_there_is_no_place_for_an_option_none_is_added() {
         let other =
-            |built: Builder| built.record(Section::Additional, ROOT, 1, (1, 0), &[127, 0, 0, 1]);
+            |built: Message| built.record(Section::Additional, ROOT, 1, (1, 0), &[127, 0, 0, 1]);
         for built in [
             plain(),
             plain().edns(1232, 0, &[]).tsig(),

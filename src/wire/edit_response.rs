@@ -352,7 +352,7 @@ mod tests {
     use super::super::query::parse_query;
     use super::super::response::parse_response;
     use super::super::scan::{Section, records};
-    use super::super::testing::{self, Builder, TO_QUESTION, header_only, wire_name};
+    use super::super::testing::{self, Message, TO_QUESTION, header_only, name_octets};
     use super::*;
 
     const OURS: u16 = 1400;
@@ -368,7 +368,7 @@ mod tests {
 
     /// The question in this client's letter case.
     fn question() -> Vec<u8> {
-        [&wire_name("A.tEsT.")[..], &[0, 1, 0, 1]].concat()
+        [&name_octets("A.tEsT.")[..], &[0, 1, 0, 1]].concat()
     }
 
     fn recipient(question: &[u8], edns: impl Into<Option<ClientEdns>>) -> Recipient<'_> {
@@ -382,7 +382,7 @@ mod tests {
     }
 
     /// Relays what was built, and reads what came of it.
-    fn relayed(built: &Builder, recipient: &Recipient<'_>) -> (Vec<u8>, Response) {
+    fn relayed(built: &Message, recipient: &Recipient<'_>) -> (Vec<u8>, Response) {
         let message = built.build();
         let mut out = b"before".to_vec();
         relay_response(
@@ -399,13 +399,13 @@ mod tests {
     }
 
     /// The same message with this client's id and question.
-    fn expected(flags: u16) -> Builder {
+    fn expected(flags: u16) -> Message {
         header_only(flags)
             .id(0xBEEF)
-            .question(&wire_name("A.tEsT."), 1, 1)
+            .question(&name_octets("A.tEsT."), 1, 1)
     }
 
-    fn upstream() -> Builder {
+    fn upstream() -> Message {
         testing::response("a.test.", 1)
     }
 
@@ -612,7 +612,7 @@ mod tests {
     #[test]
     fn without_a_question_nothing_is_said_about_a_name() {
         let question = question();
-        let owner = wire_name("a.test.");
+        let owner = name_octets("a.test.");
         for (rcode, told) in [(0, 2), (3, 2), (5, 5)] {
             let bare = header_only(0x8180 | rcode);
             let with_record = bare
@@ -703,7 +703,7 @@ mod tests {
     fn an_opt_in_the_middle_moves_to_the_end() {
         let question = question();
         let glue =
-            |built: Builder| built.record(Section::Additional, &[0xC0, 14], 28, (1, 60), &[1; 16]);
+            |built: Message| built.record(Section::Additional, &[0xC0, 14], 28, (1, 60), &[1; 16]);
         let built = glue(
             upstream()
                 .a(60, [1, 2, 3, 4])
@@ -726,7 +726,7 @@ mod tests {
     fn records_bound_to_an_opt_in_the_middle_leave_with_it() {
         let question = question();
         let first =
-            |built: Builder| built.record(Section::Additional, TO_QUESTION, 28, (1, 60), &[1; 16]);
+            |built: Message| built.record(Section::Additional, TO_QUESTION, 28, (1, 60), &[1; 16]);
         let built = first(upstream().a(60, [1, 2, 3, 4]))
             .edns(4096, 0x8000, &[])
             .record(

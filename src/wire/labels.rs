@@ -53,12 +53,12 @@ impl<'a> Labels<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{name_of_len, wire_name};
+    use super::super::testing::{name_octets, name_of_len};
     use super::*;
 
     #[test]
     fn labels_are_counted_from_the_top() {
-        let name = wire_name("www.Example.com.");
+        let name = name_octets("www.Example.com.");
         let labels = Labels::of(&name);
         assert_eq!(labels.count(), 3);
         assert_eq!(labels.from_top(0), Some(&b"com"[..]));
@@ -69,9 +69,9 @@ mod tests {
 
     #[test]
     fn the_longest_names_and_the_root_have_their_labels() {
-        assert_eq!(Labels::of(&wire_name(".")).count(), 0);
+        assert_eq!(Labels::of(&name_octets(".")).count(), 0);
         assert_eq!(Labels::of(&name_of_len(255)).count(), 4);
-        let most = wire_name(&"a.".repeat(127));
+        let most = name_octets(&"a.".repeat(127));
         assert_eq!(Labels::of(&most).count(), 127);
         assert_eq!(Labels::of(&most).from_top(126), Some(&b"a"[..]));
         assert_eq!(Labels::of(b"\x05ab").from_top(0), None);

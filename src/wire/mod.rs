@@ -39,7 +39,19 @@ mod property_tests;
 #[cfg(test)]
 mod simple_dns_tests;
 #[cfg(test)]
-pub(crate) mod testing;
+#[path = "../../tests/support"]
+#[expect(
+    dead_code,
+    reason = "the helpers are those of all tests; these use some of them"
+)]
+pub(crate) mod testing {
+    mod codes;
+    mod messages;
+
+    pub use messages::*;
+    // The names that `engine` still uses, until it has been changed as well.
+    pub use messages::{Message as Builder, name_octets as wire_name, response as answer};
+}
 
 pub use cacheability::{Cacheability, cacheability};
 pub use cached_response::CachedResponse;

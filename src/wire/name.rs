@@ -90,14 +90,14 @@ pub(super) fn labels(name_wire: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{name_of_len, wire_name};
+    use super::super::testing::{name_octets, name_of_len};
     use super::*;
 
     // req 4
     #[test]
     fn a_plain_name_is_measured_with_its_root() {
-        assert_eq!(plain_len(&wire_name("."), 0), Some(1));
-        assert_eq!(plain_len(&wire_name("www.example."), 0), Some(13));
+        assert_eq!(plain_len(&name_octets("."), 0), Some(1));
+        assert_eq!(plain_len(&name_octets("www.example."), 0), Some(13));
         assert_eq!(plain_len(b"xx\x01a\x00rest", 2), Some(3));
     }
 
@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn any_octet_is_shown_and_none_disturbs_a_log() {
         let shown = |wire: &[u8]| display(wire).to_string();
-        assert_eq!(shown(&wire_name(".")), ".");
-        assert_eq!(shown(&wire_name("www.Example.")), "www.Example.");
+        assert_eq!(shown(&name_octets(".")), ".");
+        assert_eq!(shown(&name_octets("www.Example.")), "www.Example.");
         assert_eq!(shown(b"\x05a.b\\c\x00"), "a\\.b\\\\c.");
         assert_eq!(shown(b"\x05_a\x00b\xFF\x00"), "_a\\000b\\255.");
         assert_eq!(shown(b"\x04\n\x1B \x7F\x00"), "\\010\\027\\032\\127.");

@@ -52,16 +52,16 @@ fn stays_valid(message: &[u8], record: &Record, opt: &OptAt) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::response::parse_response;
-    use super::super::testing::{self, Builder, TO_QUESTION, wire_name};
+    use super::super::testing::{self, Message, TO_QUESTION, name_octets};
     use super::*;
 
-    fn looked_at(built: &Builder) -> Behind {
+    fn looked_at(built: &Message) -> Behind {
         let message = built.build();
         let response = parse_response(&message).unwrap();
         behind(&message, &response, &response.opt.unwrap())
     }
 
-    fn additional(built: Builder, owner: &[u8], rtype: u16, rdata: &[u8]) -> Builder {
+    fn additional(built: Message, owner: &[u8], rtype: u16, rdata: &[u8]) -> Message {
         built.record(Section::Additional, owner, rtype, (1, 60), rdata)
     }
 
@@ -77,14 +77,14 @@ mod tests {
         let built = testing::response("a.test.", 1).edns(1232, 0, &[]);
         let built = additional(built, TO_QUESTION, 1, &[0; 4]);
         let built = additional(built, b"\x02ns\xC0\x0E", 28, &[0; 16]);
-        let built = additional(built, &wire_name("ns.example."), 1, &[0; 4]);
+        let built = additional(built, &name_octets("ns.example."), 1, &[0; 4]);
         assert_eq!(looked_at(&built), Behind::Free);
     }
 
     #[test]
     fn an_owner_named_behind_the_opt_is_bound() {
         let built = testing::response("a.test.", 1).edns(1232, 0, &[]);
-        let built = additional(built, &wire_name("ns.example."), 1, &[0; 4]);
+        let built = additional(built, &name_octets("ns.example."), 1, &[0; 4]);
         // To the name behind the OPT record, and to the root that is the owner of the OPT record itself.
         for target in [24 + 11, 24] {
             let built = additional(built.clone(), &[0xC0, target], 28, &[0; 16]);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::scan::Section;
-use super::testing::{Builder, TO_QUESTION, header_only};
+use super::testing::{Message, TO_QUESTION, header_only};
 use super::{
     ClientEdns, Ede, Frames, Query, Rcode, Recipient, Refusal, Response, add_option, append_frame,
     describe, display, local_response, lowercase_into, options, parse_query, records,
@@ -55,7 +55,7 @@ fn record() -> impl Strategy<Value = (Vec<u8>, u16, (u16, u32), Vec<u8>)> {
     (owner, rtype, any::<(u16, u32)>(), rdata)
 }
 
-fn with_opt(built: Builder, size: u16, bits: u32, options: &[(u16, Vec<u8>)]) -> Builder {
+fn with_opt(built: Message, size: u16, bits: u32, options: &[(u16, Vec<u8>)]) -> Message {
     let options: Vec<(u16, &[u8])> = options
         .iter()
         .map(|(code, data)| (*code, &data[..]))
@@ -73,7 +73,7 @@ prop_compose! {
         qclass in any::<u16>(),
         opt in prop::option::of((any::<u16>(), any::<u16>(), edns_options())),
         signed in any::<bool>(),
-    ) -> Builder {
+    ) -> Message {
         let mut built = header_only(flags).id(id).question(&name, qtype, qclass);
         if let Some((size, bits, options)) = opt {
             built = with_opt(built, size, u32::from(bits), &options);
@@ -93,7 +93,7 @@ prop_compose! {
         opt in prop::option::of((any::<u16>(), any::<u32>(), edns_options(), any::<Index>())),
         signed in prop::bool::weighted(0.1),
         tail in vec(any::<u8>(), 0..40),
-    ) -> Builder {
+    ) -> Message {
         // QR and the opcode are what makes it a response to a query.
         let mut built = header_only(flags & 0x07FF | 0x8000).id(id);
         let asks = question.is_some();
@@ -133,7 +133,7 @@ prop_compose! {
 }
 
 /// Octets overwritten, cut off or inserted at some places.
-fn mutated(built: impl Strategy<Value = Builder>) -> impl Strategy<Value = Vec<u8>> {
+fn mutated(built: impl Strategy<Value = Message>) -> impl Strategy<Value = Vec<u8>> {
     let changes = vec((any::<Index>(), any::<u8>(), 0..4_u8), 0..6);
     (built, changes).prop_map(|(built, changes)| {
         let mut message = built.build();

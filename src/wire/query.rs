@@ -100,10 +100,10 @@ pub fn parse_query(message: &[u8]) -> Result<Query, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::super::scan::Section;
-    use super::super::testing::{self, Builder, ROOT, TO_QUESTION, header_only, name_of_len};
+    use super::super::testing::{self, Message, ROOT, TO_QUESTION, header_only, name_of_len};
     use super::*;
 
-    fn plain() -> Builder {
+    fn plain() -> Message {
         testing::query("a.test.", 1)
     }
 

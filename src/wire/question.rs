@@ -135,7 +135,7 @@ impl fmt::Display for QuestionDisplay<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::scan::Section;
-    use super::super::testing::{self, header_only, name_of_len, wire_name};
+    use super::super::testing::{self, header_only, name_octets, name_of_len};
     use super::*;
 
     /// A message that asks this, and where.
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_question_is_where_the_header_ends() {
-        let (message, at) = asking(&wire_name("www.example."), 28, 3);
+        let (message, at) = asking(&name_octets("www.example."), 28, 3);
         assert_eq!((at.name_len, at.qtype, at.qclass), (13, 28, 3));
         assert_eq!(at.end(), message.len());
         assert_eq!(at.octets(&message), &message[12..]);
@@ -162,15 +162,15 @@ mod tests {
         let same = |a: &(Vec<u8>, QuestionAt), b: &(Vec<u8>, QuestionAt)| {
             same_question(&a.0, &a.1, &b.0, &b.1)
         };
-        let asked = asking(&wire_name("wWw.ExAmPlE."), 1, 1);
-        assert!(same(&asked, &asking(&wire_name("www.example."), 1, 1)));
-        assert!(same(&asked, &asking(&wire_name("WWW.EXAMPLE."), 1, 1)));
-        assert!(!same(&asked, &asking(&wire_name("www.examplf."), 1, 1)));
-        assert!(!same(&asked, &asking(&wire_name("ww.example."), 1, 1)));
-        assert!(!same(&asked, &asking(&wire_name("www.example."), 28, 1)));
-        assert!(!same(&asked, &asking(&wire_name("www.example."), 1, 3)));
+        let asked = asking(&name_octets("wWw.ExAmPlE."), 1, 1);
+        assert!(same(&asked, &asking(&name_octets("www.example."), 1, 1)));
+        assert!(same(&asked, &asking(&name_octets("WWW.EXAMPLE."), 1, 1)));
+        assert!(!same(&asked, &asking(&name_octets("www.examplf."), 1, 1)));
+        assert!(!same(&asked, &asking(&name_octets("ww.example."), 1, 1)));
+        assert!(!same(&asked, &asking(&name_octets("www.example."), 28, 1)));
+        assert!(!same(&asked, &asking(&name_octets("www.example."), 1, 3)));
         // The same octets in other labels are another name.
-        let (one, other) = (wire_name("aa.b."), b"\x01a\x02.b\x00");
+        let (one, other) = (name_octets("aa.b."), b"\x01a\x02.b\x00");
         assert!(!same(&asking(&one, 1, 1), &asking(other, 1, 1)));
         // Only ASCII has letter case here.
         let (upper, lower) = (b"\x01\xC4\x00", b"\x01\xE4\x00");
@@ -180,7 +180,7 @@ mod tests {
     // req 58
     #[test]
     fn a_scan_of_another_message_matches_nothing_by_mistake() {
-        let (message, at) = asking(&wire_name("www.example."), 1, 1);
+        let (message, at) = asking(&name_octets("www.example."), 1, 1);
         assert!(!same_question(&message, &at, &message[..20], &at));
     }
 
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn simple_dns_gives_the_question_its_types() {
-        let (message, at) = asking(&wire_name("Mail.Example."), 28, 1);
+        let (message, at) = asking(&name_octets("Mail.Example."), 28, 1);
         let typed = typed(&message, &at).unwrap();
         assert_eq!(typed.qtype, QTYPE::TYPE(simple_dns::TYPE::AAAA));
         assert_eq!(typed.qclass, QCLASS::CLASS(simple_dns::CLASS::IN));
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn what_simple_dns_does_not_know_is_opaque() {
         for (qtype, qclass) in [(65280, 1), (52, 1), (1, 5), (1, 0x8001)] {
-            let (message, at) = asking(&wire_name("a.test."), qtype, qclass);
+            let (message, at) = asking(&name_octets("a.test."), qtype, qclass);
             assert!(typed(&message, &at).is_none(), "{qtype} {qclass}");
         }
     }
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_question_is_shown_by_mnemonics_or_numbers() {
         let shown = |name: &str, qtype, qclass| {
-            let (message, at) = asking(&wire_name(name), qtype, qclass);
+            let (message, at) = asking(&name_octets(name), qtype, qclass);
             describe(&message, &at).to_string()
         };
         assert_eq!(shown("example.com.", 28, 1), "example.com. AAAA IN");

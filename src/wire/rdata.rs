@@ -51,7 +51,7 @@ pub(super) fn soa_minimum(message: &[u8], soa: &Record) -> Option<u32> {
 mod tests {
     use super::super::response::parse_response;
     use super::super::scan::{Section, records};
-    use super::super::testing::{self, TO_QUESTION, wire_name};
+    use super::super::testing::{self, TO_QUESTION, name_octets};
     use super::*;
 
     fn sound(rtype: u16, class: u16, rdata: &[u8]) -> bool {
@@ -79,7 +79,7 @@ mod tests {
     // req 18
     #[test]
     fn names_end_where_their_rdata_ends() {
-        let name = wire_name("b.test.");
+        let name = name_octets("b.test.");
         for (rtype, before) in [(2, 0), (5, 0), (12, 0), (39, 0), (15, 2), (33, 6)] {
             let rdata = [&vec![0; before][..], &name].concat();
             assert!(sound(rtype, 1, &rdata), "TYPE{rtype}");

@@ -86,7 +86,7 @@ fn swap(message: &mut [u8], first: Range<usize>, second: Range<usize>) {
 mod tests {
     use super::super::response::parse_response;
     use super::super::scan::{Record, Section, records};
-    use super::super::testing::{self, Builder, TO_QUESTION};
+    use super::super::testing::{self, Message, TO_QUESTION};
     use super::*;
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -110,7 +110,7 @@ mod tests {
             .collect()
     }
 
-    fn a(built: Builder, owner: &[u8], ttl: u32, end: u8) -> Builder {
+    fn a(built: Message, owner: &[u8], ttl: u32, end: u8) -> Message {
         built.record(Section::Answer, owner, 1, (1, ttl), &[192, 0, 2, end])
     }
 
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn sets_are_told_apart_and_all_else_stays() {
-        let aaaa = |built: Builder, end: u8| {
+        let aaaa = |built: Message, end: u8| {
             let mut address = [9; 16];
             address[15] = end;
             built.record(Section::Answer, TO_QUESTION, 28, (1, 60), &address)
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_name_may_be_written_out_or_point_to_where_it_was() {
-        let name = testing::wire_name("b.test.");
+        let name = testing::name_octets("b.test.");
         let mut built = a(testing::response("a.test.", 1), &name, 60, 1);
         // The question takes 12 octets behind the header, so the first owner stands at 24.
         built = a(built, &[0xC0, 24], 60, 2);

@@ -237,7 +237,7 @@ pub fn records<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::response::parse_response;
-    use super::super::testing::{self, ROOT, TO_QUESTION, wire_name};
+    use super::super::testing::{self, ROOT, TO_QUESTION, name_octets};
     use super::*;
 
     /// The facts of a message whose question reads.
@@ -260,7 +260,7 @@ mod tests {
             .a(300, [192, 0, 2, 1])
             .record(
                 Section::Authority,
-                &wire_name("test."),
+                &name_octets("test."),
                 65280,
                 (5, 0x8000_0001),
                 b"opaque",
@@ -411,7 +411,7 @@ mod tests {
     #[test]
     fn the_dearest_message_of_64_kib_is_read_like_any_other() {
         // A name of 126 labels, then as many records as fit, each with a name that runs through all of it.
-        let mut body = wire_name(&"a.".repeat(126));
+        let mut body = name_octets(&"a.".repeat(126));
         body.extend_from_slice(&[0, 1, 0, 1]);
         let owner = [0xC0, 14];
         let mut count = 0;

@@ -6,10 +6,10 @@ use simple_dns::{CLASS, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, RCODE, Simple
 
 use super::query::parse_query;
 use super::question::typed;
-use super::testing::{self, Builder, TO_QUESTION, header_only};
+use super::testing::{self, Message, TO_QUESTION, header_only};
 use super::{Section, parse_response};
 
-fn plain(qtype: u16) -> Builder {
+fn plain(qtype: u16) -> Message {
     testing::query("a.test.", qtype)
 }
 

@@ -23,7 +23,7 @@ fn an_application_spawns_the_loop() {
         let server = Server::new(&runtime, "tls");
         let (serving, at, control) = prepare(&runtime, &server);
         let serving = tokio::spawn(serving);
-        let asked = query("embedded.test", A).id(1).bytes();
+        let asked = query("embedded.test", A).id(1).build();
         let asking = async {
             let got = ask_udp(&runtime, at, std::slice::from_ref(&asked)).await;
             assert_answers(&got[0], &asked);

@@ -14,7 +14,7 @@ use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::support::codes::A;
-use crate::support::messages::{address_for, answer, frame, query, question_octets};
+use crate::support::messages::{address_for, frame, query, question_octets, response_to};
 use crate::upstream::{Peer, Server};
 use crate::world::{World, loopback};
 
@@ -49,8 +49,8 @@ pub async fn answer_all<R: World>(mut server: Server<R>) {
 
 async fn talk(mut peer: Peer) {
     while let Some(asked) = peer.hear().await {
-        let told = answer(&asked).a(address_for(question_octets(&asked)));
-        peer.say(&told.bytes()).await;
+        let told = response_to(&asked).a(300, address_for(question_octets(&asked)));
+        peer.say(&told.build()).await;
     }
 }
 
@@ -94,8 +94,8 @@ async fn tell<R: World>(
 
 /// The address in an answer must be the one that belongs to the question.
 pub fn assert_answers(got: &[u8], asked: &[u8]) {
-    let expected = answer(asked).a(address_for(question_octets(asked)));
-    assert_eq!(got, expected.bytes());
+    let expected = response_to(asked).a(300, address_for(question_octets(asked)));
+    assert_eq!(got, expected.build());
 }
 
 /// Asks by UDP.
@@ -134,10 +134,10 @@ async fn ask_tcp<R: World>(runtime: &R, at: SocketAddr, asked: &[u8]) -> Vec<u8>
 // req 1, 24, fault 84
 pub async fn clients_are_answered_and_drained<R: World>(runtime: R, scheme: &'static str) {
     let stats = tell(&runtime, scheme, async |at, control| {
-        let by_udp = query("udp.test", A).id(1).bytes();
+        let by_udp = query("udp.test", A).id(1).build();
         let got = ask_udp(&runtime, at, std::slice::from_ref(&by_udp)).await;
         assert_answers(&got[0], &by_udp);
-        let by_tcp = query("tcp.test", A).id(2).bytes();
+        let by_tcp = query("tcp.test", A).id(2).build();
         assert_answers(&ask_tcp(&runtime, at, &by_tcp).await, &by_tcp);
         control.send(Command::Drain);
     })
@@ -148,7 +148,7 @@ pub async fn clients_are_answered_and_drained<R: World>(runtime: R, scheme: &'st
 // req 58, fault 70
 pub async fn many_questions_do_not_mix<R: World>(runtime: R, scheme: &'static str) {
     tell(&runtime, scheme, async |at, control| {
-        let name = |n: u16| query(&format!("n{n}.test"), A).id(n).bytes();
+        let name = |n: u16| query(&format!("n{n}.test"), A).id(n).build();
         let asked: Vec<Vec<u8>> = (0..MANY).map(name).collect();
         let mut got = ask_udp(&runtime, at, &asked).await;
         got.sort();
@@ -165,7 +165,7 @@ pub async fn a_stop_ends_at_once<R: World>(runtime: R, scheme: &'static str) {
     let server = Server::new(&runtime, scheme);
     let (serving, at, control) = prepare(&runtime, &server);
     let mut client = runtime.bind(loopback(), false).expect("a socket");
-    let asked = query("never.test", A).bytes();
+    let asked = query("never.test", A).build();
     let stop = async {
         let batch = [Reply {
             to: at,

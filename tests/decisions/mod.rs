@@ -7,11 +7,11 @@ mod fairness;
 mod late;
 mod silence;
 
+use crate::support::messages::{address_or_error, edns_query as query};
 use dotward::config::{Config, ConfigBuilder, Upstream};
 use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
 use dotward::transport::{ConnectError, ConnectionError};
 use dotward::transports::SCHEMES;
-use dotward::wire;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ impl Rig {
     /// The answer to what was sent as number `i`.
     fn answer(&mut self, i: usize, rcode: u8, opt: bool) {
         let (link, _, query) = &self.sends[i];
-        let (link, answer) = (*link, answer(query, rcode, opt));
+        let (link, answer) = (*link, answer(query, rcode.into(), opt));
         self.hear(link, &answer);
     }
 
@@ -176,28 +176,11 @@ fn client(port: u16) -> Client {
     }
 }
 
-fn query(name: &str, id: u16) -> Vec<u8> {
-    let mut query = id.to_be_bytes().to_vec();
-    query.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
-    for label in name.split('.') {
-        query.push(label.len() as u8);
-        query.extend_from_slice(label.as_bytes());
-    }
-    query.extend_from_slice(&[0, 0, 1, 0, 1, 0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
-    query
-}
-
-fn answer(query: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
-    let asked = wire::parse_query(query).unwrap();
-    let mut answer = query[..asked.question.end()].to_vec();
-    answer[2] |= 0x80;
-    answer[3] = 0x80 | rcode;
-    answer[6..12].copy_from_slice(&[0, u8::from(rcode == 0), 0, 0, 0, u8::from(opt)]);
-    if rcode == 0 {
-        answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 1]);
-    }
+fn answer(query: &[u8], rcode: u16, opt: bool) -> Vec<u8> {
+    let answer = address_or_error(query, rcode);
     if opt {
-        answer.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
+        answer.edns(1232, 0, &[]).build()
+    } else {
+        answer.build()
     }
-    answer
 }

@@ -4,6 +4,12 @@
 mod shrinking;
 #[path = "mod.rs"]
 mod simulator;
+#[path = "../support"]
+#[expect(dead_code, reason = "the helpers are those of all tests")]
+mod support {
+    pub mod codes;
+    pub mod messages;
+}
 
 use shrinking::shrink;
 use simulator::{Outcome, draw, drive, first_fault, tell};

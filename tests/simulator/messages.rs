@@ -2,32 +2,30 @@
 
 use super::dice::{Dice, hash};
 use super::story::is_spoiled;
-use dotward::wire::{self, HEADER_LEN};
+use crate::support::codes::{A, SERVFAIL};
+pub use crate::support::codes::{NOERROR, NXDOMAIN};
+pub use crate::support::messages::question_octets as question;
+use crate::support::messages::{self, Message, TO_QUESTION, response_to, word};
+use dotward::wire::{self, HEADER_LEN, Section};
 
-pub const NOERROR: u16 = 0;
-const SERVFAIL: u16 = 2;
-pub const NXDOMAIN: u16 = 3;
 /// What a client may get instead of an answer while something is wrong: FORMERR, SERVFAIL, NOTIMP, REFUSED.
 const EXCUSES: [u16; 4] = [1, SERVFAIL, 4, 5];
 /// The time to live of an answer that is out of date (RFC 8767).
 const STALE_TTL: u32 = 30;
 /// Octets of a compressed name, type, class, time to live, length, address.
 const RECORD_LEN: usize = 16;
-const OPT: [u8; 11] = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
 
 /// A query of type A with this name, and with an OPT record or not.
 pub fn query(name: &str, id: u16, edns: bool) -> Vec<u8> {
-    let mut query = id.to_be_bytes().to_vec();
-    query.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)]);
-    for label in name.split('.') {
-        query.push(u8::try_from(label.len()).expect("a short label"));
-        query.extend_from_slice(label.as_bytes());
+    with_opt(messages::query(name, A).id(id), edns).build()
+}
+
+fn with_opt(message: Message, opt: bool) -> Message {
+    if opt {
+        message.edns(1232, 0, &[])
+    } else {
+        message
     }
-    query.extend_from_slice(&[0, 0, 1, 0, 1]);
-    if edns {
-        query.extend_from_slice(&OPT);
-    }
-    query
 }
 
 /// The name with letters in any case (RFC 4343).
@@ -40,13 +38,6 @@ pub fn shout(name: &str, dice: &mut Dice) -> String {
         }
     };
     name.chars().map(letter).collect()
-}
-
-/// The octets of the question: name, type, class.
-pub fn question(message: &[u8]) -> &[u8] {
-    let rest = message.get(HEADER_LEN..).unwrap_or_default();
-    let end = rest.iter().position(|octet| *octet == 0).unwrap_or(0);
-    rest.get(..end + 5).unwrap_or(rest)
 }
 
 /// The name in a message, in lower case, as text.
@@ -93,42 +84,29 @@ impl Truth {
 
 /// The true answer to a query.
 pub fn answer(query: &[u8]) -> Vec<u8> {
+    truth(query).build()
+}
+
+fn truth(query: &[u8]) -> Message {
     let truth = Truth::about(&name(query));
-    let mut answer = error(query, truth.rcode as u8, has_opt(query));
-    let opt = answer.split_off(HEADER_LEN + question(query).len());
-    answer[6..8].copy_from_slice(&(truth.addresses.len() as u16).to_be_bytes());
-    for address in &truth.addresses {
-        answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1]);
-        answer.extend_from_slice(&truth.ttl.to_be_bytes());
-        answer.extend_from_slice(&[0, 4]);
-        answer.extend_from_slice(address);
-    }
-    answer.extend_from_slice(&opt);
-    answer
+    let plain = with_opt(response_to(query).rcode(truth.rcode), has_opt(query));
+    let addresses = truth.addresses.iter();
+    addresses.fold(plain, |message, address| message.a(truth.ttl, *address))
 }
 
 /// An answer without records.
-pub fn error(query: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
-    let mut answer = query[..HEADER_LEN].to_vec();
-    answer[2] |= 0x80;
-    answer[3] = 0x80 | rcode;
-    answer[6..12].copy_from_slice(&[0, 0, 0, 0, 0, u8::from(opt)]);
-    answer.extend_from_slice(question(query));
-    if opt {
-        answer.extend_from_slice(&OPT);
-    }
-    answer
+pub fn error(query: &[u8], rcode: u16, opt: bool) -> Vec<u8> {
+    with_opt(response_to(query).rcode(rcode), opt).build()
 }
 
 /// SERVFAIL with EDE 6, "DNSSEC Bogus", where there is an OPT record to hold it.
 pub fn bogus(query: &[u8]) -> Vec<u8> {
-    let mut answer = error(query, SERVFAIL as u8, has_opt(query));
+    let bogus = response_to(query).rcode(SERVFAIL);
     if has_opt(query) {
-        let length = answer.len() - 1;
-        answer[length] = 6;
-        answer.extend_from_slice(&[0, 15, 0, 2, 0, 6]);
+        bogus.edns(1232, 0, &[(15, &[0, 6])]).build()
+    } else {
+        bogus.build()
     }
-    answer
 }
 
 /// An answer that says that there are two questions in it.
@@ -140,30 +118,23 @@ pub fn two_questions(query: &[u8]) -> Vec<u8> {
 
 /// An answer with one record, whose name is a pointer to what comes behind it.
 pub fn points_forward(query: &[u8]) -> Vec<u8> {
-    let mut answer = error(query, NOERROR as u8, false);
-    let next = 0xc000 | (answer.len() as u16 + 2);
-    answer[7] = 1;
-    answer.extend_from_slice(&next.to_be_bytes());
-    answer.extend_from_slice(&[0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 1, 2, 3, 4]);
-    answer
+    let plain = response_to(query);
+    let next = (0xC000 | (plain.len() as u16 + 2)).to_be_bytes();
+    let class_ttl = (1, 9);
+    plain
+        .record(Section::Answer, &next, A, class_ttl, &[1, 2, 3, 4])
+        .build()
 }
 
 /// A well-formed answer that takes long to walk: an alias with 120 labels, and 1,200 addresses of that.
 pub fn costly(query: &[u8]) -> Vec<u8> {
-    const LABELS: usize = 120;
-    const RECORDS: u16 = 1_200;
-    let mut answer = error(query, NOERROR as u8, false);
-    answer[6..8].copy_from_slice(&(RECORDS + 1).to_be_bytes());
-    answer.extend_from_slice(&[0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 9]);
-    answer.extend_from_slice(&(2 * LABELS as u16 + 1).to_be_bytes());
-    let alias = 0xc000 | answer.len() as u16;
-    answer.extend_from_slice(&b"\x01a".repeat(LABELS));
-    answer.push(0);
-    for _ in 0..RECORDS {
-        answer.extend_from_slice(&alias.to_be_bytes());
-        answer.extend_from_slice(&[0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 1, 2, 3, 4]);
-    }
-    answer
+    let mut alias = b"\x01a".repeat(120);
+    alias.push(0);
+    let answer = response_to(query).record(Section::Answer, TO_QUESTION, 5, (1, 9), &alias);
+    let owner = (0xC000 | (answer.len() - alias.len()) as u16).to_be_bytes();
+    let addresses = 0..1_200;
+    let add = |answer: Message, _| answer.record(Section::Answer, &owner, A, (1, 9), &[1, 2, 3, 4]);
+    addresses.fold(answer, add).build()
 }
 
 pub fn has_opt(query: &[u8]) -> bool {
@@ -171,9 +142,7 @@ pub fn has_opt(query: &[u8]) -> bool {
 }
 
 pub fn id(message: &[u8]) -> u16 {
-    message
-        .first_chunk()
-        .map_or(0, |octets| u16::from_be_bytes(*octets))
+    word(message, 0)
 }
 
 /// Is this an answer that the client may get to its query? Says its RCODE, or what is wrong with it.
@@ -206,7 +175,7 @@ pub fn check(query: &[u8], reply: &[u8], datagram: bool) -> Result<u16, String> 
     }
     let truth = Truth::about(&name(query));
     let cut = answer.header.flags.tc();
-    let count = usize::from(u16::from_be_bytes([reply[6], reply[7]]));
+    let count = usize::from(answer.header.answers);
     let start = HEADER_LEN + question(query).len();
     let Some(records) = reply.get(start..start + count * RECORD_LEN) else {
         return Err("records of another form".into());

@@ -284,7 +284,7 @@ impl Conversation {
             Act::RefuseEdns if opt => self.reply(pace, &messages::error(query, 1, false)),
             Act::Answer | Act::RefuseEdns => self.reply(pace, &answer),
             Act::Cut => {
-                let rcode = messages::Truth::about(&messages::name(query)).rcode as u8;
+                let rcode = messages::Truth::about(&messages::name(query)).rcode;
                 let mut cut = messages::error(query, rcode, opt);
                 cut[2] |= 2;
                 self.reply(pace, &cut);

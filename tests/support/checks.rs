@@ -37,7 +37,7 @@ pub fn assert_well(query: &[u8], answer: &[u8]) {
 
 /// Asks an ordinary question from a fresh socket, which must be answered well.
 pub fn canary(server: SocketAddr, name: &str) {
-    let asked = query(name, A).bytes();
+    let asked = query(name, A).build();
     assert_well(&asked, &UdpClient::new(server).ask(&asked));
 }
 
@@ -50,7 +50,7 @@ pub fn load(server: SocketAddr, label: &str, count: usize, window: usize) {
         while sent < count && flying.len() < window {
             let asked = query(&format!("q{sent}.{label}.test"), A)
                 .id(sent as u16)
-                .bytes();
+                .build();
             client.send(&asked);
             flying.insert(sent as u16, asked);
             sent += 1;

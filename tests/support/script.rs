@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::messages::{address_for, answer, question_octets};
+use super::messages::{address_for, question_octets, response_to};
 
 /// A query as the upstream received it.
 #[derive(Clone, Debug)]
@@ -97,9 +97,9 @@ impl Gate {
 
 /// The answer that every well-meaning script gives: one A record that is made from the question.
 pub fn well(query: &Received) -> Vec<u8> {
-    answer(&query.bytes)
-        .a(address_for(question_octets(&query.bytes)))
-        .bytes()
+    response_to(&query.bytes)
+        .a(300, address_for(question_octets(&query.bytes)))
+        .build()
 }
 
 /// Answers every query at once and well.

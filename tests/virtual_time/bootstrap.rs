@@ -1,6 +1,8 @@
 //! Stories of an upstream that is known by name, and of networks where only one of UDP and TCP works.
 
 use super::scene::{FIRST, Scene, addr, ms, tell_with, upstream};
+use crate::support::codes::A;
+use crate::support::messages::response_to;
 use dotward::config::{ConfigBuilder, Host};
 use dotward::runtime::Runtime;
 use dotward::transports::memory::Datagrams;
@@ -20,15 +22,14 @@ fn by_name(config: ConfigBuilder) -> ConfigBuilder {
 }
 
 /// An answer to a bootstrap question, with the address of the first upstream if one was asked for.
-fn answered(query: &[u8], flags: u8) -> Vec<u8> {
+fn answered(query: &[u8], flags: u16) -> Vec<u8> {
     let question = wire::parse_query(query).expect("a good query").question;
-    let mut answer = query[..question.end()].to_vec();
-    answer[2] |= 0x80 | flags;
-    if question.qtype == 1 {
-        answer[7] = 1;
-        answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 1]);
-    }
-    answer
+    let plain = response_to(query).on(flags);
+    let answer = match question.qtype {
+        A => plain.a(300, [192, 0, 2, 1]),
+        _ => plain,
+    };
+    answer.build()
 }
 
 /// The story, with a resolver that speaks UDP alone and answers what `reply` makes of a query.

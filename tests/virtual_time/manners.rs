@@ -1,9 +1,11 @@
 //! Stories of upstreams and clients without manners: they do not read, drip, or come from odd places.
 
 use super::scene::{FIRST, PROXY, SECOND, addr, ede, ms, query, tell};
+use crate::support::codes::NXDOMAIN;
+use crate::support::messages::response_to;
 use dotward::runtime::Runtime;
 use dotward::transports::memory::{Memory, Stream};
-use dotward::wire::{self, Frames, append_frame};
+use dotward::wire::{Frames, append_frame};
 use futures::future::{Either, join, pending, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use std::cell::Cell;
@@ -50,15 +52,7 @@ fn an_upstream_that_does_not_read_costs_time_and_nothing_else() {
 
 /// The upstream's name does not exist: an answer without records.
 fn no_such_name(query: &[u8]) -> Vec<u8> {
-    let end = wire::parse_query(query)
-        .expect("a good query")
-        .question
-        .end();
-    let mut answer = query[..end].to_vec();
-    answer[2] |= 0x80;
-    answer[3] = 0x83;
-    answer[6..].split_at_mut(6).0.fill(0);
-    answer
+    response_to(query).rcode(NXDOMAIN).build()
 }
 
 /// Answers everything that it is asked, an octet every `gap`.
@@ -216,19 +210,10 @@ fn a_client_that_does_not_read_is_closed() {
 
 /// The largest answer that there is, once the OPT of this hop is added: one record of nobody's type.
 fn largest(query: &[u8]) -> Vec<u8> {
-    const LEN: u16 = u16::MAX - 11;
-    let end = wire::parse_query(query)
-        .expect("a good query")
-        .question
-        .end();
-    let mut answer = query[..end].to_vec();
-    answer[2] |= 0x80;
-    answer[3] = 0x80;
-    answer[6..12].copy_from_slice(&[0, 1, 0, 0, 0, 0]);
-    answer.extend_from_slice(&[0xc0, 12, 0xff, 0, 0, 1, 0, 0, 0, 0]);
-    answer.extend_from_slice(&(LEN - answer.len() as u16 - 2).to_be_bytes());
-    answer.resize(usize::from(LEN), 0);
-    answer
+    const LEN: usize = u16::MAX as usize - 11;
+    let plain = response_to(query);
+    let rdata = vec![0; LEN - plain.len() - 12];
+    plain.answer(0xFF00, 0, &rdata).build()
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A small network in memory: dotward, its upstreams, and a client that tells the story.
 
+use crate::support::messages::address_or_error;
+pub use crate::support::messages::edns_query as query;
 use dotward::config::{Config, ConfigBuilder, Upstream};
 use dotward::engine::{Stats, Time};
 use dotward::runtime::Runtime;
@@ -200,20 +202,6 @@ impl Scene {
     }
 }
 
-/// A query with EDNS, so that errors come with their reason.
-pub fn query(name: &str, id: u16) -> Vec<u8> {
-    let mut query = id.to_be_bytes().to_vec();
-    query.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
-    for label in name.split('.') {
-        query.push(label.len() as u8);
-        query.extend_from_slice(label.as_bytes());
-    }
-    query.extend_from_slice(&[0, 0, 1, 0, 1]);
-    // OPT: root, type 41, 1232 octets.
-    query.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
-    query
-}
-
 /// The info-code of the first extended error in an answer (RFC 8914).
 pub fn ede(message: &[u8]) -> Option<u16> {
     why(message).map(|(code, _)| code)
@@ -379,21 +367,24 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
                     Act::Why(..) => asked_opt,
                     _ => true,
                 };
-                let mut answer = answer(&query, rcode, opt);
-                if let Act::Why(_, code) = act
-                    && opt
-                {
-                    say(&mut answer, 15, code);
-                }
-                if let Act::AnswerSaying(tenths) = act
-                    && asks_for_keepalive(&query)
-                {
-                    say(&mut answer, 11, tenths);
-                }
+                let option = match act {
+                    Act::Why(_, code) => Some((15, code.to_be_bytes())),
+                    Act::AnswerSaying(tenths) if asks_for_keepalive(&query) => {
+                        Some((11, tenths.to_be_bytes()))
+                    }
+                    _ => None,
+                };
+                let mut answer = address_or_error(&query, rcode.into());
                 if let Act::Addresses(count) = act {
-                    more_addresses(&mut answer, count);
+                    for number in 2..=count {
+                        answer = answer.a(300, [192, 0, 2, number]);
+                    }
                 }
-                (answer, act == Act::AnswerThenClose)
+                if opt {
+                    let option = option.as_ref().map(|(code, data)| (*code, &data[..]));
+                    answer = answer.edns(1232, 0, option.as_slice());
+                }
+                (answer.build(), act == Act::AnswerThenClose)
             });
         }
         let idle = server.borrow().idle.unwrap_or(Duration::from_secs(86_400));
@@ -443,42 +434,4 @@ pub fn has_edns(query: &[u8]) -> bool {
         .expect("a good query")
         .opt
         .is_some()
-}
-
-/// Adds an option with a number of 16 bits to the OPT record at an answer's end.
-fn say(answer: &mut Vec<u8>, code: u16, number: u16) {
-    let rdlength = answer.len() - 1;
-    answer[rdlength] = 6;
-    for word in [code, 2, number] {
-        answer.extend_from_slice(&word.to_be_bytes());
-    }
-}
-
-/// An answer with one address record, or an error.
-fn answer(query: &[u8], rcode: u8, opt: bool) -> Vec<u8> {
-    let scanned = wire::parse_query(query).expect("the proxy sends good queries");
-    let mut answer = query[..scanned.question.end()].to_vec();
-    answer[2] |= 0x80;
-    answer[3] = 0x80 | rcode;
-    let records = u8::from(rcode == 0);
-    answer[6..12].copy_from_slice(&[0, records, 0, 0, 0, u8::from(opt)]);
-    if rcode == 0 {
-        answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 192, 0, 2, 1]);
-    }
-    if opt {
-        answer.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
-    }
-    answer
-}
-
-/// Has an answer with one address, and an OPT record behind it, end with so many in all.
-fn more_addresses(answer: &mut Vec<u8>, count: u8) {
-    let first = answer.len() - 11 - 16;
-    let opt = answer.split_off(first + 16);
-    for number in 2..=count {
-        answer.extend_from_within(first..first + 15);
-        answer.push(number);
-    }
-    answer[7] = count;
-    answer.extend_from_slice(&opt);
 }

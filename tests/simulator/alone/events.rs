@@ -195,7 +195,7 @@ fn answer_badly(driver: &mut Driver) {
         (2, opt, false),
         (5, opt, false),
         (1, false, false),
-        (truth as u8, opt, true),
+        (truth, opt, true),
     ]);
     // A format error in a plain query is the client's own.
     let is_own = rcode == 1 && !messages::has_opt(&query) && driver.ledger.healthy.is_some();
