@@ -308,7 +308,7 @@ fn out_of_files_the_upstream_is_connected_to_before_clients() {
         .count();
     allow_files(stand.proxy.id(), files);
     let waiting: Vec<TcpClient> = (0..5).map(|_| stand.tcp()).collect();
-    stand.proxy.wait_log("accepting TCP clients fails");
+    stand.proxy.wait_log("accepting TCP connections fails");
     gate.open();
     // The first of them gets the place of the connection that is gone; what is known needs no upstream.
     let known = query("known.test", A).build();

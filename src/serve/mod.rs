@@ -3,30 +3,33 @@
 //! One event loop is one future, [`serve`]. It spawns nothing, and any [`Runtime`](crate::runtime::Runtime) can run it.
 //! More loops may run beside it on sockets that share their addresses; they have [`Shared`] in common.
 //!
-//! - `worker` is the loop: one pass of it after the other; `view` shows what is in it.
-//! - `links` is its side towards upstreams, `datagrams` and `clients` are its sides towards clients, `streams` one
-//!   client's connection.
-//! - `listening` binds the addresses that are served, at the start and later.
-//! - `networks` has the networks of this host on the access list.
-//! - `sources` knows who woke the loop; `bootstrap` finds upstreams that were given by name.
+//! - `worker` is the loop, `core` the forwarder that it drives; `inspect` shows what is in it.
+//! - `udp` and `tcp` are its sides towards clients, `upstream_connections` is its side towards upstreams.
+//! - `lookups` finds the addresses of upstreams that were given by name.
+//! - `sources` knows what is ready, and has the one timer; `pause` is for sockets that fail.
+//! - `sockets` binds the addresses that are served, `unbound` those that could not be bound at the start.
+//! - `host_networks` has the networks of this host on the access list.
+//! - `control` carries commands to the loop, `shutdown` is the way from serving to the end.
 
-mod bootstrap;
-mod clients;
 mod control;
-mod datagrams;
-mod links;
-mod listening;
-mod networks;
+mod core;
+mod host_networks;
+mod inspect;
+mod lookups;
+mod pause;
 mod shared;
+mod shutdown;
+mod sockets;
 mod sources;
-mod streams;
-mod unread;
-mod view;
+mod tcp;
+mod udp;
+mod unbound;
+mod upstream_connections;
 mod worker;
 
 pub use control::{Command, Control};
-pub use listening::{BindError, Sockets};
 pub use shared::Shared;
+pub use sockets::{BindError, Sockets};
 // Open for the simulator, which looks at a loop after each poll; nothing is promised of it.
 #[doc(hidden)]
 pub use worker::Worker;

@@ -1,7 +1,8 @@
-//! What the loops of one program share: the configuration, the cache, and the bounds that hold for all of them together.
+//! What the workers of one program share: the configuration, the cache, and the limits that hold for all of them together.
 
 use crate::config::{Config, ConfigError, Limits, TtlBounds};
 use crate::engine::{Cache, Crowd, Times};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,15 @@ pub(super) enum Crowded {
     Client,
     /// There are too many in all.
     All,
+}
+
+impl fmt::Display for Crowded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "its address has as many as one may have",
+            Self::All => "there are as many as may be in all",
+        })
+    }
 }
 
 impl Shared {

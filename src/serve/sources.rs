@@ -1,149 +1,175 @@
-//! Who woke the loop: each source has a stable waker of its own, and only those that are ready are polled.
+//! What is ready: each source of events has a waker of its own, and only those that were woken are polled.
 //!
-//! Ten thousand idle connections so cost nothing per datagram. The waker stays the same for the source's life, since some
+//! Ten thousand idle connections thus cost nothing per datagram. The waker stays the same for the source's life, since some
 //! reactors pay for a changed one.
 
-use super::streams::ConnectionKey;
-use crate::engine::LinkKey;
+use super::tcp::ClientKey;
+use crate::engine::{LinkKey, Time};
+use crate::runtime::Runtime;
 use futures::task::{ArcWake, AtomicWaker, waker};
-use slotmap::{SlotMap, new_key_type};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Waker;
-
-new_key_type! {
-    /// Names a source.
-    pub struct SourceKey;
-}
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Waker};
 
 /// What a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Control,
     Alarm,
-    Datagrams(usize),
-    Listener(usize),
-    Connection(ConnectionKey),
-    Link(LinkKey),
+    Udp(usize),
+    TcpListener(usize),
+    TcpClient(ClientKey),
+    Upstream(LinkKey),
     Lookup(usize),
 }
 
-/// The sources that have something to do.
+/// What becomes of a source that was polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// It wakes the loop when there is more to do.
+    Pending,
+    /// There is more to do at once.
+    More,
+    /// It has come to its end.
+    Ended,
+}
+
+/// The sources of one loop that are ready. Clones share the list.
+#[derive(Clone, Default)]
+pub struct Sources {
+    ready: Arc<Ready>,
+    /// Kept for its memory.
+    spare: Vec<Weak<Entry>>,
+}
+
 #[derive(Default)]
 struct Ready {
-    woken: Mutex<Vec<SourceKey>>,
+    /// Weak, because entries refer to the list.
+    list: Mutex<Vec<Weak<Entry>>>,
+    /// The task that polls the loop.
     task: AtomicWaker,
 }
 
-impl Ready {
-    fn push(&self, key: SourceKey) {
-        // A list of keys has no half-done state that a panic elsewhere could leave behind.
-        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        woken.push(key);
-    }
-}
-
-struct Source {
-    key: SourceKey,
-    /// In the list already?
+/// What the list knows of a source.
+struct Entry {
+    kind: Kind,
+    /// Is it in the list?
     listed: AtomicBool,
     ready: Arc<Ready>,
 }
 
-impl ArcWake for Source {
-    fn wake_by_ref(source: &Arc<Self>) {
-        if !source.listed.swap(true, Ordering::AcqRel) {
-            source.ready.push(source.key);
-            source.ready.task.wake();
-        }
+/// A source of events.
+pub struct Source {
+    entry: Arc<Entry>,
+    waker: Waker,
+}
+
+impl Ready {
+    fn list(&self) -> MutexGuard<'_, Vec<Weak<Entry>>> {
+        // A list has no half-done state that a panic elsewhere could leave behind.
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// All sources of one loop.
-pub struct Sources {
-    entries: SlotMap<SourceKey, (Kind, Arc<Source>, Waker)>,
-    ready: Arc<Ready>,
-    spare: Vec<SourceKey>,
+impl Entry {
+    /// Puts it into the list. False if it is there already.
+    fn list(self: &Arc<Self>) -> bool {
+        let new = !self.listed.swap(true, Ordering::AcqRel);
+        if new {
+            self.ready.list().push(Arc::downgrade(self));
+        }
+        new
+    }
+}
+
+impl ArcWake for Entry {
+    fn wake_by_ref(entry: &Arc<Self>) {
+        if entry.list() {
+            entry.ready.task.wake();
+        }
+    }
 }
 
 impl Sources {
-    pub fn new() -> Self {
-        Self {
-            entries: SlotMap::with_key(),
-            ready: Arc::default(),
-            spare: Vec::new(),
-        }
-    }
-
-    /// Adds a source, which is ready at once: it has never been polled.
-    pub fn add(&mut self, kind: Kind) -> SourceKey {
-        let ready = &self.ready;
-        let key = self.entries.insert_with_key(|key| {
-            let source = Arc::new(Source {
-                key,
-                listed: AtomicBool::new(true),
-                ready: ready.clone(),
-            });
-            (kind, source.clone(), waker(source))
+    /// Makes a source, which is ready at once: it has never been polled. It may still be listed for a moment after it was dropped.
+    pub fn add(&self, kind: Kind) -> Source {
+        let entry = Arc::new(Entry {
+            kind,
+            listed: AtomicBool::new(false),
+            ready: self.ready.clone(),
         });
-        self.ready.push(key);
-        key
+        entry.list();
+        let waker = waker(entry.clone());
+        Source { entry, waker }
     }
 
-    pub fn remove(&mut self, key: SourceKey) {
-        self.entries.remove(key);
-    }
-
-    /// The waker to poll this source with.
-    pub fn waker(&self, key: SourceKey) -> Waker {
-        match self.entries.get(key) {
-            Some((_, _, waker)) => waker.clone(),
-            None => futures::task::noop_waker(),
-        }
-    }
-
-    /// Has it polled again in the next pass. For the loop itself, which looks before it waits and so needs no wake.
-    pub fn mark(&self, key: SourceKey) {
-        if let Some((_, source, _)) = self.entries.get(key)
-            && !source.listed.swap(true, Ordering::AcqRel)
-        {
-            source.ready.push(key);
-        }
-    }
-
-    /// Whom to wake when a source is woken.
+    /// The task to wake when a source is woken.
     pub fn register(&self, task: &Waker) {
         self.ready.task.register(task);
     }
 
-    /// Moves those that are ready into `into`. From here on a wake lists them again.
-    pub fn take_ready(&mut self, into: &mut Vec<(SourceKey, Kind)>) {
+    /// Moves the sources that are ready into `into`. From here on a wake lists them again.
+    pub fn take_ready(&mut self, into: &mut Vec<Kind>) {
         into.clear();
-        {
-            let mut woken = self
-                .ready
-                .woken
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            std::mem::swap(&mut *woken, &mut self.spare);
-        }
-        for key in self.spare.drain(..) {
-            if let Some((kind, source, _)) = self.entries.get(key) {
-                // What the waker's thread wrote before it woke is seen from here on.
-                source.listed.swap(false, Ordering::AcqRel);
-                into.push((key, *kind));
-            }
+        std::mem::swap(&mut *self.ready.list(), &mut self.spare);
+        for entry in self.spare.drain(..).filter_map(|entry| entry.upgrade()) {
+            // What the waker's thread wrote before it woke is seen from here on.
+            entry.listed.swap(false, Ordering::AcqRel);
+            into.push(entry.kind);
         }
     }
 
-    /// Is any ready now?
+    /// Is any source ready?
     pub fn any_ready(&self) -> bool {
-        let woken = self
-            .ready
-            .woken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        !woken.is_empty()
+        !self.ready.list().is_empty()
+    }
+}
+
+impl Source {
+    /// To poll it with.
+    pub fn context(&self) -> Context<'_> {
+        Context::from_waker(&self.waker)
+    }
+
+    /// Has it polled in the next iteration. For the loop itself, which looks at the list before it waits and so needs no wake.
+    pub fn mark(&self) {
+        self.entry.list();
+    }
+}
+
+/// The one timer of a loop.
+pub struct Alarm<R: Runtime> {
+    source: Source,
+    /// When it goes off.
+    armed: Option<(Time, R::Sleep)>,
+}
+
+impl<R: Runtime> Alarm<R> {
+    pub fn new(sources: &Sources) -> Self {
+        Self {
+            source: sources.add(Kind::Alarm),
+            armed: None,
+        }
+    }
+
+    /// Goes off at this moment or before it: an iteration too many costs less than setting a timer anew.
+    pub fn set(&mut self, at: Time, runtime: &R) {
+        if self.armed.as_ref().is_none_or(|(armed, _)| *armed > at) {
+            self.armed = Some((at, runtime.sleep_until(at)));
+            self.poll();
+        }
+    }
+
+    /// Has the loop iterate once more if the timer has gone off.
+    pub fn poll(&mut self) {
+        if let Some((_, sleep)) = &mut self.armed
+            && Pin::new(sleep).poll(&mut self.source.context()).is_ready()
+        {
+            self.armed = None;
+            self.source.mark();
+        }
     }
 }
 
@@ -162,36 +188,33 @@ mod tests {
     }
 
     #[test]
-    fn only_the_woken_are_listed_and_each_once() {
-        let mut sources = Sources::new();
+    fn sources_that_were_woken_are_listed_once() {
+        let mut sources = Sources::default();
         let count = Arc::new(Count(AtomicUsize::new(0)));
         let task: WakerRef<'_> = futures::task::waker_ref(&count);
         sources.register(&task);
-        let a = sources.add(Kind::Control);
-        let b = sources.add(Kind::Alarm);
+        let (a, b) = (sources.add(Kind::Control), sources.add(Kind::Alarm));
         let mut ready = Vec::new();
         sources.take_ready(&mut ready);
-        assert_eq!(
-            ready,
-            [(a, Kind::Control), (b, Kind::Alarm)],
-            "new ones are ready"
-        );
+        assert_eq!(ready, [Kind::Control, Kind::Alarm], "new ones are ready");
         sources.take_ready(&mut ready);
         assert_eq!(ready, []);
 
-        let waker = sources.waker(b);
-        assert!(waker.will_wake(&sources.waker(b)), "stable");
+        let waker = b.context().waker().clone();
+        assert!(waker.will_wake(b.context().waker()), "stable");
         waker.wake_by_ref();
         waker.wake_by_ref();
+        b.mark();
         assert!(sources.any_ready());
         assert_eq!(count.0.load(Ordering::Relaxed), 1, "one wake of the loop");
         sources.take_ready(&mut ready);
-        assert_eq!(ready, [(b, Kind::Alarm)]);
+        assert_eq!(ready, [Kind::Alarm]);
 
-        waker.wake_by_ref();
-        sources.remove(b);
+        a.mark();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "the loop needs no wake");
+        drop(a);
         sources.take_ready(&mut ready);
-        assert_eq!(ready, [], "a removed source is silent");
+        assert_eq!(ready, [], "a source that was dropped is not ready");
         sources.register(&noop_waker());
     }
 }

@@ -1,75 +1,78 @@
-//! Clients over TCP (RFC 7766): many queries on one connection, answered in any order, with a bound on everything.
+//! A client's connection (RFC 7766): many queries, answered in any order, with a bound on everything.
 
-use super::sources::SourceKey;
 use super::unread::{Backlog, Full, Unread};
 use crate::config::Limits;
-use crate::engine::{Client, Forwarder, Now, Output, Time, Via};
+use crate::engine::{Client, Time, Via};
 use crate::runtime::Stream;
+use crate::serve::core::Core;
+use crate::serve::sources::{Polled, Source};
 use crate::wire::{Frames, append_frame};
-use slotmap::new_key_type;
+use log::debug;
+use slotmap::{Key, KeyData, new_key_type};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 new_key_type! {
     /// Names a client's connection.
-    pub struct ConnectionKey;
+    pub struct ClientKey;
 }
 
-/// Answers that a client has not read, in octets, until nothing more is read from it.
+impl ClientKey {
+    /// The key of the connection that a response is for.
+    pub fn of(number: u64) -> Self {
+        KeyData::from_ffi(number).into()
+    }
+
+    /// How the core names the connection.
+    pub fn via(self) -> Via {
+        Via::Stream(self.data().as_ffi())
+    }
+}
+
+/// Octets of responses that a client has not read, from which on nothing more is read from it.
 const MAX_BACKLOG: usize = 64 * 1024;
-/// Reads in one pass, so that others get their turn.
+/// Reads in one iteration, so that others get their turn.
 const MAX_READS: usize = 16;
-/// Messages in a row that are no queries, until the connection is closed: what got out of step does not get into step again, and no
-/// client of DNS sends such a message at all. A few are no reason to punish a program that has one fault.
+/// Messages in a row that are no queries, until the connection is closed: framing that was lost is not found again, and no DNS client
+/// sends such messages at all. A few are tolerated from a program that has one fault.
 const MAX_STRAYS: usize = 16;
-/// A part of a query that has come no further for so long is no reason to stay, when the program wants to end.
+/// A part of a query of which nothing came for so long is no reason to stay, when the worker drains.
 const ABANDONED: Duration = Duration::from_millis(500);
-/// Memory for outgoing answers that is kept between bursts.
-const KEEP: usize = 4096;
-/// Octets of answers that are kept together for one write.
-const MAX_OUTGOING: usize = KEEP;
-
-/// Whether the connection goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    Keep,
-    /// There is more to read at once.
-    Again,
-    Close,
-}
+/// Octets of responses that are kept together for one write, and the memory that is kept for them.
+const MAX_OUTGOING: usize = 4096;
 
 /// A client's connection.
-pub struct Connection<S> {
-    pub source: SourceKey,
+pub struct ClientConnection<S> {
+    pub source: Source,
     pub peer: SocketAddr,
     stream: S,
     incoming: Frames,
-    /// Answers that leave at the next flush.
+    /// Responses that leave at the next flush.
     outgoing: Vec<u8>,
-    /// Answers behind those: large ones, and those that the client had no room for.
+    /// Responses behind those: large ones, and those that the client had no room for.
     unread: Backlog,
-    /// Queries whose answer is due.
+    /// Queries whose response is due.
     pending: usize,
-    /// The client has said its last word (RFC 7766 section 6.2.4: it still gets its answers).
+    /// The client sends nothing more; it still gets its responses (RFC 7766 section 6.2.4).
     half_closed: bool,
     /// Not read from because of a bound, so that its waker waits for nothing.
     paused: bool,
-    /// Messages since the last query that were none, and got no answer.
+    /// Messages since the last query that were none, and got no response.
     strays: usize,
-    /// An answer to a question that was accepted is due, or has not been read.
+    /// A response to a query that was accepted is due, or has not been read.
     useful: bool,
-    /// When the last question that was accepted came, or the last octet of an answer to one was taken.
+    /// When the last query that was accepted came, or the last octet of a response to one was taken.
     progress: Time,
-    /// When the last octet of any answer was taken.
+    /// When the last octet of any response was taken.
     taken_at: Time,
-    /// What of its memory is counted so far.
+    /// What of its memory is counted so far, in octets.
     pub accounted: usize,
 }
 
-impl<S: Stream> Connection<S> {
-    pub fn new(stream: S, peer: SocketAddr, source: SourceKey, now: Time) -> Self {
+impl<S: Stream> ClientConnection<S> {
+    pub fn new(stream: S, peer: SocketAddr, source: Source, now: Time) -> Self {
         Self {
             source,
             peer,
@@ -88,8 +91,8 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// When it is closed unless something happens: it is idle, sends a query octet by octet or nothing that is a question, or does
-    /// not read its answers. Only while an answer is due from us it has all the time.
+    /// When it is closed unless something happens: it is idle, sends a query octet by octet or nothing that is a query, or does
+    /// not read its responses. `None` while all it waits for is a response.
     pub fn due(&self, limits: &Limits) -> Option<Time> {
         if self.backlog() > 0 {
             return Some(self.progress.max(self.taken_at) + limits.tcp_idle);
@@ -97,7 +100,7 @@ impl<S: Stream> Connection<S> {
         (self.pending == 0).then(|| self.progress + limits.tcp_idle)
     }
 
-    /// Queries whose answer is due.
+    /// Queries whose response is due.
     pub fn pending(&self) -> usize {
         self.pending
     }
@@ -107,23 +110,23 @@ impl<S: Stream> Connection<S> {
         self.pending == 0 && self.backlog() == 0 && self.incoming.is_empty()
     }
 
-    /// May it be closed although its client has not asked for that? Nothing is owed, and nothing has come for a while.
+    /// May it be closed when the worker drains? No response is due, and nothing has come for a while.
     pub fn may_end(&self, quiet: Duration, now: Time) -> bool {
-        let owed = self.pending > 0 || self.backlog() > 0;
+        let due = self.pending > 0 || self.backlog() > 0;
         let quiet = if self.incoming.is_empty() {
             quiet
         } else {
             ABANDONED
         };
-        !owed && now >= self.progress + quiet
+        !due && now >= self.progress + quiet
     }
 
-    /// Octets of memory that its queries and answers take.
+    /// Octets of memory that its queries and responses take.
     pub fn memory(&self) -> usize {
         self.incoming.memory() + self.outgoing.capacity() + self.unread.memory()
     }
 
-    /// Octets of answers that were not tried to be written yet.
+    /// Octets of responses that leave at the next flush.
     pub fn unsent(&self) -> usize {
         self.outgoing.len()
     }
@@ -133,77 +136,74 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Takes what has arrived to the core, within the bounds. What is left waits in the kernel, and so does the client.
-    pub fn receive(
-        &mut self,
-        name: u64,
-        waker: &Waker,
-        limits: &Limits,
-        core: &mut Forwarder,
-        now: Now,
-        out: &mut Output,
-    ) -> Fate {
-        let mut cx = Context::from_waker(waker);
+    pub fn receive(&mut self, key: ClientKey, limits: &Limits, core: &mut Core) -> Polled {
+        let mut cx = self.source.context();
         let client = Client {
             addr: self.peer,
-            via: Via::Stream(name),
+            via: key.via(),
         };
-        // Answers that are there at once lie in `out` until it is drained, and are this client's all the same.
+        let Core {
+            forwarder,
+            out,
+            now,
+        } = core;
+        // Responses that are there at once are in `out` until it is carried out, and count for this client all the same.
         let before = out.octets();
         for _ in 0..MAX_READS {
             while self.pending < limits.tcp_in_flight && self.backlog() < MAX_BACKLOG {
                 if out.is_full() || self.backlog() + out.octets() - before >= MAX_BACKLOG {
-                    return Fate::Again;
+                    return Polled::More;
                 }
                 let Some(message) = self.incoming.next() else {
                     break;
                 };
-                let accepted = core.stats().accepted();
-                if core.query(message, client, now, out) {
+                let accepted = forwarder.stats().accepted();
+                if forwarder.query(message, client, *now, out) {
                     self.pending += 1;
                     self.strays = 0;
                 } else {
                     self.strays += 1;
                 }
-                // Only a question is progress: with anything else a connection could be kept for ever.
-                if core.stats().accepted() > accepted {
+                // Only a query is progress: with anything else a connection could be kept for ever.
+                if forwarder.stats().accepted() > accepted {
                     self.progress = now.mono;
                     self.useful = true;
                     self.strays = 0;
                 } else if self.strays >= MAX_STRAYS {
-                    log::debug!(
-                        "{}: sends what is no query: its connection is closed",
+                    debug!(
+                        "{}: sent {MAX_STRAYS} messages in a row that are no queries; its connection is closed",
                         self.peer
                     );
-                    return Fate::Close;
+                    return Polled::Ended;
                 }
             }
             self.paused = self.pending >= limits.tcp_in_flight || self.backlog() >= MAX_BACKLOG;
             if self.paused {
-                return Fate::Keep;
+                return Polled::Pending;
             }
             if self.half_closed {
-                return self.fate();
+                return self.polled();
             }
             match Pin::new(&mut self.stream).poll_read(&mut cx, self.incoming.space()) {
                 Poll::Pending => {
                     self.incoming.release();
-                    return self.fate();
+                    return self.polled();
                 }
                 Poll::Ready(Ok(0)) => self.half_closed = true,
                 Poll::Ready(Ok(n)) => self.incoming.filled(n),
                 Poll::Ready(Err(error)) => {
-                    log::debug!("{}: {error}", self.peer);
-                    return Fate::Close;
+                    debug!("{}: reading from its connection failed: {error}", self.peer);
+                    return Polled::Ended;
                 }
             }
         }
-        Fate::Again
+        Polled::More
     }
 
-    /// Takes an answer. It leaves at the next flush.
+    /// Takes a response. It leaves at the next flush.
     pub fn reply(&mut self, message: &[u8], unread: &mut Unread) -> Result<(), Full> {
         self.pending = self.pending.saturating_sub(1);
-        // Large ones go where large buffers come and go; small ones, which are nearly all, leave from here in one write.
+        // Nearly all are small, and leave from here in one write. Large ones go where large buffers come and go.
         if self.unread.is_empty() && self.outgoing.len() + message.len() <= MAX_OUTGOING {
             append_frame(message, &mut self.outgoing);
             return Ok(());
@@ -216,8 +216,8 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Writes what the client is ready to take, and puts the rest aside.
-    pub fn flush(&mut self, waker: &Waker, now: Time, unread: &mut Unread) -> Result<Fate, Full> {
-        let mut cx = Context::from_waker(waker);
+    pub fn flush(&mut self, now: Time, unread: &mut Unread) -> Result<Polled, Full> {
+        let mut cx = self.source.context();
         let mut taken = 0;
         loop {
             let rest = match self.outgoing.get(taken..) {
@@ -234,7 +234,7 @@ impl<S: Stream> Connection<S> {
                         unread.append(&mut self.unread, &self.outgoing)?;
                         self.outgoing = Vec::new();
                     }
-                    return Ok(Fate::Keep);
+                    return Ok(Polled::Pending);
                 }
                 Poll::Ready(Ok(n)) if n > 0 => {
                     if taken < self.outgoing.len() {
@@ -247,39 +247,38 @@ impl<S: Stream> Connection<S> {
                         self.progress = now;
                     }
                 }
-                Poll::Ready(Ok(_)) => return Ok(Fate::Close),
+                Poll::Ready(Ok(_)) => return Ok(Polled::Ended),
                 Poll::Ready(Err(error)) => {
-                    log::debug!("{}: {error}", self.peer);
-                    return Ok(Fate::Close);
+                    debug!("{}: writing to its connection failed: {error}", self.peer);
+                    return Ok(Polled::Ended);
                 }
             }
         }
         self.outgoing.clear();
-        self.outgoing.shrink_to(KEEP);
+        self.outgoing.shrink_to(MAX_OUTGOING);
         self.useful &= self.pending > 0;
-        Ok(self.fate())
+        Ok(self.polled())
     }
 
-    /// Paused because of a bound that does not hold any more?
+    /// Is it paused because of a bound that it no longer reaches?
     pub fn may_resume(&self, limits: &Limits) -> bool {
         self.paused && self.pending < limits.tcp_in_flight && self.backlog() < MAX_BACKLOG
     }
 
-    /// Over, when the client said its last word and has all its answers.
-    fn fate(&self) -> Fate {
+    /// It has ended when the client sends nothing more and has all its responses.
+    fn polled(&self) -> Polled {
         let more = self.pending > 0 || self.backlog() > 0 || self.incoming.has_message();
         if self.half_closed && !more {
-            Fate::Close
+            Polled::Ended
         } else {
-            Fate::Keep
+            Polled::Pending
         }
     }
 
-    /// Says goodbye. What the client does with it does not matter any more.
-    pub fn close(mut self, waker: &Waker, unread: &mut Unread) {
+    /// Closes it. How the client takes that does not matter any more.
+    pub fn close(mut self, unread: &mut Unread) {
         unread.clear(&mut self.unread);
-        let mut cx = Context::from_waker(waker);
-        let _sent_or_not = Pin::new(&mut self.stream).poll_close(&mut cx);
+        let _sent_or_not = Pin::new(&mut self.stream).poll_close(&mut self.source.context());
     }
 }
 
@@ -287,14 +286,15 @@ impl<S: Stream> Connection<S> {
 mod tests {
     use super::super::unread::BLOCK;
     use super::*;
+    use crate::serve::sources::{Kind, Sources};
     use futures::io::{AsyncRead, AsyncWrite};
-    use futures::task::noop_waker;
     use std::io;
+    use std::task::Context;
 
-    /// A client that has room for so many octets.
-    struct Sipping(usize);
+    /// A client that reads so many octets.
+    struct SlowReader(usize);
 
-    impl AsyncRead for Sipping {
+    impl AsyncRead for SlowReader {
         fn poll_read(
             self: Pin<&mut Self>,
             _cx: &mut Context<'_>,
@@ -304,7 +304,7 @@ mod tests {
         }
     }
 
-    impl AsyncWrite for Sipping {
+    impl AsyncWrite for SlowReader {
         fn poll_write(
             mut self: Pin<&mut Self>,
             _cx: &mut Context<'_>,
@@ -327,7 +327,7 @@ mod tests {
         }
     }
 
-    impl Stream for Sipping {}
+    impl Stream for SlowReader {}
 
     // fault 77: what was read takes no memory, also where something is always left to read.
     #[test]
@@ -335,17 +335,17 @@ mod tests {
         const FRAME: usize = 1_000;
         const LATE: usize = 10 * FRAME;
         let peer = "127.0.0.1:40000".parse().unwrap();
-        let source = SourceKey::default();
+        let source = Sources::default().add(Kind::Control);
         let mut unread = Unread::new(1 << 20);
-        let mut connection = Connection::new(Sipping(0), peer, source, Time::ZERO);
+        let mut connection = ClientConnection::new(SlowReader(0), peer, source, Time::ZERO);
         for _ in 0..10 {
             connection.reply(&[0; FRAME - 2], &mut unread).unwrap();
         }
         for _ in 0..10_000 {
             connection.reply(&[0; FRAME - 2], &mut unread).unwrap();
             connection.stream.0 = FRAME;
-            let fate = connection.flush(&noop_waker(), Time::ZERO, &mut unread);
-            assert_eq!(fate, Ok(Fate::Keep));
+            let polled = connection.flush(Time::ZERO, &mut unread);
+            assert_eq!(polled, Ok(Polled::Pending));
             assert_eq!(connection.backlog(), LATE);
             assert!(connection.memory() <= 3 * BLOCK);
         }

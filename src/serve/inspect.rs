@@ -1,0 +1,60 @@
+//! What can be seen of a loop between two polls.
+
+use super::worker::Worker;
+use crate::engine::{Forwarder, Stats};
+use crate::runtime::Runtime;
+use crate::transport::Transport;
+use log::info;
+
+impl<R: Runtime, T: Transport, C> Worker<R, T, C> {
+    /// The forwarder that it drives.
+    pub fn core(&self) -> &Forwarder {
+        &self.core.forwarder
+    }
+
+    /// What was counted so far, in the core and around it.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            unsent: self.udp.lost,
+            crowded_out: self.tcp.refused,
+            unread: self.tcp.closed_unread,
+            ..*self.core.forwarder.stats()
+        }
+    }
+
+    /// Logs the counters. Those of the cache are of all workers together.
+    pub(super) fn report(&self) {
+        let (held, cache) = (self.core.forwarder.held(), &self.shared.cache);
+        info!(
+            "worker {}: {}; in_flight {}, links_up {}, cache_entries {}, cache_octets {}",
+            self.number,
+            self.stats(),
+            held.queries,
+            held.up,
+            cache.len(),
+            cache.bytes(),
+        );
+        for (label, stats) in self.core.forwarder.upstream_stats() {
+            info!("worker {}: upstream {label}: {stats}", self.number);
+        }
+    }
+
+    /// TCP clients, and the queries of the one that waits for most responses.
+    pub fn clients(&self) -> (usize, usize) {
+        self.tcp.counts()
+    }
+
+    /// Octets of memory for what TCP clients have sent and for responses that they have not read.
+    pub fn octets_of_clients(&self) -> usize {
+        self.tcp.memory()
+    }
+
+    /// Nothing under way around the core: no connection, no look-up, no client, no response that the system had no room for.
+    pub fn is_idle(&self) -> bool {
+        self.upstreams.is_empty()
+            && self.lookups.is_empty()
+            && self.tcp.is_empty()
+            && self.udp.are_flushed()
+            && self.core.out.is_empty()
+    }
+}

@@ -1,0 +1,335 @@
+//! Clients over TCP: all connections of a worker, the memory that they take, and when each is closed.
+
+mod connection;
+mod listener;
+mod unread;
+
+use super::core::Core;
+use super::shared::{Crowded, Shared};
+use super::sources::{Kind, Polled, Sources};
+use crate::config::Limits;
+use crate::engine::{Client, Time};
+use crate::runtime::Runtime;
+use connection::ClientConnection;
+pub use connection::ClientKey;
+use listener::ClientListener;
+use log::debug;
+use slotmap::SlotMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use unread::{BLOCK, Full, Unread};
+
+/// Connections accepted in one iteration, so that others get their turn.
+const MAX_ACCEPTS: usize = 64;
+/// Due entries that are not worth tidying up.
+const MIN_DUE: usize = 64;
+/// Connections for which memory is reserved from the start.
+const MAX_RESERVED: usize = 1_024;
+/// Octets that must be free for what comes next: a full list of responses.
+const MARGIN: usize = 512 * 1024;
+
+/// The TCP clients of one worker.
+pub struct TcpClients<R: Runtime> {
+    sources: Sources,
+    shared: Arc<Shared>,
+    limits: Limits,
+    listeners: Vec<ClientListener<R::Listener>>,
+    connections: SlotMap<ClientKey, ClientConnection<R::Stream>>,
+    /// When to look at a connection again; one entry for each, never later than it is due.
+    due: BinaryHeap<Reverse<(Time, ClientKey)>>,
+    /// Those with responses to write.
+    unflushed: Vec<ClientKey>,
+    /// Connections that were refused at a limit.
+    pub refused: u64,
+    /// Responses that clients have not read.
+    unread: Unread,
+    /// Octets of memory for them and for what clients have sent.
+    memory: usize,
+    /// The most of it.
+    max_memory: usize,
+    /// Connections that were closed because all together took more.
+    pub closed_unread: u64,
+}
+
+impl<R: Runtime> TcpClients<R> {
+    pub fn new(listeners: Vec<R::Listener>, shared: Arc<Shared>, sources: &Sources) -> Self {
+        let limits = shared.config.limits().clone();
+        let max_memory = shared.config.memory_for_clients();
+        let reserved = limits.tcp_connections.min(MAX_RESERVED);
+        let mut clients = Self {
+            sources: sources.clone(),
+            shared,
+            limits,
+            listeners: Vec::new(),
+            connections: SlotMap::with_capacity_and_key(reserved),
+            due: BinaryHeap::new(),
+            unflushed: Vec::new(),
+            refused: 0,
+            unread: Unread::new(max_memory),
+            memory: 0,
+            max_memory,
+            closed_unread: 0,
+        };
+        for listener in listeners {
+            clients.listen(listener);
+        }
+        clients
+    }
+
+    /// Listens at one socket more.
+    pub fn listen(&mut self, socket: R::Listener) {
+        let source = self.sources.add(Kind::TcpListener(self.listeners.len()));
+        self.listeners.push(ClientListener::new(socket, source));
+    }
+
+    /// Takes new connections.
+    pub fn accept(&mut self, index: usize, now: Time) {
+        for _ in 0..MAX_ACCEPTS {
+            let Some(listener) = self.listeners.get_mut(index) else {
+                return;
+            };
+            match listener.accept(now) {
+                Poll::Pending => return,
+                Poll::Ready(Some((stream, peer))) => self.admit(stream, peer, now),
+                Poll::Ready(None) => {}
+            }
+        }
+        if let Some(listener) = self.listeners.get(index) {
+            listener.source.mark();
+        }
+    }
+
+    fn admit(&mut self, stream: R::Stream, peer: SocketAddr, now: Time) {
+        let mut admitted = self.shared.admit(peer.ip(), &self.limits);
+        if admitted == Err(Crowded::All) && self.close_idlest() {
+            admitted = self.shared.admit(peer.ip(), &self.limits);
+        }
+        if let Err(crowded) = admitted {
+            debug!("{peer}: its connection is refused: {crowded}");
+            self.refused += 1;
+            return;
+        }
+        let due = now + self.limits.tcp_idle;
+        let key = self.connections.insert_with_key(|key| {
+            let source = self.sources.add(Kind::TcpClient(key));
+            ClientConnection::new(stream, peer, source, now)
+        });
+        self.due.push(Reverse((due, key)));
+    }
+
+    /// Makes room by closing the connection that has been idle for longest. False if all are busy.
+    fn close_idlest(&mut self) -> bool {
+        let idle = self.connections.iter().filter(|(_, one)| one.is_idle());
+        let idlest = idle.min_by_key(|(_, one)| one.due(&self.limits));
+        let Some((key, _)) = idlest else {
+            return false;
+        };
+        self.close(key);
+        true
+    }
+
+    /// A connection was woken.
+    pub fn ready(&mut self, key: ClientKey, core: &mut Core) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let wrote = connection.flush(core.now.mono, &mut self.unread);
+        let read = connection.receive(key, &self.limits, core);
+        if matches!(wrote, Ok(Polled::Ended) | Err(Full)) || read == Polled::Ended {
+            self.close(key);
+            return;
+        }
+        if read == Polled::More {
+            connection.source.mark();
+        }
+        self.account(key);
+        self.make_room(0);
+    }
+
+    /// Takes a response for a connection, if it is still there.
+    pub fn reply(&mut self, number: u64, message: &[u8]) {
+        let key = ClientKey::of(number);
+        self.make_room(message.len());
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if connection.reply(message, &mut self.unread) == Err(Full) {
+            self.close(key);
+            return;
+        }
+        self.account(key);
+        if self.unflushed.last() != Some(&key) {
+            self.unflushed.push(key);
+        }
+    }
+
+    /// Counts the memory that a connection takes now.
+    fn account(&mut self, key: ClientKey) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            let octets = connection.memory();
+            self.memory += octets;
+            self.memory -= std::mem::replace(&mut connection.accounted, octets);
+        }
+    }
+
+    /// Before so many octets more are taken. Where that is too much, connections of the clients that take most are closed.
+    fn make_room(&mut self, octets: usize) {
+        // The first and the last block of a connection's responses need not be full.
+        if self.memory + octets + 2 * BLOCK > self.max_memory {
+            self.close_heaviest();
+        }
+    }
+
+    /// Closes connections of the clients that take most memory, until an eighth is free: looking at all of them must not be necessary
+    /// for each response.
+    fn close_heaviest(&mut self) {
+        let enough = (self.max_memory - self.max_memory / 8).saturating_sub(MARGIN);
+        let mut by_client: BTreeMap<u128, (usize, Vec<(usize, ClientKey)>)> = BTreeMap::new();
+        for (key, connection) in &self.connections {
+            let (addr, via) = (connection.peer, key.via());
+            let (taken, connections) = by_client.entry(Client { addr, via }.account()).or_default();
+            *taken += connection.accounted;
+            connections.push((connection.accounted, key));
+        }
+        while self.memory > enough {
+            let heaviest = by_client.values_mut().max_by_key(|(taken, _)| *taken);
+            let Some((taken, connections)) = heaviest else {
+                return;
+            };
+            let Some(at) = (0..connections.len()).max_by_key(|at| connections[*at].0) else {
+                return;
+            };
+            let (octets, key) = connections.swap_remove(at);
+            *taken -= octets;
+            if let Some(connection) = self.connections.get(key) {
+                debug!(
+                    "{}: its connection is closed: it takes {octets} octets of memory, and all clients together too many",
+                    connection.peer
+                );
+            }
+            self.closed_unread += 1;
+            self.close(key);
+        }
+    }
+
+    /// Octets of memory for queries that are not taken yet and responses that are not read yet.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Writes the responses that were taken since the last flush.
+    pub fn flush(&mut self, now: Time) {
+        while let Some(key) = self.unflushed.pop() {
+            let unsent = self
+                .connections
+                .get(key)
+                .map_or(0, ClientConnection::unsent);
+            self.make_room(unsent);
+            let Some(connection) = self.connections.get_mut(key) else {
+                continue;
+            };
+            match connection.flush(now, &mut self.unread) {
+                Ok(Polled::Ended) | Err(Full) => {
+                    self.close(key);
+                    continue;
+                }
+                Ok(Polled::Pending) if connection.may_resume(&self.limits) => {
+                    connection.source.mark();
+                }
+                Ok(Polled::Pending | Polled::More) => {}
+            }
+            self.account(key);
+        }
+    }
+
+    /// Time went on: closes the connections that are due, and wakes the listeners whose pause is over.
+    pub fn time(&mut self, now: Time) {
+        while let Some(Reverse((at, key))) = self.due.peek().copied()
+            && at <= now
+        {
+            self.due.pop();
+            let Some(connection) = self.connections.get(key) else {
+                continue;
+            };
+            // While a response is due, it is looked at again when that must have come.
+            let due = connection.due(&self.limits);
+            match due.unwrap_or(now + self.limits.tcp_idle) {
+                due if due <= now => self.close(key),
+                due => self.due.push(Reverse((due, key))),
+            }
+        }
+        for listener in &self.listeners {
+            if listener.next_alarm().is_some_and(|at| at <= now) {
+                listener.source.mark();
+            }
+        }
+    }
+
+    /// When [`TcpClients::time`] has something to do.
+    pub fn next_alarm(&self) -> Option<Time> {
+        let due = self.due.peek().map(|Reverse((at, _))| *at);
+        let pauses = self.listeners.iter().filter_map(ClientListener::next_alarm);
+        pauses.chain(due).min()
+    }
+
+    /// Takes those who have connected already, and nobody after them.
+    pub fn stop_accepting(&mut self, now: Time) {
+        for index in 0..self.listeners.len() {
+            self.accept(index, now);
+        }
+        self.listeners.clear();
+    }
+
+    /// Closes the connections to which no response is due, and from which nothing has come for so long.
+    pub fn close_idle(&mut self, quiet: Duration, now: Time) {
+        let idle = |one: &ClientConnection<R::Stream>| one.may_end(quiet, now);
+        let idle = self.connections.iter().filter(|(_, one)| idle(one));
+        let idle: Vec<ClientKey> = idle.map(|(key, _)| key).collect();
+        for key in idle {
+            self.close(key);
+        }
+    }
+
+    /// No connections?
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// How many there are, and how many queries the one with most of them has open.
+    pub fn counts(&self) -> (usize, usize) {
+        let busiest = self
+            .connections
+            .values()
+            .map(ClientConnection::pending)
+            .max();
+        (self.connections.len(), busiest.unwrap_or_default())
+    }
+
+    fn close(&mut self, key: ClientKey) {
+        let Some(connection) = self.connections.remove(key) else {
+            return;
+        };
+        self.shared.dismiss(connection.peer.ip());
+        self.memory -= connection.accounted;
+        // The entry of a closed connection is removed when it is due, or here when they become too many.
+        if self.due.len() > 2 * self.connections.len() + MIN_DUE {
+            let connections = &self.connections;
+            self.due
+                .retain(|Reverse((_, key))| connections.contains_key(*key));
+        }
+        connection.close(&mut self.unread);
+    }
+}
+
+impl<R: Runtime> Drop for TcpClients<R> {
+    fn drop(&mut self) {
+        // An application may drop the loop at any time, and other workers count with it.
+        for connection in self.connections.values() {
+            self.shared.dismiss(connection.peer.ip());
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Clients over UDP: all sockets of a worker.
+
+mod batch;
+mod socket;
+
+use super::core::Core;
+use super::sources::{Kind, Polled, Sources};
+use crate::engine::{Output, Time};
+use crate::runtime::{Ring, Runtime};
+use batch::Batches;
+use socket::Socket;
+
+/// The UDP sockets of one worker.
+pub struct UdpSockets<R: Runtime> {
+    sources: Sources,
+    sockets: Vec<Socket<R::Datagrams>>,
+    /// Whether other sockets may be bound to the same addresses.
+    share: bool,
+    ring: Ring,
+    batches: Batches,
+    /// Responses that were lost: refused by the system, or beyond what is kept for a socket without room.
+    pub lost: u64,
+}
+
+impl<R: Runtime> UdpSockets<R> {
+    pub fn new(sockets: Vec<R::Datagrams>, share: bool, sources: &Sources) -> Self {
+        let mut all = Self {
+            sources: sources.clone(),
+            sockets: Vec::new(),
+            share,
+            ring: Ring::new(),
+            batches: Batches::default(),
+            lost: 0,
+        };
+        for socket in sockets {
+            all.add(socket);
+        }
+        all
+    }
+
+    /// Serves at one socket more.
+    pub fn add(&mut self, socket: R::Datagrams) {
+        let source = self.sources.add(Kind::Udp(self.sockets.len()));
+        self.sockets.push(Socket::new(socket, source));
+    }
+
+    /// A socket was woken: sends what waits, and takes what has arrived to the core. Says whether there were queries.
+    pub fn ready(&mut self, index: usize, core: &mut Core) -> bool {
+        let Some(socket) = self.sockets.get_mut(index) else {
+            return false;
+        };
+        socket.retry(&mut self.lost);
+        let (received, polled) = socket.receive(index as u16, &mut self.ring, core);
+        if polled == Polled::More {
+            socket.source.mark();
+        }
+        received
+    }
+
+    /// Sends the responses among these actions.
+    pub fn send(&mut self, out: &Output) {
+        for (index, socket) in self.sockets.iter_mut().enumerate() {
+            self.batches.each(index as u16, out, |batch| {
+                socket.send(batch, &mut self.lost);
+            });
+        }
+    }
+
+    /// Time went on: wakes the sockets whose pause is over, and binds others in place of those that were given up.
+    pub fn time(&mut self, runtime: &R, now: Time) {
+        for socket in &mut self.sockets {
+            if socket.next_alarm().is_some_and(|at| at <= now) {
+                socket.rebind(runtime, self.share, now);
+                socket.source.mark();
+            }
+        }
+    }
+
+    /// When [`UdpSockets::time`] has something to do.
+    pub fn next_alarm(&self) -> Option<Time> {
+        self.sockets.iter().filter_map(Socket::next_alarm).min()
+    }
+
+    /// Has every response left?
+    pub fn are_flushed(&self) -> bool {
+        self.sockets.iter().all(Socket::is_flushed)
+    }
+}

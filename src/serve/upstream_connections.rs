@@ -1,0 +1,226 @@
+//! The shell's side of the connections to upstreams: connecting, sending, reading, closing.
+
+use super::core::Core;
+use super::shutdown::CLOSE_TIMEOUT;
+use super::sources::{Kind, Polled, Source, Sources};
+use crate::engine::{LinkKey, Time};
+use crate::transport::{Connection, Event, Transport};
+use slotmap::SecondaryMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Responses taken from a connection in one iteration, so that clients and other connections get their turn.
+const MAX_RESPONSES: usize = 256;
+/// Octets that an upstream has not read, from which on its connection takes no more: thousands of usual queries, several of the
+/// largest.
+const MAX_BACKLOG: usize = 256 * 1024;
+/// With more queries in flight than this, responses come so fast that acknowledging each would cost more than it gains.
+const ACK_SOON_BELOW: usize = 8;
+
+/// The connections to upstreams of one worker, by the names that the core gave them.
+pub struct UpstreamConnections<T: Transport> {
+    sources: Sources,
+    entries: SecondaryMap<LinkKey, Entry<T>>,
+    /// Woken in this iteration and not written to since.
+    only_read: Vec<LinkKey>,
+}
+
+struct Entry<T: Transport> {
+    source: Source,
+    progress: Progress<T>,
+    /// Has queries that leave at the next flush.
+    queued: bool,
+}
+
+enum Progress<T: Transport> {
+    Connecting(Pin<Box<T::Connect>>),
+    Established(T::Connection),
+    /// And when closing has taken too long.
+    Closing(T::Connection, Time),
+}
+
+impl<T: Transport> UpstreamConnections<T> {
+    pub fn new(sources: &Sources) -> Self {
+        Self {
+            sources: sources.clone(),
+            entries: SecondaryMap::new(),
+            only_read: Vec::new(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds a connection in the making.
+    pub fn connect(&mut self, key: LinkKey, connect: T::Connect) {
+        let entry = Entry {
+            source: self.sources.add(Kind::Upstream(key)),
+            progress: Progress::Connecting(Box::pin(connect)),
+            queued: false,
+        };
+        self.entries.insert(key, entry);
+    }
+
+    /// A connection was woken: tells the core what happened.
+    pub fn ready(&mut self, key: LinkKey, core: &mut Core) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        match entry.progress.ready(key, &mut entry.source.context(), core) {
+            Polled::Pending => self.only_read.push(key),
+            Polled::More => entry.source.mark(),
+            Polled::Ended => drop(self.entries.remove(key)),
+        }
+    }
+
+    /// Queues a query, which leaves at the next flush. It fails if the upstream does not read.
+    pub fn send(&mut self, key: LinkKey, id: u16, message: &[u8], core: &mut Core) {
+        if let Some(entry) = self.entries.get_mut(key)
+            && let Progress::Established(connection) = &mut entry.progress
+        {
+            if connection.backlog() < MAX_BACKLOG {
+                connection.queue(message);
+                entry.queued = true;
+            } else {
+                core.forwarder
+                    .question_failed(key, id, core.now, &mut core.out);
+            }
+        }
+    }
+
+    /// Sends what is queued.
+    pub fn flush(&mut self, core: &mut Core) {
+        let mut ended = Vec::new();
+        for (key, entry) in &mut self.entries {
+            if std::mem::take(&mut entry.queued)
+                && let Progress::Established(connection) = &mut entry.progress
+            {
+                self.only_read.retain(|other| *other != key);
+                if !flush(connection, key, &mut entry.source.context(), core) {
+                    ended.push(key);
+                }
+            }
+        }
+        for key in ended {
+            self.entries.remove(key);
+        }
+    }
+
+    /// At the end of an iteration. Many servers send the next response only when the last one is acknowledged. Where nothing was
+    /// written that carries the acknowledgement, the kernel would wait up to 40 ms with it.
+    pub fn acknowledge(&mut self, core: &Core) {
+        for key in self.only_read.drain(..) {
+            if let Some(entry) = self.entries.get_mut(key)
+                && let Progress::Established(connection) = &mut entry.progress
+                && (1..=ACK_SOON_BELOW).contains(&core.forwarder.in_flight_on(key))
+            {
+                connection.ack_soon();
+            }
+        }
+    }
+
+    /// Closes a connection in order, or gives up connecting.
+    pub fn close(&mut self, key: LinkKey, now: Time) {
+        if let Some(mut entry) = self.entries.remove(key)
+            && let Progress::Established(mut connection) = entry.progress
+            && connection
+                .poll_close(&mut entry.source.context())
+                .is_pending()
+        {
+            entry.progress = Progress::Closing(connection, now + CLOSE_TIMEOUT);
+            self.entries.insert(key, entry);
+        }
+    }
+
+    /// Time went on: drops the connections whose closing has taken too long.
+    pub fn time(&mut self, now: Time) {
+        self.entries
+            .retain(|_, entry| entry.closes_at().is_none_or(|at| now < at));
+    }
+
+    /// When [`UpstreamConnections::time`] has something to do.
+    pub fn next_alarm(&self) -> Option<Time> {
+        self.entries.values().filter_map(Entry::closes_at).min()
+    }
+}
+
+impl<T: Transport> Entry<T> {
+    fn closes_at(&self) -> Option<Time> {
+        match self.progress {
+            Progress::Closing(_, until) => Some(until),
+            _ => None,
+        }
+    }
+}
+
+impl<T: Transport> Progress<T> {
+    fn ready(&mut self, key: LinkKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
+        if let Self::Connecting(connect) = self {
+            match connect.as_mut().poll(cx) {
+                Poll::Pending => return Polled::Pending,
+                Poll::Ready(Err(why)) => {
+                    core.forwarder
+                        .dial_failed(key, &why, core.now, &mut core.out);
+                    return Polled::Ended;
+                }
+                Poll::Ready(Ok(connection)) => {
+                    let description = connection.describe();
+                    core.forwarder
+                        .link_up(key, &description, core.now, &mut core.out);
+                    *self = Self::Established(connection);
+                }
+            }
+        }
+        match self {
+            Self::Established(connection) => read(connection, key, cx, core),
+            Self::Closing(connection, _) => match connection.poll_close(cx) {
+                Poll::Ready(()) => Polled::Ended,
+                Poll::Pending => Polled::Pending,
+            },
+            Self::Connecting(_) => Polled::Pending,
+        }
+    }
+}
+
+/// False if the connection has ended.
+fn flush(
+    connection: &mut impl Connection,
+    key: LinkKey,
+    cx: &mut Context<'_>,
+    core: &mut Core,
+) -> bool {
+    let Poll::Ready(Err(why)) = connection.poll_flush(cx) else {
+        return true;
+    };
+    core.forwarder.link_down(key, &why, core.now, &mut core.out);
+    false
+}
+
+fn read(
+    connection: &mut impl Connection,
+    key: LinkKey,
+    cx: &mut Context<'_>,
+    core: &mut Core,
+) -> Polled {
+    // It may have been woken because there is room to write again.
+    if !flush(connection, key, cx, core) {
+        return Polled::Ended;
+    }
+    let (now, out) = (core.now, &mut core.out);
+    for _ in 0..MAX_RESPONSES {
+        if out.is_full() {
+            break;
+        }
+        match connection.poll_next(cx) {
+            Poll::Pending => return Polled::Pending,
+            Poll::Ready(Event::Message(message)) => core.forwarder.answer(key, message, now, out),
+            Poll::Ready(Event::Closed(why)) => {
+                core.forwarder.link_down(key, &why, now, out);
+                return Polled::Ended;
+            }
+        }
+    }
+    Polled::More
+}
