@@ -19,7 +19,7 @@ use std::task::Poll;
 pub struct Lookups<R: Runtime> {
     sources: Sources,
     /// One at most for each upstream.
-    running: Vec<Option<(Source, Pin<Box<Lookup<R>>>)>>,
+    running: Vec<Option<(Source, Lookup<R>)>>,
     random: ChaCha8Rng,
 }
 
@@ -49,7 +49,7 @@ impl<R: Runtime> Lookups<R> {
         let ids = self.new_ids();
         let lookup = Lookup::new(runtime.clone(), host, config.bootstrap(), ids);
         let source = self.sources.add(Kind::Lookup(upstream));
-        self.running[upstream] = Some((source, Box::pin(lookup)));
+        self.running[upstream] = Some((source, lookup));
     }
 
     /// Random ids that no other look-up uses.
@@ -69,7 +69,7 @@ impl<R: Runtime> Lookups<R> {
     /// A look-up was woken. Tells the core when it is over.
     pub fn ready(&mut self, upstream: usize, core: &mut Core) {
         if let Some(Some((source, lookup))) = self.running.get_mut(upstream)
-            && let Poll::Ready(found) = lookup.as_mut().poll(&mut source.context())
+            && let Poll::Ready(found) = Pin::new(lookup).poll(&mut source.context())
         {
             self.running[upstream] = None;
             core.forwarder
