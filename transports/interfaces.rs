@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn this_host_is_on_loopback_at_least() {
         let loopback = IpAddr::from([127, 0, 0, 1]);
-        assert!(networks().iter().any(|cidr| cidr.contains(loopback)));
+        assert!(networks().iter().any(|cidr| cidr.contains(&loopback)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::given::Given;
-use crate::config::{Config, Listen, Policy, Upstream};
+use crate::config::{Cidr, Config, Listen, Policy, Upstream};
 use crate::providers::{self, Provider};
 use crate::transports::SCHEMES;
 
@@ -109,13 +109,14 @@ fn open_to_all(given: &Given, config: &Config) -> Vec<String> {
     };
     let mut lines = Vec::new();
     for cidr in config.allow().public() {
-        let reached =
-            |listen: &&Listen| listen.is_public() && listen.addr().is_ipv4() == cidr.is_ipv4();
+        let reached = |listen: &&Listen| {
+            listen.is_public() && listen.addr().is_ipv4() == matches!(cidr, Cidr::V4(_))
+        };
         let Some(listen) = config.listen().iter().find(reached) else {
             continue;
         };
         let at = listen.addr();
-        lines.push(if cidr.is_most_of_the_internet() {
+        lines.push(if is_most_of_the_internet(cidr) {
             format!(
                 "{place} {cidr} makes an open resolver at {at}: anybody who reaches it may ask, and it will be abused to attack others; \
                  allow your own networks only"
@@ -128,6 +129,15 @@ fn open_to_all(given: &Given, config: &Config) -> Vec<String> {
         });
     }
     lines
+}
+
+/// Whether it is too large for a network of one owner: the registries give out nothing larger.
+fn is_most_of_the_internet(cidr: &Cidr) -> bool {
+    let largest = match cidr {
+        Cidr::V4(_) => 8,
+        Cidr::V6(_) => 16,
+    };
+    cidr.prefix_len() < largest
 }
 
 /// Providers that give different answers to one question, of which the next one undoes what the first one does.

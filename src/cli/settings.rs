@@ -3,8 +3,8 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -15,8 +15,8 @@ use super::given::{Given, Table};
 use super::units::{duration, octets};
 use super::zones::read_zoned;
 use crate::config::{
-    Cidr, Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots,
-    Scheme, Upstream, hint, server_address,
+    Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots, Scheme,
+    Upstream, hint, read_prefix, server_address,
 };
 use crate::transports::{RUNTIMES, SCHEMES, capabilities, check, interface_number};
 
@@ -72,6 +72,16 @@ const COUNTS: &Table<usize> = &[
     ("max-tcp-in-flight", ConfigBuilder::max_tcp_in_flight),
 ];
 
+const WORKERS: &Table<usize> = &[("workers", |config, count| {
+    config.workers(NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
+})];
+
+const PAYLOAD: &Table<usize> = &[("udp-payload", |config, octets| {
+    config.udp_payload(octets as u16)
+})];
+
+const POLICY: &Table<Policy> = &[("policy", ConfigBuilder::policy)];
+
 impl Settings {
     pub(super) fn read(modes: Modes, given: &Given) -> Result<Self, UsageError> {
         let config = config(modes, given)?;
@@ -101,19 +111,13 @@ fn config(modes: Modes, given: &Given) -> Result<Config, UsageError> {
     config = given.apply(config, TIMES, duration)?;
     config = given.apply(config, SIZES, octets)?;
     config = given.apply(config, COUNTS, |text| number(text, &Limits::COUNTS))?;
-    let workers = |text: &str| number(text, &Config::WORKERS);
-    config = given.apply(config, &[("workers", ConfigBuilder::workers)], workers)?;
-    let payload = |text: &str| number(text, &Limits::UDP_PAYLOADS);
-    config = given.apply(
-        config,
-        &[("udp-payload", ConfigBuilder::udp_payload)],
-        payload,
-    )?;
-    config = given.apply(config, &[("policy", ConfigBuilder::policy)], str::parse)?;
+    config = given.apply(config, WORKERS, |text| number(text, &Config::WORKERS))?;
+    config = given.apply(config, PAYLOAD, |text| number(text, &Limits::UDP_PAYLOADS))?;
+    config = given.apply(config, POLICY, str::parse)?;
     if let Some(roots) = given.all("ca-file", read_roots)?.pop() {
         config = config.roots(roots);
     }
-    let allowed = given.all("allow-net", str::parse::<Cidr>)?;
+    let allowed = given.all("allow-net", read_prefix)?;
     if !allowed.is_empty() {
         config = config.allow(allowed.into_iter().collect());
     }
@@ -157,13 +161,10 @@ fn addresses(given: &Given, mut config: ConfigBuilder) -> Result<ConfigBuilder, 
     Ok(config.bootstrap(bootstrap))
 }
 
-fn number<N>(text: &str, range: &RangeInclusive<N>) -> Result<N, String>
-where
-    N: FromStr + PartialOrd + fmt::Display,
-{
+fn number(text: &str, range: &RangeInclusive<usize>) -> Result<usize, String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse()
-        .ok()
+    let number = text.parse().ok();
+    number
         .filter(|number| plain && range.contains(number))
         .ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
 }

@@ -1,9 +1,7 @@
 //! The way to a [`Config`]: values first, and in the end the question whether they can be obeyed together.
 
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{
@@ -186,12 +184,13 @@ impl ConfigBuilder {
 
     fn values_are_in_range(&self) -> Result<(), ConfigError> {
         let Config { limits, ttl, .. } = &self.config;
+        let workers = self.config.workers.get();
         for (setting, time, range) in [
-            ("timeout", self.config.timeout, Config::TIMEOUTS),
-            ("min-ttl", ttl.min, TtlBounds::MINS),
-            ("max-ttl", ttl.max, TtlBounds::MAXES),
-            ("serve-stale", ttl.stale, TtlBounds::STALES),
-            ("tcp-idle", limits.tcp_idle, Limits::TCP_IDLES),
+            ("timeout", self.config.timeout, &Config::TIMEOUTS),
+            ("min-ttl", ttl.min, &TtlBounds::MINS),
+            ("max-ttl", ttl.max, &TtlBounds::MAXES),
+            ("serve-stale", ttl.stale, &TtlBounds::STALES),
+            ("tcp-idle", limits.tcp_idle, &Limits::TCP_IDLES),
         ] {
             if !range.contains(&time) {
                 let reason = format!("is not from {:?} to {:?}", range.start(), range.end());
@@ -206,18 +205,32 @@ impl ConfigBuilder {
                 reason,
             ));
         }
-        let workers = self.config.workers;
-        within("workers", &workers, &Config::WORKERS)?;
-        within("udp-payload", &limits.udp_payload, &Limits::UDP_PAYLOADS)?;
-        for (setting, count) in [
-            ("max-in-flight", limits.in_flight),
-            ("max-in-flight-per-client", limits.in_flight_per_client),
-            ("max-link-in-flight", limits.link_in_flight),
-            ("max-tcp-connections", limits.tcp_connections),
-            ("max-tcp-per-client", limits.tcp_per_client),
-            ("max-tcp-in-flight", limits.tcp_in_flight),
+        for (setting, number, range) in [
+            ("workers", workers, &Config::WORKERS),
+            (
+                "udp-payload",
+                limits.udp_payload.into(),
+                &Limits::UDP_PAYLOADS,
+            ),
+            ("max-in-flight", limits.in_flight, &Limits::COUNTS),
+            (
+                "max-in-flight-per-client",
+                limits.in_flight_per_client,
+                &Limits::COUNTS,
+            ),
+            ("max-link-in-flight", limits.link_in_flight, &Limits::COUNTS),
+            (
+                "max-tcp-connections",
+                limits.tcp_connections,
+                &Limits::COUNTS,
+            ),
+            ("max-tcp-per-client", limits.tcp_per_client, &Limits::COUNTS),
+            ("max-tcp-in-flight", limits.tcp_in_flight, &Limits::COUNTS),
         ] {
-            within(setting, &count, &Limits::COUNTS)?;
+            if !range.contains(&number) {
+                let reason = format!("is not a number from {} to {}", range.start(), range.end());
+                return Err(ConfigError::new(setting, &number, reason));
+            }
         }
         let (octets, least) = (limits.queue_bytes, Limits::MIN_QUEUE);
         if octets / workers < least && octets != Limits::QUEUE {
@@ -226,18 +239,6 @@ impl ConfigBuilder {
         }
         Ok(())
     }
-}
-
-fn within<N: PartialOrd + Display>(
-    setting: &'static str,
-    number: &N,
-    range: &RangeInclusive<N>,
-) -> Result<(), ConfigError> {
-    if range.contains(number) {
-        return Ok(());
-    }
-    let reason = format!("is not a number from {} to {}", range.start(), range.end());
-    Err(ConfigError::new(setting, number, reason))
 }
 
 /// What is written twice could be obeyed, but is a slip.

@@ -55,7 +55,7 @@ impl Limits {
     pub const MIN_QUEUE: usize = 4 << 20;
 
     /// 512 octets is what every client accepts (RFC 1035); above 4,096 answers travel in fragments.
-    pub const UDP_PAYLOADS: RangeInclusive<u16> = 512..=4_096;
+    pub const UDP_PAYLOADS: RangeInclusive<usize> = 512..=4_096;
 }
 
 impl Default for Limits {
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn the_defaults_are_within_their_ranges_and_fit_each_other() {
         let limits = Limits::default();
-        assert!(Limits::UDP_PAYLOADS.contains(&limits.udp_payload));
+        assert!(Limits::UDP_PAYLOADS.contains(&limits.udp_payload.into()));
         assert!(Limits::TCP_IDLES.contains(&limits.tcp_idle));
         let counts = [
             limits.in_flight,

@@ -4,8 +4,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use super::access::is_public;
 use super::text::local_address;
-use super::{Cidr, ConfigError, DNS_PORT};
+use super::{ConfigError, DNS_PORT};
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ impl Listen {
 
     /// Whether clients of the Internet may reach this: it is neither loopback nor an address of a private network.
     pub fn is_public(&self) -> bool {
-        Cidr::host(self.addr.ip()).is_public()
+        is_public(&self.addr.ip().to_canonical().into())
     }
 
     /// Whether what this host sends to `target` may arrive here.

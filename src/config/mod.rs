@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-pub use access::{AccessList, Cidr};
+pub use access::{AccessList, Cidr, read_prefix};
 pub use builder::ConfigBuilder;
 pub use limits::Limits;
 pub use listen::{Listen, bind_advice};
@@ -101,8 +101,7 @@ impl Config {
     pub const MAX_UPSTREAMS: usize = 64;
 
     /// One loop serves a household or an office; beyond 64 the kernel's sockets are the limit.
-    pub const WORKERS: RangeInclusive<NonZeroUsize> =
-        NonZeroUsize::MIN..=NonZeroUsize::new(64).unwrap();
+    pub const WORKERS: RangeInclusive<usize> = 1..=64;
 
     /// A way to set what shall differ from the defaults.
     pub fn builder() -> ConfigBuilder {

@@ -1,14 +1,13 @@
 //! Who is near this host, by the addresses of its interfaces.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::Cidr;
+use super::access::CARRIER;
 
 /// Networks that are wider hold strangers: a carrier's customers, a whole provider. IPv6 sites get a /48 at most (RFC 6177).
 const WIDEST_V4: u8 = 16;
 const WIDEST_V6: u8 = 48;
-/// Behind a carrier's address translation (RFC 6598): what is out there are its other customers.
-const CARRIER: Cidr = Cidr::known(IpAddr::V4(Ipv4Addr::new(100, 64, 0, 0)), 10);
 
 /// Whom an interface with this address and prefix length lets ask: those in its network, or this host alone where the network says
 /// nothing about who is near. `point_to_point`: the other end of the interface is one machine, or a tunnel to anywhere.
@@ -17,13 +16,10 @@ pub fn neighbours(ip: IpAddr, length: u8, point_to_point: bool) -> Option<Cidr> 
     if ip.is_unspecified() || ip.is_multicast() {
         return None;
     }
-    let (widest, longest) = if ip.is_ipv4() {
-        (WIDEST_V4, 32)
-    } else {
-        (WIDEST_V6, 128)
-    };
-    let near = (widest..=longest).contains(&length) && !point_to_point && !CARRIER.contains(ip);
-    Some(Cidr::around(ip, if near { length } else { longest }))
+    let widest = if ip.is_ipv4() { WIDEST_V4 } else { WIDEST_V6 };
+    let network = Cidr::new(ip, length).ok()?.trunc();
+    let near = length >= widest && !point_to_point && !CARRIER.contains(&ip);
+    Some(if near { network } else { ip.into() })
 }
 
 #[cfg(test)]
