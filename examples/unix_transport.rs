@@ -17,7 +17,7 @@ use std::time::Duration;
 use async_std::os::unix::net::UnixStream;
 use dotward::config::{Modes, Scheme, Upstream};
 use dotward::framed::Framed;
-use dotward::runtime::{Runtime as _, Stream};
+use dotward::runtime::{ByteStream, Runtime as _};
 use dotward::serve::Command;
 use dotward::transport::{ConnectError, Transport};
 use dotward::transports::async_std::AsyncStd;
@@ -45,10 +45,10 @@ impl Transport for Unix {
     }
 }
 
-/// A connection. The hooks of [`Stream`] keep their defaults: there is nothing to acknowledge.
+/// A connection. The hooks of [`ByteStream`] keep their defaults: there is nothing to acknowledge.
 struct Local(UnixStream);
 
-impl Stream for Local {}
+impl ByteStream for Local {}
 
 impl AsyncRead for Local {
     fn poll_read(

@@ -1,6 +1,6 @@
 //! A link over any byte stream: messages with a two-octet length prefix (RFC 1035 section 4.2.2, RFC 7858 section 3.3).
 
-use crate::runtime::Stream;
+use crate::runtime::ByteStream;
 use crate::transport::{Connection, ConnectionError, Event, system_message};
 use crate::wire::{Frames, append_frame};
 use std::io;
@@ -22,7 +22,7 @@ pub struct Framed<S> {
     unflushed: bool,
 }
 
-impl<S: Stream> Framed<S> {
+impl<S: ByteStream> Framed<S> {
     /// A link over a stream that is ready for questions. The description is for the log.
     pub fn new(stream: S, description: String) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl<S: Stream> Framed<S> {
     }
 }
 
-impl<S: Stream> Connection for Framed<S> {
+impl<S: ByteStream> Connection for Framed<S> {
     fn queue(&mut self, message: &[u8]) {
         append_frame(message, &mut self.outgoing);
     }
@@ -171,7 +171,7 @@ mod tests {
         }
     }
 
-    impl Stream for Addressed {}
+    impl ByteStream for Addressed {}
 
     // fault 42: whoever waits for that may say nothing else before.
     #[test]

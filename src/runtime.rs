@@ -1,4 +1,4 @@
-//! What the shell asks of a runtime: a clock, one kind of timer, sockets and `block_on`. Nothing is ever spawned.
+//! What the shell needs of a runtime: clocks, a timer, sockets and `block_on`. Nothing is ever spawned.
 
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
@@ -6,23 +6,22 @@ use futures::io::{AsyncRead, AsyncWrite};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A runtime. Cheap to clone: a handle.
+/// A runtime. It is a handle, and cheap to clone.
 pub trait Runtime: Clone + Unpin {
     /// A TCP connection.
-    type Stream: Stream;
-    /// A connection in the making. Dropping it gives up.
+    type Stream: ByteStream;
+    /// A TCP connection in the making. Dropping it gives up.
     type Connect: Future<Output = io::Result<Self::Stream>>;
-    /// Where TCP clients arrive.
+    /// A TCP socket that listens for clients.
     type Listener: Listener<Stream = Self::Stream>;
-    /// Where UDP clients arrive.
+    /// A UDP socket.
     type Datagrams: Datagrams;
     /// Done at its moment, or a little later.
     type Sleep: Future<Output = ()> + Unpin;
-    /// A future with a bound in time.
+    /// A future with a time limit.
     type Within<F: Future>: Future<Output = Option<F::Output>>;
 
     /// Both clocks, from an origin that this runtime chose once.
@@ -31,17 +30,18 @@ pub trait Runtime: Clone + Unpin {
     fn sleep_until(&self, at: Time) -> Self::Sleep;
     /// Runs `work` for at most `limit`; `None` when that is over. Dropping it drops `work`.
     fn within<F: Future>(&self, limit: Duration, work: F) -> Self::Within<F>;
-    /// Connects. No time limit of its own.
+    /// Connects over TCP, without a time limit of its own.
     fn connect(&self, to: SocketAddr) -> Self::Connect;
-    /// Does this error of `listen` or `bind` mean that the machine lacks the address, or its whole family?
+    /// Does this error of `listen` or `bind` mean that the host lacks the address, or its whole family?
     fn is_missing(error: &io::Error) -> bool {
         error.kind() == io::ErrorKind::AddrNotAvailable
     }
-    /// Listens for TCP clients. `share`: other sockets of this program may listen on the same address.
+    /// Listens for TCP clients. With `share`, other sockets of this program may listen on the same address. The errors are those of the
+    /// operating system.
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener>;
-    /// Binds a socket for UDP clients; `share` as in [`Runtime::listen`].
+    /// Binds a UDP socket; `share` and the errors are as in [`Runtime::listen`].
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Self::Datagrams>;
-    /// The networks that this host is on, as far as the system tells: who is in one of them may ask unless the user says who may.
+    /// The networks that this host is on, as far as the system tells. Clients in them may ask unless the user says which clients may.
     fn networks(&self) -> Vec<Cidr> {
         Vec::new()
     }
@@ -49,56 +49,57 @@ pub trait Runtime: Clone + Unpin {
     fn block_on<F: Future>(&self, work: F) -> F::Output;
 }
 
-/// A TCP connection, with what only a real socket can do as hooks that do nothing by default.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {
-    /// Acknowledge at once what arrives next.
+/// A stream of octets. What only a real socket can do is a hook that does nothing by default.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin {
+    /// Acknowledges at once what arrives next.
     fn ack_soon(&self) {}
 }
 
-/// A listening TCP socket.
+/// A TCP socket that listens for clients.
 pub trait Listener: Unpin {
     /// What it accepts.
-    type Stream: Stream;
-    /// The next client. An error concerns one client or a passing shortage; the listener lives on.
+    type Stream: ByteStream;
+    /// The next client and its address. An error concerns one client or a passing shortage, and the socket can be polled again.
     fn poll_accept(&mut self, cx: &mut Context<'_>)
     -> Poll<io::Result<(Self::Stream, SocketAddr)>>;
-    /// Where it listens.
+    /// The address that it is bound to.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
 /// A UDP socket that moves datagrams in batches.
 pub trait Datagrams: Unpin {
-    /// Waits for datagrams and fills `ring` from its start. Errors of single datagrams (an ICMP message that came back) are swallowed.
-    /// Cancel-safe.
+    /// Waits for datagrams and fills `ring` from its start. Cancel-safe. Errors of single datagrams (an ICMP message that came back)
+    /// are not reported.
     fn poll_recv(&mut self, cx: &mut Context<'_>, ring: &mut Ring) -> Poll<io::Result<()>>;
-    /// Sends from the front of `batch`; says how many it is done with, at least one. An answer that the system refuses to send is
+    /// Sends from the front of `batch`, and says how many it is done with: at least one. One that the system refuses to send is
     /// dropped and counted in [`Sent::refused`]. `Pending` when the socket's buffer is full.
-    fn poll_send(&mut self, cx: &mut Context<'_>, batch: &[Reply<'_>]) -> Poll<io::Result<Sent>>;
-    /// Where it is bound.
+    fn poll_send(&mut self, cx: &mut Context<'_>, batch: &[Datagram<'_>])
+    -> Poll<io::Result<Sent>>;
+    /// The address that it is bound to.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// An answer on its way to a UDP client.
+/// A datagram to be sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Reply<'a> {
-    /// Whom to.
+pub struct Datagram<'a> {
+    /// Its destination.
     pub to: SocketAddr,
-    /// From which of the socket's addresses; `None`: it has only one.
+    /// Which of the socket's addresses it comes from; `None` where the socket has only one.
     pub from: Option<IpAddr>,
-    /// The message.
+    /// Its octets.
     pub message: &'a [u8],
 }
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// Answers that need no more attention.
+    /// Datagrams that need no more attention.
     pub done: usize,
-    /// Of those, answers that could not be sent.
+    /// Of those, datagrams that could not be sent.
     pub refused: usize,
 }
 
-/// Room for a batch of received datagrams.
+/// Memory for a batch of received datagrams.
 pub struct Ring {
     buffer: Box<[u8]>,
     received: Vec<Received>,
@@ -114,10 +115,10 @@ struct Received {
 impl Ring {
     /// Datagrams in a batch: what `recvmmsg` takes at once in quinn-udp.
     pub const SLOTS: usize = 32;
-    /// After so many datagrams at once the next ones are likely there as soon as these are answered: trying costs one system call,
-    /// waiting several.
+    /// After so many datagrams at once the next ones have likely arrived when these are answered: to try costs one system call, to
+    /// wait costs several.
     pub const BUSY: usize = 8;
-    /// Octets of a datagram. Queries are far smaller; one that is larger is cut by the system and then found malformed.
+    /// Octets of a datagram. Queries are far smaller; a larger one is truncated by the system and then found malformed.
     pub const SLOT_LEN: usize = 4096;
 
     /// An empty ring.
@@ -146,7 +147,7 @@ impl Ring {
         free.chunks_exact_mut(Self::SLOT_LEN)
     }
 
-    /// Notes that the next slot holds a datagram.
+    /// Notes that the next slot holds a datagram of so many octets: its sender, and the local address that it was sent to.
     pub fn push(&mut self, len: usize, from: SocketAddr, local: Option<IpAddr>) {
         self.received.push(Received { len, from, local });
     }
@@ -156,21 +157,17 @@ impl Ring {
         self.received.len()
     }
 
-    /// None at all?
+    /// Is there none?
     pub fn is_empty(&self) -> bool {
         self.received.is_empty()
     }
 
-    /// The datagrams: their bytes, their sender, the address that was asked.
+    /// The datagrams: their octets, their sender, the local address that they were sent to.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddr, Option<IpAddr>)> {
         let slots: std::slice::ChunksExact<'_, u8> = self.buffer.chunks_exact(Self::SLOT_LEN);
         slots.zip(&self.received).map(|(slot, received)| {
-            let Range { start, end } = 0..received.len.min(slot.len());
-            (
-                slot.get(start..end).unwrap_or_default(),
-                received.from,
-                received.local,
-            )
+            let message = slot.get(..received.len).unwrap_or(slot);
+            (message, received.from, received.local)
         })
     }
 }

@@ -11,7 +11,7 @@ use super::sockets;
 use super::spare::Spare;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
-use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
+use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent};
 use async_io::Timer;
 use async_std::net::TcpStream;
 use futures::future::BoxFuture;
@@ -166,7 +166,7 @@ impl AsyncWrite for Tcp {
     }
 }
 
-impl Stream for Tcp {
+impl ByteStream for Tcp {
     fn ack_soon(&self) {
         sockets::ack_soon(self.0.get_ref());
     }
@@ -226,7 +226,11 @@ impl Datagrams for Udp {
         })
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, batch: &[Reply<'_>]) -> Poll<io::Result<Sent>> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &[Datagram<'_>],
+    ) -> Poll<io::Result<Sent>> {
         (self.socket).poll_write(cx, |socket| self.batches.send(socket, batch))
     }
 

@@ -2,7 +2,7 @@
 
 #[cfg(target_os = "linux")]
 use super::many;
-use crate::runtime::{Reply, Ring, Sent};
+use crate::runtime::{Datagram, Ring, Sent};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use std::io::{self, IoSliceMut};
 use std::net::UdpSocket;
@@ -96,7 +96,7 @@ impl Batches {
     }
 
     /// Sends from the front of the batch until the socket's buffer is full; `WouldBlock` if it was full from the start.
-    pub fn send(&mut self, socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<Sent> {
+    pub fn send(&mut self, socket: &UdpSocket, batch: &[Datagram<'_>]) -> io::Result<Sent> {
         let mut sent = Sent::default();
         while let Some(rest) = batch.get(sent.done..)
             && let Some(first) = rest.first()
@@ -118,7 +118,7 @@ impl Batches {
     }
 
     /// Sends at least the first.
-    fn send_some(&mut self, socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
+    fn send_some(&mut self, socket: &UdpSocket, batch: &[Datagram<'_>]) -> io::Result<usize> {
         if self.cuts
             && let Some(run) = batch.get(..run(batch))
             && run.len() > 1
@@ -146,7 +146,7 @@ impl Batches {
 
     /// Sends answers to one client, all of the first one's length but for the last: the network sees each for itself, and the way
     /// through the kernel is gone once.
-    fn send_run(&mut self, socket: &UdpSocket, run: &[Reply<'_>]) -> io::Result<()> {
+    fn send_run(&mut self, socket: &UdpSocket, run: &[Datagram<'_>]) -> io::Result<()> {
         let Some(first) = run.first() else {
             return Ok(());
         };
@@ -190,7 +190,7 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// How many answers from the front can leave as one: to one client, of one length, but for a last one that may be shorter.
-fn run(batch: &[Reply<'_>]) -> usize {
+fn run(batch: &[Datagram<'_>]) -> usize {
     let Some((first, rest)) = batch.split_first() else {
         return 0;
     };
@@ -198,7 +198,7 @@ fn run(batch: &[Reply<'_>]) -> usize {
     if length > MAX_SEGMENT {
         return 1;
     }
-    let same_way = |reply: &&Reply<'_>| reply.to == first.to && reply.from == first.from;
+    let same_way = |reply: &&Datagram<'_>| reply.to == first.to && reply.from == first.from;
     let mut count = 1;
     for reply in rest.iter().take(Ring::SLOTS - 1).take_while(same_way) {
         // An empty datagram would not be there at all.
@@ -214,13 +214,17 @@ fn run(batch: &[Reply<'_>]) -> usize {
 }
 
 /// How many answers from the front, at least one, come before the next run.
-fn singles(batch: &[Reply<'_>]) -> usize {
+fn singles(batch: &[Datagram<'_>]) -> usize {
     let begins_run = |at: &usize| batch.get(*at..).is_some_and(|rest| run(rest) > 1);
     (1..batch.len()).find(begins_run).unwrap_or(batch.len())
 }
 
 /// Sends one answer from the address that was asked.
-fn send_from(state: &UdpSocketState, socket: &UdpSocket, reply: &Reply<'_>) -> io::Result<usize> {
+fn send_from(
+    state: &UdpSocketState,
+    socket: &UdpSocket,
+    reply: &Datagram<'_>,
+) -> io::Result<usize> {
     let transmit = Transmit {
         destination: reply.to,
         ecn: None,
@@ -304,8 +308,8 @@ mod tests {
         }
     }
 
-    fn reply(to: &str, message: &'static [u8]) -> Reply<'static> {
-        Reply {
+    fn reply(to: &str, message: &'static [u8]) -> Datagram<'static> {
+        Datagram {
             to: to.parse().unwrap(),
             from: None,
             message,
@@ -315,7 +319,7 @@ mod tests {
     #[test]
     fn a_run_is_for_one_client_and_of_one_length_but_for_the_last() {
         let (a, b) = ("192.0.2.1:1", "192.0.2.1:2");
-        let runs = |batch: &[Reply<'_>]| run(batch);
+        let runs = |batch: &[Datagram<'_>]| run(batch);
         assert_eq!(runs(&[]), 0);
         assert_eq!(runs(&[reply(a, b"123")]), 1);
         let same = [reply(a, b"123"), reply(a, b"456"), reply(b, b"789")];
@@ -333,7 +337,7 @@ mod tests {
         assert_eq!(runs(&[reply(a, long), reply(a, long)]), 1);
         assert_eq!(runs(&[reply(a, &long[1..]), reply(a, b"1")]), 2);
         assert_eq!(runs(&[reply(a, b"1"); 100]), Ring::SLOTS);
-        let from = Reply {
+        let from = Datagram {
             from: Some([127, 0, 0, 9].into()),
             ..reply(a, b"123")
         };
@@ -359,8 +363,8 @@ mod tests {
         let content = [7; 2000];
         let from = batches.wildcard.is_some().then(|| [127, 0, 0, 9].into());
         let to = client.local_addr().unwrap();
-        let batch: Vec<Reply<'_>> = (lengths.iter())
-            .map(|&length| Reply {
+        let batch: Vec<Datagram<'_>> = (lengths.iter())
+            .map(|&length| Datagram {
                 to,
                 from,
                 message: &content[..length],

@@ -1,6 +1,6 @@
 //! Many datagrams in one system call, of a socket whose address says all about them.
 
-use crate::runtime::{Reply, Ring};
+use crate::runtime::{Datagram, Ring};
 use nix::sys::socket::{
     ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike, SockaddrStorage,
     recvmmsg, sendmsg,
@@ -60,7 +60,7 @@ fn recv_by<S: SockaddrLike + Copy>(
 }
 
 /// Sends at most a ring's worth of answers from the front; says how many the kernel took.
-pub fn send(socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
+pub fn send(socket: &UdpSocket, batch: &[Datagram<'_>]) -> io::Result<usize> {
     // What is prepared for the kernel is made for the batch: few answers cost less than many.
     match batch.len() {
         0..=2 => send_up_to::<2>(socket, batch),
@@ -70,7 +70,7 @@ pub fn send(socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
     }
 }
 
-fn send_up_to<const N: usize>(socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Result<usize> {
+fn send_up_to<const N: usize>(socket: &UdpSocket, batch: &[Datagram<'_>]) -> io::Result<usize> {
     let Some(first) = batch.first() else {
         return Ok(0);
     };
@@ -91,7 +91,7 @@ fn send_up_to<const N: usize>(socket: &UdpSocket, batch: &[Reply<'_>]) -> io::Re
 }
 
 /// Sends answers to one client as one, to be cut at the first one's length.
-pub fn send_run(socket: &UdpSocket, first: &Reply<'_>, run: &[Reply<'_>]) -> io::Result<()> {
+pub fn send_run(socket: &UdpSocket, first: &Datagram<'_>, run: &[Datagram<'_>]) -> io::Result<()> {
     let mut contents = [IoSlice::new(&[]); Ring::SLOTS];
     for (slot, reply) in contents.iter_mut().zip(run) {
         *slot = IoSlice::new(reply.message);

@@ -9,7 +9,7 @@ use super::sockets;
 use super::spare::Spare;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
-use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
+use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent};
 use async_io::{Async, Timer};
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
@@ -170,7 +170,7 @@ impl AsyncWrite for Tcp {
     }
 }
 
-impl Stream for Tcp {
+impl ByteStream for Tcp {
     fn ack_soon(&self) {
         sockets::ack_soon(self.socket.get_ref());
     }
@@ -242,7 +242,11 @@ impl Datagrams for Udp {
         }
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, batch: &[Reply<'_>]) -> Poll<io::Result<Sent>> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &[Datagram<'_>],
+    ) -> Poll<io::Result<Sent>> {
         loop {
             match self.batches.send(self.socket.get_ref(), batch) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

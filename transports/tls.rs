@@ -10,7 +10,7 @@ use self::words::{handshake_error, is_alpn_refusal};
 use super::bounded::{Bounded, dial_limit};
 use crate::config::{Config, ConfigError, Roots, Upstream};
 use crate::framed::Framed;
-use crate::runtime::{Runtime, Stream};
+use crate::runtime::{ByteStream, Runtime};
 use crate::transport::{ConnectError, Transport};
 use futures_rustls::client::TlsStream;
 use futures_rustls::{Connect, TlsConnector};
@@ -227,7 +227,7 @@ fn describe<S>(stream: &TlsStream<S>, name: &str) -> String {
     format!("verified as {name}, {version}{resumed}")
 }
 
-impl<S: Stream> Stream for TlsStream<S> {
+impl<S: ByteStream> ByteStream for TlsStream<S> {
     fn ack_soon(&self) {
         self.get_ref().0.ack_soon();
     }

@@ -9,7 +9,7 @@ use super::sockets;
 use super::spare::Spare;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
-use crate::runtime::{Datagrams, Listener, Reply, Ring, Runtime, Sent, Stream};
+use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent};
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::future::Future;
@@ -154,7 +154,7 @@ impl AsyncWrite for Tcp {
     }
 }
 
-impl Stream for Tcp {
+impl ByteStream for Tcp {
     fn ack_soon(&self) {
         sockets::ack_soon(&self.0);
     }
@@ -266,7 +266,11 @@ impl Datagrams for Udp {
         }
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, batch: &[Reply<'_>]) -> Poll<io::Result<Sent>> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &[Datagram<'_>],
+    ) -> Poll<io::Result<Sent>> {
         let joined = join(&mut self.joined, || {
             UdpSocket::from_std(self.socket.try_clone()?)
         })?;

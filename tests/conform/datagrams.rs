@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::{Context, Poll};
 
-use dotward::runtime::{Datagrams, Listener, Reply, Ring, Sent};
+use dotward::runtime::{Datagram, Datagrams, Listener, Ring, Sent};
 use futures::future::{Either, join, select};
 use futures::task::noop_waker;
 
@@ -36,7 +36,7 @@ async fn receive(socket: &mut impl Datagrams) -> Vec<(Vec<u8>, SocketAddr, Optio
 }
 
 /// Sends a whole batch.
-async fn send(socket: &mut impl Datagrams, mut batch: &[Reply<'_>]) -> Sent {
+async fn send(socket: &mut impl Datagrams, mut batch: &[Datagram<'_>]) -> Sent {
     let mut total = Sent::default();
     while !batch.is_empty() {
         let sent = poll_fn(|cx| socket.poll_send(cx, batch)).await;
@@ -49,9 +49,9 @@ async fn send(socket: &mut impl Datagrams, mut batch: &[Reply<'_>]) -> Sent {
     total
 }
 
-fn to(to: SocketAddr, message: &[u8]) -> Reply<'_> {
+fn to(to: SocketAddr, message: &[u8]) -> Datagram<'_> {
     let from = None;
-    Reply { to, from, message }
+    Datagram { to, from, message }
 }
 
 pub async fn a_datagram_comes_with_its_sender<R: World>(runtime: R) {
@@ -71,7 +71,7 @@ pub async fn batches_arrive_whole<R: World>(runtime: R) {
     let ((mut server, at), (mut client, client_at)) = (bind(&runtime), bind(&runtime));
     // Each has its own length and content.
     let messages: Vec<Vec<u8>> = (1..=BURST).map(|n| vec![n; n.into()]).collect();
-    let batch: Vec<Reply<'_>> = messages.iter().map(|message| to(at, message)).collect();
+    let batch: Vec<Datagram<'_>> = messages.iter().map(|message| to(at, message)).collect();
     let sent = send(&mut client, &batch).await;
     assert_eq!((sent.done, sent.refused), (batch.len(), 0));
     let mut heard = Vec::new();
@@ -91,7 +91,7 @@ pub async fn answers_of_one_length_arrive_one_by_one<R: World>(runtime: R) {
     let (mut other, other_at) = bind(&runtime);
     let lengths = [200, 200, 200, 90, 50, 50, 1232, 1232, 700, 40, 40, 40, 40];
     let messages: Vec<Vec<u8>> = (0u8..).zip(lengths).map(|(n, len)| vec![n; len]).collect();
-    let batch: Vec<Reply<'_>> = messages
+    let batch: Vec<Datagram<'_>> = messages
         .iter()
         .map(|message| to(client_at, message))
         .collect();
@@ -209,7 +209,7 @@ pub async fn replies_come_from_the_address_that_was_asked<R: World>(runtime: R) 
             panic!("one datagram was sent");
         };
         assert_eq!((*from, *local), (client_at, Some(asked.ip())));
-        let reply = Reply {
+        let reply = Datagram {
             to: *from,
             from: *local,
             message: b"answer",

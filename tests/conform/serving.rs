@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use dotward::engine::Stats;
-use dotward::runtime::{Datagrams, Reply, Ring};
+use dotward::runtime::{Datagram, Datagrams, Ring};
 use dotward::serve::{Command, Control, Shared, Sockets, serve};
 use futures::future::{Either, join, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
@@ -102,7 +102,7 @@ pub fn assert_answers(got: &[u8], asked: &[u8]) {
 pub async fn ask_udp<R: World>(runtime: &R, at: SocketAddr, asked: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut socket = runtime.bind(loopback(), false).expect("a socket");
     for message in asked {
-        let batch = [Reply {
+        let batch = [Datagram {
             to: at,
             from: None,
             message,
@@ -167,7 +167,7 @@ pub async fn a_stop_ends_at_once<R: World>(runtime: R, scheme: &'static str) {
     let mut client = runtime.bind(loopback(), false).expect("a socket");
     let asked = query("never.test", A).build();
     let stop = async {
-        let batch = [Reply {
+        let batch = [Datagram {
             to: at,
             from: None,
             message: &asked,

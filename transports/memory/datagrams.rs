@@ -2,7 +2,7 @@
 
 use super::{Memory, Plan, World};
 use crate::engine::Time;
-use crate::runtime::{self, Reply, Ring, Sent};
+use crate::runtime::{self, Datagram, Ring, Sent};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -158,7 +158,11 @@ impl runtime::Datagrams for Datagrams {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_send(&mut self, _cx: &mut Context<'_>, batch: &[Reply<'_>]) -> Poll<io::Result<Sent>> {
+    fn poll_send(
+        &mut self,
+        _cx: &mut Context<'_>,
+        batch: &[Datagram<'_>],
+    ) -> Poll<io::Result<Sent>> {
         for reply in batch {
             self.send(reply.to, reply.message);
         }

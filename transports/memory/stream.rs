@@ -139,7 +139,7 @@ impl Drop for Stream {
     }
 }
 
-impl runtime::Stream for Stream {}
+impl runtime::ByteStream for Stream {}
 
 /// Clients that have arrived and were not accepted yet.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 
 use super::addresses::{error, family, from_wasi, stream_error, to_wasi};
 use super::reactor::{Reactor, Watch};
-use crate::runtime::{Listener, Stream};
+use crate::runtime::{ByteStream, Listener};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read};
@@ -167,7 +167,7 @@ impl AsyncWrite for Tcp {
 }
 
 /// The host alone decides when it acknowledges.
-impl Stream for Tcp {}
+impl ByteStream for Tcp {}
 
 /// A listening socket.
 pub struct Listening {

@@ -3,7 +3,7 @@
 
 use super::addresses::{error, family, from_wasi, to_wasi};
 use super::reactor::{Reactor, Watch};
-use crate::runtime::{Datagrams, Reply, Ring, Sent};
+use crate::runtime::{Datagram, Datagrams, Ring, Sent};
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
@@ -88,7 +88,11 @@ impl Datagrams for Udp {
         }
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, batch: &[Reply<'_>]) -> Poll<io::Result<Sent>> {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &[Datagram<'_>],
+    ) -> Poll<io::Result<Sent>> {
         loop {
             let room = ready!(self.poll_room(cx))?;
             let datagrams: Vec<OutgoingDatagram> = batch

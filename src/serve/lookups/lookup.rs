@@ -8,7 +8,7 @@
 use super::messages::{Found, Queries};
 use crate::config::Host;
 use crate::framed::Framed;
-use crate::runtime::{Datagrams, Reply, Ring, Runtime};
+use crate::runtime::{Datagram, Datagrams, Ring, Runtime};
 use crate::transport::{ConnectError, Connection, Event, system_message};
 use std::future::Future;
 use std::io;
@@ -182,7 +182,7 @@ impl<R: Runtime> Attempt<R> {
                 if Pin::new(&mut *repeat).poll(cx).is_ready() {
                     *repeat = runtime.sleep_until(runtime.now().mono + UDP_INTERVAL);
                     for message in queries.unanswered() {
-                        let query = Reply {
+                        let query = Datagram {
                             to: self.resolver,
                             from: None,
                             message: &message,

@@ -3,7 +3,7 @@
 use super::unread::{Backlog, Full, Unread};
 use crate::config::Limits;
 use crate::engine::{Client, Time, Via};
-use crate::runtime::Stream;
+use crate::runtime::ByteStream;
 use crate::serve::core::Core;
 use crate::serve::sources::{Polled, Source};
 use crate::wire::{Frames, append_frame};
@@ -71,7 +71,7 @@ pub struct ClientConnection<S> {
     pub accounted: usize,
 }
 
-impl<S: Stream> ClientConnection<S> {
+impl<S: ByteStream> ClientConnection<S> {
     pub fn new(stream: S, peer: SocketAddr, source: Source, now: Time) -> Self {
         Self {
             source,
@@ -327,7 +327,7 @@ mod tests {
         }
     }
 
-    impl Stream for SlowReader {}
+    impl ByteStream for SlowReader {}
 
     // fault 77: what was read takes no memory, also where something is always left to read.
     #[test]

@@ -1,7 +1,7 @@
 //! Responses to clients over UDP, in the order in which they leave.
 
 use crate::engine::{Action, Output, Via};
-use crate::runtime::{Reply, Ring};
+use crate::runtime::{Datagram, Ring};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// Makes batches of responses: those to one client together and the longest first, since the system may take them as one.
@@ -13,7 +13,7 @@ pub struct Batches {
 
 impl Batches {
     /// Hands out the responses among these actions that belong to one socket.
-    pub fn each(&mut self, socket: u16, out: &Output, mut send: impl FnMut(&[Reply<'_>])) {
+    pub fn each(&mut self, socket: u16, out: &Output, mut send: impl FnMut(&[Datagram<'_>])) {
         self.order.clear();
         for (at, action) in out.actions().iter().enumerate() {
             if let Some(reply) = reply_of(action, socket, out) {
@@ -42,14 +42,14 @@ impl Batches {
 }
 
 /// The response that an action wants sent by this socket.
-fn reply_of<'a>(action: &Action, index: u16, out: &'a Output) -> Option<Reply<'a>> {
+fn reply_of<'a>(action: &Action, index: u16, out: &'a Output) -> Option<Datagram<'a>> {
     let Action::Reply { client, message } = action else {
         return None;
     };
     let Via::Datagram { socket, local } = client.via else {
         return None;
     };
-    (socket == index).then(|| Reply {
+    (socket == index).then(|| Datagram {
         to: client.addr,
         from: local,
         message: out.message(message),
@@ -58,7 +58,7 @@ fn reply_of<'a>(action: &Action, index: u16, out: &'a Output) -> Option<Reply<'a
 
 /// Responses to one client have equal keys but for their length. Those to others may have the same, which does no harm: the system
 /// takes fewer of them as one.
-fn sort_key(reply: &Reply<'_>) -> u64 {
+fn sort_key(reply: &Datagram<'_>) -> u64 {
     let ip = match reply.to.ip() {
         IpAddr::V4(ip) => ip.to_bits(),
         IpAddr::V6(ip) => {
@@ -71,7 +71,7 @@ fn sort_key(reply: &Reply<'_>) -> u64 {
 }
 
 /// A slot of a batch that is not filled.
-pub const EMPTY: Reply<'static> = Reply {
+pub const EMPTY: Datagram<'static> = Datagram {
     to: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)),
     from: None,
     message: &[],
@@ -94,7 +94,7 @@ mod tests {
             for to in clients {
                 let to = to.parse().unwrap();
                 let from = None;
-                replies.push(Reply { to, from, message });
+                replies.push(Datagram { to, from, message });
             }
         }
         replies.sort_unstable_by_key(sort_key);

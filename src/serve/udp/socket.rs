@@ -2,7 +2,7 @@
 
 use crate::config::bind_advice;
 use crate::engine::{Client, Time, Via};
-use crate::runtime::{Datagrams, Reply, Ring, Runtime, Sent};
+use crate::runtime::{Datagram, Datagrams, Ring, Runtime, Sent};
 use crate::serve::core::Core;
 use crate::serve::pause::Pause;
 use crate::serve::sources::{Polled, Source};
@@ -136,7 +136,7 @@ impl<D: Datagrams> Socket<D> {
     }
 
     /// Sends responses, or keeps them until there is room. Counts those that are `lost`.
-    pub fn send(&mut self, batch: &[Reply<'_>], lost: &mut u64) {
+    pub fn send(&mut self, batch: &[Datagram<'_>], lost: &mut u64) {
         let mut rest = batch;
         // Responses leave in order: behind a backlog they wait, too.
         while self.backlog.is_empty() && !rest.is_empty() {
@@ -163,7 +163,7 @@ impl<D: Datagrams> Socket<D> {
     /// Sends what the socket had no room for before.
     pub fn retry(&mut self, lost: &mut u64) {
         while let Some((to, from, message)) = self.backlog.pop_front() {
-            let reply = Reply {
+            let reply = Datagram {
                 to,
                 from,
                 message: &message,
@@ -179,7 +179,7 @@ impl<D: Datagrams> Socket<D> {
         self.backlog.shrink_to(Ring::SLOTS);
     }
 
-    fn try_send(&mut self, batch: &[Reply<'_>]) -> Poll<Sent> {
+    fn try_send(&mut self, batch: &[Datagram<'_>]) -> Poll<Sent> {
         let refused = Sent {
             done: 1,
             refused: 1,
@@ -221,7 +221,7 @@ mod tests {
         fn poll_send(
             &mut self,
             _cx: &mut Context<'_>,
-            batch: &[Reply<'_>],
+            batch: &[Datagram<'_>],
         ) -> Poll<io::Result<Sent>> {
             let done = batch.len().min(self.0);
             self.0 -= done;
@@ -245,7 +245,7 @@ mod tests {
         let source = Sources::default().add(Kind::Udp(0));
         let mut socket = Socket::new(Narrow(5, Vec::new()), source);
         let messages: Vec<_> = (0..2_000_u16).map(u16::to_be_bytes).collect();
-        let reply = |message| Reply { message, ..EMPTY };
+        let reply = |message| Datagram { message, ..EMPTY };
         let replies: Vec<_> = messages.iter().map(|octets| reply(octets)).collect();
         for batch in replies.chunks(Ring::SLOTS) {
             socket.send(batch, &mut lost);
