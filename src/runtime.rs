@@ -113,7 +113,7 @@ struct Received {
 }
 
 impl Ring {
-    /// Datagrams in a batch: what `recvmmsg` takes at once in quinn-udp.
+    /// Datagrams in a batch.
     pub const SLOTS: usize = 32;
     /// After so many datagrams at once the next ones have likely arrived when these are answered: to try costs one system call, to
     /// wait costs several.

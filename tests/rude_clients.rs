@@ -3,7 +3,7 @@
 use std::net::Shutdown;
 use std::time::Duration;
 
-use socket2::SockRef;
+use rustix::net::sockopt::set_socket_linger;
 
 use crate::support::checks::{assert_well, canary};
 use crate::support::client::TcpClient;
@@ -70,9 +70,7 @@ fn connections_that_are_reset_at_once_harm_nobody() {
     let stand = Stand::well();
     for _ in 0..300 {
         let client = stand.tcp();
-        SockRef::from(client.stream())
-            .set_linger(Some(Duration::ZERO))
-            .expect("SO_LINGER");
+        set_socket_linger(client.stream(), Some(Duration::ZERO)).expect("SO_LINGER");
     }
     let asked = query("a.test", A).build();
     assert_well(&asked, &stand.tcp().ask(&asked));

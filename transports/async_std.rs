@@ -4,11 +4,11 @@
 //! async-std's own streams try to read before they wait, twice, and its reactor takes five system calls for each wait. Its
 //! `block_on` starts a thread per processor, and they compete for that one reactor.
 
-use super::batches::Batches;
 use super::interfaces;
 use super::poller::{More, Poller, Waiting};
 use super::sockets;
 use super::spare::Spare;
+use super::udp::Batches;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent};

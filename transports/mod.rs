@@ -4,23 +4,21 @@
 //! To add a runtime: one file with a type that implements [`Runtime`], one feature, and one row in `runtimes!`. The rows drive the
 //! schemes of `--upstream`, the names of `--runtime`, and the conformance suite in `tests/conform`, which mounts every row.
 
+#[cfg(feature = "smol")]
+mod async_io_parts;
 #[cfg(feature = "async-std")]
 pub mod async_std;
-#[cfg(feature = "sockets")]
-mod batches;
 mod bounded;
 mod capabilities;
 #[cfg(feature = "sockets")]
 mod interfaces;
-#[cfg(all(feature = "sockets", target_os = "linux"))]
-mod many;
 pub mod memory;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod native;
 #[cfg(feature = "async-std")]
 mod poller;
 #[cfg(feature = "sockets")]
-mod room;
+mod resource_limits;
 #[cfg(feature = "sockets")]
 mod scheduling;
 #[cfg(feature = "smol")]
@@ -35,6 +33,8 @@ pub mod tcp;
 pub mod tls;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+#[cfg(feature = "sockets")]
+mod udp;
 #[cfg(all(feature = "wasi", target_os = "wasi"))]
 pub mod wasi;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/alone.rs")]

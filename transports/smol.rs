@@ -3,20 +3,20 @@
 //! async-net's streams hold a future for each direction that waits, and its UDP socket cannot be polled without a future per call;
 //! the reactor's own sockets can. And the reactor waits once for what a read has left empty, where a stream would try to read first.
 
-use super::batches::Batches;
+use super::async_io_parts::{Sleep, Udp, start_reactor};
 use super::interfaces;
 use super::sockets;
 use super::spare::Spare;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
-use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent};
-use async_io::{Async, Timer};
+use crate::runtime::{ByteStream, Listener, Runtime};
+use async_io::Async;
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
 use smol_timeout::{Timeout, TimeoutExt};
 use std::future::Future;
 use std::io::{self, IoSlice, Read};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -30,8 +30,7 @@ pub struct Smol {
 
 impl Default for Smol {
     fn default() -> Self {
-        // The reactor is made when it is first used, and panics if it cannot be: at the start there is still room for it.
-        async_io::block_on(Timer::after(Duration::ZERO));
+        start_reactor();
         Self {
             origin: Instant::now(),
             spare: Spare::new(),
@@ -52,7 +51,7 @@ impl Runtime for Smol {
     }
 
     fn sleep_until(&self, at: Time) -> Sleep {
-        Sleep(Timer::at(self.origin + at.since(Time::ZERO)))
+        Sleep::new(self.origin + at.since(Time::ZERO))
     }
 
     fn within<F: Future>(&self, limit: Duration, work: F) -> Timeout<F> {
@@ -82,12 +81,7 @@ impl Runtime for Smol {
     }
 
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
-        let (socket, batches) = sockets::bind(at, share)?;
-        Ok(Udp {
-            socket: Async::new_nonblocking(socket)?,
-            batches,
-            drained: false,
-        })
+        Udp::bind(at, share)
     }
 
     fn networks(&self) -> Vec<Cidr> {
@@ -176,17 +170,6 @@ impl ByteStream for Tcp {
     }
 }
 
-/// A timer.
-pub struct Sleep(Timer);
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(cx).map(drop)
-    }
-}
-
 /// A listening socket.
 pub struct Listening {
     socket: Async<TcpListener>,
@@ -208,51 +191,6 @@ impl Listener for Listening {
                     sockets::tune_client(&stream);
                     return Poll::Ready(Ok((Tcp::new(Async::new(stream)?), peer)));
                 }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.get_ref().local_addr()
-    }
-}
-
-/// A socket for datagrams.
-pub struct Udp {
-    socket: Async<UdpSocket>,
-    batches: Batches,
-    /// The last batch took all there was: the next one waits first.
-    drained: bool,
-}
-
-impl Datagrams for Udp {
-    fn poll_recv(&mut self, cx: &mut Context<'_>, ring: &mut Ring) -> Poll<io::Result<()>> {
-        loop {
-            if self.drained {
-                ready!(self.socket.poll_readable(cx))?;
-                self.drained = false;
-            }
-            match self.batches.recv(self.socket.get_ref(), ring) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
-                done => {
-                    self.drained = ring.len() < Ring::BUSY;
-                    return Poll::Ready(done);
-                }
-            }
-        }
-    }
-
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        batch: &[Datagram<'_>],
-    ) -> Poll<io::Result<Sent>> {
-        loop {
-            match self.batches.send(self.socket.get_ref(), batch) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.socket.poll_writable(cx))?;
-                }
-                done => return Poll::Ready(done),
             }
         }
     }

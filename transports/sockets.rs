@@ -2,13 +2,13 @@
 //!
 //! A runtime adds only the waiting. Everything here returns at once.
 
-use super::batches::Batches;
+use super::udp::Batches;
 use crate::engine::{Now, Time};
-use rustix::net::sockopt;
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Clients that the kernel keeps for us between two accepts; it cuts this to its own bound (`somaxconn`).
@@ -48,37 +48,48 @@ fn process_time() -> Duration {
     ORIGIN.get_or_init(Instant::now).elapsed()
 }
 
-fn socket(at: SocketAddr, kind: Type, protocol: Protocol, share: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(at), kind, Some(protocol))?;
+/// Makes a socket for this address, which is to be bound by the caller.
+fn socket(at: SocketAddr, kind: SocketType, share: bool) -> io::Result<OwnedFd> {
+    let family = if at.is_ipv6() {
+        AddressFamily::INET6
+    } else {
+        AddressFamily::INET
+    };
+    let socket = net::socket(family, kind, None)?;
+    fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
     if at.is_ipv6() {
         // `::` stands for IPv6 alone, so that `0.0.0.0` can be listened on beside it.
-        socket.set_only_v6(true)?;
+        sockopt::set_ipv6_v6only(&socket, true)?;
     }
     if share {
-        socket.set_reuse_port(true)?;
+        sockopt::set_socket_reuseport(&socket, true)?;
     }
-    socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
 /// A listening socket.
 pub fn listen(at: SocketAddr, share: bool) -> io::Result<TcpListener> {
-    let socket = socket(at, Type::STREAM, Protocol::TCP, share)?;
-    // Connections of a former run that linger in TIME_WAIT must not keep the port.
-    socket.set_reuse_address(true)?;
-    socket.bind(&at.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    let socket = socket(at, SocketType::STREAM, share)?;
+    // Connections of an earlier run that are in TIME_WAIT must not keep the port.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    net::bind(&socket, &at)?;
+    net::listen(&socket, BACKLOG)?;
+    let listener = TcpListener::from(socket);
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
-/// A socket for datagrams.
+/// A UDP socket.
 pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
-    let socket = socket(at, Type::DGRAM, Protocol::UDP, share)?;
-    // A smaller buffer than wished for is no reason not to serve.
-    drop(socket.set_recv_buffer_size(RECEIVE_BUFFER));
-    socket.bind(&at.into())?;
+    let socket = socket(at, SocketType::DGRAM, share)?;
+    if let Err(error) = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER) {
+        // It serves with a smaller buffer, too.
+        log::debug!("SO_RCVBUF was refused: {error}");
+    }
+    net::bind(&socket, &at)?;
     let socket = UdpSocket::from(socket);
-    let batches = Batches::new(&socket, at.ip().is_unspecified())?;
+    socket.set_nonblocking(true)?;
+    let batches = Batches::new(&socket)?;
     Ok((socket, batches))
 }
 
@@ -112,12 +123,16 @@ pub fn tune_client(stream: &impl AsFd) {
 }
 
 /// Asks the kernel to acknowledge at once what arrives next.
+#[cfg(target_os = "linux")]
 pub fn ack_soon(stream: &impl AsFd) {
-    #[cfg(target_os = "linux")]
     if let Err(error) = sockopt::set_tcp_quickack(stream, true) {
         log::debug!("TCP_QUICKACK was refused: {error}");
     }
 }
+
+/// Only Linux has such an option.
+#[cfg(not(target_os = "linux"))]
+pub fn ack_soon(_stream: &impl AsFd) {}
 
 #[cfg(test)]
 mod tests {

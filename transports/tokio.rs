@@ -3,10 +3,10 @@
 //! Sockets are bound before a loop runs, and tokio's sockets and timers belong to the reactor under which they are made. So they
 //! are made when they are first polled: under [`Runtime::block_on`], or under the runtime of an application that serves.
 
-use super::batches::Batches;
 use super::interfaces;
 use super::sockets;
 use super::spare::Spare;
+use super::udp::Batches;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent};
@@ -250,7 +250,7 @@ impl Datagrams for Udp {
             ready!(joined.poll_recv_ready(cx))?;
             let tried = joined.try_io(Interest::READABLE, || {
                 self.batches.recv(&self.socket, ring)?;
-                if ring.len() < Ring::BUSY.min(quinn_udp::BATCH_SIZE) {
+                if ring.len() < Ring::BUSY {
                     // The batch took all there was. tokio hears that there is no more, and waits before the next one.
                     return Err(io::ErrorKind::WouldBlock.into());
                 }

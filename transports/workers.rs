@@ -2,7 +2,7 @@
 
 use super::RunError;
 use super::native::Worker;
-pub use super::room::{affordable, check as check_room};
+pub use super::resource_limits::{affordable, check as check_room};
 pub use super::scheduling::let_wakers_finish;
 use crate::config::Listen;
 use crate::engine::Stats;

@@ -168,7 +168,10 @@ fn begin(
 
 /// Has the kernel send a RST when the connection is dropped.
 fn reset(stream: &TcpStream) -> io::Result<()> {
-    socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))
+    Ok(rustix::net::sockopt::set_socket_linger(
+        stream,
+        Some(Duration::ZERO),
+    )?)
 }
 
 /// One connection, on its own thread.

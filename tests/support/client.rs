@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use socket2::SockRef;
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use super::journal::PATIENCE;
 use super::messages::{frame, word};
@@ -24,9 +24,7 @@ impl UdpClient {
         let socket = UdpSocket::bind(any).expect("a UDP socket");
         socket.connect(server).expect("a server's address");
         // Room for whole bursts of answers: what is lost here would look as if the program had lost it.
-        SockRef::from(&socket)
-            .set_recv_buffer_size(1 << 20)
-            .expect("SO_RCVBUF");
+        set_socket_recv_buffer_size(&socket, 1 << 20).expect("SO_RCVBUF");
         Self(socket)
     }
 

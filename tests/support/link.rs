@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_linger;
 use rustls::{ServerConfig, ServerConnection};
-use socket2::SockRef;
 
 use super::handshake::{self, flush};
 use super::journal::Journal;
@@ -241,7 +241,7 @@ impl Link {
     /// Makes the closing of the socket a reset, and wakes the reader so that it closes.
     fn reset(&self) -> io::Result<()> {
         self.resets.store(true, Ordering::SeqCst);
-        SockRef::from(&self.socket).set_linger(Some(Duration::ZERO))?;
+        set_socket_linger(&self.socket, Some(Duration::ZERO))?;
         self.socket.shutdown(Shutdown::Read)
     }
 }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 use rustls::crypto::ring;
 use rustls::{ServerConfig, SupportedProtocolVersion};
-use socket2::{Domain, Socket, Type};
 
 use super::authority::{Leaf, NAME};
 use super::journal::{Journal, Seen};
@@ -47,7 +47,7 @@ enum State {
         thread: JoinHandle<()>,
     },
     /// A socket that is bound and does not listen: connections are refused and nobody else gets the port.
-    Stopped(Socket),
+    Stopped(TcpListener),
 }
 
 /// A connection's thread, and the connection as long as it lives.
@@ -101,11 +101,7 @@ impl Builder {
     pub fn stopped(self) -> DotServer {
         let tls = self.dialect.config(&self.leaf);
         let placeholder = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let address = placeholder
-            .local_addr()
-            .ok()
-            .and_then(|address| address.as_socket())
-            .expect("an address");
+        let address = placeholder.local_addr().expect("an address");
         DotServer {
             address,
             shared: Arc::new(Shared {
@@ -184,10 +180,10 @@ impl DotServer {
     pub fn start(&mut self) {
         self.state = match self.state.take() {
             Some(State::Stopped(socket)) => {
-                socket.listen(1024).expect("the upstream's port listens");
+                rustix::net::listen(&socket, 1024).expect("the upstream's port listens");
                 let stop = Arc::new(AtomicBool::new(false));
                 let acceptor = Acceptor {
-                    listener: socket.into(),
+                    listener: socket,
                     stop: Arc::clone(&stop),
                     shared: Arc::clone(&self.shared),
                     conduct: Arc::clone(&self.conduct),
@@ -270,11 +266,12 @@ fn halt(address: SocketAddr, stop: &AtomicBool, thread: JoinHandle<()>) {
     let _ = thread.join();
 }
 
-fn bind(address: SocketAddr) -> Socket {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-    socket.set_reuse_address(true).expect("SO_REUSEADDR");
-    socket
-        .bind(&address.into())
+/// A socket that is bound, and does not listen yet.
+fn bind(address: SocketAddr) -> TcpListener {
+    let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None).expect("a socket");
+    sockopt::set_socket_reuseaddr(&socket, true).expect("SO_REUSEADDR");
+    rustix::net::bind(&socket, &address)
         .unwrap_or_else(|error| panic!("binding {address}: {error}"));
-    socket
+    socket.into()
 }

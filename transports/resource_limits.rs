@@ -1,5 +1,5 @@
-//! Whether the host's limits leave room for what is configured. What would otherwise be missing in the middle of the work, where a
-//! runtime knows nothing better than to panic, is found out at the start and named.
+//! Whether the host's limits on descriptors and threads suffice for the configuration. Checked at the start, with an error that names
+//! the limit: later, a runtime would panic when it cannot open or start something.
 
 use super::RunError;
 use crate::config::Config;
@@ -11,18 +11,18 @@ use std::thread;
 
 /// Descriptors that are open before: three standard ones, those of the signals, and some that were inherited.
 const OPEN: usize = 8;
-/// For the reactor of the process, and for what is open for a moment only.
+/// For the reactor of the process, and for what is open only briefly.
 const COMMON: usize = 6;
 /// For a worker's own reactor.
 const REACTOR: usize = 4;
 /// For each address and transport: the socket, and the reactor's own handle to it.
 const PER_SOCKET: usize = 2;
-/// Per worker, for upstreams: four connects at once and the spare descriptors.
+/// Per worker, for upstreams: four connects at once and the reserve descriptors.
 const UPSTREAMS: usize = 6;
-/// Per worker, so that there is a client.
+/// Per worker, so that at least one client can connect.
 const CLIENT: usize = 1;
 
-/// Descriptors that serving takes beside the clients' connections.
+/// Descriptors that serving needs besides those of client connections.
 fn needed(config: &Config) -> usize {
     let transports = usize::from(config.modes().udp()) + usize::from(config.modes().tcp());
     let sockets = config.listen().len() * transports * PER_SOCKET;
@@ -35,19 +35,19 @@ fn limit() -> Option<usize> {
     limit.and_then(|limit| usize::try_from(limit).ok())
 }
 
-/// An error names the limit that leaves too little room, and the remedy.
+/// Checks both limits. An error names the one that is too low, and the remedy.
 pub fn check(config: &Config) -> Result<(), RunError> {
-    files(needed(config)).map_err(RunError::System)?;
+    let open = || io::stderr().as_fd().try_clone_to_owned();
+    check_files(needed(config), open).map_err(RunError::System)?;
     // One more for the reactor of the process.
-    threads(config.workers().get() + 1).map_err(RunError::System)
+    check_threads(config.workers().get() + 1).map_err(RunError::System)
 }
 
-/// Opens as many at once, and closes them again: nothing else tells what is left, also of what the whole system may open.
-fn files(needed: usize) -> Result<(), String> {
-    let standard_error = io::stderr();
+/// Opens as many at once, and closes them again. Nothing else tells how many are left, also of what the whole system may open.
+fn check_files(needed: usize, open: impl Fn() -> io::Result<OwnedFd>) -> Result<(), String> {
     let mut opened: Vec<OwnedFd> = Vec::with_capacity(needed);
     while opened.len() < needed {
-        match standard_error.as_fd().try_clone_to_owned() {
+        match open() {
             Ok(file) => opened.push(file),
             Err(error) => {
                 let free = opened.len();
@@ -64,7 +64,7 @@ fn files(needed: usize) -> Result<(), String> {
 }
 
 /// Starts as many at once, and ends them again.
-fn threads(needed: usize) -> Result<(), String> {
+fn check_threads(needed: usize) -> Result<(), String> {
     let mut started = Vec::with_capacity(needed);
     let mut ends = Vec::with_capacity(needed);
     let mut refused = None;
@@ -92,8 +92,8 @@ fn threads(needed: usize) -> Result<(), String> {
     })
 }
 
-/// As many clients' connections as the process has descriptors for beside what serving takes: an upstream that cannot be connected to
-/// for want of one would be an outage for everybody.
+/// As many client connections as configured, or fewer if the process may not open enough descriptors: without one for a connection to
+/// an upstream, no client would get an answer.
 pub fn affordable(config: &Config) -> usize {
     let connections = config.limits().tcp_connections;
     let Some(limit) = limit() else {
@@ -110,30 +110,41 @@ pub fn affordable(config: &Config) -> usize {
 mod tests {
     use super::*;
     use crate::config::Modes;
+    use rustix::io::Errno;
+    use std::cell::Cell;
 
     fn needed_over(modes: Modes) -> usize {
         needed(&Config::builder().modes(modes).build().expect("sound"))
     }
 
     #[test]
-    fn what_is_there_suffices_here_and_more_than_there_can_be_is_named() {
+    fn the_limits_of_this_host_suffice_and_one_that_does_not_is_named() {
         // fault 117
         assert!(check(&Config::default()).is_ok());
-        let limit = limit().expect("a limit");
-        let error = files(limit).unwrap_err();
-        for part in [
+        let left = Cell::new(3);
+        let open = || {
+            left.set(left.get() - 1);
+            match left.get() {
+                0 => Err(Errno::MFILE.into()),
+                _ => io::stderr().as_fd().try_clone_to_owned(),
+            }
+        };
+        let error = check_files(5, open).unwrap_err();
+        let limit = limit().expect("a limit").to_string();
+        let parts = [
             "os error 24",
+            "5 more are needed and 2 are left",
             "ulimit -n",
             "LimitNOFILE",
-            &limit.to_string(),
-        ] {
+            &limit,
+        ];
+        for part in parts {
             assert!(error.contains(part), "{part}: {error}");
         }
-        assert!(files(1).is_ok(), "all are closed again");
     }
 
     #[test]
-    fn a_transport_less_takes_less() {
+    fn without_udp_or_tcp_fewer_are_needed() {
         assert!(needed_over(Modes::Udp) < needed_over(Modes::UdpAndTcp));
         assert_eq!(needed_over(Modes::Udp), needed_over(Modes::Tcp));
     }
