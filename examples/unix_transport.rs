@@ -9,7 +9,6 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net as blocking;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
@@ -21,10 +20,10 @@ use dotward::runtime::{ByteStream, Runtime as _};
 use dotward::serve::Command;
 use dotward::transport::{ConnectError, Transport};
 use dotward::transports::async_std::AsyncStd;
-use dotward::{Config, Control, Shared, Sockets, serve};
+use dotward::{Config, Control, Options, Sockets, serve};
 use futures::io::{AsyncRead, AsyncWrite};
 
-/// The way to a resolver behind a Unix socket. Who may connect is the file system's affair, so that nothing is encrypted.
+/// Connects to a resolver behind a Unix socket. The file system's permissions decide who may connect, so that nothing is encrypted.
 struct Unix {
     path: PathBuf,
 }
@@ -33,7 +32,7 @@ impl Transport for Unix {
     type Connection = Framed<Local>;
     type Connect = Pin<Box<dyn Future<Output = Result<Self::Connection, ConnectError>> + Send>>;
 
-    /// A path is no address: the one that the configuration names is not looked at. Connecting takes no time worth a bound.
+    /// The address in the configuration is not used. Connecting takes no time that would need a limit.
     fn connect(&self, _to: &Upstream, _addr: SocketAddr) -> Self::Connect {
         let path = self.path.clone();
         Box::pin(async move {
@@ -45,7 +44,7 @@ impl Transport for Unix {
     }
 }
 
-/// A connection. The hooks of [`ByteStream`] keep their defaults: there is nothing to acknowledge.
+/// A connection. The hook of [`ByteStream`] keeps its default: there is nothing to acknowledge.
 struct Local(UnixStream);
 
 impl ByteStream for Local {}
@@ -106,53 +105,47 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
 
     let runtime = AsyncStd::default();
-    let sockets = Sockets::bind(&runtime, config.listen(), config.modes(), false)?;
+    let sockets = Sockets::bind(&runtime, &config)?;
     let address = *sockets.addresses().first().ok_or("nowhere to listen")?;
-    let shared = Arc::new(Shared::new(config, random()?)?);
     let control = Control::new();
-    let (unix, commands, seed) = (Unix { path }, control.subscribe(), random()?);
-    let proxy = thread::spawn(move || {
-        let serving = serve(runtime.clone(), unix, sockets, shared, seed, commands);
-        runtime.block_on(serving)
-    });
+    let options = Options::new(config)?.control(&control);
+    let serving = serve(runtime.clone(), Unix { path }, sockets, options);
+    let proxy = thread::spawn(move || runtime.block_on(serving));
 
-    let answer = ask(address)?;
+    let response = ask(address)?;
     control.send(Command::Drain);
     let stats = proxy.join().map_err(|_| "dotward panicked")?;
-    println!("asked {address}: {} octets", answer.len());
-    println!("{} question(s) went through the socket", stats.sent);
-    if answer.ends_with(&ADDRESS) && stats.answered == 1 {
+    println!(
+        "dotward on {address} responded with {} octets",
+        response.len()
+    );
+    println!("{} query(s) went through the socket", stats.sent);
+    if response.ends_with(&ADDRESS) && stats.answered == 1 {
         Ok(())
     } else {
-        Err("the answer is not what the resolver said".into())
+        Err("the response is not what the resolver sent".into())
     }
-}
-
-/// Octets that nobody can guess.
-fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
-    let mut octets = [0; N];
-    getrandom::fill(&mut octets).map(|()| octets)
 }
 
 /// `www.example`, A, IN: id 7, RD, one question.
 const QUERY: &[u8] =
     b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x00\x00\x01\x00\x01";
-/// What the resolver says of every name.
+/// The address of every name.
 const ADDRESS: [u8; 4] = [192, 0, 2, 1];
-/// How long an answer may take on a very busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a response may take on a very busy machine.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn ask(server: SocketAddr) -> io::Result<Vec<u8>> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(CLIENT_TIMEOUT))?;
     socket.send_to(QUERY, server)?;
-    let mut answer = vec![0; 512];
-    let len = socket.recv(&mut answer)?;
-    answer.truncate(len);
-    Ok(answer)
+    let mut response = vec![0; 512];
+    let len = socket.recv(&mut response)?;
+    response.truncate(len);
+    Ok(response)
 }
 
-/// One connection, one question at a time, until the other end closes.
+/// A resolver for one connection, one query at a time, until the other end closes.
 fn resolve(listener: &blocking::UnixListener) -> io::Result<()> {
     let (mut stream, _) = listener.accept()?;
     loop {
@@ -162,13 +155,7 @@ fn resolve(listener: &blocking::UnixListener) -> io::Result<()> {
         stream.read_exact(&mut message)?;
         // The question as it came, without OPT; QR, RD, RA; one answer, whose name points at the question's.
         message.truncate(QUERY.len());
-        for (octet, value) in message
-            .iter_mut()
-            .skip(2)
-            .zip([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0])
-        {
-            *octet = value;
-        }
+        message.splice(2..12, [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
         message.extend_from_slice(b"\xC0\x0C\x00\x01\x00\x01\x00\x00\x00\x3C\x00\x04");
         message.extend_from_slice(&ADDRESS);
         let len = u16::try_from(message.len()).map_err(io::Error::other)?;
@@ -192,12 +179,12 @@ impl Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         let path: &Path = &self.0;
-        // Left behind, it is found by whoever cleans the temporary directory.
+        // Should that fail, the system removes it with its other temporary files.
         let _ = std::fs::remove_dir_all(path);
     }
 }
 
 #[test]
-fn a_question_goes_through_the_socket() {
+fn a_query_goes_through_the_socket() {
     main().unwrap();
 }

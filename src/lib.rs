@@ -15,8 +15,7 @@
 //! use dotward::runtime::Runtime;
 //! use dotward::serve::Command;
 //! use dotward::transports::{Protocols, SCHEMES, async_std::AsyncStd};
-//! use dotward::{Config, Control, Shared, Sockets, serve};
-//! use std::sync::Arc;
+//! use dotward::{Config, Control, Options, Sockets, serve};
 //!
 //! let config = Config::builder()
 //!     .listen(["127.0.0.1:0".parse()?])
@@ -24,15 +23,12 @@
 //!     .build()?;
 //!
 //! let runtime = AsyncStd::default();
-//! let sockets = Sockets::bind(&runtime, config.listen(), config.modes(), false)?;
+//! let sockets = Sockets::bind(&runtime, &config)?;
 //! println!("dig @127.0.0.1 -p {}", sockets.addresses()[0].port());
 //! let protocols = Protocols::new(&runtime, &config)?;
-//! # let (cache_seed, seed) = ([0; 16], [0; 32]);
-//! // `cache_seed` and `seed` come from a cryptographic generator: ids follow from them.
-//! let shared = Arc::new(Shared::new(config, cache_seed)?);
-//!
 //! let control = Control::new();
-//! let serving = serve(runtime.clone(), protocols, sockets, shared, seed, control.subscribe());
+//! let options = Options::new(config)?.control(&control);
+//! let serving = serve(runtime.clone(), protocols, sockets, options);
 //! // From any thread, at any time: answer what was accepted, then end.
 //! control.send(Command::Drain);
 //! let stats = runtime.block_on(serving);
@@ -132,4 +128,4 @@ pub mod wire;
 
 pub use config::Config;
 pub use engine::Forwarder;
-pub use serve::{Control, Shared, Sockets, serve};
+pub use serve::{Control, Options, Sockets, serve};

@@ -6,11 +6,10 @@ use super::{Protocols, RunError};
 use crate::config::{Config, Listen, Modes};
 use crate::engine::Stats;
 use crate::runtime::Runtime;
-use crate::serve::{Command, Control, Shared, Sockets, serve};
-use futures::stream::Stream;
+use crate::serve::{Control, Options, Sockets, random_seed, serve};
 use log::info;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::num::NonZeroUsize;
 
 /// Binds everything, says so in the log, and serves until `control` ends all loops.
 pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<(), RunError> {
@@ -21,23 +20,28 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
     let workers = config.workers().get();
     if workers > 1 {
         // Shared addresses would be shared with another program, too: without sharing, its presence shows.
-        let alone = Sockets::bind(&R::default(), config.listen(), config.modes(), false);
-        drop(alone.map_err(RunError::Bind)?);
+        let alone = config.clone().into_builder().workers(NonZeroUsize::MIN);
+        let alone = alone.build().map_err(RunError::Config)?;
+        drop(Sockets::bind(&R::default(), &alone).map_err(RunError::Bind)?);
     }
-    let first = Worker::<R>::new(&config, config.listen(), workers > 1)?;
+    let first = Worker::<R>::new(&config)?;
     let (bound, missing) = (first.sockets.addresses(), first.sockets.missing());
+    let started = announce(&config, bound, missing);
+    // The other workers share the ports that the system chose.
     let listen: Vec<Listen> = bound
         .iter()
         .chain(missing)
-        .map(|&addr| Listen::from(addr))
+        .map(|&addr| addr.into())
         .collect();
-    let started = announce(&config, bound, missing);
-    let shared = Arc::new(Shared::for_workers(config, random()?));
-    let others = Others::start::<R>(&shared, &listen, control)?;
-    // Before the line: whoever has read it may command.
-    let commands = control.subscribe();
+    let config = config.into_builder().listen(listen);
+    let config = config.build().map_err(RunError::Config)?;
+    let seed = random_seed().map_err(RunError::System)?;
+    let options = Options::for_workers(config, seed).control(control);
+    // Both before the line: whoever has read it may command.
+    let first = first.start(&options);
+    let others = Others::start::<R>(&options)?;
     info!("{started}");
-    let mut stats = vec![first.serve(&shared, commands)];
+    let mut stats = vec![first()];
     stats.extend(others.join()?);
     let total = |of: fn(&Stats) -> u64| stats.iter().map(of).sum::<u64>();
     info!(
@@ -55,54 +59,34 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
     Ok(())
 }
 
-/// Octets that nobody can guess.
-fn random<const N: usize>() -> Result<[u8; N], RunError> {
-    let mut octets = [0; N];
-    getrandom::fill(&mut octets)
-        .map_err(|error| RunError::System(format!("no randomness: {error}")))?;
-    Ok(octets)
-}
-
 /// One loop, ready to go.
 pub struct Worker<R: Runtime> {
     runtime: R,
     protocols: Protocols<R>,
     sockets: Sockets<R>,
-    seed: [u8; 32],
 }
 
 impl<R: Runtime + Default> Worker<R> {
-    /// Binds. `share`: other workers listen on the same addresses.
-    pub fn new(config: &Config, listen: &[Listen], share: bool) -> Result<Self, RunError> {
+    /// Binds.
+    pub fn new(config: &Config) -> Result<Self, RunError> {
         let runtime = R::default();
-        let protocols = Protocols::new(&runtime, config).map_err(RunError::Config)?;
-        let sockets =
-            Sockets::bind(&runtime, listen, config.modes(), share).map_err(RunError::Bind)?;
         Ok(Self {
+            protocols: Protocols::new(&runtime, config).map_err(RunError::Config)?,
+            sockets: Sockets::bind(&runtime, config).map_err(RunError::Bind)?,
             runtime,
-            protocols,
-            sockets,
-            seed: random()?,
         })
     }
 
-    /// Runs until a command ends it.
-    pub fn serve<C>(self, shared: &Arc<Shared>, commands: C) -> Stats
-    where
-        C: Stream<Item = Command> + Unpin,
-    {
-        if !shared.config().keep_scheduling() {
-            let_wakers_finish();
+    /// Takes commands from now on. What it returns serves on its caller's thread, until a command ends that.
+    pub fn start(self, options: &Options) -> impl FnOnce() -> Stats {
+        let (runtime, keep_scheduling) = (self.runtime.clone(), options.config().keep_scheduling());
+        let serving = serve(self.runtime, self.protocols, self.sockets, options.clone());
+        move || {
+            if !keep_scheduling {
+                let_wakers_finish();
+            }
+            runtime.block_on(serving)
         }
-        let runtime = self.runtime.clone();
-        runtime.block_on(serve(
-            self.runtime,
-            self.protocols,
-            self.sockets,
-            shared.clone(),
-            self.seed,
-            commands,
-        ))
     }
 }
 

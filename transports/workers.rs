@@ -4,11 +4,10 @@ use super::RunError;
 use super::native::Worker;
 pub use super::resource_limits::{affordable, check as check_room};
 pub use super::scheduling::let_wakers_finish;
-use crate::config::Listen;
 use crate::engine::Stats;
 use crate::runtime::Runtime;
-use crate::serve::{Control, Shared};
-use std::sync::{Arc, mpsc};
+use crate::serve::Options;
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 /// Workers that run.
@@ -16,13 +15,9 @@ pub struct Others(Vec<JoinHandle<Stats>>);
 
 impl Others {
     /// Starts as many as are configured, less the first one. An error says why one of them has nowhere to listen.
-    pub fn start<R: Runtime + Default>(
-        shared: &Arc<Shared>,
-        listen: &[Listen],
-        control: &Control,
-    ) -> Result<Self, RunError> {
-        let numbers = 1..shared.config().workers().get();
-        let started = numbers.map(|number| start_one::<R>(number, shared, listen, control));
+    pub fn start<R: Runtime + Default>(options: &Options) -> Result<Self, RunError> {
+        let numbers = 1..options.config().workers().get();
+        let started = numbers.map(|number| start_one::<R>(number, options.clone()));
         started.collect::<Result<_, _>>().map(Self)
     }
 
@@ -36,18 +31,15 @@ impl Others {
 
 fn start_one<R: Runtime + Default>(
     number: usize,
-    shared: &Arc<Shared>,
-    listen: &[Listen],
-    control: &Control,
+    options: Options,
 ) -> Result<JoinHandle<Stats>, RunError> {
     let (ready, is_ready) = mpsc::channel();
-    let (shared, listen, control) = (shared.clone(), listen.to_vec(), control.clone());
-    let work = move || match Worker::<R>::new(shared.config(), &listen, true) {
+    let work = move || match Worker::<R>::new(options.config()) {
         Ok(worker) => {
-            let commands = control.subscribe();
+            let serve = worker.start(&options);
             // Whoever asks has not given up: it waits for this.
             drop(ready.send(Ok(())));
-            worker.serve(&shared, commands)
+            serve()
         }
         Err(error) => {
             drop(ready.send(Err(error)));

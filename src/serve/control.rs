@@ -42,7 +42,7 @@ impl Control {
     }
 
     /// A loop's ear. It hears every command from now on, and before them those given already that still hold.
-    pub fn subscribe(&self) -> UnboundedReceiver<Command> {
+    pub(super) fn subscribe(&self) -> UnboundedReceiver<Command> {
         let (sender, receiver) = unbounded();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for command in &state.given {

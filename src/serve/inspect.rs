@@ -6,7 +6,7 @@ use crate::runtime::Runtime;
 use crate::transport::Transport;
 use log::info;
 
-impl<R: Runtime, T: Transport, C> Worker<R, T, C> {
+impl<R: Runtime, T: Transport> Worker<R, T> {
     /// The forwarder that it drives.
     pub fn core(&self) -> &Forwarder {
         &self.core.forwarder

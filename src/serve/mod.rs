@@ -1,7 +1,7 @@
 //! The shell: turns sockets into events for the core and the core's actions into I/O.
 //!
 //! One event loop is one future, [`serve`]. It spawns nothing, and any [`Runtime`](crate::runtime::Runtime) can run it.
-//! More loops may run beside it on sockets that share their addresses; they have [`Shared`] in common.
+//! More loops may run beside it on sockets that share their addresses; they have `shared` in common.
 //!
 //! - `worker` is the loop, `core` the forwarder that it drives; `inspect` shows what is in it.
 //! - `udp` and `tcp` are its sides towards clients, `upstream_connections` is its side towards upstreams.
@@ -9,6 +9,7 @@
 //! - `sources` knows what is ready, and has the one timer; `pause` is for sockets that fail.
 //! - `sockets` binds the addresses that are served, `unbound` those that could not be bound at the start.
 //! - `host_networks` has the networks of this host on the access list.
+//! - `options` is what a caller chooses, `seed` the platform's random octets for it.
 //! - `control` carries commands to the loop, `shutdown` is the way from serving to the end.
 
 mod control;
@@ -16,7 +17,10 @@ mod core;
 mod host_networks;
 mod inspect;
 mod lookups;
+mod options;
 mod pause;
+#[cfg(any(feature = "sockets", feature = "wasi"))]
+mod seed;
 mod shared;
 mod shutdown;
 mod sockets;
@@ -28,7 +32,9 @@ mod upstream_connections;
 mod worker;
 
 pub use control::{Command, Control};
-pub use shared::Shared;
+pub use options::Options;
+#[cfg(any(feature = "sockets", feature = "wasi"))]
+pub(crate) use seed::random_seed;
 pub use sockets::{BindError, Sockets};
 // Open for the simulator, which looks at a loop after each poll; nothing is promised of it.
 #[doc(hidden)]

@@ -1,27 +1,30 @@
 //! What the workers of one program share: the configuration, the cache, and the limits that hold for all of them together.
 
-use crate::config::{Config, ConfigError, Limits, TtlBounds};
+use crate::config::{Config, Limits, TtlBounds};
 use crate::engine::{Cache, Crowd, Times};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The common ground of all loops.
+/// What all workers of one program use.
 pub struct Shared {
-    pub(super) config: Config,
-    pub(super) cache: Arc<Cache>,
-    /// TCP clients. Touched when one comes or goes, never for a question.
+    pub config: Config,
+    pub cache: Arc<Cache>,
+    random: ChaCha8Rng,
+    /// TCP clients. Touched when one comes or goes, never for a query.
     connections: Mutex<Crowd>,
-    /// Loops that have begun.
-    loops: AtomicUsize,
+    /// Workers that have begun.
+    workers: AtomicUsize,
 }
 
-/// Why a TCP client is not admitted.
+/// Why a TCP connection is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Crowded {
-    /// Its own prefix has too many connections.
+pub enum Crowded {
+    /// The address prefix of its client has too many.
     Client,
     /// There are too many in all.
     All,
@@ -37,52 +40,42 @@ impl fmt::Display for Crowded {
 }
 
 impl Shared {
-    /// For loops that serve by this configuration. Nobody who asks may know the `seed`.
-    ///
-    /// More than one worker is an error, because threads are started by [`run`](crate::transports::run) only.
-    pub fn new(config: Config, seed: [u8; 16]) -> Result<Self, ConfigError> {
-        if config.workers().get() > 1 {
-            let reason = "each call of `serve` is one loop; the threads of several are started by `transports::run` only";
-            return Err(ConfigError::new("workers", &config.workers(), reason));
-        }
-        Ok(Self::for_workers(config, seed))
-    }
-
-    /// As [`Shared::new`], for whoever starts the workers.
-    pub(crate) fn for_workers(config: Config, seed: [u8; 16]) -> Self {
-        let cache = Cache::new(config.cache_bytes(), seed, times(&config.ttl()))
-            .with_rotation(config.rotate());
+    /// For workers that serve by this configuration. Every random choice follows from `seed`.
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        let random = ChaCha8Rng::from_seed(seed);
+        let mut cache_seed = [0; 16];
+        random.clone().fill_bytes(&mut cache_seed);
+        let cache = Cache::new(config.cache_bytes(), cache_seed, times(&config.ttl()));
         Self {
+            cache: Arc::new(cache.with_rotation(config.rotate())),
             config,
-            cache: Arc::new(cache),
+            random,
             connections: Mutex::default(),
-            loops: AtomicUsize::new(0),
+            workers: AtomicUsize::new(0),
         }
     }
 
-    /// What they serve by.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// A number for a loop that begins, from 1 on: by it the log tells them apart.
-    pub(super) fn number(&self) -> usize {
-        self.loops.fetch_add(1, Ordering::Relaxed) + 1
+    /// A worker begins: a number from 1 on, by which the log tells workers apart, and a generator of its own.
+    pub fn begin(&self) -> (usize, ChaCha8Rng) {
+        let number = self.workers.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut random = self.random.clone();
+        random.set_stream(number as u64);
+        (number, random)
     }
 
     fn connections(&self) -> MutexGuard<'_, Crowd> {
-        // A panic elsewhere leaves at worst one client counted that has gone.
+        // A panic elsewhere leaves at worst one connection counted that is closed.
         self.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a new TCP client in, if the bounds allow it. All clients of a machine share its loopback address, so that only the bound
-    /// on all of them holds there, as it is with questions.
-    pub(super) fn admit(&self, client: IpAddr, limits: &Limits) -> Result<(), Crowded> {
+    /// Counts a new TCP connection, if the limits allow it. All clients of a host share its loopback address, so that only the limit
+    /// on all of them holds there, as it does for queries.
+    pub fn admit(&self, client: IpAddr, limits: &Limits) -> Result<(), Crowded> {
         let mut connections = self.connections();
-        let alone = !client.to_canonical().is_loopback();
-        if alone && connections.held_by(client) >= limits.tcp_per_client {
+        let is_remote = !client.to_canonical().is_loopback();
+        if is_remote && connections.held_by(client) >= limits.tcp_per_client {
             return Err(Crowded::Client);
         }
         if connections.in_all() >= limits.tcp_connections {
@@ -92,13 +85,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Counts a TCP client out that was counted in.
-    pub(super) fn dismiss(&self, client: IpAddr) {
+    /// A TCP connection that was counted is closed.
+    pub fn dismiss(&self, client: IpAddr) {
         self.connections().leave(Some(client));
     }
 }
 
-/// What the cache makes of the bounds that the user gave.
+/// The configured TTL bounds as the cache takes them.
 fn times(ttl: &TtlBounds) -> Times {
     let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     Times {
@@ -118,18 +111,6 @@ mod tests {
     }
 
     #[test]
-    fn workers_that_nobody_would_start_are_refused() {
-        let workers = std::num::NonZeroUsize::new(2).unwrap();
-        let config = Config::builder().workers(workers).build().unwrap();
-        let error = Shared::new(config, [0; 16]).err().unwrap();
-        assert!(
-            error
-                .to_string()
-                .starts_with("workers \"2\": each call of `serve`")
-        );
-    }
-
-    #[test]
     fn both_bounds_hold_and_are_given_back() {
         // req 67, fault 72, 73
         let limits = Limits {
@@ -137,7 +118,7 @@ mod tests {
             tcp_per_client: 2,
             ..Limits::default()
         };
-        let shared = Shared::new(Config::default(), [0; 16]).unwrap();
+        let shared = Shared::new(Config::default(), [0; 32]);
         let (one, two) = (ip("192.0.2.1"), ip("192.0.2.2"));
         assert_eq!(shared.admit(one, &limits), Ok(()));
         assert_eq!(shared.admit(one, &limits), Ok(()));
@@ -160,7 +141,7 @@ mod tests {
             tcp_per_client: 1,
             ..Limits::default()
         };
-        let shared = Shared::new(Config::default(), [0; 16]).unwrap();
+        let shared = Shared::new(Config::default(), [0; 32]);
         for local in ["127.0.0.1", "::ffff:127.0.0.1", "127.0.0.1"] {
             assert_eq!(shared.admit(ip(local), &limits), Ok(()));
         }

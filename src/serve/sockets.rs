@@ -1,6 +1,6 @@
 //! The addresses that are served, bound at the start.
 
-use crate::config::{Listen, Modes, bind_advice};
+use crate::config::{Config, Modes, bind_advice};
 use crate::runtime::{Datagrams, Listener, Runtime};
 use std::fmt;
 use std::io;
@@ -32,19 +32,14 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 impl<R: Runtime> Sockets<R> {
-    /// Binds all addresses, or none. `share`: other loops will bind the same ones.
+    /// Binds all addresses of the configuration, or none. With several workers the addresses are shared: each binds them for itself.
     ///
     /// An address that no interface has is missing: the loop tries to bind it every few seconds. One that the user did not name
     /// (`[::1]` where IPv6 is off) is left out, as long as another is there.
-    pub fn bind(
-        runtime: &R,
-        listen: &[Listen],
-        modes: Modes,
-        share: bool,
-    ) -> Result<Self, BindError> {
-        let mut sockets = Self::none(modes, share);
+    pub fn bind(runtime: &R, config: &Config) -> Result<Self, BindError> {
+        let mut sockets = Self::none(config.modes(), config.workers().get() > 1);
         let mut left_out = None;
-        for wanted in listen {
+        for wanted in config.listen() {
             let addr = wanted.addr();
             match sockets.bind_one(runtime, addr) {
                 Ok(bound) => sockets.addresses.push(bound),

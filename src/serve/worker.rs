@@ -3,13 +3,14 @@
 //! One iteration: read the connections to upstreams, send the responses, take the clients' queries, write once to each connection,
 //! acknowledge. Each step is bounded; what reaches its bound is ready again at once, after the others had their turn.
 
-use super::Sockets;
 use super::control::Command;
 use super::core::Core;
 use super::host_networks::HostNetworks;
 use super::lookups::Lookups;
+use super::options::Options;
 use super::shared::Shared;
 use super::shutdown::{DRAIN_QUIET, DRAIN_TIMEOUT, Event, Phase};
+use super::sockets::Sockets;
 use super::sources::{Alarm, Kind, Source, Sources};
 use super::tcp::TcpClients;
 use super::udp::UdpSockets;
@@ -18,46 +19,41 @@ use super::upstream_connections::UpstreamConnections;
 use crate::engine::{Action, Forwarder, Output, Stats, Via};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
-use futures::stream::{Stream, StreamExt};
+use futures::channel::mpsc::UnboundedReceiver;
+use futures::stream::StreamExt;
 use log::{debug, info};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-use std::future::poll_fn;
+use rand_chacha::rand_core::Rng;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Iterations until the runtime gets its turn, for other work on its thread.
 const MAX_ITERATIONS: usize = 8;
 
-/// Forwards what comes in at `sockets` until `control` says otherwise. Every random choice follows from `seed`.
+/// Forwards what comes in at `sockets` over `transport`, until a command ends it ([`Options::control`]). Returns what was counted.
 ///
-/// The future is `Send` where the runtime's and the transport's types are.
-pub async fn serve<R, T, C>(
+/// The future is `Send` where the runtime's and the transport's types are. Dropping it closes everything at once.
+pub fn serve<R: Runtime, T: Transport>(
     runtime: R,
     transport: T,
     sockets: Sockets<R>,
-    shared: Arc<Shared>,
-    seed: [u8; 32],
-    control: C,
-) -> Stats
-where
-    R: Runtime,
-    T: Transport,
-    C: Stream<Item = Command> + Unpin,
-{
-    let mut worker = Worker::new(runtime, transport, sockets, &shared, seed, control);
-    poll_fn(|cx| worker.poll(cx)).await;
-    worker.stats()
+    options: Options,
+) -> impl Future<Output = Stats> {
+    let mut worker = Worker::new(runtime, transport, sockets, options);
+    async move {
+        poll_fn(|cx| worker.poll(cx)).await;
+        worker.stats()
+    }
 }
 
 /// One loop, to be polled until it is done: what [`serve`] does.
-pub struct Worker<R: Runtime, T: Transport, C> {
+pub struct Worker<R: Runtime, T: Transport> {
     pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
     runtime: R,
     transport: T,
-    control: C,
-    control_source: Source,
+    commands: UnboundedReceiver<Command>,
+    commands_source: Source,
     sources: Sources,
     ready: Vec<Kind>,
     alarm: Alarm<R>,
@@ -71,21 +67,14 @@ pub struct Worker<R: Runtime, T: Transport, C> {
     phase: Phase,
 }
 
-impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C> {
-    /// A loop over these sockets. Every random choice follows from `seed`.
-    pub fn new(
-        runtime: R,
-        transport: T,
-        sockets: Sockets<R>,
-        shared: &Arc<Shared>,
-        seed: [u8; 32],
-        control: C,
-    ) -> Self {
-        let mut random = ChaCha8Rng::from_seed(seed);
+impl<R: Runtime, T: Transport> Worker<R, T> {
+    /// A loop over these sockets.
+    pub fn new(runtime: R, transport: T, sockets: Sockets<R>, options: Options) -> Self {
+        let Options { shared, control } = options;
+        let (number, mut random) = shared.begin();
         let mut core_seed = [0; 32];
         random.fill_bytes(&mut core_seed);
         let (config, cache) = (&shared.config, shared.cache.clone());
-        let number = shared.number();
         let logs_for_all = number == 1;
         let now = runtime.now();
         let sources = Sources::default();
@@ -100,14 +89,14 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
             },
             udp: UdpSockets::new(sockets.datagrams, sockets.share, &sources),
             tcp: TcpClients::new(sockets.listeners, shared.clone(), &sources),
-            control_source: sources.add(Kind::Control),
+            commands: control.subscribe(),
+            commands_source: sources.add(Kind::Control),
             alarm: Alarm::new(&sources),
             upstreams: UpstreamConnections::new(&sources),
             lookups: Lookups::new(config.upstreams().len(), random, &sources),
-            shared: shared.clone(),
+            shared,
             runtime,
             transport,
-            control,
             sources,
             ready: Vec::new(),
             phase: Phase::Serving,
@@ -198,8 +187,8 @@ impl<R: Runtime, T: Transport, C: Stream<Item = Command> + Unpin> Worker<R, T, C
 
     fn take_commands(&mut self) {
         loop {
-            let mut cx = self.control_source.context();
-            let Poll::Ready(Some(command)) = self.control.poll_next_unpin(&mut cx) else {
+            let mut cx = self.commands_source.context();
+            let Poll::Ready(Some(command)) = self.commands.poll_next_unpin(&mut cx) else {
                 return;
             };
             match command {

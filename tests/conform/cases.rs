@@ -16,9 +16,8 @@ macro_rules! worlds {
         $(
             $(#[$gate])*
             mod $module {
-                use dotward::serve::{Control, Shared, Sockets, serve};
+                use dotward::serve::{Options, Sockets, serve};
                 use dotward::transports::Protocols;
-                use std::sync::Arc;
 
                 $crate::cases::world! { $name, $Runtime }
                 #[cfg(feature = "tls")]
@@ -29,10 +28,9 @@ macro_rules! worlds {
                     $crate::cases::protocol! { $name, $Runtime, "tcp" }
                 }
                 // An application may spawn the loop: the compiler sees that it can move between threads.
-                const _: fn($Runtime, Protocols<$Runtime>, Sockets<$Runtime>, Arc<Shared>, Control) =
-                    |runtime, protocols, sockets, shared, control| {
-                        let control = control.subscribe();
-                        $crate::serving::is_send(&serve(runtime, protocols, sockets, shared, [0; 32], control));
+                const _: fn($Runtime, Protocols<$Runtime>, Sockets<$Runtime>, Options) =
+                    |runtime, protocols, sockets, options| {
+                        $crate::serving::is_send(&serve(runtime, protocols, sockets, options));
                     };
             }
         )*

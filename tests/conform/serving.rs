@@ -3,12 +3,11 @@
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use dotward::engine::Stats;
 use dotward::runtime::{Datagram, Datagrams, Ring};
-use dotward::serve::{Command, Control, Shared, Sockets, serve};
+use dotward::serve::{Command, Control, Options, Sockets, serve};
 use futures::future::{Either, join, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -60,20 +59,12 @@ pub fn prepare<R: World>(
     server: &Server<R>,
 ) -> (impl Future<Output = Stats> + use<R>, SocketAddr, Control) {
     let config = server.config.clone();
-    let sockets = Sockets::bind(runtime, config.listen(), config.modes(), false).expect("it binds");
+    let sockets = Sockets::bind(runtime, &config).expect("it binds");
     let at = sockets.addresses()[0];
     let control = Control::new();
-    let commands = control.subscribe();
-    let protocols = server.transport();
-    let shared = Arc::new(Shared::new(config, [7; 16]).expect("a usable configuration"));
-    let serving = serve(
-        runtime.clone(),
-        protocols,
-        sockets,
-        shared,
-        [7; 32],
-        commands,
-    );
+    let options = Options::with_seed(config, [7; 32]).expect("one worker");
+    let options = options.control(&control);
+    let serving = serve(runtime.clone(), server.transport(), sockets, options);
     (serving, at, control)
 }
 
@@ -193,7 +184,7 @@ pub async fn dropping_the_loop_frees_its_addresses<R: World>(runtime: R, scheme:
         let waits = poll_fn(|cx| Poll::Ready(serving.as_mut().poll(cx).is_pending()));
         assert!(waits.await);
     }
-    let modes = server.config.modes();
-    let again = Sockets::bind(&runtime, &[at.into()], modes, false).expect("they are free");
+    server.configure(|config| config.listen([at.into()]));
+    let again = Sockets::bind(&runtime, &server.config).expect("they are free");
     assert_eq!(again.addresses(), [at]);
 }

@@ -5,11 +5,10 @@ use super::story::{PROXY, upstream_addr};
 use super::watch::{self, Watch};
 use dotward::config::Upstream;
 use dotward::engine::Stats;
-use dotward::serve::{Control, Shared, Sockets, Worker};
+use dotward::serve::{Control, Options, Sockets, Worker};
 use dotward::transports::{Protocols, SCHEMES};
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Serves as the story's house has it, until `control` ends that.
@@ -23,12 +22,11 @@ pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats
     let config = house.config(upstreams).listen([PROXY.into()]);
     let config = config.build().expect("a sound configuration");
     let protocols = Protocols::new(&world, &config).expect("nothing to go wrong");
-    let sockets = Sockets::bind(&world, config.listen(), config.modes(), false).expect("free");
+    let sockets = Sockets::bind(&world, &config).expect("free");
     let seed = [stage.story.seed as u8; 32];
     let mut watch = Watch::new(&config);
-    let shared = Arc::new(Shared::new(config, [7; 16]).expect("a sound configuration"));
-    let commands = control.subscribe();
-    let mut worker = Worker::new(world, protocols, sockets, &shared, seed, commands);
+    let options = Options::with_seed(config, seed).expect("one worker");
+    let mut worker = Worker::new(world, protocols, sockets, options.control(control));
     async move {
         let step = |cx: &mut Context<'_>| {
             let polled = worker.poll(cx);

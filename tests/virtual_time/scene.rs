@@ -5,7 +5,7 @@ pub use crate::support::messages::edns_query as query;
 use dotward::config::{Config, ConfigBuilder, Upstream};
 use dotward::engine::{Stats, Time};
 use dotward::runtime::Runtime;
-use dotward::serve::{Command, Control, Shared, Sockets, serve};
+use dotward::serve::{Command, Control, Options, Sockets, serve};
 use dotward::transports::memory::{Datagrams, Memory, Stream};
 use dotward::transports::{Protocols, SCHEMES};
 use dotward::wire::{self, Frames, append_frame};
@@ -17,7 +17,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub const PROXY: &str = "127.0.0.1:53";
@@ -256,16 +255,10 @@ where
         .upstreams(upstreams);
     let config = tweak(config).build().unwrap();
     let protocols = Protocols::new(&world, &config).unwrap();
-    let sockets = Sockets::bind(&world, config.listen(), config.modes(), false).unwrap();
+    let sockets = Sockets::bind(&world, &config).unwrap();
     let control = Control::new();
-    let proxy = serve(
-        world.clone(),
-        protocols,
-        sockets,
-        Arc::new(Shared::new(config, [7; 16]).unwrap()),
-        [7; 32],
-        control.subscribe(),
-    );
+    let options = Options::with_seed(config, [7; 32]).unwrap();
+    let proxy = serve(world.clone(), protocols, sockets, options.control(&control));
     let first = server();
     let second = server();
     let mut scene = Scene {

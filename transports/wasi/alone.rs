@@ -1,10 +1,9 @@
 //! No other workers: a component has one thread. Stands where `workers.rs` stands elsewhere.
 
-use crate::config::{Config, Listen};
+use crate::config::Config;
 use crate::engine::Stats;
-use crate::serve::{Control, Shared};
+use crate::serve::Options;
 use crate::transports::RunError;
-use std::sync::Arc;
 
 /// Nobody.
 pub struct Others;
@@ -16,7 +15,7 @@ impl Others {
         clippy::unnecessary_wraps,
         reason = "as where there are threads"
     )]
-    pub fn start<R>(_: &Arc<Shared>, _: &[Listen], _: &Control) -> Result<Self, RunError> {
+    pub fn start<R>(_: &Options) -> Result<Self, RunError> {
         Ok(Self)
     }
 
