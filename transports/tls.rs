@@ -68,14 +68,14 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
         let reason = format!(
             "certificate {number} of the file is no authority: it is trusted as the certificate of a server itself, and vouches for no other"
         );
-        ConfigError::new("ca-file", "", reason)
+        ConfigError::new("ca_file", "", reason)
     };
     Ok(leaf.map(remark).into_iter().collect())
 }
 
 /// Trusts the configured roots and no others. An error names what is wrong with them.
 fn client(config: &Config) -> Result<ClientConfig, ConfigError> {
-    let wrong = |why: String| ConfigError::new("ca-file", "", why);
+    let wrong = |why: String| ConfigError::new("ca_file", "", why);
     let provider = Arc::new(ring::default_provider());
     let trusted = Trusted::new(config.roots()).map_err(wrong)?;
     let verifier = Verifier::new(trusted, &provider).map_err(wrong)?;

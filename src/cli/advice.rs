@@ -39,8 +39,8 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
             "bootstrap",
             (!by_name, "no upstream is given by its name alone"),
         ),
-        ("ca-file", (!any_tls, "no upstream shows a certificate")),
-        ("allow-plaintext", (all_tls, "every upstream is encrypted")),
+        ("ca_file", (!any_tls, "no upstream shows a certificate")),
+        ("allow_plaintext", (all_tls, "every upstream is encrypted")),
         (
             "policy",
             (
@@ -48,24 +48,24 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
                 "there is one upstream to choose from",
             ),
         ),
-        ("min-ttl", no_cache),
-        ("max-ttl", no_cache),
-        ("serve-stale", no_cache),
+        ("min_ttl", no_cache),
+        ("max_ttl", no_cache),
+        ("serve_stale", no_cache),
         ("rotate", (config.rotate() && no_cache.0, no_cache.1)),
-        ("tcp-idle", udp_only),
-        ("max-tcp-connections", udp_only),
-        ("max-tcp-per-client", udp_only),
-        ("max-tcp-in-flight", udp_only),
-        ("udp-payload", tcp_only),
+        ("tcp_idle", udp_only),
+        ("max_tcp_connections", udp_only),
+        ("max_tcp_per_client", udp_only),
+        ("max_tcp_in_flight", udp_only),
+        ("udp_payload", tcp_only),
         (
-            "max-in-flight-per-client",
+            "max_in_flight_per_client",
             (
                 limits.in_flight_per_client > limits.in_flight,
                 "the bound on all questions in flight (max-in-flight) is lower",
             ),
         ),
         (
-            "max-tcp-per-client",
+            "max_tcp_per_client",
             (
                 modes.tcp() && limits.tcp_per_client > limits.tcp_connections,
                 "the bound on all TCP clients (max-tcp-connections) is lower",
@@ -82,7 +82,7 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
 
 /// Programs on this host that ask at an address of their own, as the line that the start prints does.
 fn locked_out(given: &Given, config: &Config) -> Option<String> {
-    let place = given.place("allow-net")?;
+    let place = given.place("allow_net")?;
     let asks_from = |listen: &Listen| match listen.addr().ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -104,7 +104,7 @@ fn locked_out(given: &Given, config: &Config) -> Option<String> {
 
 /// Clients of the Internet that may ask where they can.
 fn open_to_all(given: &Given, config: &Config) -> Vec<String> {
-    let Some(place) = given.place("allow-net") else {
+    let Some(place) = given.place("allow_net") else {
         return Vec::new();
     };
     let mut lines = Vec::new();

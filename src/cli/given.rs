@@ -4,24 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::UsageError;
+use super::typed::{Kind, Known, option};
 use crate::config::{ConfigBuilder, ConfigError, closest};
 
 /// All variables of this program begin so.
 const PREFIX: &str = "DOTWARD_";
-
-/// An option's name and what was typed for it.
-pub(super) type Row = (&'static str, Typed);
-
-/// What was typed for one option; how often it may be given decides how its variable is read.
-#[derive(Debug)]
-pub(super) enum Typed {
-    /// At most once.
-    One(Option<String>),
-    /// Any number of times.
-    Many(Vec<String>),
-    /// Without a value, or with one that says whether it is set.
-    Switch(Option<String>),
-}
 
 /// Options, and the settings that their values are for.
 pub(super) type Table<T> = [(&'static str, fn(ConfigBuilder, T) -> ConfigBuilder)];
@@ -40,45 +27,38 @@ impl Given {
     /// Fills options that were not typed from their variables. A variable that belongs to no option
     /// is an error: what it was meant to forbid would be permitted.
     pub(super) fn join(
-        rows: Vec<Row>,
-        mut switches: BTreeMap<&'static str, String>,
+        known: &[Known],
+        mut typed: BTreeMap<&'static str, Vec<String>>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, UsageError> {
         let mut variables = own_variables(variables)?;
-        let mut given = BTreeMap::new();
-        for (option, typed) in rows {
-            let variable = variables.remove(&variable_name(option));
-            let typed = match (typed, switches.remove(option)) {
-                (Typed::Switch(None), set) => Typed::Switch(set),
-                (_, Some(_)) => return Err(UsageError(format!("--{option} is given twice"))),
-                (typed, None) => typed,
-            };
-            let mut texts = Vec::new();
-            match &typed {
-                Typed::One(text) | Typed::Switch(text) => texts.extend(text.clone()),
-                Typed::Many(each) => {
-                    for text in each {
-                        let parts = split(&typed, text.clone());
-                        if parts.is_empty() {
-                            return Err(UsageError(format!("a value of --{option} is empty")));
-                        }
-                        texts.extend(parts);
-                    }
+        let mut given = Self(BTreeMap::new());
+        for Known { name, kind } in known {
+            let typed = typed.remove(name).unwrap_or_default();
+            let variable = variables.remove(&variable_name(name));
+            let from_variable = typed.is_empty() && variable.is_some();
+            let texts = match variable {
+                // Set but empty, a variable is more often a script's slip than a wish for the default.
+                Some(text) if from_variable => split(*kind, &text).ok_or_else(|| {
+                    let name = variable_name(name);
+                    UsageError(format!(
+                        "the variable {name} is empty; unset it for the default"
+                    ))
+                })?,
+                _ => {
+                    let texts = typed.iter().map(|text| split(*kind, text));
+                    let texts: Option<Vec<Vec<String>>> = texts.collect();
+                    let name = option(name);
+                    let empty = || UsageError(format!("a value of {name} is empty"));
+                    texts.ok_or_else(empty)?.concat()
                 }
-            }
-            let values = match variable {
-                Some(text) if texts.is_empty() => Values {
-                    from_variable: true,
-                    texts: split_variable(option, &typed, text)?,
-                },
-                _ => Values {
-                    from_variable: false,
-                    texts,
-                },
             };
-            given.insert(option, values);
+            let values = Values {
+                from_variable,
+                texts,
+            };
+            given.0.insert(name, values);
         }
-        let given = Self(given);
         match variables.first_key_value() {
             None => Ok(given),
             Some((unknown, _)) => Err(given.unknown(unknown)),
@@ -86,7 +66,7 @@ impl Given {
     }
 
     fn unknown(&self, variable: &str) -> UsageError {
-        let known: Vec<String> = self.0.keys().map(|option| variable_name(option)).collect();
+        let known: Vec<String> = self.0.keys().map(|name| variable_name(name)).collect();
         let hint = closest(variable, known.iter().map(String::as_str)).map_or_else(
             || "see dotward serve --help".to_owned(),
             |known| format!("did you mean {known}?"),
@@ -97,12 +77,12 @@ impl Given {
     /// All values of an option.
     pub(super) fn all<T>(
         &self,
-        option: &'static str,
+        setting: &'static str,
         read: impl Fn(&str) -> Result<T, ConfigError>,
     ) -> Result<Vec<T>, UsageError> {
         let texts = self
             .0
-            .get(option)
+            .get(setting)
             .map(|values| values.texts.as_slice())
             .unwrap_or_default();
         texts
@@ -114,11 +94,12 @@ impl Given {
     /// The value of an option that takes one, if it was given. `read` says only what is wrong.
     pub(super) fn one<T>(
         &self,
-        option: &'static str,
+        setting: &'static str,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, UsageError> {
-        let read = |text: &str| read(text).map_err(|reason| ConfigError::new(option, text, reason));
-        Ok(self.all(option, read)?.pop())
+        let read =
+            |text: &str| read(text).map_err(|reason| ConfigError::new(setting, text, reason));
+        Ok(self.all(setting, read)?.pop())
     }
 
     /// Gives the values of these options to the settings that they are for. `read` says only what is wrong.
@@ -128,8 +109,8 @@ impl Given {
         table: &Table<T>,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<ConfigBuilder, UsageError> {
-        table.iter().try_fold(config, |config, (option, set)| {
-            let value = self.one(option, &read)?;
+        table.iter().try_fold(config, |config, (setting, set)| {
+            let value = self.one(setting, &read)?;
             Ok(match value {
                 Some(value) => set(config, value),
                 None => config,
@@ -138,8 +119,8 @@ impl Given {
     }
 
     /// Whether a switch is set.
-    pub(super) fn switch(&self, option: &'static str) -> Result<bool, UsageError> {
-        let set = self.one(option, |text| match text.to_ascii_lowercase().as_str() {
+    pub(super) fn switch(&self, setting: &'static str) -> Result<bool, UsageError> {
+        let set = self.one(setting, |text| match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "1" => Ok(true),
             "false" | "no" | "off" | "0" => Ok(false),
             _ => Err("is neither true nor false".to_owned()),
@@ -148,9 +129,9 @@ impl Given {
     }
 
     /// The option, or the variable, by which this was given, if it was.
-    pub(super) fn place(&self, option: &str) -> Option<String> {
-        let values = self.0.get(option)?;
-        (!values.texts.is_empty()).then(|| place(option, values.from_variable))
+    pub(super) fn place(&self, setting: &str) -> Option<String> {
+        let values = self.0.get(setting)?;
+        (!values.texts.is_empty()).then(|| place(setting, values.from_variable))
     }
 
     /// Names the option, or the variable, that an error is about, and its value as it was given.
@@ -164,49 +145,36 @@ impl Given {
         };
         let remedy = error
             .remedy
-            .map_or_else(String::new, |setting| format!(" (--{setting})"));
+            .map_or_else(String::new, |setting| format!(" ({})", option(setting)));
         UsageError(format!("{place} {value:?}: {}{remedy}", error.reason))
     }
 }
 
-fn place(option: &str, from_variable: bool) -> String {
+fn place(setting: &str, from_variable: bool) -> String {
     if from_variable {
-        variable_name(option)
+        variable_name(setting)
     } else {
-        format!("--{option}")
+        option(setting)
     }
 }
 
-/// `--ca-file` is `DOTWARD_CA_FILE`.
-fn variable_name(option: &str) -> String {
-    format!("{PREFIX}{}", option.replace('-', "_").to_ascii_uppercase())
+/// `ca_file` is `DOTWARD_CA_FILE`.
+fn variable_name(setting: &str) -> String {
+    format!("{PREFIX}{}", setting.to_ascii_uppercase())
 }
 
-/// The values in one text; an option that may be repeated takes several.
-fn split(typed: &Typed, text: String) -> Vec<String> {
-    match typed {
-        Typed::Many(_) => {
-            let parts = text.split(|c: char| c == ',' || c.is_whitespace());
-            parts
-                .filter(|part| !part.is_empty())
-                .map(str::to_owned)
-                .collect()
-        }
-        Typed::One(_) | Typed::Switch(_) if text.trim().is_empty() => Vec::new(),
-        Typed::One(_) | Typed::Switch(_) => vec![text],
-    }
-}
-
-fn split_variable(option: &str, typed: &Typed, text: String) -> Result<Vec<String>, UsageError> {
-    let texts = split(typed, text);
-    // Set but empty, a variable is more often a script's slip than a wish for the default.
-    if texts.is_empty() {
-        return Err(UsageError(format!(
-            "the variable {} is empty; unset it for the default",
-            variable_name(option)
-        )));
-    }
-    Ok(texts)
+/// The values in one text, unless it is empty; an option that may be repeated takes several.
+fn split(kind: Kind, text: &str) -> Option<Vec<String>> {
+    let parts = match kind {
+        Kind::Many => text
+            .split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        Kind::One | Kind::Switch if text.trim().is_empty() => Vec::new(),
+        Kind::One | Kind::Switch => vec![text.to_owned()],
+    };
+    (!parts.is_empty()).then_some(parts)
 }
 
 fn own_variables(
@@ -260,46 +228,51 @@ fn is_numbered_port(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn join(typed: [Typed; 3], variables: &[(&str, &str)]) -> Result<Given, UsageError> {
-        let rows = ["ca-file", "listen", "check"]
-            .into_iter()
-            .zip(typed)
-            .collect();
+    const KNOWN: [Known; 3] = [
+        Known {
+            name: "ca_file",
+            kind: Kind::One,
+        },
+        Known {
+            name: "listen",
+            kind: Kind::Many,
+        },
+        Known {
+            name: "check",
+            kind: Kind::Switch,
+        },
+    ];
+
+    fn join(
+        typed: &[(&'static str, &str)],
+        variables: &[(&str, &str)],
+    ) -> Result<Given, UsageError> {
+        let mut texts = BTreeMap::<_, Vec<_>>::new();
+        for (setting, text) in typed {
+            texts.entry(*setting).or_default().push((*text).to_owned());
+        }
+        let variables = variables.iter();
         Given::join(
-            rows,
-            BTreeMap::new(),
-            variables
-                .iter()
-                .map(|(name, value)| (name.into(), value.into())),
+            &KNOWN,
+            texts,
+            variables.map(|(name, value)| (name.into(), value.into())),
         )
     }
 
-    fn untyped() -> [Typed; 3] {
-        [
-            Typed::One(None),
-            Typed::Many(Vec::new()),
-            Typed::Switch(None),
-        ]
-    }
-
-    fn texts(given: &Given, option: &'static str) -> Vec<String> {
-        given.all(option, |text| Ok(text.to_owned())).unwrap()
+    fn texts(given: &Given, setting: &'static str) -> Vec<String> {
+        given.all(setting, |text| Ok(text.to_owned())).unwrap()
     }
 
     #[test]
     fn an_option_wins_over_its_variable() {
-        let typed = [
-            Typed::One(Some("/a.pem".to_owned())),
-            Typed::Many(vec!["::1".to_owned()]),
-            Typed::Switch(Some("true".to_owned())),
-        ];
+        let typed = [("ca_file", "/a.pem"), ("listen", "::1"), ("check", "true")];
         let variables = [
             ("DOTWARD_CA_FILE", "/b.pem"),
             ("DOTWARD_LISTEN", "::2"),
             ("DOTWARD_CHECK", "no"),
         ];
-        let given = join(typed, &variables).unwrap();
-        assert_eq!(texts(&given, "ca-file"), ["/a.pem"]);
+        let given = join(&typed, &variables).unwrap();
+        assert_eq!(texts(&given, "ca_file"), ["/a.pem"]);
         assert_eq!(texts(&given, "listen"), ["::1"]);
         assert_eq!(given.switch("check"), Ok(true));
     }
@@ -311,45 +284,35 @@ mod tests {
             ("DOTWARD_LISTEN", " ::1,::2  ::3,\n::4 "),
             ("DOTWARD_CHECK", "Yes"),
         ];
-        let given = join(untyped(), &variables).unwrap();
-        assert_eq!(texts(&given, "ca-file"), ["/my, own.pem"]);
+        let given = join(&[], &variables).unwrap();
+        assert_eq!(texts(&given, "ca_file"), ["/my, own.pem"]);
         assert_eq!(texts(&given, "listen"), ["::1", "::2", "::3", "::4"]);
         assert_eq!(given.switch("check"), Ok(true));
     }
 
     #[test]
     fn an_option_that_may_be_repeated_takes_several_values_at_once() {
-        let typed = |texts: &[&str]| {
-            let texts = texts.iter().map(|text| (*text).to_owned()).collect();
-            join(
-                [Typed::One(None), Typed::Many(texts), Typed::Switch(None)],
-                &[],
-            )
-        };
-        let given = typed(&["::1,::2", "::3 ::4"]).unwrap();
+        let typed = |texts: [&str; 2]| join(&texts.map(|text| ("listen", text)), &[]);
+        let given = typed(["::1,::2", "::3 ::4"]).unwrap();
         assert_eq!(texts(&given, "listen"), ["::1", "::2", "::3", "::4"]);
         for empty in ["", " ", ","] {
-            let error = typed(&["::1", empty]).unwrap_err();
+            let error = typed(["::1", empty]).unwrap_err();
             assert_eq!(error.to_string(), "a value of --listen is empty");
         }
     }
 
     #[test]
     fn a_switch_may_be_switched_off() {
-        let join = |typed: Option<&str>, off: &str| {
-            let rows = vec![("hedge", Typed::Switch(typed.map(str::to_owned)))];
-            let switches = BTreeMap::from([("hedge", off.to_owned())]);
-            Given::join(rows, switches, [("DOTWARD_HEDGE".into(), "true".into())])
-        };
-        assert_eq!(join(None, "false").unwrap().switch("hedge"), Ok(false));
-        assert_eq!(join(None, "yes").unwrap().switch("hedge"), Ok(true));
-        let twice = join(Some("true"), "false").unwrap_err();
-        assert_eq!(twice.to_string(), "--hedge is given twice");
+        let variables = [("DOTWARD_CHECK", "true")];
+        for (text, set) in [("false", false), ("yes", true)] {
+            let given = join(&[("check", text)], &variables).unwrap();
+            assert_eq!(given.switch("check"), Ok(set));
+        }
     }
 
     #[test]
     fn without_either_there_is_nothing() {
-        let given = join(untyped(), &[("PATH", "/bin"), ("dotward_listen", "::1")]).unwrap();
+        let given = join(&[], &[("PATH", "/bin"), ("dotward_listen", "::1")]).unwrap();
         assert!(texts(&given, "listen").is_empty());
         assert_eq!(given.switch("check"), Ok(false));
     }
@@ -357,7 +320,7 @@ mod tests {
     #[test]
     fn unknown_and_empty_variables_are_errors() {
         // fault 86
-        let error = |name, value| join(untyped(), &[(name, value)]).unwrap_err().to_string();
+        let error = |name, value| join(&[], &[(name, value)]).unwrap_err().to_string();
         assert_eq!(
             error("DOTWARD_LISTN", "::1"),
             r#"the variable "DOTWARD_LISTN" is not known; did you mean DOTWARD_LISTEN?"#
@@ -385,7 +348,7 @@ mod tests {
                 ("PORT_53_UDP_ADDR", "10.0.0.7"),
             ] {
                 let name = format!("{service}_{rest}");
-                let given = join(untyped(), &[(&name, value)]);
+                let given = join(&[], &[(&name, value)]);
                 assert!(given.is_ok(), "{name}: {given:?}");
             }
         }
@@ -404,7 +367,7 @@ mod tests {
             ("DOTWARD_PORT_53_UDP_ADDR_2", "10.0.0.7"),
             ("DOTWARD_SERVICE", "10.0.0.7"),
         ] {
-            let error = join(untyped(), &[(name, value)]).unwrap_err().to_string();
+            let error = join(&[], &[(name, value)]).unwrap_err().to_string();
             assert!(
                 error.contains(name) && error.contains("is not known"),
                 "{error}"
@@ -418,12 +381,7 @@ mod tests {
         // fault 86
         use std::os::unix::ffi::OsStringExt as _;
         let variables = [("DOTWARD_LISTEN".into(), OsString::from_vec(vec![0xff]))];
-        let error = Given::join(
-            vec![("listen", Typed::Many(Vec::new()))],
-            BTreeMap::new(),
-            variables,
-        )
-        .unwrap_err();
+        let error = Given::join(&KNOWN, BTreeMap::new(), variables).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the variable DOTWARD_LISTEN is not valid UTF-8"
@@ -433,23 +391,15 @@ mod tests {
     #[test]
     fn an_error_names_where_the_value_came_from() {
         // fault 86
-        let typed = [
-            Typed::One(None),
-            Typed::Many(vec!["x".to_owned()]),
-            Typed::Switch(None),
-        ];
-        let given = join(
-            typed,
-            &[("DOTWARD_CA_FILE", "/a"), ("DOTWARD_CHECK", "maybe")],
-        )
-        .unwrap();
+        let variables = [("DOTWARD_CA_FILE", "/a"), ("DOTWARD_CHECK", "maybe")];
+        let given = join(&[("listen", "x")], &variables).unwrap();
         let blame = |option| {
             given
                 .blame(&ConfigError::new(option, "x", "is wrong"))
                 .to_string()
         };
         assert_eq!(blame("listen"), r#"--listen "x": is wrong"#);
-        assert_eq!(blame("ca-file"), r#"DOTWARD_CA_FILE "/a": is wrong"#);
+        assert_eq!(blame("ca_file"), r#"DOTWARD_CA_FILE "/a": is wrong"#);
         let error = given.switch("check").unwrap_err();
         assert_eq!(
             error.to_string(),

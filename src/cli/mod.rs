@@ -17,8 +17,9 @@ use std::fmt;
 
 use argh::FromArgs as _;
 
+use crate::config::Modes;
 use crate::providers;
-use arguments::{Arguments, Options, Subcommand};
+use arguments::{Arguments, Options, Serve, Subcommand, Tcp, Udp};
 use given::Given;
 pub use settings::Settings;
 use typed::Words;
@@ -86,7 +87,7 @@ pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Command, UsageError> {
-    let mut words = Words::read(arguments, &Options::known())?;
+    let mut words = Words::read(arguments, Options::KNOWN)?;
     if words.arguments.is_empty() {
         words.arguments.push("--help".to_owned());
     }
@@ -106,11 +107,11 @@ pub fn parse(
             ));
         }
         Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
-        Some(Subcommand::Udp(mode)) => mode.into_parts(),
-        Some(Subcommand::Tcp(mode)) => mode.into_parts(),
-        Some(Subcommand::Serve(mode)) => mode.into_parts(),
+        Some(Subcommand::Udp(Udp(options))) => (Modes::Udp, options),
+        Some(Subcommand::Tcp(Tcp(options))) => (Modes::Tcp, options),
+        Some(Subcommand::Serve(Serve(options))) => (Modes::UdpAndTcp, options),
     };
-    let given = Given::join(options.rows(), words.switches, variables)?;
+    let given = Given::join(Options::KNOWN, options.into_texts(), variables)?;
     let check = given.switch("check")?;
     let settings = Settings::read(modes, &given)?;
     Ok(if check {
@@ -257,28 +258,12 @@ mod tests {
         }
         let text = help("serve --help");
         let words: Vec<&str> = text.split_whitespace().collect();
-        for option in option_names() {
-            let variable = format!("DOTWARD_{}", option.replace('-', "_").to_uppercase());
-            assert!(words.contains(&format!("--{option}").as_str()), "{option}");
-            assert!(
-                words
-                    .iter()
-                    .any(|word| word.split('=').next() == Some(&variable)),
-                "{variable}"
-            );
+        for known in Options::KNOWN {
+            let option = typed::option(known.name);
+            let variable = format!("DOTWARD_{}", known.name.to_uppercase());
+            assert!(words.contains(&option.as_str()), "{option}");
+            let mut names = words.iter().map(|word| word.split('=').next());
+            assert!(names.any(|name| name == Some(&variable)), "{variable}");
         }
-    }
-
-    fn option_names() -> Vec<&'static str> {
-        let typed = Arguments::from_args(&["dotward"], &["serve"]).unwrap();
-        let Some(Subcommand::Serve(mode)) = typed.subcommand else {
-            panic!("serve does not serve")
-        };
-        mode.into_parts()
-            .1
-            .rows()
-            .into_iter()
-            .map(|(option, _)| option)
-            .collect()
     }
 }

@@ -40,43 +40,43 @@ const SWITCHES: &Table<bool> = &[
     ("hedge", ConfigBuilder::hedge),
     ("rotate", ConfigBuilder::rotate),
     (
-        "forward-special-names",
+        "forward_special_names",
         ConfigBuilder::forward_special_names,
     ),
-    ("show-version", ConfigBuilder::show_version),
-    ("keep-scheduling", ConfigBuilder::keep_scheduling),
+    ("show_version", ConfigBuilder::show_version),
+    ("keep_scheduling", ConfigBuilder::keep_scheduling),
 ];
 
 const TIMES: &Table<Duration> = &[
     ("timeout", ConfigBuilder::timeout),
-    ("min-ttl", ConfigBuilder::min_ttl),
-    ("max-ttl", ConfigBuilder::max_ttl),
-    ("serve-stale", ConfigBuilder::serve_stale),
-    ("tcp-idle", ConfigBuilder::tcp_idle),
+    ("min_ttl", ConfigBuilder::min_ttl),
+    ("max_ttl", ConfigBuilder::max_ttl),
+    ("serve_stale", ConfigBuilder::serve_stale),
+    ("tcp_idle", ConfigBuilder::tcp_idle),
 ];
 
 const SIZES: &Table<usize> = &[
-    ("cache-size", ConfigBuilder::cache_bytes),
-    ("queue-size", ConfigBuilder::queue_bytes),
+    ("cache_size", ConfigBuilder::cache_bytes),
+    ("queue_size", ConfigBuilder::queue_bytes),
 ];
 
 const COUNTS: &Table<usize> = &[
-    ("max-in-flight", ConfigBuilder::max_in_flight),
+    ("max_in_flight", ConfigBuilder::max_in_flight),
     (
-        "max-in-flight-per-client",
+        "max_in_flight_per_client",
         ConfigBuilder::max_in_flight_per_client,
     ),
-    ("max-link-in-flight", ConfigBuilder::max_link_in_flight),
-    ("max-tcp-connections", ConfigBuilder::max_tcp_connections),
-    ("max-tcp-per-client", ConfigBuilder::max_tcp_per_client),
-    ("max-tcp-in-flight", ConfigBuilder::max_tcp_in_flight),
+    ("max_link_in_flight", ConfigBuilder::max_link_in_flight),
+    ("max_tcp_connections", ConfigBuilder::max_tcp_connections),
+    ("max_tcp_per_client", ConfigBuilder::max_tcp_per_client),
+    ("max_tcp_in_flight", ConfigBuilder::max_tcp_in_flight),
 ];
 
 const WORKERS: &Table<usize> = &[("workers", |config, count| {
     config.workers(NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
 })];
 
-const PAYLOAD: &Table<usize> = &[("udp-payload", |config, octets| {
+const PAYLOAD: &Table<usize> = &[("udp_payload", |config, octets| {
     config.udp_payload(octets as u16)
 })];
 
@@ -114,10 +114,10 @@ fn config(modes: Modes, given: &Given) -> Result<Config, UsageError> {
     config = given.apply(config, WORKERS, |text| number(text, &Config::WORKERS))?;
     config = given.apply(config, PAYLOAD, |text| number(text, &Limits::UDP_PAYLOADS))?;
     config = given.apply(config, POLICY, str::parse)?;
-    if let Some(roots) = given.all("ca-file", read_roots)?.pop() {
+    if let Some(roots) = given.all("ca_file", read_roots)?.pop() {
         config = config.roots(roots);
     }
-    let allowed = given.all("allow-net", read_prefix)?;
+    let allowed = given.all("allow_net", read_prefix)?;
     if !allowed.is_empty() {
         config = config.allow(allowed.into_iter().collect());
     }
@@ -131,7 +131,7 @@ fn addresses(given: &Given, mut config: ConfigBuilder) -> Result<ConfigBuilder, 
     if !listen.is_empty() {
         config = config.listen(listen);
     }
-    let plaintext_allowed = given.switch("allow-plaintext")?;
+    let plaintext_allowed = given.switch("allow_plaintext")?;
     let upstreams = given.all("upstream", |spec| {
         let parse = |text: &str| Upstream::parse(text, SCHEMES);
         let upstream = read_zoned("upstream", spec, interface_number, parse)?;
@@ -139,7 +139,7 @@ fn addresses(given: &Given, mut config: ConfigBuilder) -> Result<ConfigBuilder, 
         if !plaintext_allowed && !SCHEMES.iter().any(encrypts) {
             let reason = "is not encrypted, so everybody on the way can read the queries; this must be permitted";
             let error = ConfigError::new("upstream", spec, reason);
-            return Err(error.with_remedy("allow-plaintext"));
+            return Err(error.with_remedy("allow_plaintext"));
         }
         // In the user's words, with the interface's name.
         Ok(if spec.contains('%') {
@@ -212,10 +212,10 @@ fn read_roots(path: &str) -> Result<Roots, ConfigError> {
             .read_to_end(&mut pem)?;
         Ok(pem)
     };
-    let pem = read().map_err(|error| ConfigError::new("ca-file", path, error.to_string()))?;
+    let pem = read().map_err(|error| ConfigError::new("ca_file", path, error.to_string()))?;
     if pem.len() as u64 > CA_FILE_OCTETS {
         return Err(ConfigError::new(
-            "ca-file",
+            "ca_file",
             path,
             "the file is larger than 8 MiB",
         ));
@@ -628,7 +628,7 @@ mod tests {
         assert_eq!(ttl("--serve-stale off").stale, Duration::ZERO);
         let above = error("--min-ttl 120s --max-ttl 60s");
         assert!(
-            above.starts_with(r#"--min-ttl "120s": is more than max-ttl"#),
+            above.starts_with(r#"--min-ttl "120s": is more than the maximum, which is 60s"#),
             "{above}"
         );
         assert!(error("--min-ttl 2h").starts_with(r#"--min-ttl "2h": is not from"#));

@@ -1,7 +1,7 @@
 //! What was typed, made ready for argh: it knows neither `--option=value` nor `--switch=false`, and makes no suggestion for a word that it
 //! does not know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use super::UsageError;
@@ -17,19 +17,30 @@ const GLOBAL: [&str; 4] = ["-h", "--help", "-V", "--version"];
 /// An option of the commands that serve clients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
-    /// Without its dashes.
+    /// The name of the setting: without dashes, and with underscores between its words.
     pub(super) name: &'static str,
-    /// Whether it has no value, or at most that it is false.
-    pub(super) switch: bool,
-    /// Whether it may be given more than once.
-    pub(super) repeatable: bool,
+    pub(super) kind: Kind,
 }
 
-/// The arguments of argh, and the switches to which a value was given.
+/// How often an option may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    One,
+    /// Each time with one or several values.
+    Many,
+    /// Once, and its value may be left out.
+    Switch,
+}
+
+/// How a setting is named on the command line: `max_in_flight` is `--max-in-flight`.
+pub(super) fn option(setting: &str) -> String {
+    format!("--{}", setting.replace('_', "-"))
+}
+
+/// The arguments of argh.
 #[derive(Debug, Default)]
 pub(super) struct Words {
     pub(super) arguments: Vec<String>,
-    pub(super) switches: BTreeMap<&'static str, String>,
     seen: BTreeSet<&'static str>,
 }
 
@@ -94,24 +105,19 @@ impl Words {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (word.as_str(), None),
         };
-        let option = known
-            .iter()
-            .find(|known| name.strip_prefix("--") == Some(known.name));
-        let Some(option) = option else {
+        let Some(known) = known.iter().find(|known| option(known.name) == name) else {
             return Err(no_option(&word, name, command, known));
         };
-        if !self.seen.insert(option.name) && !option.repeatable {
+        if !self.seen.insert(known.name) && known.kind != Kind::Many {
             return Err(UsageError(format!("{name} is given twice")));
         }
-        match (option.switch, value) {
-            (true, Some(value)) => {
-                self.switches.insert(option.name, value);
-            }
-            (true, None) => self.arguments.push(word),
-            (false, Some(value)) => self.arguments.extend([name.to_owned(), value]),
+        let value = match known.kind {
+            Kind::Switch => value.or_else(|| Some("true".to_owned())),
             // The next word is the value, whatever it looks like. Without one argh says what is missing.
-            (false, None) => self.arguments.extend([word].into_iter().chain(rest.next())),
-        }
+            Kind::One | Kind::Many => value.or_else(|| rest.next()),
+        };
+        self.arguments.push(name.to_owned());
+        self.arguments.extend(value);
         Ok(())
     }
 }
@@ -127,10 +133,7 @@ fn text(argument: OsString) -> Result<String, UsageError> {
 
 fn no_command(word: &str, known: &[Known]) -> UsageError {
     let name = word.split('=').next().unwrap_or_default();
-    if known
-        .iter()
-        .any(|known| name.strip_prefix("--") == Some(known.name))
-    {
+    if known.iter().any(|known| option(known.name) == name) {
         return UsageError(format!(
             "{name} stands before a command; options follow it, as in dotward serve {name}"
         ));
@@ -154,10 +157,10 @@ fn no_option(word: &str, name: &str, command: &str, known: &[Known]) -> UsageErr
         ));
     }
     // Few people type one dash or an underscore on purpose.
-    let plain = name.trim_start_matches('-').replace('_', "-");
+    let plain = name.trim_start_matches('-').replace('-', "_");
     let hint = closest(&plain, known.iter().map(|known| known.name)).map_or_else(
         || format!("see dotward {command} --help"),
-        |name| format!("did you mean --{name}?"),
+        |near| format!("did you mean {}?", option(near)),
     );
     UsageError(format!("there is no option {name:?}; {hint}"))
 }
@@ -169,18 +172,15 @@ mod tests {
     const KNOWN: [Known; 3] = [
         Known {
             name: "listen",
-            switch: false,
-            repeatable: true,
+            kind: Kind::Many,
         },
         Known {
             name: "policy",
-            switch: false,
-            repeatable: false,
+            kind: Kind::One,
         },
         Known {
             name: "hedge",
-            switch: true,
-            repeatable: false,
+            kind: Kind::Switch,
         },
     ];
 
@@ -198,12 +198,14 @@ mod tests {
         assert_eq!(
             words.arguments,
             [
-                "serve", "--listen", "::1", "--policy", "a=b", "--listen", "--hedge"
+                "serve", "--listen", "::1", "--policy", "a=b", "--hedge", "false", "--listen",
+                "--hedge"
             ]
         );
+        let words = read("serve --hedge --listen ::1").unwrap();
         assert_eq!(
-            words.switches.get("hedge").map(String::as_str),
-            Some("false")
+            words.arguments,
+            ["serve", "--hedge", "true", "--listen", "::1"]
         );
         for line in [
             "udp --hedge=no --hedge=yes",

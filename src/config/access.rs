@@ -46,7 +46,7 @@ pub(super) fn is_public(network: &Cidr) -> bool {
 
 /// Reads `ADDRESS/LENGTH`, or an address alone for just that host. An error says what is wrong with the prefix, and how it is written.
 pub fn read_prefix(text: &str) -> Result<Cidr, ConfigError> {
-    let error = |reason: String| ConfigError::new("allow-net", text, reason);
+    let error = |reason: String| ConfigError::new("allow_net", text, reason);
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),
         None => (text, None),
@@ -272,7 +272,7 @@ mod tests {
         // fault 86
         assert_eq!(
             cidr_error("192.168.1.7/16"),
-            "allow-net \"192.168.1.7/16\": has bits set behind the prefix; \
+            "allow_net \"192.168.1.7/16\": has bits set behind the prefix; \
              did you mean 192.168.0.0/16?"
         );
         assert!(cidr_error("2001:db8::1/64").contains("did you mean 2001:db8::/64?"));

@@ -187,10 +187,10 @@ impl ConfigBuilder {
         let workers = self.config.workers.get();
         for (setting, time, range) in [
             ("timeout", self.config.timeout, &Config::TIMEOUTS),
-            ("min-ttl", ttl.min, &TtlBounds::MINS),
-            ("max-ttl", ttl.max, &TtlBounds::MAXES),
-            ("serve-stale", ttl.stale, &TtlBounds::STALES),
-            ("tcp-idle", limits.tcp_idle, &Limits::TCP_IDLES),
+            ("min_ttl", ttl.min, &TtlBounds::MINS),
+            ("max_ttl", ttl.max, &TtlBounds::MAXES),
+            ("serve_stale", ttl.stale, &TtlBounds::STALES),
+            ("tcp_idle", limits.tcp_idle, &Limits::TCP_IDLES),
         ] {
             if !range.contains(&time) {
                 let reason = format!("is not from {:?} to {:?}", range.start(), range.end());
@@ -198,9 +198,9 @@ impl ConfigBuilder {
             }
         }
         if ttl.min > ttl.max {
-            let reason = format!("is more than max-ttl, which is {:?}", ttl.max);
+            let reason = format!("is more than the maximum, which is {:?}", ttl.max);
             return Err(ConfigError::new(
-                "min-ttl",
+                "min_ttl",
                 &format!("{:?}", ttl.min),
                 reason,
             ));
@@ -208,24 +208,24 @@ impl ConfigBuilder {
         for (setting, number, range) in [
             ("workers", workers, &Config::WORKERS),
             (
-                "udp-payload",
+                "udp_payload",
                 limits.udp_payload.into(),
                 &Limits::UDP_PAYLOADS,
             ),
-            ("max-in-flight", limits.in_flight, &Limits::COUNTS),
+            ("max_in_flight", limits.in_flight, &Limits::COUNTS),
             (
-                "max-in-flight-per-client",
+                "max_in_flight_per_client",
                 limits.in_flight_per_client,
                 &Limits::COUNTS,
             ),
-            ("max-link-in-flight", limits.link_in_flight, &Limits::COUNTS),
+            ("max_link_in_flight", limits.link_in_flight, &Limits::COUNTS),
             (
-                "max-tcp-connections",
+                "max_tcp_connections",
                 limits.tcp_connections,
                 &Limits::COUNTS,
             ),
-            ("max-tcp-per-client", limits.tcp_per_client, &Limits::COUNTS),
-            ("max-tcp-in-flight", limits.tcp_in_flight, &Limits::COUNTS),
+            ("max_tcp_per_client", limits.tcp_per_client, &Limits::COUNTS),
+            ("max_tcp_in_flight", limits.tcp_in_flight, &Limits::COUNTS),
         ] {
             if !range.contains(&number) {
                 let reason = format!("is not a number from {} to {}", range.start(), range.end());
@@ -235,7 +235,7 @@ impl ConfigBuilder {
         let (octets, least) = (limits.queue_bytes, Limits::MIN_QUEUE);
         if octets / workers < least && octets != Limits::QUEUE {
             let reason = format!("is too little: each of {workers} workers needs {least} octets");
-            return Err(ConfigError::new("queue-size", &octets, reason));
+            return Err(ConfigError::new("queue_size", &octets, reason));
         }
         Ok(())
     }
@@ -398,22 +398,22 @@ mod tests {
         );
         assert_eq!(
             wrong(|c| c.tcp_idle(soon)),
-            r#"tcp-idle "99ms": is not from 1s to 3600s"#
+            r#"tcp_idle "99ms": is not from 1s to 3600s"#
         );
         assert_eq!(
             wrong(|c| c.udp_payload(511)),
-            r#"udp-payload "511": is not a number from 512 to 4096"#
+            r#"udp_payload "511": is not a number from 512 to 4096"#
         );
         let counts: [(&str, Change); 6] = [
-            ("max-in-flight", ConfigBuilder::max_in_flight),
+            ("max_in_flight", ConfigBuilder::max_in_flight),
             (
-                "max-in-flight-per-client",
+                "max_in_flight_per_client",
                 ConfigBuilder::max_in_flight_per_client,
             ),
-            ("max-link-in-flight", ConfigBuilder::max_link_in_flight),
-            ("max-tcp-connections", ConfigBuilder::max_tcp_connections),
-            ("max-tcp-per-client", ConfigBuilder::max_tcp_per_client),
-            ("max-tcp-in-flight", ConfigBuilder::max_tcp_in_flight),
+            ("max_link_in_flight", ConfigBuilder::max_link_in_flight),
+            ("max_tcp_connections", ConfigBuilder::max_tcp_connections),
+            ("max_tcp_per_client", ConfigBuilder::max_tcp_per_client),
+            ("max_tcp_in_flight", ConfigBuilder::max_tcp_in_flight),
         ];
         for (setting, change) in counts {
             for count in [0, 65_536] {

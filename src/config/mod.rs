@@ -266,11 +266,11 @@ impl Roots {
                 .any(|window| window == marker.as_bytes())
         };
         if pem.is_empty() {
-            return Err(ConfigError::new("ca-file", file, "the file is empty"));
+            return Err(ConfigError::new("ca_file", file, "the file is empty"));
         }
         if !holds("-----BEGIN CERTIFICATE-----") || !holds("-----END CERTIFICATE-----") {
             return Err(ConfigError::new(
-                "ca-file",
+                "ca_file",
                 file,
                 "there is no PEM certificate in the file",
             ));
@@ -360,10 +360,10 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert_eq!(error(""), r#"ca-file "/ca.pem": the file is empty"#);
+        assert_eq!(error(""), r#"ca_file "/ca.pem": the file is empty"#);
         assert_eq!(
             error("-----BEGIN PRIVATE KEY-----"),
-            r#"ca-file "/ca.pem": there is no PEM certificate in the file"#
+            r#"ca_file "/ca.pem": there is no PEM certificate in the file"#
         );
         assert!(error("-----BEGIN CERTIFICATE-----\nMIIB").contains("no PEM certificate"));
         let pem =

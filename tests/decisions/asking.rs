@@ -39,7 +39,7 @@ fn no_core_is_made_of_what_it_cannot_obey() {
         (Box::new(|c| c.upstreams([])), "upstream"),
         (Box::new(move |c| c.upstreams(upstreams(65))), "upstream"),
         (Box::new(|c| c.timeout(Duration::ZERO)), "timeout"),
-        (Box::new(|c| c.max_in_flight(0)), "max-in-flight"),
+        (Box::new(|c| c.max_in_flight(0)), "max_in_flight"),
     ];
     for (change, setting) in none {
         let error = change(Config::builder()).build().unwrap_err();
