@@ -94,8 +94,6 @@ extern crate self as dotward;
 
 // `cli`, `logger` and `signals` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
-#[cfg(any(feature = "cli", feature = "tls"))]
-mod calendar;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;

@@ -1,277 +1,95 @@
-//! The well-known providers of DNS over TLS, by name. One row each: addresses and the name in their
-//! certificate.
+//! The well-known providers of DNS over TLS, by name.
 //!
 //! A row is here when the provider publishes these addresses and this name for DNS over TLS. Some
 //! serve it on other addresses than conventional DNS, found by name: those take `tls://NAME`.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::{TLS_PORT, Upstream};
 
 /// A public resolver that speaks DNS over TLS (RFC 7858) on port 853.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Provider {
     /// What the user writes.
     pub name: &'static str,
     /// The name that its certificate must be for (RFC 8310).
     pub server_name: &'static str,
-    /// Its IPv4 addresses, the primary one first.
-    pub v4: &'static [Ipv4Addr],
-    /// Its IPv6 addresses, the primary one first.
-    pub v6: &'static [Ipv6Addr],
-    /// Whether it validates answers (DNSSEC), so that a forged one is a failure.
+    /// Whether it validates responses (DNSSEC, RFC 4035), so that a forged one is a failure.
     pub validates: bool,
     /// Whether it blocks names.
     pub filters: bool,
-    /// What it does with questions, in a few words.
+    /// What it does with queries, in a few words.
     pub about: &'static str,
+    /// Its addresses, the primary ones first. The families alternate, so that a host with one of them soon reaches its own.
+    pub addresses: &'static [&'static str],
 }
 
-/// Where questions go when the user names nobody.
-pub const DEFAULT: &Provider = &CLOUDFLARE;
-
-const CLOUDFLARE: Provider = Provider {
-    name: "cloudflare",
-    server_name: "one.one.one.one",
-    v4: &[v4(1, 1, 1, 1), v4(1, 0, 0, 1)],
-    v6: &[
-        v6(0x2606, 0x4700, 0x4700, 0x1111),
-        v6(0x2606, 0x4700, 0x4700, 0x1001),
-    ],
-    validates: true,
-    filters: false,
-    about: "no filter (the default)",
-};
-
-/// All of them, in the order in which they are listed for users.
-pub const PROVIDERS: &[Provider] = &[
-    CLOUDFLARE,
-    Provider {
-        name: "cloudflare-security",
-        server_name: "security.cloudflare-dns.com",
-        v4: &[v4(1, 1, 1, 2), v4(1, 0, 0, 2)],
-        v6: &[
-            v6(0x2606, 0x4700, 0x4700, 0x1112),
-            v6(0x2606, 0x4700, 0x4700, 0x1002),
-        ],
-        validates: true,
-        filters: true,
-        about: "blocks malware",
-    },
-    Provider {
-        name: "cloudflare-family",
-        server_name: "family.cloudflare-dns.com",
-        v4: &[v4(1, 1, 1, 3), v4(1, 0, 0, 3)],
-        v6: &[
-            v6(0x2606, 0x4700, 0x4700, 0x1113),
-            v6(0x2606, 0x4700, 0x4700, 0x1003),
-        ],
-        validates: true,
-        filters: true,
-        about: "blocks malware and adult content",
-    },
-    Provider {
-        name: "quad9",
-        server_name: "dns.quad9.net",
-        v4: &[v4(9, 9, 9, 9), v4(149, 112, 112, 112)],
-        v6: &[v6(0x2620, 0xfe, 0, 0xfe), v6(0x2620, 0xfe, 0, 9)],
-        validates: true,
-        filters: true,
-        about: "blocks malware",
-    },
-    Provider {
-        name: "quad9-unfiltered",
-        server_name: "dns10.quad9.net",
-        v4: &[v4(9, 9, 9, 10), v4(149, 112, 112, 10)],
-        v6: &[
-            v6(0x2620, 0xfe, 0, 0x10),
-            Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0xfe, 0x10),
-        ],
-        validates: false,
-        filters: false,
-        about: "no filter, no DNSSEC validation",
-    },
-    Provider {
-        name: "quad9-ecs",
-        server_name: "dns11.quad9.net",
-        v4: &[v4(9, 9, 9, 11), v4(149, 112, 112, 11)],
-        v6: &[
-            v6(0x2620, 0xfe, 0, 0x11),
-            Ipv6Addr::new(0x2620, 0xfe, 0, 0, 0, 0, 0xfe, 0x11),
-        ],
-        validates: true,
-        filters: true,
-        about: "blocks malware, tells servers your network (client subnet)",
-    },
-    Provider {
-        name: "google",
-        server_name: "dns.google",
-        v4: &[v4(8, 8, 8, 8), v4(8, 8, 4, 4)],
-        v6: &[
-            v6(0x2001, 0x4860, 0x4860, 0x8888),
-            v6(0x2001, 0x4860, 0x4860, 0x8844),
-        ],
-        validates: true,
-        filters: false,
-        about: "no filter",
-    },
-    Provider {
-        name: "adguard",
-        server_name: "dns.adguard-dns.com",
-        v4: &[v4(94, 140, 14, 14), v4(94, 140, 15, 15)],
-        v6: &[
-            v6_pair(0x2a10, 0x50c0, 0xad1, 0xff),
-            v6_pair(0x2a10, 0x50c0, 0xad2, 0xff),
-        ],
-        validates: true,
-        filters: true,
-        about: "blocks advertisements, trackers and malware",
-    },
-    Provider {
-        name: "adguard-family",
-        server_name: "family.adguard-dns.com",
-        v4: &[v4(94, 140, 14, 15), v4(94, 140, 15, 16)],
-        v6: &[
-            v6_pair(0x2a10, 0x50c0, 0xbad1, 0xff),
-            v6_pair(0x2a10, 0x50c0, 0xbad2, 0xff),
-        ],
-        validates: true,
-        filters: true,
-        about: "as adguard, and adult content",
-    },
-    Provider {
-        name: "adguard-unfiltered",
-        server_name: "unfiltered.adguard-dns.com",
-        v4: &[v4(94, 140, 14, 140), v4(94, 140, 14, 141)],
-        v6: &[
-            v6_pair(0x2a10, 0x50c0, 1, 0xff),
-            v6_pair(0x2a10, 0x50c0, 2, 0xff),
-        ],
-        validates: true,
-        filters: false,
-        about: "no filter",
-    },
-    Provider {
-        name: "cleanbrowsing-security",
-        server_name: "security-filter-dns.cleanbrowsing.org",
-        v4: &[v4(185, 228, 168, 9), v4(185, 228, 169, 9)],
-        v6: &[v6(0x2a0d, 0x2a00, 1, 2), v6(0x2a0d, 0x2a00, 2, 2)],
-        validates: true,
-        filters: true,
-        about: "blocks malware",
-    },
-    Provider {
-        name: "cleanbrowsing-adult",
-        server_name: "adult-filter-dns.cleanbrowsing.org",
-        v4: &[v4(185, 228, 168, 10), v4(185, 228, 169, 11)],
-        v6: &[v6(0x2a0d, 0x2a00, 1, 1), v6(0x2a0d, 0x2a00, 2, 1)],
-        validates: true,
-        filters: true,
-        about: "blocks malware and adult content",
-    },
-    Provider {
-        name: "cleanbrowsing-family",
-        server_name: "family-filter-dns.cleanbrowsing.org",
-        v4: &[v4(185, 228, 168, 168), v4(185, 228, 169, 168)],
-        v6: &[v6(0x2a0d, 0x2a00, 1, 0), v6(0x2a0d, 0x2a00, 2, 0)],
-        validates: true,
-        filters: true,
-        about: "as cleanbrowsing-adult, and proxies and mixed content",
-    },
-    Provider {
-        name: "dns-sb",
-        server_name: "dot.sb",
-        v4: &[v4(185, 222, 222, 222), v4(45, 11, 45, 11)],
-        v6: &[v6(0x2a09, 0, 0, 0), v6(0x2a11, 0, 0, 0)],
-        validates: true,
-        filters: false,
-        about: "no filter",
-    },
-    Provider {
-        name: "dns4eu",
-        server_name: "unfiltered.joindns4.eu",
-        v4: &[v4(86, 54, 11, 100), v4(86, 54, 11, 200)],
-        v6: &[dns4eu_v6(0x100), dns4eu_v6(0x200)],
-        validates: true,
-        filters: false,
-        about: "no filter",
-    },
-    Provider {
-        name: "dns4eu-protective",
-        server_name: "protective.joindns4.eu",
-        v4: &[v4(86, 54, 11, 1), v4(86, 54, 11, 201)],
-        v6: &[dns4eu_v6(0x1), dns4eu_v6(0x201)],
-        validates: true,
-        filters: true,
-        about: "blocks malware",
-    },
-    Provider {
-        name: "opendns",
-        server_name: "dns.opendns.com",
-        v4: &[v4(208, 67, 222, 222), v4(208, 67, 220, 220)],
-        v6: &[v6(0x2620, 0x119, 0x35, 0x35), v6(0x2620, 0x119, 0x53, 0x53)],
-        validates: true,
-        filters: true,
-        about: "blocks malware",
-    },
-    Provider {
-        name: "opendns-family",
-        server_name: "familyshield.opendns.com",
-        v4: &[v4(208, 67, 222, 123), v4(208, 67, 220, 123)],
-        v6: &[],
-        validates: true,
-        filters: true,
-        about: "blocks malware and adult content",
-    },
-];
-
-/// `a.b.c.d`
-const fn v4(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {
-    Ipv4Addr::new(a, b, c, d)
+macro_rules! providers {
+    ($( $name:literal, $server_name:literal, $validates:literal, $filters:literal, $about:literal, $($address:literal),*; )*) => {
+        /// All providers, in the order in which they are listed for users.
+        pub const PROVIDERS: &[Provider] = &[ $( Provider {
+            name: $name,
+            server_name: $server_name,
+            validates: $validates,
+            filters: $filters,
+            about: $about,
+            addresses: &[ $($address),* ],
+        }, )* ];
+    };
 }
 
-/// `a:b:c::z`
-const fn v6(a: u16, b: u16, c: u16, z: u16) -> Ipv6Addr {
-    Ipv6Addr::new(a, b, c, 0, 0, 0, 0, z)
+providers! {
+    // name, name in its certificate, whether it validates, whether it filters, what it does, addresses
+    "cloudflare", "one.one.one.one", true, false, "no filter (the default)",
+        "1.1.1.1", "2606:4700:4700::1111", "1.0.0.1", "2606:4700:4700::1001";
+    "cloudflare-security", "security.cloudflare-dns.com", true, true, "blocks malware",
+        "1.1.1.2", "2606:4700:4700::1112", "1.0.0.2", "2606:4700:4700::1002";
+    "cloudflare-family", "family.cloudflare-dns.com", true, true, "blocks malware and adult content",
+        "1.1.1.3", "2606:4700:4700::1113", "1.0.0.3", "2606:4700:4700::1003";
+    "quad9", "dns.quad9.net", true, true, "blocks malware",
+        "9.9.9.9", "2620:fe::fe", "149.112.112.112", "2620:fe::9";
+    "quad9-unfiltered", "dns10.quad9.net", false, false, "no filter, no DNSSEC validation",
+        "9.9.9.10", "2620:fe::10", "149.112.112.10", "2620:fe::fe:10";
+    "quad9-ecs", "dns11.quad9.net", true, true, "blocks malware, tells servers your network (client subnet)",
+        "9.9.9.11", "2620:fe::11", "149.112.112.11", "2620:fe::fe:11";
+    "google", "dns.google", true, false, "no filter",
+        "8.8.8.8", "2001:4860:4860::8888", "8.8.4.4", "2001:4860:4860::8844";
+    "adguard", "dns.adguard-dns.com", true, true, "blocks advertisements, trackers and malware",
+        "94.140.14.14", "2a10:50c0::ad1:ff", "94.140.15.15", "2a10:50c0::ad2:ff";
+    "adguard-family", "family.adguard-dns.com", true, true, "as adguard, and adult content",
+        "94.140.14.15", "2a10:50c0::bad1:ff", "94.140.15.16", "2a10:50c0::bad2:ff";
+    "adguard-unfiltered", "unfiltered.adguard-dns.com", true, false, "no filter",
+        "94.140.14.140", "2a10:50c0::1:ff", "94.140.14.141", "2a10:50c0::2:ff";
+    "cleanbrowsing-security", "security-filter-dns.cleanbrowsing.org", true, true, "blocks malware",
+        "185.228.168.9", "2a0d:2a00:1::2", "185.228.169.9", "2a0d:2a00:2::2";
+    "cleanbrowsing-adult", "adult-filter-dns.cleanbrowsing.org", true, true, "blocks malware and adult content",
+        "185.228.168.10", "2a0d:2a00:1::1", "185.228.169.11", "2a0d:2a00:2::1";
+    "cleanbrowsing-family", "family-filter-dns.cleanbrowsing.org", true, true, "as cleanbrowsing-adult, and proxies and mixed content",
+        "185.228.168.168", "2a0d:2a00:1::", "185.228.169.168", "2a0d:2a00:2::";
+    "dns-sb", "dot.sb", true, false, "no filter",
+        "185.222.222.222", "2a09::", "45.11.45.11", "2a11::";
+    "dns4eu", "unfiltered.joindns4.eu", true, false, "no filter",
+        "86.54.11.100", "2a13:1001::86:54:11:100", "86.54.11.200", "2a13:1001::86:54:11:200";
+    "dns4eu-protective", "protective.joindns4.eu", true, true, "blocks malware",
+        "86.54.11.1", "2a13:1001::86:54:11:1", "86.54.11.201", "2a13:1001::86:54:11:201";
+    "opendns", "dns.opendns.com", true, true, "blocks malware",
+        "208.67.222.222", "2620:119:35::35", "208.67.220.220", "2620:119:53::53";
+    "opendns-family", "familyshield.opendns.com", true, true, "blocks malware and adult content",
+        "208.67.222.123", "208.67.220.123";
 }
 
-/// `a:b::y:z`
-const fn v6_pair(a: u16, b: u16, y: u16, z: u16) -> Ipv6Addr {
-    Ipv6Addr::new(a, b, 0, 0, 0, 0, y, z)
-}
-
-/// `2a13:1001::86:54:11:z`, the IPv4 address spelt in decimal digits.
-const fn dns4eu_v6(z: u16) -> Ipv6Addr {
-    Ipv6Addr::new(0x2a13, 0x1001, 0, 0, 0x86, 0x54, 0x11, z)
-}
+/// Where queries go when the user names no upstream.
+pub const DEFAULT: &Provider = &PROVIDERS[0];
 
 impl Provider {
-    /// The provider as an upstream. The families alternate, so that a host with one of them finds
-    /// its own soon.
+    /// The provider as an upstream.
     pub fn upstream(&self) -> Upstream {
-        let (mut v4, mut v6) = (self.v4.iter(), self.v6.iter());
-        let mut addresses = Vec::with_capacity(self.v4.len() + self.v6.len());
-        loop {
-            let pair = [
-                v4.next().map(|ip| IpAddr::V4(*ip)),
-                v6.next().map(|ip| IpAddr::V6(*ip)),
-            ];
-            if pair == [None, None] {
-                break;
-            }
-            addresses.extend(
-                pair.into_iter()
-                    .flatten()
-                    .map(|ip| SocketAddr::new(ip, TLS_PORT)),
-            );
-        }
-        Upstream::known(
-            self.name,
-            "tls",
-            Some(self.server_name.to_owned()),
-            addresses,
-        )
+        let ips = self.addresses.iter().filter_map(|text| text.parse().ok());
+        let addresses = ips.map(|ip: IpAddr| SocketAddr::new(ip, TLS_PORT));
+        let server_name = Some(self.server_name.to_owned());
+        Upstream::known(self.name, "tls", server_name, addresses.collect())
     }
 }
 
@@ -299,12 +117,6 @@ pub fn closest(word: &str) -> Option<&'static Provider> {
 pub fn listing() -> String {
     let mut text = String::new();
     for provider in PROVIDERS {
-        let addresses: Vec<String> = provider
-            .v4
-            .iter()
-            .map(ToString::to_string)
-            .chain(provider.v6.iter().map(ToString::to_string))
-            .collect();
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
@@ -312,7 +124,7 @@ pub fn listing() -> String {
             provider.name,
             provider.about,
             provider.server_name,
-            addresses.join(" ")
+            provider.addresses.join(" ")
         );
     }
     text
@@ -392,6 +204,8 @@ mod tests {
         let mut seen = HashSet::new();
         for provider in PROVIDERS {
             assert!(seen.insert(provider.name.to_owned()), "{}", provider.name);
+            let upstream = provider.upstream();
+            assert_eq!(upstream.addresses().len(), provider.addresses.len());
             for address in provider.upstream().addresses() {
                 assert!(
                     seen.insert(address.to_string()),

@@ -1,8 +1,8 @@
 //! The shape of one line of the log.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::calendar::utc;
+use humantime::format_rfc3339_seconds;
 use log::Level;
 
 /// How a line begins.
@@ -18,7 +18,8 @@ pub(super) enum Style {
 /// moves the cursor.
 pub(super) fn line(style: Style, level: Level, now: SystemTime, text: &str) -> String {
     let mut line = match style {
-        Style::Timestamped => format!("{} {level} ", utc(now)),
+        // A clock before 1970 has not been set; 1970 says so just as well.
+        Style::Timestamped => format!("{} {level} ", format_rfc3339_seconds(now.max(UNIX_EPOCH))),
         Style::Journal => format!("<{}>", priority(level)),
     };
     for character in text.chars() {
@@ -44,7 +45,7 @@ fn priority(level: Level) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     use super::*;
 
@@ -54,6 +55,11 @@ mod tests {
         assert_eq!(
             line(Style::Timestamped, Level::Info, now, "text"),
             "2026-01-02T03:04:05Z INFO text\n"
+        );
+        let unset = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(
+            line(Style::Timestamped, Level::Warn, unset, "text"),
+            "1970-01-01T00:00:00Z WARN text\n"
         );
         for (level, start) in [
             (Level::Error, "<3>"),

@@ -5,9 +5,11 @@
 
 mod line;
 
-use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::iter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,6 +20,9 @@ use line::{Style, line};
 /// Lines that wait for the sink. At 100 octets each that is 100 KiB, and several seconds of a busy
 /// log.
 const QUEUE_LINES: usize = 1_024;
+
+/// How often a full queue is looked at by who waits for its end.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// In a WASI component there is one thread: whoever logs writes the line to the host.
 const HAS_THREADS: bool = cfg!(not(target_family = "wasm"));
@@ -56,55 +61,45 @@ fn stderr_is_journal() -> bool {
 /// The log's near end, for those who log. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    queue: Arc<Queue>,
+    queue: SyncSender<Entry>,
+    /// Lines that found the queue full since the last ones that were reported.
+    lost: Arc<AtomicU64>,
     style: Style,
 }
 
-/// Lines on their way to the writer thread.
-#[derive(Debug, Default)]
-struct Queue {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    lines: VecDeque<String>,
-    /// Lines that found the queue full since the last one that was reported.
-    lost: u64,
-    /// The writer holds lines that are not yet in the sink.
-    writing: bool,
+#[derive(Debug)]
+enum Entry {
+    Line(String),
+    /// Whoever waits for the lines before it is told that they are written.
+    Mark(mpsc::Sender<()>),
 }
 
 impl Handle {
     fn spawn(sink: impl Write + Send + 'static, style: Style) -> io::Result<Self> {
-        let queue = Arc::new(Queue::default());
-        let handle = Self {
-            queue: Arc::clone(&queue),
-            style,
-        };
+        let (queue, entries) = mpsc::sync_channel(QUEUE_LINES);
+        let lost = Arc::new(AtomicU64::new(0));
+        let reported = lost.clone();
         if HAS_THREADS {
             thread::Builder::new()
                 .name("log".to_owned())
-                .spawn(move || queue.write_to(sink, style))?;
+                .spawn(move || write(&entries, &reported, sink, style))?;
         }
-        Ok(handle)
+        Ok(Self { queue, lost, style })
     }
 
     /// Waits until all lines so far are written, but no longer than `patience`. Returns whether
     /// they are.
     pub fn flush(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        let mut state = self.queue.lock();
-        while !state.lines.is_empty() || state.writing || state.lost > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let (mark, reached) = mpsc::channel();
+        while let Err(TrySendError::Full(_)) = self.queue.try_send(Entry::Mark(mark.clone())) {
+            if left().is_zero() {
                 return false;
             }
-            let waited = self.queue.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            thread::sleep(LOOK);
         }
-        true
+        reached.recv_timeout(left()).is_ok()
     }
 }
 
@@ -117,73 +112,44 @@ impl Log for Handle {
     fn log(&self, record: &Record<'_>) {
         let text = record.args().to_string();
         let line = line(self.style, record.level(), SystemTime::now(), &text);
-        if HAS_THREADS {
-            self.queue.push(line);
-        } else {
+        if !HAS_THREADS {
             // A line that cannot be written has nobody to be told to.
             drop(io::stderr().write_all(line.as_bytes()));
+        } else if self.queue.try_send(Entry::Line(line)).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Nothing may wait here: the caller could be on a question's way. [`Handle::flush`] is for the
+    /// Nothing may wait here: the caller could be on a query's way. [`Handle::flush`] is for the
     /// end.
     fn flush(&self) {}
 }
 
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves the queue whole: no line is ever half pushed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, line: String) {
-        let mut state = self.lock();
-        if state.lines.len() < QUEUE_LINES {
-            state.lines.push_back(line);
-        } else {
-            state.lost += 1;
-        }
-        self.changed.notify_all();
-    }
-
-    /// The writer thread: ends with the process.
-    fn write_to(&self, mut sink: impl Write, style: Style) {
-        loop {
-            let (lines, lost) = self.take();
-            for line in lines {
-                // A sink that fails cannot be told so; the next line may do better.
-                let _ = sink.write_all(line.as_bytes());
+/// The writer thread: ends with the process. What a sink that fails does not take is lost; the next line may do better.
+fn write(entries: &Receiver<Entry>, lost: &AtomicU64, mut sink: impl Write, style: Style) {
+    while let Ok(first) = entries.recv() {
+        let mut marks = Vec::new();
+        // Those that filled the queue, so that the report stands where the lost lines are missing.
+        for entry in iter::once(first)
+            .chain(entries.try_iter())
+            .take(QUEUE_LINES)
+        {
+            match entry {
+                Entry::Line(line) => drop(sink.write_all(line.as_bytes())),
+                Entry::Mark(mark) => marks.push(mark),
             }
-            if lost > 0 {
-                let report = line(
-                    style,
-                    Level::Warn,
-                    SystemTime::now(),
-                    &format!("{lost} log lines lost"),
-                );
-                let _ = sink.write_all(report.as_bytes());
-            }
-            // As above.
-            let _ = sink.flush();
         }
-    }
-
-    /// Waits for something to write, and marks the queue as being written.
-    fn take(&self) -> (VecDeque<String>, u64) {
-        let mut state = self.lock();
-        state.writing = false;
-        self.changed.notify_all();
-        while state.lines.is_empty() && state.lost == 0 {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let text = format!("{lost} log lines lost");
+            let report = line(style, Level::Warn, SystemTime::now(), &text);
+            drop(sink.write_all(report.as_bytes()));
         }
-        state.writing = true;
-        (
-            std::mem::take(&mut state.lines),
-            std::mem::take(&mut state.lost),
-        )
+        drop(sink.flush());
+        for mark in marks {
+            // An error means that nobody waits any more.
+            let _ = mark.send(());
+        }
     }
 }
 

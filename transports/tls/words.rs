@@ -1,7 +1,6 @@
 //! What rustls says, in words: what is wrong, and what the operator can do.
 
 use super::trust::{SelfSigned, webpki_error};
-use crate::calendar::utc;
 use crate::transport::{ConnectError, system_message};
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
@@ -113,7 +112,8 @@ pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
 }
 
 fn date(time: UnixTime) -> String {
-    utc(UNIX_EPOCH + Duration::from_secs(time.as_secs())).to_string()
+    let time = UNIX_EPOCH + Duration::from_secs(time.as_secs());
+    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 /// The names of a certificate, such as `DnsName("a.test")`, as people write them.
