@@ -38,21 +38,6 @@ mod scan;
 mod property_tests;
 #[cfg(test)]
 mod simple_dns_tests;
-#[cfg(test)]
-#[path = "../../tests/support"]
-#[expect(
-    dead_code,
-    reason = "the helpers are those of all tests; these use some of them"
-)]
-pub(crate) mod testing {
-    mod codes;
-    mod messages;
-
-    pub use messages::*;
-    // The names that `engine` still uses, until it has been changed as well.
-    pub use messages::{Message as Builder, name_octets as wire_name, response as answer};
-}
-
 pub use cacheability::{Cacheability, cacheability};
 pub use cached_response::CachedResponse;
 pub use edit_query::{add_opt, add_option, forward_query};
@@ -76,3 +61,18 @@ pub use edit_response::{
 };
 pub use query::parse_query as query;
 pub use response::{Response as Answer, parse_response as answer};
+
+#[cfg(test)]
+#[path = "../../tests/support"]
+#[expect(
+    dead_code,
+    reason = "the helpers are those of all tests; these use some of them"
+)]
+pub(crate) mod testing {
+    mod codes;
+    mod messages;
+
+    pub use messages::*;
+    // The names that `engine` still uses, until it has been changed as well.
+    pub use messages::{Message as Builder, name_octets as wire_name, response as answer};
+}
