@@ -29,6 +29,10 @@ faults *OPTIONS:
 simulate SEED *OPTIONS:
     cargo run --profile simulate --example simulate -- {{ SEED }} {{ OPTIONS }}
 
+# Fuzz the wire format, the cache's form of a response and the core, SECONDS for each; what finds a fault stays in tests/fuzz/corpus
+fuzz SECONDS TARGET="":
+    FUZZ_SECONDS={{ SECONDS }} cargo test --profile simulate --test fuzz -- --nocapture --test-threads 1 {{ TARGET }}
+
 # Check every combination of features, and that a build with one runtime depends on no other
 features:
     .ci/features

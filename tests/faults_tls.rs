@@ -178,7 +178,7 @@ fn a_hello_retry_request_is_followed() {
     );
 }
 
-// fault 41: a server that would take early data, which can be replayed, is sent none.
+// req 81, fault 41: a server that would take early data, which can be replayed, is sent none.
 #[test]
 fn nothing_is_sent_as_early_data() {
     let trust = Trust::new();

@@ -340,7 +340,7 @@ mod tests {
         Some((answer.rcode, record.rtype, record.owner_at))
     }
 
-    // fault 109
+    // req 88, fault 109
     #[test]
     fn what_does_not_exist_does_not_leave() {
         for (name, apex) in [
@@ -367,7 +367,7 @@ mod tests {
         }
     }
 
-    // fault 109
+    // req 86, 88, fault 109
     #[test]
     fn what_exists_has_nothing_of_that_type() {
         for (name, qtype, apex) in [

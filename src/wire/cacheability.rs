@@ -2,9 +2,10 @@
 
 use super::compression::Names;
 use super::edns::TYPE_OPT;
-use super::header::Rcode;
-use super::rdata::{TYPE_SOA, is_sound, soa_minimum};
-use super::response::Response;
+use super::header::{HEADER_LEN, Rcode};
+use super::name::pointer_target;
+use super::rdata::{TYPE_SOA, is_address, is_well_formed, soa_minimum};
+use super::response::{Response, parse_response};
 use super::scan::{Section, records};
 
 /// Whether a response may be cached.
@@ -50,10 +51,13 @@ fn data(message: &[u8], response: &Response) -> Cacheability {
     };
     let mut names = Names::new(question.name_len);
     let (mut lowest, mut answered, mut minimum) = (u32::MAX, false, None);
+    let mut points_elsewhere = false;
     for record in records(message, response).filter(|record| record.rtype != TYPE_OPT) {
-        if !is_sound(message, &record, &mut names) {
+        if !is_well_formed(message, &record, &mut names) {
             return Cacheability::Unusable;
         }
+        let target = pointer_target(message, record.start);
+        points_elsewhere |= target.is_some_and(|target| target != HEADER_LEN);
         lowest = lowest.min(effective_ttl(record.ttl));
         match record.section {
             Section::Answer => answered |= record.rtype == question.qtype,
@@ -62,6 +66,9 @@ fn data(message: &[u8], response: &Response) -> Cacheability {
             }
             _ => {}
         }
+    }
+    if (points_elsewhere || names.followed) && !pointers_lead_to_names(message, response) {
+        return Cacheability::Unusable;
     }
     let negative = !answered || response.rcode() == Rcode::NXDOMAIN;
     let lifetime = if negative {
@@ -75,6 +82,27 @@ fn data(message: &[u8], response: &Response) -> Cacheability {
     }
 }
 
+/// Whether names stay the same when TTLs decrease and addresses are rotated. No pointer of a sound message leads into those; to be sure, they
+/// are overwritten with what is no label, and the names walked again.
+fn pointers_lead_to_names(message: &[u8], response: &Response) -> bool {
+    const NO_LABEL: u8 = 0x40;
+    let mut changed = message.to_vec();
+    for record in records(message, response).filter(|record| record.rtype != TYPE_OPT) {
+        let address = if is_address(&record) {
+            record.rdata
+        } else {
+            0..0
+        };
+        for range in [record.ttl_at..record.ttl_at + 4, address] {
+            changed.get_mut(range).unwrap_or_default().fill(NO_LABEL);
+        }
+    }
+    let question = response.question.map_or(0, |question| question.name_len);
+    let mut names = Names::new(question);
+    parse_response(&changed).is_ok()
+        && records(&changed, response).all(|record| is_well_formed(&changed, &record, &mut names))
+}
+
 /// A TTL has 31 bits; one with the top bit set is 0 (RFC 2181 §8).
 fn effective_ttl(ttl: u32) -> u32 {
     if ttl >> 31 == 0 { ttl } else { 0 }
@@ -82,7 +110,6 @@ fn effective_ttl(ttl: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::response::parse_response;
     use super::super::testing::{self, Message, TO_QUESTION, header_only};
     use super::*;
 
@@ -212,6 +239,25 @@ mod tests {
         let early = a(9).edns(1232, 0, &[]);
         let early = early.record(Section::Additional, TO_QUESTION, 1, (1, 9), &[0; 4]);
         assert_eq!(of(&early), Cacheability::Unusable);
+    }
+
+    // fault 17
+    #[test]
+    fn a_name_in_a_ttl_or_in_an_address_is_unusable() {
+        let first = testing::response("a.test.", 1).a(0x0000_0100, [0; 4]);
+        for (target, usable) in [(12, true), (14, true), (24 + 6, false), (24 + 12, false)] {
+            let owner = (0xC000_u16 | target).to_be_bytes();
+            let second = first
+                .clone()
+                .record(Section::Answer, &owner, 1, (1, 9), &[0; 4]);
+            let alias = [&b"\x01b"[..], &owner].concat();
+            let third = first
+                .clone()
+                .record(Section::Answer, TO_QUESTION, 5, (1, 9), &alias);
+            for built in [second, third] {
+                assert_eq!(of(&built) != Cacheability::Unusable, usable, "{target}");
+            }
+        }
     }
 
     // fault 93

@@ -37,6 +37,8 @@ pub(super) struct NameAt {
 pub(super) struct Names {
     /// Octets of the name of the question at offset 12, which has been walked already; 0 when there is none.
     question_len: usize,
+    /// Whether a pointer was followed: to somewhere else than the question's name.
+    pub(super) followed: bool,
     /// Labels and pointers that are still walked without remembering them.
     steps: usize,
     /// Made when those are used up.
@@ -47,6 +49,7 @@ impl Names {
     pub(super) fn new(question_len: usize) -> Names {
         Names {
             question_len,
+            followed: false,
             steps: PLAIN_STEPS,
             known: None,
         }
@@ -54,18 +57,19 @@ impl Names {
 
     /// Walks the name at `start`, following its pointers.
     ///
-    /// A pointer must lead to before the part that it ends, so every name terminates. A pointer to the
-    /// question's name, the one that nearly every response uses, is not followed: its length is known.
+    /// What a pointer leads to must end before the part that the pointer ends: it stands for a name that was there before (RFC 1035 §4.1.4).
+    /// So every name terminates, and none changes when what is behind it does. A pointer to the question's name, the one that nearly
+    /// every response uses, is not followed: its length is known.
     pub(super) fn walk(&mut self, message: &[u8], start: usize) -> Result<NameAt, Malformed> {
         // `part` is where the labels began that are being read, `len` how long the name is so far.
         let (mut at, mut part, mut len, mut hops) = (start, start, 0, 0);
-        let mut end = None;
+        let (mut end, mut visible) = (None, message);
         loop {
             let Some(steps) = self.steps.checked_sub(1) else {
                 return self.walk_remembering(message, start);
             };
             self.steps = steps;
-            match *message.get(at).ok_or(PAST_THE_END)? {
+            match *visible.get(at).ok_or(PAST_THE_END)? {
                 0 => {
                     return Ok(NameAt {
                         end: end.unwrap_or(at + 1),
@@ -81,15 +85,17 @@ impl Names {
                     }
                 }
                 0xC0.. => {
-                    let target = pointer(message, at, part)?;
+                    let target = pointer(visible, at, part)?;
                     let end = *end.get_or_insert(at + 2);
                     if target == HEADER_LEN && self.question_len != 0 {
                         return whole(len + self.question_len, end);
                     }
+                    self.followed = true;
                     hops += 1;
                     if hops > MAX_HOPS {
                         return Err(TOO_MANY_POINTERS);
                     }
+                    visible = visible.get(..part).unwrap_or_default();
                     (at, part) = (target, target);
                 }
                 _ => return Err(UNKNOWN_LABEL),
@@ -100,12 +106,13 @@ impl Names {
     /// The same for a message with many names.
     #[cold]
     fn walk_remembering(&mut self, message: &[u8], start: usize) -> Result<NameAt, Malformed> {
+        self.followed = true;
         let known = self
             .known
             .get_or_insert_with(|| Box::new(Known::new(self.question_len)));
         let part = Part::read(message, start)?;
         let rest = match part.target {
-            Some(target) => known.name_at(message, target)?.len.into(),
+            Some(target) => known.name_at(message, target, start)?.len.into(),
             None => 1,
         };
         whole(part.len + rest, part.end)
@@ -188,15 +195,19 @@ struct Suffix {
     len: u8,
     /// Pointers that are followed by whoever is led to it, the one to it among them. The one to the question is none.
     hops: u8,
-    /// Where the pointer leads that ends its first part; 0 if the root does. Whoever comes to it by labels may only go on if that lies
-    /// before the start of those.
+    /// Where its first part ends.
+    end: u16,
+    /// Where the part starts and ends that its first part's pointer leads to; 0 if the root ends it.
     target: u16,
+    target_end: u16,
 }
 
 /// The names that pointers led to, by the octet that each starts at.
 #[derive(Debug)]
 struct Known {
     suffixes: Vec<Suffix>,
+    /// The parts of the name that is being walked: where each starts and ends.
+    parts: Vec<(usize, usize)>,
     /// Octets looked at so far, to show that they are bounded.
     #[cfg(test)]
     looked_at: usize,
@@ -207,9 +218,11 @@ impl Known {
         let mut suffixes = vec![Suffix::default(); REACHABLE];
         if let Some(question) = suffixes.get_mut(HEADER_LEN) {
             question.len = u8::try_from(question_len).unwrap_or_default();
+            question.end = offset(HEADER_LEN + question_len);
         }
         Known {
             suffixes,
+            parts: Vec::new(),
             #[cfg(test)]
             looked_at: 0,
         }
@@ -223,73 +236,96 @@ impl Known {
         self.suffixes.get(at).copied().filter(|known| known.len > 0)
     }
 
-    /// The name at `start`, to which a pointer leads.
-    fn name_at(&mut self, message: &[u8], start: usize) -> Result<Suffix, Malformed> {
-        if let Some(known) = self.at(start) {
-            return Ok(known);
-        }
-        let (mut part, mut len, mut hops) = (start, 0, 0);
-        loop {
-            let (labels, end) = self.labels(message, part)?;
+    /// The name at `start`, to which the pointer leads that ends the part from `before` on.
+    fn name_at(
+        &mut self,
+        message: &[u8],
+        start: usize,
+        before: usize,
+    ) -> Result<Suffix, Malformed> {
+        let (mut part, mut before, mut len, mut hops) = (start, before, 0, 0);
+        self.parts.clear();
+        let (target, target_end) = loop {
+            let visible = message.get(..before).unwrap_or_default();
+            let (labels, end) = self.labels(visible, part)?;
             len += labels;
             match end {
-                End::Root => {
+                End::Root(end) => {
                     (len, hops) = (len + 1, hops + 1);
-                    break;
+                    self.parts.push((part, end));
+                    break (0, 0);
                 }
+                End::Known(name) if labels == 0 && self.parts.is_empty() => return Ok(name),
                 End::Known(rest) => {
                     len += usize::from(rest.len);
                     hops += usize::from(rest.hops);
-                    break;
+                    self.parts.push((part, rest.end.into()));
+                    break (rest.target, rest.target_end);
                 }
-                End::Pointer(target) => (part, hops) = (target, hops + 1),
+                End::Pointer { target, end } => {
+                    self.parts.push((part, end));
+                    (before, part, hops) = (part, target, hops + 1);
+                }
             }
             if len >= MAX_NAME {
                 return Err(TOO_LONG);
             }
-        }
+        };
         if hops > MAX_HOPS {
             return Err(TOO_MANY_POINTERS);
         }
         let name = Suffix {
             len: u8::try_from(len).map_err(|_| TOO_LONG)?,
             hops: u8::try_from(hops).map_err(|_| TOO_MANY_POINTERS)?,
-            target: 0,
+            end: 0,
+            target,
+            target_end,
         };
-        self.remember(message, start, name);
+        self.remember(message, name);
         Ok(name)
     }
 
     /// The octets of the labels from `start` on, as far as they are new, and how they end.
-    fn labels(&mut self, message: &[u8], start: usize) -> Result<(usize, End), Malformed> {
+    fn labels(&mut self, visible: &[u8], start: usize) -> Result<(usize, End), Malformed> {
         let mut at = start;
         loop {
             let len = at - start;
             if let Some(known) = self.at(at) {
-                let target = usize::from(known.target);
-                // The pointer that ends these labels must lead to before all of them.
-                return if target < start {
+                // What the pointer that ends these labels leads to must end before all of them.
+                let ends = [(known.target_end, start), (known.end, visible.len())];
+                return if ends.iter().all(|(end, most)| usize::from(*end) <= *most) {
                     Ok((len, End::Known(known)))
                 } else {
                     Err(NOT_BACKWARDS)
                 };
             }
-            match *message.get(at).ok_or(PAST_THE_END)? {
+            match *visible.get(at).ok_or(PAST_THE_END)? {
                 _ if len >= MAX_NAME => return Err(TOO_LONG),
-                0 => return Ok((len, End::Root)),
+                0 => return Ok((len, End::Root(at + 1))),
                 octet @ 1..=MAX_LABEL => at += 1 + usize::from(octet),
-                0xC0.. => return Ok((len, End::Pointer(pointer(message, at, start)?))),
+                0xC0.. => {
+                    let (target, end) = (pointer(visible, at, start)?, at + 2);
+                    return Ok((len, End::Pointer { target, end }));
+                }
                 _ => return Err(UNKNOWN_LABEL),
             }
         }
     }
 
-    /// Notes the name at `start`, and every name that ends it, up to the first that is known.
-    fn remember(&mut self, message: &[u8], start: usize, name: Suffix) {
-        let (mut at, mut left) = (start, name);
-        loop {
-            left.target = self.target_of(message, at);
+    /// Notes the name that was walked, and every name that ends it, up to the first that is known. Where its last part leads is in `name`.
+    fn remember(&mut self, message: &[u8], name: Suffix) {
+        let mut left = name;
+        for number in 0..self.parts.len() {
+            let Some(&(start, end)) = self.parts.get(number) else {
+                return;
+            };
+            left.end = offset(end);
+            (left.target, left.target_end) = match self.parts.get(number + 1) {
+                Some(&(target, target_end)) => (offset(target), offset(target_end)),
+                None => (name.target, name.target_end),
+            };
             // All labels of this part, then its end.
+            let mut at = start;
             loop {
                 if self.at(at).is_some() {
                     return;
@@ -308,33 +344,23 @@ impl Known {
                 }
             }
             left.hops = left.hops.saturating_sub(1);
-            at = usize::from(left.target);
-        }
-    }
-
-    /// Where the pointer leads that ends the part in which a label stands at `at`; 0 for the root.
-    fn target_of(&mut self, message: &[u8], mut at: usize) -> u16 {
-        loop {
-            if let Some(known) = self.at(at) {
-                return known.target;
-            }
-            match message.get(at) {
-                Some(&octet @ 1..=MAX_LABEL) => at += 1 + usize::from(octet),
-                Some(0xC0..) => return u16_at(message, at).unwrap_or_default() & 0x3FFF,
-                _ => return 0,
-            }
         }
     }
 }
 
+/// An offset in a message, which has no more than 65,535 octets.
+fn offset(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
+}
+
 /// How labels end.
 enum End {
-    /// In the root.
-    Root,
+    /// In the root, which ends here.
+    Root(usize),
     /// In a name that is known.
     Known(Suffix),
-    /// By a pointer to there.
-    Pointer(usize),
+    /// By a pointer, which ends here.
+    Pointer { target: usize, end: usize },
 }
 
 #[cfg(test)]
@@ -347,8 +373,9 @@ mod tests {
     /// The same in the plainest way, however long it takes.
     fn plainly(message: &[u8], start: usize, question: bool) -> Option<NameAt> {
         let (mut at, mut part, mut len, mut end, mut hops) = (start, start, 0, None, 0);
+        let mut visible = message.len();
         loop {
-            let octet = usize::from(*message.get(at)?);
+            let octet = usize::from(*message[..visible].get(at)?);
             match octet {
                 0 => break,
                 1..=63 => {
@@ -356,11 +383,13 @@ mod tests {
                     len += 1 + octet;
                 }
                 0xC0.. => {
-                    let target = (octet & 0x3F) << 8 | usize::from(*message.get(at + 1)?);
+                    let target =
+                        (octet & 0x3F) << 8 | usize::from(*message[..visible].get(at + 1)?);
                     end.get_or_insert(at + 2);
                     if target < HEADER_LEN || target >= part {
                         return None;
                     }
+                    visible = part;
                     (at, part) = (target, target);
                     hops += usize::from(!question || target != HEADER_LEN);
                 }

@@ -35,8 +35,6 @@ mod rotation;
 mod scan;
 
 #[cfg(test)]
-mod property_tests;
-#[cfg(test)]
 mod simple_dns_tests;
 pub use cacheability::{Cacheability, cacheability};
 pub use cached_response::CachedResponse;

@@ -1,5 +1,6 @@
 //! An OPT record that is not the last: whether the records behind it can do without it.
 
+use super::compression::in_place;
 use super::edns::OptAt;
 use super::name::pointer_target;
 use super::response::Response;
@@ -45,8 +46,10 @@ pub(super) fn behind(message: &[u8], response: &Response, opt: &OptAt) -> Behind
 
 /// Whether the record means the same when it and what follows the OPT record moves forward.
 fn stays_valid(message: &[u8], record: &Record, opt: &OptAt) -> bool {
+    let before = message.get(..opt.start).unwrap_or_default();
     WITHOUT_POINTERS.contains(&record.rtype)
-        && pointer_target(message, record.start).is_none_or(|target| target < opt.start)
+        && pointer_target(message, record.start)
+            .is_none_or(|target| in_place(before, target).is_ok())
 }
 
 #[cfg(test)]

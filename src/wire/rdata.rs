@@ -1,4 +1,4 @@
-//! RDATA whose shape is known: whether it is sound enough to be remembered.
+//! RDATA whose shape is known: whether it is well-formed, so that it can be cached.
 
 use super::compression::Names;
 use super::scan::Record;
@@ -19,15 +19,15 @@ const TYPE_DNAME: u16 = 39;
 const SOA_NUMBERS: usize = 20;
 
 /// Whether the RDATA has the size that its type has, or the names in it end where it ends. Other types are
-/// opaque, and always sound (RFC 3597).
+/// opaque, and always well-formed (RFC 3597).
 ///
 /// `names` keeps account of what the names of all records cost together.
-pub(super) fn is_sound(message: &[u8], record: &Record, names: &mut Names) -> bool {
+pub(super) fn is_well_formed(message: &[u8], record: &Record, names: &mut Names) -> bool {
     let (start, end) = (record.rdata.start, record.rdata.end);
     let mut name_end = |at| names.walk(message, at).ok().map(|name| name.end);
     match record.rtype {
-        TYPE_A if record.class == CLASS_IN => record.rdata.len() == 4,
-        TYPE_AAAA if record.class == CLASS_IN => record.rdata.len() == 16,
+        TYPE_A if is_address(record) => record.rdata.len() == 4,
+        TYPE_AAAA if is_address(record) => record.rdata.len() == 16,
         TYPE_NS | TYPE_CNAME | TYPE_PTR | TYPE_DNAME => name_end(start) == Some(end),
         // Behind a preference; behind priority, weight and port.
         TYPE_MX => name_end(start + 2) == Some(end),
@@ -40,7 +40,12 @@ pub(super) fn is_sound(message: &[u8], record: &Record, names: &mut Names) -> bo
     }
 }
 
-/// MINIMUM of a sound SOA, its last number: how long its zone's "no" may be believed, in seconds (RFC 2308
+/// Whether the RDATA is an address, and nothing else.
+pub(super) fn is_address(record: &Record) -> bool {
+    matches!(record.rtype, TYPE_A | TYPE_AAAA) && record.class == CLASS_IN
+}
+
+/// MINIMUM of a well-formed SOA, its last number: how long its zone's "no" may be believed, in seconds (RFC 2308
 /// §4).
 pub(super) fn soa_minimum(message: &[u8], soa: &Record) -> Option<u32> {
     let minimum = message.get(soa.rdata.clone())?.last_chunk::<4>()?;
@@ -62,7 +67,7 @@ mod tests {
             .build();
         let response = parse_response(&message).unwrap();
         let record = records(&message, &response).next().unwrap();
-        is_sound(&message, &record, &mut Names::new(8))
+        is_well_formed(&message, &record, &mut Names::new(8))
     }
 
     // req 18

@@ -142,7 +142,7 @@ pub fn sums(stats: &Stats) -> Result<(), String> {
 fn at_once(stats: &Stats) -> u64 {
     let shed = stats.shed + stats.shed_per_client;
     let errors = stats.malformed + stats.unsupported;
-    stats.repeats + stats.denied + errors + shed + stats.hits
+    stats.repeats + stats.denied + stats.local + errors + shed + stats.hits
 }
 
 /// Questions that were asked of upstreams, or would have been: all but those that met an end at once or joined another.

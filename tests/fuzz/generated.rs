@@ -1,15 +1,14 @@
-//! What holds for every message: nothing panics, edits stay well-formed, and frames survive every split.
+//! What holds for every message, with messages that are put together at random from sound parts.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::scan::Section;
-use super::testing::{Message, TO_QUESTION, header_only};
-use super::{
-    ClientEdns, Ede, Frames, Query, Rcode, Recipient, Refusal, Response, add_option, append_frame,
-    describe, display, local_response, lowercase_into, options, parse_query, records,
-    relay_response, same_question, typed,
+use super::invariants::{check_forwarded, check_relayed, exercise};
+use crate::support::messages::{Message, TO_QUESTION, header_only, query};
+use dotward::wire::{
+    self, ClientEdns, Ede, Frames, Rcode, Recipient, Response, Section, append_frame,
+    local_response, parse_query, parse_response, records,
 };
 
 /// A name of up to five labels with any octets in them.
@@ -126,7 +125,7 @@ prop_compose! {
     /// What a client said of itself.
     fn client()(edns in prop::option::of((any::<u16>(), any::<u16>(), edns_options()))) -> Option<ClientEdns> {
         let (size, bits, options) = edns?;
-        let message = with_opt(super::testing::query(".", 1), size, u32::from(bits), &options).build();
+        let message = with_opt(query(".", 1), size, u32::from(bits), &options).build();
         let opt = parse_query(&message).unwrap().opt.unwrap();
         Some(ClientEdns::of(&message, &opt))
     }
@@ -147,119 +146,6 @@ fn mutated(built: impl Strategy<Value = Message>) -> impl Strategy<Value = Vec<u
         }
         message
     })
-}
-
-/// Reads and edits a message in every way there is.
-fn exercise(message: &[u8], client: Option<ClientEdns>) {
-    let asked = b"\x01A\x00\x00\x01\x00\x01";
-    let recipient = Recipient {
-        id: 7,
-        question: asked,
-        rd: true,
-        edns: client,
-        limit: 512,
-    };
-    let mut out = Vec::new();
-    let question = match parse_query(message) {
-        Ok(read) => {
-            check_forwarded(message, &read, true);
-            check_forwarded(message, &read, false);
-            Some(read.question)
-        }
-        Err(Refusal::Answer {
-            rcode,
-            question,
-            opt,
-        }) => {
-            let edns = opt.map(|opt| ClientEdns::of(message, &opt));
-            let own = Recipient {
-                question: question.as_ref().map_or(&[], |at| at.octets(message)),
-                edns,
-                ..recipient
-            };
-            local_response(&own, 0, false, rcode, Some(Ede::OTHER), 1232, &mut out);
-            assert_eq!(super::parse_response(&out).unwrap().rcode(), rcode);
-            question
-        }
-        Err(Refusal::Drop) => None,
-    };
-    if let Some(at) = question {
-        lowercase_into(message, &at, &mut out);
-        assert!(same_question(message, &at, message, &at));
-        assert!(describe(message, &at).to_string().is_ascii());
-        if let Some(typed) = typed(message, &at) {
-            assert_eq!(u16::from(typed.qtype), at.qtype);
-        }
-    }
-    if let Ok(read) = super::parse_response(message) {
-        assert!(read.end <= message.len());
-        let counts = read.header;
-        let claimed = [counts.answers, counts.authorities, counts.additionals].map(usize::from);
-        assert_eq!(
-            records(message, &read).count(),
-            claimed.iter().sum::<usize>()
-        );
-        check_relayed(message, &read, &recipient);
-    }
-    assert!(display(message).to_string().is_ascii());
-}
-
-/// What leaves is a query, asks the same, and tells the upstream nothing about the client's hop.
-fn check_forwarded(message: &[u8], read: &Query, edns: bool) {
-    let mut out = Vec::new();
-    super::forward_query(message, read, edns, &mut out);
-    let sent = parse_query(&out).unwrap();
-    assert_eq!((sent.header.id, sent.header.flags), (0, read.header.flags));
-    assert_eq!(sent.question.octets(&out), read.question.octets(message));
-    assert_eq!(sent.signed, read.signed);
-    assert!(out.len() <= message.len());
-    if let Some(opt) = sent.opt.filter(|opt| opt.last) {
-        assert!(edns && options(&out, &opt).all(|(code, _)| !(10..=12).contains(&code)));
-    }
-    check_with_option(&out);
-}
-
-/// One option more, where there is a place for it, is the only change.
-fn check_with_option(message: &[u8]) {
-    let mut out = message.to_vec();
-    add_option(&mut out, 0, 11, b"x");
-    let (before, after) = (parse_query(message).unwrap(), parse_query(&out).unwrap());
-    let Some(opt) = before.opt.filter(|opt| opt.last) else {
-        assert_eq!(out, message);
-        return;
-    };
-    let mut expected: Vec<_> = options(message, &opt).collect();
-    expected.push((11, b"x"));
-    let got: Vec<_> = options(&out, &after.opt.unwrap()).collect();
-    assert_eq!(got, expected);
-    assert_eq!(out[..opt.options_at - 2], message[..opt.options_at - 2]);
-}
-
-/// What a client gets is a response to its question, in its limit, with an OPT record if it sent one.
-fn check_relayed(message: &[u8], read: &Response, recipient: &Recipient<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    relay_response(message, read, recipient, 1232, &mut out);
-    let got = super::parse_response(&out).unwrap();
-    assert!(out.len() <= recipient.limit);
-    assert_eq!(got.end, out.len());
-    assert_eq!(got.header.id, recipient.id);
-    assert!(got.header.flags.tc() || !read.header.flags.tc());
-    if got.signed {
-        assert_eq!(out[2..], message[2..read.end]);
-        return out;
-    }
-    assert_eq!(got.question.unwrap().octets(&out), recipient.question);
-    assert_eq!(got.header.flags.rd(), recipient.rd);
-    assert_eq!(got.opt.is_some(), recipient.edns.is_some());
-    if let (Some(opt), Some(client)) = (got.opt, recipient.edns) {
-        assert!(opt.last);
-        assert_eq!((opt.udp_size, opt.version), (1232, 0));
-        for (code, _) in options(&out, &opt) {
-            assert!(!(10..=12).contains(&code));
-            assert!(code == 15 || client.options.contains(code));
-        }
-    }
-    out
 }
 
 /// The octets of all records but the OPT, one by one.
@@ -324,14 +210,14 @@ proptest! {
         limit in prop_oneof![Just(512), 512..2000_usize, Just(65535)],
     ) {
         let message = built.build();
-        let read = super::parse_response(&message).unwrap();
+        let read = parse_response(&message).unwrap();
         let question = other_case(&message, &read);
         let recipient = Recipient { id, question: &question, rd, edns: client, limit };
         let out = check_relayed(&message, &read, &recipient);
 
         // Records are passed on as they came: all of them, or as many of the first as fit.
         if read.question.is_some() && !read.signed && read.opt.is_none_or(|opt| opt.last) {
-            let (passed, sent) = (others(&out, &super::parse_response(&out).unwrap()), others(&message, &read));
+            let (passed, sent) = (others(&out, &parse_response(&out).unwrap()), others(&message, &read));
             let opt = if client.is_some() { 11 } else { 0 };
             if 12 + question.len() + sent.concat().len() + opt <= limit {
                 prop_assert_eq!(passed, sent);
@@ -340,7 +226,7 @@ proptest! {
                 prop_assert_eq!(&passed[..], &sent[..passed.len()]);
                 let room = limit - 12 - question.len() - opt;
                 prop_assert!(sent[..=passed.len()].concat().len() > room);
-                prop_assert!(super::parse_response(&out).unwrap().header.flags.tc());
+                prop_assert!(parse_response(&out).unwrap().header.flags.tc());
             }
         }
     }
@@ -360,11 +246,11 @@ proptest! {
         let ede = Some(Ede::NOT_READY.with_text("starting"));
         local_response(&recipient, opcode, cd, Rcode(rcode), ede, 1232, &mut out);
         prop_assert!(out.len() <= 512);
-        let flags = super::Header::parse(&out).unwrap().flags;
+        let flags = wire::Header::parse(&out).unwrap().flags;
         prop_assert_eq!(flags.opcode(), opcode);
         prop_assert_eq!((flags.rd(), flags.cd(), flags.ra()), (rd, cd, true));
         if opcode == 0 {
-            let read = super::parse_response(&out).unwrap();
+            let read = parse_response(&out).unwrap();
             let told = if rcode > 15 && client.is_none() { Rcode::SERVFAIL } else { Rcode(rcode) };
             prop_assert_eq!(read.rcode(), told);
             prop_assert_eq!(read.question.unwrap().octets(&out), &question[..]);
