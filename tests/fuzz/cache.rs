@@ -4,7 +4,7 @@ use super::looping::{Doing, doing};
 use super::messages::client;
 use dotward::wire::{
     Cacheability, CachedResponse, Ede, Recipient, cacheability, lowercase_into, parse_query,
-    parse_response, records,
+    parse_response, records, same_question,
 };
 
 /// Longer than this no response is cached.
@@ -21,6 +21,10 @@ pub fn cached_response(input: &[u8]) -> Doing {
     let (Ok(asked), Ok(response)) = (parse_query(query), parse_response(message)) else {
         return doing(&[1]);
     };
+    let is_asked = |at| same_question(message, at, query, &asked.question);
+    if !response.question.as_ref().is_some_and(is_asked) {
+        return doing(&[3]);
+    }
     let kind = match cacheability(message, &response) {
         Cacheability::Data { lifetime, negative } => {
             assert!(lifetime > 0 && lifetime >> 31 == 0);

@@ -8,7 +8,7 @@ use dotward::wire::{
 
 /// Reads and edits a message in every way there is.
 pub fn exercise(message: &[u8], client: Option<ClientEdns>) {
-    let asked = b"\x01A\x00\x00\x01\x00\x01";
+    let asked: &[u8] = b"\x01A\x00\x00\x01\x00\x01";
     let recipient = Recipient {
         id: 7,
         question: asked,
@@ -56,6 +56,14 @@ pub fn exercise(message: &[u8], client: Option<ClientEdns>) {
             records(message, &read).count(),
             claimed.iter().sum::<usize>()
         );
+        // The question of a response of this length would be the client's.
+        let own = read
+            .question
+            .filter(|at| at.octets(message).len() == asked.len());
+        let recipient = Recipient {
+            question: own.as_ref().map_or(asked, |at| at.octets(message)),
+            ..recipient
+        };
         check_relayed(message, &read, &recipient);
     }
     assert!(display(message).to_string().is_ascii());
