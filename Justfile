@@ -46,7 +46,7 @@ lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
-    shellcheck -x .ci/run .ci/features .ci/guards $(grep -l '^#!.*bash' tests/interop/*)
+    shellcheck -x .ci/run .ci/dependencies .ci/features .ci/guards $(grep -l '^#!.*bash' tests/interop/*)
 
 # Format the code
 fmt:
@@ -92,9 +92,10 @@ counting:
 image:
     podman build -t dotward .
 
-# Check the dependencies: licences, sources, duplicates and security advisories
+# Check the dependencies: licences, sources, duplicates and security advisories, that each is used, and that the oldest versions build
 audit:
     cargo deny check
+    .ci/dependencies
 
 # Run all that continuous integration runs: Debian, as root
 ci:
