@@ -1,6 +1,6 @@
 //! Who asked, and where the answer goes.
 
-use super::crowd::prefix;
+use super::per_client::prefix;
 use std::net::{IpAddr, SocketAddr};
 
 /// The sender of a query, as far as the core has to know it. Opaque to it but for the address and the kind of way.

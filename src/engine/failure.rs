@@ -1,7 +1,5 @@
 //! What a failure means, in one place: the RCODE and the extended error that clients get (RFC 8914), and the line in the log.
 
-use super::flight::bit;
-use super::upstreams::Upstream;
 use crate::transport::ConnectError;
 use crate::wire::{Ede, Rcode};
 use std::borrow::Cow;
@@ -51,44 +49,40 @@ impl Explanation {
     }
 }
 
+/// What is wrong with an upstream, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble<'u> {
+    pub label: &'u str,
+    /// Why it last failed, in words; `None` if it answered since.
+    pub reason: Option<&'u str>,
+    /// Whether the query was sent to it.
+    pub was_asked: bool,
+}
+
 impl Failure {
-    /// What it means. `tried`: to which upstreams the question was sent, a bit each.
-    pub fn explain(self, upstreams: &[Upstream], tried: u64) -> Explanation {
+    /// What it means. `upstreams`: all of them, where the failure may be theirs.
+    pub fn explain<'u>(self, upstreams: impl Iterator<Item = Trouble<'u>>) -> Explanation {
+        let asked = |it: Trouble<'u>, reason| it.was_asked.then_some(reason);
         let (rcode, code, text) = match self {
             Self::NotConnected => (
                 Rcode::SERVFAIL,
                 Ede::NO_REACHABLE_AUTHORITY,
-                reasons(upstreams, |_, upstream| {
-                    Some(
-                        upstream
-                            .trouble
-                            .as_deref()
-                            .unwrap_or("not connected in time"),
-                    )
-                }),
+                reasons(upstreams, |it| it.reason.or(Some("not connected in time"))),
             ),
             Self::NotAnswered => (
                 Rcode::SERVFAIL,
                 Ede::NETWORK_ERROR,
-                reasons(upstreams, |index, upstream| {
-                    let asked = (tried & bit(index) != 0).then_some("no answer in time");
-                    asked.or(upstream.trouble.as_deref())
-                }),
+                reasons(upstreams, |it| asked(it, "no answer in time").or(it.reason)),
             ),
             Self::ConnectionLost => (
                 Rcode::SERVFAIL,
                 Ede::NETWORK_ERROR,
-                reasons(upstreams, |index, upstream| {
-                    let asked = (tried & bit(index) != 0).then_some("connection lost");
-                    upstream.trouble.as_deref().or(asked)
-                }),
+                reasons(upstreams, |it| it.reason.or(asked(it, "connection lost"))),
             ),
             Self::Malformed => (
                 Rcode::SERVFAIL,
                 Ede::NETWORK_ERROR,
-                reasons(upstreams, |index, _| {
-                    (tried & bit(index) != 0).then_some("malformed answer")
-                }),
+                reasons(upstreams, |it| asked(it, "malformed answer")),
             ),
             Self::Truncated => (
                 Rcode::SERVFAIL,
@@ -98,17 +92,17 @@ impl Failure {
             Self::TooMany => (
                 Rcode::SERVFAIL,
                 Ede::OTHER,
-                "too many questions in flight".into(),
+                "too many queries in flight".into(),
             ),
             Self::TooManyOfClient => (
                 Rcode::SERVFAIL,
                 Ede::OTHER,
-                "too many questions in flight from this client".into(),
+                "too many queries in flight from this client".into(),
             ),
             Self::NotAllowed => (
                 Rcode::REFUSED,
                 Ede::PROHIBITED,
-                "this address may not ask here".into(),
+                "this address is not allowed to query this server".into(),
             ),
             Self::Ending => (
                 Rcode::SERVFAIL,
@@ -120,15 +114,14 @@ impl Failure {
     }
 }
 
-/// The upstreams that have something to say, each with its reason, as far as there is room.
+/// The upstreams that failed, each with the reason that `of` gives, as far as there is room.
 fn reasons<'u>(
-    upstreams: &'u [Upstream],
-    of: impl Fn(usize, &'u Upstream) -> Option<&'u str>,
+    upstreams: impl Iterator<Item = Trouble<'u>>,
+    of: impl Fn(Trouble<'u>) -> Option<&'u str>,
 ) -> Cow<'static, str> {
     let mut text = String::new();
-    let said = upstreams.iter().enumerate();
-    let said = said.filter_map(|(index, upstream)| Some((&upstream.label, of(index, upstream)?)));
-    for (label, reason) in said {
+    let failed = upstreams.filter_map(|upstream| Some((upstream.label, of(upstream)?)));
+    for (label, reason) in failed {
         let separator = if text.is_empty() { "" } else { "; " };
         if text.len() + separator.len() + label.len() + 2 + reason.len() > MAX_TEXT {
             if text.is_empty() {
@@ -217,14 +210,13 @@ pub fn connect_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
 
-    fn upstream(label: &str, trouble: Option<&str>) -> Upstream {
-        let addresses = vec!["192.0.2.1:853".parse().unwrap()];
-        let name = Some("u.test".into());
-        let mut upstream = Upstream::new(&config::Upstream::known(label, "tls", name, addresses));
-        upstream.trouble = trouble.map(remembered);
-        upstream
+    fn upstream<'u>(label: &'u str, reason: Option<&'u str>, was_asked: bool) -> Trouble<'u> {
+        Trouble {
+            label,
+            reason,
+            was_asked,
+        }
     }
 
     fn untrusted(remedy: &str) -> ConnectError {
@@ -237,43 +229,49 @@ mod tests {
     #[test]
     fn clients_learn_which_upstream_failed_and_why() {
         // fault 36
-        let upstreams = [
-            upstream("cloudflare", Some(&connect_reason(&untrusted("x")))),
-            upstream("quad9", None),
-        ];
-        let told = Failure::NotConnected.explain(&upstreams, 0);
+        let reason = connect_reason(&untrusted("x"));
+        let upstreams = |asked| {
+            let first = upstream("cloudflare", Some(&reason), false);
+            [first, upstream("quad9", None, asked)].into_iter()
+        };
+        let told = Failure::NotConnected.explain(upstreams(false));
         assert_eq!((told.rcode, told.ede().code), (Rcode::SERVFAIL, 22));
         assert_eq!(
             told.ede().text,
             "cloudflare: certificate not trusted: unknown issuer; quad9: not connected in time"
         );
-        let told = Failure::NotAnswered.explain(&upstreams, bit(1));
+        let told = Failure::NotAnswered.explain(upstreams(true));
         assert_eq!(told.ede().code, 23);
         assert_eq!(
             told.ede().text,
             "cloudflare: certificate not trusted: unknown issuer; quad9: no answer in time"
         );
-        let told = Failure::ConnectionLost.explain(&upstreams, bit(1));
+        let told = Failure::ConnectionLost.explain(upstreams(true));
         assert!(told.ede().text.ends_with("quad9: connection lost"));
-        let told = Failure::NotAnswered.explain(&upstreams[1..], 0);
+        let told = Failure::NotAnswered.explain(upstreams(true).skip(2));
         assert_eq!(told.ede().text, "no upstream is available");
     }
 
     #[test]
     fn the_text_is_bounded_whatever_upstreams_are_called_and_say() {
         let long = "\u{e4}".repeat(300);
-        let odd = upstream(&long, Some(&long));
-        assert!(odd.trouble.as_ref().unwrap().len() <= MAX_REASON);
-        let many: Vec<_> = (0..64)
-            .map(|index| upstream(&format!("upstream{index}"), Some("connection refused")))
-            .collect();
-        for upstreams in [&[odd][..], &many] {
-            let told = Failure::NotConnected.explain(upstreams, 0);
+        let reason = remembered(&long);
+        assert!(reason.len() <= MAX_REASON);
+        let labels: Vec<_> = (0..64).map(|index| format!("upstream{index}")).collect();
+        let many = || {
+            labels
+                .iter()
+                .map(|label| upstream(label, Some("connection refused"), false))
+        };
+        let odd = [upstream(&long, Some(&reason), false)].into_iter();
+        for told in [
+            Failure::NotConnected.explain(odd),
+            Failure::NotConnected.explain(many()),
+        ] {
             let text = told.ede().text;
             assert!((100..=MAX_TEXT).contains(&text.len()), "{text}");
         }
-        assert!(many[0].label.len() < MAX_TEXT);
-        let told = Failure::NotConnected.explain(&many, 0);
+        let told = Failure::NotConnected.explain(many());
         assert!(told.ede().text.ends_with("connection refused"), "whole");
     }
 

@@ -75,6 +75,16 @@ pub enum Verdict {
     Elsewhere,
 }
 
+impl Verdict {
+    /// Whether the same upstream is asked in another way.
+    pub fn is_same_upstream(self) -> bool {
+        matches!(
+            self,
+            Self::WithoutKeepalive | Self::WithoutEdns | Self::WithEdns
+        )
+    }
+}
+
 /// Whether it is the answer to this question (RFC 5452 section 9.1). The id matched already. An error without a question section is
 /// taken if it holds no records. A signature that nobody asked for is no answer to this question.
 pub fn answers(message: &[u8], answer: &Answer, asked: &[u8], query: &Query) -> bool {

@@ -29,6 +29,15 @@ impl Time {
     }
 }
 
+/// The earlier of two moments, of which either may be missing.
+#[inline]
+pub fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 impl Add<Duration> for Time {
     type Output = Self;
 

@@ -239,6 +239,9 @@ fn answer_wrongly(driver: &mut Driver) {
         return;
     };
     there.unmatched += 1;
+    if wrong.starts_with(&id.to_be_bytes()) {
+        there.free.insert(id);
+    }
     let closes = driver.out.actions().iter().skip(before);
     let closes = closes.filter(|action| matches!(action, Action::Close { link: l } if *l == link));
     if closes.count() > 0 && there.unmatched < MANY {

@@ -28,6 +28,8 @@ pub struct Line {
     pub unmatched: u32,
     /// What it was asked and has not answered, by id.
     pub asked: BTreeMap<u16, Vec<u8>>,
+    /// Ids of those to which a malformed response came: they may be used again.
+    pub free: BTreeSet<u16>,
 }
 
 /// Both sides of a forwarder, as far as they wait for something.
@@ -74,6 +76,7 @@ impl Ledger {
                     self.connects += 1;
                     let upstream = *upstream;
                     let line = Line {
+                        free: BTreeSet::new(),
                         upstream,
                         ..Line::default()
                     };
@@ -141,9 +144,10 @@ impl Ledger {
         if Some(line.upstream) == self.healthy {
             self.to_do.push((to, Some(id)));
         }
+        let is_free = line.free.remove(&id);
         match line.asked.insert(id, message.to_vec()) {
-            Some(_) => Err(format!("id {id} twice in flight on one link")),
-            None => Ok(()),
+            Some(_) if !is_free => Err(format!("id {id} twice in flight on one link")),
+            _ => Ok(()),
         }
     }
 

@@ -1,14 +1,14 @@
-//! How long an idle link to an upstream is kept: learned from when the upstream closes, or told by it.
+//! How long an idle connection to an upstream is kept: learned from when the upstream closes, or told by it.
 //!
-//! A link that we close before the upstream does costs nobody anything; a question that meets a closing link costs a round
+//! A connection that we close before the upstream does costs nobody anything; a question that meets a closing connection costs a round
 //! trip more. So the limit is careful, and it grows while nothing speaks against it.
 
-use super::time::Time;
+use crate::engine::time::Time;
 use std::time::Duration;
 
 /// Common servers close at 10 s, so this is where it begins.
 const START: Duration = Duration::from_millis(8_500);
-/// Whoever closes earlier than this is better learned by the number of its answers; and a link that is gone so soon is not worth its
+/// Whoever closes earlier than this is better learned by the number of its answers; and a connection that is gone so soon is not worth its
 /// handshake.
 const MIN: Duration = Duration::from_secs(3);
 /// Most boxes on a path keep a quiet connection for minutes; a minute saves the handshakes that are worth saving.
@@ -18,19 +18,19 @@ const QUIET: Duration = Duration::from_secs(1);
 /// How long a limit that was learned stands before more is dared.
 const HOLDS: Duration = Duration::from_secs(600);
 
-/// What is known of an upstream's patience with idle links.
+/// What is known of an upstream's patience with idle connections.
 #[derive(Clone, Copy, Debug)]
-pub struct Idling {
+pub struct IdleTimeout {
     limit: Duration,
     /// Until when the limit is not raised.
     stands_until: Time,
     /// What the upstream said itself (RFC 7828).
     said: Option<Duration>,
-    /// The longest quiet after which a link still answered.
+    /// The longest quiet after which a connection still answered.
     proven: Duration,
 }
 
-impl Idling {
+impl IdleTimeout {
     /// Nothing known.
     pub fn new() -> Self {
         Self {
@@ -41,12 +41,12 @@ impl Idling {
         }
     }
 
-    /// An idle link is closed by us after so long.
+    /// An idle connection is closed by us after so long.
     pub fn limit(&self) -> Duration {
         self.said.unwrap_or(self.limit)
     }
 
-    /// The upstream closed a link after so long a quiet: less from now on.
+    /// The upstream closed a connection after so long a quiet: less from now on.
     pub fn closed_after(&mut self, quiet: Duration, now: Time) {
         if quiet < QUIET {
             return;
@@ -57,7 +57,7 @@ impl Idling {
         self.proven = self.proven.min(quiet);
     }
 
-    /// A link reached the limit and the upstream had not closed it: more next time.
+    /// A connection reached the limit and the upstream had not closed it: more next time.
     pub fn outlived(&mut self, now: Time) {
         if self.said.is_none() && now >= self.stands_until {
             self.limit = (self.limit * 5 / 4).min(MAX);
@@ -69,12 +69,12 @@ impl Idling {
         self.said = Some(careful(timeout).min(MAX));
     }
 
-    /// A link answered after so long a quiet.
+    /// A connection answered after so long a quiet.
     pub fn answered_after(&mut self, quiet: Duration) {
         self.proven = self.proven.max(quiet);
     }
 
-    /// Do links survive so long a quiet, by all that is known? An upstream's word is as good as a link that did.
+    /// Do connections survive so long a quiet, by all that is known? An upstream's word is as good as a connection that did.
     pub fn is_proven(&self, quiet: Duration) -> bool {
         quiet <= self.proven.max(self.said.unwrap_or_default()) + QUIET
     }
@@ -99,25 +99,25 @@ mod tests {
         Duration::from_secs(n)
     }
 
-    /// The limit after many links that were left idle, with an upstream that closes after `closes`.
+    /// The limit after many connections that were left idle, with an upstream that closes after `closes`.
     fn settled(closes: Duration) -> Duration {
-        let mut idling = Idling::new();
+        let mut idle_timeout = IdleTimeout::new();
         let mut now = T0;
         for _ in 0..100 {
             now = now + s(30);
-            if closes <= idling.limit() {
-                idling.closed_after(closes, now);
+            if closes <= idle_timeout.limit() {
+                idle_timeout.closed_after(closes, now);
             } else {
-                idling.outlived(now);
+                idle_timeout.outlived(now);
             }
         }
-        idling.limit()
+        idle_timeout.limit()
     }
 
     #[test]
     fn the_limit_settles_below_the_upstreams() {
         // req 66, 78
-        assert_eq!(Idling::new().limit(), Duration::from_millis(8_500));
+        assert_eq!(IdleTimeout::new().limit(), Duration::from_millis(8_500));
         for seconds in [4, 8, 10, 30, 50] {
             let (limit, closes) = (settled(s(seconds)), s(seconds));
             assert!(limit < closes, "{limit:?} for {closes:?}");
@@ -129,46 +129,46 @@ mod tests {
 
     #[test]
     fn a_limit_that_was_learned_stands_and_is_tried_again() {
-        let mut idling = Idling::new();
-        idling.closed_after(s(6), T0);
-        assert_eq!(idling.limit(), s(5));
-        idling.outlived(T0 + s(599));
-        assert_eq!(idling.limit(), s(5));
-        idling.outlived(T0 + s(600));
-        assert!(idling.limit() > s(5));
-        idling.closed_after(Duration::from_millis(900), T0);
-        assert!(idling.limit() > s(5), "a restart is no limit");
+        let mut idle_timeout = IdleTimeout::new();
+        idle_timeout.closed_after(s(6), T0);
+        assert_eq!(idle_timeout.limit(), s(5));
+        idle_timeout.outlived(T0 + s(599));
+        assert_eq!(idle_timeout.limit(), s(5));
+        idle_timeout.outlived(T0 + s(600));
+        assert!(idle_timeout.limit() > s(5));
+        idle_timeout.closed_after(Duration::from_millis(900), T0);
+        assert!(idle_timeout.limit() > s(5), "a restart is no limit");
     }
 
     #[test]
     fn what_the_upstream_says_counts_until_it_breaks_its_word() {
         // req 71
-        let mut idling = Idling::new();
-        idling.said(s(12));
-        assert_eq!(idling.limit(), s(10));
-        idling.outlived(T0 + s(10_000));
-        assert_eq!(idling.limit(), s(10));
-        idling.said(Duration::from_millis(600));
+        let mut idle_timeout = IdleTimeout::new();
+        idle_timeout.said(s(12));
+        assert_eq!(idle_timeout.limit(), s(10));
+        idle_timeout.outlived(T0 + s(10_000));
+        assert_eq!(idle_timeout.limit(), s(10));
+        idle_timeout.said(Duration::from_millis(600));
         assert_eq!(
-            idling.limit(),
+            idle_timeout.limit(),
             Duration::from_millis(500),
             "below our own bounds"
         );
-        idling.said(s(6_000));
-        assert_eq!(idling.limit(), MAX);
-        idling.closed_after(s(6), T0);
-        assert_eq!(idling.limit(), s(5));
+        idle_timeout.said(s(6_000));
+        assert_eq!(idle_timeout.limit(), MAX);
+        idle_timeout.closed_after(s(6), T0);
+        assert_eq!(idle_timeout.limit(), s(5));
     }
 
     #[test]
     fn a_quiet_is_proven_by_an_answer_after_it() {
-        let mut idling = Idling::new();
-        assert!(idling.is_proven(s(1)) && !idling.is_proven(s(2)));
-        idling.answered_after(s(5));
-        assert!(idling.is_proven(s(6)) && !idling.is_proven(s(7)));
-        idling.closed_after(s(3), T0);
-        assert!(!idling.is_proven(s(5)));
-        idling.forget_proof();
-        assert!(!idling.is_proven(s(2)));
+        let mut idle_timeout = IdleTimeout::new();
+        assert!(idle_timeout.is_proven(s(1)) && !idle_timeout.is_proven(s(2)));
+        idle_timeout.answered_after(s(5));
+        assert!(idle_timeout.is_proven(s(6)) && !idle_timeout.is_proven(s(7)));
+        idle_timeout.closed_after(s(3), T0);
+        assert!(!idle_timeout.is_proven(s(5)));
+        idle_timeout.forget_proof();
+        assert!(!idle_timeout.is_proven(s(2)));
     }
 }

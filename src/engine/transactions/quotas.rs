@@ -4,10 +4,10 @@
 //! A question counts one for each [`UNIT`] of octets that it may hold, so that one bound is a bound on both. While so few are in flight
 //! that nobody can be over a bound, they are only counted: who has how many is found out when it begins to matter.
 
-use super::client::Client;
-use super::failure::Failure;
-use super::flight::FlightKey;
-use super::time::Time;
+use crate::engine::client::Client;
+use crate::engine::failure::Failure;
+use crate::engine::keys::TransactionKey;
+use crate::engine::time::Time;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub fn units(octets: usize) -> usize {
 /// A client's question in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
-    pub flight: FlightKey,
+    pub transaction: TransactionKey,
     pub units: usize,
     pub since: Time,
 }
@@ -36,9 +36,9 @@ pub struct Asked {
 pub enum Room {
     Free,
     /// After this question is given up, which nobody waits for.
-    InsteadOfIdle(FlightKey),
+    InsteadOfIdle(TransactionKey),
     /// After this client's question is given up: its number, and why.
-    InsteadOf(FlightKey, u64, Failure),
+    InsteadOf(TransactionKey, u64, Failure),
     None(Failure),
 }
 
@@ -66,7 +66,7 @@ pub struct Quotas {
     waiting: usize,
     next: u64,
     /// Questions in flight that nobody waits for, and what they count.
-    idle: BTreeMap<u64, (FlightKey, usize)>,
+    idle: BTreeMap<u64, (TransactionKey, usize)>,
     index: Option<Box<Index>>,
 }
 
@@ -179,10 +179,10 @@ impl Quotas {
     }
 
     /// Nobody waits for a question that is in flight. Gives the number that it is known by.
-    pub fn rest(&mut self, flight: FlightKey, units: usize) -> u64 {
+    pub fn rest(&mut self, transaction: TransactionKey, units: usize) -> u64 {
         self.units += units;
         self.next += 1;
-        self.idle.insert(self.next, (flight, units));
+        self.idle.insert(self.next, (transaction, units));
         self.next
     }
 
@@ -205,7 +205,7 @@ impl Quotas {
             let why = Failure::TooManyOfClient;
             return match index.oldest_of(account) {
                 Some((number, asked)) if had_its_time(&asked) => {
-                    Room::InsteadOf(asked.flight, number, why)
+                    Room::InsteadOf(asked.transaction, number, why)
                 }
                 _ => Room::None(why),
             };
@@ -213,8 +213,8 @@ impl Quotas {
         if self.has_room(units) {
             return Room::Free;
         }
-        if let Some((flight, _)) = self.idle.values().next() {
-            return Room::InsteadOfIdle(*flight);
+        if let Some((transaction, _)) = self.idle.values().next() {
+            return Room::InsteadOfIdle(*transaction);
         }
         let why = Failure::TooMany;
         let Some((heaviest, _, whose)) = index.ranks.last().copied() else {
@@ -223,7 +223,7 @@ impl Quotas {
         let victim = if own <= heaviest { whose } else { account };
         match index.oldest_of(victim) {
             Some((number, asked)) if own < heaviest || had_its_time(&asked) => {
-                Room::InsteadOf(asked.flight, number, why)
+                Room::InsteadOf(asked.transaction, number, why)
             }
             _ => Room::None(why),
         }

@@ -4,7 +4,7 @@
 //! without one. That a question without the record was answered says nothing more, so nothing is prolonged by it. It is tried
 //! again with a question of its own: soon at first, then seldom.
 
-use super::time::Time;
+use crate::engine::time::Time;
 use std::time::Duration;
 
 /// How long an upstream is asked without EDNS at first. It doubles each time that a trial fails.

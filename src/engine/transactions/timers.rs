@@ -3,8 +3,8 @@
 //! A timer may fire up to one [`TICK`] early and never late (given that the driver calls in time). The coarse tick has
 //! a second use: the earliest alarm changes at most once a tick, so the loop seldom has to re-arm its one real timer.
 
-use super::flight::FlightKey;
-use super::time::Time;
+use crate::engine::keys::TransactionKey;
+use crate::engine::time::Time;
 use slotmap::Key;
 use std::time::Duration;
 
@@ -22,16 +22,16 @@ const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy)]
 struct Node {
-    key: FlightKey,
+    key: TransactionKey,
     due: u64,
     slot: u32,
     prev: u32,
     next: u32,
 }
 
-/// The wheel. At most one timer per flight.
+/// The wheel. At most one timer per transaction.
 pub struct Timers {
-    /// Indexed by the flight's place in its slab.
+    /// Indexed by the transaction's place in its slab.
     nodes: Vec<Node>,
     heads: Box<[u32; SLOTS]>,
     /// A bit for each slot that holds a timer.
@@ -54,19 +54,19 @@ impl Default for Timers {
     }
 }
 
-fn index_of(key: FlightKey) -> usize {
+fn index_of(key: TransactionKey) -> usize {
     // The low half of slotmap's documented ffi form is the slot's index.
     (key.data().as_ffi() & 0xffff_ffff) as usize
 }
 
 impl Timers {
-    /// Sets the flight's timer, in place of the one that it may have.
-    pub fn set(&mut self, key: FlightKey, due: Time) {
+    /// Sets the transaction's timer, in place of the one that it may have.
+    pub fn set(&mut self, key: TransactionKey, due: Time) {
         self.cancel(key);
         let index = index_of(key);
         if index >= self.nodes.len() {
             let empty = Node {
-                key: FlightKey::null(),
+                key: TransactionKey::null(),
                 due: 0,
                 slot: NONE,
                 prev: NONE,
@@ -93,8 +93,8 @@ impl Timers {
         self.busy |= 1 << (slot / WORD);
     }
 
-    /// Takes the flight's timer away, if it has one.
-    pub fn cancel(&mut self, key: FlightKey) {
+    /// Takes the transaction's timer away, if it has one.
+    pub fn cancel(&mut self, key: TransactionKey) {
         let index = index_of(key);
         if let Some(node) = self.nodes.get(index)
             && node.key == key
@@ -157,7 +157,7 @@ impl Timers {
     }
 
     /// Takes one timer that is due. Call until it returns none.
-    pub fn pop_due(&mut self, now: Time) -> Option<FlightKey> {
+    pub fn pop_due(&mut self, now: Time) -> Option<TransactionKey> {
         let now = now.as_nanos() >> TICK_SHIFT;
         while let Some(tick) = self.next_occupied() {
             if tick > now {
@@ -186,8 +186,8 @@ mod tests {
     use slotmap::SlotMap;
     use std::collections::BTreeMap;
 
-    fn keys(n: usize) -> Vec<FlightKey> {
-        let mut map: SlotMap<FlightKey, ()> = SlotMap::with_key();
+    fn keys(n: usize) -> Vec<TransactionKey> {
+        let mut map: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         (0..n).map(|_| map.insert(())).collect()
     }
 

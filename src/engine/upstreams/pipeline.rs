@@ -1,25 +1,25 @@
-//! One link's questions in flight: which id belongs to which question.
+//! The queries in flight on one connection: which message id belongs to which transaction.
 //!
-//! An id stays taken until its answer came or the link is gone, also when nobody waits for the answer any more: an
-//! answer that comes late can so never meet another question (RFC 7766 section 6.2.1, RFC 5452 section 9.1).
+//! An id stays taken until its response came or the connection is gone, also when nobody waits for the response any more: a late
+//! response can so never be taken for that to another query (RFC 7766 section 6.2.1, RFC 5452 section 9.1).
 
-use super::flight::FlightKey;
-use super::hashing::RandomMap;
-use super::time::Time;
+use crate::engine::hashing::RandomMap;
+use crate::engine::keys::TransactionKey;
+use crate::engine::time::Time;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// With so many questions given up and never answered, a link is of no use: it is closed, which frees the ids.
+/// With so many questions given up and never answered, a connection is of no use: it is closed, which frees the ids.
 pub const MAX_ABANDONED: usize = 1_000;
-/// With so many, a quarter of all ids, a link takes no more questions, although others are in flight on it: when those are over, it is
+/// With so many, a quarter of all ids, a connection takes no more questions, although others are in flight on it: when those are over, it is
 /// closed.
 pub const FULL_OF_ABANDONED: usize = 16_384;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Slot {
-    Live(FlightKey),
+    Live(TransactionKey),
     Abandoned,
 }
 
@@ -27,12 +27,12 @@ enum Slot {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Head {
     /// Somebody waits for its answer.
-    Live(FlightKey),
+    Live(TransactionKey),
     /// It was given up. An upstream that answers in order answers it all the same before it answers the others.
     Abandoned,
 }
 
-/// The questions in flight on one link.
+/// The questions in flight on one connection.
 #[derive(Default)]
 pub struct Pipeline {
     slots: RandomMap<u16, Slot>,
@@ -49,14 +49,19 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Gives a question an id that no other question in flight on this link has. Random, so that on a plain transport
+    /// Gives a question an id that no other question in flight on this connection has. Random, so that on a plain transport
     /// it cannot be guessed (RFC 5452 section 9.2). `None` when no id is to be had.
-    pub fn enter(&mut self, flight: FlightKey, random: &mut ChaCha8Rng, now: Time) -> Option<u16> {
+    pub fn enter(
+        &mut self,
+        transaction: TransactionKey,
+        random: &mut ChaCha8Rng,
+        now: Time,
+    ) -> Option<u16> {
         // Fewer than half of the ids can be taken under the limits, so a free one is found at the second try on average.
         let id = (0..64)
             .map(|_| random.next_u32() as u16)
             .find(|id| !self.slots.contains_key(id))?;
-        self.slots.insert(id, Slot::Live(flight));
+        self.slots.insert(id, Slot::Live(transaction));
         if !self.reordered {
             self.order.push_back(id);
         }
@@ -69,9 +74,9 @@ impl Pipeline {
     }
 
     /// The question that an answer with this id may belong to. The caller compares the questions, then [`Pipeline::leave`]s.
-    pub fn find(&self, id: u16) -> Option<FlightKey> {
+    pub fn find(&self, id: u16) -> Option<TransactionKey> {
         match self.slots.get(&id) {
-            Some(Slot::Live(flight)) => Some(*flight),
+            Some(Slot::Live(transaction)) => Some(*transaction),
             _ => None,
         }
     }
@@ -105,7 +110,7 @@ impl Pipeline {
     /// come in any order, or no question is unanswered.
     pub fn head(&self) -> Option<Head> {
         Some(match self.slots.get(self.order.front()?)? {
-            Slot::Live(flight) => Head::Live(*flight),
+            Slot::Live(transaction) => Head::Live(*transaction),
             Slot::Abandoned => Head::Abandoned,
         })
     }
@@ -154,22 +159,17 @@ impl Pipeline {
         self.answered == 0 && self.slots.is_empty()
     }
 
-    /// One of the questions that wait for an answer, the first in their own order that is so.
-    pub fn find_live(&self, is_so: impl Fn(FlightKey) -> bool) -> Option<FlightKey> {
-        let live = self.slots.values().filter_map(|slot| match slot {
-            Slot::Live(flight) => Some(*flight),
+    /// The transactions that wait for a response, in any order.
+    pub fn waiting(&self) -> impl Iterator<Item = TransactionKey> {
+        self.slots.values().filter_map(|slot| match slot {
+            Slot::Live(transaction) => Some(*transaction),
             Slot::Abandoned => None,
-        });
-        live.filter(|flight| is_so(*flight)).min()
+        })
     }
 
-    /// The questions that wait for an answer, in their own order: the table's depends on random ids.
-    pub fn live_flights(&self) -> Vec<FlightKey> {
-        let live = self.slots.values().filter_map(|slot| match slot {
-            Slot::Live(flight) => Some(*flight),
-            Slot::Abandoned => None,
-        });
-        let mut live: Vec<_> = live.collect();
+    /// The transactions that wait for a response, in their own order: the table's depends on random ids.
+    pub fn live_transactions(&self) -> Vec<TransactionKey> {
+        let mut live: Vec<_> = self.waiting().collect();
         live.sort_unstable();
         live
     }
@@ -187,18 +187,18 @@ mod tests {
     #[test]
     fn never_an_id_twice_in_flight() {
         // req 59, fault 33: many more questions than there are ids, 100 in flight, answers in any order.
-        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(7);
         let mut pipeline = Pipeline::default();
-        let mut in_flight: Vec<(u16, FlightKey)> = Vec::new();
+        let mut in_flight: Vec<(u16, TransactionKey)> = Vec::new();
         for _ in 0..70_000 {
-            let flight = flights.insert(());
-            let id = pipeline.enter(flight, &mut random, T0).unwrap();
+            let transaction = transactions.insert(());
+            let id = pipeline.enter(transaction, &mut random, T0).unwrap();
             assert!(in_flight.iter().all(|(taken, _)| *taken != id));
-            in_flight.push((id, flight));
+            in_flight.push((id, transaction));
             if in_flight.len() == 100 {
-                let (id, flight) = in_flight.swap_remove(random.next_u32() as usize % 100);
-                assert_eq!(pipeline.find(id), Some(flight));
+                let (id, transaction) = in_flight.swap_remove(random.next_u32() as usize % 100);
+                assert_eq!(pipeline.find(id), Some(transaction));
                 assert!(pipeline.leave(id));
                 assert_eq!(pipeline.find(id), None);
             }
@@ -209,12 +209,12 @@ mod tests {
     #[test]
     fn ids_are_spread_over_the_whole_range() {
         // req 59: 256 cells with 256 ids expected in each; chi-square with 255 degrees of freedom, 99.9 % below 330.5.
-        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let mut cells = [0f64; 256];
         for _ in 0..65_536 {
             let id = Pipeline::default()
-                .enter(flights.insert(()), &mut random, T0)
+                .enter(transactions.insert(()), &mut random, T0)
                 .unwrap();
             cells[usize::from(id >> 8)] += 1.0;
         }
@@ -225,32 +225,34 @@ mod tests {
     #[test]
     fn a_question_given_up_keeps_its_id() {
         // fault 24
-        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(2);
         let mut pipeline = Pipeline::default();
-        let given_up = pipeline.enter(flights.insert(()), &mut random, T0).unwrap();
+        let given_up = pipeline
+            .enter(transactions.insert(()), &mut random, T0)
+            .unwrap();
         pipeline.abandon(given_up);
         assert_eq!((pipeline.live(), pipeline.abandoned()), (0, 1));
         let ids: HashSet<u16> = (0..2_000)
-            .filter_map(|_| pipeline.enter(flights.insert(()), &mut random, T0))
+            .filter_map(|_| pipeline.enter(transactions.insert(()), &mut random, T0))
             .collect();
         assert_eq!(ids.len(), 2_000);
         assert!(!ids.contains(&given_up));
         assert_eq!(pipeline.find(given_up), None);
         assert!(pipeline.leave(given_up), "the late answer was expected");
         assert!(!pipeline.leave(given_up), "a second one is not");
-        assert_eq!(pipeline.live_flights().len(), 2_000);
+        assert_eq!(pipeline.live_transactions().len(), 2_000);
     }
 
     // fault 94
     #[test]
     fn the_oldest_unanswered_question_is_known_until_answers_come_out_of_order() {
-        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(5);
         let mut pipeline = Pipeline::default();
         assert_eq!(pipeline.head(), None);
-        let keys: Vec<FlightKey> = (0..4).map(|_| flights.insert(())).collect();
-        let mut enter = |key: FlightKey| pipeline.enter(key, &mut random, T0).unwrap();
+        let keys: Vec<TransactionKey> = (0..4).map(|_| transactions.insert(())).collect();
+        let mut enter = |key: TransactionKey| pipeline.enter(key, &mut random, T0).unwrap();
         let ids: Vec<u16> = keys.iter().map(|key| enter(*key)).collect();
         assert_eq!(pipeline.head(), Some(Head::Live(keys[0])));
         pipeline.leave(ids[0]);
@@ -264,15 +266,15 @@ mod tests {
 
     #[test]
     fn silence_counts_from_the_first_unanswered_question() {
-        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let mut pipeline = Pipeline::default();
         let second = |n| Time::ZERO + Duration::from_secs(n);
         assert_eq!(pipeline.silence(second(9)), None);
         let id = pipeline
-            .enter(flights.insert(()), &mut random, second(10))
+            .enter(transactions.insert(()), &mut random, second(10))
             .unwrap();
-        pipeline.enter(flights.insert(()), &mut random, second(11));
+        pipeline.enter(transactions.insert(()), &mut random, second(11));
         assert_eq!(pipeline.silence(second(12)), Some(Duration::from_secs(2)));
         pipeline.heard(second(12));
         pipeline.leave(id);
@@ -281,14 +283,14 @@ mod tests {
 
     #[test]
     fn a_question_answered_elsewhere_still_owes_a_sign_of_life() {
-        // fault 7: or else a link on which every question is overtaken would never be found dead.
-        let mut flights: SlotMap<FlightKey, ()> = SlotMap::with_key();
+        // fault 7: or else a connection on which every question is overtaken would never be found dead.
+        let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(4);
         let mut pipeline = Pipeline::default();
         let second = |n| Time::ZERO + Duration::from_secs(n);
         let mut enter = |pipeline: &mut Pipeline, at| {
-            let flight = flights.insert(());
-            pipeline.enter(flight, &mut random, at).unwrap()
+            let transaction = transactions.insert(());
+            pipeline.enter(transaction, &mut random, at).unwrap()
         };
         let id = enter(&mut pipeline, second(10));
         pipeline.abandon(id);

@@ -1,6 +1,6 @@
 //! Which incidents of an upstream the log tells of: the first of a kind, and then how many more there were, once a minute.
 
-use super::time::Time;
+use crate::engine::time::Time;
 use std::fmt;
 use std::time::Duration;
 
@@ -21,36 +21,56 @@ pub enum Incident {
 }
 
 const KINDS: usize = 4;
+/// Different reasons for one kind of incident that are told within one [`SILENCE`]. More are only counted.
+const MAX_REASONS: usize = 3;
 
-#[derive(Default)]
+/// One reason that was told.
 struct Told {
-    /// What was told last.
-    about: Box<str>,
+    reason: Box<str>,
     silent_until: Time,
     untold: u64,
 }
 
-/// The incidents of one upstream.
+/// The incidents of one upstream, by kind.
 #[derive(Default)]
-pub struct Incidents([Told; KINDS]);
+pub struct Incidents([Vec<Told>; KINDS]);
 
 impl Incidents {
-    /// Something happened. Returns what the log line is to end with, or `None` if there shall be no line: one of the kind and about
-    /// the same was written too short a time ago.
-    pub fn note(&mut self, kind: Incident, about: &str, now: Time) -> Option<Untold> {
+    /// Something happened. Returns what the log line is to end with, or `None` if there shall be no line: one of the kind and with the
+    /// same reason was written too short a time ago, or too many with other reasons.
+    pub fn note(&mut self, kind: Incident, reason: &str, now: Time) -> Option<Untold> {
         let told = &mut self.0[kind as usize];
-        if now < told.silent_until && *told.about == *about {
-            told.untold += 1;
+        let of_reason = told.iter().position(|one| *one.reason == *reason);
+        let at = of_reason.or_else(|| {
+            if told.len() < MAX_REASONS {
+                told.push(Told {
+                    reason: reason.into(),
+                    silent_until: now,
+                    untold: 0,
+                });
+                return Some(told.len() - 1);
+            }
+            told.iter().position(|one| now >= one.silent_until)
+        });
+        let Some(one) = at.and_then(|at| told.get_mut(at)) else {
+            if let Some(first) = told.first_mut() {
+                first.untold += 1;
+            }
+            return None;
+        };
+        if now < one.silent_until {
+            one.untold += 1;
             return None;
         }
-        told.about = about.into();
-        told.silent_until = now + SILENCE;
-        Some(Untold(std::mem::take(&mut told.untold)))
+        one.reason = reason.into();
+        one.silent_until = now + SILENCE;
+        Some(Untold(std::mem::take(&mut one.untold)))
     }
 
     /// Connects succeed again: how many that failed were not told, and the next one is told at once.
     pub fn connected(&mut self) -> FailedConnects {
-        FailedConnects(std::mem::take(&mut self.0[Incident::Connect as usize]).untold)
+        let told = std::mem::take(&mut self.0[Incident::Connect as usize]);
+        FailedConnects(told.iter().map(|one| one.untold).sum())
     }
 }
 
@@ -106,11 +126,25 @@ mod tests {
         let other = incidents.note(Incident::Lost, "silent", at(62));
         assert_eq!(
             line(other).as_deref(),
-            Some(" (once more since the last such line)"),
+            Some(""),
             "another reason is told at once"
         );
         let another_kind = incidents.note(Incident::Connect, "silent", at(62));
         assert_eq!(line(another_kind).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn reasons_that_take_turns_are_told_as_seldom() {
+        // fault 102
+        let mut incidents = Incidents::default();
+        let mut lines = 0;
+        for second in 0..600 {
+            for reason in ["reset", "closed", "truncated", "silent", "refused"] {
+                let at = Time::ZERO + Duration::from_secs(second);
+                lines += u32::from(incidents.note(Incident::Lost, reason, at).is_some());
+            }
+        }
+        assert!((10..=30).contains(&lines), "{lines} lines in ten minutes");
     }
 
     #[test]

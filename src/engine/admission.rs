@@ -1,0 +1,132 @@
+//! Whether a client's message is a query that is forwarded: its header, the access list, and names that are answered here.
+
+use super::client::Client;
+use super::denials::Denials;
+use super::effects::Effects;
+use super::failure::Failure;
+use super::local_names::{self, LocalAnswer};
+use super::transactions::{WaitingClient, size_limit};
+use crate::config::{AccessList, Config, LocalNames};
+use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Refusal, Reply};
+use log::info;
+
+/// What becomes of a message from a client.
+pub enum Admission {
+    /// It is a query that may be answered.
+    Admit(Query),
+    /// It was answered with an error.
+    Refused,
+    /// It is no query, and gets no answer.
+    Dropped,
+}
+
+/// The rules.
+pub struct Gate {
+    allow: AccessList,
+    local_names: LocalNames,
+    denials: Denials,
+    udp_payload: u16,
+}
+
+impl Gate {
+    /// As configured.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            allow: config.allow().clone(),
+            local_names: config.local_names(),
+            denials: Denials::default(),
+            udp_payload: config.limits().udp_payload,
+        }
+    }
+
+    /// From now on these clients may ask.
+    pub fn set_allow(&mut self, allow: AccessList) {
+        self.allow = allow;
+    }
+
+    /// Looks at a message, and answers it if it is not to be forwarded.
+    pub fn admit(&mut self, message: &[u8], client: Client, fx: &mut Effects<'_>) -> Admission {
+        let scanned = wire::query(message);
+        // Nothing can be sent to port 0, and no client has it as its source port.
+        if matches!(scanned, Err(Refusal::Drop)) || client.addr.port() == 0 {
+            fx.stats.dropped += 1;
+            return Admission::Dropped;
+        }
+        fx.stats.queries += 1;
+        let ip = client.addr.ip();
+        if !self.allow.allows(ip) {
+            fx.stats.denied += 1;
+            if let Some(denial) = self.denials.note(ip, fx.now.mono) {
+                info!("{denial}");
+            }
+            let why = Failure::NotAllowed.explain(std::iter::empty());
+            self.refuse(message, client, why.rcode, Some(why.ede()), fx);
+            return Admission::Refused;
+        }
+        match scanned {
+            Ok(query) => Admission::Admit(query),
+            Err(Refusal::Answer { rcode, .. }) => {
+                let malformed = rcode == Rcode::FORMERR;
+                fx.stats.malformed += u64::from(malformed);
+                fx.stats.unsupported += u64::from(!malformed);
+                self.refuse(message, client, rcode, None, fx);
+                Admission::Refused
+            }
+            Err(Refusal::Drop) => Admission::Dropped,
+        }
+    }
+
+    /// Answers a query for a name that is never forwarded. False if it is no such name.
+    pub fn answer_locally(
+        &self,
+        message: &[u8],
+        query: &Query,
+        client: &WaitingClient,
+        fx: &mut Effects<'_>,
+    ) -> bool {
+        let Some(local) = local_names::answer(self.local_names, message, query) else {
+            return false;
+        };
+        fx.stats.local += 1;
+        let reply = client.reply(query.question.octets(message));
+        let (payload, cd) = (self.udp_payload, query.header.flags.cd());
+        let LocalAnswer { rcode, ede, .. } = local;
+        fx.out.reply(client.client, |out| match local.record() {
+            Some(record) => wire::own_record(&reply, cd, rcode, &record, ede, payload, out),
+            None => wire::own_answer(&reply, 0, cd, rcode, ede, payload, out),
+        });
+        true
+    }
+
+    /// Answers a message with an error.
+    fn refuse(
+        &self,
+        message: &[u8],
+        client: Client,
+        rcode: Rcode,
+        ede: Option<Ede<'_>>,
+        fx: &mut Effects<'_>,
+    ) {
+        let Some(header) = wire::Header::parse(message) else {
+            return;
+        };
+        let (question, opt) = match wire::query(message) {
+            Ok(query) => (Some(query.question), query.opt),
+            Err(Refusal::Answer { question, opt, .. }) => (question, opt),
+            Err(Refusal::Drop) => return,
+        };
+        let edns = opt.map(|opt| ClientEdns::of(message, &opt));
+        let question = question.and_then(|at| message.get(wire::HEADER_LEN..at.end()));
+        let reply = Reply {
+            id: header.id,
+            question: question.unwrap_or_default(),
+            rd: header.flags.rd(),
+            edns,
+            limit: size_limit(client, edns.as_ref(), self.udp_payload),
+        };
+        let (flags, payload) = (header.flags, self.udp_payload);
+        fx.out.reply(client, |out| {
+            wire::own_answer(&reply, flags.opcode(), flags.cd(), rcode, ede, payload, out);
+        });
+    }
+}

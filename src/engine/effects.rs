@@ -1,0 +1,74 @@
+//! What follows from an event: for the driver, for the statistics, and for the forwarder's list of tasks. The owners of state
+//! never call each other; they leave tasks here, and the [`Forwarder`](super::Forwarder) carries them out one after the other.
+
+use super::history::Attempt;
+use super::keys::{ConnectionKey, TransactionKey};
+use super::output::Output;
+use super::stats::Stats;
+use super::time::Now;
+use std::collections::VecDeque;
+
+/// Something that the forwarder has to do because of an event.
+#[derive(Clone, Copy, Debug)]
+pub enum Task {
+    /// A connection ended under a query; `blame`: perhaps because of it.
+    ConnectionLost {
+        transaction: TransactionKey,
+        connection: ConnectionKey,
+        blame: bool,
+    },
+    /// An attempt came to nothing, and its connection lives on.
+    AttemptFailed {
+        transaction: TransactionKey,
+        connection: ConnectionKey,
+    },
+    /// Ask an upstream that was not asked yet, if one can be.
+    AskElsewhere(TransactionKey),
+    /// Send a query also on this connection: the one that it is on is suspect.
+    RepeatOn {
+        transaction: TransactionKey,
+        connection: ConnectionKey,
+    },
+    /// Send a query also on a connection of its own: others wait behind it.
+    RepeatAlone(TransactionKey),
+    /// Have a connection ready that replaces this one, which is suspect.
+    Replace(ConnectionKey),
+    /// Nobody waits for this attempt any more.
+    Abandon(Attempt),
+    /// There is no room for one more query: have silent connections looked at.
+    Relieve,
+}
+
+/// Everything that is gathered between two looks of the driver.
+#[derive(Default)]
+pub struct Ledger {
+    pub stats: Stats,
+    pub tasks: VecDeque<Task>,
+}
+
+impl Ledger {
+    /// What one event may add to.
+    pub fn at<'a>(&'a mut self, now: Now, out: &'a mut Output) -> Effects<'a> {
+        Effects {
+            now,
+            out,
+            stats: &mut self.stats,
+            tasks: &mut self.tasks,
+        }
+    }
+}
+
+/// What one event may add to, and when it happened.
+pub struct Effects<'a> {
+    pub now: Now,
+    pub out: &'a mut Output,
+    pub stats: &'a mut Stats,
+    tasks: &'a mut VecDeque<Task>,
+}
+
+impl Effects<'_> {
+    /// One task more for the forwarder.
+    pub fn task(&mut self, task: Task) {
+        self.tasks.push_back(task);
+    }
+}

@@ -1,0 +1,289 @@
+//! The coordinator: events in, actions out.
+//!
+//! The contract. The driver calls one method per event, with one reading of the clocks per batch of events, and afterwards
+//! carries out every [`Action`](super::Action) of the [`Output`] in order. It calls [`Forwarder::time`] when
+//! [`Forwarder::next_alarm`] has come; later is allowed, earlier does nothing. For each `Dial` it reports `link_up` or
+//! `dial_failed`, for each `Resolve` `resolved`, for a connection that was up and ended by itself `link_down`; of a connection that
+//! the core closed it reports nothing more. What it reports of an unknown connection is ignored. While there are connections, an alarm
+//! is never more than a few seconds ahead: a driver that stays away for longer was stopped, and no connection is trusted after that.
+//!
+//! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
+
+mod responses;
+mod work;
+
+use crate::config::{AccessList, Config};
+use crate::engine::admission::{Admission, Gate};
+use crate::engine::cache::{Cache, Found, Key};
+use crate::engine::client::Client;
+use crate::engine::effects::Ledger;
+use crate::engine::failure::Failure;
+use crate::engine::gauges::Gauges;
+use crate::engine::keys::ConnectionKey;
+use crate::engine::output::Output;
+use crate::engine::stats::{Stats, UpstreamStats};
+use crate::engine::time::{Now, Time, earlier};
+use crate::engine::transactions::{Accepted, Lookup, Transactions, WaitingClient};
+use crate::engine::upstreams::UpstreamPool;
+use crate::transport::{ConnectError, ConnectionError};
+use crate::wire::{self, Header};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The core of a forwarder. One per event loop.
+pub struct Forwarder {
+    gate: Gate,
+    cache: Arc<Cache>,
+    transactions: Transactions,
+    pool: UpstreamPool,
+    ledger: Ledger,
+    udp_payload: u16,
+}
+
+impl Forwarder {
+    /// A forwarder that has seen nothing yet. Every random choice it will make follows from `seed`.
+    /// The cache may be shared with others.
+    pub fn new(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Self {
+        Self {
+            gate: Gate::new(config),
+            transactions: Transactions::new(config, cache.clone()),
+            cache,
+            pool: UpstreamPool::new(config, ChaCha8Rng::from_seed(seed)),
+            ledger: Ledger::default(),
+            udp_payload: config.limits().udp_payload,
+        }
+    }
+
+    /// From now on these may ask.
+    pub fn set_allow(&mut self, allow: AccessList) {
+        self.gate.set_allow(allow);
+    }
+
+    /// A message from a client. Says whether a reply will come (or is there already).
+    pub fn query(&mut self, message: &[u8], client: Client, now: Now, out: &mut Output) -> bool {
+        self.notice_resume(now, out);
+        let fx = &mut self.ledger.at(now, out);
+        let query = match self.gate.admit(message, client, fx) {
+            Admission::Admit(query) => query,
+            Admission::Refused => return true,
+            Admission::Dropped => return false,
+        };
+        let client = WaitingClient::new(message, &query, client, self.udp_payload);
+        // What the cache tells apart, two clients may not share; what it does not, they may (RFC 5452 section 5).
+        let key = self.cache.key(message, &query);
+        let hash = key.as_ref().map(Key::hash);
+        let found = key.as_ref().map_or(Found::Miss, |key| {
+            let reply = client.reply(query.question.octets(message));
+            fx.out.reply_if_any(client.client, |out| {
+                self.cache.get(key, &reply, self.udp_payload, now.boot, out)
+            })
+        });
+        let started = match found {
+            Found::Hit { prefetch } => {
+                fx.stats.hits += 1;
+                if !prefetch {
+                    return true;
+                }
+                self.transactions.prefetch(message, query, hash, fx)
+            }
+            // What is answered locally is never in the cache, so a hit does not pay for this.
+            _ if self.gate.answer_locally(message, &query, &client, fx) => None,
+            _ => {
+                if wire::typed(message, &query.question).is_none() {
+                    fx.stats.opaque += 1;
+                }
+                let stale = key.filter(|_| found == Found::Stale);
+                let lookup = Lookup { hash, stale };
+                match self.transactions.accept(message, query, client, lookup, fx) {
+                    Accepted::Started(key) => Some(key),
+                    Accepted::Repeated => return false,
+                    Accepted::Done => None,
+                }
+            }
+        };
+        if let Some(key) = started {
+            let preferred = self.pool.preferred();
+            if let Some(history) = self.transactions.history_mut(key) {
+                history.preferred = preferred;
+            }
+            self.dispatch(key, now, out);
+        }
+        self.carry_out(now, out);
+        self.give_up_hopeless(now, out);
+        true
+    }
+
+    /// Looks whether the machine was suspended since the last event. Once for a batch of events is enough.
+    #[inline]
+    fn notice_resume(&mut self, now: Now, out: &mut Output) {
+        self.pool.notice_resume(&mut self.ledger.at(now, out));
+        if !self.ledger.tasks.is_empty() {
+            self.settle(now, out);
+        }
+    }
+
+    /// A connection came up: those that wait go onto it. The description is for the log.
+    pub fn link_up(&mut self, link: ConnectionKey, description: &str, now: Now, out: &mut Output) {
+        let waiting = self.transactions.places();
+        let fx = &mut self.ledger.at(now, out);
+        self.pool.connected(link, description, waiting, fx);
+        self.settle(now, out);
+    }
+
+    /// A connection could not be made.
+    pub fn dial_failed(
+        &mut self,
+        link: ConnectionKey,
+        why: &ConnectError,
+        now: Now,
+        out: &mut Output,
+    ) {
+        self.pool
+            .connect_failed(link, why, &mut self.ledger.at(now, out));
+        self.settle(now, out);
+    }
+
+    /// A connection ended by itself.
+    pub fn link_down(
+        &mut self,
+        link: ConnectionKey,
+        why: &ConnectionError,
+        now: Now,
+        out: &mut Output,
+    ) {
+        self.pool.lost(link, why, &mut self.ledger.at(now, out));
+        self.settle(now, out);
+    }
+
+    /// One query failed on a connection that goes on.
+    pub fn question_failed(&mut self, link: ConnectionKey, id: u16, now: Now, out: &mut Output) {
+        self.pool
+            .query_failed(link, id, &mut self.ledger.at(now, out));
+        self.settle(now, out);
+    }
+
+    /// An upstream said how many queries it takes at once on one connection.
+    pub fn link_limits(&mut self, link: ConnectionKey, in_flight: usize, now: Now) {
+        self.pool.limit_said(link, in_flight, now);
+    }
+
+    /// The name of an upstream was looked up: its addresses, and for how long they hold.
+    pub fn resolved(
+        &mut self,
+        upstream: usize,
+        found: Result<(Vec<SocketAddr>, Duration), ConnectError>,
+        now: Now,
+        out: &mut Output,
+    ) {
+        self.pool
+            .resolved(upstream, found, &mut self.ledger.at(now, out));
+        self.settle(now, out);
+    }
+
+    /// A whole message from an upstream.
+    pub fn answer(&mut self, link: ConnectionKey, message: &[u8], now: Now, out: &mut Output) {
+        let is_response = Header::parse(message).is_none_or(|header| header.flags.is_response());
+        match wire::answer(message) {
+            _ if !is_response => self.pool.unmatched(link, &mut self.ledger.at(now, out)),
+            Ok(answer) if answer.end == message.len() => {
+                self.read_response(link, message, &answer, now, out);
+            }
+            unreadable => {
+                let why = unreadable
+                    .err()
+                    .map_or("octets behind the last record", |why| why.0);
+                let fx = &mut self.ledger.at(now, out);
+                self.pool.malformed(link, message, why, fx);
+            }
+        }
+        self.settle(now, out);
+    }
+
+    /// Time went on.
+    pub fn time(&mut self, now: Now, out: &mut Output) {
+        self.notice_resume(now, out);
+        self.transactions.go_on(&mut self.ledger.at(now, out));
+        self.carry_out(now, out);
+        while !out.is_full()
+            && let Some(key) = self.transactions.pop_due(now)
+        {
+            self.due(key, now, out);
+            self.carry_out(now, out);
+        }
+        while let Some(key) = self.transactions.pop_late(now) {
+            self.hedge(key, now, out);
+        }
+        let fx = &mut self.ledger.at(now, out);
+        self.pool.close_idle(fx);
+        self.pool.check_silence(fx);
+        self.settle(now, out);
+    }
+
+    /// When [`Forwarder::time`] has something to do.
+    pub fn next_alarm(&self) -> Option<Time> {
+        // This is asked at each turn of the loop, so nothing is looked at twice.
+        let now = self.pool.seen().mono;
+        let (connections, any_suspect) = self.pool.next_alarm();
+        let mut first = earlier(self.transactions.next_alarm(now), connections);
+        if any_suspect {
+            for suspect in self.pool.suspects() {
+                let replacement = self.replacement(suspect, now);
+                first = earlier(first, replacement.map(|(at, ..)| at.max(now)));
+            }
+        }
+        if self.transactions.any_waiting() {
+            first = earlier(first, self.connect_alarm());
+        }
+        first
+    }
+
+    /// Closes all connections, and answers those that still wait; for the end.
+    pub fn close(&mut self, now: Now, out: &mut Output) {
+        for key in self.transactions.keys() {
+            self.fail(key, Failure::Ending, now, out);
+        }
+        self.transactions.close();
+        self.ledger.tasks.clear();
+        self.pool.close(&mut self.ledger.at(now, out));
+    }
+
+    /// Did clients have to wait until there was room, although their answers are there? Then [`Forwarder::time`] goes on with them, and
+    /// nothing more should be read before.
+    pub fn has_more(&self) -> bool {
+        self.transactions.has_unfinished()
+    }
+
+    /// Queries that wait for a response on this connection.
+    pub fn in_flight_on(&self, link: ConnectionKey) -> usize {
+        self.pool.in_flight_on(link)
+    }
+
+    /// Queries that wait for an answer.
+    pub fn in_flight(&self) -> usize {
+        self.transactions.in_flight()
+    }
+
+    /// What happened with each upstream so far, in the order of the configuration: its label, and the counters.
+    pub fn upstream_stats(&self) -> impl Iterator<Item = (&str, &UpstreamStats)> {
+        self.pool.stats()
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> &Stats {
+        &self.ledger.stats
+    }
+
+    /// What it holds. This counts everything anew, so it is nothing to ask for with each query.
+    pub fn held(&self) -> Gauges {
+        let mut gauges = Gauges {
+            cached: self.cache.bytes(),
+            ..Gauges::default()
+        };
+        self.transactions.measure(&mut gauges);
+        self.pool.measure(&mut gauges);
+        gauges
+    }
+}

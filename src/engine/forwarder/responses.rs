@@ -1,0 +1,143 @@
+//! The response to a query: judged, learned from, and relayed, unless another one is asked for.
+
+use super::Forwarder;
+use crate::engine::history::Purpose;
+use crate::engine::keys::{ConnectionKey, TransactionKey};
+use crate::engine::output::Output;
+use crate::engine::response::{self, Verdict};
+use crate::engine::time::Now;
+use crate::engine::transactions::{Happened, Step};
+use crate::engine::upstreams::Matched;
+use crate::wire::{self, Answer};
+use log::{Level, debug, log_enabled};
+
+/// Responses that say little, and are small, are kept beside a repetition. A larger one is not worth its memory.
+const MAX_KEPT: usize = 2_048;
+
+impl Forwarder {
+    /// A response that can be read: to one of the queries on its connection, or to none.
+    pub(super) fn read_response(
+        &mut self,
+        link: ConnectionKey,
+        message: &[u8],
+        answer: &Answer,
+        now: Now,
+        out: &mut Output,
+    ) {
+        match self.pool.find(link, answer.header.id, now) {
+            Matched::Transaction(key) if self.is_answer(key, message, answer) => {
+                self.answered(key, link, (message, answer), now, out);
+            }
+            Matched::Transaction(_) | Matched::Nobody => {
+                self.pool.unmatched(link, &mut self.ledger.at(now, out));
+            }
+            Matched::Abandoned => {}
+        }
+    }
+
+    /// Whether a message is the response to this query.
+    fn is_answer(&self, key: TransactionKey, message: &[u8], answer: &Answer) -> bool {
+        self.transactions.get(key).is_some_and(|transaction| {
+            let (sent, query) = (&transaction.message, &transaction.query);
+            response::answers(message, answer, sent, query)
+        })
+    }
+
+    /// The response to a query: it is relayed, or another one is asked for.
+    fn answered(
+        &mut self,
+        key: TransactionKey,
+        link: ConnectionKey,
+        (message, answer): (&[u8], &Answer),
+        now: Now,
+        out: &mut Output,
+    ) {
+        let fx = &mut self.ledger.at(now, out);
+        self.pool.matched(link, answer.header.id, fx);
+        let Some(attempt) = self.transactions.answered_on(key, link, now) else {
+            return;
+        };
+        let (Some(transaction), Some(upstream)) =
+            (self.transactions.get(key), self.pool.upstream_of(link))
+        else {
+            return;
+        };
+        let meaning = response::meaning(message, answer);
+        let history = &transaction.history;
+        self.pool
+            .learn(&attempt, history, (message, answer), meaning, fx);
+        let others = !history.tried().has_all(self.pool.count());
+        let verdict = response::judge(
+            meaning,
+            response::Sent {
+                signed: transaction.query.signed,
+                edns: attempt.edns,
+                keepalive: attempt.keepalive,
+                alternatives: others || transaction.stale_at.is_some(),
+            },
+        );
+        if verdict != Verdict::Relay
+            && self.ask_again(key, link, upstream, (message, verdict), now, out)
+        {
+            return;
+        }
+        if log_enabled!(Level::Debug)
+            && let Some(transaction) = self.transactions.get(key)
+        {
+            debug!(
+                "{}: {}, {} octets, from {} in {:.1} ms",
+                wire::describe(&transaction.message, &transaction.query.question),
+                answer.rcode(),
+                message.len(),
+                self.pool.describe(link),
+                now.mono.since(transaction.history.arrived).as_secs_f64() * 1000.0,
+            );
+        }
+        let fx = &mut self.ledger.at(now, out);
+        self.transactions.finish(key, message, answer, fx);
+        self.carry_out(now, out);
+        let others_wait = self.transactions.any_waiting();
+        let fx = &mut self.ledger.at(now, out);
+        self.pool.close_if_spent(link, others_wait, fx);
+    }
+
+    /// A response is not to be relayed if another one can be had. Says whether it can.
+    fn ask_again(
+        &mut self,
+        key: TransactionKey,
+        link: ConnectionKey,
+        upstream: usize,
+        (message, verdict): (&[u8], Verdict),
+        now: Now,
+        out: &mut Output,
+    ) -> bool {
+        let Some(history) = self.transactions.history_mut(key) else {
+            return false;
+        };
+        match verdict {
+            Verdict::WithoutEdns => {
+                history.without_edns.insert(upstream);
+                history.exclude.remove(upstream);
+            }
+            Verdict::WithEdns => history.with_edns.insert(upstream),
+            _ => {}
+        }
+        if verdict == Verdict::WithEdns && message.len() <= MAX_KEPT {
+            self.transactions.keep_fallback(key, message);
+        }
+        let happened = Happened::Response(verdict);
+        if self.next_step(key, happened, true, now) == Step::SameConnection
+            && self.send(key, link, Purpose::Need, now, out)
+        {
+            return true;
+        }
+        self.transactions.keep_fallback(key, message);
+        match self.next_step(key, happened, false, now) {
+            Step::Relay => false,
+            step => {
+                self.take(step, key, now, out);
+                true
+            }
+        }
+    }
+}

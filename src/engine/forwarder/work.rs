@@ -1,0 +1,390 @@
+//! The forwarder's work: the tasks that events left, transactions that look for a connection, and timers.
+
+use super::Forwarder;
+use crate::engine::effects::Task;
+use crate::engine::failure::Failure;
+use crate::engine::history::{Attempt, History, Lane, Purpose, Queue};
+use crate::engine::keys::{ConnectionKey, TransactionKey};
+use crate::engine::output::Output;
+use crate::engine::time::{Now, Time};
+use crate::engine::transactions::{Due, Happened, Outcome, Possible, Step, WaitsFor, next_step};
+use crate::engine::upstream_set::UpstreamSet;
+use crate::engine::upstreams::{Second, write_query};
+
+impl Forwarder {
+    /// Carries out the tasks that an event left, and those that they leave.
+    pub(super) fn carry_out(&mut self, now: Now, out: &mut Output) {
+        while let Some(task) = self.ledger.tasks.pop_front() {
+            self.carry_out_one(task, now, out);
+        }
+    }
+
+    fn carry_out_one(&mut self, task: Task, now: Now, out: &mut Output) {
+        match task {
+            Task::ConnectionLost {
+                transaction,
+                connection,
+                blame,
+            } => {
+                let Some(history) = self.transactions.history_mut(transaction) else {
+                    return;
+                };
+                history.lost(connection, blame);
+                let step = self.next_step(transaction, Happened::ConnectionLost, false, now);
+                self.take(step, transaction, now, out);
+            }
+            Task::AttemptFailed {
+                transaction,
+                connection,
+            } => {
+                let Some(history) = self.transactions.history_mut(transaction) else {
+                    return;
+                };
+                history.leave(connection);
+                history.malformed = true;
+                let step = self.next_step(transaction, Happened::AttemptFailed, false, now);
+                self.take(step, transaction, now, out);
+            }
+            Task::AskElsewhere(key) => {
+                let step = self.next_step(key, Happened::Slow, false, now);
+                self.take(step, key, now, out);
+            }
+            Task::RepeatOn {
+                transaction,
+                connection,
+            } => {
+                let upstreams = self.pool.count();
+                let history = self.transactions.history(transaction);
+                let may = |h: &History| h.lane() == Lane::Shared && h.may_repeat(upstreams);
+                if history.is_some_and(may) {
+                    self.send(transaction, connection, Purpose::Need, now, out);
+                }
+            }
+            Task::RepeatAlone(key) => {
+                let upstreams = self.pool.count();
+                if let Some(history) = self.transactions.history_mut(key)
+                    && !history.holds_up_others
+                    && history.may_repeat(upstreams)
+                {
+                    history.holds_up_others = true;
+                    self.dispatch(key, now, out);
+                }
+            }
+            Task::Replace(suspect) => self.replace(suspect, now, out),
+            Task::Abandon(attempt) => self.pool.abandon(&attempt),
+            Task::Relieve => self.pool.relieve_full(&mut self.ledger.at(now, out)),
+        }
+    }
+
+    /// What is done next for a transaction. `same_connection`: whether it may be sent again on the connection that its response came on.
+    pub(super) fn next_step(
+        &self,
+        key: TransactionKey,
+        happened: Happened,
+        same_connection: bool,
+        now: Now,
+    ) -> Step {
+        let Some(transaction) = self.transactions.get(key) else {
+            return Step::Wait;
+        };
+        let history = &transaction.history;
+        let waits_for = match () {
+            () if history.is_under_way() => WaitsFor::Response,
+            () if history.queued().is_some() => WaitsFor::Connection,
+            () => WaitsFor::Nothing,
+        };
+        let outcome = match () {
+            () if transaction.fallback.is_some() => Outcome::Unusable,
+            () if history.repeated => Outcome::Repeated,
+            () if history.malformed => Outcome::Malformed,
+            () if history.sends() > 0 => Outcome::Silence,
+            () => Outcome::Unsent,
+        };
+        let again = history.may_send(Purpose::Need);
+        let possible = Possible {
+            again,
+            elsewhere: again && self.pool.has_untried(history, now),
+            same_connection: again && same_connection,
+        };
+        next_step(happened, waits_for, outcome, possible)
+    }
+
+    /// Takes a step. Relaying a response, or sending again on its connection, is for the one who has it.
+    pub(super) fn take(&mut self, step: Step, key: TransactionKey, now: Now, out: &mut Output) {
+        match step {
+            Step::Again => {
+                self.transactions.readmit_tried(key);
+                self.dispatch(key, now, out);
+            }
+            Step::Repeat => {
+                if let Some(history) = self.transactions.history_mut(key) {
+                    history.repeated = true;
+                    history.exclude = UpstreamSet::EMPTY;
+                }
+                self.dispatch(key, now, out);
+            }
+            Step::Elsewhere => {
+                self.transactions.exclude_tried(key, now);
+                self.dispatch(key, now, out);
+            }
+            Step::Fail(failure) => self.fail(key, failure, now, out),
+            Step::Wait | Step::SameConnection | Step::Relay => {}
+        }
+    }
+
+    /// Answers the clients of a transaction with a failure.
+    pub(super) fn fail(
+        &mut self,
+        key: TransactionKey,
+        failure: Failure,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let history = self.transactions.history(key);
+        let tried = history.map_or(UpstreamSet::EMPTY, History::tried);
+        let why = failure.explain(self.pool.troubles(tried));
+        self.transactions
+            .fail(key, why, &mut self.ledger.at(now, out));
+    }
+
+    /// After an event: all tasks, then the transactions that wait for a connection.
+    pub(super) fn settle(&mut self, now: Now, out: &mut Output) {
+        self.carry_out(now, out);
+        if self.transactions.any_waiting() {
+            self.dispatch_waiting(now, out);
+            self.give_up_hopeless(now, out);
+            self.carry_out(now, out);
+        }
+    }
+
+    /// Sends a query on the best connection there is, or has it wait for one.
+    pub(super) fn dispatch(&mut self, key: TransactionKey, now: Now, out: &mut Output) {
+        let Some(history) = self.transactions.history(key) else {
+            return;
+        };
+        let queue = history.queue();
+        if let Some(connection) = self.pool.assign(history, queue, now)
+            && self.send(key, connection, Purpose::Need, now, out)
+        {
+            self.accompany(key, connection, now, out);
+            return;
+        }
+        self.transactions.wait(key, now);
+        self.connect_one(key, queue, now, out);
+    }
+
+    /// Sends those that wait, in order of arrival, as far as connections have room; then connects for the rest.
+    fn dispatch_waiting(&mut self, now: Now, out: &mut Output) {
+        for queue in self.transactions.queues() {
+            while let Some(key) = self.transactions.first_waiting(queue) {
+                let history = self.transactions.history(key);
+                let connection = history.and_then(|it| self.pool.assign(it, queue, now));
+                if !connection.is_some_and(|to| self.send(key, to, Purpose::Need, now, out)) {
+                    self.connect_for_queue(queue, now, out);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Answers those that would have to wait too long for the next try. Those behind them came later, and may wait longer.
+    pub(super) fn give_up_hopeless(&mut self, now: Now, out: &mut Output) {
+        if !self.transactions.any_waiting() {
+            return;
+        }
+        for queue in self.transactions.queues() {
+            while let Some(key) = self.transactions.first_waiting(queue)
+                && self.is_hopeless(key, queue)
+            {
+                self.transactions.stop_waiting(key);
+                let step = self.next_step(key, Happened::NoConnection, false, now);
+                self.take(step, key, now, out);
+            }
+        }
+        self.carry_out(now, out);
+    }
+
+    fn is_hopeless(&self, key: TransactionKey, queue: Queue) -> bool {
+        let payers = self.transactions.payers(queue, self.pool.count());
+        let can_pay = payers.into_iter().flatten().next().is_some();
+        let history = self.transactions.history(key);
+        history.is_some_and(|history| {
+            // Queries that lost their connections repeatedly do not get the time for another one again and again.
+            let since = match queue.1.is_isolated() {
+                true => history.arrived,
+                false => history.queued_at(),
+            };
+            self.pool.is_hopeless(queue, since, can_pay)
+        })
+    }
+
+    /// Sends a query on a connection. False if it may not be sent there.
+    pub(super) fn send(
+        &mut self,
+        key: TransactionKey,
+        to: ConnectionKey,
+        purpose: Purpose,
+        now: Now,
+        out: &mut Output,
+    ) -> bool {
+        let Some(transaction) = self.transactions.get(key) else {
+            return false;
+        };
+        let history = &transaction.history;
+        let Some((attempt, upstream)) = self.pool.enter(key, history, to, purpose, now) else {
+            return false;
+        };
+        out.send(to, attempt.id, |out| {
+            let (message, query) = (&transaction.message, &transaction.query);
+            write_query(message, query, &attempt, self.udp_payload, out);
+        });
+        let late = self.pool.late_after(upstream);
+        let fx = &mut self.ledger.at(now, out);
+        self.transactions
+            .sent(key, attempt, purpose, (upstream, late), fx);
+        true
+    }
+
+    /// What a query that was just sent gives occasion to.
+    fn accompany(&mut self, key: TransactionKey, on: ConnectionKey, now: Now, out: &mut Output) {
+        let Some(history) = self.transactions.history(key) else {
+            return;
+        };
+        let Some(companions) = self.pool.companions(history, on, now) else {
+            return;
+        };
+        if companions.replace {
+            self.replace(on, now, out);
+        }
+        if let Some(to) = companions.probe
+            && self.send(key, to, Purpose::Copy, now, out)
+        {
+            self.ledger.stats.probes += 1;
+            self.pool.probed(to, now);
+        }
+        for upstream in companions.connect.into_iter().flatten() {
+            self.connect_for(key, upstream, false, now, out);
+        }
+    }
+
+    /// Connects to an upstream at the expense of this transaction, if it can pay for that.
+    fn connect_for(
+        &mut self,
+        key: TransactionKey,
+        upstream: usize,
+        isolated: bool,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let payer = self.transactions.history(key);
+        if payer.is_some_and(|history| history.may_connect(upstream))
+            && self
+                .pool
+                .connect(upstream, isolated, &mut self.ledger.at(now, out))
+            && let Some(history) = self.transactions.history_mut(key)
+        {
+            history.connecting(upstream);
+        }
+    }
+
+    /// Connects for a transaction to an upstream that is not excluded, unless a connect is under way that is not late yet.
+    fn connect_one(&mut self, key: TransactionKey, queue: Queue, now: Now, out: &mut Output) {
+        if let Some(history) = self.transactions.history(key)
+            && let Some((at, upstream)) = self.pool.next_connect(history, queue, now.mono)
+            && now.mono >= at
+        {
+            self.connect_for(key, upstream, queue.1.is_isolated(), now, out);
+        }
+    }
+
+    /// Connects for all that wait in a queue, at the expense of one of them.
+    fn connect_for_queue(&mut self, queue: Queue, now: Now, out: &mut Output) {
+        let payers = self.transactions.payers(queue, self.pool.count());
+        for payer in payers.into_iter().flatten() {
+            self.connect_one(payer, queue, now, out);
+        }
+    }
+
+    /// When those that wait need a decision: a connect is late, or a back-off is over.
+    pub(super) fn connect_alarm(&self) -> Option<Time> {
+        let upstreams = self.pool.count();
+        let of_queue = |queue: Queue| {
+            let payers = self.transactions.payers(queue, upstreams);
+            let at = payers.into_iter().flatten().filter_map(|payer| {
+                let history = self.transactions.history(payer)?;
+                self.pool.next_connect(history, queue, Time::ZERO)
+            });
+            at.map(|(at, _)| at).min()
+        };
+        let queues = self.transactions.queues();
+        queues.into_iter().filter_map(of_queue).min()
+    }
+
+    /// A suspect connection gets a replacement, so that there is something to go to if it is dead. One of the transactions on it pays for
+    /// that.
+    fn replace(&mut self, suspect: ConnectionKey, now: Now, out: &mut Output) {
+        if let Some((at, upstream, payer)) = self.replacement(suspect, now.mono)
+            && now.mono >= at
+        {
+            self.connect_for(payer, upstream, false, now, out);
+        }
+    }
+
+    /// When the next connect to replace a suspect connection is due, to which upstream, and who pays for it. `None` if there is no need.
+    pub(super) fn replacement(
+        &self,
+        suspect: ConnectionKey,
+        now: Time,
+    ) -> Option<(Time, usize, TransactionKey)> {
+        let (at, upstream) = self.pool.replacement(suspect, now)?;
+        let waiting = self.pool.waiting_on(suspect);
+        let payer = self.transactions.payer_among(waiting, upstream)?;
+        Some((at, upstream, payer))
+    }
+
+    /// A transaction's timer: its time is over, or it is slow.
+    pub(super) fn due(&mut self, key: TransactionKey, now: Now, out: &mut Output) {
+        match self.transactions.due(key, now) {
+            Some(Due::Deadline) => {
+                let history = self.transactions.history(key);
+                let attempts = history.into_iter().flat_map(History::attempts);
+                let attempts: Vec<Attempt> = attempts.copied().collect();
+                let step = self.next_step(key, Happened::DeadlinePassed, false, now);
+                self.take(step, key, now, out);
+                self.carry_out(now, out);
+                for attempt in attempts {
+                    self.pool.missed(&attempt, &mut self.ledger.at(now, out));
+                }
+            }
+            Some(Due::Slow { elsewhere, stale }) => {
+                if stale {
+                    let fx = &mut self.ledger.at(now, out);
+                    self.transactions.serve_stale(key, fx);
+                }
+                if elsewhere {
+                    let step = self.next_step(key, Happened::Slow, false, now);
+                    self.take(step, key, now, out);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A query is late: it is sent a second time where a connection is up. Where there is none, one is made for the next such query.
+    pub(super) fn hedge(&mut self, key: TransactionKey, now: Now, out: &mut Output) {
+        let elsewhere = self.transactions.hedges_elsewhere();
+        let Some(history) = self.transactions.history(key) else {
+            return;
+        };
+        match self.pool.second(history, elsewhere, now) {
+            Second::On(to) => {
+                if self.send(key, to, Purpose::Copy, now, out) {
+                    self.transactions.hedged();
+                    self.ledger.stats.hedges += 1;
+                }
+            }
+            Second::Connect(upstream) => self.connect_for(key, upstream, false, now, out),
+            Second::Nowhere => {}
+        }
+    }
+}

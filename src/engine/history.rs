@@ -1,0 +1,371 @@
+//! What was tried for a transaction so far, and the budgets that bound it. By this the upstreams choose a connection, and
+//! [`retry`](super::transactions::retry) the next step.
+
+use super::keys::ConnectionKey;
+use super::response::Edns;
+use super::time::Time;
+use super::upstream_set::UpstreamSet;
+use crate::wire::Query;
+
+/// How often a query may be sent again because it has to be: its connection was lost or fell silent, another upstream is asked
+/// after an unusable response, or the same one without EDNS.
+const MAX_RECOVERIES: u8 = 3;
+/// How often a query may be sent beside an attempt that is under way: because the response is late, or to see whether an upstream
+/// is healthy again. Such copies have a budget of their own, so that they never use up what recovery needs.
+const MAX_COPIES: u8 = 1;
+/// All attempts that one transaction may make.
+const MAX_ATTEMPTS: usize = 1 + MAX_RECOVERIES as usize + MAX_COPIES as usize;
+
+/// Connects that one transaction may cost, beside the first one to each upstream: with every upstream down, one client must not
+/// become a storm of handshakes.
+const MAX_CONNECTS: u8 = 3;
+
+/// After so many lost connections a query is sent on a connection that new ones do not use: one of those that it shared a
+/// connection with may be what the upstream cannot take.
+const ISOLATE_AFTER: u8 = 2;
+/// After so many it is sent on a connection of its own.
+const ALONE_AFTER: u8 = 3;
+
+/// Why a query is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It has no attempt under way that is likely to succeed.
+    Need,
+    /// It has one, and this is beside it.
+    Copy,
+}
+
+/// Which connections a query may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Those that all new queries share.
+    Shared,
+    /// Those kept for queries that lost their connection repeatedly.
+    Isolated,
+    /// The same, without any other query in flight.
+    Alone,
+}
+
+impl Lane {
+    /// Whether its connections are kept from new queries.
+    pub fn is_isolated(self) -> bool {
+        self != Self::Shared
+    }
+}
+
+/// Names a queue of transactions that wait for a connection: none of them goes to these upstreams, all use this lane.
+pub type Queue = (UpstreamSet, Lane);
+
+/// One sending of a query that may still be answered. At most one is on one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    pub connection: ConnectionKey,
+    /// The message id that it has there.
+    pub id: u16,
+    pub sent_at: Time,
+    /// With an OPT record or without.
+    pub edns: Edns,
+    /// It goes beyond a bound that was learned, to see whether that is one.
+    pub probes: bool,
+    /// It has the keepalive option (RFC 7828), which was added here.
+    pub keepalive: bool,
+}
+
+/// How a query may be sent with respect to EDNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opt {
+    /// It has no OPT record; one may be added.
+    Absent,
+    /// It has one, which may be left out or extended.
+    Last,
+    /// It is signed, or other records stand behind its OPT record: it goes as it came.
+    Fixed,
+}
+
+impl Opt {
+    /// How this query may be sent.
+    pub fn of(query: &Query) -> Self {
+        match query.opt {
+            _ if query.signed => Self::Fixed,
+            None => Self::Absent,
+            Some(opt) if opt.last => Self::Last,
+            Some(_) => Self::Fixed,
+        }
+    }
+}
+
+/// What was tried for one transaction.
+pub struct History {
+    pub arrived: Time,
+    /// The upstream that should be asked first, by the policy.
+    pub preferred: usize,
+    pub opt: Opt,
+    /// Attempts that may still be answered.
+    attempts: [Option<Attempt>; MAX_ATTEMPTS],
+    sends: u8,
+    /// Of those, the ones that were copies: see [`Purpose::Copy`].
+    copies: u8,
+    /// Connects that were begun for it.
+    connects: u8,
+    /// Upstreams that they were begun to.
+    connected: UpstreamSet,
+    /// Connections that the upstream ended while it was in flight on them.
+    losses: u8,
+    /// Other queries wait behind it for their responses: the upstream may answer in order.
+    pub holds_up_others: bool,
+    /// Upstreams that were asked.
+    tried: UpstreamSet,
+    /// Upstreams that shall not be asked (again).
+    pub exclude: UpstreamSet,
+    /// The queue in which it waits for a connection.
+    queued: Option<Queue>,
+    /// Since when.
+    queued_at: Time,
+    /// A response was malformed.
+    pub malformed: bool,
+    /// It was sent again because of that, although it had been sent everywhere.
+    pub repeated: bool,
+    /// Upstreams that did not understand it with EDNS: they get it without.
+    pub without_edns: UpstreamSet,
+    /// Upstreams that are asked why it failed: they get it with an OPT record of ours.
+    pub with_edns: UpstreamSet,
+}
+
+impl History {
+    /// Of a query that has just arrived.
+    pub fn new(opt: Opt, preferred: usize, now: Time) -> Self {
+        Self {
+            arrived: now,
+            preferred,
+            opt,
+            attempts: [None; MAX_ATTEMPTS],
+            sends: 0,
+            copies: 0,
+            connects: 0,
+            connected: UpstreamSet::EMPTY,
+            losses: 0,
+            holds_up_others: false,
+            tried: UpstreamSet::EMPTY,
+            exclude: UpstreamSet::EMPTY,
+            queued: None,
+            queued_at: now,
+            malformed: false,
+            repeated: false,
+            without_edns: UpstreamSet::EMPTY,
+            with_edns: UpstreamSet::EMPTY,
+        }
+    }
+
+    /// How often it was sent.
+    pub fn sends(&self) -> u8 {
+        self.sends
+    }
+
+    /// How many connects were begun for it.
+    pub fn connects(&self) -> u8 {
+        self.connects
+    }
+
+    /// The upstreams that were asked.
+    pub fn tried(&self) -> UpstreamSet {
+        self.tried
+    }
+
+    /// Attempts that may still be answered, the oldest first.
+    pub fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.iter().flatten()
+    }
+
+    /// Whether an attempt may still be answered.
+    pub fn is_under_way(&self) -> bool {
+        self.attempts().next().is_some()
+    }
+
+    /// Whether it is in flight on this connection.
+    pub fn is_on(&self, connection: ConnectionKey) -> bool {
+        self.attempts()
+            .any(|attempt| attempt.connection == connection)
+    }
+
+    /// Which connections it may use.
+    pub fn lane(&self) -> Lane {
+        if self.holds_up_others || self.losses >= ALONE_AFTER {
+            Lane::Alone
+        } else if self.losses >= ISOLATE_AFTER {
+            Lane::Isolated
+        } else {
+            Lane::Shared
+        }
+    }
+
+    /// The queue that it belongs to while it waits for a connection.
+    pub fn queue(&self) -> Queue {
+        (self.exclude, self.lane())
+    }
+
+    /// The queue in which it waits for a connection, if it does.
+    pub fn queued(&self) -> Option<Queue> {
+        self.queued
+    }
+
+    /// Since when it waits for a connection.
+    pub fn queued_at(&self) -> Time {
+        self.queued_at
+    }
+
+    /// Notes that it waits for a connection in the queue that it belongs to now. Gives that queue if it is not in it yet.
+    pub fn wait(&mut self, now: Time) -> Option<Queue> {
+        let queue = self.queue();
+        match self.queued.replace(queue) {
+            Some(queued) if queued == queue => return None,
+            Some(_) => {}
+            None => self.queued_at = now,
+        }
+        Some(queue)
+    }
+
+    /// Notes that it waits for a connection no more.
+    pub fn stop_waiting(&mut self) {
+        self.queued = None;
+    }
+
+    /// Whether an attempt is left for this purpose.
+    pub fn may_send(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Need => self.sends - self.copies <= MAX_RECOVERIES,
+            Purpose::Copy => self.copies < MAX_COPIES,
+        }
+    }
+
+    /// Whether it may be sent once more to an upstream that it was sent to, of so many that there are. The last attempt is for one
+    /// that it was not sent to, if there is one.
+    pub fn may_repeat(&self, upstreams: usize) -> bool {
+        let untried = u8::from(!self.tried.has_all(upstreams));
+        self.sends - self.copies + untried <= MAX_RECOVERIES
+    }
+
+    /// Whether one more connect to this upstream may be begun for it.
+    pub fn may_connect(&self, upstream: usize) -> bool {
+        self.may_connect_again() || !self.connected.contains(upstream)
+    }
+
+    /// Whether one more connect may be begun for it, to whichever upstream.
+    pub fn may_connect_again(&self) -> bool {
+        self.connects < MAX_CONNECTS
+    }
+
+    /// Whether a connect was begun for it to each of the first `count` upstreams that are not in `exclude`.
+    pub fn has_connected_to_all(&self, count: usize, exclude: UpstreamSet) -> bool {
+        (0..count).all(|upstream| exclude.contains(upstream) || self.connected.contains(upstream))
+    }
+
+    /// Notes that a connect to this upstream was begun for it.
+    pub fn connecting(&mut self, upstream: usize) {
+        self.connects = self.connects.saturating_add(1);
+        self.connected.insert(upstream);
+    }
+
+    /// Notes that it was sent to this upstream.
+    pub fn sent(&mut self, attempt: Attempt, purpose: Purpose, upstream: usize) {
+        if let Some(free) = self.attempts.iter_mut().find(|attempt| attempt.is_none()) {
+            *free = Some(attempt);
+        }
+        self.sends += 1;
+        self.copies += u8::from(purpose == Purpose::Copy);
+        self.tried.insert(upstream);
+        self.queued = None;
+    }
+
+    /// Notes that no response comes on this connection any more.
+    pub fn leave(&mut self, connection: ConnectionKey) -> Option<Attempt> {
+        let on_it = |attempt: &Attempt| attempt.connection == connection;
+        let mut attempts = self.attempts.iter_mut();
+        attempts.find_map(|attempt| attempt.take_if(|attempt| on_it(attempt)))
+    }
+
+    /// Notes that its connection was lost; `blame`: perhaps because of this query.
+    pub fn lost(&mut self, connection: ConnectionKey, blame: bool) {
+        self.leave(connection);
+        self.losses = self.losses.saturating_add(u8::from(blame));
+        if !self.is_under_way() {
+            // Those behind it were on that connection, too.
+            self.holds_up_others = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slotmap::SlotMap;
+
+    fn attempt(connection: ConnectionKey) -> Attempt {
+        Attempt {
+            connection,
+            id: 1,
+            sent_at: Time::ZERO,
+            edns: Edns::Absent,
+            probes: false,
+            keepalive: false,
+        }
+    }
+
+    // fault 95, 112
+    #[test]
+    fn copies_never_use_up_what_recovery_needs() {
+        let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
+        let mut history = History::new(Opt::Absent, 0, Time::ZERO);
+        history.sent(attempt(connections.insert(())), Purpose::Need, 0);
+        history.sent(attempt(connections.insert(())), Purpose::Copy, 0);
+        assert!(!history.may_send(Purpose::Copy));
+        let mut recoveries = 0;
+        while history.may_send(Purpose::Need) {
+            history.sent(attempt(connections.insert(())), Purpose::Need, 0);
+            recoveries += 1;
+        }
+        assert_eq!(recoveries, MAX_RECOVERIES);
+        assert_eq!(history.attempts().count(), MAX_ATTEMPTS);
+    }
+
+    // fault 95
+    #[test]
+    fn the_last_attempt_is_for_an_upstream_that_was_not_asked() {
+        let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
+        let mut history = History::new(Opt::Absent, 0, Time::ZERO);
+        for _ in 0..3 {
+            assert!(history.may_repeat(2));
+            history.sent(attempt(connections.insert(())), Purpose::Need, 0);
+        }
+        assert!(!history.may_repeat(2) && history.may_repeat(1));
+        assert!(history.may_send(Purpose::Need));
+    }
+
+    // fault 94
+    #[test]
+    fn a_query_that_loses_its_connections_is_isolated_and_then_alone() {
+        let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
+        let mut history = History::new(Opt::Absent, 0, Time::ZERO);
+        let mut lanes = Vec::new();
+        for _ in 0..3 {
+            let connection = connections.insert(());
+            history.sent(attempt(connection), Purpose::Need, 0);
+            assert!(history.is_on(connection));
+            history.lost(connection, true);
+            lanes.push(history.lane());
+        }
+        assert_eq!(lanes, [Lane::Shared, Lane::Isolated, Lane::Alone]);
+        assert!(!history.is_under_way());
+    }
+
+    #[test]
+    fn every_upstream_may_cost_one_connect_and_all_together_three_more() {
+        let mut history = History::new(Opt::Absent, 0, Time::ZERO);
+        for _ in 0..MAX_CONNECTS {
+            assert!(history.may_connect_again());
+            history.connecting(0);
+        }
+        assert!(!history.may_connect(0) && history.may_connect(1));
+        assert!(!history.has_connected_to_all(2, UpstreamSet::EMPTY));
+        assert!(history.has_connected_to_all(2, UpstreamSet::of(1)));
+    }
+}

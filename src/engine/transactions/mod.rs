@@ -1,0 +1,275 @@
+//! Every query that was accepted and is not answered yet.
+//!
+//! [`Transactions`] owns them: it joins identical queries, bounds how many there are, keeps their deadlines, and answers the clients
+//! that wait. Of upstreams and connections it only knows names; what follows for them it leaves as tasks.
+//!
+//! - `transaction`: one of them. `waiting`: those that wait for a connection.
+//! - `admission`: joining, starting, and making room. `quotas`: how many each client has.
+//! - `retry`: what is done next for one that was not answered. `hedging`: which are late. `timers`: their deadlines.
+//! - `replies`: what waiting clients get.
+
+mod admission;
+mod hedging;
+mod quotas;
+mod replies;
+mod retry;
+mod timers;
+mod transaction;
+mod waiting;
+
+pub use admission::{Accepted, Lookup};
+pub use retry::{Happened, Outcome, Possible, Step, WaitsFor, next_step};
+pub use transaction::{Transaction, WaitingClient, size_limit};
+
+use super::cache::Cache;
+use super::effects::{Effects, Task};
+use super::gauges::Gauges;
+use super::hashing::RandomMap;
+use super::history::{Attempt, History, Purpose};
+use super::keys::{ConnectionKey, TransactionKey};
+use super::time::{Now, Time, earlier};
+use crate::config::Config;
+use hedging::Hedging;
+use quotas::{Quotas, UNIT};
+use replies::Unfinished;
+use slotmap::SlotMap;
+use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+use timers::{TICK, Timers};
+use waiting::Waiting;
+
+/// A response that takes longer is asked for elsewhere, too. Resolvers answer most names that they do not know yet within a second.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// Emptied buffers that are kept for the next queries.
+const MAX_SPARE: usize = 256;
+/// Transactions that there is an address for from the start.
+const MAX_RESERVED: usize = 4_096;
+
+/// The transactions.
+pub struct Transactions {
+    table: SlotMap<TransactionKey, Transaction>,
+    /// Those that an identical query may join, by the hash of their key in the cache.
+    joinable: RandomMap<u64, TransactionKey>,
+    waiting: Waiting,
+    timers: Timers,
+    quotas: Quotas,
+    hedging: Hedging,
+    /// Transactions that are over, with clients that have not got their responses yet.
+    unfinished: VecDeque<Unfinished>,
+    spare: Vec<Vec<u8>>,
+    /// There were so many transactions that it mattered whose they are, and some of them still are.
+    crowded: bool,
+    cache: Arc<Cache>,
+    timeout: Duration,
+    udp_payload: u16,
+    upstreams: usize,
+}
+
+/// What a transaction's timer means.
+#[derive(Debug)]
+pub enum Due {
+    /// Its time is over.
+    Deadline,
+    /// It takes long: another upstream is to be asked, its clients are to get a stale answer, or both.
+    Slow { elsewhere: bool, stale: bool },
+}
+
+impl Transactions {
+    /// As configured, without any. The cache may be shared.
+    pub fn new(config: &Config, cache: Arc<Cache>) -> Self {
+        let limits = config.limits();
+        let most = limits.in_flight.min(config.memory_for_questions() / UNIT);
+        let upstreams = config.upstreams().len();
+        Self {
+            // All at once: memory that is not written to is only an address, and one that grows would move.
+            table: SlotMap::with_capacity_and_key(limits.in_flight.min(MAX_RESERVED)),
+            joinable: RandomMap::default(),
+            waiting: Waiting::default(),
+            timers: Timers::default(),
+            quotas: Quotas::new(most, limits.in_flight_per_client),
+            hedging: Hedging::new(config.hedge(), upstreams),
+            unfinished: VecDeque::new(),
+            spare: Vec::new(),
+            crowded: false,
+            cache,
+            timeout: config.timeout(),
+            udp_payload: limits.udp_payload,
+            upstreams,
+        }
+    }
+
+    /// One of them.
+    pub fn get(&self, key: TransactionKey) -> Option<&Transaction> {
+        self.table.get(key)
+    }
+
+    /// What was tried for one.
+    pub fn history(&self, key: TransactionKey) -> Option<&History> {
+        Some(&self.table.get(key)?.history)
+    }
+
+    /// The same, to be changed.
+    pub fn history_mut(&mut self, key: TransactionKey) -> Option<&mut History> {
+        Some(&mut self.table.get_mut(key)?.history)
+    }
+
+    /// All of them.
+    pub fn keys(&self) -> Vec<TransactionKey> {
+        self.table.keys().collect()
+    }
+
+    /// Notes that a query was sent. `late`: after how long without a response TCP would send again.
+    pub fn sent(
+        &mut self,
+        key: TransactionKey,
+        attempt: Attempt,
+        purpose: Purpose,
+        (upstream, late): (usize, Option<Duration>),
+        fx: &mut Effects<'_>,
+    ) {
+        let Some(transaction) = self.table.get_mut(key) else {
+            return;
+        };
+        let now = fx.now.mono;
+        let history = &mut transaction.history;
+        fx.stats.sent += 1;
+        fx.stats.resent += u64::from(history.sends() > 0);
+        if history.sends() == 0 {
+            self.hedging.sent(key, upstream, late, now);
+        }
+        // The first connection counts: a copy on another one does not give that one more time.
+        let is_only = !history.is_under_way();
+        history.sent(attempt, purpose, upstream);
+        if is_only && self.upstreams > 1 {
+            transaction.elsewhere_at = Some(now + ATTEMPT_TIMEOUT);
+            self.timers.set(key, transaction.alarm());
+        }
+    }
+
+    /// A response came on this connection, after so long.
+    pub fn answered_on(
+        &mut self,
+        key: TransactionKey,
+        connection: ConnectionKey,
+        now: Now,
+    ) -> Option<Attempt> {
+        let attempt = self.history_mut(key)?.leave(connection)?;
+        self.hedging.took(now.mono.since(attempt.sent_at));
+        Some(attempt)
+    }
+
+    /// Has only upstreams asked that were not asked yet, and another one if this one is slow, too.
+    pub fn exclude_tried(&mut self, key: TransactionKey, now: Now) {
+        if let Some(transaction) = self.table.get_mut(key) {
+            transaction.history.exclude = transaction.history.tried();
+            transaction.elsewhere_at = Some(now.mono + ATTEMPT_TIMEOUT);
+            self.timers.set(key, transaction.alarm());
+        }
+    }
+
+    /// A transaction whose timer has come.
+    pub fn pop_due(&mut self, now: Now) -> Option<TransactionKey> {
+        self.timers.pop_due(now.mono)
+    }
+
+    /// What its timer means.
+    pub fn due(&mut self, key: TransactionKey, now: Now) -> Option<Due> {
+        let transaction = self.table.get_mut(key)?;
+        let is_due = |at: Time| now.mono + TICK >= at;
+        if is_due(transaction.deadline) {
+            return Some(Due::Deadline);
+        }
+        let elsewhere = transaction.elsewhere_at.take_if(|at| is_due(*at)).is_some();
+        let stale = transaction.stale_at.take_if(|at| is_due(*at)).is_some();
+        self.timers.set(key, transaction.alarm());
+        Some(Due::Slow { elsewhere, stale })
+    }
+
+    /// When something has to be done, if nothing happens before.
+    #[inline]
+    pub fn next_alarm(&self, now: Time) -> Option<Time> {
+        if !self.unfinished.is_empty() {
+            return Some(now);
+        }
+        earlier(self.timers.next(), self.hedging.next())
+    }
+
+    /// A response is better than none, if no other comes.
+    pub fn keep_fallback(&mut self, key: TransactionKey, message: &[u8]) {
+        if let Some(transaction) = self.table.get_mut(key) {
+            transaction.fallback.get_or_insert_with(|| message.to_vec());
+        }
+    }
+
+    /// Queries of clients that wait for a response.
+    pub fn in_flight(&self) -> usize {
+        self.quotas.waiting() + self.clients_unfinished()
+    }
+
+    /// Removes one that is over: nothing of it may stay behind.
+    fn remove(&mut self, key: TransactionKey, fx: &mut Effects<'_>) -> Option<Transaction> {
+        let transaction = self.table.remove(key)?;
+        self.timers.cancel(key);
+        if let Some(hash) = transaction.hash
+            && let Entry::Occupied(entry) = self.joinable.entry(hash)
+            && *entry.get() == key
+        {
+            entry.remove();
+        }
+        for attempt in transaction.history.attempts() {
+            fx.task(Task::Abandon(*attempt));
+        }
+        for waiting in transaction.clients() {
+            self.quotas
+                .leave(&waiting.client, waiting.number, waiting.units);
+        }
+        if let Some(number) = transaction.idle {
+            self.quotas.wake(number);
+        }
+        let table = &self.table;
+        self.hedging.forget(|key| table.contains_key(key));
+        Some(transaction)
+    }
+
+    /// Keeps a buffer for the next transaction.
+    fn recycle(&mut self, mut message: Vec<u8>) {
+        if self.crowded {
+            // What was allocated under load lies anywhere, and would be in the way of giving memory back.
+            self.spare = Vec::new();
+            self.crowded = !self.table.is_empty();
+        } else if self.spare.len() < MAX_SPARE && message.capacity() <= 1024 {
+            message.clear();
+            self.spare.push(message);
+        }
+    }
+
+    /// Forgets what waits or may become late, for the end: every transaction is over.
+    pub fn close(&mut self) {
+        debug_assert!(self.quotas.is_empty(), "each query is counted once");
+        self.waiting.clear();
+        self.hedging.clear();
+    }
+
+    /// Adds what it holds.
+    pub fn measure(&self, gauges: &mut Gauges) {
+        let all = || self.table.values();
+        let histories = || all().map(|transaction| &transaction.history);
+        let clients: usize = all().map(|one| one.clients().count()).sum();
+        gauges.queries = self.clients_unfinished() + clients;
+        gauges.questions = self.table.len();
+        gauges.joinable = self.joinable.len();
+        gauges.waiting = histories().filter(|h| h.queued().is_some()).count();
+        gauges.queues = self.waiting.queues();
+        gauges.queued = self.waiting.places();
+        gauges.stranded = histories()
+            .filter(|history| !history.is_under_way() && history.queued().is_none())
+            .count();
+        gauges.timers = self.timers.count();
+        gauges.sends = histories().map(History::sends).max().unwrap_or_default();
+        gauges.connects = histories().map(History::connects).max().unwrap_or_default();
+        let octets: usize = all().map(Transaction::octets).sum();
+        gauges.octets = octets + self.octets_unfinished();
+    }
+}

@@ -1,0 +1,297 @@
+//! A transaction is over: its clients get what there is. One large response for many clients leaves in parts, so that the list of what
+//! the driver has to do stays small.
+
+use super::quotas;
+use super::{Transaction, Transactions, WaitingClient};
+use crate::engine::cache::Key;
+use crate::engine::client::Client;
+use crate::engine::effects::Effects;
+use crate::engine::failure::{Explanation, Failure};
+use crate::engine::keys::TransactionKey;
+use crate::engine::response;
+use crate::wire::{self, Answer, Reply};
+use log::debug;
+use std::collections::VecDeque;
+
+/// A transaction that is over, with clients that have not got their responses yet.
+pub struct Unfinished {
+    transaction: Transaction,
+    response: Response,
+}
+
+/// What the clients of a transaction get.
+enum Response {
+    Answer(Vec<u8>),
+    Failure(Explanation),
+}
+
+impl Transactions {
+    /// A response is relayed to all clients that wait for it.
+    pub fn finish(
+        &mut self,
+        key: TransactionKey,
+        message: &[u8],
+        answer: &Answer,
+        fx: &mut Effects<'_>,
+    ) {
+        let Some(transaction) = self.remove(key, fx) else {
+            return;
+        };
+        let key = transaction.key(&self.cache);
+        if let Some(key) = &key {
+            let query = (&*transaction.message, &transaction.query);
+            self.cache.put(key, query, (message, answer), fx.now.boot);
+        }
+        self.relay(transaction, key, (message, answer), fx);
+    }
+
+    /// The clients get what there is: an unusable response, a stale answer, or SERVFAIL and the reason.
+    pub fn fail(&mut self, key: TransactionKey, why: Explanation, fx: &mut Effects<'_>) {
+        let fallback = self.table.get_mut(key).and_then(|t| t.fallback.take());
+        if let Some(message) = fallback
+            && let Ok(answer) = wire::answer(&message)
+        {
+            return self.finish(key, &message, &answer, fx);
+        }
+        let Some(transaction) = self.remove(key, fx) else {
+            return;
+        };
+        let sends = transaction.history.sends();
+        debug!(
+            "{}: {}, {}, sent {sends} times",
+            wire::describe(&transaction.message, &transaction.query.question),
+            why.rcode,
+            why.ede().text,
+        );
+        // What was never sent says nothing about the name: it must work at once when there is a network again.
+        let key = transaction.key(&self.cache);
+        if let Some(key) = key.as_ref().filter(|_| sends > 0) {
+            let query = (&*transaction.message, &transaction.query);
+            self.cache.put_failure(key, query, why.ede(), fx.now.boot);
+        }
+        self.relay_failure(transaction, key.as_ref(), why, fx);
+    }
+
+    /// Relays a response to all clients that wait. With a key, a stale answer is better than an unusable response.
+    fn relay(
+        &mut self,
+        mut transaction: Transaction,
+        key: Option<Key>,
+        (message, answer): (&[u8], &Answer),
+        fx: &mut Effects<'_>,
+    ) {
+        let payload = self.udp_payload;
+        let meaning = response::meaning(message, answer);
+        let stale = key.filter(|_| meaning.is_worse_than_stale());
+        while let Some(waiting) = transaction.next_client() {
+            if fx.out.is_full() {
+                let response = Response::Answer(message.to_vec());
+                return self.put_off(transaction, waiting, response);
+            }
+            let question = transaction.question();
+            if self.reply_stale(stale.as_ref(), question, &waiting, fx) {
+                continue;
+            }
+            fx.stats.answered += 1;
+            let reply = waiting.reply(question);
+            if answer.header.flags.tc() && !waiting.client.is_datagram() {
+                // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
+                let why = Failure::Truncated.explain(std::iter::empty());
+                let cd = transaction.query.header.flags.cd();
+                reply_failure(waiting.client, &reply, cd, &why, payload, fx);
+            } else {
+                fx.out.reply(waiting.client, |out| {
+                    wire::relay_answer(message, answer, &reply, payload, out);
+                });
+            }
+        }
+        self.recycle(transaction.message);
+    }
+
+    /// Answers all clients that wait with a stale answer, or SERVFAIL and the reason.
+    fn relay_failure(
+        &mut self,
+        mut transaction: Transaction,
+        key: Option<&Key>,
+        why: Explanation,
+        fx: &mut Effects<'_>,
+    ) {
+        while let Some(waiting) = transaction.next_client() {
+            if fx.out.is_full() {
+                return self.put_off(transaction, waiting, Response::Failure(why));
+            }
+            let question = transaction.question();
+            if !self.reply_stale(key, question, &waiting, fx) {
+                fx.stats.failed += 1;
+                self.reply_why(&transaction, &waiting, &why, fx);
+            }
+        }
+        self.recycle(transaction.message);
+    }
+
+    /// Answers one client of a transaction with SERVFAIL and the reason.
+    fn reply_why(
+        &self,
+        transaction: &Transaction,
+        waiting: &WaitingClient,
+        why: &Explanation,
+        fx: &mut Effects<'_>,
+    ) {
+        let reply = waiting.reply(transaction.question());
+        let cd = transaction.query.header.flags.cd();
+        reply_failure(waiting.client, &reply, cd, why, self.udp_payload, fx);
+    }
+
+    /// The driver first has to do what there is; then the rest is answered.
+    fn put_off(&mut self, mut transaction: Transaction, first: WaitingClient, response: Response) {
+        transaction.first = Some(first);
+        self.unfinished.push_back(Unfinished {
+            transaction,
+            response,
+        });
+    }
+
+    /// Answers clients that had to wait until there was room.
+    pub fn go_on(&mut self, fx: &mut Effects<'_>) {
+        while !fx.out.is_full()
+            && let Some(unfinished) = self.unfinished.pop_front()
+        {
+            let Unfinished {
+                transaction,
+                response,
+            } = unfinished;
+            let key = transaction.key(&self.cache);
+            match response {
+                Response::Failure(why) => self.relay_failure(transaction, key.as_ref(), why, fx),
+                Response::Answer(message) => {
+                    if let Ok(answer) = wire::answer(&message) {
+                        self.relay(transaction, key, (&message, &answer), fx);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether some have to.
+    pub fn has_unfinished(&self) -> bool {
+        !self.unfinished.is_empty()
+    }
+
+    /// How many they are.
+    pub(super) fn clients_unfinished(&self) -> usize {
+        let waiting = |unfinished: &Unfinished| unfinished.transaction.clients().count();
+        self.unfinished.iter().map(waiting).sum()
+    }
+
+    /// Octets of memory for messages in them.
+    pub(super) fn octets_unfinished(&self) -> usize {
+        let octets = |unfinished: &Unfinished| {
+            let response = match &unfinished.response {
+                Response::Answer(message) => message.capacity(),
+                Response::Failure(_) => 0,
+            };
+            unfinished.transaction.octets() + response
+        };
+        self.unfinished.iter().map(octets).sum()
+    }
+
+    /// One client's query makes room for another's. Others may wait for the same transaction.
+    pub(super) fn give_up(
+        &mut self,
+        key: TransactionKey,
+        number: u64,
+        why: Failure,
+        fx: &mut Effects<'_>,
+    ) {
+        let Some(transaction) = self.table.get_mut(key) else {
+            return;
+        };
+        let Some(waiting) = transaction.take_client(number) else {
+            return;
+        };
+        self.quotas.leave(&waiting.client, number, waiting.units);
+        let transaction = &self.table[key];
+        let known = transaction.key(&self.cache);
+        if !self.reply_stale(known.as_ref(), transaction.question(), &waiting, fx) {
+            fx.stats.yielded += 1;
+            let why = why.explain(std::iter::empty());
+            self.reply_why(transaction, &waiting, &why, fx);
+        }
+        if transaction.clients().next().is_none()
+            && let Some(transaction) = self.remove(key, fx)
+        {
+            self.recycle(transaction.message);
+        }
+    }
+
+    /// Answers all clients that wait with a stale answer. The transaction goes on, to learn the fresh one.
+    pub fn serve_stale(&mut self, key: TransactionKey, fx: &mut Effects<'_>) {
+        let Some(transaction) = self.table.get_mut(key) else {
+            return;
+        };
+        let Some(known) = transaction.key(&self.cache) else {
+            return;
+        };
+        let mut waiting: Vec<WaitingClient> = Vec::new();
+        while let Some(client) = transaction.next_client() {
+            waiting.push(client);
+        }
+        let mut unserved = VecDeque::new();
+        let mut put_off = false;
+        for client in waiting {
+            put_off |= fx.out.is_full();
+            let transaction = &self.table[key];
+            if !put_off && self.reply_stale(Some(&known), transaction.question(), &client, fx) {
+                self.quotas
+                    .leave(&client.client, client.number, client.units);
+            } else {
+                unserved.push_back(client);
+            }
+        }
+        let transaction = &mut self.table[key];
+        transaction.more = unserved;
+        if put_off {
+            transaction.stale_at = Some(fx.now.mono);
+            self.timers.set(key, transaction.alarm());
+        }
+        if transaction.more.is_empty() && transaction.idle.is_none() {
+            let units = quotas::units(transaction.message.len());
+            transaction.idle = Some(self.quotas.rest(key, units));
+        }
+    }
+
+    /// Answers a client with what the cache has, be it stale, if it has anything.
+    pub(super) fn reply_stale(
+        &self,
+        key: Option<&Key>,
+        question: &[u8],
+        waiting: &WaitingClient,
+        fx: &mut Effects<'_>,
+    ) -> bool {
+        let Some(key) = key else {
+            return false;
+        };
+        let reply = waiting.reply(question);
+        let now = fx.now.boot;
+        let served = fx.out.reply_if_any(waiting.client, |out| {
+            let payload = self.udp_payload;
+            self.cache.get_stale(key, &reply, payload, now, out)
+        });
+        fx.stats.stale += u64::from(served);
+        served
+    }
+}
+
+/// Answers a client's query with a failure. `cd`: whether the query has that flag.
+pub fn reply_failure(
+    client: Client,
+    reply: &Reply<'_>,
+    cd: bool,
+    why: &Explanation,
+    payload: u16,
+    fx: &mut Effects<'_>,
+) {
+    fx.out.reply(client, |out| {
+        wire::own_answer(reply, 0, cd, why.rcode, Some(why.ede()), payload, out);
+    });
+}

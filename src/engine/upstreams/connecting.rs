@@ -1,0 +1,387 @@
+//! Making connections: to which upstream, when, and what a failure means.
+
+use super::UpstreamPool;
+use super::connection::Connection;
+use super::incidents::Incident;
+use super::upstream::{Step, Upstream};
+use crate::config::Policy;
+use crate::engine::effects::{Effects, Task};
+use crate::engine::failure::{NextTry, connect_line, connect_reason};
+use crate::engine::history::{History, Lane, Queue};
+use crate::engine::keys::ConnectionKey;
+use crate::engine::output::Action;
+use crate::engine::time::{Now, Time};
+use crate::engine::upstream_set::UpstreamSet;
+use crate::transport::ConnectError;
+use log::{Level, debug, info, log, warn};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The Connection Attempt Delay: a connect that takes longer is raced by one to another upstream or another address (RFC 8305
+/// section 8 recommends 250 ms).
+const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// Connects under way at once, in all. When one more is due, one that makes no progress has to give way.
+const MAX_CONNECTS: usize = 8;
+/// A connect that has taken so long may be given up for one to another upstream.
+const NO_PROGRESS: Duration = Duration::from_secs(1);
+/// Connects under way at once to one upstream. On a path that loses everything a fresh connect gets through sooner than one whose
+/// packets the system repeats ever more seldom; the first is kept for a path that is only slow.
+const MAX_CONNECTS_TO_ONE: usize = 4;
+/// Connections to one upstream that new queries share, when it takes few queries on each.
+const MAX_SHARED: usize = 4;
+/// Connections to one upstream for queries that lost theirs repeatedly, or may hold up others.
+const MAX_ISOLATED: usize = 6;
+/// How long a query that no upstream can be reached for waits for the next try.
+const HOPE: Duration = Duration::from_secs(1);
+
+/// How many connections of a kind one upstream may have.
+const fn most_of(isolated: bool) -> usize {
+    if isolated { MAX_ISOLATED } else { MAX_SHARED }
+}
+
+impl UpstreamPool {
+    /// Whether a connect to an upstream may begin, although no query waits for it.
+    pub(super) fn may_connect(&self, upstream: usize, now: Now) -> bool {
+        let at = self.connect_at(upstream, false);
+        let state = &self.upstreams[upstream];
+        self.pending(|u| u == upstream, false) == 0
+            && at.is_some_and(|at| now.mono >= at)
+            && !state.resolving
+            && state.health.is_due(now.mono)
+    }
+
+    /// When one more connect to this upstream may begin, if at all.
+    fn connect_at(&self, upstream: usize, isolated: bool) -> Option<Time> {
+        let state = &self.upstreams[upstream];
+        let up =
+            |c: &&Connection| c.upstream == upstream && c.is_isolated() == isolated && c.is_up();
+        if self.connections.values().filter(up).count() >= most_of(isolated) {
+            return None;
+        }
+        let to_it = self.pending(|u| u == upstream, isolated);
+        let mut at = state.backoff.connect_at(self.nothing_up());
+        if to_it >= state.width() {
+            at = at.max(state.backoff.race_at());
+        }
+        if to_it < self.most_to(upstream) && self.connecting() >= MAX_CONNECTS {
+            let oldest = self.oldest_connect().map(|(_, since)| since + NO_PROGRESS);
+            at = at.max(oldest.unwrap_or_default());
+        }
+        Some(at)
+    }
+
+    /// Which upstream to connect to next for a query, and when: the one with the fewest connects under way, then one that was not
+    /// tried in vain since the query came, then one whose last connect did not fail, then the most preferred, among those that may
+    /// be connected to first.
+    pub fn next_connect(
+        &self,
+        history: &History,
+        (exclude, lane): Queue,
+        now: Time,
+    ) -> Option<(Time, usize)> {
+        let isolated = lane.is_isolated();
+        let usable = |upstream: usize| !exclude.contains(upstream);
+        let soonest = match self.pending(usable, isolated) {
+            0 => Time::ZERO,
+            _ => self.last_connect + CONNECTION_ATTEMPT_DELAY,
+        };
+        (0..self.upstreams.len())
+            .filter(|&upstream| usable(upstream) && history.may_connect(upstream))
+            .filter_map(|upstream| {
+                let at = self.connect_at(upstream, isolated)?;
+                // What may be connected to since long is not better than what may be connected to now.
+                let at = at.max(soonest).max(now);
+                let pending = self.pending(|u| u == upstream, isolated);
+                let backoff = &self.upstreams[upstream].backoff;
+                let lost = isolated && history.tried().contains(upstream);
+                let failed = lost || backoff.has_failed_since(history.arrived);
+                let failing = backoff.has_failed_lately(self.seen.mono);
+                let rank = self.rank(history, upstream);
+                Some((at, pending, failed, failing, rank, upstream))
+            })
+            .min()
+            .map(|(at, _, _, _, _, upstream)| (at, upstream))
+    }
+
+    /// Starts a connect to this upstream, or the look-up that has to come before it. True if it is a connect.
+    pub fn connect(&mut self, upstream: usize, isolated: bool, fx: &mut Effects<'_>) -> bool {
+        let now = fx.now.mono;
+        self.last_connect = now;
+        let state = &mut self.upstreams[upstream];
+        if state.wants_resolving(now) {
+            state.resolving = true;
+            fx.out.push(Action::Resolve { upstream });
+        }
+        let Step::Connect(addr) = state.step(now) else {
+            return false;
+        };
+        self.make_way(upstream, isolated, fx);
+        fx.stats.dials += 1;
+        self.upstreams[upstream].stats.connects += 1;
+        let lane = if isolated {
+            Lane::Isolated
+        } else {
+            Lane::Shared
+        };
+        let connection = Connection::connecting(upstream, addr, lane, now);
+        let link = self.connections.insert(connection);
+        fx.out.push(Action::Dial {
+            link,
+            upstream,
+            addr,
+        });
+        true
+    }
+
+    /// Before one more connect begins, gives up one that it replaces, where the bounds on connects under way want that.
+    fn make_way(&mut self, upstream: usize, isolated: bool, fx: &mut Effects<'_>) {
+        let mut to_it = self.keys(|connection| {
+            let alike = connection.is_isolated() == isolated && connection.upstream == upstream;
+            !connection.is_up() && alike
+        });
+        to_it.sort_by_key(|key| self.connections[*key].since);
+        if to_it.len() >= self.most_to(upstream) {
+            self.close_one(to_it[1], fx);
+        } else if self.connecting() >= MAX_CONNECTS
+            && let Some((oldest, _)) = self.oldest_connect()
+            && let Some(given_up) = self.close_one(oldest, fx)
+        {
+            let (upstream, addr) = (given_up.upstream, given_up.addr);
+            self.note_failure(upstream, Some(addr), &ConnectError::TimedOut, fx);
+        }
+    }
+
+    /// How many connects to it may be under way at once.
+    fn most_to(&self, upstream: usize) -> usize {
+        self.upstreams[upstream].width().max(MAX_CONNECTS_TO_ONE)
+    }
+
+    /// The oldest connect under way, and when it began.
+    fn oldest_connect(&self) -> Option<(ConnectionKey, Time)> {
+        let connecting = self.connections.iter().filter(|(_, c)| !c.is_up());
+        connecting
+            .map(|(key, connection)| (key, connection.since))
+            .min_by_key(|(_, since)| *since)
+    }
+
+    /// How many connects are under way.
+    fn connecting(&self) -> usize {
+        self.connections.values().filter(|c| !c.is_up()).count()
+    }
+
+    /// Connects and look-ups under way for the upstreams that `of` names.
+    pub(super) fn pending(&self, of: impl Fn(usize) -> bool, isolated: bool) -> usize {
+        let connecting = |connection: &&Connection| {
+            !connection.is_up() && connection.is_isolated() == isolated && of(connection.upstream)
+        };
+        let resolving =
+            |(index, upstream): &(usize, &Upstream)| upstream.has_no_address_yet() && of(*index);
+        self.connections.values().filter(connecting).count()
+            + self.upstreams.iter().enumerate().filter(resolving).count()
+    }
+
+    /// When an upstream that is not excluded may be connected to.
+    fn any_connect_at(&self, exclude: UpstreamSet) -> Option<Time> {
+        let nothing_up = self.nothing_up();
+        let usable = |(index, _): &(usize, &Upstream)| !exclude.contains(*index);
+        let upstreams = self.upstreams.iter().enumerate().filter(usable);
+        upstreams
+            .map(|(_, upstream)| upstream.backoff.connect_at(nothing_up))
+            .min()
+    }
+
+    /// Whether a query that waits in this queue since then has nothing to hope for: no connection, none under way, and the next try too
+    /// far off, or not to be had because no query there may cost another connect.
+    pub fn is_hopeless(&self, (exclude, lane): Queue, since: Time, can_pay: bool) -> bool {
+        let isolated = lane.is_isolated();
+        let usable = |upstream: usize| !exclude.contains(upstream);
+        let full = |connection: &Connection| {
+            connection.is_up()
+                && usable(connection.upstream)
+                && connection.is_isolated() == isolated
+        };
+        self.pending(usable, isolated) == 0
+            && !self.connections.values().any(full)
+            && !(can_pay
+                && self
+                    .any_connect_at(exclude)
+                    .is_some_and(|at| at <= since + HOPE))
+    }
+
+    /// When the next connect to replace a suspect connection is due, and to which upstream. `None` if there is no need.
+    pub fn replacement(&self, suspect: ConnectionKey, now: Time) -> Option<(Time, usize)> {
+        let connection = self.connections.get(suspect)?;
+        if connection.is_isolated() {
+            return None;
+        }
+        let upstream = connection.upstream;
+        let is_there = |(key, other): (ConnectionKey, &Connection)| {
+            key != suspect
+                && other.upstream == upstream
+                && !other.is_isolated()
+                && other.is_lively(now)
+        };
+        let unknown = self.upstreams[upstream].has_no_address_yet();
+        if unknown || self.connections.iter().any(is_there) {
+            return None;
+        }
+        Some((self.connect_at(upstream, false)?, upstream))
+    }
+
+    /// Connects to an upstream whose last connection was idle for too long, for no query in particular. It was of use a short while ago,
+    /// and the next query then costs one round trip instead of three or four. Later there is no connection, and nothing to wake up
+    /// for.
+    pub(super) fn keep_ready(&mut self, upstream: usize, fx: &mut Effects<'_>) {
+        if self.upstreams[upstream].is_active(fx.now.mono)
+            && self.count_of(upstream, false) == 0
+            && self.may_connect(upstream, fx.now)
+            && self.connect(upstream, false, fx)
+        {
+            fx.stats.renewed += 1;
+        }
+    }
+
+    /// A connection came up: those who wait go onto it. The description is for the log. `waiting`: how many wait for a connection.
+    pub fn connected(
+        &mut self,
+        key: ConnectionKey,
+        description: &str,
+        waiting: usize,
+        fx: &mut Effects<'_>,
+    ) {
+        let now = fx.now.mono;
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let (upstream, addr) = (connection.upstream, connection.addr);
+        let state = &mut self.upstreams[upstream];
+        let took = now.since(connection.since);
+        connection.connected(state.backoff.total(), now);
+        if state.is_known_to_reorder() {
+            connection.pipeline.expect_reordering();
+        }
+        state.connected(addr, took, now);
+        let was_connected = std::mem::replace(&mut state.was_connected, true);
+        let level = if was_connected {
+            Level::Debug
+        } else {
+            Level::Info
+        };
+        let (label, took) = (&state.label, took.as_secs_f64() * 1000.0);
+        log!(
+            level,
+            "{label} {addr}: connected, {description}, in {took:.1} ms"
+        );
+        self.note_in_use();
+        self.close_rivals(key, waiting, fx);
+        self.relieve_suspects(key, fx);
+    }
+
+    /// Says in the log when another upstream than before is the one that is asked first.
+    fn note_in_use(&mut self) {
+        if self.selection.policy() != Policy::Failover || self.upstreams.len() < 2 {
+            return;
+        }
+        let up = self.connections.values().filter(|c| c.is_up());
+        let first = up.map(|connection| connection.upstream).min();
+        if first.is_some() && first != self.in_use {
+            if let Some(upstream) = first.and_then(|first| self.upstreams.get(first)) {
+                info!("{}: queries are sent to it from now on", upstream.label);
+            }
+            self.in_use = first;
+        }
+    }
+
+    /// Connects to the same upstream that are still under way are not needed, unless more wait than one connection takes.
+    fn close_rivals(&mut self, fresh: ConnectionKey, waiting: usize, fx: &mut Effects<'_>) {
+        let connection = &self.connections[fresh];
+        let (upstream, isolated) = (connection.upstream, connection.is_isolated());
+        let mut rivals = self.keys(|connection| {
+            let same = connection.upstream == upstream && connection.is_isolated() == isolated;
+            !connection.is_up() && same
+        });
+        if waiting >= self.in_flight {
+            let all = self.count_of(upstream, isolated);
+            rivals.truncate(all.saturating_sub(most_of(isolated)));
+        }
+        for rival in rivals {
+            self.close_one(rival, fx);
+        }
+    }
+
+    /// A connection could not be made.
+    pub fn connect_failed(&mut self, key: ConnectionKey, why: &ConnectError, fx: &mut Effects<'_>) {
+        let Some(failed) = self.connections.remove(key) else {
+            return;
+        };
+        self.note_failure(failed.upstream, Some(failed.addr), why, fx);
+        self.ask_elsewhere(failed.upstream, fx);
+    }
+
+    /// The name of an upstream was looked up: its addresses, and for how long they hold.
+    pub fn resolved(
+        &mut self,
+        upstream: usize,
+        found: Result<(Vec<SocketAddr>, Duration), ConnectError>,
+        fx: &mut Effects<'_>,
+    ) {
+        let Some(state) = self.upstreams.get_mut(upstream) else {
+            return;
+        };
+        match found {
+            Ok((addresses, holds)) if !addresses.is_empty() => {
+                state.resolved(&addresses, holds, fx.now.mono);
+            }
+            other => {
+                state.resolving = false;
+                let nothing = ConnectError::Unresolved("no address".into());
+                self.note_failure(upstream, None, &other.err().unwrap_or(nothing), fx);
+            }
+        }
+    }
+
+    /// An upstream with a suspect connection cannot be reached anew: its queries are sent elsewhere, too.
+    pub(super) fn ask_elsewhere(&mut self, upstream: usize, fx: &mut Effects<'_>) {
+        for suspect in self.connections.values() {
+            if suspect.is_suspect() && suspect.upstream == upstream {
+                for transaction in suspect.pipeline.live_transactions() {
+                    fx.task(Task::AskElsewhere(transaction));
+                }
+            }
+        }
+    }
+
+    /// Notes that an upstream could not be reached, and says so in the log.
+    fn note_failure(
+        &mut self,
+        upstream: usize,
+        addr: Option<SocketAddr>,
+        why: &ConnectError,
+        fx: &mut Effects<'_>,
+    ) {
+        let now = fx.now.mono;
+        fx.stats.dial_failures += 1;
+        let gone = !self.connections.values().any(|c| c.upstream == upstream);
+        let state = &mut self.upstreams[upstream];
+        state.stats.failed_connects += 1;
+        state.failed(*why == ConnectError::TimedOut, now, &mut self.random);
+        if gone {
+            state.capacity.forget();
+        }
+        let reason = connect_reason(why);
+        state.trouble = Some(reason.clone());
+        let others_up = !self.nothing_up();
+        let state = &self.upstreams[upstream];
+        let next = NextTry {
+            wait: state.backoff.connect_at(!others_up).since(now),
+            under_way: self.pending(|u| u == upstream, false) > 0,
+            others_up,
+        };
+        let line = connect_line(&state.label, addr, why, next);
+        let incidents = &mut self.upstreams[upstream].incidents;
+        match incidents.note(Incident::Connect, &reason, now) {
+            Some(untold) => warn!("{line}{untold}"),
+            None => debug!("{line}"),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The end of a connection: what it says about its upstream, and what becomes of the queries on it.
+
+use super::UpstreamPool;
+use super::connection::Connection;
+use super::health::Why;
+use super::incidents::Incident;
+use crate::engine::effects::{Effects, Task};
+use crate::engine::failure::remembered;
+use crate::engine::history::Attempt;
+use crate::engine::keys::ConnectionKey;
+use crate::engine::output::Action;
+use crate::engine::time::Time;
+use crate::transport::ConnectionError;
+use log::{Level, debug, log};
+use std::time::Duration;
+
+/// A connection that an upstream, or we, closed after a shorter life is not made anew before a query comes: that would be more
+/// handshakes than they save.
+const WORTH_RENEWING: Duration = Duration::from_secs(3);
+
+impl UpstreamPool {
+    /// A connection ended: its queries are sent again.
+    pub fn lost(&mut self, key: ConnectionKey, why: &ConnectionError, fx: &mut Effects<'_>) {
+        let Some(connection) = self.connections.remove(key) else {
+            return;
+        };
+        self.log_loss(&connection, why, fx);
+        let now = fx.now.mono;
+        let (upstream, live) = (connection.upstream, connection.pipeline.live());
+        let by_peer = matches!(
+            why,
+            ConnectionError::Closed | ConnectionError::Io(_) | ConnectionError::Truncated
+        );
+        // Where a connection was stale, or the upstream restarted, no query is to blame.
+        let blame = by_peer && !connection.may_be_stale();
+        let state = &mut self.upstreams[upstream];
+        if by_peer && !connection.is_suspect() {
+            let idle = now.since(connection.last_used);
+            let quiet = if live == 0 { idle } else { connection.quiet };
+            state.idle_timeout.closed_after(quiet, now);
+        }
+        if blame {
+            let answered = connection.pipeline.answered();
+            state.capacity.closed_busy(answered, live, now);
+        }
+        state.capacity.probed();
+        if connection.asks_keepalive {
+            state.keepalive.unanswered(now);
+        }
+        if *why == ConnectionError::Silent {
+            self.suspect_upstream(upstream, Why::Silent, fx);
+        } else if connection.is_fruitless(now)
+            && !(connection.is_isolated() && state.has_just_answered(now))
+            && state.ended_fruitless(now, &mut self.random)
+        {
+            self.suspect_upstream(upstream, Why::Closing, fx);
+        }
+        if *why == ConnectionError::Silent || (live > 0 && connection.may_be_stale()) {
+            self.suspect_older(upstream, connection.since, connection.heard_at);
+        }
+        for transaction in connection.pipeline.live_transactions() {
+            fx.task(Task::ConnectionLost {
+                transaction,
+                connection: key,
+                blame,
+            });
+        }
+        if by_peer && live == 0 {
+            self.renew(&connection, fx);
+        }
+    }
+
+    fn log_loss(&mut self, connection: &Connection, why: &ConnectionError, fx: &mut Effects<'_>) {
+        let addr = connection.addr;
+        let state = &mut self.upstreams[connection.upstream];
+        let (live, answered) = (connection.pipeline.live(), connection.pipeline.answered());
+        let age = fx.now.mono.since(connection.since).as_secs_f32();
+        if live == 0 && *why == ConnectionError::Closed {
+            debug!(
+                "{} {addr}: {why}, after {age:.1} s and {answered} responses",
+                state.label
+            );
+            return;
+        }
+        fx.stats.links_lost += 1;
+        state.stats.lost_connections += 1;
+        let lost = remembered(&format!("connection lost: {why}"));
+        let told = state.incidents.note(Incident::Lost, &lost, fx.now.mono);
+        let (level, untold) = match told {
+            Some(untold) => (Level::Warn, untold.to_string()),
+            None => (Level::Debug, String::new()),
+        };
+        log!(
+            level,
+            "{} {addr}: {lost}, after {age:.1} s and {answered} responses, {live} queries in flight{untold}",
+            state.label,
+        );
+        state.trouble = Some(lost);
+    }
+
+    /// The time of a query ended with this attempt under way. If it had a fair share of that time, its connection may be dead.
+    pub fn missed(&mut self, attempt: &Attempt, fx: &mut Effects<'_>) {
+        let Some(connection) = self.connections.get_mut(attempt.connection) else {
+            return;
+        };
+        let short = fx.now.mono.since(attempt.sent_at) < self.timeout / 2;
+        if !short && connection.missed(attempt.sent_at) {
+            self.drop_connection(attempt.connection, &ConnectionError::Silent, fx);
+        }
+    }
+
+    /// A message came that answers no query.
+    pub fn unmatched(&mut self, key: ConnectionKey, fx: &mut Effects<'_>) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        fx.stats.strays += 1;
+        if connection.unmatched() {
+            let why = ConnectionError::Protocol("too many messages that answer no query");
+            self.drop_connection(key, &why, fx);
+        }
+    }
+
+    /// Closes a connection as if it had been lost.
+    fn drop_connection(&mut self, key: ConnectionKey, why: &ConnectionError, fx: &mut Effects<'_>) {
+        fx.out.push(Action::Close { link: key });
+        self.lost(key, why, fx);
+    }
+
+    /// Connections of an upstream that are older than one that was found dead, and not heard of since, are no better.
+    pub(super) fn suspect_older(&mut self, upstream: usize, since: Time, heard_at: Time) {
+        for connection in self.connections.values_mut() {
+            let older = connection.since <= since && connection.heard_at <= heard_at;
+            if connection.upstream == upstream && connection.is_up() && older {
+                connection.mark_suspect();
+            }
+        }
+    }
+
+    /// Closes connections that are idle before their upstreams do, and those that are of no use.
+    pub fn close_idle(&mut self, fx: &mut Effects<'_>) {
+        let now = fx.now.mono;
+        let limit = |upstream: usize| self.upstreams[upstream].idle_timeout.limit();
+        for key in self.keys(|c| c.is_useless(limit(c.upstream), now)) {
+            let Some(closed) = self.close_one(key, fx) else {
+                continue;
+            };
+            if !closed.is_isolated() {
+                self.renew(&closed, fx);
+            }
+            let upstream = &mut self.upstreams[closed.upstream];
+            if now >= closed.last_used + upstream.idle_timeout.limit() {
+                upstream.idle_timeout.outlived(now);
+            }
+            debug!(
+                "{} {}: closed here after {} responses, {}",
+                upstream.label,
+                closed.addr,
+                closed.pipeline.answered(),
+                if closed.is_suspect() {
+                    "silent"
+                } else {
+                    "idle"
+                },
+            );
+        }
+    }
+
+    fn renew(&mut self, closed: &Connection, fx: &mut Effects<'_>) {
+        if fx.now.mono.since(closed.since) >= WORTH_RENEWING {
+            self.keep_ready(closed.upstream, fx);
+        }
+    }
+
+    /// Closes a connection that has had all the queries that its upstream takes on one, if that is sure or if others wait.
+    pub fn close_if_spent(&mut self, key: ConnectionKey, others_wait: bool, fx: &mut Effects<'_>) {
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
+        let capacity = &self.upstreams[connection.upstream].capacity;
+        let spent = connection.is_spent(capacity.bounds(fx.now.mono));
+        if spent && (capacity.is_sure() || others_wait) {
+            self.close_one(key, fx);
+        }
+    }
+}

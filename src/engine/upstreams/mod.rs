@@ -1,0 +1,242 @@
+//! Every configured upstream and every connection to one.
+//!
+//! [`UpstreamPool`] owns them: it assigns queries to connections, makes connections, notices when they fail or fall silent, and closes
+//! them when they are idle. Of a transaction it only knows its name and its [`History`]; what follows for transactions it leaves as
+//! tasks.
+//!
+//! - `assignment`: which connection a query takes. `selection`: which upstream comes first, by the policy.
+//! - `connecting`: when a connection is made, to which upstream. `backoff`: when that may be tried again.
+//! - `responses`: what a response teaches about its upstream. `losses`: what the end of a connection does.
+//! - `silence`: connections that do not answer, and what is asked elsewhere because of that. `health`: upstreams that do not.
+//! - `upstream`: what is known of one, with `capacity`, `edns_support`, `idle_timeout`, `keepalive`, `round_trip`, `incidents`.
+//! - `connection`: one connection, with the queries in flight on it: `pipeline`.
+//! - `resume`: noticing that the machine was suspended.
+
+mod assignment;
+mod backoff;
+mod capacity;
+mod connecting;
+mod connection;
+mod edns_support;
+mod health;
+mod idle_timeout;
+mod incidents;
+mod keepalive;
+mod losses;
+mod pipeline;
+mod responses;
+mod resume;
+mod round_trip;
+mod selection;
+mod silence;
+mod upstream;
+
+pub use assignment::{Second, write_query};
+pub use responses::Matched;
+
+use super::effects::{Effects, Task};
+use super::failure::Trouble;
+use super::gauges::Gauges;
+use super::history::{Attempt, History};
+use super::keys::{ConnectionKey, TransactionKey};
+use super::output::Action;
+use super::stats::UpstreamStats;
+use super::time::{Now, Time, earlier};
+use super::upstream_set::UpstreamSet;
+use crate::config::Config;
+use connection::Connection;
+use rand_chacha::ChaCha8Rng;
+use selection::Selection;
+use slotmap::SlotMap;
+use std::time::Duration;
+use upstream::Upstream;
+
+/// The upstreams, and the connections to them.
+pub struct UpstreamPool {
+    upstreams: Vec<Upstream>,
+    connections: SlotMap<ConnectionKey, Connection>,
+    selection: Selection,
+    random: ChaCha8Rng,
+    /// The most queries in flight on one connection.
+    in_flight: usize,
+    timeout: Duration,
+    last_connect: Time,
+    /// The most preferred upstream that was connected when a connection last came up.
+    in_use: Option<usize>,
+    /// The clocks at the last event.
+    seen: Now,
+}
+
+impl UpstreamPool {
+    /// As configured, with nothing known and no connection.
+    pub fn new(config: &Config, random: ChaCha8Rng) -> Self {
+        Self {
+            upstreams: config.upstreams().iter().map(Upstream::new).collect(),
+            connections: SlotMap::with_key(),
+            selection: Selection::new(config.policy()),
+            random,
+            in_flight: config.limits().link_in_flight,
+            timeout: config.timeout(),
+            last_connect: Time::ZERO,
+            in_use: None,
+            seen: Now::default(),
+        }
+    }
+
+    /// How many upstreams there are.
+    pub fn count(&self) -> usize {
+        self.upstreams.len()
+    }
+
+    /// The upstream that a new query should be sent to first.
+    pub fn preferred(&mut self) -> usize {
+        self.selection.preferred(&self.upstreams, &mut self.random)
+    }
+
+    /// An upstream's place in the order of this query; 0 is the best.
+    fn rank(&self, history: &History, upstream: usize) -> u64 {
+        self.selection
+            .rank(&self.upstreams, history.preferred, upstream)
+    }
+
+    /// The upstream of a connection.
+    pub fn upstream_of(&self, connection: ConnectionKey) -> Option<usize> {
+        Some(self.connections.get(connection)?.upstream)
+    }
+
+    /// The transactions that wait for a response on a connection.
+    pub fn waiting_on(&self, connection: ConnectionKey) -> impl Iterator<Item = TransactionKey> {
+        let connection = self.connections.get(connection);
+        connection.into_iter().flat_map(|c| c.pipeline.waiting())
+    }
+
+    /// How many transactions wait for a response on a connection.
+    pub fn in_flight_on(&self, connection: ConnectionKey) -> usize {
+        self.connections
+            .get(connection)
+            .map_or(0, |connection| connection.pipeline.live())
+    }
+
+    /// What is wrong with each upstream, for a client whose query was sent to `tried`.
+    pub fn troubles(&self, tried: UpstreamSet) -> impl Iterator<Item = Trouble<'_>> {
+        let upstreams = self.upstreams.iter().enumerate();
+        upstreams.map(move |(index, upstream)| Trouble {
+            label: &upstream.label,
+            reason: upstream.trouble.as_deref(),
+            was_asked: tried.contains(index),
+        })
+    }
+
+    /// What happened with each upstream so far, in the order of the configuration: its label, and the counters.
+    pub fn stats(&self) -> impl Iterator<Item = (&str, &UpstreamStats)> {
+        let upstreams = self.upstreams.iter();
+        upstreams.map(|upstream| (upstream.label.as_str(), &upstream.stats))
+    }
+
+    /// Nobody waits for this attempt any more.
+    pub fn abandon(&mut self, attempt: &Attempt) {
+        let Some(connection) = self.connections.get_mut(attempt.connection) else {
+            return;
+        };
+        connection.pipeline.abandon(attempt.id);
+        let upstream = &mut self.upstreams[connection.upstream];
+        if attempt.keepalive {
+            connection.asks_keepalive = false;
+            let now = self.seen.mono;
+            let usual = upstream.round_trip.smoothed();
+            let after = now.since(attempt.sent_at);
+            upstream.keepalive.given_up(after, usual, now);
+        }
+        if attempt.probes {
+            upstream.capacity.probed();
+        }
+    }
+
+    /// One query failed on a connection that goes on.
+    pub fn query_failed(&mut self, connection: ConnectionKey, id: u16, fx: &mut Effects<'_>) {
+        let Some(on) = self.connections.get_mut(connection) else {
+            return;
+        };
+        if let Some(transaction) = on.pipeline.find(id) {
+            on.pipeline.leave(id);
+            fx.task(Task::AttemptFailed {
+                transaction,
+                connection,
+            });
+        }
+    }
+
+    /// An upstream said how many queries it takes at once on one connection.
+    pub fn limit_said(&mut self, connection: ConnectionKey, in_flight: usize, now: Now) {
+        if let Some(on) = self.connections.get(connection) {
+            self.upstreams[on.upstream]
+                .capacity
+                .said(in_flight, now.mono);
+        }
+    }
+
+    /// Closes all connections, for the end.
+    pub fn close(&mut self, fx: &mut Effects<'_>) {
+        for (connection, _) in self.connections.drain() {
+            fx.out.push(Action::Close { link: connection });
+        }
+    }
+
+    /// Closes one connection, without a word about its queries.
+    fn close_one(&mut self, connection: ConnectionKey, fx: &mut Effects<'_>) -> Option<Connection> {
+        let closed = self.connections.remove(connection)?;
+        fx.out.push(Action::Close { link: connection });
+        Some(closed)
+    }
+
+    /// The connections that are so.
+    fn keys(&self, so: impl Fn(&Connection) -> bool) -> Vec<ConnectionKey> {
+        let connections = self.connections.iter();
+        let so = connections.filter(|(_, connection)| so(connection));
+        so.map(|(key, _)| key).collect()
+    }
+
+    /// How many connections of a kind an upstream has, those that are being made included.
+    fn count_of(&self, upstream: usize, isolated: bool) -> usize {
+        let of = |connection: &&Connection| {
+            connection.upstream == upstream && connection.is_isolated() == isolated
+        };
+        self.connections.values().filter(of).count()
+    }
+
+    /// Whether no connection is up but suspect ones.
+    fn nothing_up(&self) -> bool {
+        !self.connections.values().any(Connection::is_good)
+    }
+
+    /// When something has to be decided about a connection, if nothing happens before; and whether some connection is suspect: see
+    /// [`UpstreamPool::suspects`].
+    #[inline]
+    pub fn next_alarm(&self) -> (Option<Time>, bool) {
+        let mut first = self.heartbeat();
+        let mut suspect = false;
+        for connection in self.connections.values() {
+            let upstream = &self.upstreams[connection.upstream];
+            first = earlier(first, connection.alarm(upstream));
+            suspect |= connection.is_suspect();
+        }
+        (first, suspect)
+    }
+
+    /// The connections that are suspect.
+    pub fn suspects(&self) -> impl Iterator<Item = ConnectionKey> {
+        let suspects = self.connections.iter();
+        let suspects = suspects.filter(|(_, connection)| connection.is_suspect());
+        suspects.map(|(key, _)| key)
+    }
+
+    /// Adds what it holds.
+    pub fn measure(&self, gauges: &mut Gauges) {
+        let connections = || self.connections.values();
+        gauges.up = connections().filter(|c| c.is_up()).count();
+        gauges.dialing = self.connections.len() - gauges.up;
+        let in_flight = connections().map(|connection| connection.pipeline.live());
+        gauges.on_one_link = in_flight.max().unwrap_or_default();
+        gauges.resolving = self.upstreams.iter().filter(|u| u.resolving).count();
+    }
+}

@@ -1,0 +1,91 @@
+//! How long an upstream takes to answer, smoothed as RFC 6298 section 2 has it.
+
+use crate::engine::time::Time;
+use std::time::Duration;
+
+/// A smoothed time that is older counts no more than the next response does: an upstream that is seldom asked may have changed.
+const FRESH: Duration = Duration::from_secs(10);
+/// Upstreams that answer sooner are near: a lost packet is repeated by TCP about as soon as a late query could be.
+const FAR: Duration = Duration::from_millis(10);
+/// A query is not late before it took so much longer than usual.
+const LATE_MIN: Duration = Duration::from_millis(10);
+/// Where responses take so long and vary so much, a copy would come too late to help.
+const LATE_MAX: Duration = Duration::from_secs(1);
+
+/// The time from a query to its response, as far as it is known.
+#[derive(Clone, Copy, Default)]
+pub struct RoundTrip {
+    /// SRTT, with its weight of 1/8.
+    smoothed: Option<Duration>,
+    /// RTTVAR, with its weight of 1/4.
+    variation: Duration,
+    measured_at: Time,
+}
+
+impl RoundTrip {
+    /// The smoothed time; `None` before the first response.
+    pub fn smoothed(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
+    /// A response took so long.
+    pub fn measured(&mut self, took: Duration, now: Time) {
+        let is_old = now.since(self.measured_at) > FRESH;
+        self.measured_at = now;
+        let Some(smoothed) = self.smoothed else {
+            self.smoothed = Some(took);
+            self.variation = took / 2;
+            return;
+        };
+        self.variation = (self.variation * 3 + smoothed.abs_diff(took)) / 4;
+        self.smoothed = Some(if is_old {
+            (smoothed + took) / 2
+        } else {
+            (smoothed * 7 + took) / 8
+        });
+    }
+
+    /// After how long a query counts as late, as TCP's retransmission timer has it. `None` where that is not known, or where the
+    /// upstream is so near that TCP itself is as quick.
+    pub fn late_after(&self) -> Option<Duration> {
+        let smoothed = self.smoothed.filter(|smoothed| *smoothed >= FAR)?;
+        Some(smoothed + (4 * self.variation).max(LATE_MIN)).filter(|late| *late <= LATE_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn it_follows_slowly_while_it_is_fresh_and_quickly_after_a_pause() {
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        let mut time = RoundTrip::default();
+        assert_eq!((time.smoothed(), time.late_after()), (None, None));
+        time.measured(ms(80), at(1));
+        assert_eq!(time.smoothed(), Some(ms(80)));
+        time.measured(ms(160), at(2));
+        assert_eq!(time.smoothed(), Some(ms(90)));
+        time.measured(ms(190), at(60));
+        assert_eq!(time.smoothed(), Some(ms(140)));
+    }
+
+    #[test]
+    fn a_query_is_late_after_the_usual_time_and_four_times_its_variation() {
+        let mut time = RoundTrip::default();
+        for _ in 0..100 {
+            time.measured(ms(40), Time::ZERO);
+        }
+        assert_eq!(time.late_after(), Some(ms(50)), "at least 10 ms more");
+        let mut near = RoundTrip::default();
+        near.measured(ms(2), Time::ZERO);
+        assert_eq!(near.late_after(), None);
+        let mut erratic = RoundTrip::default();
+        erratic.measured(ms(900), Time::ZERO);
+        assert_eq!(erratic.late_after(), None);
+    }
+}

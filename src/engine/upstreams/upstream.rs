@@ -1,0 +1,262 @@
+//! What is known of one upstream: its addresses, how it answers, and what it can do.
+
+use super::backoff::Backoff;
+use super::capacity::Capacity;
+use super::edns_support::EdnsSupport;
+use super::health::Health;
+use super::idle_timeout::IdleTimeout;
+use super::incidents::Incidents;
+use super::keepalive::KeepaliveOption;
+use super::round_trip::RoundTrip;
+use crate::config::Upstream as Configured;
+use crate::engine::stats::UpstreamStats;
+use crate::engine::time::Time;
+use rand_chacha::ChaCha8Rng;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// An upstream that answered so long ago is in use.
+const LATELY: Duration = Duration::from_secs(60);
+/// An upstream that answered so long ago works.
+const JUST_NOW: Duration = Duration::from_secs(1);
+/// How long it is remembered that an upstream answers in order.
+const ORDER_HOLDS: Duration = Duration::from_secs(600);
+
+/// One configured upstream.
+pub struct Upstream {
+    pub label: String,
+    addresses: Vec<SocketAddr>,
+    /// Given by name: addresses come from a look-up.
+    by_name: bool,
+    pub resolving: bool,
+    resolve_again: Time,
+    /// The address that is next.
+    next: usize,
+    pub backoff: Backoff,
+    pub capacity: Capacity,
+    pub edns: EdnsSupport,
+    pub health: Health,
+    pub idle_timeout: IdleTimeout,
+    pub keepalive: KeepaliveOption,
+    pub round_trip: RoundTrip,
+    order: Order,
+    /// When a query was last sent to it.
+    pub used_at: Time,
+    /// When it last answered one.
+    answered_at: Option<Time>,
+    /// Whether it was ever connected to.
+    pub was_connected: bool,
+    /// Why it last failed, in words; nothing once it answered since.
+    pub trouble: Option<Box<str>>,
+    pub incidents: Incidents,
+    pub stats: UpstreamStats,
+}
+
+/// In which order an upstream answers the queries of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Unknown,
+    /// A response overtook that of an older query.
+    Any,
+    /// As they came; believed until then.
+    Kept(Time),
+}
+
+/// What has to be done to reach an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Connect to this address.
+    Connect(SocketAddr),
+    /// Find its addresses first.
+    Resolve,
+}
+
+impl Upstream {
+    /// As configured, nothing known.
+    pub fn new(configured: &Configured) -> Self {
+        Self {
+            label: configured.label().to_owned(),
+            addresses: alternate(configured.addresses()),
+            by_name: configured.host().is_some(),
+            resolving: false,
+            resolve_again: Time::ZERO,
+            next: 0,
+            backoff: Backoff::default(),
+            capacity: Capacity::default(),
+            edns: EdnsSupport::default(),
+            health: Health::default(),
+            idle_timeout: IdleTimeout::new(),
+            keepalive: KeepaliveOption::default(),
+            round_trip: RoundTrip::default(),
+            order: Order::Unknown,
+            used_at: Time::ZERO,
+            answered_at: None,
+            was_connected: false,
+            trouble: None,
+            incidents: Incidents::default(),
+            stats: UpstreamStats::default(),
+        }
+    }
+
+    /// Whether a look-up is under way, and until it is done there is nothing to connect to.
+    pub fn has_no_address_yet(&self) -> bool {
+        self.resolving && self.addresses.is_empty()
+    }
+
+    /// How many addresses it has, and so connects under way at once. At least one: a look-up counts, too.
+    pub fn width(&self) -> usize {
+        self.addresses.len().max(1)
+    }
+
+    /// The way to reach it now. The next call gives the next address.
+    pub fn step(&mut self, now: Time) -> Step {
+        self.backoff.connecting(now);
+        let Some(addr) = self.addresses.get(self.next % self.width()).copied() else {
+            return Step::Resolve;
+        };
+        self.next = (self.next + 1) % self.width();
+        Step::Connect(addr)
+    }
+
+    /// Whether its addresses are so old that they should be looked up again, beside a connect to those that are known.
+    pub fn wants_resolving(&self, now: Time) -> bool {
+        self.by_name && !self.resolving && now >= self.resolve_again
+    }
+
+    /// Its name was looked up.
+    pub fn resolved(&mut self, addresses: &[SocketAddr], holds: Duration, now: Time) {
+        self.resolving = false;
+        self.resolve_again = now + holds;
+        if !addresses.is_empty() {
+            self.addresses = alternate(addresses);
+            self.next = 0;
+        }
+    }
+
+    /// It was connected to at this address, after so long.
+    pub fn connected(&mut self, addr: SocketAddr, took: Duration, now: Time) {
+        self.health.connected(now);
+        self.backoff.connected(took, now);
+        // The address that worked is the first choice next time.
+        if let Some(index) = self.addresses.iter().position(|a| *a == addr) {
+            self.next = index;
+        }
+    }
+
+    /// A connect failed; `silent`: nothing came back at all.
+    pub fn failed(&mut self, silent: bool, now: Time, random: &mut ChaCha8Rng) {
+        let width = self.width();
+        if self.backoff.failed(width, silent, now, random) && self.by_name {
+            // The addresses did not help: perhaps they changed.
+            self.resolve_again = Time::ZERO;
+        }
+    }
+
+    /// A connection ended without one response. Says whether that is as bad as a connect that fails.
+    pub fn ended_fruitless(&mut self, now: Time, random: &mut ChaCha8Rng) -> bool {
+        let counts = self.backoff.ended_fruitless();
+        if counts {
+            self.failed(false, now, random);
+        }
+        counts
+    }
+
+    /// It answered on a connection that came up after so many failures. Says whether it had failed since it last answered.
+    pub fn answered(&mut self, failures_before: u32, now: Time) -> bool {
+        self.answered_at = Some(now);
+        self.backoff.answered(failures_before)
+    }
+
+    /// Whether it has answered a query within the last minute.
+    pub fn is_active(&self, now: Time) -> bool {
+        self.answered_at.is_some_and(|at| now.since(at) <= LATELY)
+    }
+
+    /// Whether it has answered a moment ago. If it then ends a connection on which a query was alone, that is the query's fault.
+    pub fn has_just_answered(&self, now: Time) -> bool {
+        self.answered_at.is_some_and(|at| now.since(at) <= JUST_NOW)
+    }
+
+    /// The machine was suspended or the process stopped: what failed then may work now, and where it is may have changed.
+    pub fn start_afresh(&mut self) {
+        self.backoff.start_afresh();
+        self.resolve_again = Time::ZERO;
+        self.health.forget();
+        self.idle_timeout.forget_proof();
+        self.keepalive.start_afresh();
+    }
+
+    /// A response overtook that of an older query.
+    pub fn reordered(&mut self) {
+        self.order = Order::Any;
+    }
+
+    /// Whether it answers in any order.
+    pub fn is_known_to_reorder(&self) -> bool {
+        self.order == Order::Any
+    }
+
+    /// Queries were answered on another connection while the one before them on theirs was not: it answers in order.
+    pub fn held_up(&mut self, now: Time) {
+        if self.order != Order::Any {
+            self.order = Order::Kept(now + ORDER_HOLDS);
+        }
+    }
+
+    /// Whether it answers in order. It then gets several connections, so that a slow name holds up fewer others.
+    pub fn answers_in_order(&self) -> bool {
+        matches!(self.order, Order::Kept(until) if until > self.used_at)
+    }
+}
+
+/// The addresses with the two families in turn, the first one's family first: where one family does not work at all, the second
+/// connect is to the other (RFC 8305 section 4).
+fn alternate(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first() else {
+        return Vec::new();
+    };
+    let (same, other): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .copied()
+        .partition(|addr| addr.is_ipv4() == first.is_ipv4());
+    let mut rest = other.into_iter();
+    let mut mixed: Vec<_> = same
+        .into_iter()
+        .flat_map(|addr| [Some(addr), rest.next()])
+        .flatten()
+        .collect();
+    mixed.extend(rest);
+    mixed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_that_worked_is_the_first_choice() {
+        let [one, two] = ["127.0.0.1:853", "127.0.0.2:853"].map(|addr| addr.parse().unwrap());
+        let name = Some("u.test".into());
+        let configured = Configured::known("u", "tls", name, vec![one, two]);
+        let mut upstream = Upstream::new(&configured);
+        let now = Time::ZERO + Duration::from_secs(100);
+        assert_eq!(upstream.step(now), Step::Connect(one));
+        assert_eq!(upstream.step(now), Step::Connect(two));
+        assert_eq!(upstream.step(now), Step::Connect(one));
+        upstream.connected(one, Duration::from_millis(20), now);
+        assert_eq!(upstream.step(now), Step::Connect(one));
+    }
+
+    #[test]
+    fn address_families_take_turns() {
+        // fault 54
+        let parse = |list: &[&str]| -> Vec<SocketAddr> {
+            list.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let given = parse(&["1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1", "[::1]:1", "[::2]:1"]);
+        let mixed = parse(&["1.1.1.1:1", "[::1]:1", "1.1.1.2:1", "[::2]:1", "1.1.1.3:1"]);
+        assert_eq!(alternate(&given), mixed);
+        assert_eq!(alternate(&given[3..]), given[3..]);
+        assert_eq!(alternate(&[]), []);
+    }
+}
