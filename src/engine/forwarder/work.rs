@@ -210,9 +210,11 @@ impl Forwarder {
         let history = self.transactions.history(key);
         history.is_some_and(|history| {
             // Queries that lost their connections repeatedly do not get the time for another one again and again.
-            let since = match queue.1.is_isolated() {
-                true => history.arrived,
-                false => history.queued_at(),
+            let isolated = queue.1.is_isolated();
+            let since = if isolated {
+                history.arrived
+            } else {
+                history.queued_at()
             };
             self.pool.is_hopeless(queue, since, can_pay)
         })
