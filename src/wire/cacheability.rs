@@ -1,6 +1,6 @@
 //! Whether a response may be cached, as what, and for how long.
 
-use super::compression::Names;
+use super::compression::NameWalker;
 use super::edns::TYPE_OPT;
 use super::header::{HEADER_LEN, Rcode};
 use super::name::pointer_target;
@@ -49,7 +49,7 @@ fn data(message: &[u8], response: &Response) -> Cacheability {
     else {
         return Cacheability::Unusable;
     };
-    let mut names = Names::new(question.name_len);
+    let mut names = NameWalker::new(question.name_len);
     let (mut lowest, mut answered, mut minimum) = (u32::MAX, false, None);
     let mut points_elsewhere = false;
     for record in records(message, response).filter(|record| record.rtype != TYPE_OPT) {
@@ -82,8 +82,8 @@ fn data(message: &[u8], response: &Response) -> Cacheability {
     }
 }
 
-/// Whether names stay the same when TTLs decrease and addresses are rotated. No pointer of a sound message leads into those; to be sure, they
-/// are overwritten with what is no label, and the names walked again.
+/// Whether all names stay the same when TTLs decrease and addresses are rotated. A compression pointer into a TTL or an address would make them
+/// change, so those octets are overwritten in a copy with a value that no label starts with, and the copy must still be well-formed.
 fn pointers_lead_to_names(message: &[u8], response: &Response) -> bool {
     const NO_LABEL: u8 = 0x40;
     let mut changed = message.to_vec();
@@ -98,7 +98,7 @@ fn pointers_lead_to_names(message: &[u8], response: &Response) -> bool {
         }
     }
     let question = response.question.map_or(0, |question| question.name_len);
-    let mut names = Names::new(question);
+    let mut names = NameWalker::new(question);
     parse_response(&changed).is_ok()
         && records(&changed, response).all(|record| is_well_formed(&changed, &record, &mut names))
 }
@@ -156,7 +156,7 @@ mod tests {
             let other = a(300).record(section, TO_QUESTION, 16, (1, 7), b"\x01x");
             assert_eq!(of(&other), positive(7));
         }
-        // The TTL field of an OPT record is none.
+        // The TTL field of an OPT record is not a TTL.
         assert_eq!(of(&a(300).edns(1232, 0, &[])), positive(300));
     }
 
@@ -271,7 +271,7 @@ mod tests {
             (1, 9),
             &target,
         );
-        // Its name in every record by a pointer to its first label, behind the CNAME's twelve octets.
+        // Every record is owned by the alias: a pointer to its first label, behind the CNAME's twelve octets.
         let owner = (0xC000_u16 + 24 + 12).to_be_bytes();
         for _ in 0..1_200 {
             built = built.record(Section::Answer, &owner, 1, (1, 9), &[192, 0, 2, 1]);

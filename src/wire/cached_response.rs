@@ -1,4 +1,4 @@
-//! A response in the form in which it is remembered: once edited on the way in, relayed as often as asked for.
+//! A response in the form in which it is cached: edited once when it is stored, and relayed as often as it is asked for.
 
 use super::edit_response::{Recipient, relay_response};
 use super::edns::{BARE_OPT, Ede, OPTION_EDE, OptAt, OurOpt, TYPE_OPT, options, put_option};
@@ -9,22 +9,22 @@ use super::response::Response;
 use super::rotation::rotate_addresses;
 use super::scan::records;
 
-/// Octets of an upstream's explanation that is remembered. It travels in every hit; a longer one is left out. It may be structured, as
-/// JSON for instance, so it is never cut.
+/// Octets of the longest EXTRA-TEXT of an upstream that is cached, since it is sent with every hit. A longer one is left out as a whole: it may
+/// be structured, as JSON for instance.
 const MAX_EDE_TEXT: usize = 1024;
-/// Extended errors of one response that are remembered. One is usual.
+/// Extended errors of one response that are cached. One is usual.
 const MAX_EDES: usize = 4;
-/// AA: a response from memory is not authoritative.
+/// AA: a cached response is not authoritative.
 const AA: u16 = 0x0400;
-/// AD, which only those are told who asked for it (RFC 6840 §5.8).
+/// AD, which is only for clients that asked for it (RFC 6840 §5.8).
 const AD: u16 = 0x0020;
 
 /// A whole message: the header, the question in lower case, the records as they came, and an OPT record of
 /// ours in the place of the upstream's (RFC 6891 §6.1.1). That record holds the upstream's extended errors
-/// and, as the very last option, the *note*: what there is to say when the response is not simply a fresh one.
-/// The note is left out by not reading that far. So a response from the cache is nothing but [`relay_response`] of this message.
+/// and, as the very last option, the *state*: the extended error that says that the response is stale, or a cached failure. A response
+/// without it is the message up to that option. So a cache hit is [`relay_response`] of this message, and nothing else.
 ///
-/// Behind the message stand the offsets of all TTLs, 16 bits each.
+/// The offsets of all TTLs follow the message, 16 bits each.
 #[derive(Clone, Debug)]
 pub struct CachedResponse {
     octets: Box<[u8]>,
@@ -32,17 +32,17 @@ pub struct CachedResponse {
     question: QuestionAt,
     /// Where the OPT record starts.
     opt_at: u32,
-    /// Where the note starts.
-    note_at: u32,
+    /// Where the option with the state starts.
+    state_at: u32,
     /// Where the message ends and the offsets start.
     end: u32,
 }
 
 impl CachedResponse {
-    /// A response with data, or one that says that there are none, to `asked`. No TTL is kept lower than `min_ttl` seconds, nor higher
-    /// than `max_ttl`. Its note says that it is stale.
+    /// A positive or a negative answer to `asked`. TTLs below `min_ttl` seconds are raised to it, those above `max_ttl` lowered. Its state says
+    /// that it is stale.
     ///
-    /// `None` when it cannot be kept: it repeats another question, or its OPT record is not the last.
+    /// `None` when it cannot be cached: it repeats another question, or its OPT record is not the last.
     pub fn data(
         query: &[u8],
         asked: &Query,
@@ -68,21 +68,21 @@ impl CachedResponse {
         header.additionals = header.additionals.saturating_sub(theirs);
         let end = response.opt.map_or(response.end, |opt| opt.start);
         let body = message.get(response.records_at()..end)?;
-        let note = match response.rcode() {
+        let state = match response.rcode() {
             Rcode::NXDOMAIN => Ede::STALE_NXDOMAIN,
             _ => Ede::STALE_ANSWER,
         };
         let edes = edes(message, response.opt.as_ref());
-        let mut kept = assemble(query, asked, header, body, &edes, note)?;
+        let mut cached = assemble(query, asked, header, body, &edes, state)?;
         for record in records(message, response).filter(|record| record.rtype != TYPE_OPT) {
             let at = u16::try_from(record.ttl_at).ok()?;
-            set_ttl(&mut kept.octets, at, record.ttl.max(min_ttl).min(max_ttl));
-            kept.octets.extend_from_slice(&at.to_be_bytes());
+            set_ttl(&mut cached.octets, at, record.ttl.max(min_ttl).min(max_ttl));
+            cached.octets.extend_from_slice(&at.to_be_bytes());
         }
-        Some(kept.close())
+        Some(cached.close())
     }
 
-    /// An upstream's error to `asked`: the code and why, without records. Its note says that it is remembered.
+    /// An upstream's error response to `asked`: its code and its extended errors, without records. Its state says that it is cached.
     pub fn error(
         query: &[u8],
         asked: &Query,
@@ -93,7 +93,7 @@ impl CachedResponse {
         failure(query, asked, response.rcode(), &edes)
     }
 
-    /// SERVFAIL to `asked`, because of `why`. Its note says that it is remembered.
+    /// SERVFAIL to `asked`, because of `why`. Its state says that it is cached.
     pub fn servfail(query: &[u8], asked: &Query, why: Ede<'_>) -> Option<CachedResponse> {
         let mut edes = Vec::new();
         why.write(&mut edes);
@@ -105,8 +105,7 @@ impl CachedResponse {
         self.question.octets(&self.octets)
     }
 
-    /// Octets of memory that the message takes behind this value: the allocation, rounded up as allocators
-    /// do, and their own note of it.
+    /// Octets of heap memory that it takes: the allocation, rounded up as allocators do, and their header.
     pub fn heap_size(&self) -> usize {
         self.octets.len().next_multiple_of(16) + 16
     }
@@ -121,7 +120,7 @@ impl CachedResponse {
         self.each_ttl(|_| ttl);
     }
 
-    /// Has the addresses that answer in another order from now on: the records of one name and type take turns.
+    /// Moves the first address of each set to the set's end.
     pub fn rotate(&mut self) {
         let start = self.question.end();
         let answers = usize::from(self.header.answers);
@@ -136,16 +135,15 @@ impl CachedResponse {
         );
     }
 
-    /// Appends the response as this client gets it: see [`relay_response`]. The note is for clients that sent an
-    /// OPT record.
+    /// Appends the response as this client gets it: see [`relay_response`]. With `state`, clients that sent an OPT record are told the state.
     pub fn relay(
         &self,
         recipient: &Recipient<'_>,
         our_udp_size: u16,
-        note: bool,
+        state: bool,
         out: &mut Vec<u8>,
     ) {
-        let end = if note { self.end } else { self.note_at } as usize;
+        let end = if state { self.end } else { self.state_at } as usize;
         let start = self.opt_at as usize;
         let opt = OptAt {
             start,
@@ -154,7 +152,7 @@ impl CachedResponse {
             udp_size: 0,
             extended_rcode: 0,
             version: 0,
-            // DO of the query, which this response is only kept for, is copied (RFC 3225 §3).
+            // DO is copied from the query (RFC 3225 §3). It is a part of the cache key.
             dnssec_ok: recipient.edns.is_some_and(|client| client.dnssec_ok),
             flags: 0,
             last: true,
@@ -182,12 +180,12 @@ impl CachedResponse {
     }
 }
 
-/// The fewest octets of a record: the root's name, and what every record has.
+/// Octets of the smallest record: the root as its owner, and the fixed fields.
 const MIN_RECORD: usize = 11;
 
-/// A whole message; the offsets of its TTLs are to be appended.
+/// A whole message, to which the offsets of its TTLs are to be appended.
 struct Draft {
-    kept: CachedResponse,
+    cached: CachedResponse,
     octets: Vec<u8>,
 }
 
@@ -195,7 +193,7 @@ impl Draft {
     fn close(self) -> CachedResponse {
         CachedResponse {
             octets: self.octets.into_boxed_slice(),
-            ..self.kept
+            ..self.cached
         }
     }
 }
@@ -207,7 +205,7 @@ fn assemble(
     header: Header,
     body: &[u8],
     edes: &[u8],
-    note: Ede<'_>,
+    state: Ede<'_>,
 ) -> Option<Draft> {
     let records = header.additionals;
     let header = Header {
@@ -216,11 +214,11 @@ fn assemble(
         additionals: header.additionals.checked_add(1)?,
         ..header
     };
-    // One allocation of the right size: it is kept as it is.
+    // One allocation of the right size, since it is not shrunk afterwards.
     let counts = [header.answers, header.authorities, records];
     let records = counts.map(usize::from).iter().sum::<usize>();
     let ttls = 2 * records.min(body.len() / MIN_RECORD);
-    let opt_len = BARE_OPT + edes.len() + note.option_len();
+    let opt_len = BARE_OPT + edes.len() + state.option_len();
     let mut message = Vec::with_capacity(asked.question.end() + body.len() + opt_len + ttls);
     header.write(&mut message);
     lowercase_into(query, &asked.question, &mut message);
@@ -231,20 +229,20 @@ fn assemble(
         extended_rcode: 0,
         dnssec_ok: dnssec_ok(asked),
     };
-    opt.write(edes.len() + note.option_len(), &mut message);
+    opt.write(edes.len() + state.option_len(), &mut message);
     message.extend_from_slice(edes);
-    let note_at = message.len();
-    note.write(&mut message);
-    let kept = CachedResponse {
+    let state_at = message.len();
+    state.write(&mut message);
+    let cached = CachedResponse {
         octets: Box::default(),
         header,
         question: asked.question,
         opt_at: u32::try_from(opt_at).ok()?,
-        note_at: u32::try_from(note_at).ok()?,
+        state_at: u32::try_from(state_at).ok()?,
         end: u32::try_from(message.len()).ok()?,
     };
     Some(Draft {
-        kept,
+        cached,
         octets: message,
     })
 }
@@ -276,10 +274,10 @@ fn edes(message: &[u8], opt: Option<&OptAt>) -> Vec<u8> {
         let Some((info, text)) = data.split_at_checked(2) else {
             continue;
         };
-        // EXTRA-TEXT is UTF-8; what is none is left out.
+        // EXTRA-TEXT that is not UTF-8 is left out (RFC 8914 §2).
         let whole = text.len() <= MAX_EDE_TEXT && std::str::from_utf8(text).is_ok();
-        let kept = if whole { data } else { info };
-        put_option(&mut edes, OPTION_EDE, kept);
+        let cached = if whole { data } else { info };
+        put_option(&mut edes, OPTION_EDE, cached);
     }
     edes
 }
@@ -322,7 +320,7 @@ mod tests {
             Client { message, query }
         }
 
-        fn keep(&self, built: &Message) -> CachedResponse {
+        fn store(&self, built: &Message) -> CachedResponse {
             let message = built.build();
             let response = parse_response(&message).unwrap();
             CachedResponse::data(&self.message, &self.query, &message, &response, (0, 86400))
@@ -330,7 +328,7 @@ mod tests {
         }
 
         /// What this client gets: the octets and where things are.
-        fn gets(&self, kept: &CachedResponse, note: bool) -> (Vec<u8>, Response) {
+        fn gets(&self, cached: &CachedResponse, state: bool) -> (Vec<u8>, Response) {
             let opt = self.query.opt;
             let recipient = Recipient {
                 id: self.query.header.id,
@@ -344,7 +342,7 @@ mod tests {
                 },
             };
             let mut out = Vec::new();
-            kept.relay(&recipient, 1232, note, &mut out);
+            cached.relay(&recipient, 1232, state, &mut out);
             let read = parse_response(&out).unwrap();
             assert_eq!(read.end, out.len());
             (out, read)
@@ -392,11 +390,11 @@ mod tests {
                     b"\xC0\x0Cx",
                 )
         };
-        let kept = plain().keep(&alias(testing::response("a.test.", 1)));
+        let cached = plain().store(&alias(testing::response("a.test.", 1)));
         let wanted = alias(testing::query("A.tEsT.", 1).id(0xBEEF).flags(0x8180));
         let wanted = wanted.edns(1232, 0, &[]).build();
-        assert_eq!(with_edns().gets(&kept, false).0, wanted);
-        assert_eq!(kept.question(), b"\x01a\x04test\x00\x00\x01\x00\x01");
+        assert_eq!(with_edns().gets(&cached, false).0, wanted);
+        assert_eq!(cached.question(), b"\x01a\x04test\x00\x00\x01\x00\x01");
     }
 
     // req 32, req 37
@@ -409,16 +407,16 @@ mod tests {
             (11, &[0, 9]),
             (12, &[0; 50]),
         ];
-        let kept = plain().keep(&a(60).edns(4096, 0x8000, &hop));
-        assert_eq!(plain().gets(&kept, false).1.opt, None);
-        let told = with_edns().gets(&kept, false);
+        let cached = plain().store(&a(60).edns(4096, 0x8000, &hop));
+        assert_eq!(plain().gets(&cached, false).1.opt, None);
+        let told = with_edns().gets(&cached, false);
         let opt = told.1.opt.unwrap();
         assert_eq!((opt.udp_size, opt.dnssec_ok, opt.version), (1232, false, 0));
         assert!(errors(&told).is_empty());
         // And the other way round: the upstream sent none.
         assert!(
             with_edns()
-                .gets(&plain().keep(&a(60)), false)
+                .gets(&plain().store(&a(60)), false)
                 .1
                 .opt
                 .is_some()
@@ -431,14 +429,14 @@ mod tests {
         let built = a(300)
             .record(Section::Authority, TO_QUESTION, 2, (1, 5), TO_QUESTION)
             .record(Section::Additional, TO_QUESTION, 1, (1, 60), &[0; 4]);
-        let mut kept = plain().keep(&built);
-        assert_eq!(ttls(&with_edns().gets(&kept, false)), [300, 5, 60]);
-        kept.age(4);
-        kept.age(6);
-        assert_eq!(ttls(&with_edns().gets(&kept, false)), [290, 0, 50]);
-        kept.set_ttls(30);
-        assert_eq!(ttls(&with_edns().gets(&kept, false)), [30; 3]);
-        let opt = with_edns().gets(&kept, false).1.opt.unwrap();
+        let mut cached = plain().store(&built);
+        assert_eq!(ttls(&with_edns().gets(&cached, false)), [300, 5, 60]);
+        cached.age(4);
+        cached.age(6);
+        assert_eq!(ttls(&with_edns().gets(&cached, false)), [290, 0, 50]);
+        cached.set_ttls(30);
+        assert_eq!(ttls(&with_edns().gets(&cached, false)), [30; 3]);
+        let opt = with_edns().gets(&cached, false).1.opt.unwrap();
         assert_eq!((opt.version, opt.extended_rcode), (0, 0));
     }
 
@@ -448,26 +446,26 @@ mod tests {
             .a(300, [192, 0, 2, 2])
             .record(Section::Additional, TO_QUESTION, 1, (1, 60), &[0, 0, 0, 3])
             .record(Section::Additional, TO_QUESTION, 1, (1, 60), &[0, 0, 0, 4]);
-        let mut kept = plain().keep(&built.edns(1232, 0, &[(15, b"\x00\x06x")]));
-        let order = |kept: &CachedResponse| -> Vec<u8> {
-            let (out, read) = with_edns().gets(kept, false);
+        let mut cached = plain().store(&built.edns(1232, 0, &[(15, b"\x00\x06x")]));
+        let order = |cached: &CachedResponse| -> Vec<u8> {
+            let (out, read) = with_edns().gets(cached, false);
             let all = records(&out, &read).filter(|record| record.rtype != TYPE_OPT);
             all.map(|record| out[record.rdata.end - 1]).collect()
         };
-        assert_eq!(order(&kept), [1, 2, 3, 4]);
-        kept.rotate();
-        kept.age(10);
-        assert_eq!(order(&kept), [2, 1, 3, 4]);
-        assert_eq!(ttls(&plain().gets(&kept, false)), [290, 290, 50, 50]);
-        kept.rotate();
-        assert_eq!(order(&kept), [1, 2, 3, 4]);
+        assert_eq!(order(&cached), [1, 2, 3, 4]);
+        cached.rotate();
+        cached.age(10);
+        assert_eq!(order(&cached), [2, 1, 3, 4]);
+        assert_eq!(ttls(&plain().gets(&cached, false)), [290, 290, 50, 50]);
+        cached.rotate();
+        assert_eq!(order(&cached), [1, 2, 3, 4]);
     }
 
     // req 57
     #[test]
     fn no_ttl_is_kept_above_the_cap() {
         assert_eq!(
-            ttls(&plain().gets(&plain().keep(&a(86401)), false)),
+            ttls(&plain().gets(&plain().store(&a(86401)), false)),
             [86400]
         );
     }
@@ -482,8 +480,8 @@ mod tests {
                 None => built,
             };
             let client = Client::new(&built);
-            let kept = client.keep(&a(60).flags(0x85A0));
-            client.gets(&kept, false).1.header.flags
+            let cached = client.store(&a(60).flags(0x85A0));
+            client.gets(&cached, false).1.header.flags
         };
         for (flags, bits, ad) in [
             (0x0100, None, false),
@@ -512,9 +510,9 @@ mod tests {
             (15, &odd),
             (12, b""),
         ];
-        let kept = plain().keep(&a(60).edns(1232, 0, &sent));
+        let cached = plain().store(&a(60).edns(1232, 0, &sent));
         let client = testing::query("a.test.", 1).edns(4096, 0, &[]);
-        let told = errors(&Client::new(&client).gets(&kept, false));
+        let told = errors(&Client::new(&client).gets(&cached, false));
         assert_eq!(told[0], whole);
         assert_eq!(told[1], b"\x00\x04");
         assert_eq!(told[2], b"\x00\x05");
@@ -524,11 +522,11 @@ mod tests {
     // req 53, req 56
     #[test]
     fn a_stale_answer_says_so_to_those_who_speak_edns() {
-        let found = plain().keep(&a(60).edns(1232, 0, &[(15, b"\x00\x06x")]));
+        let found = plain().store(&a(60).edns(1232, 0, &[(15, b"\x00\x06x")]));
         let told = errors(&with_edns().gets(&found, true));
         assert_eq!(told, [&b"\x00\x06x"[..], b"\x00\x03"]);
         assert_eq!(plain().gets(&found, true).1.opt, None);
-        let absent = plain().keep(&testing::response("a.test.", 1).flags(0x8183));
+        let absent = plain().store(&testing::response("a.test.", 1).flags(0x8183));
         assert_eq!(errors(&with_edns().gets(&absent, true)), [b"\x00\x13"]);
     }
 
@@ -539,15 +537,16 @@ mod tests {
         let message = message.edns(1232, 0, &[(15, b"\x00\x12no")]).build();
         let read = parse_response(&message).unwrap();
         let client = with_edns();
-        let kept = CachedResponse::error(&client.message, &client.query, &message, &read).unwrap();
-        let told = client.gets(&kept, true);
+        let cached =
+            CachedResponse::error(&client.message, &client.query, &message, &read).unwrap();
+        let told = client.gets(&cached, true);
         assert_eq!(told.1.header.flags, Flags(0x8185));
         assert_eq!(told.1.header.answers, 0);
         assert_eq!(errors(&told), [&b"\x00\x12no"[..], b"\x00\x0D"]);
 
         let why = Ede::NETWORK_ERROR.with_text("refused");
-        let kept = CachedResponse::servfail(&client.message, &client.query, why).unwrap();
-        let told = client.gets(&kept, true);
+        let cached = CachedResponse::servfail(&client.message, &client.query, why).unwrap();
+        let told = client.gets(&cached, true);
         assert_eq!(told.1.rcode(), Rcode::SERVFAIL);
         assert_eq!(told.1.question.unwrap().name(&told.0), b"\x01A\x04tEsT\x00");
         assert_eq!(errors(&told), [&b"\x00\x17refused"[..], b"\x00\x0D"]);
@@ -557,19 +556,19 @@ mod tests {
     #[test]
     fn what_does_not_fit_leaves_truncated_and_stays_whole() {
         let big = a(60).record(Section::Answer, TO_QUESTION, 16, (1, 60), &[0; 600]);
-        let kept = plain().keep(&big);
-        let (out, read) = with_edns().gets(&kept, false);
+        let cached = plain().store(&big);
+        let (out, read) = with_edns().gets(&cached, false);
         assert!(out.len() <= 512 && read.header.flags.tc() && read.opt.is_some());
         assert_eq!(read.header.answers, 1, "the address fits");
         let recipient = Recipient {
             id: 1,
-            question: kept.question(),
+            question: cached.question(),
             rd: true,
             edns: None,
             limit: 65535,
         };
         let mut out = Vec::new();
-        kept.relay(&recipient, 1232, false, &mut out);
+        cached.relay(&recipient, 1232, false, &mut out);
         assert_eq!(out.len(), big.len());
     }
 
@@ -586,13 +585,13 @@ mod tests {
         ] {
             let message = built.build();
             let response = parse_response(&message).unwrap();
-            let kept =
+            let cached =
                 CachedResponse::data(&client.message, &client.query, &message, &response, (0, 9));
-            assert!(kept.is_none());
+            assert!(cached.is_none());
         }
     }
 
-    /// RDATA that is sound for its type, with names in it that point to the question's.
+    /// RDATA that is well-formed for its type, with names in it that point to the question's.
     fn any_record() -> impl Strategy<Value = (usize, Vec<u8>, u16, u32, Vec<u8>)> {
         let data = prop_oneof![
             Just((1, vec![9; 4])),
@@ -638,7 +637,7 @@ mod tests {
             let client = Client::new(&asks);
             let message = built.build();
             let response = parse_response(&message).unwrap();
-            let mut kept = client.keep(&built);
+            let mut cached = client.store(&built);
             let recipient = Recipient {
                 id: 77,
                 question: client.query.question.octets(&client.message),
@@ -647,16 +646,16 @@ mod tests {
                 limit: if over_tcp { 65535 } else { usize::from(edns.map_or(512, |(size, _)| size)) },
             };
             let (mut young, mut relayed) = (Vec::new(), Vec::new());
-            kept.relay(&recipient, 1232, false, &mut young);
+            cached.relay(&recipient, 1232, false, &mut young);
             relay_response(&message, &response, &recipient, 1232, &mut relayed);
             // The cap: the only thing that the first who asks is not told.
             let capped = records.iter().any(|record| record.3 > 86400);
             prop_assert_eq!(young.len(), relayed.len());
             prop_assert!(capped || young == relayed);
 
-            kept.age(age);
+            cached.age(age);
             let mut old = Vec::new();
-            kept.relay(&recipient, 1232, false, &mut old);
+            cached.relay(&recipient, 1232, false, &mut old);
             let read = super::super::response::parse_response(&old).unwrap();
             let old = (old, read);
             if !read.header.flags.tc() {

@@ -1,20 +1,19 @@
-//! Following compression pointers, in time that grows with the message and not with what it claims.
+//! Following compression pointers (RFC 1035 §4.1.4) in time that is linear in the length of the message.
 //!
-//! Most messages are small and name the question again and again, so their names are simply walked. Once that has taken more steps than
-//! usual messages need, what pointers led to is remembered, and no octet is looked at twice for it: a message of
-//! 65,535 octets with a long name in every record costs a few steps for each octet, not a hundred for each record.
+//! Most messages are small, and most of their pointers lead to the question, so their names are simply walked. After more steps than
+//! usual messages take, the names that pointers lead to are memoized: a message of 65,535 octets with a long name in every record costs a
+//! few steps for each octet, not a hundred for each record.
 
 use super::header::HEADER_LEN;
 use super::integers::u16_at;
 use super::name::{MAX_LABEL, MAX_NAME};
 use super::scan::Malformed;
 
-/// Labels and pointers that are walked before it pays to remember where they lead. Usual answers have fewer than a hundred.
+/// Labels and pointers that are walked before names are memoized. Usual responses have fewer than a hundred.
 const PLAIN_STEPS: usize = 1_000;
-/// Compression pointers that one name may follow. A name has at most 127 labels, and a pointer that leads
-/// to no label is of no use; who sends more wants them to be followed.
+/// Compression pointers in one name. A name has at most 127 labels, and a useful pointer leads to a label.
 const MAX_HOPS: usize = 127;
-/// Compression pointers have 14 bits, so they lead to no octet behind these (RFC 1035 §4.1.4).
+/// The offsets that a compression pointer, which has 14 bits, can lead to (RFC 1035 §4.1.4).
 const REACHABLE: usize = 1 << 14;
 
 const PAST_THE_END: Malformed = Malformed("a name runs past the end");
@@ -34,39 +33,39 @@ pub(super) struct NameAt {
 
 /// Walks the names of one message.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct NameWalker {
     /// Octets of the name of the question at offset 12, which has been walked already; 0 when there is none.
     question_len: usize,
     /// Whether a pointer was followed: to somewhere else than the question's name.
     pub(super) followed: bool,
-    /// Labels and pointers that are still walked without remembering them.
+    /// Labels and pointers that may still be walked without memoizing.
     steps: usize,
     /// Made when those are used up.
-    known: Option<Box<Known>>,
+    memos: Option<Box<Memos>>,
 }
 
-impl Names {
-    pub(super) fn new(question_len: usize) -> Names {
-        Names {
+impl NameWalker {
+    pub(super) fn new(question_len: usize) -> NameWalker {
+        NameWalker {
             question_len,
             followed: false,
             steps: PLAIN_STEPS,
-            known: None,
+            memos: None,
         }
     }
 
     /// Walks the name at `start`, following its pointers.
     ///
-    /// What a pointer leads to must end before the part that the pointer ends: it stands for a name that was there before (RFC 1035 §4.1.4).
-    /// So every name terminates, and none changes when what is behind it does. A pointer to the question's name, the one that nearly
-    /// every response uses, is not followed: its length is known.
+    /// A pointer stands for a prior occurrence of a name (RFC 1035 §4.1.4): the labels that it leads to must end before those that it follows.
+    /// So every name terminates, and no name depends on octets behind it. A pointer to the question's name, which nearly every response
+    /// uses, is not followed: the length is known.
     pub(super) fn walk(&mut self, message: &[u8], start: usize) -> Result<NameAt, Malformed> {
-        // `part` is where the labels began that are being read, `len` how long the name is so far.
+        // `part` is where the current run of labels starts, `len` the length of the name so far.
         let (mut at, mut part, mut len, mut hops) = (start, start, 0, 0);
         let (mut end, mut visible) = (None, message);
         loop {
             let Some(steps) = self.steps.checked_sub(1) else {
-                return self.walk_remembering(message, start);
+                return self.walk_memoizing(message, start);
             };
             self.steps = steps;
             match *visible.get(at).ok_or(PAST_THE_END)? {
@@ -103,23 +102,23 @@ impl Names {
         }
     }
 
-    /// The same for a message with many names.
+    /// The same, with memoization.
     #[cold]
-    fn walk_remembering(&mut self, message: &[u8], start: usize) -> Result<NameAt, Malformed> {
+    fn walk_memoizing(&mut self, message: &[u8], start: usize) -> Result<NameAt, Malformed> {
         self.followed = true;
-        let known = self
-            .known
-            .get_or_insert_with(|| Box::new(Known::new(self.question_len)));
+        let memos = self
+            .memos
+            .get_or_insert_with(|| Box::new(Memos::new(self.question_len)));
         let part = Part::read(message, start)?;
         let rest = match part.target {
-            Some(target) => known.name_at(message, target, start)?.len.into(),
+            Some(target) => memos.name_at(message, target, start)?.len.into(),
             None => 1,
         };
         whole(part.len + rest, part.end)
     }
 }
 
-/// The end of a name that was walked before, so that its pointer need not be followed. It is the root if it is written out as that.
+/// The end of a name whose pointer need not be followed, because it was walked before. `root` says whether it is written out as the root.
 pub(super) fn in_place(message: &[u8], start: usize) -> Result<NameAt, Malformed> {
     let part = Part::read(message, start)?;
     Ok(NameAt {
@@ -128,7 +127,7 @@ pub(super) fn in_place(message: &[u8], start: usize) -> Result<NameAt, Malformed
     })
 }
 
-/// The name of so many octets, if it may have so many.
+/// The name with this length, if it is not too long.
 fn whole(len: usize, end: usize) -> Result<NameAt, Malformed> {
     if len > MAX_NAME {
         return Err(TOO_LONG);
@@ -139,7 +138,7 @@ fn whole(len: usize, end: usize) -> Result<NameAt, Malformed> {
     })
 }
 
-/// Where the pointer at `at` leads, which ends the labels that began at `part`.
+/// The target of the pointer at `at`, which follows the labels that start at `part`.
 fn pointer(message: &[u8], at: usize, part: usize) -> Result<usize, Malformed> {
     let pointer = u16_at(message, at).ok_or(PAST_THE_END)?;
     let target = usize::from(pointer & 0x3FFF);
@@ -150,11 +149,11 @@ fn pointer(message: &[u8], at: usize, part: usize) -> Result<usize, Malformed> {
     }
 }
 
-/// The labels of a name that stand together.
+/// A run of labels, up to the root or to a pointer.
 struct Part {
     /// Their octets.
     len: usize,
-    /// Where the pointer leads that ends them; `None` if the root does.
+    /// The target of the pointer that ends it; `None` if the root ends it.
     target: Option<usize>,
     /// Where the next field starts.
     end: usize,
@@ -188,39 +187,39 @@ impl Part {
     }
 }
 
-/// What is known of the name that starts at an octet.
+/// The memo for the name that starts at an offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Suffix {
+struct Memo {
     /// Its length, root included; 0 when it was not walked yet.
     len: u8,
-    /// Pointers that are followed by whoever is led to it, the one to it among them. The one to the question is none.
+    /// Pointers that are followed on the way through it, including the one that leads to it and without one to the question.
     hops: u8,
-    /// Where its first part ends.
+    /// Where its first run of labels ends.
     end: u16,
-    /// Where the part starts and ends that its first part's pointer leads to; 0 if the root ends it.
+    /// Where the next run starts and ends, to which a pointer leads; 0 if there is none.
     target: u16,
     target_end: u16,
 }
 
-/// The names that pointers led to, by the octet that each starts at.
+/// Memos of the names that pointers lead to, by the offset at which each starts.
 #[derive(Debug)]
-struct Known {
-    suffixes: Vec<Suffix>,
-    /// The parts of the name that is being walked: where each starts and ends.
+struct Memos {
+    suffixes: Vec<Memo>,
+    /// The runs of labels of the name that is being walked: where each starts and ends.
     parts: Vec<(usize, usize)>,
-    /// Octets looked at so far, to show that they are bounded.
+    /// How many memos were read, so that a test can show the bound.
     #[cfg(test)]
     looked_at: usize,
 }
 
-impl Known {
-    fn new(question_len: usize) -> Known {
-        let mut suffixes = vec![Suffix::default(); REACHABLE];
+impl Memos {
+    fn new(question_len: usize) -> Memos {
+        let mut suffixes = vec![Memo::default(); REACHABLE];
         if let Some(question) = suffixes.get_mut(HEADER_LEN) {
             question.len = u8::try_from(question_len).unwrap_or_default();
             question.end = offset(HEADER_LEN + question_len);
         }
-        Known {
+        Memos {
             suffixes,
             parts: Vec::new(),
             #[cfg(test)]
@@ -228,21 +227,16 @@ impl Known {
         }
     }
 
-    fn at(&mut self, at: usize) -> Option<Suffix> {
+    fn at(&mut self, at: usize) -> Option<Memo> {
         #[cfg(test)]
         {
             self.looked_at += 1;
         }
-        self.suffixes.get(at).copied().filter(|known| known.len > 0)
+        self.suffixes.get(at).copied().filter(|memo| memo.len > 0)
     }
 
-    /// The name at `start`, to which the pointer leads that ends the part from `before` on.
-    fn name_at(
-        &mut self,
-        message: &[u8],
-        start: usize,
-        before: usize,
-    ) -> Result<Suffix, Malformed> {
+    /// The name at `start`. The labels that are followed by the pointer to it start at `before`.
+    fn name_at(&mut self, message: &[u8], start: usize, before: usize) -> Result<Memo, Malformed> {
         let (mut part, mut before, mut len, mut hops) = (start, before, 0, 0);
         self.parts.clear();
         let (target, target_end) = loop {
@@ -255,8 +249,8 @@ impl Known {
                     self.parts.push((part, end));
                     break (0, 0);
                 }
-                End::Known(name) if labels == 0 && self.parts.is_empty() => return Ok(name),
-                End::Known(rest) => {
+                End::Memo(name) if labels == 0 && self.parts.is_empty() => return Ok(name),
+                End::Memo(rest) => {
                     len += usize::from(rest.len);
                     hops += usize::from(rest.hops);
                     self.parts.push((part, rest.end.into()));
@@ -274,27 +268,27 @@ impl Known {
         if hops > MAX_HOPS {
             return Err(TOO_MANY_POINTERS);
         }
-        let name = Suffix {
+        let name = Memo {
             len: u8::try_from(len).map_err(|_| TOO_LONG)?,
             hops: u8::try_from(hops).map_err(|_| TOO_MANY_POINTERS)?,
             end: 0,
             target,
             target_end,
         };
-        self.remember(message, name);
+        self.memoize(message, name);
         Ok(name)
     }
 
-    /// The octets of the labels from `start` on, as far as they are new, and how they end.
+    /// The length of the labels from `start` on, up to the first that has a memo, and how they end.
     fn labels(&mut self, visible: &[u8], start: usize) -> Result<(usize, End), Malformed> {
         let mut at = start;
         loop {
             let len = at - start;
-            if let Some(known) = self.at(at) {
-                // What the pointer that ends these labels leads to must end before all of them.
-                let ends = [(known.target_end, start), (known.end, visible.len())];
+            if let Some(memo) = self.at(at) {
+                // The run that follows these labels must end before all of them.
+                let ends = [(memo.target_end, start), (memo.end, visible.len())];
                 return if ends.iter().all(|(end, most)| usize::from(*end) <= *most) {
-                    Ok((len, End::Known(known)))
+                    Ok((len, End::Memo(memo)))
                 } else {
                     Err(NOT_BACKWARDS)
                 };
@@ -312,8 +306,9 @@ impl Known {
         }
     }
 
-    /// Notes the name that was walked, and every name that ends it, up to the first that is known. Where its last part leads is in `name`.
-    fn remember(&mut self, message: &[u8], name: Suffix) {
+    /// Writes memos for the name that was walked and for all of its suffixes, up to the first that has one. `name` says where its last run
+    /// leads.
+    fn memoize(&mut self, message: &[u8], name: Memo) {
         let mut left = name;
         for number in 0..self.parts.len() {
             let Some(&(start, end)) = self.parts.get(number) else {
@@ -324,14 +319,14 @@ impl Known {
                 Some(&(target, target_end)) => (offset(target), offset(target_end)),
                 None => (name.target, name.target_end),
             };
-            // All labels of this part, then its end.
+            // All labels of this run, then its end.
             let mut at = start;
             loop {
                 if self.at(at).is_some() {
                     return;
                 }
-                if let Some(known) = self.suffixes.get_mut(at) {
-                    *known = left;
+                if let Some(memo) = self.suffixes.get_mut(at) {
+                    *memo = left;
                 }
                 match message.get(at) {
                     Some(&octet @ 1..=MAX_LABEL) => {
@@ -357,8 +352,8 @@ fn offset(at: usize) -> u16 {
 enum End {
     /// In the root, which ends here.
     Root(usize),
-    /// In a name that is known.
-    Known(Suffix),
+    /// In a name that has a memo.
+    Memo(Memo),
     /// By a pointer, which ends here.
     Pointer { target: usize, end: usize },
 }
@@ -370,7 +365,7 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// The same in the plainest way, however long it takes.
+    /// The same in the simplest way, in any time.
     fn plainly(message: &[u8], start: usize, question: bool) -> Option<NameAt> {
         let (mut at, mut part, mut len, mut end, mut hops) = (start, start, 0, None, 0);
         let mut visible = message.len();
@@ -405,18 +400,18 @@ mod tests {
         })
     }
 
-    /// One that walks plainly and one that remembers from the start.
-    fn both(question_len: usize) -> [Names; 2] {
-        [PLAIN_STEPS, 0].map(|steps| Names {
+    /// One that walks plainly, and one that memoizes from the start.
+    fn both(question_len: usize) -> [NameWalker; 2] {
+        [PLAIN_STEPS, 0].map(|steps| NameWalker {
             steps,
-            ..Names::new(question_len)
+            ..NameWalker::new(question_len)
         })
     }
 
     /// Walks the name at `start` of a message without a question, in both ways.
     fn walk(message: &[u8], start: usize) -> Result<NameAt, Malformed> {
-        let [plain, remembered] = both(0).map(|mut names| names.walk(message, start));
-        assert_eq!(plain.ok(), remembered.ok());
+        let [plain, memoized] = both(0).map(|mut names| names.walk(message, start));
+        assert_eq!(plain.ok(), memoized.ok());
         assert_eq!(plain.ok(), plainly(message, start, false));
         plain
     }
@@ -426,9 +421,9 @@ mod tests {
         [&[0; HEADER_LEN], body].concat()
     }
 
-    /// Octets looked at so far by one that remembers.
-    fn looked_at(names: &Names) -> usize {
-        names.known.as_ref().unwrap().looked_at
+    /// Memos that were read so far.
+    fn looked_at(names: &NameWalker) -> usize {
+        names.memos.as_ref().unwrap().looked_at
     }
 
     // req 4, fault 58
@@ -488,13 +483,13 @@ mod tests {
 
     // req 3
     #[test]
-    fn labels_that_run_into_a_known_name_may_not_go_on_behind_their_start() {
+    fn labels_that_run_into_a_memoized_name_may_not_go_on_behind_their_start() {
         // At 16 a name whose pointer leads to 14; from 13 on labels run into it, and 14 lies within those.
         let message = message(b"\x00\x02\x00x\x01a\xC0\x0E\xC0\x10\xC0\x0D");
-        let [_, mut remembering] = both(0);
-        let known = remembering.walk(&message, 20);
+        let [_, mut memoizing] = both(0);
+        let known = memoizing.walk(&message, 20);
         assert_eq!(known.ok(), plainly(&message, 20, false));
-        assert_eq!(remembering.walk(&message, 22), Err(NOT_BACKWARDS));
+        assert_eq!(memoizing.walk(&message, 22), Err(NOT_BACKWARDS));
         assert_eq!(plainly(&message, 22, false), None);
     }
 
@@ -509,7 +504,7 @@ mod tests {
             };
             assert_eq!(names.walk(&message, 21), Ok(end));
         }
-        let mut names = Names::new(9);
+        let mut names = NameWalker::new(9);
         assert!(names.walk(&message, 21).is_ok());
         assert_eq!(names.steps, PLAIN_STEPS - 1);
     }
@@ -559,12 +554,12 @@ mod tests {
         assert!(walk(&message, pointer(MAX_HOPS)).unwrap().root);
         let error = walk(&message, pointer(MAX_HOPS + 1)).unwrap_err();
         assert_eq!(error, TOO_MANY_POINTERS);
-        // Also if it was walked piece by piece.
-        let [_, mut remembering] = both(0);
+        // Also if the names were walked one after the other.
+        let [_, mut memoizing] = both(0);
         for number in 1..=MAX_HOPS {
-            assert!(remembering.walk(&message, pointer(number)).is_ok());
+            assert!(memoizing.walk(&message, pointer(number)).is_ok());
         }
-        let error = remembering.walk(&message, pointer(MAX_HOPS + 1));
+        let error = memoizing.walk(&message, pointer(MAX_HOPS + 1));
         assert_eq!(error, Err(TOO_MANY_POINTERS));
     }
 
@@ -573,7 +568,7 @@ mod tests {
     fn a_long_name_in_every_record_is_walked_once() {
         let name = [&b"\x01a".repeat(127)[..], b"\x00"].concat();
         let message = message(&[&name[..], b"\xC0\x0C"].concat());
-        let mut names = Names::new(0);
+        let mut names = NameWalker::new(0);
         for _ in 0..30_000 {
             assert!(names.walk(&message, message.len() - 2).is_ok());
         }
@@ -614,17 +609,17 @@ mod tests {
 
         // req 3, fault 93
         #[test]
-        fn what_is_remembered_is_what_would_be_walked(
+        fn memoizing_gives_what_walking_gives(
             message in tangle(),
             starts in vec(any::<prop::sample::Index>(), 0..200),
         ) {
-            let [mut plain, mut remembering] = both(0);
+            let [mut plain, mut memoizing] = both(0);
             for start in starts {
                 let start = start.index(message.len());
                 let expected = plainly(&message, start, false);
                 plain.steps = PLAIN_STEPS;
                 prop_assert_eq!(plain.walk(&message, start).ok(), expected);
-                prop_assert_eq!(remembering.walk(&message, start).ok(), expected, "at {}", start);
+                prop_assert_eq!(memoizing.walk(&message, start).ok(), expected, "at {}", start);
             }
         }
 
@@ -643,13 +638,13 @@ mod tests {
             name.push(0);
             let message = message(&[&name[..], &rest[HEADER_LEN..]].concat());
             let question_end = HEADER_LEN + name.len();
-            let [mut plain, mut remembering] = both(name.len());
+            let [mut plain, mut memoizing] = both(name.len());
             for start in starts {
                 let start = question_end + start.index(message.len() - question_end + 1);
                 let expected = plainly(&message, start, true);
                 plain.steps = PLAIN_STEPS;
                 prop_assert_eq!(plain.walk(&message, start).ok(), expected);
-                prop_assert_eq!(remembering.walk(&message, start).ok(), expected);
+                prop_assert_eq!(memoizing.walk(&message, start).ok(), expected);
             }
         }
     }

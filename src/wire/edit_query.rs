@@ -14,13 +14,12 @@ const MAX_MESSAGE: usize = 65_535;
 
 /// Appends the query as it goes upstream: the octets that came, with id 0 for the connection to overwrite.
 ///
-/// Options that speak of the client's hop are cut from the OPT record; without `edns` the record is left
-/// out whole, for a server that cannot take it. A signed query is not touched (RFC 8945 §5.5), and neither
-/// is an OPT record that has others behind it: compression pointers there could lead across the cut.
+/// Hop-by-hop options are removed from the OPT record; without `edns` the whole record is removed, for a server that does not understand it. A signed query is not touched (RFC 8945 §5.5), and neither
+/// is an OPT record that has others behind it: compression pointers there could lead across the gap.
 pub fn forward_query(message: &[u8], query: &Query, edns: bool, out: &mut Vec<u8>) {
     let start = out.len();
     let mut additionals = query.header.additionals;
-    // The last record of a signed query is its signature, so this leaves it alone as well.
+    // The last record of a signed query is its signature, so its OPT record is never the last.
     match query.opt.filter(|opt| opt.last) {
         Some(opt) if !edns => {
             copy(message, 0..opt.start, out);
@@ -37,7 +36,7 @@ pub fn forward_query(message: &[u8], query: &Query, edns: bool, out: &mut Vec<u8
     }
 }
 
-/// Appends the message up to and with its OPT record, without the options that speak of one hop.
+/// Appends the message up to and including its OPT record, without the hop-by-hop options.
 fn without_hop_options(message: &[u8], opt: &OptAt, out: &mut Vec<u8>) {
     let kept = || options(message, opt).filter(|(code, _)| !is_hop_by_hop(*code));
     let len: usize = kept().map(|(_, data)| option_len(data)).sum();
@@ -49,8 +48,8 @@ fn without_hop_options(message: &[u8], opt: &OptAt, out: &mut Vec<u8>) {
     }
 }
 
-/// Adds an option to the OPT record of the query that stands in `out` from `start` on. Where there is no place for it, the
-/// query stays as it is: without an OPT record, with records behind it, or at the largest size.
+/// Adds an option to the OPT record of the query that stands in `out` from `start` on. The query stays as it is if it has no OPT record, if
+/// other records follow that, or if it would become too long.
 pub fn add_option(out: &mut Vec<u8>, start: usize, code: u16, data: &[u8]) {
     let Some(message) = out.get_mut(start..) else {
         return;

@@ -1,4 +1,4 @@
-//! A response on its way to a client: an upstream's, edited, or one of our own.
+//! A response on its way to a client: an upstream's, edited, or a local one.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::opt_removal::{Behind, behind};
 use super::response::Response;
 use super::scan::{Section, records};
 
-/// The client's side of a response.
+/// What a response depends on the client for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipient<'a> {
     /// The id of the client's query.
@@ -50,8 +50,7 @@ impl Recipient<'_> {
     }
 }
 
-/// Records of an upstream's response that are passed on: one or two stretches of its octets, and how many
-/// records they hold.
+/// Records of an upstream's response that are relayed: one or two ranges of its octets, and how many records they hold.
 #[derive(Clone, Debug, Default)]
 struct Body {
     before: Range<usize>,
@@ -125,9 +124,9 @@ impl Body {
 /// record, with `our_udp_size`, the upstream's response code and DO, its EDEs, and the options that the
 /// client sent itself.
 ///
-/// What does not fit the client's limit leaves with TC set and with the records that fit, in order and each whole:
-/// RFC 2181 §9 lets whoever can ask over TCP ignore them, and to others they are of use. TC of the upstream stays. A signed response is
-/// passed on with the id alone changed, or emptied.
+/// A response that exceeds the client's limit is sent with TC and with the whole records that fit, in order: RFC 2181 §9 lets clients that can
+/// use TCP ignore them, and they are of use to the others. TC of the upstream stays. In a signed response only the id is changed; if it
+/// exceeds the limit, no record is sent.
 pub fn relay_response(
     message: &[u8],
     response: &Response,
@@ -143,8 +142,8 @@ pub fn relay_response(
     }
     let mut body = Body::of(message, response);
     let mut rcode = rcode_for(response.rcode(), recipient);
-    // The records' pointers lead to the question, so behind another one, or none, they are of no use.
-    // And only an error can do without a question: the other codes say something about a name.
+    // Pointers in the records lead to the question, so the records are only valid behind a question of the same length.
+    // Only an error is meaningful without a question: the other codes say something about a name.
     let same_shape = response
         .question
         .is_some_and(|at| at.end() == recipient.head_len());
@@ -188,8 +187,8 @@ pub fn relay_response(
     }
 }
 
-/// Appends our OPT record with those of the upstream's options that are for this client and fit: they only explain, so no record is
-/// left out for their sake. Of an extended error that does not fit, the code may.
+/// Appends our OPT record with those of the upstream's options that are for this client, as far as they fit: they only explain, so no record is
+/// left out for them. An extended error may be sent without its text.
 fn relay_opt(
     message: &[u8],
     theirs: Option<&OptAt>,
@@ -225,11 +224,10 @@ fn relay_opt(
     set_u16(out, options_at.saturating_sub(2), len as u16);
 }
 
-/// The response code as this client can be told it.
+/// The response code for this client.
 fn rcode_for(rcode: Rcode, recipient: &Recipient<'_>) -> Rcode {
     match rcode {
-        // About our EDNS version and our cookie, on the hop to the upstream. The client can do nothing
-        // about either.
+        // These concern our EDNS version and our cookie on the hop to the upstream, which the client cannot change.
         Rcode::BADVERS | Rcode::BADCOOKIE => Rcode::SERVFAIL,
         // Without an OPT record the lower four bits would be another code.
         rcode if !rcode.fits_header() && recipient.edns.is_none() => Rcode::SERVFAIL,
@@ -237,18 +235,18 @@ fn rcode_for(rcode: Rcode, recipient: &Recipient<'_>) -> Rcode {
     }
 }
 
-/// A record of our own making.
+/// A record that is made here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalRecord<'a> {
     /// The section it stands in.
     pub section: Section,
-    /// Its owner is what the question's name is from this octet on.
+    /// Its owner is the suffix of the question's name that starts at this octet of it.
     pub owner_at: usize,
     /// TYPE.
     pub rtype: u16,
     /// TTL in seconds.
     pub ttl: u32,
-    /// RDATA. Of a compression pointer it may hold, the offset is the whole message's.
+    /// RDATA. Compression pointers in it count from the start of the message.
     pub rdata: &'a [u8],
 }
 
@@ -269,10 +267,10 @@ impl LocalRecord<'_> {
     }
 }
 
-/// Appends a response of our own, without records: `rcode`, the question if the recipient has one, RA, and, for
-/// a client that sent an OPT record, ours, with `ede` in it.
+/// Appends a local response without records: `rcode`, the question if there is one, RA, and, for a client that sent an OPT record, ours with
+/// `ede` in it.
 ///
-/// A response code above 15 needs that record; a client without one is told SERVFAIL.
+/// A response code above 15 needs an OPT record; a client without one gets SERVFAIL instead.
 pub fn local_response(
     recipient: &Recipient<'_>,
     opcode: u8,
@@ -285,7 +283,7 @@ pub fn local_response(
     write_local(recipient, (opcode, cd, rcode), None, ede, our_udp_size, out);
 }
 
-/// Appends a response of our own to a query, with one record: as [`local_response`].
+/// Appends a local response with one record; see [`local_response`].
 pub fn local_record(
     recipient: &Recipient<'_>,
     cd: bool,
@@ -327,7 +325,7 @@ fn write_local(
     if let Some(client) = recipient.edns {
         let used = recipient.head_len() + record.map_or(0, LocalRecord::len) + BARE_OPT;
         let room = recipient.limit.saturating_sub(used);
-        // Whole, or without its text.
+        // With its text, or else without it.
         let fits = |ede: &Ede<'_>| ede.option_len() <= room;
         let ede = ede.and_then(|ede| {
             Some(ede)

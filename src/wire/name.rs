@@ -31,8 +31,8 @@ pub(super) fn plain_len(message: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Where the compression pointer leads to that the name at `start` ends in; `None` if it ends in the root.
-/// For a name that was walked: here only the bounds are checked.
+/// The target of the compression pointer that ends the name at `start`; `None` if the root ends it. For a name that was walked before: only
+/// bounds are checked here.
 pub(super) fn pointer_target(message: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     loop {
@@ -44,12 +44,12 @@ pub(super) fn pointer_target(message: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Shows a name of the wire: labels in letters, `\.` and `\\` for those two, `\DDD` for what is not printable
-/// (RFC 1035 §5.1). So no octet of a client's name can disturb a log.
+/// Displays a name: labels in letters, `\.` and `\\` for those two, `\DDD` for what is not printable
+/// (RFC 1035 §5.1). So no octet of a client's name can corrupt a log.
 #[derive(Clone, Copy, Debug)]
 pub struct NameDisplay<'a>(&'a [u8]);
 
-/// Shows the uncompressed name that `name_wire` starts with. One that breaks off is shown as far as it goes.
+/// Displays the uncompressed name at the start of `name_wire`. A name that breaks off is displayed as far as it goes.
 pub fn display(name_wire: &[u8]) -> NameDisplay<'_> {
     NameDisplay(name_wire)
 }

@@ -1,4 +1,4 @@
-//! An OPT record that is not the last: whether the records behind it can do without it.
+//! An OPT record that is not the last: whether the records behind it stay valid when it is removed.
 
 use super::compression::in_place;
 use super::edns::OptAt;
@@ -10,7 +10,7 @@ use super::scan::{Record, Section, records};
 /// RRSIG, TLSA, SVCB and HTTPS.
 const WITHOUT_POINTERS: [u16; 7] = [1, 16, 28, 46, 52, 64, 65];
 
-/// What the records behind an OPT record are to its removal.
+/// Whether the records behind an OPT record can be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Behind {
     /// They can be moved, or there are none.
@@ -44,7 +44,7 @@ pub(super) fn behind(message: &[u8], response: &Response, opt: &OptAt) -> Behind
     }
 }
 
-/// Whether the record means the same when it and what follows the OPT record moves forward.
+/// Whether the record stays the same when it moves forward with all that follows the OPT record.
 fn stays_valid(message: &[u8], record: &Record, opt: &OptAt) -> bool {
     let before = message.get(..opt.start).unwrap_or_default();
     WITHOUT_POINTERS.contains(&record.rtype)

@@ -1,9 +1,9 @@
-//! What becomes of a client's message: it is forwarded, answered here with an error, or dropped.
+//! A client's message: whether it is forwarded, answered with an error, or dropped.
 
 use super::edns::{OptAt, TYPE_OPT};
 use super::header::{Header, OPCODE_NOTIFY, OPCODE_QUERY, OPCODE_UPDATE, Rcode};
 use super::question::{QuestionAt, question_at};
-use super::scan::{Facts, TYPE_TSIG, facts};
+use super::scan::{Scan, TYPE_TSIG, scan_records};
 
 /// QTYPE of an incremental zone transfer (RFC 1995).
 const TYPE_IXFR: u16 = 251;
@@ -25,10 +25,10 @@ pub struct Query {
     pub end: usize,
 }
 
-/// What a message earns that is not forwarded.
+/// What happens to a message that is not forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Silence: it is no whole header, or a response. To answer a response would start a loop.
+    /// No response: it has no whole header, or is a response itself, and answering that could start a loop.
     Drop,
     /// A response without records.
     Answer {
@@ -54,8 +54,8 @@ pub fn parse_query(message: &[u8]) -> Result<Query, Refusal> {
         .flatten();
     // Behind a question that cannot be read, no record can be found.
     let records = match (header.questions, question) {
-        (0, _) | (1, Some(_)) => facts(message, &header, question),
-        _ => Facts::NONE,
+        (0, _) | (1, Some(_)) => scan_records(message, &header, question),
+        _ => Scan::NONE,
     };
     let refuse = |rcode| {
         Err(Refusal::Answer {
@@ -67,7 +67,7 @@ pub fn parse_query(message: &[u8]) -> Result<Query, Refusal> {
 
     match header.flags.opcode() {
         OPCODE_QUERY => {}
-        // Refused rather than not known: these would change something, and nobody allowed that.
+        // REFUSED rather than NOTIMP: these would change something, and nobody allowed that.
         OPCODE_NOTIFY | OPCODE_UPDATE => return refuse(Rcode::REFUSED),
         _ => return refuse(Rcode::NOTIMP),
     }
@@ -76,7 +76,7 @@ pub fn parse_query(message: &[u8]) -> Result<Query, Refusal> {
         return refuse(Rcode::FORMERR);
     };
     match question.qtype {
-        // A transfer is a stream of messages; one response per question is all that is done here.
+        // A transfer is a sequence of messages, and here each query gets one.
         TYPE_AXFR | TYPE_IXFR => return refuse(Rcode::NOTIMP),
         // Pseudo-records belong to a message and cannot be asked for.
         TYPE_OPT | TYPE_TSIG => return refuse(Rcode::FORMERR),

@@ -54,8 +54,7 @@ pub(super) fn question_at(message: &[u8]) -> Option<QuestionAt> {
     })
 }
 
-/// The question of a message that may be malformed behind it: with the id it says whose response this was meant to be. Of several
-/// questions it is the first.
+/// The first question of a message that may be malformed behind it. With the id it tells which query this was meant to answer.
 pub fn first_question(message: &[u8]) -> Option<QuestionAt> {
     Header::parse(message).filter(|header| header.questions > 0)?;
     question_at(message)
@@ -64,7 +63,7 @@ pub fn first_question(message: &[u8]) -> Option<QuestionAt> {
 /// Whether two messages ask the same: type, class, and name without regard to ASCII case (RFC 4343, RFC
 /// 5452 §9.1).
 pub fn same_question(a: &[u8], a_at: &QuestionAt, b: &[u8], b_at: &QuestionAt) -> bool {
-    // Length octets are below 64, so they are no letters, and names can be compared as they lie.
+    // Length octets are below 64, so they are not letters, and whole names can be compared.
     a_at == b_at && a_at.name(a).eq_ignore_ascii_case(b_at.name(b))
 }
 
@@ -84,8 +83,8 @@ pub fn lowercase_into(message: &[u8], at: &QuestionAt, out: &mut Vec<u8>) {
 
 /// The question in the types of simple-dns.
 ///
-/// `None` says that simple-dns does not know the type or the class: the question is opaque to it, never
-/// bad. Only the question is looked at, so neither the counts nor the flags of the header can make it fail.
+/// `None` if simple-dns does not know the type or the class, which is no reason to refuse the query. Only the question is read, so neither
+/// counts nor flags of the header can make it fail.
 pub fn typed<'a>(message: &'a [u8], at: &QuestionAt) -> Option<Question<'a>> {
     let qtype = QTYPE::try_from(at.qtype).ok()?;
     let qclass = QCLASS::try_from(at.qclass).ok()?;

@@ -1,9 +1,9 @@
 //! RDATA whose shape is known: whether it is well-formed, so that it can be cached.
 
-use super::compression::Names;
+use super::compression::NameWalker;
 use super::scan::Record;
 
-/// Class IN, the internet. Only there are A and AAAA what one thinks.
+/// Class IN, the Internet. A and AAAA are addresses in this class only.
 const CLASS_IN: u16 = 1;
 const TYPE_A: u16 = 1;
 const TYPE_NS: u16 = 2;
@@ -21,8 +21,8 @@ const SOA_NUMBERS: usize = 20;
 /// Whether the RDATA has the size that its type has, or the names in it end where it ends. Other types are
 /// opaque, and always well-formed (RFC 3597).
 ///
-/// `names` keeps account of what the names of all records cost together.
-pub(super) fn is_well_formed(message: &[u8], record: &Record, names: &mut Names) -> bool {
+/// `names` bounds the work for the names of all records together.
+pub(super) fn is_well_formed(message: &[u8], record: &Record, names: &mut NameWalker) -> bool {
     let (start, end) = (record.rdata.start, record.rdata.end);
     let mut name_end = |at| names.walk(message, at).ok().map(|name| name.end);
     match record.rtype {
@@ -45,8 +45,7 @@ pub(super) fn is_address(record: &Record) -> bool {
     matches!(record.rtype, TYPE_A | TYPE_AAAA) && record.class == CLASS_IN
 }
 
-/// MINIMUM of a well-formed SOA, its last number: how long its zone's "no" may be believed, in seconds (RFC 2308
-/// §4).
+/// MINIMUM of a well-formed SOA, its last number: how long a negative answer of its zone may be cached, in seconds (RFC 2308 §4).
 pub(super) fn soa_minimum(message: &[u8], soa: &Record) -> Option<u32> {
     let minimum = message.get(soa.rdata.clone())?.last_chunk::<4>()?;
     Some(u32::from_be_bytes(*minimum))
@@ -67,7 +66,7 @@ mod tests {
             .build();
         let response = parse_response(&message).unwrap();
         let record = records(&message, &response).next().unwrap();
-        is_well_formed(&message, &record, &mut Names::new(8))
+        is_well_formed(&message, &record, &mut NameWalker::new(8))
     }
 
     // req 18

@@ -3,9 +3,9 @@
 use super::edns::OptAt;
 use super::header::{HEADER_LEN, Header, OPCODE_QUERY, Rcode};
 use super::question::{QuestionAt, question_at};
-use super::scan::{Malformed, facts};
+use super::scan::{Malformed, scan_records};
 
-/// A response that can be relayed. Whether it answers *our* question is for the caller to compare.
+/// A response that can be relayed. Whether it repeats the question that was asked is for the caller to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Response {
     /// Its header.
@@ -48,7 +48,7 @@ pub fn parse_response(message: &[u8]) -> Result<Response, Malformed> {
         1 => Some(question_at(message).ok_or(Malformed("the question cannot be read"))?),
         _ => return Err(Malformed("more than one question")),
     };
-    let records = facts(message, &header, question);
+    let records = scan_records(message, &header, question);
     match records.fault {
         Some(fault) => Err(fault),
         None => Ok(Response {

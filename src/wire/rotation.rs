@@ -1,4 +1,4 @@
-//! Another order of the addresses in a response: clients take the first, so one order sends them all to one server.
+//! Rotating the addresses in a response: most clients use the first, so a fixed order would send them all to one server.
 
 use std::ops::Range;
 
@@ -17,8 +17,7 @@ struct RecordAt {
     end: usize,
 }
 
-/// Of each set of addresses that stand side by side, the first becomes the last. Records are where they were, and of the same length:
-/// each address moves with its own TTL.
+/// Moves the first of each set of adjacent addresses to the set's end. Owners stay where they are; each address moves together with its TTL.
 ///
 /// The first record starts at `start`, and their TTLs stand at `ttls`, in order.
 pub(super) fn rotate_addresses(
@@ -33,7 +32,7 @@ pub(super) fn rotate_addresses(
             return;
         };
         start = record.end;
-        // What was the first of its set is carried along to the end of it.
+        // The first address of a set is swapped from place to place until it is the last.
         if let Some(last) = last.filter(|last| are_one_set(message, last, &record)) {
             swap(message, last.ttl_at..last.end, record.ttl_at..record.end);
         }
@@ -53,11 +52,11 @@ fn record_at(message: &[u8], start: usize, ttl_at: usize) -> Option<RecordAt> {
     })
 }
 
-/// Are these two addresses of one name and of one type?
+/// Whether these are two addresses of one name and of one type.
 fn are_one_set(message: &[u8], one: &RecordAt, next: &RecordAt) -> bool {
     let kind = |record: &RecordAt| message.get(record.owner.end..record.ttl_at);
     let owner = |record: &RecordAt| message.get(record.owner.clone());
-    // A name that is written again, or a pointer to where it was just written.
+    // The owner is written out again, or is a pointer to the owner of the record before.
     let points_back = || {
         let pointer = u16::try_from(one.owner.start).map(|at| (0xC000 | at).to_be_bytes());
         one.owner.start < 0x4000 && pointer.is_ok_and(|pointer| owner(next) == Some(&pointer))
@@ -69,7 +68,7 @@ fn are_one_set(message: &[u8], one: &RecordAt, next: &RecordAt) -> bool {
         && (owner(one) == owner(next) || points_back())
 }
 
-/// Swaps two stretches of one length, of which the second is behind the first.
+/// Swaps two ranges of the same length, of which the second is behind the first.
 fn swap(message: &mut [u8], first: Range<usize>, second: Range<usize>) {
     let Some((before, behind)) = message.split_at_mut_checked(second.start) else {
         return;

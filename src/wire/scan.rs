@@ -1,9 +1,9 @@
-//! One walk over the records of a message: where they are, and the two that matter to a hop.
+//! One walk over the records of a message: where they are, with the OPT record and the signature, which concern one hop.
 
 use std::fmt;
 use std::ops::Range;
 
-use super::compression::{NameAt, Names, in_place};
+use super::compression::{NameAt, NameWalker, in_place};
 use super::edns::{OptAt, TYPE_OPT, options_tile};
 use super::header::{HEADER_LEN, Header};
 use super::question::QuestionAt;
@@ -62,7 +62,7 @@ pub struct Record {
     root: bool,
 }
 
-/// Walks records one by one. After an error it must not be asked again.
+/// Walks records one by one. After an error it must not be called again.
 struct Walk<'a> {
     message: &'a [u8],
     at: usize,
@@ -79,7 +79,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The section of the next record, which is counted off.
+    /// The section of the next record, whose count is decremented.
     fn next_section(&mut self) -> Option<Section> {
         let sections = [Section::Answer, Section::Authority, Section::Additional];
         let (left, section) = self
@@ -126,10 +126,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What one walk over all records found. Where it stopped early, `fault` says why and the rest says what
-/// was seen until then.
+/// The result of one walk over all records. If it stopped early, `fault` says why, and the rest describes the records before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Facts {
+pub(super) struct Scan {
     pub(super) opt: Option<OptAt>,
     /// The last record signs the message: a TSIG or a SIG(0).
     pub(super) signed: bool,
@@ -141,33 +140,33 @@ pub(super) struct Facts {
 }
 
 /// Walks all records of a message.
-pub(super) fn facts(message: &[u8], header: &Header, question: Option<QuestionAt>) -> Facts {
-    let mut names = Names::new(question.map_or(0, |at| at.name_len));
+pub(super) fn scan_records(message: &[u8], header: &Header, question: Option<QuestionAt>) -> Scan {
+    let mut names = NameWalker::new(question.map_or(0, |at| at.name_len));
     let mut walk = Walk::new(message, header, question);
-    let mut facts = Facts {
+    let mut scan = Scan {
         end: walk.at,
-        ..Facts::NONE
+        ..Scan::NONE
     };
     loop {
         match walk.next_record(|message, at| names.walk(message, at)) {
             Ok(None) => break,
-            Ok(Some(record)) => facts.fault = facts.note(message, &record).err(),
-            Err(fault) => facts.fault = Some(fault),
+            Ok(Some(record)) => scan.fault = scan.note(message, &record).err(),
+            Err(fault) => scan.fault = Some(fault),
         }
-        facts.end = walk.at;
-        if facts.fault.is_some() {
+        scan.end = walk.at;
+        if scan.fault.is_some() {
             break;
         }
     }
-    if let Some(opt) = &mut facts.opt {
-        opt.last = opt.end == facts.end;
+    if let Some(opt) = &mut scan.opt {
+        opt.last = opt.end == scan.end;
     }
-    facts
+    scan
 }
 
-impl Facts {
-    /// Of a message whose records cannot be found.
-    pub(super) const NONE: Facts = Facts {
+impl Scan {
+    /// The result for a message whose records cannot be found.
+    pub(super) const NONE: Scan = Scan {
         opt: None,
         signed: false,
         tsig: false,
@@ -216,8 +215,7 @@ impl Facts {
 
 /// The records of a response that has been scanned, in order, OPT and TSIG among them.
 ///
-/// This is a second walk, for those who need every record: names are not followed again. It ends early only if `message` is not the one
-/// that was scanned.
+/// This is a second walk, in which pointers are not followed again. It ends early only if `message` is not the one that was scanned.
 pub fn records<'a>(
     message: &'a [u8],
     response: &Response,
@@ -240,10 +238,10 @@ mod tests {
     use super::super::testing::{self, ROOT, TO_QUESTION, name_octets};
     use super::*;
 
-    /// The facts of a message whose question reads.
-    fn facts_of(message: &[u8]) -> Facts {
+    /// The scan of a message whose question reads.
+    fn scan_of(message: &[u8]) -> Scan {
         let header = Header::parse(message).unwrap();
-        facts(
+        scan_records(
             message,
             &header,
             super::super::question::question_at(message),
@@ -251,7 +249,7 @@ mod tests {
     }
 
     fn fault_of(message: &[u8]) -> Option<&'static str> {
-        facts_of(message).fault.map(|fault| fault.0)
+        scan_of(message).fault.map(|fault| fault.0)
     }
 
     #[test]
@@ -338,13 +336,13 @@ mod tests {
         let two = query().edns(1232, 0, &[]).edns(4096, 0, &[]).build();
         assert_eq!(fault_of(&two), Some("more than one OPT record"));
         // What was read stands, so that the error can be answered with an OPT record.
-        assert_eq!(facts_of(&two).opt.unwrap().udp_size, 1232);
+        assert_eq!(scan_of(&two).opt.unwrap().udp_size, 1232);
 
         for section in [Section::Answer, Section::Authority] {
             let astray = query().record(section, ROOT, 41, (1232, 0), &[]).build();
             let fault = fault_of(&astray);
             assert_eq!(fault, Some("an OPT record outside the additional section"));
-            assert_eq!(facts_of(&astray).opt, None);
+            assert_eq!(scan_of(&astray).opt, None);
         }
         let owned = query().opt_rdata(TO_QUESTION, 1232, 0, &[]).build();
         let fault = fault_of(&owned);
@@ -358,7 +356,7 @@ mod tests {
             .opt_rdata(&[0xC0, 19], 1232, 0x8000, &[0, 3, 0, 0])
             .build();
         assert_eq!(message[19], 0);
-        let opt = facts_of(&message).opt.unwrap();
+        let opt = scan_of(&message).opt.unwrap();
         assert_eq!((opt.start, opt.options_at, opt.end), (24, 36, 40));
         assert!(opt.dnssec_ok && opt.last);
     }
@@ -366,23 +364,23 @@ mod tests {
     #[test]
     fn an_opt_knows_whether_it_is_the_last() {
         let query = testing::query("a.test.", 1).edns(1232, 0, &[]);
-        assert!(facts_of(&query.build()).opt.unwrap().last);
+        assert!(scan_of(&query.build()).opt.unwrap().last);
         assert!(
-            facts_of(&query.clone().raw(b"tail").build())
+            scan_of(&query.clone().raw(b"tail").build())
                 .opt
                 .unwrap()
                 .last
         );
-        assert!(!facts_of(&query.tsig().build()).opt.unwrap().last);
+        assert!(!scan_of(&query.tsig().build()).opt.unwrap().last);
     }
 
     // req 26
     #[test]
     fn a_signature_is_the_last_record_of_all() {
         let query = || testing::query("a.test.", 1);
-        assert!(facts_of(&query().tsig().build()).signed);
-        assert!(facts_of(&query().edns(1232, 0, &[]).tsig().build()).signed);
-        assert!(!facts_of(&query().edns(1232, 0, &[]).build()).signed);
+        assert!(scan_of(&query().tsig().build()).signed);
+        assert!(scan_of(&query().edns(1232, 0, &[]).tsig().build()).signed);
+        assert!(!scan_of(&query().edns(1232, 0, &[]).build()).signed);
 
         let early = query().tsig().edns(1232, 0, &[]).build();
         assert_eq!(fault_of(&early), Some("a TSIG that is not the last record"));
@@ -399,11 +397,11 @@ mod tests {
             rdata.extend_from_slice(&[9; 30]);
             testing::response("a.test.", 1).record(section, ROOT, 24, (255, 0), &rdata)
         };
-        assert!(facts_of(&sig(0, Section::Additional).build()).signed);
-        assert!(!facts_of(&sig(1, Section::Additional).build()).signed);
-        assert!(!facts_of(&sig(0, Section::Answer).build()).signed);
+        assert!(scan_of(&sig(0, Section::Additional).build()).signed);
+        assert!(!scan_of(&sig(1, Section::Additional).build()).signed);
+        assert!(!scan_of(&sig(0, Section::Answer).build()).signed);
         let followed = sig(0, Section::Additional).edns(1232, 0, &[]).build();
-        assert!(!facts_of(&followed).signed);
+        assert!(!scan_of(&followed).signed);
         assert_eq!(fault_of(&followed), None);
     }
 

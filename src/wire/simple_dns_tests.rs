@@ -1,5 +1,5 @@
-//! What simple-dns can and cannot be trusted with. Each test pins one behaviour that this room is built
-//! around; when one fails after an update, the design can change there.
+//! What simple-dns can and cannot be trusted with. Each test pins one behaviour that this module works around; if one fails after an update,
+//! the workaround may no longer be needed.
 
 use proptest::prelude::*;
 use simple_dns::{CLASS, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, RCODE, SimpleDnsError, TYPE};
