@@ -1,4 +1,4 @@
-//! The program: reads its command, starts the log, forwards questions until it is told to stop.
+//! The program: it reads its arguments, starts the log, and forwards queries until it is told to stop.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -10,36 +10,36 @@ use dotward::transports::RunError;
 use dotward::{logger, signals, transports};
 use log::LevelFilter;
 
-/// For arguments that make no sense, as shells and most programs have it.
+/// The exit code for arguments that cannot be used, as in shells and most programs.
 const USAGE_ERROR: u8 = 2;
 
-/// How long the last lines of the log may take at exit.
-const LOG_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the exit waits for the last lines of the log to be written.
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     match cli::from_env() {
         Ok(Command::Serve(settings)) => serve(settings),
         Ok(command) => {
             for warning in command.warnings() {
-                tell(&format!("warning: {warning}"));
+                print_error(&format!("warning: {warning}"));
             }
             print(&command.text().unwrap_or_default())
         }
-        Err(error) => complain(&error, USAGE_ERROR.into()),
+        Err(error) => fail(&error, USAGE_ERROR.into()),
     }
 }
 
 fn serve(settings: Settings) -> ExitCode {
     let log = match logger::start(settings.log) {
         Ok(log) => log,
-        Err(error) => return complain(&error, ExitCode::FAILURE),
+        Err(error) => return fail(&error, ExitCode::FAILURE),
     };
     let control = Control::new();
     if let Err(error) = signals::forward(control.clone()) {
         let why = format!(
             "signals cannot be received: {error}; is the limit of files (ulimit -n) or of threads (ulimit -u) too low?"
         );
-        return complain(&why, ExitCode::FAILURE);
+        return fail(&why, ExitCode::FAILURE);
     }
     for warning in &settings.warnings {
         log::warn!("{warning}");
@@ -47,12 +47,12 @@ fn serve(settings: Settings) -> ExitCode {
     let result = transports::run(&settings.runtime, settings.config, &control);
     if let Err(error) = &result {
         if settings.log == LevelFilter::Off {
-            tell(error);
+            print_error(error);
         }
-        // Through the log and not directly, so that a blocked standard error does not hold up the exit.
+        // The log does not block: a standard error that nobody reads does not delay the exit.
         log::error!("{error}");
     }
-    log.flush(LOG_PATIENCE);
+    log.flush(LOG_TIMEOUT);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(RunError::Config(_) | RunError::NoRuntime(_)) => USAGE_ERROR.into(),
@@ -60,22 +60,20 @@ fn serve(settings: Settings) -> ExitCode {
     }
 }
 
-/// A reader that goes away, as in `dotward providers | head -1`, has read enough.
+/// Writes to standard output. A reader that is gone, as in `dotward providers | head -1`, is no error.
 fn print(text: &str) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&error, ExitCode::FAILURE)
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error, ExitCode::FAILURE),
         _ => ExitCode::SUCCESS,
     }
 }
 
-fn complain(error: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
-    tell(error);
+fn fail(error: &dyn std::fmt::Display, code: ExitCode) -> ExitCode {
+    print_error(error);
     code
 }
 
-fn tell(what: &dyn std::fmt::Display) {
-    // Nobody is left to tell when standard error is gone; the exit code still says it.
+fn print_error(what: &dyn std::fmt::Display) {
+    // If standard error is gone, the exit code remains.
     let _ = writeln!(io::stderr(), "dotward: {what}");
 }

@@ -1,4 +1,4 @@
-//! Signals as commands: the first that means the end asks for a drain, the second for the end itself; SIGUSR1 asks for a report.
+//! Signals as commands to the event loops: the first SIGTERM or SIGINT drains, the second stops, SIGUSR1 logs the counters.
 
 #[cfg(unix)]
 use crate::serve::Command;
@@ -13,14 +13,15 @@ use std::io;
 #[cfg(unix)]
 use std::thread;
 
-/// Many programs read their configuration again then. Whoever expects that shall know.
+/// Many programs reload their configuration at SIGHUP; this one says that it does not.
 #[cfg(unix)]
-const HANG_UP: &str = "SIGHUP: no file is read again; options are arguments and variables, and a change of them is a new start";
+const HANG_UP: &str = "SIGHUP: nothing is reloaded; options are arguments and variables, and changed ones take effect at the next start";
 
-/// Feeds signals to the loops from a thread of its own, for as long as the process lives.
+/// Forwards signals to the event loops, from a thread that runs as long as the process. An error is of the system: no more threads or
+/// descriptors.
 ///
-/// The system's default for each of these is the end, which would cost clients their answers. SIGPIPE is not among them: Rust
-/// programs ignore it, and see the error of the write instead.
+/// The system's default for each of these signals ends the process, and with it the queries in flight. SIGPIPE is not among them: Rust
+/// programs ignore it, and get an error from the write instead.
 #[cfg(unix)]
 pub fn forward(control: Control) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
@@ -30,7 +31,7 @@ pub fn forward(control: Control) -> io::Result<()> {
             match signal {
                 SIGHUP => info!("{HANG_UP}"),
                 SIGUSR1 => control.send(Command::Report),
-                // It has no meaning here, and is no reason to end.
+                // It has no meaning here, and does not end the process.
                 SIGUSR2 => {}
                 _ => {
                     control.send(if drained {
@@ -49,7 +50,7 @@ pub fn forward(control: Control) -> io::Result<()> {
     Ok(())
 }
 
-/// Where there are no signals, as in a WASI component, nothing comes: the host ends the program.
+/// Does nothing where there are no signals, as in a WASI component, which its host ends.
 #[cfg(not(unix))]
 pub fn forward(_control: Control) -> io::Result<()> {
     Ok(())

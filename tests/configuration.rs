@@ -210,11 +210,11 @@ fn a_check_says_so_and_binds_nothing() {
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     let said = [outcome.stdout, outcome.stderr].concat();
     assert!(
-        said.contains("options, variables and files can be used: "),
+        said.contains("options, variables and files are valid: "),
         "{said}"
     );
     assert!(
-        said.contains("; not tried: to listen, to reach upstreams"),
+        said.contains("; not tested: listening, reaching upstreams"),
         "{said}"
     );
 }

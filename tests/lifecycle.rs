@@ -161,13 +161,13 @@ fn signals_that_mean_nothing_end_nothing() {
     assert_eq!(stand.proxy.terminate().code(), Some(0));
 }
 
-// fault 85: whoever changed an option hears, in one line, that it takes a new start; nothing else happens.
+// fault 85: one line says that changed options take effect at the next start; nothing else happens.
 #[test]
 fn a_hang_up_does_not_end_the_program() {
     let mut stand = Stand::well();
     stand.proxy.signal("HUP");
     let line = stand.proxy.wait_log("SIGHUP");
-    assert!(line.contains("a new start"), "{line:?}");
+    assert!(line.contains("take effect at the next start"), "{line:?}");
     canary(stand.address(), "a.test");
     assert_eq!(stand.proxy.terminate().code(), Some(0));
     let logs = stand.proxy.logs();

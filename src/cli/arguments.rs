@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 
-use super::typed::{Kind, Known};
+use super::argv::{Kind, Known};
 
 /// Forwards plain DNS to a resolver over authenticated TLS.
 #[derive(FromArgs, Debug)]
@@ -100,95 +100,98 @@ options! {
     #[argh(
         help_triggers("-h", "--help", "help"),
         usage = "[options]",
-        note = "Every option can also be given as a variable: DOTWARD_LISTEN for --listen, and\n\
-                so on. Commas or blanks part the values of an option that may be repeated.\n\
-                An option wins over its variable; --hedge=false over DOTWARD_HEDGE=true.\n",
+        note = "Every option can also be given as an environment variable: DOTWARD_LISTEN for\n\
+                --listen, and so on. Commas or spaces separate the values of an option that\n\
+                may be repeated. An option takes precedence over its variable, as\n\
+                --hedge=false over DOTWARD_HEDGE=true.\n",
         note = "An upstream SPEC is one of\n  \
                 quad9                     a provider; `dotward providers` lists them\n  \
                 9.9.9.9#dns.quad9.net     an address, and the name in its certificate\n  \
                 [2620:fe::fe]:853#dns.quad9.net, or 9.9.9.9@853#dns.quad9.net\n  \
-                fe80::1%eth0#dns.test     an address on the link of an interface\n  \
+                fe80::1%eth0#dns.test     a link-local address, with its interface\n  \
                 tls://9.9.9.9             an address that is itself in the certificate\n  \
-                tls://dns.quad9.net       a name; takes --bootstrap\n  \
-                tcp://192.0.2.1           in the clear; takes --allow-plaintext\n",
-        note = "SIGTERM and SIGINT end it when what it accepted is answered, a second one at\n\
-                once. SIGUSR1 logs the counters. SIGHUP reads nothing again: a change of\n\
-                options is a new start.",
+                tls://dns.quad9.net       a name; requires --bootstrap\n  \
+                tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n",
+        note = "At SIGTERM or SIGINT the program answers what it has accepted, then exits; at\n\
+                a second one it exits at once. SIGUSR1 logs the counters. SIGHUP reloads\n\
+                nothing: changed options take effect at the next start.",
         error_code(1, "the program failed while it was running, or could not listen"),
         error_code(2, "the arguments or variables are wrong")
     )]
     struct Options {
-        /// ADDR[:PORT] to listen on; repeatable. One that the host does not have yet is tried again
-        /// until it does. Default: 127.0.0.1:53, and [::1]:53 where there is IPv6. DOTWARD_LISTEN
+        /// ADDR[:PORT] to listen on; repeatable. An address that this host does not have yet is tried
+        /// again until it has it. Default: 127.0.0.1:53, and [::1]:53 where there is IPv6.
+        /// DOTWARD_LISTEN
         Many listen,
 
-        /// SPEC of a resolver to ask, in order of preference; repeatable. Default: cloudflare.
+        /// SPEC of a resolver to forward to, in order of preference; repeatable. Default: cloudflare.
         /// DOTWARD_UPSTREAM
         Many upstream,
 
-        /// NAME of the way in which an upstream is chosen among several: failover (the first that is
-        /// well), round-robin, or fastest. Default: failover. DOTWARD_POLICY
+        /// NAME of the rule by which one of several upstreams is chosen: failover (the first that is
+        /// healthy), round-robin, or fastest. Default: failover. DOTWARD_POLICY
         One policy,
 
-        /// ask a second time, of another upstream or on another connection, when an answer is later
-        /// than 95 % of them; for 5 % of the questions at most. Default: no. DOTWARD_HEDGE=true
+        /// send a query a second time, to another upstream or on another connection, when its response
+        /// is later than 95 % of them; for 5 % of the queries at most. Default: no. DOTWARD_HEDGE=true
         Switch hedge,
 
-        /// IP[:PORT] of a resolver that finds upstreams given by name, asked in the clear for
-        /// these names only; repeatable. Default: none. DOTWARD_BOOTSTRAP
+        /// IP[:PORT] of a resolver that finds the addresses of upstreams given by name, without
+        /// encryption and for these names only; repeatable. Default: none. DOTWARD_BOOTSTRAP
         Many bootstrap,
 
-        /// permit tcp:// upstreams, which everybody on the way can read. Default: no.
-        /// DOTWARD_ALLOW_PLAINTEXT=true
+        /// permit tcp:// upstreams, which are not encrypted: everybody on the way can read the queries.
+        /// Default: no. DOTWARD_ALLOW_PLAINTEXT=true
         Switch allow_plaintext,
 
-        /// PEM file of certificates to believe instead of the built-in ones: authorities', or an upstream's
-        /// own, such as a self-signed one. DOTWARD_CA_FILE
+        /// PEM file of certificates to trust instead of the built-in ones: those of authorities, or an
+        /// upstream's own, such as a self-signed one. DOTWARD_CA_FILE
         One ca_file,
 
-        /// TIME until a question is answered with a failure, such as 4s, 1.5s or 1500ms. Default: 4s.
+        /// TIME until a query is answered with SERVFAIL, such as 4s, 1.5s or 1500ms. Default: 4s.
         /// DOTWARD_TIMEOUT
         One timeout,
 
-        /// OCTETS of memory for answers, all workers together, such as 4194304, 4M or 64k; 0 is off.
-        /// Default: 4M. DOTWARD_CACHE_SIZE
+        /// OCTETS of memory for cached responses, of all workers together, such as 4194304, 4M or 64k;
+        /// 0 is off. Default: 4M. DOTWARD_CACHE_SIZE
         One cache_size,
 
-        /// OCTETS of memory for questions that wait for answers and answers that wait for clients, all
-        /// workers together and beside the cache; at least 4M for each. Default: 64M. DOTWARD_QUEUE_SIZE
+        /// OCTETS of memory for queries in flight and responses that clients have not read, of all
+        /// workers together and beside the cache; at least 4M for each worker. Default: 64M.
+        /// DOTWARD_QUEUE_SIZE
         One queue_size,
 
-        /// TIME for which an answer with a lower TTL is remembered all the same, up to 1h; TTL 0 stays 0.
+        /// TIME for which a response with a lower TTL is cached all the same, up to 1h; TTL 0 stays 0.
         /// Default: 0. DOTWARD_MIN_TTL
         One min_ttl,
 
-        /// TIME after which every answer is asked for anew, whatever its TTL, such as 300s or 1h.
-        /// Default: 1d. DOTWARD_MAX_TTL
+        /// TIME for which a response is cached at most, whatever its TTL, such as 300s or 1h. Default:
+        /// 1d. DOTWARD_MAX_TTL
         One max_ttl,
 
-        /// TIME for which an outdated answer is kept, to be served when no fresh one is to be had
+        /// TIME for which an expired response is kept, to be served when upstreams give no fresh one
         /// (RFC 8767); off: never. Default: 1d. DOTWARD_SERVE_STALE
         One serve_stale,
 
-        /// begin each answer from memory with the next of its addresses, for clients that take the first.
-        /// Default: no, in the upstream's order. DOTWARD_ROTATE=true
+        /// begin each response from the cache with the next of its addresses, for clients that take the
+        /// first. Default: no, in the upstream's order. DOTWARD_ROTATE=true
         Switch rotate,
 
-        /// forward names of special use too: localhost, onion, home.arpa, local, invalid,
-        /// resolver.arpa, and the reverse zones of private addresses. By default they are answered
-        /// here. DOTWARD_FORWARD_SPECIAL_NAMES=true
+        /// forward special-use names too: localhost, onion, home.arpa, local, invalid, resolver.arpa,
+        /// and the reverse zones of private addresses. By default they are answered here.
+        /// DOTWARD_FORWARD_SPECIAL_NAMES=true
         Switch forward_special_names,
 
-        /// tell the version to whoever asks for version.bind (class CH). Default: no.
+        /// answer queries for version.bind (class CH) with the version. Default: no.
         /// DOTWARD_SHOW_VERSION=true
         Switch show_version,
 
         /// NUMBER of event loops, each on its own thread. Default: 1. DOTWARD_WORKERS
         One workers,
 
-        /// keep the scheduling policy of whoever starts it. By default workers let those finish who
-        /// wake them (SCHED_BATCH), which costs less; where all processors are busy with others, an
-        /// answer may take some milliseconds longer. DOTWARD_KEEP_SCHEDULING=true
+        /// keep the scheduling policy that the program was started under. By default a worker does not
+        /// preempt the process that woke it (SCHED_BATCH), which costs less; where all processors are
+        /// busy with others, a response may take some milliseconds longer. DOTWARD_KEEP_SCHEDULING=true
         Switch keep_scheduling,
 
         /// LEVEL of the log: off, error, warn, info or debug. Default: info. DOTWARD_LOG
@@ -196,44 +199,46 @@ options! {
 
         /// CIDR of clients to serve, such as 192.168.0.0/16, and of no others; repeatable. Default:
         /// 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fe80::/10,
-        /// fc00::/7, and the networks that this host is on, if they are no wider than a /16 or an
-        /// IPv6 /48, not 100.64.0.0/10 and no tunnel; the log names them. DOTWARD_ALLOW_NET
+        /// fc00::/7, and the networks that this host is on, if they are no wider than a /16 or an IPv6
+        /// /48, not 100.64.0.0/10 and no tunnel; the log names them. DOTWARD_ALLOW_NET
         Many allow_net,
 
         /// NAME of the asynchronous runtime. Default: the first one built in, such as async-std.
         /// DOTWARD_RUNTIME
         One runtime,
 
-        /// NUMBER of questions in flight per worker. Default: 2048. DOTWARD_MAX_IN_FLIGHT
+        /// NUMBER of queries in flight per worker. Default: 2048. DOTWARD_MAX_IN_FLIGHT
         One max_in_flight,
 
-        /// NUMBER of questions in flight per worker of one client (IPv4 address or IPv6 /64), none
-        /// for clients on loopback. Default: 1000. DOTWARD_MAX_IN_FLIGHT_PER_CLIENT
+        /// NUMBER of queries in flight per worker and client (IPv4 address or IPv6 /64); clients on
+        /// loopback have no such limit. Default: 1000. DOTWARD_MAX_IN_FLIGHT_PER_CLIENT
         One max_in_flight_per_client,
 
-        /// NUMBER of questions in flight per upstream connection. Default: 1000.
+        /// NUMBER of queries in flight per upstream connection. Default: 1000.
         /// DOTWARD_MAX_LINK_IN_FLIGHT
         One max_link_in_flight,
 
-        /// NUMBER of TCP clients in all. Default: 1000. DOTWARD_MAX_TCP_CONNECTIONS
+        /// NUMBER of TCP connections of all clients together. Default: 1000.
+        /// DOTWARD_MAX_TCP_CONNECTIONS
         One max_tcp_connections,
 
-        /// NUMBER of TCP connections per client (IPv4 address or IPv6 /64), but for loopback.
-        /// Default: 100. DOTWARD_MAX_TCP_PER_CLIENT
+        /// NUMBER of TCP connections per client (IPv4 address or IPv6 /64); clients on loopback have no
+        /// such limit. Default: 100. DOTWARD_MAX_TCP_PER_CLIENT
         One max_tcp_per_client,
 
-        /// NUMBER of questions in flight per TCP client; beyond it, reading pauses. Default: 100.
-        /// DOTWARD_MAX_TCP_IN_FLIGHT
+        /// NUMBER of queries in flight per TCP connection of a client; beyond it, reading pauses.
+        /// Default: 100. DOTWARD_MAX_TCP_IN_FLIGHT
         One max_tcp_in_flight,
 
-        /// TIME after which a silent TCP client is disconnected. Default: 10s. DOTWARD_TCP_IDLE
+        /// TIME after which an idle TCP connection of a client is closed. Default: 10s.
+        /// DOTWARD_TCP_IDLE
         One tcp_idle,
 
-        /// OCTETS of the largest UDP answer, 512 to 4096. Default: 1232. DOTWARD_UDP_PAYLOAD
+        /// OCTETS of the largest UDP response, 512 to 4096. Default: 1232. DOTWARD_UDP_PAYLOAD
         One udp_payload,
 
         /// check options, variables and files as the start does, say so in one line, and exit. Nothing
-        /// is bound, and no upstream is asked. DOTWARD_CHECK=true
+        /// is bound, and no upstream is contacted. DOTWARD_CHECK=true
         Switch check,
     }
 }

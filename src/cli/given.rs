@@ -1,19 +1,19 @@
-//! What the user gave, wherever it came from: an option, else its environment variable.
+//! The values that the user gave for each option, on the command line or else by its environment variable.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::UsageError;
-use super::typed::{Kind, Known, option};
+use super::argv::{Kind, Known, option};
 use crate::config::{ConfigBuilder, ConfigError, closest};
 
-/// All variables of this program begin so.
+/// All environment variables of this program begin with it.
 const PREFIX: &str = "DOTWARD_";
 
-/// Options, and the settings that their values are for.
+/// Names of settings, and how each is given to a configuration.
 pub(super) type Table<T> = [(&'static str, fn(ConfigBuilder, T) -> ConfigBuilder)];
 
-/// The values of every option, each with its origin.
+/// The values of every option, and where they come from.
 #[derive(Debug)]
 pub(super) struct Given(BTreeMap<&'static str, Values>);
 
@@ -24,8 +24,8 @@ struct Values {
 }
 
 impl Given {
-    /// Fills options that were not typed from their variables. A variable that belongs to no option
-    /// is an error: what it was meant to forbid would be permitted.
+    /// Takes the value of an option that was not given as an argument from its variable. A variable of no option is an error, because
+    /// what it was meant to forbid would be permitted.
     pub(super) fn join(
         known: &[Known],
         mut typed: BTreeMap<&'static str, Vec<String>>,
@@ -38,7 +38,7 @@ impl Given {
             let variable = variables.remove(&variable_name(name));
             let from_variable = typed.is_empty() && variable.is_some();
             let texts = match variable {
-                // Set but empty, a variable is more often a script's slip than a wish for the default.
+                // An empty variable is more often a mistake in a script than a wish for the default.
                 Some(text) if from_variable => split(*kind, &text).ok_or_else(|| {
                     let name = variable_name(name);
                     UsageError(format!(
@@ -87,11 +87,11 @@ impl Given {
             .unwrap_or_default();
         texts
             .iter()
-            .map(|text| read(text).map_err(|error| self.blame(&error)))
+            .map(|text| read(text).map_err(|error| self.usage_error(&error)))
             .collect()
     }
 
-    /// The value of an option that takes one, if it was given. `read` says only what is wrong.
+    /// The value of an option that takes one, if it was given. An error of `read` is only the reason.
     pub(super) fn one<T>(
         &self,
         setting: &'static str,
@@ -102,7 +102,7 @@ impl Given {
         Ok(self.all(setting, read)?.pop())
     }
 
-    /// Gives the values of these options to the settings that they are for. `read` says only what is wrong.
+    /// Sets all settings of this table that were given. An error of `read` is only the reason.
     pub(super) fn apply<T>(
         &self,
         config: ConfigBuilder,
@@ -128,17 +128,17 @@ impl Given {
         Ok(set.unwrap_or(false))
     }
 
-    /// The option, or the variable, by which this was given, if it was.
-    pub(super) fn place(&self, setting: &str) -> Option<String> {
+    /// The option or the variable by which a setting was given, if it was.
+    pub(super) fn source(&self, setting: &str) -> Option<String> {
         let values = self.0.get(setting)?;
-        (!values.texts.is_empty()).then(|| place(setting, values.from_variable))
+        (!values.texts.is_empty()).then(|| source(setting, values.from_variable))
     }
 
-    /// Names the option, or the variable, that an error is about, and its value as it was given.
-    pub(super) fn blame(&self, error: &ConfigError) -> UsageError {
+    /// An error of the library in the user's terms: with the option or the variable, and the value as it was given.
+    pub(super) fn usage_error(&self, error: &ConfigError) -> UsageError {
         let values = self.0.get(error.setting);
-        let place = place(error.setting, values.is_some_and(|one| one.from_variable));
-        // One of several is known by its own text only.
+        let source = source(error.setting, values.is_some_and(|one| one.from_variable));
+        // Of several values the error knows which one is wrong.
         let value = match values.map(|one| one.texts.as_slice()) {
             Some([only]) => only,
             _ => &error.value,
@@ -146,11 +146,11 @@ impl Given {
         let remedy = error
             .remedy
             .map_or_else(String::new, |setting| format!(" ({})", option(setting)));
-        UsageError(format!("{place} {value:?}: {}{remedy}", error.reason))
+        UsageError(format!("{source} {value:?}: {}{remedy}", error.reason))
     }
 }
 
-fn place(setting: &str, from_variable: bool) -> String {
+fn source(setting: &str, from_variable: bool) -> String {
     if from_variable {
         variable_name(setting)
     } else {
@@ -163,7 +163,7 @@ fn variable_name(setting: &str) -> String {
     format!("{PREFIX}{}", setting.to_ascii_uppercase())
 }
 
-/// The values in one text, unless it is empty; an option that may be repeated takes several.
+/// The values in one text, unless it is empty: several for an option that may be repeated.
 fn split(kind: Kind, text: &str) -> Option<Vec<String>> {
     let parts = match kind {
         Kind::Many => text
@@ -198,8 +198,8 @@ fn own_variables(
     Ok(own)
 }
 
-/// Kubernetes gives each container variables that say where the services of its namespace are. Those of a service whose name
-/// begins with `dotward` begin as this program's own do: `DOTWARD_DNS_SERVICE_HOST`, `DOTWARD_DNS_SERVICE_PORT[_NAME]`,
+/// Whether Kubernetes set this variable: it gives each container the addresses of the services in its namespace, and those of a service
+/// whose name begins with `dotward` begin as this program's own variables do: `DOTWARD_DNS_SERVICE_HOST`, `DOTWARD_DNS_SERVICE_PORT[_NAME]`,
 /// `DOTWARD_DNS_PORT=udp://...`, `DOTWARD_DNS_PORT_53_UDP[_PROTO|_PORT|_ADDR]`.
 fn is_service_link(name: &str, value: &str) -> bool {
     let host = name.ends_with("_SERVICE_HOST");
@@ -213,7 +213,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
         })
 }
 
-/// Whether this is `53_UDP`, or that with what is said of it.
+/// Whether this is `53_UDP`, alone or with one of the suffixes.
 fn is_numbered_port(text: &str) -> bool {
     let mut parts = text.split('_');
     let number = parts.next().unwrap_or_default();
@@ -393,13 +393,13 @@ mod tests {
         // fault 86
         let variables = [("DOTWARD_CA_FILE", "/a"), ("DOTWARD_CHECK", "maybe")];
         let given = join(&[("listen", "x")], &variables).unwrap();
-        let blame = |option| {
+        let told = |setting| {
             given
-                .blame(&ConfigError::new(option, "x", "is wrong"))
+                .usage_error(&ConfigError::new(setting, "x", "is wrong"))
                 .to_string()
         };
-        assert_eq!(blame("listen"), r#"--listen "x": is wrong"#);
-        assert_eq!(blame("ca_file"), r#"DOTWARD_CA_FILE "/a": is wrong"#);
+        assert_eq!(told("listen"), r#"--listen "x": is wrong"#);
+        assert_eq!(told("ca_file"), r#"DOTWARD_CA_FILE "/a": is wrong"#);
         let error = given.switch("check").unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -1,14 +1,14 @@
 //! The command line: arguments and environment variables in, a [`Command`] out.
 //!
-//! `typed` reads the words, `arguments` has the options that they give, `given` joins these with the variables, `settings` makes sense of
-//! the values, `zones` of interfaces by name, `advice` says what of it is hardly meant.
+//! `argv` prepares the arguments for argh, `arguments` declares the options, `given` joins their values with the environment variables,
+//! `settings` makes a configuration of them with `units` and `zones`, and `warnings` names probable mistakes.
 
-mod advice;
 mod arguments;
+mod argv;
 mod given;
 mod settings;
-mod typed;
 mod units;
+mod warnings;
 mod zones;
 
 use std::env;
@@ -20,16 +20,16 @@ use argh::FromArgs as _;
 use crate::config::Modes;
 use crate::providers;
 use arguments::{Arguments, Options, Serve, Subcommand, Tcp, Udp};
+use argv::Argv;
 use given::Given;
 pub use settings::Settings;
-use typed::Words;
 
-/// What the user asks for.
+/// What the user wants the program to do.
 #[derive(Debug)]
 pub enum Command {
-    /// Forward questions until told to stop.
+    /// Forward queries until told to stop.
     Serve(Settings),
-    /// Only say that these options, variables and files can be used.
+    /// Check the options, variables and files, and do nothing else.
     Check(Settings),
     /// Print the table of providers.
     Providers,
@@ -40,7 +40,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// What can be obeyed, and is hardly meant: a line each.
+    /// Settings that are valid and probably a mistake, one line each.
     pub fn warnings(&self) -> &[String] {
         match self {
             Self::Serve(settings) | Self::Check(settings) => &settings.warnings,
@@ -48,12 +48,12 @@ impl Command {
         }
     }
 
-    /// What to print, for the commands that do no more than that.
+    /// The text to print, for the commands that only print.
     pub fn text(&self) -> Option<String> {
         match self {
             Self::Serve(_) => None,
             Self::Check(settings) => Some(format!(
-                "options, variables and files can be used: {settings}; not tried: to listen, to reach upstreams\n"
+                "options, variables and files are valid: {settings}; not tested: listening, reaching upstreams\n"
             )),
             Self::Providers => Some(providers::listing()),
             Self::Version => Some(
@@ -64,7 +64,7 @@ impl Command {
     }
 }
 
-/// Why the program does not start: one line for the user. By convention the exit code is 2.
+/// Why the arguments or variables cannot be used, in one line. The exit code is 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageError(String);
 
@@ -87,11 +87,11 @@ pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Command, UsageError> {
-    let mut words = Words::read(arguments, Options::KNOWN)?;
-    if words.arguments.is_empty() {
-        words.arguments.push("--help".to_owned());
+    let mut argv = Argv::read(arguments, Options::KNOWN)?;
+    if argv.arguments.is_empty() {
+        argv.arguments.push("--help".to_owned());
     }
-    let arguments: Vec<&str> = words.arguments.iter().map(String::as_str).collect();
+    let arguments: Vec<&str> = argv.arguments.iter().map(String::as_str).collect();
     let typed = match Arguments::from_args(&[env!("CARGO_PKG_NAME")], &arguments) {
         Ok(typed) => typed,
         Err(exit) if exit.status.is_ok() => return Ok(Command::Help(trimmed(&exit.output))),
@@ -103,7 +103,7 @@ pub fn parse(
     let (modes, options) = match typed.subcommand {
         None => {
             return Err(UsageError(
-                "say what to do: udp, tcp, serve or providers; see dotward --help".to_owned(),
+                "a command is missing: udp, tcp, serve or providers; see dotward --help".to_owned(),
             ));
         }
         Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
@@ -184,7 +184,7 @@ mod tests {
         let check = text("udp --check --listen 127.0.0.1:5300 --upstream quad9 --upstream google");
         assert!(
             check.starts_with(
-                "options, variables and files can be used: UDP on 127.0.0.1:5300, upstream quad9, then google,"
+                "options, variables and files are valid: UDP on 127.0.0.1:5300, upstream quad9, then google,"
             ),
             "{check}"
         );
@@ -259,7 +259,7 @@ mod tests {
         let text = help("serve --help");
         let words: Vec<&str> = text.split_whitespace().collect();
         for known in Options::KNOWN {
-            let option = typed::option(known.name);
+            let option = argv::option(known.name);
             let variable = format!("DOTWARD_{}", known.name.to_uppercase());
             assert!(words.contains(&option.as_str()), "{option}");
             let mut names = words.iter().map(|word| word.split('=').next());

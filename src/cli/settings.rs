@@ -1,8 +1,8 @@
-//! What the values mean: a whole [`Config`], and what else the program needs to start.
+//! The values of all options as settings: a [`Config`], and what else the program needs to start.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::UsageError;
-use super::advice::advice;
 use super::given::{Given, Table};
 use super::units::{duration, octets};
+use super::warnings::warnings;
 use super::zones::read_zoned;
 use crate::config::{
     Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots, Scheme,
@@ -32,7 +32,7 @@ pub struct Settings {
     pub runtime: String,
     /// Which lines are logged.
     pub log: LevelFilter,
-    /// What can be obeyed, and is hardly meant: a line each.
+    /// Settings that are valid and probably a mistake, one line each.
     pub warnings: Vec<String>,
 }
 
@@ -88,12 +88,17 @@ impl Settings {
         let runtime = given.one("runtime", runtime)?;
         let runtime = runtime.map_or_else(default_runtime, Ok)?;
         if let Some(can) = capabilities(&runtime) {
-            can.allow(&config).map_err(|error| given.blame(&error))?;
+            can.allow(&config)
+                .map_err(|error| given.usage_error(&error))?;
         }
-        // By the same code as at the start: what passes here is not refused there.
-        let remarks = check(&config).map_err(|error| given.blame(&error))?;
-        let mut warnings = advice(given, &config);
-        warnings.extend(remarks.iter().map(|remark| given.blame(remark).to_string()));
+        // The start runs the same code, so that it does not refuse what passes here.
+        let remarks = check(&config).map_err(|error| given.usage_error(&error))?;
+        let mut warnings = warnings(given, &config);
+        warnings.extend(
+            remarks
+                .iter()
+                .map(|remark| given.usage_error(remark).to_string()),
+        );
         Ok(Self {
             warnings,
             config,
@@ -105,8 +110,8 @@ impl Settings {
 
 fn config(modes: Modes, given: &Given) -> Result<Config, UsageError> {
     let mut config = addresses(given, Config::builder().modes(modes))?;
-    for (option, set) in SWITCHES {
-        config = set(config, given.switch(option)?);
+    for (setting, set) in SWITCHES {
+        config = set(config, given.switch(setting)?);
     }
     config = given.apply(config, TIMES, duration)?;
     config = given.apply(config, SIZES, octets)?;
@@ -121,7 +126,7 @@ fn config(modes: Modes, given: &Given) -> Result<Config, UsageError> {
     if !allowed.is_empty() {
         config = config.allow(allowed.into_iter().collect());
     }
-    config.build().map_err(|error| given.blame(&error))
+    config.build().map_err(|error| given.usage_error(&error))
 }
 
 fn addresses(given: &Given, mut config: ConfigBuilder) -> Result<ConfigBuilder, UsageError> {
@@ -141,7 +146,7 @@ fn addresses(given: &Given, mut config: ConfigBuilder) -> Result<ConfigBuilder, 
             let error = ConfigError::new("upstream", spec, reason);
             return Err(error.with_remedy("allow_plaintext"));
         }
-        // In the user's words, with the interface's name.
+        // As the user wrote it, with the interface's name instead of its number.
         Ok(if spec.contains('%') {
             upstream.with_label(spec)
         } else {
@@ -169,21 +174,14 @@ fn number(text: &str, range: &RangeInclusive<usize>) -> Result<usize, String> {
         .ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
 }
 
-const LEVELS: [&str; 5] = ["off", "error", "warn", "info", "debug"];
-
 fn level(text: &str) -> Result<LevelFilter, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "off" => Ok(LevelFilter::Off),
-        "error" => Ok(LevelFilter::Error),
-        "warn" => Ok(LevelFilter::Warn),
-        "info" => Ok(LevelFilter::Info),
-        "debug" => Ok(LevelFilter::Debug),
-        _ => Err(format!(
-            "is not a level; those are {}{}",
-            LEVELS.join(", "),
-            hint(text, LEVELS.into_iter())
-        )),
-    }
+    const LEVELS: [&str; 5] = ["off", "error", "warn", "info", "debug"];
+    let level = text.parse().ok();
+    let unused = LevelFilter::Trace;
+    level.filter(|level| *level != unused).ok_or_else(|| {
+        let hint = hint(text, LEVELS.into_iter());
+        format!("is not a level; those are {}{hint}", LEVELS.join(", "))
+    })
 }
 
 fn runtime(text: &str) -> Result<String, String> {
@@ -205,20 +203,13 @@ fn default_runtime() -> Result<String, UsageError> {
 }
 
 fn read_roots(path: &str) -> Result<Roots, ConfigError> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut pem = Vec::new();
-        File::open(path)?
-            .take(CA_FILE_OCTETS + 1)
-            .read_to_end(&mut pem)?;
-        Ok(pem)
-    };
-    let pem = read().map_err(|error| ConfigError::new("ca_file", path, error.to_string()))?;
+    let error = |reason: String| ConfigError::new("ca_file", path, reason);
+    let mut pem = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(CA_FILE_OCTETS + 1).read_to_end(&mut pem))
+        .map_err(|why| error(why.to_string()))?;
     if pem.len() as u64 > CA_FILE_OCTETS {
-        return Err(ConfigError::new(
-            "ca_file",
-            path,
-            "the file is larger than 8 MiB",
-        ));
+        return Err(error("the file is larger than 8 MiB".to_owned()));
     }
     Roots::from_pem(path, pem)
 }
@@ -482,10 +473,7 @@ mod tests {
                 "--timeout 99ms",
                 r#"--timeout "99ms": is not from 100ms to 60s"#,
             ),
-            (
-                "--timeout soon",
-                r#"--timeout "soon": is not a length of time"#,
-            ),
+            ("--timeout soon", r#"--timeout "soon": is not a duration"#),
             (
                 "--cache-size -1",
                 r#"--cache-size "-1": is not a number of octets"#,

@@ -1,10 +1,10 @@
-//! Reading lengths of time and numbers of octets, with their units.
+//! Durations and numbers of octets with their units.
 //!
-//! Errors are the reason alone; the caller adds the setting and the value.
+//! An error is the reason alone; the caller adds the setting and the value.
 
 use std::time::Duration;
 
-/// Reads a length of time: `4s`, `1.5s`, `1500ms`, a plain number of seconds, or `off` for none.
+/// Reads a duration: `4s`, `1.5s`, `1500ms`, `1h 30m`, a plain number of seconds, or `off` for none.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = match text {
         "off" | "no" | "false" => "0s".to_owned(),
@@ -12,38 +12,30 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         _ => text.to_owned(),
     };
     humantime::parse_duration(&seconds).map_err(|_| {
-        "is not a length of time; write it as 4s, 1.5s, 1500ms or a number of seconds".to_owned()
+        "is not a duration; write it as 4s, 1.5s, 1500ms or a number of seconds".to_owned()
     })
 }
 
-/// Reads a number of octets: `4194304`, `64k`, `4M`, `1G`, or `64KiB`, `4MiB`, `1GiB`.
+/// Reads a number of octets: `4194304`, `64k`, `4M`, `1G`, or `64KiB`, `4MiB`, `1GiB`. `MB` is an error, because it may mean 1,000,000 or
+/// 1,048,576.
 pub(super) fn octets(text: &str) -> Result<usize, String> {
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let digits = text.strip_suffix(unit).unwrap_or_default();
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
     let shift = match unit.to_ascii_lowercase().as_str() {
+        _ if digits.is_empty() => None,
         "" => Some(0),
         "k" | "kib" => Some(10),
         "m" | "mib" => Some(20),
         "g" | "gib" => Some(30),
         _ => None,
     };
-    let (Some(_), Some(shift)) = (count(digits), shift) else {
-        return Err(
-            "is not a number of octets; write it as 4194304, 4M or 4MiB (all the same), 64k or 1G"
-                .to_owned(),
-        );
-    };
-    let number = digits.parse::<u64>().ok();
+    let shift = shift.ok_or(
+        "is not a number of octets; write it as 4194304, 4M or 4MiB (all the same), 64k or 1G",
+    )?;
+    let number = digits.parse::<usize>().ok();
     number
         .and_then(|number| number.checked_mul(1 << shift))
-        .and_then(|octets| usize::try_from(octets).ok())
         .ok_or_else(|| "is more than this machine can address".to_owned())
-}
-
-/// A number of digits and nothing else; the largest there is for one that is larger.
-fn count(digits: &str) -> Option<u64> {
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -95,7 +87,7 @@ mod tests {
             "99999999999999999999s",
         ] {
             let error = duration(text).expect_err(text);
-            assert!(error.contains("is not a length of time"), "{text}");
+            assert!(error.contains("is not a duration"), "{text}");
         }
     }
 
@@ -119,7 +111,7 @@ mod tests {
 
     #[test]
     fn wrong_numbers_of_octets_are_named() {
-        // fault 86. Of MB nobody knows whether 1,000,000 or 1,048,576 are meant.
+        // fault 86
         for text in [
             "", "M", "4MB", "4kB", "4 M", "-1", "+1", "1.5M", "4T", "4Mi", "0x10", "many",
         ] {

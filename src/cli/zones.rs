@@ -1,12 +1,12 @@
-//! Interfaces by name in the zones of link-local addresses, as in `fe80::1%eth0`. Addresses hold numbers, which change when interfaces come
-//! and go, so that people write names.
+//! The zones of link-local addresses (RFC 4007) by the names of interfaces, as in `fe80::1%eth0`. An address holds the interface's number,
+//! which changes when interfaces come and go.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 use crate::config::ConfigError;
 
-/// Reads what was given for a setting and may hold such an address. An error shows it as it was given.
+/// Reads a value that may hold such an address. An error shows the value as it was given.
 pub(super) fn read_zoned<T>(
     setting: &'static str,
     text: &str,
@@ -21,13 +21,13 @@ pub(super) fn read_zoned<T>(
     })
 }
 
-/// With the interface's number in the place of its name.
+/// The text with the interface's number instead of its name.
 fn numbered(text: &str, number_of: impl Fn(&str) -> Option<u32>) -> Result<Cow<'_, str>, String> {
     let Some((before, behind)) = text.split_once('%') else {
         return Ok(text.into());
     };
     let ip = before.rsplit(['[', '/']).next().unwrap_or_default();
-    // No interface's name has one of these; what follows is the rest of the address.
+    // No name of an interface contains one of these: they begin the rest of the address.
     let end = behind.find([']', '@', '#', ':']).unwrap_or(behind.len());
     let (zone, rest) = behind.split_at(end);
     let is_number = zone.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! The shape of one line of the log.
+//! The format of one line of the log.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,17 +10,16 @@ use log::Level;
 pub(super) enum Style {
     /// With the time in UTC and the level, for files and terminals.
     Timestamped,
-    /// With the priority alone, as in `<6>`; the journal adds the time (sd-daemon(3)).
+    /// With the severity alone, as in `<6>` (sd-daemon(3)); the journal adds the time.
     Journal,
 }
 
-/// One line with its end. Control characters are escaped, so that a record never spans lines or
-/// moves the cursor.
+/// One line with its line feed. Control characters are escaped, so that a record is never more than one line and never moves the cursor.
 pub(super) fn line(style: Style, level: Level, now: SystemTime, text: &str) -> String {
     let mut line = match style {
-        // A clock before 1970 has not been set; 1970 says so just as well.
+        // A clock before 1970 is not set, and is shown as 1970.
         Style::Timestamped => format!("{} {level} ", format_rfc3339_seconds(now.max(UNIX_EPOCH))),
-        Style::Journal => format!("<{}>", priority(level)),
+        Style::Journal => format!("<{}>", severity(level)),
     };
     for character in text.chars() {
         if character.is_control() {
@@ -33,8 +32,8 @@ pub(super) fn line(style: Style, level: Level, now: SystemTime, text: &str) -> S
     line
 }
 
-/// Syslog's severities (RFC 5424).
-fn priority(level: Level) -> u8 {
+/// The severity of RFC 5424 section 6.2.1.
+fn severity(level: Level) -> u8 {
     match level {
         Level::Error => 3,
         Level::Warn => 4,

@@ -1,7 +1,8 @@
-//! The log: lines to standard error, written by a thread of their own.
+//! The log: lines to standard error, written by a thread of its own.
 //!
-//! Whoever logs only puts a line into a bounded queue. Where the sink is blocked, as a full pipe or
-//! a stopped journal is, lines are lost and counted, and questions are answered all the same.
+//! A caller only puts a line into a bounded queue. While standard error is blocked, as by a full pipe or a stopped journal, lines are lost
+//! and counted, and queries are answered all the same. Crates for log output, such as `env_logger` and `fern`, write in the caller's thread;
+//! over this queue they would replace only the format of a line.
 
 mod line;
 
@@ -17,17 +18,16 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use line::{Style, line};
 
-/// Lines that wait for the sink. At 100 octets each that is 100 KiB, and several seconds of a busy
-/// log.
+/// Lines that may wait to be written: at 100 octets each 100 KiB, and several seconds of a busy log.
 const QUEUE_LINES: usize = 1_024;
 
-/// How often a full queue is looked at by who waits for its end.
-const LOOK: Duration = Duration::from_millis(1);
+/// How often `flush` tries to enter a full queue.
+const RETRY: Duration = Duration::from_millis(1);
 
-/// In a WASI component there is one thread: whoever logs writes the line to the host.
+/// A WASI component has one thread: the caller writes the line to the host.
 const HAS_THREADS: bool = cfg!(not(target_family = "wasm"));
 
-/// Starts logging to standard error. May be called once in a process.
+/// Starts to log lines of this level and the more severe ones to standard error. A second call in one process is an error.
 pub fn start(level: LevelFilter) -> io::Result<Handle> {
     let style = if stderr_is_journal() {
         Style::Journal
@@ -40,9 +40,8 @@ pub fn start(level: LevelFilter) -> io::Result<Handle> {
     Ok(handle)
 }
 
-/// Whether standard error leads to the journal, for which systemd sets a variable to its device and
-/// inode. The variable alone is not enough: a terminal that systemd started passes it on to
-/// everything in it.
+/// Whether standard error is the journal, whose device and inode systemd puts into a variable (systemd.exec(5)). The variable alone is not
+/// enough: a terminal that systemd started passes it on to all programs in it.
 #[cfg(unix)]
 fn stderr_is_journal() -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -58,11 +57,11 @@ fn stderr_is_journal() -> bool {
     false
 }
 
-/// The log's near end, for those who log. Clones share one queue.
+/// The log, as its callers see it. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct Handle {
     queue: SyncSender<Entry>,
-    /// Lines that found the queue full since the last ones that were reported.
+    /// Lines that found the queue full and are not reported yet.
     lost: Arc<AtomicU64>,
     style: Style,
 }
@@ -70,7 +69,7 @@ pub struct Handle {
 #[derive(Debug)]
 enum Entry {
     Line(String),
-    /// Whoever waits for the lines before it is told that they are written.
+    /// Signalled when the lines before it are written.
     Mark(mpsc::Sender<()>),
 }
 
@@ -87,24 +86,23 @@ impl Handle {
         Ok(Self { queue, lost, style })
     }
 
-    /// Waits until all lines so far are written, but no longer than `patience`. Returns whether
-    /// they are.
-    pub fn flush(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    /// Waits until all lines so far are written, but no longer than `timeout`. Returns whether they are.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         let left = || deadline.saturating_duration_since(Instant::now());
         let (mark, reached) = mpsc::channel();
         while let Err(TrySendError::Full(_)) = self.queue.try_send(Entry::Mark(mark.clone())) {
             if left().is_zero() {
                 return false;
             }
-            thread::sleep(LOOK);
+            thread::sleep(RETRY);
         }
         reached.recv_timeout(left()).is_ok()
     }
 }
 
 impl Log for Handle {
-    /// The level is the facade's own business (`log::set_max_level`).
+    /// The `log` crate itself compares levels (`log::set_max_level`).
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
@@ -113,23 +111,22 @@ impl Log for Handle {
         let text = record.args().to_string();
         let line = line(self.style, record.level(), SystemTime::now(), &text);
         if !HAS_THREADS {
-            // A line that cannot be written has nobody to be told to.
+            // A failure to write the log cannot be logged.
             drop(io::stderr().write_all(line.as_bytes()));
         } else if self.queue.try_send(Entry::Line(line)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Nothing may wait here: the caller could be on a query's way. [`Handle::flush`] is for the
-    /// end.
+    /// Does not wait, because the caller may be an event loop. [`Handle::flush`] is for the exit.
     fn flush(&self) {}
 }
 
-/// The writer thread: ends with the process. What a sink that fails does not take is lost; the next line may do better.
+/// The writer thread, which ends with the process. A line that cannot be written is lost.
 fn write(entries: &Receiver<Entry>, lost: &AtomicU64, mut sink: impl Write, style: Style) {
     while let Ok(first) = entries.recv() {
         let mut marks = Vec::new();
-        // Those that filled the queue, so that the report stands where the lost lines are missing.
+        // As many as the queue holds, so that the report follows the line after which lines were lost.
         for entry in iter::once(first)
             .chain(entries.try_iter())
             .take(QUEUE_LINES)

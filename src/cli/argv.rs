@@ -1,5 +1,5 @@
-//! What was typed, made ready for argh: it knows neither `--option=value` nor `--switch=false`, and makes no suggestion for a word that it
-//! does not know.
+//! The arguments of the process, prepared for argh, which supports neither `--option=value` nor `--switch=false`, and suggests nothing for a
+//! misspelt word.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use crate::config::closest;
 const SERVING: [&str; 3] = ["udp", "tcp", "serve"];
 const COMMANDS: [&str; 5] = ["udp", "tcp", "serve", "providers", "help"];
 const HELP: [&str; 3] = ["-h", "--help", "help"];
-/// What stands before a command.
+/// Options that may precede a command.
 const GLOBAL: [&str; 4] = ["-h", "--help", "-V", "--version"];
 
 /// An option of the commands that serve clients.
@@ -37,15 +37,15 @@ pub(super) fn option(setting: &str) -> String {
     format!("--{}", setting.replace('_', "-"))
 }
 
-/// The arguments of argh.
+/// The arguments for argh.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(super) struct Argv {
     pub(super) arguments: Vec<String>,
     seen: BTreeSet<&'static str>,
 }
 
-impl Words {
-    /// An error names the first word that nothing is known of.
+impl Argv {
+    /// An error names the first word that is not known.
     pub(super) fn read(
         arguments: impl IntoIterator<Item = OsString>,
         known: &[Known],
@@ -113,7 +113,7 @@ impl Words {
         }
         let value = match known.kind {
             Kind::Switch => value.or_else(|| Some("true".to_owned())),
-            // The next word is the value, whatever it looks like. Without one argh says what is missing.
+            // The next word is the value, even if it looks like an option. If there is none, argh reports it.
             Kind::One | Kind::Many => value.or_else(|| rest.next()),
         };
         self.arguments.push(name.to_owned());
@@ -135,7 +135,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     let name = word.split('=').next().unwrap_or_default();
     if known.iter().any(|known| option(known.name) == name) {
         return UsageError(format!(
-            "{name} stands before a command; options follow it, as in dotward serve {name}"
+            "{name} must follow a command, as in dotward serve {name}"
         ));
     }
     let (what, near) = if word.starts_with('-') {
@@ -153,10 +153,10 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
 fn no_option(word: &str, name: &str, command: &str, known: &[Known]) -> UsageError {
     if !word.starts_with('-') {
         return UsageError(format!(
-            "{word:?} is the value of no option; see dotward {command} --help"
+            "{word:?} does not belong to an option; see dotward {command} --help"
         ));
     }
-    // Few people type one dash or an underscore on purpose.
+    // One dash or an underscore is taken for a mistake, too.
     let plain = name.trim_start_matches('-').replace('-', "_");
     let hint = closest(&plain, known.iter().map(|known| known.name)).map_or_else(
         || format!("see dotward {command} --help"),
@@ -184,8 +184,8 @@ mod tests {
         },
     ];
 
-    fn read(line: &str) -> Result<Words, UsageError> {
-        Words::read(line.split_whitespace().map(OsString::from), &KNOWN)
+    fn read(line: &str) -> Result<Argv, UsageError> {
+        Argv::read(line.split_whitespace().map(OsString::from), &KNOWN)
     }
 
     fn error(line: &str) -> String {
@@ -242,7 +242,7 @@ mod tests {
             ),
             (
                 "--listen=::1 serve",
-                "--listen stands before a command; options follow it, as in dotward serve --listen",
+                "--listen must follow a command, as in dotward serve --listen",
             ),
             (
                 "serve --polcy fastest",
@@ -267,7 +267,7 @@ mod tests {
             ("help serv", r#"dotward help takes no argument "serv""#),
             (
                 "serve ::1",
-                r#""::1" is the value of no option; see dotward serve --help"#,
+                r#""::1" does not belong to an option; see dotward serve --help"#,
             ),
         ] {
             let error = error(line);

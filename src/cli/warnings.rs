@@ -1,4 +1,4 @@
-//! What can be obeyed, and is hardly meant: one line for each, written at the start and by `--check`.
+//! Warnings of settings that are valid together and are probably a mistake: one line each, at the start and with `--check`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,88 +7,92 @@ use crate::config::{Cidr, Config, Listen, Policy, Upstream};
 use crate::providers::{self, Provider};
 use crate::transports::SCHEMES;
 
-/// All lines for this configuration, which is sound.
-pub(super) fn advice(given: &Given, config: &Config) -> Vec<String> {
+/// All warnings for this configuration.
+pub(super) fn warnings(given: &Given, config: &Config) -> Vec<String> {
     let mut lines = without_effect(given, config);
-    lines.extend(locked_out(given, config));
-    lines.extend(open_to_all(given, config));
-    lines.extend(mixed(config.upstreams()));
+    lines.extend(own_programs_denied(given, config));
+    lines.extend(open_resolvers(given, config));
+    lines.extend(unequal_providers(config.upstreams()));
     lines
 }
 
 /// Options that change nothing beside the others.
 fn without_effect(given: &Given, config: &Config) -> Vec<String> {
-    let (limits, modes) = (config.limits(), config.modes());
-    let by_name = config
-        .upstreams()
-        .iter()
-        .any(|upstream| upstream.host().is_some());
+    let (limits, modes, upstreams) = (config.limits(), config.modes(), config.upstreams());
     let encrypted = |upstream: &Upstream| {
-        let scheme = SCHEMES
-            .iter()
-            .find(|scheme| scheme.name == upstream.scheme());
-        scheme.is_some_and(|scheme| scheme.encrypted)
+        let mut schemes = SCHEMES.iter();
+        schemes.any(|scheme| scheme.name == upstream.scheme() && scheme.encrypted)
     };
-    let any_tls = config.upstreams().iter().any(encrypted);
-    let all_tls = config.upstreams().iter().all(encrypted);
-    let udp_only = (!modes.tcp(), "clients are served over UDP only");
-    let tcp_only = (!modes.udp(), "clients are served over TCP only");
-    let no_cache = (config.cache_bytes() == 0, "the cache is off (cache-size 0)");
-    let rows = [
+    let any_named = upstreams.iter().any(|upstream| upstream.host().is_some());
+    let any_encrypted = upstreams.iter().any(encrypted);
+    let all_encrypted = upstreams.iter().all(encrypted);
+    let single = upstreams.len() < 2 && config.policy() != Policy::Failover;
+    let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp());
+    let reasons: [(bool, &str, &[&str]); 10] = [
+        (!any_named, "no upstream is given by name", &["bootstrap"]),
+        (!any_encrypted, "no upstream uses TLS", &["ca_file"]),
         (
-            "bootstrap",
-            (!by_name, "no upstream is given by its name alone"),
+            all_encrypted,
+            "every upstream is encrypted",
+            &["allow_plaintext"],
         ),
-        ("ca_file", (!any_tls, "no upstream shows a certificate")),
-        ("allow_plaintext", (all_tls, "every upstream is encrypted")),
+        (single, "there is one upstream to choose from", &["policy"]),
         (
-            "policy",
-            (
-                config.upstreams().len() < 2 && config.policy() != Policy::Failover,
-                "there is one upstream to choose from",
-            ),
-        ),
-        ("min_ttl", no_cache),
-        ("max_ttl", no_cache),
-        ("serve_stale", no_cache),
-        ("rotate", (config.rotate() && no_cache.0, no_cache.1)),
-        ("tcp_idle", udp_only),
-        ("max_tcp_connections", udp_only),
-        ("max_tcp_per_client", udp_only),
-        ("max_tcp_in_flight", udp_only),
-        ("udp_payload", tcp_only),
-        (
-            "max_in_flight_per_client",
-            (
-                limits.in_flight_per_client > limits.in_flight,
-                "the bound on all questions in flight (max-in-flight) is lower",
-            ),
+            no_cache,
+            "the cache is off (cache-size 0)",
+            &["min_ttl", "max_ttl", "serve_stale"],
         ),
         (
-            "max_tcp_per_client",
-            (
-                modes.tcp() && limits.tcp_per_client > limits.tcp_connections,
-                "the bound on all TCP clients (max-tcp-connections) is lower",
-            ),
+            no_cache && config.rotate(),
+            "the cache is off (cache-size 0)",
+            &["rotate"],
+        ),
+        (
+            udp_only,
+            "clients are served over UDP only",
+            &[
+                "tcp_idle",
+                "max_tcp_connections",
+                "max_tcp_per_client",
+                "max_tcp_in_flight",
+            ],
+        ),
+        (
+            !modes.udp(),
+            "clients are served over TCP only",
+            &["udp_payload"],
+        ),
+        (
+            limits.in_flight_per_client > limits.in_flight,
+            "the limit on all queries in flight (max-in-flight) is lower",
+            &["max_in_flight_per_client"],
+        ),
+        (
+            !udp_only && limits.tcp_per_client > limits.tcp_connections,
+            "the limit on all TCP connections (max-tcp-connections) is lower",
+            &["max_tcp_per_client"],
         ),
     ];
-    let idle = rows.into_iter().filter(|(_, (idle, _))| *idle);
-    idle.filter_map(|(option, (_, why))| {
-        let place = given.place(option)?;
-        Some(format!("{place} has no effect: {why}"))
+    let holding = reasons.iter().filter(|(holds, ..)| *holds);
+    let idle = holding.flat_map(|(_, why, settings)| settings.iter().map(move |one| (one, why)));
+    idle.filter_map(|(setting, why)| {
+        let source = given.source(setting)?;
+        Some(format!("{source} has no effect: {why}"))
     })
     .collect()
 }
 
-/// Programs on this host that ask at an address of their own, as the line that the start prints does.
-fn locked_out(given: &Given, config: &Config) -> Option<String> {
-    let place = given.place("allow_net")?;
-    let asks_from = |listen: &Listen| match listen.addr().ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    let own = config.listen().iter().map(asks_from);
+/// The access list denies programs on this host, which ask from an address of their own.
+fn own_programs_denied(given: &Given, config: &Config) -> Option<String> {
+    let source = given.source("allow_net")?;
+    let own = config
+        .listen()
+        .iter()
+        .map(|listen| match listen.addr().ip() {
+            ip if !ip.is_unspecified() => ip,
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
     let denied: Vec<String> = own
         .filter(|ip| !config.allow().allows(*ip))
         .map(|ip| ip.to_canonical().to_string())
@@ -97,51 +101,39 @@ fn locked_out(given: &Given, config: &Config) -> Option<String> {
         return None;
     }
     Some(format!(
-        "{place} does not allow {}: programs on this host that ask there are refused; add 127.0.0.0/8 and ::1 (or the host's own address) if they shall be served",
+        "{source} does not allow {}: programs on this host that ask there are refused; add 127.0.0.0/8 and ::1 (or the host's own address) to serve them",
         denied.join(" and ")
     ))
 }
 
-/// Clients of the Internet that may ask where they can.
-fn open_to_all(given: &Given, config: &Config) -> Vec<String> {
-    let Some(place) = given.place("allow_net") else {
+/// Clients of the Internet may ask at an address that they can reach.
+fn open_resolvers(given: &Given, config: &Config) -> Vec<String> {
+    let Some(source) = given.source("allow_net") else {
         return Vec::new();
     };
-    let mut lines = Vec::new();
-    for cidr in config.allow().public() {
-        let reached = |listen: &&Listen| {
-            listen.is_public() && listen.addr().is_ipv4() == matches!(cidr, Cidr::V4(_))
-        };
-        let Some(listen) = config.listen().iter().find(reached) else {
-            continue;
-        };
-        let at = listen.addr();
-        lines.push(if is_most_of_the_internet(cidr) {
+    let warning = |cidr: &Cidr| {
+        let is_v4 = matches!(cidr, Cidr::V4(_));
+        let reached = |listen: &&Listen| listen.is_public() && listen.addr().is_ipv4() == is_v4;
+        let at = config.listen().iter().find(reached)?.addr();
+        // The registries give no owner a larger network.
+        let most_of_the_internet = cidr.prefix_len() < if is_v4 { 8 } else { 16 };
+        Some(if most_of_the_internet {
             format!(
-                "{place} {cidr} makes an open resolver at {at}: anybody who reaches it may ask, and it will be abused to attack others; \
+                "{source} {cidr} makes an open resolver at {at}: anybody who reaches it may ask, and it will be abused to attack others; \
                  allow your own networks only"
             )
         } else {
             format!(
-                "{place} {cidr} is a public network, and {at} may be reached from there: an open resolver for whoever is in it; \
+                "{source} {cidr} is a public network, and {at} may be reached from there: an open resolver for whoever is in it; \
                  make sure that it is yours"
             )
-        });
-    }
-    lines
-}
-
-/// Whether it is too large for a network of one owner: the registries give out nothing larger.
-fn is_most_of_the_internet(cidr: &Cidr) -> bool {
-    let largest = match cidr {
-        Cidr::V4(_) => 8,
-        Cidr::V6(_) => 16,
+        })
     };
-    cidr.prefix_len() < largest
+    config.allow().public().filter_map(warning).collect()
 }
 
-/// Providers that give different answers to one question, of which the next one undoes what the first one does.
-fn mixed(upstreams: &[Upstream]) -> Vec<String> {
+/// Providers that answer the same query differently, so that one undoes what the other does.
+fn unequal_providers(upstreams: &[Upstream]) -> Vec<String> {
     let known: Vec<&Provider> = upstreams.iter().filter_map(providers::of).collect();
     let pair = |of: fn(&Provider) -> bool| {
         let with = known.iter().find(|provider| of(provider))?;
@@ -151,7 +143,7 @@ fn mixed(upstreams: &[Upstream]) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some((with, without)) = pair(|provider| provider.validates) {
         lines.push(format!(
-            "upstreams: {with} validates DNSSEC and {without} does not, so a forged answer that one refuses may come from the other; \
+            "upstreams: {with} validates DNSSEC and {without} does not, so a forged response that one refuses may come from the other; \
              choose providers that both do"
         ));
     }
@@ -185,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_what_is_meant() {
+    fn settings_that_are_meant_give_no_warning() {
         for line in [
             "serve",
             "udp --udp-payload 1232 --max-in-flight 100",
@@ -209,7 +201,7 @@ mod tests {
         for (line, expected) in [
             (
                 "serve --bootstrap 192.0.2.1",
-                "--bootstrap has no effect: no upstream is given by its name alone",
+                "--bootstrap has no effect: no upstream is given by name",
             ),
             (
                 "serve --rotate --cache-size 0",
@@ -233,11 +225,11 @@ mod tests {
             ),
             (
                 "serve --max-in-flight-per-client 3000",
-                "--max-in-flight-per-client has no effect: the bound on all questions in flight (max-in-flight) is lower",
+                "--max-in-flight-per-client has no effect: the limit on all queries in flight (max-in-flight) is lower",
             ),
             (
                 "serve --max-tcp-per-client 2000",
-                "--max-tcp-per-client has no effect: the bound on all TCP clients (max-tcp-connections) is lower",
+                "--max-tcp-per-client has no effect: the limit on all TCP connections (max-tcp-connections) is lower",
             ),
             (
                 "serve --allow-plaintext",
@@ -253,12 +245,12 @@ mod tests {
         let variable = [("DOTWARD_TCP_IDLE", "5s")];
         let expected = "DOTWARD_TCP_IDLE has no effect: clients are served over UDP only";
         assert_eq!(warnings_of("udp", &variable), [expected]);
-        // A default that is above another bound was nobody's choice.
+        // A default above another limit is not the user's choice.
         assert_eq!(warnings("serve --max-in-flight 500"), [""; 0]);
     }
 
     #[test]
-    fn whoever_locks_this_host_out_is_told() {
+    fn an_access_list_without_this_host_is_warned_of() {
         for line in [
             "serve --allow-net 192.168.1.0/24",
             "serve --listen 0.0.0.0 --allow-net 192.168.1.0/24",
