@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net as blocking;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
@@ -93,8 +93,7 @@ const SCHEMES: &[Scheme] = &[Scheme {
 }];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let directory = Directory::new()?;
-    let path = directory.0.join("resolver");
+    let path = std::env::temp_dir().join(format!("dotward-{}.socket", std::process::id()));
     let listener = blocking::UnixListener::bind(&path)?;
     thread::spawn(move || resolve(&listener));
 
@@ -109,12 +108,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = *sockets.addresses().first().ok_or("nowhere to listen")?;
     let control = Control::new();
     let options = Options::new(config)?.control(&control);
-    let serving = serve(runtime.clone(), Unix { path }, sockets, options);
+    let unix = Unix { path: path.clone() };
+    let serving = serve(runtime.clone(), unix, sockets, options);
     let proxy = thread::spawn(move || runtime.block_on(serving));
 
     let response = ask(address)?;
     control.send(Command::Drain);
     let stats = proxy.join().map_err(|_| "dotward panicked")?;
+    std::fs::remove_file(path)?;
     println!(
         "dotward on {address} responded with {} octets",
         response.len()
@@ -161,26 +162,6 @@ fn resolve(listener: &blocking::UnixListener) -> io::Result<()> {
         let len = u16::try_from(message.len()).map_err(io::Error::other)?;
         stream.write_all(&len.to_be_bytes())?;
         stream.write_all(&message)?;
-    }
-}
-
-/// A place for the socket, gone at the end.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new() -> io::Result<Self> {
-        let name = format!("dotward-unix-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let path: &Path = &self.0;
-        // Should that fail, the system removes it with its other temporary files.
-        let _ = std::fs::remove_dir_all(path);
     }
 }
 

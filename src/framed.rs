@@ -89,9 +89,7 @@ impl<S: ByteStream> Connection for Framed<S> {
             self.unflushed = true;
         }
         self.outgoing.clear();
-        if self.outgoing.capacity() > KEEP {
-            self.outgoing = Vec::new();
-        }
+        self.outgoing.shrink_to(KEEP);
         self.taken = 0;
         // A TLS stream says that it took everything while it still holds ciphertext.
         if self.unflushed {

@@ -15,13 +15,6 @@ pub enum Command {
     Report,
 }
 
-impl Command {
-    /// Does it hold for a loop that begins after it was given? A report is about its own moment.
-    fn lasts(self) -> bool {
-        self != Self::Report
-    }
-}
-
 /// Commands all loops that subscribed. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
@@ -56,7 +49,8 @@ impl Control {
     /// Tells every loop.
     pub fn send(&self, command: Command) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if command.lasts() && !state.given.contains(&command) {
+        // A report is about its own moment.
+        if command != Command::Report && !state.given.contains(&command) {
             state.given.push(command);
         }
         // A loop that has ended needs no command.

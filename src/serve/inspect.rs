@@ -44,11 +44,6 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
         self.tcp.counts()
     }
 
-    /// Octets of memory for what TCP clients have sent and for responses that they have not read.
-    pub fn octets_of_clients(&self) -> usize {
-        self.tcp.memory()
-    }
-
     /// Nothing under way around the core: no connection, no look-up, no client, no response that the system had no room for.
     pub fn is_idle(&self) -> bool {
         self.upstreams.is_empty()

@@ -3,7 +3,7 @@
 //! One event loop is one future, [`serve`]. It spawns nothing, and any [`Runtime`](crate::runtime::Runtime) can run it.
 //! More loops may run beside it on sockets that share their addresses; they have `shared` in common.
 //!
-//! - `worker` is the loop, `core` the forwarder that it drives; `inspect` shows what is in it.
+//! - `worker` is the loop, `core` the forwarder that it drives; `actions` carries out what that wants, and `inspect` shows what is in it.
 //! - `udp` and `tcp` are its sides towards clients, `upstream_connections` is its side towards upstreams.
 //! - `lookups` finds the addresses of upstreams that were given by name.
 //! - `sources` knows what is ready, and has the one timer; `pause` is for sockets that fail.
@@ -12,6 +12,7 @@
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
 //! - `control` carries commands to the loop, `shutdown` is the way from serving to the end.
 
+mod actions;
 mod control;
 mod core;
 mod host_networks;

@@ -2,7 +2,6 @@
 
 use crate::engine::Time;
 use log::{debug, info, warn};
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,31 +14,30 @@ const APART: Duration = Duration::from_secs(1);
 
 /// The errors of one socket in a row, and the pause after them.
 pub struct Pause {
-    /// What the socket is for: the start of a log line.
-    purpose: &'static str,
-    at: Option<SocketAddr>,
+    /// The address of the socket and what it is for: the start of a log line.
+    subject: String,
     /// Errors in a row that are no reason for a pause.
     tolerated: u32,
     errors: u32,
     last: Time,
-    pauses: u32,
+    /// Pauses in a row.
+    pub pauses: u32,
     until: Option<Time>,
-    /// The log has a warning of it.
-    warned: bool,
+    /// The error that was logged last.
+    warned: Option<io::ErrorKind>,
 }
 
 impl Pause {
-    /// For a socket that is bound to `at`.
-    pub fn new(purpose: &'static str, at: Option<SocketAddr>, tolerated: u32) -> Self {
+    /// For a socket that is bound to `at`, and for what it does there.
+    pub fn new(at: Option<SocketAddr>, what: &str, tolerated: u32) -> Self {
         Self {
-            purpose,
-            at,
+            subject: at.map_or(what.into(), |at| format!("{at}: {what}")),
             tolerated,
             errors: 0,
             last: Time::ZERO,
             pauses: 0,
             until: None,
-            warned: false,
+            warned: None,
         }
     }
 
@@ -51,11 +49,12 @@ impl Pause {
         self.last = now;
         self.errors = self.errors.saturating_add(1);
         if self.errors <= self.tolerated {
-            debug!("{self} failed: {error}");
+            debug!("{} failed: {error}", self.subject);
             return false;
         }
-        if !std::mem::replace(&mut self.warned, true) {
-            warn!("{self} fails: {error}; it is tried again every {PAUSE:?}");
+        if self.warned.replace(error.kind()) != Some(error.kind()) {
+            let subject = &self.subject;
+            warn!("{subject} fails: {error}; it is tried again every {PAUSE:?}");
         }
         self.pauses += 1;
         self.until = Some(now + PAUSE);
@@ -64,41 +63,24 @@ impl Pause {
 
     /// The socket works.
     pub fn succeeded(&mut self) {
-        if self.errors > 0 {
-            if self.warned {
-                info!("{self} works again, after {} errors", self.errors);
-            }
-            *self = Self::new(self.purpose, self.at, self.tolerated);
+        if self.warned.take().is_some() {
+            info!("{} works again, after {} errors", self.subject, self.errors);
         }
+        (self.errors, self.pauses, self.until) = (0, 0, None);
     }
 
-    /// Forgets the pauses: another socket is bound in place of this one.
-    pub fn start_over(&mut self) {
-        (self.pauses, self.until) = (0, None);
+    /// Is it left alone?
+    pub fn is_on(&self, now: Time) -> bool {
+        self.until.is_some_and(|until| now < until)
     }
 
-    /// Pauses in a row.
-    pub fn count(&self) -> u32 {
-        self.pauses
-    }
-
-    /// Is it left alone? A pause that is over ends.
-    pub fn is_on(&mut self, now: Time) -> bool {
-        self.until = self.until.filter(|until| now < *until);
-        self.until.is_some()
-    }
-
-    /// When it is tried again.
+    /// When it has to end.
     pub fn until(&self) -> Option<Time> {
         self.until
     }
-}
 
-impl fmt::Display for Pause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.at {
-            Some(at) => write!(f, "{at}: {}", self.purpose),
-            None => f.write_str(self.purpose),
-        }
+    /// Ends it, if it has to.
+    pub fn ends(&mut self, now: Time) -> bool {
+        self.until.take_if(|until| *until <= now).is_some()
     }
 }

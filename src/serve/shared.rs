@@ -4,7 +4,6 @@ use crate::config::{Config, Limits, TtlBounds};
 use crate::engine::{Cache, Crowd, Times};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,15 +27,6 @@ pub enum Crowded {
     Client,
     /// There are too many in all.
     All,
-}
-
-impl fmt::Display for Crowded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Client => "its address has as many as one may have",
-            Self::All => "there are as many as may be in all",
-        })
-    }
 }
 
 impl Shared {

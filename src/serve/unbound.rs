@@ -1,26 +1,23 @@
 //! Addresses that this host did not have at the start: bound as soon as it has them.
 
 use super::sockets::Sockets;
-use crate::config::{Modes, bind_advice};
+use crate::config::{Config, bind_advice};
 use crate::engine::Time;
 use crate::runtime::Runtime;
 use log::{info, warn};
-use std::io;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How often an address that is not bound is tried again: soon enough for somebody who waits for a tunnel to come up, and next to
 /// nothing for the processor.
-pub const RETRY: Duration = Duration::from_secs(2);
+const RETRY: Duration = Duration::from_secs(2);
 
 /// What a worker has not bound yet, and when it tries next.
 pub struct Unbound {
-    modes: Modes,
-    share: bool,
-    missing: Vec<SocketAddr>,
+    /// Each with the last error that was logged, so that it is logged once.
+    missing: Vec<(SocketAddr, ErrorKind)>,
     next_try: Option<Time>,
-    /// The last error of each address that was logged, so that it is logged once.
-    logged: Vec<(SocketAddr, io::ErrorKind)>,
     /// One worker of several logs for all.
     logs: bool,
 }
@@ -29,19 +26,15 @@ impl Unbound {
     /// What these sockets lack. One worker of several `logs` it.
     pub fn new<R: Runtime>(sockets: &Sockets<R>, logs: bool, now: Time) -> Self {
         let missing = sockets.missing();
-        if logs {
-            for addr in missing {
-                warn!(
-                    "{addr}: no interface of this host has this address; binding it is tried again every {RETRY:?}"
-                );
-            }
+        for addr in missing.iter().filter(|_| logs) {
+            warn!(
+                "{addr}: no interface of this host has this address; binding it is tried again every {RETRY:?}"
+            );
         }
+        let absent = |addr: &SocketAddr| (*addr, ErrorKind::AddrNotAvailable);
         Self {
-            modes: sockets.modes,
-            share: sockets.share,
-            missing: missing.to_vec(),
+            missing: missing.iter().map(absent).collect(),
             next_try: (!missing.is_empty()).then(|| now + RETRY),
-            logged: Vec::new(),
             logs,
         }
     }
@@ -58,40 +51,29 @@ impl Unbound {
     }
 
     /// Tries what is due, and hands out what was bound.
-    pub fn time<R: Runtime>(&mut self, runtime: &R, now: Time) -> Vec<Sockets<R>> {
+    pub fn time<R: Runtime>(&mut self, runtime: &R, config: &Config, now: Time) -> Sockets<R> {
+        let mut bound = Sockets::none();
         if self.next_try.is_none_or(|at| at > now) {
-            return Vec::new();
+            return bound;
         }
-        let mut bound = Vec::new();
-        for addr in std::mem::take(&mut self.missing) {
-            match Sockets::bind_late(runtime, addr, self.modes, self.share) {
-                Ok(sockets) => {
-                    self.logged.retain(|(logged, _)| *logged != addr);
-                    if self.logs {
-                        info!("{addr}: bound at last; it is served from now on");
-                    }
-                    bound.push(sockets);
+        let logs = self.logs;
+        self.missing.retain_mut(|(addr, logged)| {
+            let Err(error) = bound.bind_one(runtime, *addr, config) else {
+                if logs {
+                    info!("{addr}: bound at last; it is served from now on");
                 }
-                Err(error) => {
-                    self.log(addr, &error);
-                    self.missing.push(addr);
-                }
+                return false;
+            };
+            // That the host lacks the address was logged at the start.
+            let is_new = ![*logged, ErrorKind::AddrNotAvailable].contains(&error.kind());
+            if is_new && logs {
+                *logged = error.kind();
+                let advice = bind_advice(*addr, &error);
+                warn!("{advice}; it is tried again every {RETRY:?}");
             }
-        }
+            true
+        });
         self.next_try = (!self.missing.is_empty()).then(|| now + RETRY);
         bound
-    }
-
-    /// Logs an error that is new. The absence of the address was logged at the start.
-    fn log(&mut self, addr: SocketAddr, error: &io::Error) {
-        let is_new = !self.logged.contains(&(addr, error.kind()));
-        if self.logs && is_new && error.kind() != io::ErrorKind::AddrNotAvailable {
-            warn!(
-                "{}; it is tried again every {RETRY:?}",
-                bind_advice(addr, error)
-            );
-            self.logged.retain(|(logged, _)| *logged != addr);
-            self.logged.push((addr, error.kind()));
-        }
     }
 }

@@ -92,20 +92,14 @@ impl<T: Transport> UpstreamConnections<T> {
 
     /// Sends what is queued.
     pub fn flush(&mut self, core: &mut Core) {
-        let mut ended = Vec::new();
-        for (key, entry) in &mut self.entries {
-            if std::mem::take(&mut entry.queued)
-                && let Progress::Established(connection) = &mut entry.progress
-            {
-                self.only_read.retain(|other| *other != key);
-                if !flush(connection, key, &mut entry.source.context(), core) {
-                    ended.push(key);
-                }
+        self.entries.retain(|key, entry| {
+            if !std::mem::take(&mut entry.queued) {
+                return true;
             }
-        }
-        for key in ended {
-            self.entries.remove(key);
-        }
+            self.only_read.retain(|other| *other != key);
+            let flushed = entry.progress.flush(key, &mut entry.source.context(), core);
+            flushed != Polled::Ended
+        });
     }
 
     /// At the end of an iteration. Many servers send the next response only when the last one is acknowledged. Where nothing was
@@ -157,70 +151,65 @@ impl<T: Transport> Entry<T> {
 
 impl<T: Transport> Progress<T> {
     fn ready(&mut self, key: LinkKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
+        let (now, out) = (core.now, &mut core.out);
         if let Self::Connecting(connect) = self {
             match connect.as_mut().poll(cx) {
                 Poll::Pending => return Polled::Pending,
                 Poll::Ready(Err(why)) => {
-                    core.forwarder
-                        .dial_failed(key, &why, core.now, &mut core.out);
+                    core.forwarder.dial_failed(key, &why, now, out);
                     return Polled::Ended;
                 }
                 Poll::Ready(Ok(connection)) => {
-                    let description = connection.describe();
                     core.forwarder
-                        .link_up(key, &description, core.now, &mut core.out);
+                        .link_up(key, &connection.describe(), now, out);
                     *self = Self::Established(connection);
                 }
             }
         }
-        match self {
-            Self::Established(connection) => read(connection, key, cx, core),
-            Self::Closing(connection, _) => match connection.poll_close(cx) {
-                Poll::Ready(()) => Polled::Ended,
-                Poll::Pending => Polled::Pending,
-            },
-            Self::Connecting(_) => Polled::Pending,
+        if let Self::Closing(connection, _) = self
+            && connection.poll_close(cx).is_ready()
+        {
+            return Polled::Ended;
+        }
+        // It may have been woken because there is room to write again.
+        match self.flush(key, cx, core) {
+            Polled::Ended => Polled::Ended,
+            _ => self.read(key, cx, core),
         }
     }
-}
 
-/// False if the connection has ended.
-fn flush(
-    connection: &mut impl Connection,
-    key: LinkKey,
-    cx: &mut Context<'_>,
-    core: &mut Core,
-) -> bool {
-    let Poll::Ready(Err(why)) = connection.poll_flush(cx) else {
-        return true;
-    };
-    core.forwarder.link_down(key, &why, core.now, &mut core.out);
-    false
-}
-
-fn read(
-    connection: &mut impl Connection,
-    key: LinkKey,
-    cx: &mut Context<'_>,
-    core: &mut Core,
-) -> Polled {
-    // It may have been woken because there is room to write again.
-    if !flush(connection, key, cx, core) {
-        return Polled::Ended;
-    }
-    let (now, out) = (core.now, &mut core.out);
-    for _ in 0..MAX_RESPONSES {
-        if out.is_full() {
-            break;
+    /// Sends what is queued.
+    fn flush(&mut self, key: LinkKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
+        if let Self::Established(connection) = self
+            && let Poll::Ready(Err(why)) = connection.poll_flush(cx)
+        {
+            core.forwarder.link_down(key, &why, core.now, &mut core.out);
+            return Polled::Ended;
         }
-        match connection.poll_next(cx) {
-            Poll::Pending => return Polled::Pending,
-            Poll::Ready(Event::Message(message)) => core.forwarder.answer(key, message, now, out),
-            Poll::Ready(Event::Closed(why)) => {
-                core.forwarder.link_down(key, &why, now, out);
-                return Polled::Ended;
+        Polled::Pending
+    }
+
+    /// Takes what has arrived to the core.
+    fn read(&mut self, key: LinkKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
+        let Self::Established(connection) = self else {
+            return Polled::Pending;
+        };
+        let (now, out) = (core.now, &mut core.out);
+        for _ in 0..MAX_RESPONSES {
+            if out.is_full() {
+                break;
+            }
+            match connection.poll_next(cx) {
+                Poll::Pending => return Polled::Pending,
+                Poll::Ready(Event::Message(message)) => {
+                    core.forwarder.answer(key, message, now, out);
+                }
+                Poll::Ready(Event::Closed(why)) => {
+                    core.forwarder.link_down(key, &why, now, out);
+                    return Polled::Ended;
+                }
             }
         }
+        Polled::More
     }
-    Polled::More
 }

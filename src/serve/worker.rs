@@ -16,12 +16,12 @@ use super::tcp::TcpClients;
 use super::udp::UdpSockets;
 use super::unbound::Unbound;
 use super::upstream_connections::UpstreamConnections;
-use crate::engine::{Action, Forwarder, Output, Stats, Via};
+use crate::engine::{Forwarder, Output, Stats};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 use futures::channel::mpsc::UnboundedReceiver;
 use futures::stream::StreamExt;
-use log::{debug, info};
+use log::info;
 use rand_chacha::rand_core::Rng;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub fn serve<R: Runtime, T: Transport>(
 pub struct Worker<R: Runtime, T: Transport> {
     pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
-    runtime: R,
-    transport: T,
+    pub(super) runtime: R,
+    pub(super) transport: T,
     commands: UnboundedReceiver<Command>,
     commands_source: Source,
     sources: Sources,
@@ -87,7 +87,7 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
                 out: Output::new(),
                 now,
             },
-            udp: UdpSockets::new(sockets.datagrams, sockets.share, &sources),
+            udp: UdpSockets::new(sockets.datagrams, &sources),
             tcp: TcpClients::new(sockets.listeners, shared.clone(), &sources),
             commands: control.subscribe(),
             commands_source: sources.add(Kind::Control),
@@ -172,17 +172,17 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
         }
         self.upstreams.time(now.mono);
         self.tcp.time(now.mono);
-        self.udp.time(&self.runtime, now.mono);
-        for bound in self.unbound.time(&self.runtime, now.mono) {
-            bound
-                .datagrams
-                .into_iter()
-                .for_each(|socket| self.udp.add(socket));
-            bound
-                .listeners
-                .into_iter()
-                .for_each(|listener| self.tcp.listen(listener));
-        }
+        let (runtime, config) = (&self.runtime, &self.shared.config);
+        self.udp.time(runtime, config, now.mono);
+        let bound = self.unbound.time(runtime, config, now.mono);
+        bound
+            .datagrams
+            .into_iter()
+            .for_each(|socket| self.udp.add(socket));
+        bound
+            .listeners
+            .into_iter()
+            .for_each(|socket| self.tcp.listen(socket));
     }
 
     fn take_commands(&mut self) {
@@ -196,63 +196,6 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
                 Command::Stop => self.advance(Event::Stop),
                 Command::Report => self.report(),
             }
-        }
-    }
-
-    /// Large responses do not wait for the end of the iteration.
-    fn carry_out_if_full(&mut self) {
-        if self.core.out.is_full() {
-            self.carry_out();
-        }
-    }
-
-    /// Carries out what the core wants, until it wants nothing more.
-    fn carry_out(&mut self) {
-        while !self.core.out.is_empty() {
-            let mut out = std::mem::take(&mut self.core.out);
-            self.udp.send(&out);
-            for action in out.actions() {
-                self.act(action, &out);
-            }
-            self.tcp.flush(self.core.now.mono);
-            self.upstreams.flush(&mut self.core);
-            out.clear();
-            // Flushing can fail, and then the core wants something; its memory is given back otherwise.
-            if self.core.out.is_empty() {
-                self.core.out = out;
-            }
-            if self.core.forwarder.has_more() {
-                self.core.forwarder.time(self.core.now, &mut self.core.out);
-            }
-        }
-    }
-
-    /// Carries out one action. Responses over UDP have been sent.
-    fn act(&mut self, action: &Action, out: &Output) {
-        let (config, core) = (&self.shared.config, &mut self.core);
-        match action {
-            Action::Reply { client, message } => {
-                if let Via::Stream(number) = client.via {
-                    self.tcp.reply(number, out.message(message));
-                }
-            }
-            Action::Send { link, id, message } => {
-                self.upstreams.send(*link, *id, out.message(message), core);
-            }
-            Action::Dial {
-                link,
-                upstream,
-                addr,
-            } => {
-                if let Some(upstream) = config.upstreams().get(*upstream) {
-                    let connect = self.transport.connect(upstream, *addr);
-                    self.upstreams.connect(*link, connect);
-                }
-            }
-            Action::Resolve { upstream } => {
-                self.lookups.start(*upstream, config, &self.runtime, core);
-            }
-            Action::Close { link } => self.upstreams.close(*link, core.now.mono),
         }
     }
 
@@ -288,19 +231,6 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
             }
             (Phase::Serving | Phase::Draining { .. }, Phase::Closing { .. }) => self.close(),
             _ => {}
-        }
-    }
-
-    /// Answers all clients and closes all connections to upstreams.
-    fn close(&mut self) {
-        let now = self.core.now;
-        debug!("closing: {:?}", self.core.forwarder.held());
-        self.core.forwarder.close(now, &mut self.core.out);
-        self.carry_out();
-        // Many clients of one query get their responses in parts.
-        while self.core.forwarder.in_flight() > 0 {
-            self.core.forwarder.time(now, &mut self.core.out);
-            self.carry_out();
         }
     }
 

@@ -33,26 +33,24 @@ pub struct Lookup<R: Runtime> {
 
 /// The queries to one resolver.
 struct Attempt<R: Runtime> {
+    runtime: R,
     resolver: SocketAddr,
     timeout: R::Sleep,
-    tcp: Tcp<R>,
-    udp: Udp<R>,
-    /// The last thing that went wrong.
-    why: String,
+    /// `None` when it has failed.
+    tcp: Option<Tcp<R>>,
+    udp: Option<Udp<R>>,
 }
 
 enum Tcp<R: Runtime> {
-    Failed,
     Connecting(Pin<Box<R::Connect>>),
     Connected(Framed<R::Stream>),
 }
 
-enum Udp<R: Runtime> {
-    Failed,
-    /// For TCP, which is tried first.
-    Waiting(R::Sleep),
-    /// The last datagrams, and when the queries are repeated.
-    Bound(R::Datagrams, Box<Ring>, R::Sleep),
+struct Udp<R: Runtime> {
+    /// Bound before the first queries are sent, with memory for responses.
+    socket: Option<(R::Datagrams, Box<Ring>)>,
+    /// When the queries are sent, for the first time or again.
+    send: R::Sleep,
 }
 
 impl<R: Runtime> Lookup<R> {
@@ -70,19 +68,6 @@ impl<R: Runtime> Lookup<R> {
     pub fn ids(&self) -> [u16; 2] {
         self.queries.ids()
     }
-
-    fn next_attempt(&mut self) -> Option<Attempt<R>> {
-        let resolver = self.resolvers.pop()?;
-        self.queries.start_over();
-        let now = self.runtime.now().mono;
-        Some(Attempt {
-            resolver,
-            timeout: self.runtime.sleep_until(now + RESOLVER_TIMEOUT),
-            tcp: Tcp::Connecting(Box::pin(self.runtime.connect(resolver))),
-            udp: Udp::Waiting(self.runtime.sleep_until(now + UDP_INTERVAL)),
-            why: "no address".into(),
-        })
-    }
 }
 
 impl<R: Runtime> Future for Lookup<R> {
@@ -90,37 +75,49 @@ impl<R: Runtime> Future for Lookup<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let mut why = "no bootstrap resolver".to_owned();
         loop {
             if let Some(attempt) = &mut this.attempt {
-                ready!(attempt.poll(&this.runtime, &mut this.queries, cx));
-                why = std::mem::take(&mut attempt.why);
+                ready!(attempt.poll(&mut this.queries, cx));
             }
             if let Some(found) = this.queries.found() {
                 return Poll::Ready(Ok(found));
             }
-            this.attempt = this.next_attempt();
-            if this.attempt.is_none() {
+            let Some(resolver) = this.resolvers.pop() else {
+                let why = std::mem::take(&mut this.queries.failure);
                 return Poll::Ready(Err(ConnectError::Unresolved(why)));
-            }
+            };
+            this.queries.start_over();
+            this.attempt = Some(Attempt::new(this.runtime.clone(), resolver));
         }
     }
 }
 
 impl<R: Runtime> Attempt<R> {
+    fn new(runtime: R, resolver: SocketAddr) -> Self {
+        let now = runtime.now().mono;
+        Self {
+            resolver,
+            timeout: runtime.sleep_until(now + RESOLVER_TIMEOUT),
+            tcp: Some(Tcp::Connecting(Box::pin(runtime.connect(resolver)))),
+            udp: Some(Udp {
+                socket: None,
+                send: runtime.sleep_until(now + UDP_INTERVAL),
+            }),
+            runtime,
+        }
+    }
+
     /// `Ready` when this resolver has answered or failed.
-    fn poll(&mut self, runtime: &R, queries: &mut Queries, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, queries: &mut Queries, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let failed = matches!((&self.tcp, &self.udp), (Tcp::Failed, Udp::Failed));
-            if failed || queries.are_answered() {
+            if queries.are_answered() || (self.tcp.is_none() && self.udp.is_none()) {
                 return Poll::Ready(());
             }
             if Pin::new(&mut self.timeout).poll(cx).is_ready() {
-                self.why = "no response in time".into();
+                queries.failure = "no response in time".into();
                 return Poll::Ready(());
             }
-            let tcp = self.poll_tcp(runtime, queries, cx);
-            let udp = self.poll_udp(runtime, queries, cx);
+            let (tcp, udp) = (self.poll_tcp(queries, cx), self.poll_udp(queries, cx));
             if tcp.is_pending() && udp.is_pending() {
                 return Poll::Pending;
             }
@@ -128,89 +125,86 @@ impl<R: Runtime> Attempt<R> {
     }
 
     /// `Ready` after something happened to TCP.
-    fn poll_tcp(&mut self, runtime: &R, queries: &mut Queries, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_tcp(&mut self, queries: &mut Queries, cx: &mut Context<'_>) -> Poll<()> {
         let failure = match &mut self.tcp {
-            Tcp::Failed => return Poll::Pending,
-            Tcp::Connecting(connect) => match ready!(connect.as_mut().poll(cx)) {
+            None => return Poll::Pending,
+            Some(Tcp::Connecting(connect)) => match ready!(connect.as_mut().poll(cx)) {
                 Ok(stream) => {
                     let mut connection = Framed::new(stream, String::new());
-                    for query in queries.unanswered() {
-                        connection.queue(&query);
-                    }
-                    self.tcp = Tcp::Connected(connection);
+                    queries
+                        .unanswered()
+                        .for_each(|query| connection.queue(&query));
+                    self.tcp = Some(Tcp::Connected(connection));
                     return Poll::Ready(());
                 }
                 Err(error) => system_message(&error),
             },
-            Tcp::Connected(connection) => match connection.poll_flush(cx) {
-                Poll::Ready(Err(why)) => why.to_string(),
-                _ => match ready!(connection.poll_next(cx)) {
+            Some(Tcp::Connected(connection)) => {
+                let event = match connection.poll_flush(cx) {
+                    Poll::Ready(Err(why)) => Event::Closed(why),
+                    _ => ready!(connection.poll_next(cx)),
+                };
+                match event {
                     Event::Message(message) => {
-                        if let Err(why) = queries.take(message, true) {
-                            self.why = why;
-                        }
+                        queries.take(message, true);
                         return Poll::Ready(());
                     }
                     Event::Closed(why) => why.to_string(),
-                },
-            },
+                }
+            }
         };
-        self.why = failure;
-        self.tcp = Tcp::Failed;
+        queries.failure = failure;
+        self.tcp = None;
         // UDP need not wait any longer.
-        if let Udp::Waiting(start) = &mut self.udp {
-            *start = runtime.sleep_until(runtime.now().mono);
+        if let Some(udp) = self.udp.as_mut().filter(|udp| udp.socket.is_none()) {
+            udp.send = self.runtime.sleep_until(self.runtime.now().mono);
         }
         Poll::Ready(())
     }
 
     /// `Ready` after something happened to UDP.
-    fn poll_udp(&mut self, runtime: &R, queries: &mut Queries, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.udp {
-            Udp::Failed => return Poll::Pending,
-            Udp::Waiting(start) => {
-                ready!(Pin::new(start).poll(cx));
-                self.udp = match runtime.bind(any_port(self.resolver), false) {
-                    Ok(socket) => {
-                        let at_once = runtime.sleep_until(runtime.now().mono);
-                        Udp::Bound(socket, Box::default(), at_once)
-                    }
-                    Err(error) => self.udp_failed(&error),
+    fn poll_udp(&mut self, queries: &mut Queries, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(udp) = &mut self.udp else {
+            return Poll::Pending;
+        };
+        let due = Pin::new(&mut udp.send).poll(cx).is_ready();
+        if due && udp.socket.is_none() {
+            match self.runtime.bind(any_port(self.resolver), false) {
+                Ok(socket) => udp.socket = Some((socket, Box::default())),
+                Err(error) => return self.udp_failed(&error, queries),
+            }
+        }
+        let Some((socket, ring)) = &mut udp.socket else {
+            return Poll::Pending;
+        };
+        if due {
+            let now = self.runtime.now().mono;
+            udp.send = self.runtime.sleep_until(now + UDP_INTERVAL);
+            for message in queries.unanswered() {
+                let query = Datagram {
+                    to: self.resolver,
+                    from: None,
+                    message: &message,
                 };
+                // What could not be sent is sent again.
+                let _sent_or_not = socket.poll_send(cx, &[query]);
             }
-            Udp::Bound(socket, ring, repeat) => {
-                if Pin::new(&mut *repeat).poll(cx).is_ready() {
-                    *repeat = runtime.sleep_until(runtime.now().mono + UDP_INTERVAL);
-                    for message in queries.unanswered() {
-                        let query = Datagram {
-                            to: self.resolver,
-                            from: None,
-                            message: &message,
-                        };
-                        // What could not be sent is sent again.
-                        let _sent_or_not = socket.poll_send(cx, &[query]);
-                    }
-                    return Poll::Ready(());
-                }
-                if let Err(error) = ready!(socket.poll_recv(cx, ring)) {
-                    self.udp = self.udp_failed(&error);
-                    return Poll::Ready(());
-                }
-                let may_be_partial = matches!(self.tcp, Tcp::Failed);
-                let from_resolver = |from: SocketAddr| canonical(from) == canonical(self.resolver);
-                for (message, ..) in ring.iter().filter(|(_, from, _)| from_resolver(*from)) {
-                    if let Err(why) = queries.take(message, may_be_partial) {
-                        self.why = why;
-                    }
-                }
-            }
+            return Poll::Ready(());
+        }
+        if let Err(error) = ready!(socket.poll_recv(cx, ring)) {
+            return self.udp_failed(&error, queries);
+        }
+        let from_resolver = |from| canonical(from) == canonical(self.resolver);
+        for (message, ..) in ring.iter().filter(|(_, from, _)| from_resolver(*from)) {
+            queries.take(message, self.tcp.is_none());
         }
         Poll::Ready(())
     }
 
-    fn udp_failed(&mut self, error: &io::Error) -> Udp<R> {
-        self.why = system_message(error);
-        Udp::Failed
+    fn udp_failed(&mut self, error: &io::Error, queries: &mut Queries) -> Poll<()> {
+        queries.failure = system_message(error);
+        self.udp = None;
+        Poll::Ready(())
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Queries {
     answered: [bool; 2],
     addresses: Vec<IpAddr>,
     ttl: Duration,
+    /// Why there is no address: the last thing that went wrong.
+    pub failure: String,
 }
 
 impl Queries {
@@ -34,6 +36,7 @@ impl Queries {
             answered: [false; 2],
             addresses: Vec::new(),
             ttl: *LIFETIMES.end(),
+            failure: "no bootstrap resolver".into(),
         }
     }
 
@@ -44,6 +47,7 @@ impl Queries {
     /// The same queries for another resolver.
     pub fn start_over(&mut self) {
         self.answered = [false; 2];
+        self.failure = format!("no address for {}", self.host.name);
     }
 
     pub fn are_answered(&self) -> bool {
@@ -57,23 +61,24 @@ impl Queries {
     }
 
     /// Takes a message. One that is not the response to a query without a response yet is ignored, and so is one that was truncated,
-    /// unless a part of the addresses `may_be_partial`. The error says why a response has no address.
-    pub fn take(&mut self, message: &[u8], may_be_partial: bool) -> Result<(), String> {
+    /// unless a part of the addresses `may_be_partial`.
+    pub fn take(&mut self, message: &[u8], may_be_partial: bool) {
         let Ok(response) = wire::parse_response(message) else {
-            return Ok(());
+            return;
         };
         let index = self.ids.iter().position(|id| *id == response.header.id);
         let Some(index) = index.filter(|index| !self.answered[*index]) else {
-            return Ok(());
+            return;
         };
         let query = query(&self.host.name, self.ids[index], TYPES[index]);
         let is_partial = response.header.flags.tc();
         if !is_response_to(message, &response, &query) || (is_partial && !may_be_partial) {
-            return Ok(());
+            return;
         }
         self.answered[index] = true;
         if response.rcode() != Rcode::NOERROR {
-            return Err(format!("{} for {}", response.rcode(), self.host.name));
+            self.failure = format!("{} for {}", response.rcode(), self.host.name);
+            return;
         }
         // A chain of CNAMEs ends in address records of another owner; the resolver has followed it.
         for record in wire::records(message, &response) {
@@ -88,7 +93,6 @@ impl Queries {
                 self.ttl = self.ttl.min(Duration::from_secs(record.ttl.into()));
             }
         }
-        Ok(())
     }
 
     /// Hands out the addresses, if any were found.
@@ -166,12 +170,12 @@ mod tests {
         let mut queries = queries();
         let [a, aaaa] = queries.unanswered().collect::<Vec<_>>().try_into().unwrap();
         let from_a = response(&a, [0x81, 0x80], 300, &[192, 0, 2, 1]);
-        assert_eq!(queries.take(&from_a, false), Ok(()));
+        queries.take(&from_a, false);
         assert!(queries.unanswered().eq([aaaa.clone()]));
         // A repeated response counts once.
-        assert_eq!(queries.take(&from_a, false), Ok(()));
+        queries.take(&from_a, false);
         let from_aaaa = response(&aaaa, [0x81, 0x80], 1, &1_u128.to_be_bytes());
-        assert_eq!(queries.take(&from_aaaa, false), Ok(()));
+        queries.take(&from_aaaa, false);
         assert!(queries.are_answered());
         let addresses = ["192.0.2.1:853", "[::1]:853"].map(|addr| addr.parse().unwrap());
         assert_eq!(
@@ -203,13 +207,14 @@ mod tests {
         ];
         for (what, message) in ignored {
             let mut queries = queries();
-            assert_eq!(queries.take(&message, false), Ok(()), "{what}");
+            queries.take(&message, false);
             assert_eq!(queries.found(), None, "{what}");
         }
         let mut partial = queries();
-        assert_eq!(partial.take(&edited(2, 0x83), true), Ok(()));
+        partial.take(&edited(2, 0x83), true);
         assert!(partial.found().is_some());
-        let refused = queries().take(&edited(3, 0x85), false);
-        assert_eq!(refused, Err("REFUSED for dot.example".into()));
+        let mut refused = queries();
+        refused.take(&edited(3, 0x85), false);
+        assert_eq!(refused.failure, "REFUSED for dot.example");
     }
 }

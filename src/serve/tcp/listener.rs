@@ -18,7 +18,7 @@ pub struct ClientListener<L> {
 
 impl<L: Listener> ClientListener<L> {
     pub fn new(socket: L, source: Source) -> Self {
-        let pause = Pause::new("accepting TCP connections", socket.local_addr().ok(), 0);
+        let pause = Pause::new(socket.local_addr().ok(), "accepting TCP connections", 0);
         Self {
             source,
             socket,
@@ -47,7 +47,14 @@ impl<L: Listener> ClientListener<L> {
         }
     }
 
-    /// When it is tried again after an error.
+    /// Time went on: it is polled again after a pause.
+    pub fn time(&mut self, now: Time) {
+        if self.pause.ends(now) {
+            self.source.mark();
+        }
+    }
+
+    /// When [`ClientListener::time`] has something to do.
     pub fn next_alarm(&self) -> Option<Time> {
         self.pause.until()
     }

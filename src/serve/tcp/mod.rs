@@ -89,13 +89,10 @@ impl<R: Runtime> TcpClients<R> {
     /// Takes new connections.
     pub fn accept(&mut self, index: usize, now: Time) {
         for _ in 0..MAX_ACCEPTS {
-            let Some(listener) = self.listeners.get_mut(index) else {
-                return;
-            };
-            match listener.accept(now) {
-                Poll::Pending => return,
-                Poll::Ready(Some((stream, peer))) => self.admit(stream, peer, now),
-                Poll::Ready(None) => {}
+            match self.listeners.get_mut(index).map(|it| it.accept(now)) {
+                None | Some(Poll::Pending) => return,
+                Some(Poll::Ready(Some((stream, peer)))) => self.admit(stream, peer, now),
+                Some(Poll::Ready(None)) => {}
             }
         }
         if let Some(listener) = self.listeners.get(index) {
@@ -109,7 +106,7 @@ impl<R: Runtime> TcpClients<R> {
             admitted = self.shared.admit(peer.ip(), &self.limits);
         }
         if let Err(crowded) = admitted {
-            debug!("{peer}: its connection is refused: {crowded}");
+            debug!("{peer}: its connection is refused at the limit on connections: {crowded:?}");
             self.refused += 1;
             return;
         }
@@ -125,26 +122,20 @@ impl<R: Runtime> TcpClients<R> {
     fn close_idlest(&mut self) -> bool {
         let idle = self.connections.iter().filter(|(_, one)| one.is_idle());
         let idlest = idle.min_by_key(|(_, one)| one.due(&self.limits));
-        let Some((key, _)) = idlest else {
-            return false;
-        };
-        self.close(key);
-        true
+        let key = idlest.map(|(key, _)| key);
+        key.inspect(|key| self.close(*key)).is_some()
     }
 
     /// A connection was woken.
     pub fn ready(&mut self, key: ClientKey, core: &mut Core) {
+        self.write(key, core.now.mono);
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        let wrote = connection.flush(core.now.mono, &mut self.unread);
-        let read = connection.receive(key, &self.limits, core);
-        if matches!(wrote, Ok(Polled::Ended) | Err(Full)) || read == Polled::Ended {
-            self.close(key);
-            return;
-        }
-        if read == Polled::More {
-            connection.source.mark();
+        match connection.receive(key, &self.limits, core) {
+            Polled::Pending => {}
+            Polled::More => connection.source.mark(),
+            Polled::Ended => return self.close(key),
         }
         self.account(key);
         self.make_room(0);
@@ -158,12 +149,35 @@ impl<R: Runtime> TcpClients<R> {
             return;
         };
         if connection.reply(message, &mut self.unread) == Err(Full) {
-            self.close(key);
-            return;
+            return self.close(key);
         }
         self.account(key);
         if self.unflushed.last() != Some(&key) {
             self.unflushed.push(key);
+        }
+    }
+
+    /// Writes the responses that were taken since the last flush.
+    pub fn flush(&mut self, now: Time) {
+        while let Some(key) = self.unflushed.pop() {
+            let connection = self.connections.get(key);
+            self.make_room(connection.map_or(0, ClientConnection::unsent));
+            self.write(key, now);
+            if let Some(connection) = self.connections.get(key)
+                && connection.may_resume(&self.limits)
+            {
+                connection.source.mark();
+            }
+        }
+    }
+
+    /// Writes what a client is ready to read.
+    fn write(&mut self, key: ClientKey, now: Time) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            match connection.flush(now, &mut self.unread) {
+                Ok(Polled::Ended) | Err(Full) => self.close(key),
+                Ok(Polled::Pending | Polled::More) => self.account(key),
+            }
         }
     }
 
@@ -188,61 +202,24 @@ impl<R: Runtime> TcpClients<R> {
     /// for each response.
     fn close_heaviest(&mut self) {
         let enough = (self.max_memory - self.max_memory / 8).saturating_sub(MARGIN);
-        let mut by_client: BTreeMap<u128, (usize, Vec<(usize, ClientKey)>)> = BTreeMap::new();
+        let mut by_client: BTreeMap<u128, (usize, BinaryHeap<_>)> = BTreeMap::new();
         for (key, connection) in &self.connections {
             let (addr, via) = (connection.peer, key.via());
             let (taken, connections) = by_client.entry(Client { addr, via }.account()).or_default();
             *taken += connection.accounted;
             connections.push((connection.accounted, key));
         }
-        while self.memory > enough {
-            let heaviest = by_client.values_mut().max_by_key(|(taken, _)| *taken);
-            let Some((taken, connections)) = heaviest else {
-                return;
-            };
-            let Some(at) = (0..connections.len()).max_by_key(|at| connections[*at].0) else {
-                return;
-            };
-            let (octets, key) = connections.swap_remove(at);
+        while self.memory > enough
+            && let Some((taken, connections)) = by_client.values_mut().max_by_key(|it| it.0)
+            && let Some((octets, key)) = connections.pop()
+        {
             *taken -= octets;
-            if let Some(connection) = self.connections.get(key) {
-                debug!(
-                    "{}: its connection is closed: it takes {octets} octets of memory, and all clients together too many",
-                    connection.peer
-                );
-            }
+            debug!(
+                "{}: its connection is closed: it takes {octets} octets of memory, and all clients together too many",
+                self.connections[key].peer
+            );
             self.closed_unread += 1;
             self.close(key);
-        }
-    }
-
-    /// Octets of memory for queries that are not taken yet and responses that are not read yet.
-    pub fn memory(&self) -> usize {
-        self.memory
-    }
-
-    /// Writes the responses that were taken since the last flush.
-    pub fn flush(&mut self, now: Time) {
-        while let Some(key) = self.unflushed.pop() {
-            let unsent = self
-                .connections
-                .get(key)
-                .map_or(0, ClientConnection::unsent);
-            self.make_room(unsent);
-            let Some(connection) = self.connections.get_mut(key) else {
-                continue;
-            };
-            match connection.flush(now, &mut self.unread) {
-                Ok(Polled::Ended) | Err(Full) => {
-                    self.close(key);
-                    continue;
-                }
-                Ok(Polled::Pending) if connection.may_resume(&self.limits) => {
-                    connection.source.mark();
-                }
-                Ok(Polled::Pending | Polled::More) => {}
-            }
-            self.account(key);
         }
     }
 
@@ -252,20 +229,17 @@ impl<R: Runtime> TcpClients<R> {
             && at <= now
         {
             self.due.pop();
-            let Some(connection) = self.connections.get(key) else {
-                continue;
-            };
-            // While a response is due, it is looked at again when that must have come.
-            let due = connection.due(&self.limits);
-            match due.unwrap_or(now + self.limits.tcp_idle) {
-                due if due <= now => self.close(key),
-                due => self.due.push(Reverse((due, key))),
+            if let Some(connection) = self.connections.get(key) {
+                // While a response is due, it is looked at again when that must have come.
+                let due = connection.due(&self.limits);
+                match due.unwrap_or(now + self.limits.tcp_idle) {
+                    due if due <= now => self.close(key),
+                    due => self.due.push(Reverse((due, key))),
+                }
             }
         }
-        for listener in &self.listeners {
-            if listener.next_alarm().is_some_and(|at| at <= now) {
-                listener.source.mark();
-            }
+        for listener in &mut self.listeners {
+            listener.time(now);
         }
     }
 
@@ -286,9 +260,8 @@ impl<R: Runtime> TcpClients<R> {
 
     /// Closes the connections to which no response is due, and from which nothing has come for so long.
     pub fn close_idle(&mut self, quiet: Duration, now: Time) {
-        let idle = |one: &ClientConnection<R::Stream>| one.may_end(quiet, now);
-        let idle = self.connections.iter().filter(|(_, one)| idle(one));
-        let idle: Vec<ClientKey> = idle.map(|(key, _)| key).collect();
+        let mut idle: Vec<ClientKey> = self.connections.keys().collect();
+        idle.retain(|key| self.connections[*key].may_end(quiet, now));
         for key in idle {
             self.close(key);
         }
@@ -301,12 +274,8 @@ impl<R: Runtime> TcpClients<R> {
 
     /// How many there are, and how many queries the one with most of them has open.
     pub fn counts(&self) -> (usize, usize) {
-        let busiest = self
-            .connections
-            .values()
-            .map(ClientConnection::pending)
-            .max();
-        (self.connections.len(), busiest.unwrap_or_default())
+        let pending = self.connections.values().map(ClientConnection::pending);
+        (self.connections.len(), pending.max().unwrap_or_default())
     }
 
     fn close(&mut self, key: ClientKey) {
@@ -317,9 +286,8 @@ impl<R: Runtime> TcpClients<R> {
         self.memory -= connection.accounted;
         // The entry of a closed connection is removed when it is due, or here when they become too many.
         if self.due.len() > 2 * self.connections.len() + MIN_DUE {
-            let connections = &self.connections;
-            self.due
-                .retain(|Reverse((_, key))| connections.contains_key(*key));
+            let is_open = |key| self.connections.contains_key(key);
+            self.due.retain(|Reverse((_, key))| is_open(*key));
         }
         connection.close(&mut self.unread);
     }

@@ -4,7 +4,9 @@ mod batch;
 mod socket;
 
 use super::core::Core;
+use super::sockets::are_shared;
 use super::sources::{Kind, Polled, Sources};
+use crate::config::Config;
 use crate::engine::{Output, Time};
 use crate::runtime::{Ring, Runtime};
 use batch::Batches;
@@ -14,8 +16,6 @@ use socket::Socket;
 pub struct UdpSockets<R: Runtime> {
     sources: Sources,
     sockets: Vec<Socket<R::Datagrams>>,
-    /// Whether other sockets may be bound to the same addresses.
-    share: bool,
     ring: Ring,
     batches: Batches,
     /// Responses that were lost: refused by the system, or beyond what is kept for a socket without room.
@@ -23,11 +23,10 @@ pub struct UdpSockets<R: Runtime> {
 }
 
 impl<R: Runtime> UdpSockets<R> {
-    pub fn new(sockets: Vec<R::Datagrams>, share: bool, sources: &Sources) -> Self {
+    pub fn new(sockets: Vec<R::Datagrams>, sources: &Sources) -> Self {
         let mut all = Self {
             sources: sources.clone(),
             sockets: Vec::new(),
-            share,
             ring: Ring::new(),
             batches: Batches::default(),
             lost: 0,
@@ -66,13 +65,10 @@ impl<R: Runtime> UdpSockets<R> {
         }
     }
 
-    /// Time went on: wakes the sockets whose pause is over, and binds others in place of those that were given up.
-    pub fn time(&mut self, runtime: &R, now: Time) {
+    /// Time went on: see [`Socket::time`].
+    pub fn time(&mut self, runtime: &R, config: &Config, now: Time) {
         for socket in &mut self.sockets {
-            if socket.next_alarm().is_some_and(|at| at <= now) {
-                socket.rebind(runtime, self.share, now);
-                socket.source.mark();
-            }
+            socket.time(runtime, are_shared(config), now);
         }
     }
 

@@ -1,13 +1,11 @@
 //! One UDP socket: queries in, responses out.
 
-use crate::config::bind_advice;
 use crate::engine::{Client, Time, Via};
 use crate::runtime::{Datagram, Datagrams, Ring, Runtime, Sent};
 use crate::serve::core::Core;
 use crate::serve::pause::Pause;
 use crate::serve::sources::{Polled, Source};
-use crate::serve::unbound::RETRY;
-use log::{debug, info, warn};
+use log::debug;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::task::Poll;
@@ -28,8 +26,6 @@ pub struct Socket<D> {
     pub source: Source,
     /// `None` once it was given up, until another is bound.
     inner: Option<D>,
-    /// When binding another is tried.
-    rebind_at: Option<Time>,
     addr: Option<SocketAddr>,
     pause: Pause,
     /// Responses that the socket had no room for.
@@ -44,9 +40,8 @@ impl<D: Datagrams> Socket<D> {
         Self {
             source,
             inner: Some(socket),
-            rebind_at: None,
             addr,
-            pause: Pause::new("receiving over UDP", addr, TOLERATED_ERRORS),
+            pause: Pause::new(addr, "receiving over UDP", TOLERATED_ERRORS),
             backlog: VecDeque::new(),
             octets: 0,
         }
@@ -70,7 +65,10 @@ impl<D: Datagrams> Socket<D> {
                 Poll::Pending => return (received, Polled::Pending),
                 Poll::Ready(Err(error)) => {
                     if self.pause.failed(&error, core.now.mono) {
-                        self.give_up_if_hopeless(core.now.mono);
+                        if self.pause.pauses > MAX_PAUSES && self.addr.is_some() {
+                            self.inner = None;
+                            self.pause.pauses = 0;
+                        }
                         return (received, Polled::Pending);
                     }
                 }
@@ -97,42 +95,28 @@ impl<D: Datagrams> Socket<D> {
         (received, Polled::More)
     }
 
-    /// After too many pauses, another socket is to be bound at once.
-    fn give_up_if_hopeless(&mut self, now: Time) {
-        if self.pause.count() > MAX_PAUSES && self.addr.is_some() {
-            self.inner = None;
-            self.pause.start_over();
-            self.rebind_at = Some(now);
-        }
-    }
-
-    /// When a socket that pauses is tried again, or another is bound.
-    pub fn next_alarm(&self) -> Option<Time> {
-        self.rebind_at.or(self.pause.until())
-    }
-
-    /// Binds another socket if this one was given up.
-    pub fn rebind<R>(&mut self, runtime: &R, share: bool, now: Time)
+    /// Time went on: it is polled again after a pause. If it was given up, another socket is bound.
+    pub fn time<R>(&mut self, runtime: &R, share: bool, now: Time)
     where
         R: Runtime<Datagrams = D>,
     {
-        let (None, Some(addr)) = (&self.inner, self.addr) else {
+        if !self.pause.ends(now) {
             return;
-        };
-        match runtime.bind(addr, share) {
-            Ok(socket) => {
-                info!("{addr}: bound again; UDP is served there from now on");
-                self.inner = Some(socket);
-                self.rebind_at = None;
-            }
-            Err(error) => {
-                warn!(
-                    "{}; it is tried again every {RETRY:?}",
-                    bind_advice(addr, &error)
-                );
-                self.rebind_at = Some(now + RETRY);
+        }
+        if let (None, Some(addr)) = (&self.inner, self.addr) {
+            match runtime.bind(addr, share) {
+                Ok(socket) => self.inner = Some(socket),
+                Err(error) => {
+                    self.pause.failed(&error, now);
+                }
             }
         }
+        self.source.mark();
+    }
+
+    /// When [`Socket::time`] has something to do.
+    pub fn next_alarm(&self) -> Option<Time> {
+        self.pause.until()
     }
 
     /// Sends responses, or keeps them until there is room. Counts those that are `lost`.

@@ -1,0 +1,79 @@
+//! Carrying out what the core wants.
+
+use super::worker::Worker;
+use crate::engine::{Action, Output, Via};
+use crate::runtime::Runtime;
+use crate::transport::Transport;
+use log::debug;
+
+impl<R: Runtime, T: Transport> Worker<R, T> {
+    /// Large responses do not wait for the end of the iteration.
+    pub(super) fn carry_out_if_full(&mut self) {
+        if self.core.out.is_full() {
+            self.carry_out();
+        }
+    }
+
+    /// Carries out what the core wants, until it wants nothing more.
+    pub(super) fn carry_out(&mut self) {
+        while !self.core.out.is_empty() {
+            let mut out = std::mem::take(&mut self.core.out);
+            self.udp.send(&out);
+            for action in out.actions() {
+                self.act(action, &out);
+            }
+            self.tcp.flush(self.core.now.mono);
+            self.upstreams.flush(&mut self.core);
+            out.clear();
+            // Flushing can fail, and then the core wants something; its memory is given back otherwise.
+            if self.core.out.is_empty() {
+                self.core.out = out;
+            }
+            if self.core.forwarder.has_more() {
+                self.core.forwarder.time(self.core.now, &mut self.core.out);
+            }
+        }
+    }
+
+    /// Carries out one action. Responses over UDP have been sent.
+    fn act(&mut self, action: &Action, out: &Output) {
+        let (config, core) = (&self.shared.config, &mut self.core);
+        match action {
+            Action::Reply { client, message } => {
+                if let Via::Stream(number) = client.via {
+                    self.tcp.reply(number, out.message(message));
+                }
+            }
+            Action::Send { link, id, message } => {
+                self.upstreams.send(*link, *id, out.message(message), core);
+            }
+            Action::Dial {
+                link,
+                upstream,
+                addr,
+            } => {
+                if let Some(upstream) = config.upstreams().get(*upstream) {
+                    let connect = self.transport.connect(upstream, *addr);
+                    self.upstreams.connect(*link, connect);
+                }
+            }
+            Action::Resolve { upstream } => {
+                self.lookups.start(*upstream, config, &self.runtime, core);
+            }
+            Action::Close { link } => self.upstreams.close(*link, core.now.mono),
+        }
+    }
+
+    /// Answers all clients and closes all connections to upstreams.
+    pub(super) fn close(&mut self) {
+        let now = self.core.now;
+        debug!("closing: {:?}", self.core.forwarder.held());
+        self.core.forwarder.close(now, &mut self.core.out);
+        self.carry_out();
+        // Many clients of one query get their responses in parts.
+        while self.core.forwarder.in_flight() > 0 {
+            self.core.forwarder.time(now, &mut self.core.out);
+            self.carry_out();
+        }
+    }
+}
