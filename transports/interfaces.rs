@@ -1,6 +1,6 @@
 //! The addresses of this host's interfaces.
 
-use crate::config::{Cidr, neighbours};
+use crate::config::{Cidr, interface_network};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
@@ -20,7 +20,7 @@ pub fn networks() -> Vec<Cidr> {
         let ip = ip_of(&interface.address.filter(|_| up)?)?;
         let length = length_of(ip_of(&interface.netmask?)?);
         let tunnel = interface.flags.contains(InterfaceFlags::IFF_POINTOPOINT);
-        neighbours(ip, length, tunnel)
+        interface_network(ip, length, tunnel)
     });
     found.collect()
 }

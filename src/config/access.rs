@@ -7,7 +7,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::ConfigError;
 
-/// The networks that are local wherever they are.
+/// The networks of private and local addresses.
 const LOCAL: [Cidr; 8] = [
     // Loopback.
     v4([127, 0], 8),
@@ -25,7 +25,7 @@ const LOCAL: [Cidr; 8] = [
 
 /// Behind a carrier's address translation (RFC 6598). It is not local: a router whose outer address a carrier translates has an address
 /// in it, and so have the carrier's other customers.
-pub(super) const CARRIER: Cidr = v4([100, 64], 10);
+const CARRIER: Cidr = v4([100, 64], 10);
 
 /// `A.B.0.0/LENGTH`
 const fn v4([a, b]: [u8; 2], length: u8) -> Cidr {
@@ -38,13 +38,28 @@ const fn v6(first: u16, length: u8) -> Cidr {
     Cidr::V6(Ipv6Net::new_assert(ip, length))
 }
 
-/// Whether a network holds addresses that hosts of the Internet have.
+/// Whether a network contains addresses of the Internet.
 pub(super) fn is_public(network: &Cidr) -> bool {
     let mut others = LOCAL.iter().chain([&CARRIER]);
     !others.any(|other| other.contains(network))
 }
 
-/// Reads `ADDRESS/LENGTH`, or an address alone for just that host. An error says what is wrong with the prefix, and how it is written.
+/// The network of an interface with this address and prefix length, if its other hosts are neighbours; else the address alone. `point_to_point`:
+/// the other end of the interface is one host, or a tunnel. `None` for an address that no host has.
+pub fn interface_network(ip: IpAddr, length: u8, point_to_point: bool) -> Option<Cidr> {
+    let ip = ip.to_canonical();
+    if ip.is_unspecified() || ip.is_multicast() {
+        return None;
+    }
+    // Wider ones have strangers in them: the customers of a carrier, a whole provider. Sites get a /48 of IPv6 at most (RFC 6177).
+    let widest = if ip.is_ipv4() { 16 } else { 48 };
+    let network = Cidr::new(ip, length).ok()?.trunc();
+    let near = length >= widest && !point_to_point && !CARRIER.contains(&ip);
+    Some(if near { network } else { ip.into() })
+}
+
+/// Reads a prefix for an access list: `ADDRESS/LENGTH`, or an address alone for one host. Unlike the parser of [`Cidr`], its errors say what
+/// is wrong, and it refuses prefixes that match no client.
 pub fn read_prefix(text: &str) -> Result<Cidr, ConfigError> {
     let error = |reason: String| ConfigError::new("allow_net", text, reason);
     let (address, length) = match text.split_once('/') {
@@ -68,10 +83,10 @@ pub fn read_prefix(text: &str) -> Result<Cidr, ConfigError> {
     if prefix != prefix.trunc() {
         let meant = prefix.trunc();
         return Err(error(format!(
-            "has bits set behind the prefix; did you mean {meant}?"
+            "has bits set after the prefix; did you mean {meant}?"
         )));
     }
-    // Clients are compared in canonical form, in which such a prefix matches nobody.
+    // Addresses of clients are compared in canonical form, so that such a prefix matches none.
     if matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
         let reason = "is an IPv4-mapped address; write it as IPv4";
         return Err(error(reason.to_owned()));
@@ -83,35 +98,34 @@ pub fn read_prefix(text: &str) -> Result<Cidr, ConfigError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessList {
     cidrs: Vec<Cidr>,
-    /// The networks that this host is on, as they are now, where they belong to the list.
+    /// The networks of this host as last found, if they belong to the list.
     host: Option<Vec<Cidr>>,
 }
 
 impl AccessList {
-    /// Whether a client with this address is served. An IPv4-mapped IPv6 address counts as the IPv4
-    /// address it holds.
+    /// Whether a client with this address is served. An IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2) counts as its IPv4 address.
     pub fn allows(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();
         let mut cidrs = self.cidrs.iter().chain(self.host_networks());
         cidrs.any(|cidr| cidr.contains(&client))
     }
 
-    /// Those networks on it that hosts of the Internet are in.
+    /// The networks on the list that contain addresses of the Internet.
     pub fn public(&self) -> impl Iterator<Item = &Cidr> {
         self.cidrs.iter().filter(|cidr| is_public(cidr))
     }
 
-    /// Whether the networks that this host is on belong to it. So it is by default.
+    /// Whether the networks of this host belong to the list, as they do by default.
     pub fn follows_host(&self) -> bool {
         self.host.is_some()
     }
 
-    /// Those of them that are known, less what is on the list anyhow.
+    /// The networks of this host as last found, without those that the list contains anyway.
     pub fn host_networks(&self) -> &[Cidr] {
         self.host.as_deref().unwrap_or_default()
     }
 
-    /// Takes the networks that this host is on, where they belong to the list. False if nothing changes.
+    /// Takes the networks of this host, if they belong to the list. Returns whether the list has changed.
     pub fn set_host_networks(&mut self, mut networks: Vec<Cidr>) -> bool {
         networks.retain(|network| !self.cidrs.iter().any(|cidr| cidr.contains(network)));
         networks.sort_unstable();
@@ -125,8 +139,8 @@ impl AccessList {
 }
 
 impl Default for AccessList {
-    /// The local networks, and those that this host is on (RFC 5625 asks that a proxy does not
-    /// serve the whole Internet by default).
+    /// The networks of private and local addresses, and those of this host: RFC 5625 section 6.2 asks that a proxy does not serve the whole
+    /// Internet by default.
     fn default() -> Self {
         Self {
             cidrs: LOCAL.into(),
@@ -272,7 +286,7 @@ mod tests {
         // fault 86
         assert_eq!(
             cidr_error("192.168.1.7/16"),
-            "allow_net \"192.168.1.7/16\": has bits set behind the prefix; \
+            "allow_net \"192.168.1.7/16\": has bits set after the prefix; \
              did you mean 192.168.0.0/16?"
         );
         assert!(cidr_error("2001:db8::1/64").contains("did you mean 2001:db8::/64?"));
@@ -316,5 +330,32 @@ mod tests {
             .into_iter()
             .collect();
         assert!(!named.set_host_networks(found) && !named.allows(near));
+    }
+
+    #[test]
+    fn a_network_of_the_host_is_near_unless_it_is_wide_or_a_tunnel() {
+        let near = |ip: &str, length, tunnel| {
+            let cidr = interface_network(ip.parse().unwrap(), length, tunnel);
+            cidr.map(|cidr| cidr.to_string())
+        };
+        for (ip, length, tunnel, expected) in [
+            ("2001:db8:1::99", 64, false, Some("2001:db8:1::/64")),
+            ("2001:db8:1::99", 64, true, Some("2001:db8:1::99/128")),
+            ("2001:db8:1::99", 32, false, Some("2001:db8:1::99/128")),
+            ("198.51.100.7", 24, false, Some("198.51.100.0/24")),
+            ("198.51.100.7", 8, false, Some("198.51.100.7/32")),
+            ("198.51.100.7", 0, false, Some("198.51.100.7/32")),
+            ("198.51.100.7", 32, false, Some("198.51.100.7/32")),
+            ("100.64.3.4", 24, false, Some("100.64.3.4/32")),
+            ("192.168.7.1", 24, false, Some("192.168.7.0/24")),
+            ("224.0.0.1", 24, false, None),
+            ("::", 64, false, None),
+        ] {
+            assert_eq!(
+                near(ip, length, tunnel).as_deref(),
+                expected,
+                "{ip}/{length}"
+            );
+        }
     }
 }

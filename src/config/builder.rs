@@ -1,4 +1,4 @@
-//! The way to a [`Config`]: values first, and in the end the question whether they can be obeyed together.
+//! A builder, which makes a [`Config`] only of values that are valid together.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -8,16 +8,15 @@ use super::{
     AccessList, Config, ConfigError, Limits, Listen, Modes, Policy, Roots, TtlBounds, Upstream,
 };
 
-/// Settings on their way to a [`Config`]. What is not set keeps its default; each setting is described at the [`Config`] method, or at
-/// the field, that reads it.
+/// The settings of a [`Config`]. One that is not set has its default. Each is described at the method or field that reads it.
 #[derive(Clone, Debug)]
-#[must_use = "settings have no effect before `build`"]
+#[must_use = "settings have no effect without `build`"]
 pub struct ConfigBuilder {
     config: Config,
     driver_resolves: bool,
 }
 
-/// One setter for each setting: its name, the type of its value, and the field that it sets.
+/// Makes a setter from the name of a setting, the type of its value, and its field.
 macro_rules! setters {
     ($( $(#[$doc:meta])* $name:ident($value:ty) => $($field:ident).+; )*) => {
         impl ConfigBuilder { $(
@@ -103,14 +102,14 @@ impl From<Config> for ConfigBuilder {
 }
 
 impl ConfigBuilder {
-    /// Upstreams given by name need no bootstrap resolver, because whoever drives the [`Forwarder`](crate::Forwarder) by hand finds
-    /// their addresses ([`Action::Resolve`](crate::engine::Action::Resolve)).
+    /// Upstreams given by name need no bootstrap resolver, because the program that drives the [`Forwarder`](crate::Forwarder) finds their
+    /// addresses itself ([`Action::Resolve`](crate::engine::Action::Resolve)).
     pub fn driver_resolves_names(mut self) -> Self {
         self.driver_resolves = true;
         self
     }
 
-    /// The configuration. An error names the first setting that cannot be obeyed, alone or beside another.
+    /// The configuration. An error names the first setting that is invalid, alone or beside another.
     pub fn build(self) -> Result<Config, ConfigError> {
         self.listeners_fit()?;
         self.upstreams_fit()?;
@@ -139,7 +138,7 @@ impl ConfigBuilder {
         Ok(())
     }
 
-    /// Upstreams can be found, and no query comes back to the forwarder itself.
+    /// Upstreams can be found, and no query returns to the forwarder itself.
     fn upstreams_fit(&self) -> Result<(), ConfigError> {
         let (upstreams, bootstrap) = (&self.config.upstreams, &self.config.bootstrap);
         let wrong = |upstream: &Upstream, reason: String| {
@@ -241,7 +240,7 @@ impl ConfigBuilder {
     }
 }
 
-/// What is written twice could be obeyed, but is a slip.
+/// A value given twice would be harmless, but is a mistake.
 fn given_twice(setting: &'static str, value: &(impl ToString + ?Sized)) -> ConfigError {
     ConfigError::new(setting, value, "is given twice")
 }

@@ -1,60 +1,52 @@
-//! How much of everything there may be at once.
+//! Limits on everything that grows with load.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// The bounds on everything that grows with load. What is beyond a bound waits or is refused, never
-/// stored.
+/// The limits on everything that grows with load. What exceeds a limit waits or is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
-    /// Questions in flight per worker: 2,048. At 20 ms per answer that is 100,000 questions a
-    /// second. One counts as many as it has started 2,048 octets. At the bound the client that has
-    /// most in flight gives way, its oldest question first.
+    /// Queries in flight per worker. Default: 2,048, which at 20 ms per response are 100,000 queries a second. A query counts as many as it
+    /// has started 2,048 octets. At the limit the client that has most in flight gives way, its oldest query first.
     pub in_flight: usize,
-    /// Questions in flight per worker of one client, by its IPv4 address or its IPv6 /64: 1,000,
-    /// as unbound has it. Whoever forges an address cannot pile up more answers that hit its owner
-    /// together (CVE-2024-33655). On loopback there is no such bound: all clients of a machine share
-    /// that address, and nobody can forge it from outside.
+    /// Queries in flight per worker and client, by its IPv4 address or its IPv6 /64. Default: 1,000, as in unbound. Whoever forges an address
+    /// cannot pile up more responses that reach its owner together (CVE-2024-33655). There is no such limit on loopback: all clients of a
+    /// host share that address, and nobody can forge it from outside.
     pub in_flight_per_client: usize,
-    /// Questions in flight per upstream connection: 1,000. Ids are 16 bits, and large resolvers
-    /// allow about as many.
+    /// Queries in flight per upstream connection. Default: 1,000, about as many as large resolvers allow. Message ids have 16 bits.
     pub link_in_flight: usize,
-    /// TCP connections of clients in all: 1,000, which fits the usual 1,024 open files.
+    /// TCP connections of all clients together. Default: 1,000, which fits into the usual 1,024 open files.
     pub tcp_connections: usize,
-    /// TCP connections per client, by its IPv4 address or its IPv6 /64: 100, so that one cannot
-    /// crowd out the rest. There is no such bound on loopback, whose address all clients of a
-    /// machine share.
+    /// TCP connections per client, by its IPv4 address or its IPv6 /64. Default: 100. There is no such limit on loopback.
     pub tcp_per_client: usize,
-    /// Questions in flight per client connection: 100. Beyond that its reading pauses (RFC 7766
-    /// asks for pipelining).
+    /// Queries in flight per TCP connection of a client (RFC 7766 section 6.2.1.1). Default: 100. Beyond that the connection is not read.
     pub tcp_in_flight: usize,
-    /// How long a client connection may be silent: 10 s, "of the order of seconds" as RFC 7766
-    /// says.
+    /// How long a TCP connection of a client may be idle. Default: 10 s, "on the order of seconds" (RFC 7766 section 6.2.3).
     pub tcp_idle: Duration,
-    /// Memory in octets for questions that wait for their answers and for answers that wait to be read, of all workers and beside the
-    /// cache: 64 MiB, which leaves a container of 128 MiB half of its memory, and 4 MiB for each worker where there are more than 16.
+    /// Memory in octets for queries in flight and for responses that clients have not read, of all workers together and beside the cache.
+    /// Default: 64 MiB, half of a container of 128 MiB, and 4 MiB for each worker where there are more than 16.
     pub queue_bytes: usize,
-    /// The largest answer over UDP in octets: 1,232 (RFC 9715, DNS flag day 2020), which no path
-    /// fragments.
+    /// The largest response over UDP in octets. Default: 1,232, which no path fragments (RFC 9715, DNS flag day 2020).
     pub udp_payload: u16,
 }
 
 impl Limits {
-    /// Counts: a bound of 0 would refuse everybody; more than 65,535 exceeds ids and open files
-    /// alike.
+    /// The range of each count: 0 would refuse every client; 65,535 exceeds message ids and open files alike.
     pub const COUNTS: RangeInclusive<usize> = 1..=65_535;
 
-    /// Below 1 s a client on a slow path never gets to its second question; an hour is a leak.
+    /// The range of [`Limits::tcp_idle`]: in less than 1 s a client on a slow path does not send a second query; after an hour an idle
+    /// connection is a leak.
     pub const TCP_IDLES: RangeInclusive<Duration> =
         Duration::from_secs(1)..=Duration::from_secs(3_600);
 
     /// The default of [`Limits::queue_bytes`].
     pub const QUEUE: usize = 64 << 20;
 
-    /// The least of [`Limits::queue_bytes`] for one worker: 32 clients whose answers are as large as answers get.
+    /// The least of [`Limits::queue_bytes`] for one worker: 32 clients with responses of the largest size.
     pub const MIN_QUEUE: usize = 4 << 20;
 
-    /// 512 octets is what every client accepts (RFC 1035); above 4,096 answers travel in fragments.
+    /// The range of [`Limits::udp_payload`]: every client accepts 512 octets (RFC 1035 section 2.3.4); above 4,096 responses are fragmented.
     pub const UDP_PAYLOADS: RangeInclusive<usize> = 512..=4_096;
 }
 

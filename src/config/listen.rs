@@ -1,4 +1,4 @@
-//! Where clients are heard, and what to say when that place cannot be had.
+//! Addresses to listen on, and what to do if one cannot be bound.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -58,7 +58,7 @@ impl Listen {
             && own.is_ipv4() == theirs.is_ipv4()
     }
 
-    /// Whether clients of the Internet may reach this: it is neither loopback nor an address of a private network.
+    /// Whether clients of the Internet may reach this address: it is neither a private nor a local one.
     pub fn is_public(&self) -> bool {
         is_public(&self.addr.ip().to_canonical().into())
     }
@@ -69,7 +69,7 @@ impl Listen {
     /// system decides. The host's other addresses are not known here.
     pub fn receives(&self, target: SocketAddr) -> bool {
         let (own, target_ip) = (self.addr.ip().to_canonical(), target.ip().to_canonical());
-        // Sent to the unspecified address, a packet goes to the loopback address.
+        // A packet to the unspecified address goes to the loopback address.
         let stays_here = target_ip.is_loopback() || target_ip.is_unspecified();
         let wildcard = match own {
             IpAddr::V4(own) => own.is_unspecified() && target_ip.is_ipv4(),
@@ -88,33 +88,33 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let addr = local_address(text, DNS_PORT)
             .map_err(|reason| ConfigError::new("listen", text, reason))?;
-        let nobodys = match addr.ip() {
+        let kind = match addr.ip() {
             ip if ip.is_multicast() => Some("a multicast"),
             IpAddr::V4(Ipv4Addr::BROADCAST) => Some("the broadcast"),
             _ => None,
         };
-        if let Some(nobodys) = nobodys {
-            let reason = format!("is {nobodys} address, which nobody can answer from");
+        if let Some(kind) = kind {
+            let reason = format!("is {kind} address, which cannot be the source of a response");
             return Err(ConfigError::new("listen", text, reason));
         }
         Ok(addr.into())
     }
 }
 
-/// Ports below this take a privilege on Unix, unless the system is told otherwise.
+/// Ports below this one require a privilege on Unix, unless the system is configured otherwise.
 const FIRST_UNPRIVILEGED_PORT: u16 = 1_024;
 
-/// Says which address could not be bound and why, and what the user can do about it.
+/// An error of a bind in one line: the address, the reason, and a remedy where one is known.
 pub fn bind_advice(addr: SocketAddr, error: &io::Error) -> String {
     let advice = match error.kind() {
         io::ErrorKind::PermissionDenied if addr.port() < FIRST_UNPRIVILEGED_PORT => {
-            ": ports below 1024 take a privilege. Either run \
+            ": ports below 1024 require a privilege. Either run \
              `sysctl net.ipv4.ip_unprivileged_port_start=53`, or `setcap cap_net_bind_service=+ep` \
              on the program (AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit), or use \
              another port, such as 5300"
         }
         io::ErrorKind::AddrInUse => {
-            ": another program has this address and port; `ss -lntup` shows which. Stop it, or \
+            ": another program uses this address and port; `ss -lntup` shows which. Stop it, or \
              choose another address or port"
         }
         io::ErrorKind::AddrNotAvailable => {
@@ -185,8 +185,8 @@ mod tests {
         assert!(error("127.0.0.1:").contains(r#"the port "" is not a number"#));
         assert!(error("localhost").contains(r#""localhost" is not an IP address"#));
         assert!(error("").contains(r#""" is not an IP address"#));
-        assert!(error("[::1").contains("never closed"));
-        assert!(error("[::1]53").contains("where :PORT belongs"));
+        assert!(error("[::1").contains("[ is not closed"));
+        assert!(error("[::1]53").contains("instead of :PORT"));
         assert!(error("[127.0.0.1]:53").contains("brackets are for IPv6"));
         assert!(error("fe80::1%eth0").contains("interface's number"));
         assert!(error("224.0.0.251:5353").contains("multicast"));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_knows_what_comes_back_to_it() {
+    fn a_listener_receives_what_this_host_sends_to_it() {
         // fault 52
         assert!(receives("127.0.0.1:853", "127.0.0.1:853"));
         assert!(!receives("127.0.0.1:853", "127.0.0.1:8853"));
@@ -240,7 +240,7 @@ mod tests {
             bind_advice(addr.parse().unwrap(), &io::Error::from_raw_os_error(errno))
         };
         assert!(advice("[::1]:53", 98).starts_with("cannot listen on [::1]:53: "));
-        assert!(advice("[::1]:53", 98).contains("another program has this address"));
+        assert!(advice("[::1]:53", 98).contains("another program uses this address"));
         assert!(advice("192.0.2.1:53", 99).contains("no interface of this host"));
     }
 }

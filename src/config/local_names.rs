@@ -1,11 +1,12 @@
-//! What is answered here instead of being forwarded.
+//! Queries that are answered here instead of being forwarded.
 
-/// Which names leave for nobody. By default all those of special use, and the server's version is not told.
+/// Which names are answered here. By default all special-use names are, and the version is not told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LocalNames {
-    /// Names of special use (`localhost`, `onion`, `home.arpa`, `local`, `invalid`, `resolver.arpa`, and the reverse zones of private
+    /// Special-use names (RFC 6761: `localhost`, `onion`, `home.arpa`, `local`, `invalid`, `resolver.arpa`, and the reverse zones of private
     /// addresses) are forwarded like any other.
     pub forward_special: bool,
-    /// `version.bind` and `version.server` of class CH tell the version, instead of REFUSED.
+    /// `version.bind` and `version.server` of class CH are answered with the version, instead of REFUSED.
     pub show_version: bool,
 }

@@ -1,15 +1,15 @@
-//! What dotward is told to do: a [`Config`], which a [`ConfigBuilder`] makes only of values that can be obeyed together.
+//! The configuration: a [`Config`], which a [`ConfigBuilder`] makes only of values that are valid together.
 //!
-//! Nothing here opens a socket or reads a file. A program builds a [`Config`] and hands it to a runtime; the command line is one such
-//! program.
+//! Nothing here opens a socket or reads a file.
 
 mod access;
 mod builder;
+mod error;
 mod limits;
 mod listen;
 mod local_names;
-mod neighbours;
 mod policy;
+mod roots;
 mod text;
 mod ttl;
 mod upstream;
@@ -21,13 +21,14 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-pub use access::{AccessList, Cidr, read_prefix};
+pub use access::{AccessList, Cidr, interface_network, read_prefix};
 pub use builder::ConfigBuilder;
+pub use error::ConfigError;
 pub use limits::Limits;
 pub use listen::{Listen, bind_advice};
 pub use local_names::LocalNames;
-pub use neighbours::neighbours;
 pub use policy::Policy;
+pub use roots::Roots;
 pub use text::{server_address, socket_address};
 pub use ttl::TtlBounds;
 pub use upstream::{Host, Scheme, Upstream};
@@ -41,7 +42,7 @@ pub const DNS_PORT: u16 = 53;
 /// The port of DNS over TLS (RFC 7858).
 pub const TLS_PORT: u16 = 853;
 
-/// Everything a running forwarder needs to know. It is sound: see [`ConfigBuilder::build`].
+/// The settings of a forwarder, which are valid together: see [`ConfigBuilder`].
 #[derive(Clone, Debug)]
 pub struct Config {
     listen: Vec<Listen>,
@@ -97,18 +98,18 @@ impl Config {
     /// The default of [`Config::cache_bytes`]: about 17,000 responses of one address, more than a household or a node asks for.
     pub const CACHE_BYTES: usize = 4 << 20;
 
-    /// So many upstreams are told apart by the bits of a number; nobody has use for more.
+    /// The forwarder keeps sets of upstreams in the bits of a number.
     pub const MAX_UPSTREAMS: usize = 64;
 
     /// One loop serves a household or an office; beyond 64 the kernel's sockets are the limit.
     pub const WORKERS: RangeInclusive<usize> = 1..=64;
 
-    /// A way to set what shall differ from the defaults.
+    /// A builder with the defaults.
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
     }
 
-    /// This configuration, to be changed.
+    /// A builder with the settings of this configuration.
     pub fn into_builder(self) -> ConfigBuilder {
         self.into()
     }
@@ -249,85 +250,6 @@ impl fmt::Display for Modes {
     }
 }
 
-/// Whose certificates an upstream may present.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Roots {
-    /// The root certificates of Mozilla's programme, compiled in.
-    BuiltIn,
-    /// The certificates of a PEM file, instead of the built-in ones.
-    Pem(Vec<u8>),
-}
-
-impl Roots {
-    /// Takes the contents of the PEM file that the user knows as `file`.
-    pub fn from_pem(file: &str, pem: Vec<u8>) -> Result<Self, ConfigError> {
-        let holds = |marker: &str| {
-            pem.windows(marker.len())
-                .any(|window| window == marker.as_bytes())
-        };
-        if pem.is_empty() {
-            return Err(ConfigError::new("ca_file", file, "the file is empty"));
-        }
-        if !holds("-----BEGIN CERTIFICATE-----") || !holds("-----END CERTIFICATE-----") {
-            return Err(ConfigError::new(
-                "ca_file",
-                file,
-                "there is no PEM certificate in the file",
-            ));
-        }
-        Ok(Self::Pem(pem))
-    }
-}
-
-/// A setting that cannot be obeyed: which one, the value as it was written, and what is wrong
-/// with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConfigError {
-    /// The name of the setting, which is also the name of the command line's option.
-    pub setting: &'static str,
-    /// The value as the user wrote it.
-    pub value: String,
-    /// What is wrong, and where it helps, what to write instead.
-    pub reason: String,
-    /// Another setting that would make it right.
-    pub remedy: Option<&'static str>,
-}
-
-impl ConfigError {
-    /// An error about one value of one setting.
-    pub fn new(
-        setting: &'static str,
-        value: &(impl ToString + ?Sized),
-        reason: impl Into<String>,
-    ) -> Self {
-        Self {
-            setting,
-            value: value.to_string(),
-            reason: reason.into(),
-            remedy: None,
-        }
-    }
-
-    /// Names another setting that would make it right.
-    #[must_use]
-    pub fn with_remedy(mut self, setting: &'static str) -> Self {
-        self.remedy = Some(setting);
-        self
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.value.as_str() {
-            "" => write!(f, "{}: {}", self.setting, self.reason),
-            value => write!(f, "{} {value:?}: {}", self.setting, self.reason),
-        }
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,33 +272,5 @@ mod tests {
         assert_eq!((config.policy, config.hedge), (Policy::Failover, false));
         assert!(Config::TIMEOUTS.contains(&config.timeout));
         assert_eq!(config.limits, Limits::default());
-    }
-
-    #[test]
-    fn roots_must_hold_a_certificate() {
-        // fault 86
-        let error = |pem: &str| {
-            Roots::from_pem("/ca.pem", pem.into())
-                .unwrap_err()
-                .to_string()
-        };
-        assert_eq!(error(""), r#"ca_file "/ca.pem": the file is empty"#);
-        assert_eq!(
-            error("-----BEGIN PRIVATE KEY-----"),
-            r#"ca_file "/ca.pem": there is no PEM certificate in the file"#
-        );
-        assert!(error("-----BEGIN CERTIFICATE-----\nMIIB").contains("no PEM certificate"));
-        let pem =
-            b"# a root\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n".to_vec();
-        assert_eq!(Roots::from_pem("/ca.pem", pem.clone()), Ok(Roots::Pem(pem)));
-    }
-
-    #[test]
-    fn errors_escape_what_they_quote() {
-        let error = "127.0.0.1\n\u{1b}[2J"
-            .parse::<Listen>()
-            .unwrap_err()
-            .to_string();
-        assert!(!error.contains(char::is_control), "{error:?}");
     }
 }

@@ -1,24 +1,24 @@
-//! Which of several upstreams a question goes to.
+//! Which of several upstreams a query is forwarded to.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::hint;
 
-/// How an upstream is chosen among those that are well. One that is not is passed over, and tried again from time to time.
+/// How one of the healthy upstreams is chosen. One that is not healthy is passed over, and tried again from time to time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
-    /// The first, in the order given. Whoever sees the questions is then the user's choice and changes seldom.
+    /// The first in the order given. So few operators see the queries, and the user chooses which.
     #[default]
     Failover,
-    /// Each in its turn, so that each sees a share of the questions.
+    /// Each in turn, so that each sees a share of the queries.
     RoundRobin,
-    /// The faster of two that are drawn at random, by the smoothed time of their answers.
+    /// The faster of two that are drawn at random, by their smoothed round-trip time (RFC 6298).
     Fastest,
 }
 
 impl Policy {
-    /// All of them, by the names that users write.
+    /// All policies, by their names.
     pub const ALL: [(&str, Self); 3] = [
         ("failover", Self::Failover),
         ("round-robin", Self::RoundRobin),

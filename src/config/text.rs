@@ -1,6 +1,6 @@
-//! Reading small values that people write: socket addresses and host names.
+//! Parsers of socket addresses and host names as people write them.
 //!
-//! Errors are the reason alone; the caller adds the setting and the value.
+//! An error is the reason alone; the caller adds the setting and the value.
 
 use super::{DNS_PORT, TLS_PORT};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -24,11 +24,11 @@ pub fn local_address(text: &str, default_port: u16) -> Result<SocketAddr, String
     }
 }
 
-/// People choose ports of four digits or more beside the well-known ones.
+/// Beside the well-known ports people choose ports of four digits or more.
 const FIRST_OF_FOUR_DIGITS: u16 = 1_000;
 
-/// The host and the port in what can be read as an IPv6 address with a port, but has no brackets and so is an address as a whole. Only
-/// the ports of DNS and those that `usual` names are taken for ports.
+/// The host and the port of a text without brackets that is an IPv6 address as a whole, and an IPv6 address and a port, too. Only the ports
+/// of DNS and those that `usual` accepts are taken for ports.
 fn port_without_bracket(text: &str, usual: impl Fn(u16) -> bool) -> Option<(&str, u16)> {
     let (host, digits) = text.rsplit_once(':')?;
     let port = port(digits).ok()?;
@@ -55,15 +55,18 @@ fn address_with(text: &str, port: u16) -> Result<SocketAddr, String> {
     if let Ok(zoned) = format!("[{host}]:{port}").parse::<SocketAddrV6>() {
         return Ok(zoned.into());
     }
-    if let Some((ip, digits)) = host.rsplit_once(':').filter(|_| !bracketed)
-        && ip
-            .split('%')
-            .next()
-            .is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok())
+    let is_v6 = |ip: &str| {
+        ip.split('%')
+            .take(1)
+            .all(|ip| ip.parse::<Ipv6Addr>().is_ok())
+    };
+    if let Some((ip, digits)) = host.rsplit_once(':')
+        && !bracketed
+        && is_v6(ip)
         && self::port(digits).is_ok()
     {
         return Err(format!(
-            "an IPv6 address with a port takes brackets: write [{}]:{digits}",
+            "an IPv6 address with a port requires brackets: write [{}]:{digits}",
             ip.escape_debug()
         ));
     }
@@ -92,17 +95,15 @@ pub fn server_address(text: &str, default_port: u16) -> Result<SocketAddr, Strin
     Ok(address)
 }
 
-/// Parts a host from the digits of its port, which follow a colon, or an at sign as in unbound's configuration. A bare IPv6 address has
-/// colons of its own and no port behind a colon.
+/// Separates a host from the digits of its port, which follow a colon, or an at sign as in the configuration of unbound. A bare IPv6 address
+/// has colons of its own, and no port after a colon.
 pub(super) fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
     if let Some(inner) = text.strip_prefix('[') {
-        let (host, rest) = inner
-            .split_once(']')
-            .ok_or("the bracket [ is never closed")?;
+        let (host, rest) = inner.split_once(']').ok_or("the bracket [ is not closed")?;
         return match (rest, rest.strip_prefix([':', '@'])) {
             ("", _) => Ok((host, None)),
             (_, Some(digits)) => Ok((host, Some(digits))),
-            _ => Err(format!("{rest:?} follows the bracket where :PORT belongs")),
+            _ => Err(format!("{rest:?} follows the bracket instead of :PORT")),
         };
     }
     if let Some((host, digits)) = text.split_once('@') {
@@ -114,19 +115,14 @@ pub(super) fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
     }
 }
 
-/// Reads a port, of which 0 stands for none.
+/// Reads a port from 1 to 65535.
 pub(super) fn port(digits: &str) -> Result<u16, String> {
-    match digits.parse() {
-        Ok(0) | Err(_) => Err(format!(
-            "the port {digits:?} is not a number from 1 to 65535"
-        )),
-        Ok(port) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
-        Ok(_) => Err(format!("the port {digits:?} is not a plain number")),
-    }
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let port = digits.parse().ok().filter(|port| plain && *port != 0);
+    port.ok_or_else(|| format!("the port {digits:?} is not a number from 1 to 65535"))
 }
 
-/// Reads a host name (RFC 1123, with the underscore that some use) into lower case, without a final
-/// dot.
+/// Reads a host name (RFC 1123 section 2.1, and the underscore that some use) into lower case, without a final dot.
 pub(super) fn host_name(text: &str) -> Result<String, String> {
     let name = text.strip_suffix('.').unwrap_or(text);
     if name.is_empty() {
@@ -137,32 +133,25 @@ pub(super) fn host_name(text: &str) -> Result<String, String> {
             "the name {text:?} is not ASCII; write it in its xn-- form"
         ));
     }
-    // 253 characters are 255 octets on the wire, with the first length octet and the root (RFC
-    // 1035).
+    // 253 characters are 255 octets on the wire, with the first length octet and the root label (RFC 1035 section 2.3.4).
     if name.len() > 253 {
         return Err("the name is longer than 253 characters".to_owned());
     }
-    for label in name.split('.') {
-        let letters = label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        if label.is_empty()
-            || label.len() > 63
-            || !letters
-            || label.starts_with('-')
-            || label.ends_with('-')
-        {
-            return Err(format!(
-                "{text:?} is not a host name: {label:?} is not 1 to 63 letters, digits or hyphens"
-            ));
-        }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(allowed)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if let Some(wrong) = name.split('.').find(|label| !is_label(label)) {
+        return Err(format!(
+            "{text:?} is not a host name: {wrong:?} is not 1 to 63 letters, digits or hyphens"
+        ));
     }
     // A last label of digits is a mistyped IPv4 address: no top-level domain is a number.
-    if name
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()))
-    {
+    let mut last = name.rsplit('.').take(1).flat_map(str::bytes);
+    if last.all(|byte| byte.is_ascii_digit()) {
         return Err(format!("{text:?} is neither an IP address nor a host name"));
     }
     Ok(name.to_ascii_lowercase())

@@ -1,4 +1,4 @@
-//! Where questions go: one upstream, and the ways in which people write it.
+//! One upstream, and the forms in which people write it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,14 +6,14 @@ use super::text::{host_name, port, server_address, split_port};
 use super::{ConfigError, DNS_PORT, TLS_PORT, hint};
 use crate::providers;
 
-/// A row of the table of transports: what an upstream's scheme means.
+/// A scheme of upstreams: a row of the table in [`transports`](crate::transports).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scheme {
-    /// The part before `://`.
+    /// The name, which precedes `://`.
     pub name: &'static str,
-    /// The port, unless the user names one.
+    /// The port where the user gives none.
     pub port: u16,
-    /// Authenticated and encrypted? What is not is refused unless the user allows it.
+    /// Whether connections are authenticated and encrypted. The program refuses a scheme that is not, unless the user permits it.
     pub encrypted: bool,
 }
 
@@ -43,15 +43,15 @@ pub struct Host {
 }
 
 impl Upstream {
-    /// Reads an upstream in one of these forms, where `schemes` are those that this build can
-    /// speak:
+    /// Reads an upstream in one of these forms, where `schemes` are those that are known:
     ///
     /// - a provider's name, such as `cloudflare`;
-    /// - `IP[:PORT]#NAME`: DNS over TLS, the certificate being for `NAME`; also `IP@PORT#NAME`, as unbound writes it;
-    /// - `IP[:PORT]`: the same, the certificate being for the address itself (RFC 8310);
-    /// - `tls://` before one of the last two, or `tls://NAME[:PORT]`, to be found by a bootstrap
-    ///   resolver;
-    /// - `tcp://IP[:PORT]`: conventional DNS over TCP, in the clear.
+    /// - `IP[:PORT]#NAME`: DNS over TLS (RFC 7858), with a certificate for `NAME`; also `IP@PORT#NAME`, as in the configuration of unbound;
+    /// - `IP[:PORT]`: the same, with a certificate for the address itself (RFC 8310 section 8.1);
+    /// - `tls://` before one of the last two, or `tls://NAME[:PORT]`, whose addresses a bootstrap resolver finds;
+    /// - `tcp://IP[:PORT]`: DNS over TCP (RFC 7766), without encryption.
+    ///
+    /// An error says what is wrong, and suggests the provider or scheme that is probably meant.
     pub fn parse(spec: &str, schemes: &[Scheme]) -> Result<Self, ConfigError> {
         let error = |reason: String| ConfigError::new("upstream", spec, reason);
         let (scheme, rest) = spec.split_once("://").unwrap_or(("tls", spec));
@@ -62,7 +62,7 @@ impl Upstream {
         read(spec, rest, scheme).map_err(error)
     }
 
-    /// As [`Upstream::parse`] has it, for one whose addresses are known, of which there is at least one.
+    /// An upstream at these addresses, of which there is at least one.
     pub(crate) fn known(
         label: &str,
         scheme: &'static str,
@@ -130,7 +130,7 @@ impl Upstream {
         }
     }
 
-    /// Whether both would lead to the same server: the same scheme, name, and at least one address.
+    /// Whether both are the same server: they share the scheme, the name, and at least one address.
     pub(super) fn is_same_server(&self, other: &Self) -> bool {
         let mut addresses = self.addresses().iter();
         let shares_address = addresses.any(|address| other.addresses().contains(address));
@@ -170,7 +170,7 @@ fn read(label: &str, text: &str, scheme: &Scheme) -> Result<Upstream, String> {
         .map_or((text, None), |(place, name)| (place, Some(name)));
     if name.is_some() && !scheme.encrypted {
         return Err(format!(
-            "{}:// authenticates nobody, so #NAME has no meaning there",
+            "{}:// authenticates no server, so #NAME has no meaning there",
             scheme.name
         ));
     }
@@ -191,7 +191,7 @@ fn read(label: &str, text: &str, scheme: &Scheme) -> Result<Upstream, String> {
         } else if !scheme.encrypted {
             return Err(format!("{}:// needs an IP address", scheme.name));
         } else if name.is_some() {
-            let reason = "a name authenticates itself; #NAME belongs behind an IP address";
+            let reason = "#NAME may follow an IP address only: a host name is itself the name in the certificate";
             return Err(reason.to_owned());
         }
         let name = host_name(host)?;
@@ -210,7 +210,7 @@ fn read(label: &str, text: &str, scheme: &Scheme) -> Result<Upstream, String> {
     })
 }
 
-/// Digits and dots are an address, if perhaps a mistyped one, and never a name.
+/// Digits and dots are an IP address, even if a mistyped one, and never a host name.
 fn looks_numeric(host: &str) -> bool {
     !host.is_empty()
         && host
@@ -234,14 +234,13 @@ fn unknown_provider(word: &str, place: &str) -> String {
     format!("there is no provider of this name; {hint}")
 }
 
-/// A certificate is for a host name or for an IP address (RFC 8310).
+/// The name in a certificate: a host name, or an IP address (RFC 8310 section 8.1).
 fn authentication_name(name: &str) -> Result<String, String> {
     name.parse::<IpAddr>()
         .map_or_else(|_| host_name(name), |ip| Ok(ip.to_string()))
 }
 
-/// RFC 7858: no conventional DNS on the port of DNS over TLS, and no TLS on the port of
-/// conventional DNS.
+/// RFC 7858 section 3.1: no unencrypted DNS on the port of DNS over TLS, and no TLS on the port of unencrypted DNS.
 fn check_port(port: u16, scheme: &Scheme) -> Result<(), String> {
     match (port, scheme.encrypted) {
         (DNS_PORT, true) => {
@@ -313,7 +312,7 @@ mod tests {
                 "[2620:fe::fe]:853",
                 "dns.quad9.net",
             ),
-            // As unbound writes it.
+            // As in the configuration of unbound.
             ("9.9.9.9@853#dns.quad9.net", "9.9.9.9:853", "dns.quad9.net"),
             (
                 "2620:fe::fe@8853#dns.quad9.net",
@@ -446,14 +445,14 @@ mod tests {
                 r#""9.9.9.256" is not an IP address"#,
             ),
             ("9.9.9#dns.quad9.net", r#""9.9.9" is not an IP address"#),
-            ("[2620:fe::fe#dns.quad9.net", "never closed"),
+            ("[2620:fe::fe#dns.quad9.net", "[ is not closed"),
             ("tls://[dns.quad9.net]", "is not an IP address"),
             (
                 "tls://dns.quad9.net#dns.quad9.net",
-                "a name authenticates itself",
+                "#NAME may follow an IP address only",
             ),
             ("tls://dns_quad9 net", "is not a host name"),
-            ("tcp://192.0.2.1#a.test", "authenticates nobody"),
+            ("tcp://192.0.2.1#a.test", "authenticates no server"),
             ("tcp://a.test", "needs an IP address"),
             ("0.0.0.0#a.test", "not the address of one server"),
         ] {

@@ -1,9 +1,9 @@
-//! What a mistyped word most likely stands for.
+//! Suggestions for misspelt words.
 
-/// Longer than any word that is known here; what is longer still stands for none of them.
+/// Longer than any word that is suggested; no suggestion is looked for a word that is longer still.
 const MAX_WORD: usize = 64;
 
-/// The candidate that is nearest to a mistyped word, if it is near enough to be meant. Case does not matter.
+/// The candidate nearest to a misspelt word, if it is near enough. Case does not matter.
 pub(crate) fn closest<'a>(
     word: &str,
     candidates: impl Iterator<Item = &'a str>,
@@ -12,15 +12,15 @@ pub(crate) fn closest<'a>(
         return None;
     }
     let word = word.to_ascii_lowercase();
-    // One slip in three letters: enough for `clodflare` and `gogle`, too little for another word.
-    let tolerated = word.chars().count() / 3;
+    // One edit in three letters: enough for `clodflare` and `gogle`, too few for another word.
+    let most = word.chars().count() / 3;
     candidates
         .map(|candidate| {
-            let slips = strsim::osa_distance(&word, &candidate.to_ascii_lowercase());
-            (slips, candidate)
+            let edits = strsim::osa_distance(&word, &candidate.to_ascii_lowercase());
+            (edits, candidate)
         })
-        .filter(|(slips, _)| *slips <= tolerated)
-        .min_by_key(|(slips, _)| *slips)
+        .filter(|(edits, _)| *edits <= most)
+        .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)
 }
 
@@ -39,7 +39,7 @@ mod tests {
         assert_eq!(closest("clodflare", words()), Some("cloudflare"));
         assert_eq!(closest("GOGLE", words()), Some("google"));
         assert_eq!(closest("quad8", words()), Some("quad9"));
-        // Two letters that changed places are one slip.
+        // Two letters that changed places are one edit.
         assert_eq!(closest("tpc", words()), Some("tcp"));
         assert_eq!(closest("mullvad", words()), None);
         assert_eq!(closest("", words()), None);

@@ -48,7 +48,7 @@ impl HostNetworks {
         if self.logs && !networks.is_empty() {
             let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
             log::info!(
-                "clients in networks of this host may ask, too: {}; --allow-net restricts that",
+                "clients in networks of this host are served, too: {}; an access list (allow-net) restricts that",
                 networks.join(", ")
             );
         }

@@ -54,11 +54,12 @@ pub fn is_alpn_refusal(error: &io::Error) -> bool {
 /// What is wrong with a certificate, and what can be done.
 pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
     const CLOCK: &str = "check this machine's clock";
-    let own = "if this is the right server, give its certificate by --ca-file";
+    let own = "if this is the right server, trust its certificate (ca-file)";
     let (why, remedy) = match error {
         CertificateError::UnknownIssuer => (
             "unknown issuer".to_owned(),
-            "if this is the right server, give its authority's certificate by --ca-file".to_owned(),
+            "if this is the right server, trust the certificate of its authority (ca-file)"
+                .to_owned(),
         ),
         CertificateError::ExpiredContext { time, not_after } => (
             format!("expired at {}", date(*not_after)),
@@ -188,7 +189,7 @@ mod tests {
             (
                 CertificateError::UnknownIssuer,
                 "unknown issuer",
-                "--ca-file",
+                "(ca-file)",
             ),
             (
                 CertificateError::ExpiredContext {

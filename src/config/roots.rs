@@ -1,0 +1,55 @@
+//! The certificates that upstreams are authenticated by.
+
+use super::ConfigError;
+
+/// The trust anchors of upstreams' certificates (RFC 5280 section 6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Roots {
+    /// The root certificates of Mozilla's programme, as they were when this was built.
+    BuiltIn,
+    /// The certificates of a PEM file (RFC 7468), instead of the built-in ones.
+    Pem(Vec<u8>),
+}
+
+impl Roots {
+    /// Takes the contents of a PEM file, which errors name `file`. An error says that it is empty or has no certificate; whether each
+    /// certificate can be read shows when a transport is made.
+    pub fn from_pem(file: &str, pem: Vec<u8>) -> Result<Self, ConfigError> {
+        let holds = |marker: &str| {
+            pem.windows(marker.len())
+                .any(|window| window == marker.as_bytes())
+        };
+        let error = |reason: &str| Err(ConfigError::new("ca_file", file, reason));
+        if pem.is_empty() {
+            return error("the file is empty");
+        }
+        if !holds("-----BEGIN CERTIFICATE-----") || !holds("-----END CERTIFICATE-----") {
+            return error("there is no PEM certificate in the file");
+        }
+        Ok(Self::Pem(pem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_must_hold_a_certificate() {
+        // fault 86
+        let error = |pem: &str| {
+            Roots::from_pem("/ca.pem", pem.into())
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(error(""), r#"ca_file "/ca.pem": the file is empty"#);
+        assert_eq!(
+            error("-----BEGIN PRIVATE KEY-----"),
+            r#"ca_file "/ca.pem": there is no PEM certificate in the file"#
+        );
+        assert!(error("-----BEGIN CERTIFICATE-----\nMIIB").contains("no PEM certificate"));
+        let pem =
+            b"# a root\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n".to_vec();
+        assert_eq!(Roots::from_pem("/ca.pem", pem.clone()), Ok(Roots::Pem(pem)));
+    }
+}
