@@ -436,10 +436,8 @@ mod tests {
 
     #[test]
     fn a_driver_may_find_addresses_itself() {
-        let named = Config::builder().upstreams([upstreams(1).remove(0).with_host(Host {
-            name: "dns.test".to_owned(),
-            port: 853,
-        })]);
+        let host = Host::new("dns.test", 853).unwrap();
+        let named = Config::builder().upstreams([upstreams(1).remove(0).with_host(host)]);
         let error = named.clone().build().unwrap_err();
         assert_eq!(error.remedy, Some("bootstrap"));
         assert!(named.driver_resolves_names().build().is_ok());

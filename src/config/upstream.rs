@@ -36,10 +36,26 @@ enum Location {
 /// A server that is known by name only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// A host name in lower case.
-    pub name: String,
-    /// The port to connect to once its address is found.
-    pub port: u16,
+    name: String,
+    port: u16,
+}
+
+impl Host {
+    /// A host by its name (RFC 1123 section 2.1) and the port to connect to. An error says why this is no host name.
+    pub fn new(name: &str, port: u16) -> Result<Self, ConfigError> {
+        let name = host_name(name).map_err(|why| ConfigError::new("upstream", name, why))?;
+        Ok(Self { name, port })
+    }
+
+    /// The host name in lower case, without a final dot.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The port to connect to at the addresses of the host.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
 }
 
 impl Upstream {
@@ -344,10 +360,7 @@ mod tests {
             let upstream = upstream(spec);
             assert_eq!(
                 upstream.host(),
-                Some(&Host {
-                    name: "dns.quad9.net".to_owned(),
-                    port
-                })
+                Host::new("dns.quad9.net", port).ok().as_ref()
             );
             assert_eq!(upstream.server_name(), Some("dns.quad9.net"));
             assert!(upstream.addresses().is_empty());

@@ -544,10 +544,10 @@ fn config(script: &mut Script<'_>) -> Config {
         let upstream =
             Upstream::parse(&format!("tcp://{}", address(index)), SCHEMES).expect("an address");
         match kind {
-            0 => upstream.with_host(Host {
-                name: format!("dns{index}.test"),
-                port: 53,
-            }),
+            0 => {
+                let name = format!("dns{index}.test");
+                upstream.with_host(Host::new(&name, 53).expect("a good name"))
+            }
             1 => upstream.with_addresses(address(index), &[address(10 + index)]),
             _ => upstream,
         }

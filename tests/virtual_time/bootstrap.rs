@@ -14,10 +14,8 @@ use std::pin::pin;
 const RESOLVER: &str = "192.0.2.53:53";
 
 fn by_name(config: ConfigBuilder) -> ConfigBuilder {
-    let upstream = upstream(FIRST).with_host(Host {
-        name: "dns.test".into(),
-        port: addr(FIRST).port(),
-    });
+    let host = Host::new("dns.test", addr(FIRST).port()).unwrap();
+    let upstream = upstream(FIRST).with_host(host);
     config.bootstrap([addr(RESOLVER)]).upstreams([upstream])
 }
 

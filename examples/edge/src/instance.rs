@@ -3,7 +3,7 @@
 
 use crate::action::{Action, Kind};
 use crate::running::Running;
-use dotward::config::TLS_PORT;
+use dotward::config::{Host, TLS_PORT};
 use dotward::engine::{Client, LinkKey, Now, Time, Via};
 use dotward::transport::{ConnectError, ConnectionError};
 use slotmap::KeyData;
@@ -148,7 +148,7 @@ impl Instance {
         let upstream = upstream as usize;
         let known = running.upstreams.get(upstream);
         let host = known.and_then(|upstream| upstream.host());
-        let port = host.map_or(TLS_PORT, |host| host.port);
+        let port = host.map_or(TLS_PORT, Host::port);
         let addresses = text.lines().filter_map(|line| line.parse::<IpAddr>().ok());
         let addresses: Vec<_> = addresses.map(|ip| SocketAddr::new(ip, port)).collect();
         let holds = Duration::from_secs(seconds.max(HOLDS_MIN).into());

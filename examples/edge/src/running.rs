@@ -112,7 +112,7 @@ impl Running {
             }
             engine::Action::Resolve { upstream } => {
                 let host = self.upstreams.get(upstream).and_then(Upstream::host);
-                let name = host.map(|host| host.name.clone()).unwrap_or_default();
+                let name = host.map(|host| host.name().to_owned()).unwrap_or_default();
                 self.show(Kind::Resolve, upstream, &name)
             }
             engine::Action::Close { link } => {

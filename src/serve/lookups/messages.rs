@@ -47,7 +47,7 @@ impl Queries {
     /// The same queries for another resolver.
     pub fn start_over(&mut self) {
         self.answered = [false; 2];
-        self.failure = format!("no address for {}", self.host.name);
+        self.failure = format!("no address for {}", self.host.name());
     }
 
     pub fn are_answered(&self) -> bool {
@@ -57,7 +57,7 @@ impl Queries {
     /// The queries that are not answered.
     pub fn unanswered(&self) -> impl Iterator<Item = Vec<u8>> {
         let unanswered = (0..TYPES.len()).filter(|index| !self.answered[*index]);
-        unanswered.map(|index| query(&self.host.name, self.ids[index], TYPES[index]))
+        unanswered.map(|index| query(self.host.name(), self.ids[index], TYPES[index]))
     }
 
     /// Takes a message. One that is not the response to a query without a response yet is ignored, and so is one that was truncated,
@@ -70,14 +70,14 @@ impl Queries {
         let Some(index) = index.filter(|index| !self.answered[*index]) else {
             return;
         };
-        let query = query(&self.host.name, self.ids[index], TYPES[index]);
+        let query = query(self.host.name(), self.ids[index], TYPES[index]);
         let is_partial = response.header.flags.tc();
         if !is_response_to(message, &response, &query) || (is_partial && !may_be_partial) {
             return;
         }
         self.answered[index] = true;
         if response.rcode() != Rcode::NOERROR {
-            self.failure = format!("{} for {}", response.rcode(), self.host.name);
+            self.failure = format!("{} for {}", response.rcode(), self.host.name());
             return;
         }
         // A chain of CNAMEs ends in address records of another owner; the resolver has followed it.
@@ -97,7 +97,7 @@ impl Queries {
 
     /// Hands out the addresses, if any were found.
     pub fn found(&mut self) -> Option<Found> {
-        let port = self.host.port;
+        let port = self.host.port();
         let addresses = self.addresses.drain(..).map(|ip| (ip, port).into());
         let addresses: Vec<SocketAddr> = addresses.collect();
         let lifetime = self.ttl.clamp(*LIFETIMES.start(), *LIFETIMES.end());
@@ -135,8 +135,7 @@ mod tests {
     const IDS: [u16; 2] = [7, 8];
 
     fn queries() -> Queries {
-        let name = "dot.example".into();
-        Queries::new(Host { name, port: 853 }, IDS)
+        Queries::new(Host::new("dot.example", 853).unwrap(), IDS)
     }
 
     /// A response to a query, with these flags and one record of the query's type.

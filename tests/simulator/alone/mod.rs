@@ -263,7 +263,7 @@ fn upstreams(dice: &mut Dice) -> Vec<Upstream> {
         match dice.below(4) {
             0 => {
                 let name = format!("dns{index}.test");
-                upstream.with_host(Host { name, port: 53 })
+                upstream.with_host(Host::new(&name, 53).expect("a good name"))
             }
             1 => upstream.with_addresses(upstream_addr(index), &[upstream_addr(10 + index)]),
             _ => upstream,
