@@ -6,6 +6,7 @@ use super::response::Edns;
 use super::time::Time;
 use super::upstream_set::UpstreamSet;
 use crate::wire::Query;
+use std::time::Duration;
 
 /// How often a query may be sent again because it has to be: its connection was lost or fell silent, another upstream is asked
 /// after an unusable response, or the same one without EDNS.
@@ -25,6 +26,9 @@ const MAX_CONNECTS: u8 = 3;
 const ISOLATE_AFTER: u8 = 2;
 /// After so many it is sent on a connection of its own.
 const ALONE_AFTER: u8 = 3;
+
+/// Connections that end within so short a time end because of the upstream, or of its network, and count once.
+const TOGETHER: Duration = Duration::from_millis(5);
 
 /// Why a query is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +113,10 @@ pub struct History {
     connects: u8,
     /// Upstreams that they were begun to.
     connected: UpstreamSet,
-    /// Connections that the upstream ended while it was in flight on them.
+    /// How often the upstream ended connections while it was in flight on them.
     losses: u8,
+    /// When it last did.
+    lost_at: Option<Time>,
     /// Other queries wait behind it for their responses: the upstream may answer in order.
     pub holds_up_others: bool,
     /// Upstreams that were asked.
@@ -144,6 +150,7 @@ impl History {
             connects: 0,
             connected: UpstreamSet::EMPTY,
             losses: 0,
+            lost_at: None,
             holds_up_others: false,
             tried: UpstreamSet::EMPTY,
             exclude: UpstreamSet::EMPTY,
@@ -237,11 +244,10 @@ impl History {
         }
     }
 
-    /// Whether it may be sent once more to an upstream that it was sent to, of so many that there are. The last attempt is for one
-    /// that it was not sent to, if there is one.
-    pub fn may_repeat(&self, upstreams: usize) -> bool {
-        let untried = u8::from(!self.tried.has_all(upstreams));
-        self.sends - self.copies + untried <= MAX_RECOVERIES
+    /// Whether it may be sent once more while an attempt is under way, because that is on a suspect connection. The last attempt is for
+    /// when that connection is lost, or for an upstream that was not asked yet.
+    pub fn may_repeat(&self) -> bool {
+        self.sends - self.copies < MAX_RECOVERIES
     }
 
     /// Whether one more connect to this upstream may be begun for it.
@@ -284,9 +290,13 @@ impl History {
     }
 
     /// Notes that its connection was lost; `blame`: perhaps because of this query.
-    pub fn lost(&mut self, connection: ConnectionKey, blame: bool) {
+    pub fn lost(&mut self, connection: ConnectionKey, blame: bool, now: Time) {
         self.leave(connection);
-        self.losses = self.losses.saturating_add(u8::from(blame));
+        let together = |at: Time| now.since(at) < TOGETHER;
+        if blame && !self.lost_at.is_some_and(together) {
+            self.losses = self.losses.saturating_add(1);
+            self.lost_at = Some(now);
+        }
         if !self.is_under_way() {
             // Those behind it were on that connection, too.
             self.holds_up_others = false;
@@ -329,15 +339,14 @@ mod tests {
 
     // fault 95
     #[test]
-    fn the_last_attempt_is_for_an_upstream_that_was_not_asked() {
+    fn the_last_attempt_is_kept_for_a_lost_connection() {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
         let mut history = History::new(Opt::Absent, 0, Time::ZERO);
-        for _ in 0..3 {
-            assert!(history.may_repeat(2));
+        for _ in 0..MAX_RECOVERIES {
+            assert!(history.may_repeat());
             history.sent(attempt(connections.insert(())), Purpose::Need, 0);
         }
-        assert!(!history.may_repeat(2) && history.may_repeat(1));
-        assert!(history.may_send(Purpose::Need));
+        assert!(!history.may_repeat() && history.may_send(Purpose::Need));
     }
 
     // fault 94
@@ -346,14 +355,16 @@ mod tests {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
         let mut history = History::new(Opt::Absent, 0, Time::ZERO);
         let mut lanes = Vec::new();
-        for _ in 0..3 {
+        for second in [1, 2, 2, 3] {
+            let now = Time::ZERO + Duration::from_secs(second);
             let connection = connections.insert(());
             history.sent(attempt(connection), Purpose::Need, 0);
             assert!(history.is_on(connection));
-            history.lost(connection, true);
+            history.lost(connection, true, now);
             lanes.push(history.lane());
         }
-        assert_eq!(lanes, [Lane::Shared, Lane::Isolated, Lane::Alone]);
+        let [shared, isolated] = [Lane::Shared, Lane::Isolated];
+        assert_eq!(lanes, [shared, isolated, isolated, Lane::Alone]);
         assert!(!history.is_under_way());
     }
 

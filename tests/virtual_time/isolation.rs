@@ -2,6 +2,9 @@
 
 use super::scene::{Act, Asked, FIRST, Played, SECOND, Scene, addr, direct, ms, tell, tell_with};
 use dotward::config::{ConfigBuilder, Policy};
+use dotward::engine::Time;
+use dotward::runtime::Runtime;
+use std::collections::HashSet;
 use std::time::Duration;
 
 const NOERROR: u16 = 0;
@@ -194,4 +197,85 @@ fn a_client_that_asks_every_few_seconds_waits_for_no_handshake() {
         assert_eq!(scene.first.borrow().connections, at_rest);
     });
     assert_eq!(stats.failed, 0);
+}
+
+/// Until then the first upstream answers nothing, and then it closes what was opened before.
+fn stalls_until(scene: &Scene, end: Time) {
+    let world = scene.world.clone();
+    direct(&scene.first, move |_| match end.since(world.now().mono) {
+        Duration::ZERO => Act::Answer,
+        left => Act::CloseAfter(left),
+    });
+}
+
+fn together(count: usize) -> Vec<(Duration, String)> {
+    (0..count)
+        .map(|i| (ms(0), format!("good{i}.test")))
+        .collect()
+}
+
+#[test]
+fn an_upstream_that_stalls_and_is_back_in_time_costs_no_answer() {
+    // fault 3, 95: alone, and before a second one that cannot be reached.
+    for stall in (500..3_500).step_by(100) {
+        for upstreams in [&[FIRST][..], &[FIRST, SECOND]] {
+            no_answer_is_lost(upstreams, ms(stall));
+        }
+    }
+}
+
+fn no_answer_is_lost(upstreams: &[&str], stall: Duration) {
+    tell(upstreams, async |scene| {
+        scene.world.weather(addr(SECOND), |w| w.swallows = true);
+        scene.get("up.test").await;
+        stalls_until(scene, scene.world.now().mono + stall);
+        let played = scene.play(together(5)).await;
+        let failed = failed(&played);
+        assert!(failed.is_empty(), "{upstreams:?} {stall:?}: {failed:?}");
+    });
+}
+
+#[test]
+fn a_malformed_answer_is_asked_for_again_although_a_second_upstream_cannot_be_reached() {
+    // fault 17
+    for swallows in [false, true] {
+        tell(&[FIRST, SECOND], async |scene| {
+            scene.world.weather(addr(SECOND), |w| {
+                (w.swallows, w.refuses) = (swallows, !swallows);
+            });
+            let mut seen = HashSet::new();
+            direct(&scene.first, move |asked| {
+                let is_new = seen.insert(asked.query[12..20].to_vec());
+                if is_new { Act::Malformed } else { Act::Answer }
+            });
+            let played = scene.play(together(3)).await;
+            assert!(failed(&played).is_empty(), "{:?}", failed(&played));
+            let slowest = played.iter().map(|one| one.took).max();
+            assert!(slowest <= Some(ms(1_600)), "{slowest:?}");
+        });
+    }
+}
+
+#[test]
+fn an_upstream_that_answers_nothing_that_was_asked_is_passed_over() {
+    // fault 10: every answer has another id.
+    tell(&[FIRST, SECOND], async |scene| {
+        direct(&scene.first, |_| Act::WrongId);
+        let played = scene.play(paced(5, 0, 20)).await;
+        assert!(failed(&played).is_empty(), "{:?}", failed(&played));
+        let slow = played.iter().filter(|one| one.took > ms(100)).count();
+        assert!(slow <= 10, "{slow} of {} were slow", played.len());
+    });
+}
+
+#[test]
+fn a_failure_is_not_kept_back_for_an_upstream_that_cannot_be_reached() {
+    // fault 30
+    tell(&[FIRST, SECOND], async |scene| {
+        scene.world.weather(addr(SECOND), |w| w.swallows = true);
+        direct(&scene.first, |_| Act::Rcode(2));
+        let played = scene.play(together(3)).await;
+        let in_time = |one: &Played| one.rcode == 2 && one.took <= ms(1_600);
+        assert!(played.iter().all(in_time), "{played:?}");
+    });
 }

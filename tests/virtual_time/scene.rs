@@ -47,6 +47,12 @@ pub enum Act {
     Silence,
     /// Closes the connection instead of answering.
     Close,
+    /// The same, after so long.
+    CloseAfter(Duration),
+    /// An answer with an octet behind its last record.
+    Malformed,
+    /// An answer with another id.
+    WrongId,
     AnswerThenClose,
     /// An answer that says how long an idle connection is kept, in tenths of a second, if that was asked (RFC 7828).
     AnswerSaying(u16),
@@ -336,10 +342,13 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
             let query = asked.query.clone();
             server.borrow_mut().asked.push(asked);
             let (rcode, wait) = match act {
-                Act::Answer | Act::AnswerThenClose | Act::AnswerSaying(_) | Act::Addresses(_) => {
-                    (0, Duration::ZERO)
-                }
-                Act::AnswerAfter(wait) => (0, wait),
+                Act::Answer
+                | Act::AnswerThenClose
+                | Act::AnswerSaying(_)
+                | Act::Addresses(_)
+                | Act::Malformed
+                | Act::WrongId => (0, Duration::ZERO),
+                Act::AnswerAfter(wait) | Act::CloseAfter(wait) => (0, wait),
                 Act::Rcode(rcode) | Act::Why(rcode, _) => (rcode, Duration::ZERO),
                 Act::RefuseEdns => (1, Duration::ZERO),
                 Act::Silence => continue,
@@ -377,7 +386,14 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
                     let option = option.as_ref().map(|(code, data)| (*code, &data[..]));
                     answer = answer.edns(1232, 0, option.as_slice());
                 }
-                (answer.build(), act == Act::AnswerThenClose)
+                let mut answer = answer.build();
+                match act {
+                    Act::Malformed => answer.push(0),
+                    Act::WrongId => answer[0] ^= 1,
+                    Act::CloseAfter(_) => answer.clear(),
+                    _ => {}
+                }
+                (answer, act == Act::AnswerThenClose)
             });
         }
         let idle = server.borrow().idle.unwrap_or(Duration::from_secs(86_400));
@@ -398,6 +414,9 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
                 Either::Right((done, _)) => {
                     let (message, last) = done.expect("it is not empty");
                     in_flight -= 1;
+                    if message.is_empty() {
+                        return;
+                    }
                     let mut octets = Vec::new();
                     append_frame(&message, &mut octets);
                     if writing.write_all(&octets).await.is_err() || last {

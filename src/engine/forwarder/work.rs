@@ -3,7 +3,7 @@
 use super::Forwarder;
 use crate::engine::effects::Task;
 use crate::engine::failure::Failure;
-use crate::engine::history::{Attempt, History, Lane, Purpose, Queue};
+use crate::engine::history::{Attempt, History, Purpose, Queue};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::output::Output;
 use crate::engine::time::{Now, Time};
@@ -29,7 +29,7 @@ impl Forwarder {
                 let Some(history) = self.transactions.history_mut(transaction) else {
                     return;
                 };
-                history.lost(connection, blame);
+                history.lost(connection, blame, now.mono);
                 let step = self.next_step(transaction, Happened::ConnectionLost, false, now);
                 self.take(step, transaction, now, out);
             }
@@ -53,18 +53,16 @@ impl Forwarder {
                 transaction,
                 connection,
             } => {
-                let upstreams = self.pool.count();
                 let history = self.transactions.history(transaction);
-                let may = |h: &History| h.lane() == Lane::Shared && h.may_repeat(upstreams);
+                let may = |history: &History| !history.lane().is_isolated() && history.may_repeat();
                 if history.is_some_and(may) {
                     self.send(transaction, connection, Purpose::Need, now, out);
                 }
             }
             Task::RepeatAlone(key) => {
-                let upstreams = self.pool.count();
                 if let Some(history) = self.transactions.history_mut(key)
                     && !history.holds_up_others
-                    && history.may_repeat(upstreams)
+                    && history.may_repeat()
                 {
                     history.holds_up_others = true;
                     self.dispatch(key, now, out);

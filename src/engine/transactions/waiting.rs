@@ -103,16 +103,17 @@ impl Transactions {
         [rich, first(&untried).filter(|other| rich != Some(*other))]
     }
 
-    /// The first of these transactions that may cost one more connect to this upstream.
+    /// One of these transactions that may cost one more connect to this upstream: one that has cost the fewest so far.
     pub fn payer_among(
         &self,
         keys: impl Iterator<Item = TransactionKey>,
         upstream: usize,
     ) -> Option<TransactionKey> {
-        let can_pay = |key: &TransactionKey| {
-            let history = self.history(*key);
-            history.is_some_and(|history| history.may_connect(upstream))
+        let can_pay = |key| {
+            let history: &History = self.history(key)?;
+            let may = history.may_connect(upstream);
+            may.then_some((history.connects(), key))
         };
-        keys.filter(can_pay).min()
+        keys.filter_map(can_pay).min().map(|(_, key)| key)
     }
 }
