@@ -321,6 +321,39 @@ async fn listen(world: Memory, at: SocketAddr, server: Actor) {
     }
 }
 
+/// What an upstream that does this answers to a query.
+fn answer_by(act: Act, query: &[u8], rcode: u8) -> Vec<u8> {
+    let asked_opt = has_edns(query);
+    let opt = match act {
+        Act::RefuseEdns => false,
+        Act::Why(..) => asked_opt,
+        _ => true,
+    };
+    let option = match act {
+        Act::Why(_, code) => Some((15, code.to_be_bytes())),
+        Act::AnswerSaying(tenths) if asks_for_keepalive(query) => Some((11, tenths.to_be_bytes())),
+        _ => None,
+    };
+    let mut answer = address_or_error(query, rcode.into());
+    if let Act::Addresses(count) = act {
+        for number in 2..=count {
+            answer = answer.a(300, [192, 0, 2, number]);
+        }
+    }
+    if opt {
+        let option = option.as_ref().map(|(code, data)| (*code, &data[..]));
+        answer = answer.edns(1232, 0, option.as_slice());
+    }
+    let mut answer = answer.build();
+    match act {
+        Act::Malformed => answer.push(0),
+        Act::WrongId => answer[0] ^= 1,
+        Act::CloseAfter(_) => answer.clear(),
+        _ => {}
+    }
+    answer
+}
+
 /// One connection of an upstream: queries in, answers out, by the server's behaviour at that moment.
 async fn converse(world: Memory, stream: Stream, server: Actor) {
     let (mut reading, mut writing) = stream.split();
@@ -363,36 +396,7 @@ async fn converse(world: Memory, stream: Stream, server: Actor) {
             let world = world.clone();
             later.push(async move {
                 world.sleep(wait).await;
-                let asked_opt = has_edns(&query);
-                let opt = match act {
-                    Act::RefuseEdns => false,
-                    Act::Why(..) => asked_opt,
-                    _ => true,
-                };
-                let option = match act {
-                    Act::Why(_, code) => Some((15, code.to_be_bytes())),
-                    Act::AnswerSaying(tenths) if asks_for_keepalive(&query) => {
-                        Some((11, tenths.to_be_bytes()))
-                    }
-                    _ => None,
-                };
-                let mut answer = address_or_error(&query, rcode.into());
-                if let Act::Addresses(count) = act {
-                    for number in 2..=count {
-                        answer = answer.a(300, [192, 0, 2, number]);
-                    }
-                }
-                if opt {
-                    let option = option.as_ref().map(|(code, data)| (*code, &data[..]));
-                    answer = answer.edns(1232, 0, option.as_slice());
-                }
-                let mut answer = answer.build();
-                match act {
-                    Act::Malformed => answer.push(0),
-                    Act::WrongId => answer[0] ^= 1,
-                    Act::CloseAfter(_) => answer.clear(),
-                    _ => {}
-                }
+                let answer = answer_by(act, &query, rcode);
                 (answer, act == Act::AnswerThenClose)
             });
         }
