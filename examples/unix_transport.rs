@@ -2,16 +2,17 @@
 //!
 //! It uses dotward's public interface alone. `Unix` and `Local` are all of it; the rest plays a resolver and a client on loopback.
 
+mod loopback;
+
 use std::error::Error;
 use std::future::Future;
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net as blocking;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
-use std::time::Duration;
 
 use async_std::os::unix::net::UnixStream;
 use dotward::config::{Modes, Scheme, Upstream};
@@ -22,6 +23,7 @@ use dotward::transport::{ConnectError, Transport};
 use dotward::transports::async_std::AsyncStd;
 use dotward::{Config, Control, Options, Sockets, serve};
 use futures::io::{AsyncRead, AsyncWrite};
+use loopback::{ADDRESS, CLIENT_TIMEOUT, QUERY, resolve};
 
 /// Connects to a resolver behind a Unix socket. The file system's permissions decide who may connect, so that nothing is encrypted.
 struct Unix {
@@ -68,14 +70,6 @@ impl AsyncWrite for Local {
         Pin::new(&mut self.0).poll_write(cx, from)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, from)
-    }
-
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_flush(cx)
     }
@@ -95,7 +89,7 @@ const SCHEMES: &[Scheme] = &[Scheme {
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::temp_dir().join(format!("dotward-{}.socket", std::process::id()));
     let listener = blocking::UnixListener::bind(&path)?;
-    thread::spawn(move || resolve(&listener));
+    thread::spawn(move || resolve(listener.accept()?.0));
 
     let config = Config::builder()
         .listen(["127.0.0.1:0".parse()?])
@@ -128,14 +122,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// `www.example`, A, IN: id 7, RD, one question.
-const QUERY: &[u8] =
-    b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x00\x00\x01\x00\x01";
-/// The address of every name.
-const ADDRESS: [u8; 4] = [192, 0, 2, 1];
-/// How long a response may take on a very busy machine.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
-
 fn ask(server: SocketAddr) -> io::Result<Vec<u8>> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.set_read_timeout(Some(CLIENT_TIMEOUT))?;
@@ -144,25 +130,6 @@ fn ask(server: SocketAddr) -> io::Result<Vec<u8>> {
     let len = socket.recv(&mut response)?;
     response.truncate(len);
     Ok(response)
-}
-
-/// A resolver for one connection, one query at a time, until the other end closes.
-fn resolve(listener: &blocking::UnixListener) -> io::Result<()> {
-    let (mut stream, _) = listener.accept()?;
-    loop {
-        let mut prefix = [0; 2];
-        stream.read_exact(&mut prefix)?;
-        let mut message = vec![0; u16::from_be_bytes(prefix).into()];
-        stream.read_exact(&mut message)?;
-        // The question as it came, without OPT; QR, RD, RA; one answer, whose name points at the question's.
-        message.truncate(QUERY.len());
-        message.splice(2..12, [0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
-        message.extend_from_slice(b"\xC0\x0C\x00\x01\x00\x01\x00\x00\x00\x3C\x00\x04");
-        message.extend_from_slice(&ADDRESS);
-        let len = u16::try_from(message.len()).map_err(io::Error::other)?;
-        stream.write_all(&len.to_be_bytes())?;
-        stream.write_all(&message)?;
-    }
 }
 
 #[test]

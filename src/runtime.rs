@@ -102,14 +102,8 @@ pub struct Sent {
 /// Memory for a batch of received datagrams.
 pub struct Ring {
     buffer: Box<[u8]>,
-    received: Vec<Received>,
-}
-
-#[derive(Clone, Copy)]
-struct Received {
-    len: usize,
-    from: SocketAddr,
-    local: Option<IpAddr>,
+    /// The octets, the sender and the local address of each.
+    received: Vec<(usize, SocketAddr, Option<IpAddr>)>,
 }
 
 impl Ring {
@@ -129,12 +123,6 @@ impl Ring {
         }
     }
 
-    /// Forgets the last batch and hands out the slots to receive into.
-    pub fn slots(&mut self) -> std::slice::ChunksExactMut<'_, u8> {
-        self.clear();
-        self.free_slots()
-    }
-
     /// Forgets the last batch.
     pub fn clear(&mut self) {
         self.received.clear();
@@ -149,7 +137,7 @@ impl Ring {
 
     /// Notes that the next slot holds a datagram of so many octets: its sender, and the local address that it was sent to.
     pub fn push(&mut self, len: usize, from: SocketAddr, local: Option<IpAddr>) {
-        self.received.push(Received { len, from, local });
+        self.received.push((len, from, local));
     }
 
     /// How many datagrams there are.
@@ -165,10 +153,8 @@ impl Ring {
     /// The datagrams: their octets, their sender, the local address that they were sent to.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddr, Option<IpAddr>)> {
         let slots: std::slice::ChunksExact<'_, u8> = self.buffer.chunks_exact(Self::SLOT_LEN);
-        slots.zip(&self.received).map(|(slot, received)| {
-            let message = slot.get(..received.len).unwrap_or(slot);
-            (message, received.from, received.local)
-        })
+        let received = slots.zip(&self.received);
+        received.map(|(slot, (len, from, local))| (slot.get(..*len).unwrap_or(slot), *from, *local))
     }
 }
 

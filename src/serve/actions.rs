@@ -67,7 +67,10 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
     /// Answers all clients and closes all connections to upstreams.
     pub(super) fn close(&mut self) {
         let now = self.core.now;
-        debug!("closing: {:?}", self.core.forwarder.held());
+        debug!(
+            "closing all connections, with {:?}",
+            self.core.forwarder.held()
+        );
         self.core.forwarder.close(now, &mut self.core.out);
         self.carry_out();
         // Many clients of one query get their responses in parts.

@@ -1,9 +1,9 @@
-//! Commands to running loops: a handle for whoever commands, a stream for each loop.
+//! Commands to running event loops: a handle to send them, a stream for each loop to receive them.
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a running loop can be told.
+/// A command to running event loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command {
@@ -11,52 +11,58 @@ pub enum Command {
     Drain,
     /// End now.
     Stop,
-    /// Say in the log what was counted so far.
+    /// Log the counters.
     Report,
 }
 
-/// Commands all loops that subscribed. Cheap to clone.
+/// Sends commands to all event loops that were given it ([`Options::control`](super::Options::control)), from any thread. Clones send
+/// to the same loops.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
-    state: Arc<Mutex<State>>,
+    receivers: Arc<Mutex<Receivers>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Receivers {
     loops: Vec<UnboundedSender<Command>>,
-    /// For loops that begin to listen late: a signal during the start is not lost. At most one of each.
-    given: Vec<Command>,
+    /// For loops that begin later: a signal during the start is not lost. At most one of each.
+    sent: Vec<Command>,
 }
 
 impl Control {
-    /// A handle that nobody listens to yet.
+    /// A handle for no loop yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A loop's ear. It hears every command from now on, and before them those given already that still hold.
+    fn lock(&self) -> MutexGuard<'_, Receivers> {
+        self.receivers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The commands from now on, and before them those sent already that still hold.
     pub(super) fn subscribe(&self) -> UnboundedReceiver<Command> {
         let (sender, receiver) = unbounded();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for command in &state.given {
-            // The receiver is in this very function.
+        let mut receivers = self.lock();
+        for command in &receivers.sent {
+            // It cannot fail: the receiver is in this very function.
             drop(sender.unbounded_send(*command));
         }
-        state.loops.push(sender);
+        receivers.loops.push(sender);
         receiver
     }
 
-    /// Tells every loop.
+    /// Sends a command to every loop.
     pub fn send(&self, command: Command) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        // A report is about its own moment.
-        if command != Command::Report && !state.given.contains(&command) {
-            state.given.push(command);
+        let mut receivers = self.lock();
+        // A report is about its own moment; the others hold for loops that begin later, too.
+        if command != Command::Report && !receivers.sent.contains(&command) {
+            receivers.sent.push(command);
         }
         // A loop that has ended needs no command.
-        state
-            .loops
-            .retain(|one| one.unbounded_send(command).is_ok());
+        let loops = &mut receivers.loops;
+        loops.retain(|one| one.unbounded_send(command).is_ok());
     }
 }
 
@@ -74,7 +80,7 @@ mod tests {
         control.clone().send(Command::Stop);
         assert_eq!(first.try_recv(), Ok(Command::Drain));
         assert_eq!(first.try_recv(), Ok(Command::Stop));
-        assert_eq!(control.state.lock().unwrap().loops.len(), 1);
+        assert_eq!(control.lock().loops.len(), 1);
         let mut late = control.subscribe();
         assert_eq!(late.try_recv(), Ok(Command::Drain));
         assert_eq!(late.try_recv(), Ok(Command::Stop));

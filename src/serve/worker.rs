@@ -175,14 +175,12 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
         let (runtime, config) = (&self.runtime, &self.shared.config);
         self.udp.time(runtime, config, now.mono);
         let bound = self.unbound.time(runtime, config, now.mono);
-        bound
-            .datagrams
-            .into_iter()
-            .for_each(|socket| self.udp.add(socket));
-        bound
-            .listeners
-            .into_iter()
-            .for_each(|socket| self.tcp.listen(socket));
+        for socket in bound.datagrams {
+            self.udp.add(socket);
+        }
+        for listener in bound.listeners {
+            self.tcp.listen(listener);
+        }
     }
 
     fn take_commands(&mut self) {
@@ -225,7 +223,9 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
         let next = self.phase.after(event, now);
         match (std::mem::replace(&mut self.phase, next), next) {
             (Phase::Serving, Phase::Draining { .. }) => {
-                info!("draining: answering what was accepted, for at most {DRAIN_TIMEOUT:?}");
+                info!(
+                    "draining: queries that were accepted are answered, for at most {DRAIN_TIMEOUT:?}"
+                );
                 self.unbound.give_up();
                 self.tcp.stop_accepting(now);
             }

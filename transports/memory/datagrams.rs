@@ -141,7 +141,8 @@ impl runtime::Datagrams for Datagrams {
         }
         drop(world);
         let mut received = Vec::new();
-        for slot in ring.slots() {
+        ring.clear();
+        for slot in ring.free_slots() {
             let Poll::Ready((from, message)) = self.poll_one(cx) else {
                 break;
             };

@@ -73,7 +73,8 @@ impl Datagrams for Udp {
             }
             let batch = self.incoming.receive(Ring::SLOTS as u64).map_err(error)?;
             if !batch.is_empty() {
-                for (slot, datagram) in ring.slots().zip(&batch) {
+                ring.clear();
+                for (slot, datagram) in ring.free_slots().zip(&batch) {
                     // A datagram that is larger than its slot is cut, and then found malformed.
                     let _len = datagram.data.as_slice().read(slot)?;
                 }

@@ -10,6 +10,7 @@ use crate::config::Host;
 use crate::framed::Framed;
 use crate::runtime::{Datagram, Datagrams, Ring, Runtime};
 use crate::transport::{ConnectError, Connection, Event, system_message};
+use rand_chacha::rand_core::Rng;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -54,19 +55,14 @@ struct Udp<R: Runtime> {
 }
 
 impl<R: Runtime> Lookup<R> {
-    /// Asks the resolvers in this order. The ids should be random.
-    pub fn new(runtime: R, host: Host, resolvers: &[SocketAddr], ids: [u16; 2]) -> Self {
+    /// Asks the resolvers in this order.
+    pub fn new(runtime: R, host: Host, resolvers: &[SocketAddr], random: &mut impl Rng) -> Self {
         Self {
             runtime,
-            queries: Queries::new(host, ids),
+            queries: Queries::new(host, random.next_u32()),
             resolvers: resolvers.iter().rev().copied().collect(),
             attempt: None,
         }
-    }
-
-    /// The ids of its queries.
-    pub fn ids(&self) -> [u16; 2] {
-        self.queries.ids()
     }
 }
 

@@ -28,20 +28,18 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// The ids should be random.
-    pub fn new(host: Host, ids: [u16; 2]) -> Self {
+    /// The ids are made of random octets.
+    pub fn new(host: Host, random: u32) -> Self {
+        let [a, aaaa] = [random as u16, (random >> 16) as u16];
         Self {
             host,
-            ids,
+            // They go over the same connection, so that they must differ.
+            ids: [a, if a == aaaa { !aaaa } else { aaaa }],
             answered: [false; 2],
             addresses: Vec::new(),
             ttl: *LIFETIMES.end(),
             failure: "no bootstrap resolver".into(),
         }
-    }
-
-    pub fn ids(&self) -> [u16; 2] {
-        self.ids
     }
 
     /// The same queries for another resolver.
@@ -132,10 +130,8 @@ fn query(name: &str, id: u16, qtype: u16) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const IDS: [u16; 2] = [7, 8];
-
     fn queries() -> Queries {
-        Queries::new(Host::new("dot.example", 853).unwrap(), IDS)
+        Queries::new(Host::new("dot.example", 853).unwrap(), 0x0008_0007)
     }
 
     /// A response to a query, with these flags and one record of the query's type.

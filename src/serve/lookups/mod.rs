@@ -10,7 +10,6 @@ use crate::runtime::Runtime;
 use crate::transport::ConnectError;
 use lookup::Lookup;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
@@ -46,24 +45,9 @@ impl<R: Runtime> Lookups<R> {
                 .resolved(upstream, why, core.now, &mut core.out);
             return;
         };
-        let ids = self.new_ids();
-        let lookup = Lookup::new(runtime.clone(), host, config.bootstrap(), ids);
+        let lookup = Lookup::new(runtime.clone(), host, config.bootstrap(), &mut self.random);
         let source = self.sources.add(Kind::Lookup(upstream));
         self.running[upstream] = Some((source, lookup));
-    }
-
-    /// Random ids that no other look-up uses.
-    fn new_ids(&mut self) -> [u16; 2] {
-        let running = self.running.iter().flatten();
-        let mut taken: Vec<u16> = running.flat_map(|(_, lookup)| lookup.ids()).collect();
-        [(); 2].map(|()| {
-            let mut id = self.random.next_u32() as u16;
-            while taken.contains(&id) {
-                id = id.wrapping_add(1);
-            }
-            taken.push(id);
-            id
-        })
     }
 
     /// A look-up was woken. Tells the core when it is over.

@@ -113,11 +113,8 @@ impl<S: ByteStream> ClientConnection<S> {
     /// May it be closed when the worker drains? No response is due, and nothing has come for a while.
     pub fn may_end(&self, quiet: Duration, now: Time) -> bool {
         let due = self.pending > 0 || self.backlog() > 0;
-        let quiet = if self.incoming.is_empty() {
-            quiet
-        } else {
-            ABANDONED
-        };
+        let partial = !self.incoming.is_empty();
+        let quiet = if partial { ABANDONED } else { quiet };
         !due && now >= self.progress + quiet
     }
 
@@ -138,15 +135,9 @@ impl<S: ByteStream> ClientConnection<S> {
     /// Takes what has arrived to the core, within the bounds. What is left waits in the kernel, and so does the client.
     pub fn receive(&mut self, key: ClientKey, limits: &Limits, core: &mut Core) -> Polled {
         let mut cx = self.source.context();
-        let client = Client {
-            addr: self.peer,
-            via: key.via(),
-        };
-        let Core {
-            forwarder,
-            out,
-            now,
-        } = core;
+        let (addr, via) = (self.peer, key.via());
+        let client = Client { addr, via };
+        let (forwarder, out, now) = (&mut core.forwarder, &mut core.out, core.now);
         // Responses that are there at once are in `out` until it is carried out, and count for this client all the same.
         let before = out.octets();
         for _ in 0..MAX_READS {
@@ -158,7 +149,7 @@ impl<S: ByteStream> ClientConnection<S> {
                     break;
                 };
                 let accepted = forwarder.stats().accepted();
-                if forwarder.query(message, client, *now, out) {
+                if forwarder.query(message, client, now, out) {
                     self.pending += 1;
                     self.strays = 0;
                 } else {
