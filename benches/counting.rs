@@ -11,7 +11,7 @@ mod support {
 }
 
 use dotward::engine::Time;
-use dotward::wire::{self, Frames, Recipient, append_frame};
+use dotward::wire::{self, Frames, append_frame};
 use stand::{BATCH, NEW, Stand};
 use std::error::Error;
 use std::hint::black_box;
@@ -63,13 +63,7 @@ fn edit(times: u32) -> usize {
     else {
         return 0;
     };
-    let recipient = Recipient {
-        id: 1,
-        question: asked.question.octets(&query),
-        rd: true,
-        edns: None,
-        limit: 512,
-    };
+    let recipient = stand::recipient(&query, &asked);
     let (mut octets, mut out) = (0, Vec::with_capacity(1024));
     for _ in 0..times {
         out.clear();

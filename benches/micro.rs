@@ -12,7 +12,7 @@ mod support {
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use dotward::wire::{self, Frames, Recipient, append_frame};
+use dotward::wire::{self, Frames, append_frame};
 use stand::{BATCH, NEW, Stand};
 
 fn main() {
@@ -60,13 +60,7 @@ fn relay_answer(bencher: Bencher) {
     let (query, answer) = (stand::query(), stand::response());
     let asked = wire::parse_query(&query).expect("a good query");
     let answered = wire::parse_response(&answer).expect("a good answer");
-    let recipient = Recipient {
-        id: 1,
-        question: asked.question.octets(&query),
-        rd: true,
-        edns: None,
-        limit: 512,
-    };
+    let recipient = stand::recipient(&query, &asked);
     let mut out = Vec::with_capacity(512);
     bencher.bench_local(|| {
         out.clear();

@@ -5,6 +5,7 @@ use crate::support::messages;
 use dotward::config::{Config, Upstream};
 use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
 use dotward::transports::SCHEMES;
+use dotward::wire::{Query, Recipient};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,17 @@ pub fn query() -> Vec<u8> {
 pub fn response() -> Vec<u8> {
     let plain = messages::response_to(&query()).a(300, [192, 0, 2, 1]);
     plain.edns(1232, 0, &[]).build()
+}
+
+/// Who gets the response to a query: a client without EDNS, over UDP.
+pub fn recipient<'a>(query: &'a [u8], asked: &Query) -> Recipient<'a> {
+    Recipient {
+        id: 1,
+        question: asked.question.octets(query),
+        rd: true,
+        edns: None,
+        limit: 512,
+    }
 }
 
 /// A stub resolver on this machine.

@@ -262,17 +262,7 @@ fn a_log_that_is_stuck_holds_up_nobody() {
     let trust = Trust::new();
     let upstream = DotServer::with(trust.authority.good()).start();
     let spec = upstream.spec();
-    let args = [
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--log",
-        "debug",
-        "--ca-file",
-        &trust.root,
-        "--upstream",
-        &spec,
-    ];
+    let args = trust.args(&[&spec], &["--log", "debug"]);
     let mut proxy = Proxy::spawn_unread(command(&args));
     // Each question is a line of some 50 octets, and a pipe holds 64 KiB.
     load(proxy.address(), "log", 4000, 50);

@@ -9,7 +9,7 @@ use crate::support::command::{allow_files, command_with_files, run};
 use crate::support::messages::{query, word};
 use crate::support::proxy::Proxy;
 use crate::support::reading::read;
-use crate::support::script::{Gate, Step, answers, well};
+use crate::support::script::{Gate, Received, Step, answers};
 use crate::support::stand::{Stand, Trust};
 use crate::support::upstream::DotServer;
 
@@ -91,24 +91,24 @@ fn connections_in_all_are_limited() {
     canary(stand.address(), "b.test");
 }
 
+/// A program in front of an upstream that answers questions with this prefix only when the gate is open.
+fn held_by(gate: &Gate, prefix: &'static str, options: &[&str]) -> Stand {
+    let held = gate.clone();
+    let script = move |asked: &Received| {
+        let mut steps = answers(asked);
+        if asked.bytes[13..].starts_with(prefix.as_bytes()) {
+            steps.insert(0, Step::HoldUntil(held.clone()));
+        }
+        steps
+    };
+    Stand::build(|upstream| upstream.script(script), options)
+}
+
 // fault 76: beyond its questions in flight a connection is not read, and nothing is lost.
 #[test]
 fn questions_in_flight_per_connection_are_limited() {
     let gate = Gate::new();
-    let held = gate.clone();
-    let stand = Stand::build(
-        |upstream| {
-            upstream.script(move |asked| {
-                let right = Step::Answer(well(asked));
-                if asked.bytes[13..].starts_with(b"slow") {
-                    vec![Step::HoldUntil(held.clone()), right]
-                } else {
-                    vec![right]
-                }
-            })
-        },
-        &["--max-tcp-in-flight", "4"],
-    );
+    let stand = held_by(&gate, "slow", &["--max-tcp-in-flight", "4"]);
     let client = stand.tcp();
     let queries: Vec<_> = (0..20)
         .map(|id| query(&format!("slow{id}.test"), A).id(id).build())
@@ -141,14 +141,7 @@ fn questions_in_flight_per_connection_are_limited() {
 #[test]
 fn questions_in_flight_are_limited() {
     let gate = Gate::new();
-    let held = gate.clone();
-    let stand = Stand::build(
-        |upstream| {
-            upstream
-                .script(move |asked| vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))])
-        },
-        &["--max-in-flight", "10"],
-    );
+    let stand = held_by(&gate, "", &["--max-in-flight", "10"]);
     let client = stand.udp();
     for id in 0..30 {
         client.send(&query(&format!("a{id}.test"), A).id(id).build());
@@ -171,14 +164,7 @@ fn questions_in_flight_are_limited() {
 /// One client asks twenty questions, which the upstream holds until `look` has looked; then all are answered.
 fn twenty_held(options: &[&str], look: impl FnOnce(&Stand)) {
     let gate = Gate::new();
-    let held = gate.clone();
-    let stand = Stand::build(
-        |upstream| {
-            upstream
-                .script(move |asked| vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))])
-        },
-        options,
-    );
+    let stand = held_by(&gate, "", options);
     let client = stand.udp();
     let queries: Vec<_> = (0..20)
         .map(|id| query(&format!("a{id}.test"), A).id(id).build())
@@ -229,15 +215,7 @@ fn out_of_files_the_rest_goes_on() {
     let trust = Trust::new();
     let upstream = DotServer::with(trust.authority.good()).start();
     let spec = upstream.spec();
-    let args = [
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--ca-file",
-        &trust.root,
-        "--upstream",
-        &spec,
-    ];
+    let args = trust.args(&[&spec], &[]);
     let proxy = Proxy::spawn(command_with_files(64, &args));
     canary(proxy.address(), "a.test");
     let clients: Vec<_> = (0..99).map(|_| TcpClient::new(proxy.address())).collect();
@@ -256,17 +234,7 @@ fn too_few_files_are_named_or_suffice() {
     let upstream = DotServer::with(trust.authority.good()).start();
     let spec = upstream.spec();
     for runtime in dotward::transports::RUNTIMES {
-        let args = [
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--runtime",
-            runtime,
-            "--ca-file",
-            &trust.root,
-            "--upstream",
-            &spec,
-        ];
+        let args = trust.args(&[&spec], &["--runtime", runtime]);
         // With three the loader does not even find the libraries.
         let refused = |files: usize| {
             let outcome = run(command_with_files(files, &args));

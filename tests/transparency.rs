@@ -78,12 +78,7 @@ fn unknown_types_classes_and_data_are_opaque() {
             opaque_answer(&asked),
             "type {rtype} class {class}"
         );
-        let seen = stand
-            .upstream
-            .seen()
-            .queries
-            .pop()
-            .expect("the upstream was asked");
+        let seen = stand.upstream.last_query();
         assert_eq!(
             body(&seen.bytes),
             body(&asked),
@@ -178,12 +173,7 @@ fn flags_of_a_query_reach_the_upstream() {
             NOERROR,
             "flags {flags:04x}"
         );
-        let seen = stand
-            .upstream
-            .seen()
-            .queries
-            .pop()
-            .expect("the upstream was asked");
+        let seen = stand.upstream.last_query();
         assert_eq!(body(&seen.bytes), body(&asked), "flags {flags:04x}");
     }
 }
@@ -261,12 +251,7 @@ fn the_upstream_receives_the_clients_bytes() {
     ] {
         let asked = asked.build();
         stand.udp().ask(&asked);
-        let seen = stand
-            .upstream
-            .seen()
-            .queries
-            .pop()
-            .expect("the upstream was asked");
+        let seen = stand.upstream.last_query();
         assert_eq!(body(&seen.bytes), body(&asked));
     }
 }

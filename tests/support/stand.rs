@@ -38,15 +38,20 @@ impl Trust {
         }
     }
 
-    /// Starts the program with these upstreams, in order, and more arguments.
-    pub fn proxy(&self, upstreams: &[&str], more: &[&str]) -> Proxy {
+    /// The arguments of the program for these upstreams, in order, and more of them.
+    pub fn args<'a>(&'a self, upstreams: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
         let mut args = vec!["serve", "--ca-file", &self.root];
         if !more.contains(&"--listen") {
             args.extend(["--listen", "127.0.0.1:0"]);
         }
         args.extend(upstreams.iter().flat_map(|spec| ["--upstream", spec]));
         args.extend(more);
-        Proxy::start(&args)
+        args
+    }
+
+    /// Starts the program with these upstreams, in order, and more arguments.
+    pub fn proxy(&self, upstreams: &[&str], more: &[&str]) -> Proxy {
+        Proxy::start(&self.args(upstreams, more))
     }
 }
 

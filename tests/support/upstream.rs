@@ -161,6 +161,12 @@ impl DotServer {
         self.shared.journal.read()
     }
 
+    /// The query that it has seen last.
+    pub fn last_query(&self) -> Received {
+        let seen = self.seen().queries.pop();
+        seen.expect("the upstream was asked")
+    }
+
     /// Waits until it has seen what `condition` asks for.
     pub fn wait(&self, what: &str, condition: impl Fn(&Seen) -> bool) -> Seen {
         self.shared.journal.wait(what, condition)

@@ -109,12 +109,7 @@ fn every_answer_followed_by_a_close_loses_nothing() {
         for i in 0..100 {
             assert_eq!(scene.get(&format!("n{i}.test")).await.rcode, 0);
         }
-        for i in 0..100 {
-            scene.ask(&format!("m{i}.test"));
-        }
-        for _ in 0..100 {
-            assert_eq!(scene.next().await.rcode, 0);
-        }
+        scene.get_many(100).await;
     });
     assert_eq!((stats.answered, stats.failed), (200, 0));
 }
@@ -131,12 +126,7 @@ fn a_close_after_every_few_answers_loses_nothing() {
                     Act::Answer
                 }
             });
-            for i in 0..60 {
-                scene.ask(&format!("m{i}.test"));
-            }
-            for _ in 0..60 {
-                assert_eq!(scene.next().await.rcode, 0, "{few}");
-            }
+            scene.get_many(60).await;
         });
         assert_eq!((stats.answered, stats.failed), (60, 0), "{few}");
     }
@@ -153,12 +143,7 @@ fn an_upstream_that_takes_one_question_at_a_time_is_learned() {
                 Act::AnswerAfter(ms(5))
             }
         });
-        for i in 0..40 {
-            scene.ask(&format!("n{i}.test"));
-        }
-        for _ in 0..40 {
-            assert_eq!(scene.next().await.rcode, 0);
-        }
+        scene.get_many(40).await;
     });
     assert_eq!((stats.answered, stats.failed), (40, 0));
 }

@@ -145,6 +145,16 @@ impl Scene {
         got
     }
 
+    /// Asks so many questions at once and waits until all of them are answered well.
+    pub async fn get_many(&mut self, count: usize) {
+        for number in 0..count {
+            self.ask(&format!("m{number}.test"));
+        }
+        for _ in 0..count {
+            assert_eq!(self.next().await.rcode, 0);
+        }
+    }
+
     /// The next answer, whenever it comes.
     pub async fn next(&mut self) -> Got {
         let before = self.world.now().mono;
