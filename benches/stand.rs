@@ -1,9 +1,11 @@
-//! What the benches of this folder share: fixed messages, and a core with one link up.
+//! What the benches of this folder share: fixed messages, and a core with one connection up.
 
 use crate::support::codes::A;
 use crate::support::messages;
 use dotward::config::{Config, Upstream};
-use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
+use dotward::engine::{
+    Action, Cache, Client, ConnectionKey, Forwarder, Now, Output, Time, Times, Via,
+};
 use dotward::transports::SCHEMES;
 use dotward::wire::{Query, Recipient};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -55,7 +57,7 @@ pub fn client() -> Client {
 /// A core whose only upstream is reached, and its driver, which answers at once.
 pub struct Stand {
     core: Forwarder,
-    link: LinkKey,
+    connection: ConnectionKey,
     now: Now,
     out: Output,
     asked: Vec<u8>,
@@ -64,7 +66,7 @@ pub struct Stand {
 }
 
 impl Stand {
-    /// One question has been answered, so that a link is up.
+    /// One question has been answered, so that a connection is up.
     pub fn new() -> Self {
         let upstream = Upstream::parse("tls://192.0.2.53", SCHEMES).expect("an upstream");
         let config = Config::builder()
@@ -75,7 +77,7 @@ impl Stand {
         let cache = Cache::new(config.cache_bytes(), [7; 16], Times::default());
         let mut stand = Self {
             core: Forwarder::new(&config, Arc::new(cache), [7; 32]),
-            link: LinkKey::default(),
+            connection: ConnectionKey::default(),
             now: Now {
                 mono: start,
                 boot: start,
@@ -93,13 +95,13 @@ impl Stand {
         self.core
             .query(&self.asked, client(), self.now, &mut self.out);
         let dial = self.out.actions().iter().find_map(|action| match action {
-            Action::Dial { link, .. } => Some(*link),
+            Action::Connect { connection, .. } => Some(*connection),
             _ => None,
         });
-        self.link = dial.expect("the first question dials");
+        self.connection = dial.expect("the first question dials");
         self.out.clear();
         self.core
-            .link_up(self.link, "bench", self.now, &mut self.out);
+            .connected(self.connection, "bench", self.now, &mut self.out);
         self.answer();
     }
 
@@ -140,7 +142,7 @@ impl Stand {
                 self.answered[..2].copy_from_slice(&id.to_be_bytes());
                 self.answered[DIGITS].copy_from_slice(&sent.message(message)[DIGITS]);
                 self.core
-                    .answer(self.link, &self.answered, self.now, &mut self.out);
+                    .answer(self.connection, &self.answered, self.now, &mut self.out);
             }
         }
         for out in [&sent, &self.out] {

@@ -63,17 +63,17 @@
 //! assert!(forwarder.query(query, client, now, &mut out));
 //!
 //! // The forwarder wants a connection, and gets it.
-//! let [Action::Dial { link, .. }] = out.actions() else { panic!("{out:?}") };
-//! let link = *link;
+//! let [Action::Connect { connection, .. }] = out.actions() else { panic!("{out:?}") };
+//! let connection = *connection;
 //! out.clear();
-//! forwarder.link_up(link, "a link of ours", now, &mut out);
+//! forwarder.connected(connection, "a connection of ours", now, &mut out);
 //!
 //! // It sends the question, with an id of its own. The upstream says that there is no such name.
 //! let [Action::Send { message, .. }] = out.actions() else { panic!("{out:?}") };
 //! let mut answer = out.message(message).to_vec();
 //! (answer[2], answer[3]) = (0x81, 0x83);
 //! out.clear();
-//! forwarder.answer(link, &answer, now, &mut out);
+//! forwarder.answer(connection, &answer, now, &mut out);
 //!
 //! // The client gets that answer under its own id.
 //! let [Action::Reply { client: to, message }] = out.actions() else { panic!("{out:?}") };

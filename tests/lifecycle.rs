@@ -187,7 +187,12 @@ fn a_report_is_given_as_often_as_it_is_asked_for() {
         .wait("the query", |seen| seen.queries.len() == 1);
     stand.proxy.signal("USR1");
     let first = stand.proxy.wait_log("worker 1: queries 1, ");
-    for part in [" sent 1, ", " dials 1;", " in_flight 1,", " links_up 1,"] {
+    for part in [
+        " sent 1, ",
+        " dials 1;",
+        " in_flight 1,",
+        " connections_up 1,",
+    ] {
         assert!(first.contains(part), "{part:?} in {first:?}");
     }
     for none in ["hits", "answered", "failed"] {

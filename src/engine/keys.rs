@@ -6,8 +6,5 @@ new_key_type! {
     /// Names a transaction: a query that was accepted and is not answered yet.
     pub struct TransactionKey;
     /// Names a connection to an upstream, from the decision to make it until its end.
-    pub struct LinkKey;
+    pub struct ConnectionKey;
 }
-
-/// The name that the engine itself uses.
-pub use LinkKey as ConnectionKey;

@@ -1,6 +1,6 @@
 //! What the core wants done: a list of actions and the bytes that they speak of, drained by the driver after each event.
 
-use super::LinkKey;
+use super::ConnectionKey;
 use super::client::Client;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -16,24 +16,24 @@ const KEEP: usize = 64 * 1024;
 pub enum Action {
     /// Send a message to a client.
     Reply {
-        /// Whom to.
+        /// To whom.
         client: Client,
         /// What to send: see [`Output::message`].
         message: Range<usize>,
     },
-    /// Queue a question on a link that is up.
+    /// Queue a query on a connection that is up.
     Send {
-        /// Which link.
-        link: LinkKey,
-        /// The id that the message bears, unique among those in flight on this link.
+        /// Which connection.
+        connection: ConnectionKey,
+        /// The id that the message bears, unique among those in flight on this connection.
         id: u16,
         /// What to send: see [`Output::message`].
         message: Range<usize>,
     },
-    /// Connect; then report `link_up` or `dial_failed`.
-    Dial {
-        /// The name of the link to be.
-        link: LinkKey,
+    /// Connect; then report `connected` or `connect_failed`.
+    Connect {
+        /// The name of the connection to be.
+        connection: ConnectionKey,
         /// Which of the configured upstreams.
         upstream: usize,
         /// Which of its addresses.
@@ -44,10 +44,10 @@ pub enum Action {
         /// Which of the configured upstreams.
         upstream: usize,
     },
-    /// Close a link, or give up dialling it. Nothing more is reported of it.
+    /// Close a connection, or give up making it. Nothing more is reported of it.
     Close {
-        /// Which link.
-        link: LinkKey,
+        /// Which connection.
+        connection: ConnectionKey,
     },
 }
 
@@ -130,13 +130,22 @@ impl Output {
     }
 
     /// Sends what `write` appends, with `id` as its id.
-    pub(super) fn send(&mut self, link: LinkKey, id: u16, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn send(
+        &mut self,
+        connection: ConnectionKey,
+        id: u16,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         let start = self.bytes.len();
         write(&mut self.bytes);
         let message = start..self.bytes.len();
         if let Some(bytes) = self.bytes.get_mut(message.clone()) {
             crate::wire::set_id(bytes, id);
         }
-        self.actions.push(Action::Send { link, id, message });
+        self.actions.push(Action::Send {
+            connection,
+            id,
+            message,
+        });
     }
 }

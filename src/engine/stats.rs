@@ -52,7 +52,7 @@ pub struct Stats {
     /// Answers that the system refused to send, or had no room for. Counted by the shell.
     pub unsent: u64,
     /// TCP clients that were not admitted because there were too many. Counted by the shell.
-    pub crowded_out: u64,
+    pub rejected_clients: u64,
     /// TCP connections that were closed because their clients held most of all, and all together more than may be. Counted by the shell.
     pub unread: u64,
     /// Connects begun.
@@ -60,9 +60,9 @@ pub struct Stats {
     /// Connects begun for no question, because an idle connection ended a short while after the last one.
     pub renewed: u64,
     /// Connects that failed.
-    pub dial_failures: u64,
+    pub failed_connects: u64,
     /// Links that ended with questions in flight.
-    pub links_lost: u64,
+    pub connections_lost: u64,
     /// Links that were given up because the machine had been suspended or the process stopped.
     pub retired: u64,
     /// Questions sent a second time because their answers were late; at most 5 % of all.
@@ -133,8 +133,8 @@ impl fmt::Display for Stats {
             queries dropped repeats denied malformed unsupported shed shed_per_client yielded local
             hits
             stale prefetches joined opaque sent resent
-            answered failed strays malformed_answers unsent crowded_out unread dials renewed
-            dial_failures links_lost retired hedges probes
+            answered failed strays malformed_answers unsent rejected_clients unread dials renewed
+            failed_connects connections_lost retired hedges probes
         };
         let mut counted = counters.iter().filter(|(_, count)| *count > 0);
         let Some((name, count)) = counted.next() else {
@@ -153,7 +153,7 @@ mod tests {
     fn a_report_names_what_was_counted_and_nothing_else() {
         let mut stats = Stats::default();
         assert_eq!(stats.to_string(), "nothing so far");
-        (stats.queries, stats.probes, stats.links_lost) = (3, 1, 2);
-        assert_eq!(stats.to_string(), "queries 3, links_lost 2, probes 1");
+        (stats.queries, stats.probes, stats.connections_lost) = (3, 1, 2);
+        assert_eq!(stats.to_string(), "queries 3, connections_lost 2, probes 1");
     }
 }

@@ -44,23 +44,28 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
                     self.tcp.reply(number, out.message(message));
                 }
             }
-            Action::Send { link, id, message } => {
-                self.upstreams.send(*link, *id, out.message(message), core);
+            Action::Send {
+                connection,
+                id,
+                message,
+            } => {
+                self.upstreams
+                    .send(*connection, *id, out.message(message), core);
             }
-            Action::Dial {
-                link,
+            Action::Connect {
+                connection,
                 upstream,
                 addr,
             } => {
                 if let Some(upstream) = config.upstreams().get(*upstream) {
                     let connect = self.transport.connect(upstream, *addr);
-                    self.upstreams.connect(*link, connect);
+                    self.upstreams.connect(*connection, connect);
                 }
             }
             Action::Resolve { upstream } => {
                 self.lookups.start(*upstream, config, &self.runtime, core);
             }
-            Action::Close { link } => self.upstreams.close(*link, core.now.mono),
+            Action::Close { connection } => self.upstreams.close(*connection, core.now.mono),
         }
     }
 
@@ -69,7 +74,7 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
         let now = self.core.now;
         debug!(
             "closing all connections, with {:?}",
-            self.core.forwarder.held()
+            self.core.forwarder.gauges()
         );
         self.core.forwarder.close(now, &mut self.core.out);
         self.carry_out();

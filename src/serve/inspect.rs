@@ -16,7 +16,7 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
     pub fn stats(&self) -> Stats {
         Stats {
             unsent: self.udp.lost,
-            crowded_out: self.tcp.refused,
+            rejected_clients: self.tcp.refused,
             unread: self.tcp.closed_unread,
             ..*self.core.forwarder.stats()
         }
@@ -24,13 +24,13 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
 
     /// Logs the counters. Those of the cache are of all workers together.
     pub(super) fn report(&self) {
-        let (held, cache) = (self.core.forwarder.held(), &self.shared.cache);
+        let (held, cache) = (self.core.forwarder.gauges(), &self.shared.cache);
         info!(
-            "worker {}: {}; in_flight {}, links_up {}, cache_entries {}, cache_octets {}",
+            "worker {}: {}; in_flight {}, connections_up {}, cache_entries {}, cache_octets {}",
             self.number,
             self.stats(),
             held.queries,
-            held.up,
+            held.connected,
             cache.len(),
             cache.bytes(),
         );

@@ -4,7 +4,7 @@
 //! reactors pay for a changed one.
 
 use super::tcp::ClientKey;
-use crate::engine::{LinkKey, Time};
+use crate::engine::{ConnectionKey, Time};
 use crate::runtime::Runtime;
 use futures::task::{ArcWake, AtomicWaker, waker};
 use std::future::Future;
@@ -21,7 +21,7 @@ pub enum Kind {
     Udp(usize),
     TcpListener(usize),
     TcpClient(ClientKey),
-    Upstream(LinkKey),
+    Upstream(ConnectionKey),
     Lookup(usize),
 }
 

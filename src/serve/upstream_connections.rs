@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::shutdown::CLOSE_TIMEOUT;
 use super::sources::{Kind, Polled, Source, Sources};
-use crate::engine::{LinkKey, Time};
+use crate::engine::{ConnectionKey, Time};
 use crate::transport::{Connection, Event, Transport};
 use slotmap::SecondaryMap;
 use std::future::Future;
@@ -21,9 +21,9 @@ const ACK_SOON_BELOW: usize = 8;
 /// The connections to upstreams of one worker, by the names that the core gave them.
 pub struct UpstreamConnections<T: Transport> {
     sources: Sources,
-    entries: SecondaryMap<LinkKey, Entry<T>>,
+    entries: SecondaryMap<ConnectionKey, Entry<T>>,
     /// Woken in this iteration and not written to since.
-    only_read: Vec<LinkKey>,
+    only_read: Vec<ConnectionKey>,
 }
 
 struct Entry<T: Transport> {
@@ -54,7 +54,7 @@ impl<T: Transport> UpstreamConnections<T> {
     }
 
     /// Adds a connection in the making.
-    pub fn connect(&mut self, key: LinkKey, connect: T::Connect) {
+    pub fn connect(&mut self, key: ConnectionKey, connect: T::Connect) {
         let entry = Entry {
             source: self.sources.add(Kind::Upstream(key)),
             progress: Progress::Connecting(Box::pin(connect)),
@@ -64,7 +64,7 @@ impl<T: Transport> UpstreamConnections<T> {
     }
 
     /// A connection was woken: tells the core what happened.
-    pub fn ready(&mut self, key: LinkKey, core: &mut Core) {
+    pub fn ready(&mut self, key: ConnectionKey, core: &mut Core) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
@@ -76,7 +76,7 @@ impl<T: Transport> UpstreamConnections<T> {
     }
 
     /// Queues a query, which leaves at the next flush. It fails if the upstream does not read.
-    pub fn send(&mut self, key: LinkKey, id: u16, message: &[u8], core: &mut Core) {
+    pub fn send(&mut self, key: ConnectionKey, id: u16, message: &[u8], core: &mut Core) {
         if let Some(entry) = self.entries.get_mut(key)
             && let Progress::Established(connection) = &mut entry.progress
         {
@@ -85,7 +85,7 @@ impl<T: Transport> UpstreamConnections<T> {
                 entry.queued = true;
             } else {
                 core.forwarder
-                    .question_failed(key, id, core.now, &mut core.out);
+                    .query_failed(key, id, core.now, &mut core.out);
             }
         }
     }
@@ -116,7 +116,7 @@ impl<T: Transport> UpstreamConnections<T> {
     }
 
     /// Closes a connection in order, or gives up connecting.
-    pub fn close(&mut self, key: LinkKey, now: Time) {
+    pub fn close(&mut self, key: ConnectionKey, now: Time) {
         if let Some(mut entry) = self.entries.remove(key)
             && let Progress::Established(mut connection) = entry.progress
             && connection
@@ -150,18 +150,18 @@ impl<T: Transport> Entry<T> {
 }
 
 impl<T: Transport> Progress<T> {
-    fn ready(&mut self, key: LinkKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
+    fn ready(&mut self, key: ConnectionKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
         let (now, out) = (core.now, &mut core.out);
         if let Self::Connecting(connect) = self {
             match connect.as_mut().poll(cx) {
                 Poll::Pending => return Polled::Pending,
                 Poll::Ready(Err(why)) => {
-                    core.forwarder.dial_failed(key, &why, now, out);
+                    core.forwarder.connect_failed(key, &why, now, out);
                     return Polled::Ended;
                 }
                 Poll::Ready(Ok(connection)) => {
                     core.forwarder
-                        .link_up(key, &connection.describe(), now, out);
+                        .connected(key, &connection.describe(), now, out);
                     *self = Self::Established(connection);
                 }
             }
@@ -179,18 +179,19 @@ impl<T: Transport> Progress<T> {
     }
 
     /// Sends what is queued.
-    fn flush(&mut self, key: LinkKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
+    fn flush(&mut self, key: ConnectionKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
         if let Self::Established(connection) = self
             && let Poll::Ready(Err(why)) = connection.poll_flush(cx)
         {
-            core.forwarder.link_down(key, &why, core.now, &mut core.out);
+            core.forwarder
+                .connection_lost(key, &why, core.now, &mut core.out);
             return Polled::Ended;
         }
         Polled::Pending
     }
 
     /// Takes what has arrived to the core.
-    fn read(&mut self, key: LinkKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
+    fn read(&mut self, key: ConnectionKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
         let Self::Established(connection) = self else {
             return Polled::Pending;
         };
@@ -205,7 +206,7 @@ impl<T: Transport> Progress<T> {
                     core.forwarder.answer(key, message, now, out);
                 }
                 Poll::Ready(Event::Closed(why)) => {
-                    core.forwarder.link_down(key, &why, now, out);
+                    core.forwarder.connection_lost(key, &why, now, out);
                     return Polled::Ended;
                 }
             }

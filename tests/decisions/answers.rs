@@ -100,10 +100,10 @@ fn a_third_upstream_is_asked_when_two_say_nothing() {
     let mut seen = 1;
     while r.f.in_flight() > 0 {
         r.pass(ms(50));
-        while let Some(&(link, upstream)) = r.dials.get(seen) {
+        while let Some(&(connection, upstream)) = r.dials.get(seen) {
             seen += 1;
-            r.up(link);
-            let sent = r.sends.iter().position(|sent| sent.0 == link);
+            r.up(connection);
+            let sent = r.sends.iter().position(|sent| sent.0 == connection);
             if upstream == 2 {
                 r.answer(sent.expect("asked at last"), 0, true);
             }
@@ -127,7 +127,7 @@ fn who_would_get_a_stale_answer_waits_on_when_it_is_gone() {
         r.answer(i, 0, true);
     }
     r.pass(ms(2_000));
-    assert_eq!((r.replies.len(), r.f.held().queries), (41, 1));
+    assert_eq!((r.replies.len(), r.f.gauges().queries), (41, 1));
     r.answer(1, 0, true);
     assert_eq!((r.rcodes(), r.f.stats().stale), (vec![0; 42], 0));
 }
@@ -150,23 +150,23 @@ fn a_truncated_answer_is_asked_for_elsewhere() {
 
 #[test]
 fn more_than_a_hundred_answers_to_no_question_end_a_link() {
-    // fault 19, 25: on a link that has answered nothing yet. What was asked on it is asked once more elsewhere.
+    // fault 19, 25: on a connection that has answered nothing yet. What was asked on it is asked once more elsewhere.
     let mut r = Rig::new(&[A]);
     r.ask("a.test");
-    let link = r.last_dial();
-    r.up(link);
+    let connection = r.last_dial();
+    r.up(connection);
     let mut stray = answer(&r.sends[0].2, 0, true);
     stray[1] ^= 1;
     for _ in 0..10_000 {
-        r.hear(link, &stray);
+        r.hear(connection, &stray);
     }
     assert_eq!(
         (r.closes.as_slice(), r.f.stats().strays),
-        (&[link][..], 101)
+        (&[connection][..], 101)
     );
     r.pass(ms(300));
     let fresh = r.last_dial();
-    assert_ne!(fresh, link);
+    assert_ne!(fresh, connection);
     r.up(fresh);
     r.answer(1, 0, true);
     assert_eq!(r.rcodes(), [0]);
@@ -177,8 +177,8 @@ fn of_an_answer_in_many_messages_the_first_is_used() {
     // fault 32: as in a zone transfer (RFC 5936): one id, one message after the other. The stream stays usable.
     let mut r = Rig::new(&[A]);
     r.ask("a.test");
-    let link = r.last_dial();
-    r.up(link);
+    let connection = r.last_dial();
+    r.up(connection);
     for _ in 0..50 {
         r.answer(0, 0, true);
     }
@@ -195,12 +195,12 @@ fn a_message_of_another_length_than_its_frame_concerns_its_question_alone() {
         let mut r = Rig::new(&[A]);
         r.ask("a.test");
         r.ask("neighbour.test");
-        let link = r.last_dial();
-        r.up(link);
+        let connection = r.last_dial();
+        r.up(connection);
         for sent in [0, 2] {
             let mut cut = answer(&r.sends[sent].2, 0, true);
             cut.resize(cut.len().saturating_add_signed(excess), 0);
-            r.hear(link, &cut);
+            r.hear(connection, &cut);
         }
         assert_eq!(r.rcodes(), [2], "asked twice, answered badly twice");
         r.answer(1, 0, true);
@@ -232,13 +232,13 @@ fn messages_to_no_question_end_a_connection_only_when_they_are_most_of_it() {
     // fault 19, 93: a frame without content names no question.
     let mut r = Rig::new(&[A]);
     r.ask("first.test");
-    let link = r.last_dial();
-    r.up(link);
+    let connection = r.last_dial();
+    r.up(connection);
     r.answer(0, 0, true);
     for i in 1..=1_000 {
         r.ask(&format!("n{i}.test"));
-        r.hear(link, &[]);
-        r.hear(link, &[1]);
+        r.hear(connection, &[]);
+        r.hear(connection, &[1]);
         r.answer(i, 0, true);
         r.ask(&format!("m{i}.test"));
         let last = r.sends.len() - 1;
@@ -247,7 +247,7 @@ fn messages_to_no_question_end_a_connection_only_when_they_are_most_of_it() {
     }
     assert_eq!((r.closes.len(), r.f.stats().strays), (0, 2_000));
     for _ in 0..=100 {
-        r.hear(link, &[]);
+        r.hear(connection, &[]);
     }
-    assert_eq!(r.closes, [link]);
+    assert_eq!(r.closes, [connection]);
 }

@@ -5,10 +5,10 @@ use dotward::engine::Action;
 use dotward::transport::ConnectError;
 use std::time::Duration;
 
-/// Where a link is dialled to, by the actions that are not drained yet.
+/// Where a connection is dialled to, by the actions that are not drained yet.
 fn dialled(r: &Rig) -> Vec<String> {
     let addresses = r.out.actions().iter().filter_map(|action| match action {
-        Action::Dial { addr, .. } => Some(addr.to_string()),
+        Action::Connect { addr, .. } => Some(addr.to_string()),
         _ => None,
     });
     addresses.collect()
@@ -48,7 +48,7 @@ fn connects_under_way_are_bounded_and_yet_every_upstream_has_its_turn() {
     r.ask("a.test");
     while r.dials.last().is_none_or(|(_, upstream)| *upstream < 11) {
         r.pass(ms(50));
-        assert!(r.f.held().dialing <= 8, "{:?}", r.f.held());
+        assert!(r.f.gauges().connecting <= 8, "{:?}", r.f.gauges());
     }
     r.up(r.last_dial());
     r.answer(0, 0, true);
@@ -68,7 +68,7 @@ fn connects_to_a_silent_upstream_are_raced_by_fresh_ones() {
     for i in 0..40 {
         r.ask(&format!("n{i}.test"));
         r.pass(ms(50));
-        assert!(r.f.held().dialing <= 4, "{:?}", r.f.held());
+        assert!(r.f.gauges().connecting <= 4, "{:?}", r.f.gauges());
     }
     let begun = r.dials.len() - first;
     assert!((6..=9).contains(&begun), "{begun} in two seconds");
@@ -85,8 +85,8 @@ fn a_question_that_may_cost_no_more_connects_does_not_hold_up_those_behind_it() 
     for _ in 0..5 {
         r.pass(ms(260));
         match r.dials.last() {
-            Some(&(link, 1 | 2)) => r.refuse(link),
-            Some(&(link, 3)) => r.up(link),
+            Some(&(connection, 1 | 2)) => r.refuse(connection),
+            Some(&(connection, 3)) => r.up(connection),
             other => panic!("{other:?}"),
         }
     }
@@ -101,7 +101,7 @@ fn a_replacement_for_a_silent_link_is_dialled_again() {
     r.up(l);
     r.answer(0, 0, true);
     r.pass(ms(2_000));
-    r.ask("b.test"); // the link is dead
+    r.ask("b.test"); // the connection is dead
     r.pass(ms(200));
     assert_eq!(r.dials.len(), 2);
     r.refuse(r.dials[1].0); // a short outage
@@ -110,7 +110,7 @@ fn a_replacement_for_a_silent_link_is_dialled_again() {
     r.pass(ms(1_000));
     assert!(
         r.dials.len() > 2,
-        "nobody dials, questions go into the dead link"
+        "nobody dials, questions go into the dead connection"
     );
 }
 
@@ -187,7 +187,7 @@ fn an_upstream_whose_name_leads_nowhere_leaves_the_other() {
 
 #[test]
 fn an_upstream_that_moved_is_found_where_it_is() {
-    // fault 53: its name is looked up again when that is due, and the old link serves until it ends.
+    // fault 53: its name is looked up again when that is due, and the old connection serves until it ends.
     let mut r = by_name(&[]);
     let found = |address: &str| Ok((vec![address.parse().unwrap()], ms(30_000)));
     r.ask("a.test");

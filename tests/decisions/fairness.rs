@@ -22,7 +22,7 @@ fn ask(r: &mut Rig, client: Client, id: u16, name: &str) {
     r.drain();
 }
 
-/// A forwarder with a link, and room for so many questions.
+/// A forwarder with a connection, and room for so many questions.
 fn rig(in_flight: usize, tweak: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Rig {
     let mut r = Rig::with(&[A], |c| {
         tweak(c.max_in_flight(in_flight).cache_bytes(1 << 20))
@@ -144,7 +144,7 @@ fn a_large_question_counts_as_several() {
         let n = r.n();
         r.f.query(&large(id), afar(66, 1, Some(1)), n, &mut r.out);
         r.drain();
-        assert!(r.f.held().octets <= 64 * 2_048);
+        assert!(r.f.gauges().octets <= 64 * 2_048);
     }
     assert_eq!((r.f.in_flight(), r.f.stats().shed), (2, 18));
     ask(&mut r, afar(7, 1, None), 100, "small.test");
@@ -163,7 +163,7 @@ fn what_nobody_waits_for_makes_room_first() {
     r.replies.clear();
     ask(&mut r, afar(7, 1, None), 1, "a.test");
     ask(&mut r, afar(7, 1, None), 2, "b.test");
-    assert_eq!((r.f.held().questions, r.f.in_flight()), (2, 2));
+    assert_eq!((r.f.gauges().transactions, r.f.in_flight()), (2, 2));
     assert_eq!(answered(&r), []);
 }
 
@@ -181,7 +181,7 @@ fn one_large_answer_for_many_leaves_in_parts() {
         );
     }
     assert_eq!(r.sends.len(), 1);
-    let (link, _, asked) = r.sends[0].clone();
+    let (connection, _, asked) = r.sends[0].clone();
     let mut large = super::answer(&asked, 0, false);
     // The one record is of 60,000 octets.
     let end = large.len() - 6;
@@ -191,7 +191,7 @@ fn one_large_answer_for_many_leaves_in_parts() {
     large.resize(large.len() + 60_000, 0);
     let (mut most, mut got) = (0, 0);
     let n = r.n();
-    r.f.answer(link, &large, n, &mut r.out);
+    r.f.answer(connection, &large, n, &mut r.out);
     loop {
         most = most.max(r.out.octets());
         let before = r.replies.len();

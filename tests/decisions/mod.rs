@@ -9,7 +9,9 @@ mod silence;
 
 use crate::support::messages::{address_or_error, edns_query as query};
 use dotward::config::{Config, ConfigBuilder, Upstream};
-use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
+use dotward::engine::{
+    Action, Cache, Client, ConnectionKey, Forwarder, Now, Output, Time, Times, Via,
+};
 use dotward::transport::{ConnectError, ConnectionError};
 use dotward::transports::SCHEMES;
 use std::sync::Arc;
@@ -29,11 +31,11 @@ struct Rig {
     out: Output,
     now: Time,
     next: u16,
-    dials: Vec<(LinkKey, usize)>,
-    sends: Vec<(LinkKey, u16, Vec<u8>)>,
+    dials: Vec<(ConnectionKey, usize)>,
+    sends: Vec<(ConnectionKey, u16, Vec<u8>)>,
     replies: Vec<Vec<u8>>,
     resolves: usize,
-    closes: Vec<LinkKey>,
+    closes: Vec<ConnectionKey>,
 }
 
 impl Rig {
@@ -75,13 +77,21 @@ impl Rig {
                 Action::Reply { message, .. } => {
                     self.replies.push(self.out.message(message).to_vec());
                 }
-                Action::Send { link, id, message } => {
+                Action::Send {
+                    connection,
+                    id,
+                    message,
+                } => {
                     self.sends
-                        .push((*link, *id, self.out.message(message).to_vec()));
+                        .push((*connection, *id, self.out.message(message).to_vec()));
                 }
-                Action::Dial { link, upstream, .. } => self.dials.push((*link, *upstream)),
+                Action::Connect {
+                    connection,
+                    upstream,
+                    ..
+                } => self.dials.push((*connection, *upstream)),
                 Action::Resolve { .. } => self.resolves += 1,
-                Action::Close { link } => self.closes.push(*link),
+                Action::Close { connection } => self.closes.push(*connection),
             }
         }
         self.out.clear();
@@ -102,37 +112,37 @@ impl Rig {
         accepted
     }
 
-    fn up(&mut self, link: LinkKey) {
+    fn up(&mut self, connection: ConnectionKey) {
         let n = self.n();
-        self.f.link_up(link, "", n, &mut self.out);
+        self.f.connected(connection, "", n, &mut self.out);
         self.drain();
     }
 
-    fn down(&mut self, link: LinkKey) {
+    fn down(&mut self, connection: ConnectionKey) {
         let n = self.n();
         self.f
-            .link_down(link, &ConnectionError::Closed, n, &mut self.out);
+            .connection_lost(connection, &ConnectionError::Closed, n, &mut self.out);
         self.drain();
     }
 
-    fn refuse(&mut self, link: LinkKey) {
+    fn refuse(&mut self, connection: ConnectionKey) {
         let n = self.n();
         let why = ConnectError::Unreachable("x".into());
-        self.f.dial_failed(link, &why, n, &mut self.out);
+        self.f.connect_failed(connection, &why, n, &mut self.out);
         self.drain();
     }
 
     /// The answer to what was sent as number `i`.
     fn answer(&mut self, i: usize, rcode: u8, opt: bool) {
-        let (link, _, query) = &self.sends[i];
-        let (link, answer) = (*link, answer(query, rcode.into(), opt));
-        self.hear(link, &answer);
+        let (connection, _, query) = &self.sends[i];
+        let (connection, answer) = (*connection, answer(query, rcode.into(), opt));
+        self.hear(connection, &answer);
     }
 
     /// A message from an upstream.
-    fn hear(&mut self, link: LinkKey, message: &[u8]) {
+    fn hear(&mut self, connection: ConnectionKey, message: &[u8]) {
         let n = self.n();
-        self.f.answer(link, message, n, &mut self.out);
+        self.f.answer(connection, message, n, &mut self.out);
         self.drain();
     }
 
@@ -159,8 +169,8 @@ impl Rig {
         self.replies.iter().map(|reply| reply[3] & 15).collect()
     }
 
-    /// The link of the last dial.
-    fn last_dial(&self) -> LinkKey {
+    /// The connection of the last dial.
+    fn last_dial(&self) -> ConnectionKey {
         self.dials.last().unwrap().0
     }
 }

@@ -1,23 +1,23 @@
 //! Links that say nothing: the dead are found, the living are kept, and after an absence none is trusted.
 
 use super::{A, B, Rig, ms};
-use dotward::engine::LinkKey;
+use dotward::engine::ConnectionKey;
 use std::time::Duration;
 
-/// A rig with one upstream whose link has answered once, and then been quiet for so long.
-fn after_quiet(quiet: Duration) -> (Rig, LinkKey) {
+/// A rig with one upstream whose connection has answered once, and then been quiet for so long.
+fn after_quiet(quiet: Duration) -> (Rig, ConnectionKey) {
     let mut r = Rig::new(&[A]);
     r.ask("a.test");
-    let link = r.last_dial();
-    r.up(link);
+    let connection = r.last_dial();
+    r.up(connection);
     r.answer(0, 0, true);
     r.pass(quiet);
-    (r, link)
+    (r, connection)
 }
 
 #[test]
 fn one_dead_name_does_not_close_a_busy_link() {
-    // A and AAAA of a dead name time out in one tick, while the link answers everything else.
+    // A and AAAA of a dead name time out in one tick, while the connection answers everything else.
     let mut r = Rig::new(&[A]);
     r.ask("dead1.test");
     r.ask("dead2.test");
@@ -34,13 +34,13 @@ fn one_dead_name_does_not_close_a_busy_link() {
     assert_eq!(failed, [2, 2]);
     assert!(
         !r.closes.contains(&l),
-        "a link that answered 5 ms ago is closed as silent"
+        "a connection that answered 5 ms ago is closed as silent"
     );
 }
 
 #[test]
 fn a_link_that_may_be_stale_is_used_while_a_fresh_one_is_prepared() {
-    // fault 8: the question goes out at once, and what it would need if the link is dead begins at once, too.
+    // fault 8: the question goes out at once, and what it would need if the connection is dead begins at once, too.
     let (mut r, old) = after_quiet(ms(5_000));
     r.ask("b.test");
     assert_eq!((r.sends[1].0, r.dials.len()), (old, 2));
@@ -61,20 +61,20 @@ fn a_link_that_may_be_stale_is_used_while_a_fresh_one_is_prepared() {
 
 #[test]
 fn a_quiet_that_links_survive_needs_no_second_link() {
-    let (mut r, link) = after_quiet(ms(5_000));
+    let (mut r, connection) = after_quiet(ms(5_000));
     r.ask("b.test");
     r.answer(1, 0, true);
     assert_eq!(r.dials.len(), 2);
     r.down(r.last_dial());
     r.pass(ms(5_500));
     r.ask("c.test");
-    assert_eq!((r.dials.len(), r.sends[2].0), (2, link));
+    assert_eq!((r.dials.len(), r.sends[2].0), (2, connection));
 }
 
 #[test]
 fn the_timer_belongs_to_the_oldest_unanswered_question() {
-    // fault 7: a question every 100 ms does not keep a dead link alive.
-    let (mut r, link) = after_quiet(ms(500));
+    // fault 7: a question every 100 ms does not keep a dead connection alive.
+    let (mut r, connection) = after_quiet(ms(500));
     let start = r.now;
     for i in 0..20 {
         r.ask(&format!("n{i}.test"));
@@ -90,7 +90,7 @@ fn the_timer_belongs_to_the_oldest_unanswered_question() {
     // fault 94: the upstream may answer in order, and the first question be the one that it cannot answer.
     assert_eq!(
         moved + 1,
-        r.f.in_flight_on(link),
+        r.f.in_flight_on(connection),
         "all others are asked on the fresh one"
     );
     let alone = r.last_dial();
@@ -100,7 +100,7 @@ fn the_timer_belongs_to_the_oldest_unanswered_question() {
 
 #[test]
 fn one_stale_link_retires_its_elders() {
-    // Two links in use, then a quiet in which both die; the first question finds out for both.
+    // Two connections in use, then a quiet in which both die; the first question finds out for both.
     let mut r = Rig::with(&[A], |c| c.max_link_in_flight(2));
     for i in 0..3 {
         r.ask(&format!("n{i}.test"));
@@ -131,8 +131,8 @@ fn one_stale_link_retires_its_elders() {
 
 #[test]
 fn answers_overdue_in_a_row_retire_a_link() {
-    // fault 7: the kernel says established, nothing can be dialled instead, and yet the link goes.
-    let (mut r, link) = after_quiet(ms(500));
+    // fault 7: the kernel says established, nothing can be dialled instead, and yet the connection goes.
+    let (mut r, connection) = after_quiet(ms(500));
     r.ask("b.test");
     r.ask("c.test");
     for _ in 0..100 {
@@ -142,7 +142,7 @@ fn answers_overdue_in_a_row_retire_a_link() {
         }
     }
     assert_eq!(r.rcodes(), [0, 2, 2]);
-    assert!(r.closes.contains(&link));
+    assert!(r.closes.contains(&connection));
 }
 
 #[test]
@@ -169,10 +169,10 @@ fn a_dead_link_is_found_although_others_answer_its_questions() {
 #[test]
 fn a_stopped_process_trusts_no_link_afterwards() {
     // fault 83: SIGSTOP for a minute, then SIGCONT: both clocks went on, and no alarm was served.
-    let (mut r, link) = after_quiet(ms(2_000));
+    let (mut r, connection) = after_quiet(ms(2_000));
     r.now = r.now + Duration::from_secs(60);
     r.ask("b.test");
-    assert_eq!((r.closes.as_slice(), r.dials.len()), (&[link][..], 2));
+    assert_eq!((r.closes.as_slice(), r.dials.len()), (&[connection][..], 2));
     assert_eq!(r.f.stats().retired, 1);
     r.up(r.last_dial());
     r.answer(1, 0, true);
@@ -181,10 +181,10 @@ fn a_stopped_process_trusts_no_link_afterwards() {
 
 #[test]
 fn a_loop_that_is_merely_late_keeps_its_links() {
-    let (mut r, link) = after_quiet(ms(2_000));
+    let (mut r, connection) = after_quiet(ms(2_000));
     r.now = r.now + ms(3_500);
     r.ask("b.test");
-    assert_eq!((r.closes.len(), r.sends[1].0), (0, link));
+    assert_eq!((r.closes.len(), r.sends[1].0), (0, connection));
 }
 
 #[test]

@@ -8,7 +8,9 @@ use super::watch::{self, TICK, Watch};
 use crate::support::codes::{A, TXT};
 use crate::support::messages::{Message, TO_QUESTION, frame, query, response_to, word};
 use dotward::config::{Config, Host, Policy, Upstream};
-use dotward::engine::{Action, Cache, Client, Forwarder, LinkKey, Now, Output, Time, Times, Via};
+use dotward::engine::{
+    Action, Cache, Client, ConnectionKey, Forwarder, Now, Output, Time, Times, Via,
+};
 use dotward::transport::{ConnectError, ConnectionError};
 use dotward::transports::SCHEMES;
 use dotward::wire::{Section, set_id};
@@ -92,8 +94,8 @@ struct Player<'a> {
     watch: Watch,
     /// Since when replies are due.
     due: BTreeMap<Waiting, VecDeque<Time>>,
-    connections: BTreeMap<LinkKey, Connection>,
-    gone: Vec<LinkKey>,
+    connections: BTreeMap<ConnectionKey, Connection>,
+    gone: Vec<ConnectionKey>,
     lookups: BTreeSet<usize>,
     connects: u64,
     upstreams: usize,
@@ -141,8 +143,7 @@ impl<'a> Player<'a> {
             12 => self.failed_to_connect(),
             13 => self.lost(),
             14 => self.failed_question(),
-            15 => self.limited(),
-            16 => self.looked_up(),
+            15 | 16 => self.looked_up(),
             17 => {
                 let span = self.script.span();
                 self.pass(span);
@@ -225,7 +226,7 @@ impl<'a> Player<'a> {
     }
 
     /// A connection that is up, or one that is not, and one of the questions on it.
-    fn connection(&mut self, is_up: bool) -> Option<LinkKey> {
+    fn connection(&mut self, is_up: bool) -> Option<ConnectionKey> {
         let so = self
             .connections
             .iter()
@@ -234,7 +235,7 @@ impl<'a> Player<'a> {
         self.script.pick(&so)
     }
 
-    fn question(&mut self) -> Option<(LinkKey, u16, Vec<u8>)> {
+    fn question(&mut self) -> Option<(ConnectionKey, u16, Vec<u8>)> {
         let asked = self
             .connections
             .iter()
@@ -245,7 +246,7 @@ impl<'a> Player<'a> {
         Some((link, id, message))
     }
 
-    fn hear(&mut self, link: LinkKey, message: &[u8]) {
+    fn hear(&mut self, link: ConnectionKey, message: &[u8]) {
         if let Some(there) = self.connections.get_mut(&link) {
             there.asked.remove(&word(message, 0));
         }
@@ -300,7 +301,7 @@ impl<'a> Player<'a> {
     fn connected(&mut self) {
         if let Some(link) = self.connection(false) {
             self.connections.entry(link).or_default().is_up = true;
-            self.core.link_up(link, "", self.now, &mut self.out);
+            self.core.connected(link, "", self.now, &mut self.out);
         }
     }
 
@@ -312,7 +313,7 @@ impl<'a> Player<'a> {
                 ConnectError::Unresolved("none".into()),
             ];
             let why = &why[self.script.below(2)];
-            self.core.dial_failed(link, why, self.now, &mut self.out);
+            self.core.connect_failed(link, why, self.now, &mut self.out);
         }
     }
 
@@ -326,7 +327,8 @@ impl<'a> Player<'a> {
                 ConnectionError::Protocol("nonsense"),
             ];
             let why = &why[self.script.below(4)];
-            self.core.link_down(link, why, self.now, &mut self.out);
+            self.core
+                .connection_lost(link, why, self.now, &mut self.out);
         }
     }
 
@@ -335,14 +337,7 @@ impl<'a> Player<'a> {
             if let Some(there) = self.connections.get_mut(&link) {
                 there.asked.remove(&id);
             }
-            self.core.question_failed(link, id, self.now, &mut self.out);
-        }
-    }
-
-    fn limited(&mut self) {
-        if let Some(link) = self.connection(true) {
-            let limit = self.script.below(9);
-            self.core.link_limits(link, limit, self.now);
+            self.core.query_failed(link, id, self.now, &mut self.out);
         }
     }
 
@@ -370,13 +365,12 @@ impl<'a> Player<'a> {
         let Some(link) = self.script.pick(&self.gone.clone()) else {
             return;
         };
-        match self.script.below(5) {
-            0 => self.core.link_up(link, "", self.now, &mut self.out),
+        match self.script.below(4) {
+            0 => self.core.connected(link, "", self.now, &mut self.out),
             1 => self
                 .core
-                .link_down(link, &ConnectionError::Closed, self.now, &mut self.out),
-            2 => self.core.link_limits(link, 1, self.now),
-            3 => self.core.question_failed(link, 1, self.now, &mut self.out),
+                .connection_lost(link, &ConnectionError::Closed, self.now, &mut self.out),
+            2 => self.core.query_failed(link, 1, self.now, &mut self.out),
             _ => {
                 let message = self.script.octets();
                 self.core.answer(link, message, self.now, &mut self.out);
@@ -384,7 +378,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn forget(&mut self, link: LinkKey) {
+    fn forget(&mut self, link: ConnectionKey) {
         assert!(
             self.connections.remove(&link).is_some(),
             "no such connection"
@@ -398,7 +392,11 @@ impl<'a> Player<'a> {
         for action in out.actions() {
             match action {
                 Action::Reply { client, message } => self.replied(*client, out.message(message)),
-                Action::Send { link, id, message } => {
+                Action::Send {
+                    connection: link,
+                    id,
+                    message,
+                } => {
                     let there = self.connections.get_mut(link).filter(|there| there.is_up);
                     let there = there.expect("it asks on what is no connection");
                     let message = out.message(message);
@@ -411,7 +409,9 @@ impl<'a> Player<'a> {
                     let before = there.asked.insert(*id, message.to_vec());
                     assert!(before.is_none(), "an id twice in flight");
                 }
-                Action::Dial { link, .. } => {
+                Action::Connect {
+                    connection: link, ..
+                } => {
                     self.connects += 1;
                     let before = self.connections.insert(*link, Connection::default());
                     assert!(before.is_none(), "a connection twice");
@@ -419,15 +419,19 @@ impl<'a> Player<'a> {
                 Action::Resolve { upstream } => {
                     assert!(self.lookups.insert(*upstream), "looked up twice at once");
                 }
-                Action::Close { link } => self.forget(*link),
+                Action::Close { connection: link } => self.forget(*link),
             }
         }
         self.watch.look(&self.core, self.connects).unwrap();
-        let held = self.core.held();
+        let held = self.core.gauges();
         let due: usize = self.due.values().map(VecDeque::len).sum();
         let around = (due, self.connections.len(), self.lookups.len());
         assert_eq!(
-            (held.queries, held.dialing + held.up, held.resolving),
+            (
+                held.queries,
+                held.connecting + held.connected,
+                held.resolving
+            ),
             around
         );
     }
@@ -457,7 +461,7 @@ impl<'a> Player<'a> {
             self.core.time(self.now, &mut self.out);
             self.settle();
         }
-        panic!("it turns in circles with {:?}", self.core.held());
+        panic!("it turns in circles with {:?}", self.core.gauges());
     }
 
     /// Time passes, and the core is called when it wants to be.
@@ -493,7 +497,7 @@ impl<'a> Player<'a> {
             while let Some(link) = self.connection(false) {
                 self.forget(link);
                 self.core
-                    .dial_failed(link, &ConnectError::TimedOut, self.now, &mut self.out);
+                    .connect_failed(link, &ConnectError::TimedOut, self.now, &mut self.out);
                 self.settle();
             }
             self.pass(Duration::from_secs(1));

@@ -1,7 +1,7 @@
 //! Looks into a forwarder after each of its steps: nothing may be beyond its bound, lost, or left behind.
 
 use dotward::config::{Config, Limits};
-use dotward::engine::{Forwarder, Held, Stats, Time};
+use dotward::engine::{Forwarder, Gauges, Stats, Time};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -66,24 +66,32 @@ impl Watch {
 
     /// After a step. So many connects were begun so far, as the other side of the forwarder counts them.
     pub fn look(&mut self, core: &Forwarder, connects: u64) -> Result<(), String> {
-        let held = core.held();
+        let held = core.gauges();
         let bounds = [
             ("queries in flight", held.queries, self.limits.in_flight),
-            ("questions in flight", held.questions, self.limits.in_flight),
+            (
+                "questions in flight",
+                held.transactions,
+                self.limits.in_flight,
+            ),
             (
                 "octets of questions",
                 held.octets,
                 self.limits.in_flight * OCTETS,
             ),
-            ("on one link", held.on_one_link, self.limits.link_in_flight),
+            (
+                "on one link",
+                held.on_one_connection,
+                self.limits.link_in_flight,
+            ),
             ("octets in the cache", held.cached, self.cache_bytes),
             ("sends", held.sends.into(), MAX_SENDS.into()),
             ("connects", held.connects.into(), self.connects() as usize),
-            ("links", held.up, self.upstreams * MAX_LINKS),
-            ("connects under way", held.dialing, MAX_DIALS),
+            ("links", held.connected, self.upstreams * MAX_LINKS),
+            ("connects under way", held.connecting, MAX_DIALS),
             ("look-ups", held.resolving, self.upstreams),
             ("stranded", held.stranded, 0),
-            ("joinable", held.joinable, held.questions),
+            ("joinable", held.joinable, held.transactions),
             ("waiting for a link", held.waiting, held.queued),
         ];
         for (what, is, bound) in bounds {
@@ -91,7 +99,7 @@ impl Watch {
                 return Err(format!("{what}: {is}, and the bound is {bound}"));
             }
         }
-        if (held.timers, held.queries) != (held.questions, core.in_flight()) {
+        if (held.timers, held.queries) != (held.transactions, core.in_flight()) {
             return Err(format!("counts that disagree: {held:?}"));
         }
         self.spend(&held, core.stats(), connects)
@@ -114,13 +122,13 @@ impl Watch {
 
     /// The connects since no question was in flight are at the expense of the questions since then. With one question at a time that
     /// is exact; with several, one of them might cost more if others cost less.
-    fn spend(&mut self, held: &Held, stats: &Stats, connects: u64) -> Result<(), String> {
+    fn spend(&mut self, held: &Gauges, stats: &Stats, connects: u64) -> Result<(), String> {
         let begun = (connects - stats.renewed, begun(stats));
         let (connects, questions) = (begun.0 - self.spent.0, begun.1 - self.spent.1);
         if connects > self.connects() * questions {
             return Err(format!("{connects} connects for {questions} questions"));
         }
-        if held.questions == 0 {
+        if held.transactions == 0 {
             self.spent = begun;
         }
         Ok(())
@@ -152,10 +160,10 @@ fn begun(stats: &Stats) -> u64 {
 
 /// When nobody has asked for long, nothing is held but what the cache remembers.
 pub fn at_rest(core: &Forwarder) -> Result<(), String> {
-    let mut held = core.held();
+    let mut held = core.gauges();
     held.cached = 0;
     let alarm = core.next_alarm();
-    if held != Held::default() || alarm.is_some() {
+    if held != Gauges::default() || alarm.is_some() {
         return Err(format!("at rest it holds {held:?}, alarm {alarm:?}"));
     }
     Ok(())

@@ -156,7 +156,7 @@ fn connections_per_client_are_limited() {
             assert!(asks(&mut other, "b.test").await);
         },
     );
-    assert_eq!(stats.crowded_out, 1);
+    assert_eq!(stats.rejected_clients, 1);
 }
 
 #[test]
@@ -170,5 +170,5 @@ fn clients_on_loopback_share_no_limit_but_the_one_on_all() {
             held.push(stream);
         }
     });
-    assert_eq!(stats.crowded_out, 0);
+    assert_eq!(stats.rejected_clients, 0);
 }

@@ -65,13 +65,13 @@ pub extern "C" fn dotward_query(len: usize, client: u32, datagram: u32) -> u32 {
 /// A dial succeeded: the connection stands and the other end proved its name.
 #[unsafe(no_mangle)]
 pub extern "C" fn dotward_link_up(link: u64) {
-    with(|instance| instance.link_up(link));
+    with(|instance| instance.connected(link));
 }
 
 /// A dial failed: 0 unreachable, 1 not in time, 2 not who it should be, 3 any other failure of the handshake.
 #[unsafe(no_mangle)]
 pub extern "C" fn dotward_dial_failed(link: u64, why: u32) {
-    with(|instance| instance.dial_failed(link, why));
+    with(|instance| instance.connect_failed(link, why));
 }
 
 /// Octets came on a link, in the room: any part of the stream, cut anywhere.
@@ -83,7 +83,7 @@ pub extern "C" fn dotward_received(link: u64, len: usize) {
 /// A link ended by itself: `broken` is 0 if the other end closed it in order.
 #[unsafe(no_mangle)]
 pub extern "C" fn dotward_link_down(link: u64, broken: u32) {
-    with(|instance| instance.link_down(link, broken != 0));
+    with(|instance| instance.connection_lost(link, broken != 0));
 }
 
 /// The name of an upstream was looked up. In the room: its addresses as text, one in each line; none if it was not found.

@@ -4,7 +4,7 @@
 use crate::action::{Action, Kind};
 use crate::running::Running;
 use dotward::config::{Host, TLS_PORT};
-use dotward::engine::{Client, LinkKey, Now, Time, Via};
+use dotward::engine::{Client, ConnectionKey, Now, Time, Via};
 use dotward::transport::{ConnectError, ConnectionError};
 use slotmap::KeyData;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -97,14 +97,14 @@ impl Instance {
     }
 
     /// A link came up.
-    pub fn link_up(&mut self, link: u64) {
+    pub fn connected(&mut self, link: u64) {
         if let Some(running) = &mut self.running {
-            (running.core).link_up(key(link), "TLS", self.now, &mut running.out);
+            (running.core).connected(key(link), "TLS", self.now, &mut running.out);
         }
     }
 
     /// A link could not be made.
-    pub fn dial_failed(&mut self, link: u64, why: u32) {
+    pub fn connect_failed(&mut self, link: u64, why: u32) {
         let why = match why {
             0 => ConnectError::Unreachable("unreachable".into()),
             1 => ConnectError::TimedOut,
@@ -116,7 +116,7 @@ impl Instance {
         };
         if let Some(running) = &mut self.running {
             running.links.remove(key(link));
-            (running.core).dial_failed(key(link), &why, self.now, &mut running.out);
+            (running.core).connect_failed(key(link), &why, self.now, &mut running.out);
         }
     }
 
@@ -128,14 +128,14 @@ impl Instance {
     }
 
     /// A link ended by itself.
-    pub fn link_down(&mut self, link: u64, broken: bool) {
+    pub fn connection_lost(&mut self, link: u64, broken: bool) {
         if let Some(running) = &mut self.running {
             let why = match running.links.remove(key(link)) {
                 _ if broken => ConnectionError::Io("broken".into()),
                 Some(rest) if !rest.is_empty() => ConnectionError::Truncated,
                 _ => ConnectionError::Closed,
             };
-            (running.core).link_down(key(link), &why, self.now, &mut running.out);
+            (running.core).connection_lost(key(link), &why, self.now, &mut running.out);
         }
     }
 
@@ -179,7 +179,7 @@ fn written(room: &[u8], len: usize) -> &[u8] {
     room.get(..len).unwrap_or(room)
 }
 
-fn key(link: u64) -> LinkKey {
+fn key(link: u64) -> ConnectionKey {
     KeyData::from_ffi(link).into()
 }
 

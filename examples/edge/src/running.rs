@@ -1,16 +1,16 @@
-//! A forwarder at work: the core, its upstreams, and the streams of its links.
+//! A forwarder at work: the core, its upstreams, and the streams of its connections.
 #![forbid(unsafe_code)]
 
 use crate::action::{Action, Kind};
 use dotward::config::{Config, Scheme, Upstream};
-use dotward::engine::{self, Cache, Client, Forwarder, LinkKey, Now, Output, Times};
+use dotward::engine::{self, Cache, Client, Forwarder, ConnectionKey, Now, Output, Times};
 use dotward::wire::{Frames, append_frame};
 use slotmap::{Key, SecondaryMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the host makes of a link: TLS, and nothing less.
+/// What the host makes of a connection: TLS, and nothing less.
 const SCHEMES: &[Scheme] = &[Scheme {
     name: "tls",
     port: 853,
@@ -25,8 +25,8 @@ pub struct Running {
     pub out: Output,
     /// How many actions of `out` the host has taken.
     taken: usize,
-    /// What came on each link that the host was told to dial, and is not yet a whole message.
-    pub links: SecondaryMap<LinkKey, Frames>,
+    /// What came on each connection that the host was told to dial, and is not yet a whole message.
+    pub connections: SecondaryMap<ConnectionKey, Frames>,
     /// The octets of the last action, where the core has not laid them out as the host needs them.
     shown: Vec<u8>,
 }
@@ -55,14 +55,14 @@ impl Running {
             upstreams,
             out: Output::new(),
             taken: 0,
-            links: SecondaryMap::new(),
+            connections: SecondaryMap::new(),
             shown: Vec::new(),
         })
     }
 
-    /// Octets came on a link. Whatever a message is, it concerns the core alone: it closes the link by an action.
-    pub fn received(&mut self, link: LinkKey, mut octets: &[u8], now: Now) {
-        let Some(frames) = self.links.get_mut(link) else {
+    /// Octets came on a connection. Whatever a message is, it concerns the core alone: it closes the connection by an action.
+    pub fn received(&mut self, connection: ConnectionKey, mut octets: &[u8], now: Now) {
+        let Some(frames) = self.connections.get_mut(connection) else {
             // Closed meanwhile.
             return;
         };
@@ -75,7 +75,7 @@ impl Running {
             frames.filled(first.len());
             octets = rest;
             while let Some(message) = frames.next() {
-                self.core.answer(link, message, now, &mut self.out);
+                self.core.answer(connection, message, now, &mut self.out);
             }
         }
     }
@@ -93,31 +93,31 @@ impl Running {
                 let message = self.out.message(&message);
                 Action::new(Kind::Reply, number(&client)).showing(message)
             }
-            engine::Action::Send { link, id, message } => {
+            engine::Action::Send { connection, id, message } => {
                 self.shown.clear();
                 append_frame(self.out.message(&message), &mut self.shown);
                 Action::new(Kind::Send, id.into())
-                    .on(link.data())
+                    .on(connection.data())
                     .showing(&self.shown)
             }
-            engine::Action::Dial {
-                link,
+            engine::Action::Connect {
+                connection,
                 upstream,
                 addr,
             } => {
                 // Empty until something comes.
-                self.links.insert(link, Frames::new());
+                self.connections.insert(connection, Frames::new());
                 let place = self.place(upstream, addr);
-                self.show(Kind::Dial, upstream, &place).on(link.data())
+                self.show(Kind::Dial, upstream, &place).on(connection.data())
             }
             engine::Action::Resolve { upstream } => {
                 let host = self.upstreams.get(upstream).and_then(Upstream::host);
                 let name = host.map(|host| host.name().to_owned()).unwrap_or_default();
                 self.show(Kind::Resolve, upstream, &name)
             }
-            engine::Action::Close { link } => {
-                self.links.remove(link);
-                Action::new(Kind::Close, 0).on(link.data())
+            engine::Action::Close { connection } => {
+                self.connections.remove(connection);
+                Action::new(Kind::Close, 0).on(connection.data())
             }
         })
     }

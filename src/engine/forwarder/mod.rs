@@ -2,8 +2,8 @@
 //!
 //! The contract. The driver calls one method per event, with one reading of the clocks per batch of events, and afterwards
 //! carries out every [`Action`](super::Action) of the [`Output`] in order. It calls [`Forwarder::time`] when
-//! [`Forwarder::next_alarm`] has come; later is allowed, earlier does nothing. For each `Dial` it reports `link_up` or
-//! `dial_failed`, for each `Resolve` `resolved`, for a connection that was up and ended by itself `link_down`; of a connection that
+//! [`Forwarder::next_alarm`] has come; later is allowed, earlier does nothing. For each `Connect` it reports `connected` or
+//! `connect_failed`, for each `Resolve` `resolved`, for a connection that was up and ended by itself `connection_lost`; of a connection that
 //! the core closed it reports nothing more. What it reports of an unknown connection is ignored. While there are connections, an alarm
 //! is never more than a few seconds ahead: a driver that stays away for longer was stopped, and no connection is trusted after that.
 //!
@@ -126,48 +126,50 @@ impl Forwarder {
     }
 
     /// A connection came up: those that wait go onto it. The description is for the log.
-    pub fn link_up(&mut self, link: ConnectionKey, description: &str, now: Now, out: &mut Output) {
+    pub fn connected(
+        &mut self,
+        connection: ConnectionKey,
+        description: &str,
+        now: Now,
+        out: &mut Output,
+    ) {
         let waiting = self.transactions.places();
         let fx = &mut self.ledger.at(now, out);
-        self.pool.connected(link, description, waiting, fx);
+        self.pool.connected(connection, description, waiting, fx);
         self.settle(now, out);
     }
 
     /// A connection could not be made.
-    pub fn dial_failed(
+    pub fn connect_failed(
         &mut self,
-        link: ConnectionKey,
+        connection: ConnectionKey,
         why: &ConnectError,
         now: Now,
         out: &mut Output,
     ) {
         self.pool
-            .connect_failed(link, why, &mut self.ledger.at(now, out));
+            .connect_failed(connection, why, &mut self.ledger.at(now, out));
         self.settle(now, out);
     }
 
     /// A connection ended by itself.
-    pub fn link_down(
+    pub fn connection_lost(
         &mut self,
-        link: ConnectionKey,
+        connection: ConnectionKey,
         why: &ConnectionError,
         now: Now,
         out: &mut Output,
     ) {
-        self.pool.lost(link, why, &mut self.ledger.at(now, out));
+        self.pool
+            .lost(connection, why, &mut self.ledger.at(now, out));
         self.settle(now, out);
     }
 
     /// One query failed on a connection that goes on.
-    pub fn question_failed(&mut self, link: ConnectionKey, id: u16, now: Now, out: &mut Output) {
+    pub fn query_failed(&mut self, connection: ConnectionKey, id: u16, now: Now, out: &mut Output) {
         self.pool
-            .query_failed(link, id, &mut self.ledger.at(now, out));
+            .query_failed(connection, id, &mut self.ledger.at(now, out));
         self.settle(now, out);
-    }
-
-    /// An upstream said how many queries it takes at once on one connection.
-    pub fn link_limits(&mut self, link: ConnectionKey, in_flight: usize, now: Now) {
-        self.pool.limit_said(link, in_flight, now);
     }
 
     /// The name of an upstream was looked up: its addresses, and for how long they hold.
@@ -184,19 +186,27 @@ impl Forwarder {
     }
 
     /// A whole message from an upstream.
-    pub fn answer(&mut self, link: ConnectionKey, message: &[u8], now: Now, out: &mut Output) {
+    pub fn answer(
+        &mut self,
+        connection: ConnectionKey,
+        message: &[u8],
+        now: Now,
+        out: &mut Output,
+    ) {
         let is_response = Header::parse(message).is_none_or(|header| header.flags.is_response());
         match wire::answer(message) {
-            _ if !is_response => self.pool.unmatched(link, &mut self.ledger.at(now, out)),
+            _ if !is_response => self
+                .pool
+                .unmatched(connection, &mut self.ledger.at(now, out)),
             Ok(answer) if answer.end == message.len() => {
-                self.read_response(link, message, &answer, now, out);
+                self.read_response(connection, message, &answer, now, out);
             }
             unreadable => {
                 let why = unreadable
                     .err()
                     .map_or("octets behind the last record", |why| why.0);
                 let fx = &mut self.ledger.at(now, out);
-                self.pool.malformed(link, message, why, fx);
+                self.pool.malformed(connection, message, why, fx);
             }
         }
         self.settle(now, out);
@@ -257,8 +267,8 @@ impl Forwarder {
     }
 
     /// Queries that wait for a response on this connection.
-    pub fn in_flight_on(&self, link: ConnectionKey) -> usize {
-        self.pool.in_flight_on(link)
+    pub fn in_flight_on(&self, connection: ConnectionKey) -> usize {
+        self.pool.in_flight_on(connection)
     }
 
     /// Queries that wait for an answer.
@@ -277,7 +287,7 @@ impl Forwarder {
     }
 
     /// What it holds. This counts everything anew, so it is nothing to ask for with each query.
-    pub fn held(&self) -> Gauges {
+    pub fn gauges(&self) -> Gauges {
         let mut gauges = Gauges {
             cached: self.cache.bytes(),
             ..Gauges::default()

@@ -18,18 +18,19 @@ impl Forwarder {
     /// A response that can be read: to one of the queries on its connection, or to none.
     pub(super) fn read_response(
         &mut self,
-        link: ConnectionKey,
+        connection: ConnectionKey,
         message: &[u8],
         answer: &Answer,
         now: Now,
         out: &mut Output,
     ) {
-        match self.pool.find(link, answer.header.id, now) {
+        match self.pool.find(connection, answer.header.id, now) {
             Matched::Transaction(key) if self.is_answer(key, message, answer) => {
-                self.answered(key, link, (message, answer), now, out);
+                self.answered(key, connection, (message, answer), now, out);
             }
             Matched::Transaction(_) | Matched::Nobody => {
-                self.pool.unmatched(link, &mut self.ledger.at(now, out));
+                self.pool
+                    .unmatched(connection, &mut self.ledger.at(now, out));
             }
             Matched::Abandoned => {}
         }
@@ -47,19 +48,20 @@ impl Forwarder {
     fn answered(
         &mut self,
         key: TransactionKey,
-        link: ConnectionKey,
+        connection: ConnectionKey,
         (message, answer): (&[u8], &Answer),
         now: Now,
         out: &mut Output,
     ) {
         let fx = &mut self.ledger.at(now, out);
-        self.pool.matched(link, answer.header.id, fx);
-        let Some(attempt) = self.transactions.answered_on(key, link, now) else {
+        self.pool.matched(connection, answer.header.id, fx);
+        let Some(attempt) = self.transactions.answered_on(key, connection, now) else {
             return;
         };
-        let (Some(transaction), Some(upstream)) =
-            (self.transactions.get(key), self.pool.upstream_of(link))
-        else {
+        let (Some(transaction), Some(upstream)) = (
+            self.transactions.get(key),
+            self.pool.upstream_of(connection),
+        ) else {
             return;
         };
         let meaning = response::meaning(message, answer);
@@ -77,7 +79,7 @@ impl Forwarder {
             },
         );
         if verdict != Verdict::Relay
-            && self.ask_again(key, link, upstream, (message, verdict), now, out)
+            && self.ask_again(key, connection, upstream, (message, verdict), now, out)
         {
             return;
         }
@@ -89,7 +91,7 @@ impl Forwarder {
                 wire::describe(&transaction.message, &transaction.query.question),
                 answer.rcode(),
                 message.len(),
-                self.pool.describe(link),
+                self.pool.describe(connection),
                 now.mono.since(transaction.history.arrived).as_secs_f64() * 1000.0,
             );
         }
@@ -98,14 +100,14 @@ impl Forwarder {
         self.carry_out(now, out);
         let others_wait = self.transactions.any_waiting();
         let fx = &mut self.ledger.at(now, out);
-        self.pool.close_if_spent(link, others_wait, fx);
+        self.pool.close_if_spent(connection, others_wait, fx);
     }
 
     /// A response is not to be relayed if another one can be had. Says whether it can.
     fn ask_again(
         &mut self,
         key: TransactionKey,
-        link: ConnectionKey,
+        connection: ConnectionKey,
         upstream: usize,
         (message, verdict): (&[u8], Verdict),
         now: Now,
@@ -127,7 +129,7 @@ impl Forwarder {
         }
         let happened = Happened::Response(verdict);
         if self.next_step(key, happened, true, now) == Step::SameConnection
-            && self.send(key, link, Purpose::Need, now, out)
+            && self.send(key, connection, Purpose::Need, now, out)
         {
             return true;
         }

@@ -258,7 +258,7 @@ impl Transactions {
         let histories = || all().map(|transaction| &transaction.history);
         let clients: usize = all().map(|one| one.clients().count()).sum();
         gauges.queries = self.clients_unfinished() + clients;
-        gauges.questions = self.table.len();
+        gauges.transactions = self.table.len();
         gauges.joinable = self.joinable.len();
         gauges.waiting = histories().filter(|h| h.queued().is_some()).count();
         gauges.queues = self.waiting.queues();

@@ -1,4 +1,4 @@
-//! How many queries an upstream takes on one connection, as it said or as its closes suggest.
+//! How many queries an upstream takes on one connection, as its closes suggest.
 //!
 //! A bound is only believed after several connections in a row ended in the same way, holds for seconds, and is tried by single
 //! queries beyond it.
@@ -11,8 +11,6 @@ const BOUNDS_HOLD: Duration = Duration::from_secs(10);
 /// Connections in a row that end after the same number of responses, until that is a bound. One that ends after another number is
 /// evidence against it: the upstream then closes for another reason.
 const EVIDENCE: u32 = 3;
-/// How long a bound holds that the upstream told us.
-const SAID_HOLDS: Duration = Duration::from_secs(3600);
 /// Only a connection that ended after so few responses tells something about how the upstream counts.
 const LEARNABLE: u64 = 64;
 
@@ -129,19 +127,6 @@ impl Capacity {
             bounds,
             until: now + BOUNDS_HOLD,
             tried: known.is_some_and(|learned| learned.tried || learned.probing),
-            probing: false,
-        });
-    }
-
-    /// It said how many queries it takes at once.
-    pub fn said(&mut self, at_once: usize, now: Time) {
-        self.learned = Some(Learned {
-            bounds: Bounds {
-                at_once: at_once.max(1),
-                ..Bounds::default()
-            },
-            until: now + SAID_HOLDS,
-            tried: true,
             probing: false,
         });
     }

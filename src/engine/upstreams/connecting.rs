@@ -124,9 +124,9 @@ impl UpstreamPool {
             Lane::Shared
         };
         let connection = Connection::connecting(upstream, addr, lane, now);
-        let link = self.connections.insert(connection);
-        fx.out.push(Action::Dial {
-            link,
+        let connection = self.connections.insert(connection);
+        fx.out.push(Action::Connect {
+            connection,
             upstream,
             addr,
         });
@@ -360,7 +360,7 @@ impl UpstreamPool {
         fx: &mut Effects<'_>,
     ) {
         let now = fx.now.mono;
-        fx.stats.dial_failures += 1;
+        fx.stats.failed_connects += 1;
         let gone = !self.connections.values().any(|c| c.upstream == upstream);
         let state = &mut self.upstreams[upstream];
         state.stats.failed_connects += 1;

@@ -82,7 +82,7 @@ impl UpstreamPool {
             );
             return;
         }
-        fx.stats.links_lost += 1;
+        fx.stats.connections_lost += 1;
         state.stats.lost_connections += 1;
         let lost = remembered(&format!("connection lost: {why}"));
         let told = state.incidents.note(Incident::Lost, &lost, fx.now.mono);
@@ -123,7 +123,7 @@ impl UpstreamPool {
 
     /// Closes a connection as if it had been lost.
     fn drop_connection(&mut self, key: ConnectionKey, why: &ConnectionError, fx: &mut Effects<'_>) {
-        fx.out.push(Action::Close { link: key });
+        fx.out.push(Action::Close { connection: key });
         self.lost(key, why, fx);
     }
 

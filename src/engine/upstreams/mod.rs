@@ -166,26 +166,17 @@ impl UpstreamPool {
         }
     }
 
-    /// An upstream said how many queries it takes at once on one connection.
-    pub fn limit_said(&mut self, connection: ConnectionKey, in_flight: usize, now: Now) {
-        if let Some(on) = self.connections.get(connection) {
-            self.upstreams[on.upstream]
-                .capacity
-                .said(in_flight, now.mono);
-        }
-    }
-
     /// Closes all connections, for the end.
     pub fn close(&mut self, fx: &mut Effects<'_>) {
         for (connection, _) in self.connections.drain() {
-            fx.out.push(Action::Close { link: connection });
+            fx.out.push(Action::Close { connection });
         }
     }
 
     /// Closes one connection, without a word about its queries.
     fn close_one(&mut self, connection: ConnectionKey, fx: &mut Effects<'_>) -> Option<Connection> {
         let closed = self.connections.remove(connection)?;
-        fx.out.push(Action::Close { link: connection });
+        fx.out.push(Action::Close { connection });
         Some(closed)
     }
 
@@ -233,10 +224,10 @@ impl UpstreamPool {
     /// Adds what it holds.
     pub fn measure(&self, gauges: &mut Gauges) {
         let connections = || self.connections.values();
-        gauges.up = connections().filter(|c| c.is_up()).count();
-        gauges.dialing = self.connections.len() - gauges.up;
+        gauges.connected = connections().filter(|c| c.is_up()).count();
+        gauges.connecting = self.connections.len() - gauges.connected;
         let in_flight = connections().map(|connection| connection.pipeline.live());
-        gauges.on_one_link = in_flight.max().unwrap_or_default();
+        gauges.on_one_connection = in_flight.max().unwrap_or_default();
         gauges.resolving = self.upstreams.iter().filter(|u| u.resolving).count();
     }
 }

@@ -52,7 +52,7 @@ impl UpstreamPool {
         let retired: Vec<(ConnectionKey, _)> = self.connections.drain().collect();
         for (connection, retired) in retired {
             fx.stats.retired += 1;
-            fx.out.push(Action::Close { link: connection });
+            fx.out.push(Action::Close { connection });
             for transaction in retired.pipeline.live_transactions() {
                 fx.task(Task::ConnectionLost {
                     transaction,

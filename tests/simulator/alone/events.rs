@@ -5,7 +5,7 @@ use super::super::messages::{self, Truth};
 use super::super::story::upstream_addr;
 use super::Driver;
 use super::ledger::Line;
-use dotward::engine::{Action, Client, LinkKey, Via};
+use dotward::engine::{Action, Client, ConnectionKey, Via};
 use dotward::transport::{ConnectError, ConnectionError};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -27,13 +27,12 @@ pub const EVENTS: [(u64, Event); EVENT_COUNT] = [
     (4, look_something_up),
     (3, lose_a_link),
     (2, fail_a_question),
-    (1, say_a_limit),
     (2, report_of_the_gone),
     (20, wait),
     (1, be_stopped),
     (1, sleep),
 ];
-const EVENT_COUNT: usize = 15;
+const EVENT_COUNT: usize = 14;
 /// The last ones, at which the time of questions may be over: nobody can answer them.
 pub const ABSENCES: std::ops::Range<usize> = EVENT_COUNT - 2..EVENT_COUNT;
 
@@ -112,83 +111,89 @@ fn ask_nonsense(driver: &mut Driver) {
 }
 
 /// One of the questions that upstreams, but the healthy one, have not answered. Those that the core has given up are among them.
-fn unanswered(driver: &mut Driver) -> Option<(LinkKey, u16, Vec<u8>)> {
-    let of = |(link, line): (&LinkKey, &Line)| {
+fn unanswered(driver: &mut Driver) -> Option<(ConnectionKey, u16, Vec<u8>)> {
+    let of = |(connection, line): (&ConnectionKey, &Line)| {
         let asked = line.asked.iter();
         let asked: Vec<_> = asked.map(|(id, query)| (*id, query.clone())).collect();
-        let link = *link;
-        asked.into_iter().map(move |(id, query)| (link, id, query))
+        let connection = *connection;
+        asked
+            .into_iter()
+            .map(move |(id, query)| (connection, id, query))
     };
     let lines = driver.ledger.lines.iter();
-    let lines = lines.filter(|(link, _)| !driver.ledger.is_healthy(**link));
+    let lines = lines.filter(|(connection, _)| !driver.ledger.is_healthy(**connection));
     let mut all: Vec<_> = lines.flat_map(of).collect();
     let drawn = driver.dice.index(all.len());
     (!all.is_empty()).then(|| all.swap_remove(drawn))
 }
 
-/// One of the links, but those of the healthy upstream, that are up, or of those that are being made.
-fn link(driver: &mut Driver, is_up: bool) -> Option<LinkKey> {
+/// One of the connections, but those of the healthy upstream, that are up, or of those that are being made.
+fn link(driver: &mut Driver, is_up: bool) -> Option<ConnectionKey> {
     let lines = driver.ledger.lines.iter();
-    let so = lines.filter(|(link, line)| line.is_up == is_up && !driver.ledger.is_healthy(**link));
-    let so: Vec<_> = so.map(|(link, _)| *link).collect();
+    let so = lines.filter(|(connection, line)| {
+        line.is_up == is_up && !driver.ledger.is_healthy(**connection)
+    });
+    let so: Vec<_> = so.map(|(connection, _)| *connection).collect();
     (!so.is_empty()).then(|| driver.dice.pick(&so))
 }
 
 /// A message from an upstream.
-fn hear(driver: &mut Driver, link: LinkKey, message: &[u8]) {
+fn hear(driver: &mut Driver, connection: ConnectionKey, message: &[u8]) {
     driver
         .log
-        .note(|| format!("{link:?}: comes id {}", messages::id(message)));
+        .note(|| format!("{connection:?}: comes id {}", messages::id(message)));
     let now = driver.now();
-    driver.core.answer(link, message, now, &mut driver.out);
+    driver
+        .core
+        .answer(connection, message, now, &mut driver.out);
 }
 
 /// The other end has no question with this id any more, and another may get it.
-fn forget(driver: &mut Driver, link: LinkKey, id: u16) {
-    if let Some(line) = driver.ledger.lines.get_mut(&link) {
+fn forget(driver: &mut Driver, connection: ConnectionKey, id: u16) {
+    if let Some(line) = driver.ledger.lines.get_mut(&connection) {
         line.asked.remove(&id);
     }
 }
 
 fn answer(driver: &mut Driver) {
-    if let Some((link, id, query)) = unanswered(driver) {
-        answer_well(driver, link, id, &query);
+    if let Some((connection, id, query)) = unanswered(driver) {
+        answer_well(driver, connection, id, &query);
     }
 }
 
-fn answer_well(driver: &mut Driver, link: LinkKey, id: u16, query: &[u8]) {
-    forget(driver, link, id);
-    if let Some(line) = driver.ledger.lines.get_mut(&link) {
+fn answer_well(driver: &mut Driver, connection: ConnectionKey, id: u16, query: &[u8]) {
+    forget(driver, connection, id);
+    if let Some(line) = driver.ledger.lines.get_mut(&connection) {
         line.is_useful = true;
     }
-    hear(driver, link, &messages::answer(query));
+    hear(driver, connection, &messages::answer(query));
 }
 
 /// The healthy upstream takes a connect, or answers a question, if the core still wants it. A connect to another one has taken too
 /// long, if it is still under way.
-pub fn come_due(driver: &mut Driver, link: LinkKey, id: Option<u16>) {
-    let Some(there) = driver.ledger.lines.get(&link) else {
+pub fn come_due(driver: &mut Driver, connection: ConnectionKey, id: Option<u16>) {
+    let Some(there) = driver.ledger.lines.get(&connection) else {
         return;
     };
     let Some(id) = id else {
         match there.is_up {
-            _ if driver.ledger.is_healthy(link) => come_up(driver, link),
+            _ if driver.ledger.is_healthy(connection) => come_up(driver, connection),
             true => {}
-            false => fail_to_connect(driver, link),
+            false => fail_to_connect(driver, connection),
         }
         return;
     };
     if let Some(query) = there.asked.get(&id).cloned() {
-        answer_well(driver, link, id, &query);
+        answer_well(driver, connection, id, &query);
     }
 }
 
 /// An answer that says little: the upstream fails, refuses, does not understand, or cuts it short.
 fn answer_badly(driver: &mut Driver) {
-    let Some((link, id, query)) = unanswered(driver) else {
+    let Some((connection, id, query)) = unanswered(driver) else {
         return;
     };
-    forget(driver, link, id);
+    forget(driver, connection, id);
     let opt = messages::has_opt(&query);
     let truth = Truth::about(&messages::name(&query)).rcode;
     let (rcode, opt, cut) = driver.dice.pick(&[
@@ -201,41 +206,41 @@ fn answer_badly(driver: &mut Driver) {
     let is_own = rcode == 1 && !messages::has_opt(&query) && driver.ledger.healthy.is_some();
     let mut bad = messages::error(&query, if is_own { 2 } else { rcode }, opt);
     bad[2] |= 2 * u8::from(cut);
-    if let Some(line) = driver.ledger.lines.get_mut(&link) {
+    if let Some(line) = driver.ledger.lines.get_mut(&connection) {
         line.is_useful = true;
     }
-    hear(driver, link, &bad);
+    hear(driver, connection, &bad);
 }
 
 /// What is no answer to the question.
 fn answer_wrongly(driver: &mut Driver) {
-    let Some((link, id, query)) = unanswered(driver) else {
+    let Some((connection, id, query)) = unanswered(driver) else {
         return;
     };
     let mut wrong = messages::answer(&query);
     match driver.dice.below(6) {
         0 => {
             wrong[1] ^= 1 + driver.dice.below(255) as u8;
-            forget(driver, link, messages::id(&wrong));
+            forget(driver, connection, messages::id(&wrong));
         }
         1 => {
             // Of the same length, or else it would not fit.
             let other = format!("x{}", &messages::name(&query)[1..]);
             wrong = messages::answer(&messages::query(&other, id, messages::has_opt(&query)));
-            forget(driver, link, id);
+            forget(driver, connection, id);
         }
         2 => wrong = query,
         3 => wrong.truncate(driver.dice.index(wrong.len())),
         4 => wrong.push(0),
         _ => {
             // The right one, and once more.
-            forget(driver, link, id);
-            hear(driver, link, &wrong);
+            forget(driver, connection, id);
+            hear(driver, connection, &wrong);
         }
     }
     let before = driver.out.actions().len();
-    hear(driver, link, &wrong);
-    let Some(there) = driver.ledger.lines.get_mut(&link) else {
+    hear(driver, connection, &wrong);
+    let Some(there) = driver.ledger.lines.get_mut(&connection) else {
         return;
     };
     there.unmatched += 1;
@@ -243,47 +248,52 @@ fn answer_wrongly(driver: &mut Driver) {
         there.free.insert(id);
     }
     let closes = driver.out.actions().iter().skip(before);
-    let closes = closes.filter(|action| matches!(action, Action::Close { link: l } if *l == link));
+    let closes = closes
+        .filter(|action| matches!(action, Action::Close { connection: l } if *l == connection));
     if closes.count() > 0 && there.unmatched < MANY {
-        let what = format!("{link:?}: one bad message ends the connection of all");
+        let what = format!("{connection:?}: one bad message ends the connection of all");
         driver.log.wrong(what);
     }
 }
 
 fn end_a_dial(driver: &mut Driver) {
-    if let Some(link) = link(driver, false) {
-        end_dial(driver, link);
+    if let Some(connection) = link(driver, false) {
+        end_dial(driver, connection);
     }
 }
 
 /// A connect succeeds or fails.
-pub fn end_dial(driver: &mut Driver, link: LinkKey) {
+pub fn end_dial(driver: &mut Driver, connection: ConnectionKey) {
     if driver.dice.percent(60) {
-        come_up(driver, link);
+        come_up(driver, connection);
     } else {
-        fail_to_connect(driver, link);
+        fail_to_connect(driver, connection);
     }
 }
 
-fn fail_to_connect(driver: &mut Driver, link: LinkKey) {
-    driver.log.note(|| format!("{link:?}: cannot be made"));
-    end(driver, link);
+fn fail_to_connect(driver: &mut Driver, connection: ConnectionKey) {
+    driver
+        .log
+        .note(|| format!("{connection:?}: cannot be made"));
+    end(driver, connection);
     let (why, now) = (ConnectError::TimedOut, driver.now());
-    driver.core.dial_failed(link, &why, now, &mut driver.out);
+    driver
+        .core
+        .connect_failed(connection, &why, now, &mut driver.out);
 }
 
-fn come_up(driver: &mut Driver, link: LinkKey) {
-    driver.log.note(|| format!("{link:?}: comes up"));
-    if let Some(line) = driver.ledger.lines.get_mut(&link) {
+fn come_up(driver: &mut Driver, connection: ConnectionKey) {
+    driver.log.note(|| format!("{connection:?}: comes up"));
+    if let Some(line) = driver.ledger.lines.get_mut(&connection) {
         line.is_up = true;
     }
     let now = driver.now();
-    driver.core.link_up(link, "", now, &mut driver.out);
+    driver.core.connected(connection, "", now, &mut driver.out);
 }
 
-/// A link is no more, and the core has not wanted that.
-fn end(driver: &mut Driver, link: LinkKey) {
-    if let Some(line) = driver.ledger.hang_up(link) {
+/// A connection is no more, and the core has not wanted that.
+fn end(driver: &mut Driver, connection: ConnectionKey) {
+    if let Some(line) = driver.ledger.hang_up(connection) {
         let now = driver.now().mono;
         let counted = driver.ledger.failed(&line, now);
         driver.log.check(counted);
@@ -312,13 +322,13 @@ pub fn look_up(driver: &mut Driver, upstream: usize) {
 }
 
 fn lose_a_link(driver: &mut Driver) {
-    if let Some(link) = link(driver, true) {
-        end(driver, link);
-        go_down(driver, link);
+    if let Some(connection) = link(driver, true) {
+        end(driver, connection);
+        go_down(driver, connection);
     }
 }
 
-fn go_down(driver: &mut Driver, link: LinkKey) {
+fn go_down(driver: &mut Driver, connection: ConnectionKey) {
     let why = [
         ConnectionError::Closed,
         ConnectionError::Truncated,
@@ -326,46 +336,42 @@ fn go_down(driver: &mut Driver, link: LinkKey) {
         ConnectionError::Protocol("nonsense"),
     ];
     let why = &why[driver.dice.index(4)];
-    driver.log.note(|| format!("{link:?}: {why}"));
+    driver.log.note(|| format!("{connection:?}: {why}"));
     let now = driver.now();
-    driver.core.link_down(link, why, now, &mut driver.out);
+    driver
+        .core
+        .connection_lost(connection, why, now, &mut driver.out);
 }
 
 fn fail_a_question(driver: &mut Driver) {
-    if let Some((link, id, _)) = unanswered(driver) {
-        forget(driver, link, id);
-        driver.log.note(|| format!("{link:?}: fails id {id}"));
+    if let Some((connection, id, _)) = unanswered(driver) {
+        forget(driver, connection, id);
+        driver.log.note(|| format!("{connection:?}: fails id {id}"));
         let now = driver.now();
-        driver.core.question_failed(link, id, now, &mut driver.out);
-    }
-}
-
-fn say_a_limit(driver: &mut Driver) {
-    if let Some(link) = link(driver, true) {
-        let (limit, now) = (1 + driver.dice.index(5), driver.now());
         driver
-            .log
-            .note(|| format!("{link:?}: takes {limit} at once"));
-        driver.core.link_limits(link, limit, now);
+            .core
+            .query_failed(connection, id, now, &mut driver.out);
     }
 }
 
-/// What is reported of a link that is no more is ignored.
+/// What is reported of a connection that is no more is ignored.
 fn report_of_the_gone(driver: &mut Driver) {
     if driver.ledger.gone.is_empty() {
         return;
     }
-    let link = driver.dice.pick(&driver.ledger.gone);
+    let connection = driver.dice.pick(&driver.ledger.gone);
     let now = driver.now();
     match driver.dice.below(4) {
-        0 => driver.core.link_up(link, "", now, &mut driver.out),
-        1 => go_down(driver, link),
+        0 => driver.core.connected(connection, "", now, &mut driver.out),
+        1 => go_down(driver, connection),
         2 => hear(
             driver,
-            link,
+            connection,
             &messages::answer(&messages::query("a", 1, true)),
         ),
-        _ => driver.core.link_limits(link, 1, now),
+        _ => driver
+            .core
+            .query_failed(connection, 1, now, &mut driver.out),
     }
 }
 

@@ -1,10 +1,10 @@
-//! What is owed while the core is driven by hand: replies to clients, ids on links, reports to the core.
+//! What is owed while the core is driven by hand: replies to clients, ids on connections, reports to the core.
 
 use super::super::messages::{self, NOERROR, NXDOMAIN};
 use super::super::tally::Tally;
 use super::super::watch::{Fruitless, TICK};
 use dotward::config::Config;
-use dotward::engine::{Action, Client, Forwarder, LinkKey, Output, Time};
+use dotward::engine::{Action, Client, ConnectionKey, Forwarder, Output, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ pub struct Open {
     nonsense: bool,
 }
 
-/// The other end of a link.
+/// The other end of a connection.
 #[derive(Default)]
 pub struct Line {
     pub upstream: usize,
@@ -36,9 +36,9 @@ pub struct Line {
 #[derive(Default)]
 pub struct Ledger {
     pub open: BTreeMap<(SocketAddr, u16), Open>,
-    pub lines: BTreeMap<LinkKey, Line>,
+    pub lines: BTreeMap<ConnectionKey, Line>,
     /// Links that are no more.
-    pub gone: Vec<LinkKey>,
+    pub gone: Vec<ConnectionKey>,
     /// Upstreams that are looked up.
     pub lookups: BTreeSet<usize>,
     pub connects: u64,
@@ -48,7 +48,7 @@ pub struct Ledger {
     /// One that answers all it is asked, soon: no question fails.
     pub healthy: Option<usize>,
     /// Connects whose end has to come, and questions that the healthy one will answer.
-    pub to_do: Vec<(LinkKey, Option<u16>)>,
+    pub to_do: Vec<(ConnectionKey, Option<u16>)>,
 }
 
 impl Ledger {
@@ -69,10 +69,18 @@ impl Ledger {
         for action in out.actions() {
             match action {
                 Action::Reply { client, message } => self.reply(*client, out.message(message))?,
-                Action::Send { link, id, message } => {
-                    self.send(*link, *id, out.message(message))?;
+                Action::Send {
+                    connection,
+                    id,
+                    message,
+                } => {
+                    self.send(*connection, *id, out.message(message))?;
                 }
-                Action::Dial { link, upstream, .. } => {
+                Action::Connect {
+                    connection,
+                    upstream,
+                    ..
+                } => {
                     self.connects += 1;
                     let upstream = *upstream;
                     let line = Line {
@@ -80,9 +88,9 @@ impl Ledger {
                         upstream,
                         ..Line::default()
                     };
-                    self.lines.insert(*link, line);
+                    self.lines.insert(*connection, line);
                     if self.healthy.is_some() {
-                        self.to_do.push((*link, None));
+                        self.to_do.push((*connection, None));
                     }
                 }
                 Action::Resolve { upstream } => {
@@ -90,8 +98,9 @@ impl Ledger {
                         return Err(format!("upstream {upstream} is looked up twice at once"));
                     }
                 }
-                Action::Close { link } => {
-                    self.hang_up(*link).ok_or("closes what is no link")?;
+                Action::Close { connection } => {
+                    self.hang_up(*connection)
+                        .ok_or("closes what is no connection")?;
                 }
             }
         }
@@ -99,12 +108,12 @@ impl Ledger {
     }
 
     /// Is it the healthy upstream's?
-    pub fn is_healthy(&self, link: LinkKey) -> bool {
-        let upstream = self.lines.get(&link).map(|line| line.upstream);
+    pub fn is_healthy(&self, connection: ConnectionKey) -> bool {
+        let upstream = self.lines.get(&connection).map(|line| line.upstream);
         upstream.is_some() && upstream == self.healthy
     }
 
-    /// A link to this upstream failed, or could not be made.
+    /// A connection to this upstream failed, or could not be made.
     pub fn failed(&mut self, line: &Line, now: Time) -> Result<(), String> {
         if line.is_useful {
             return Ok(());
@@ -113,10 +122,10 @@ impl Ledger {
         counted.map_err(|what| format!("upstream {}: {what}", line.upstream))
     }
 
-    /// A link is no more.
-    pub fn hang_up(&mut self, link: LinkKey) -> Option<Line> {
-        self.gone.push(link);
-        self.lines.remove(&link)
+    /// A connection is no more.
+    pub fn hang_up(&mut self, connection: ConnectionKey) -> Option<Line> {
+        self.gone.push(connection);
+        self.lines.remove(&connection)
     }
 
     fn reply(&mut self, client: Client, message: &[u8]) -> Result<(), String> {
@@ -134,9 +143,9 @@ impl Ledger {
         Ok(())
     }
 
-    fn send(&mut self, to: LinkKey, id: u16, message: &[u8]) -> Result<(), String> {
+    fn send(&mut self, to: ConnectionKey, id: u16, message: &[u8]) -> Result<(), String> {
         let line = self.lines.get_mut(&to).filter(|line| line.is_up);
-        let line = line.ok_or("asks on what is no link")?;
+        let line = line.ok_or("asks on what is no connection")?;
         if messages::id(message) != id || dotward::wire::parse_query(message).is_err() {
             return Err(format!("id {id}: not a query with that id: {message:?}"));
         }
@@ -146,17 +155,21 @@ impl Ledger {
         }
         let is_free = line.free.remove(&id);
         match line.asked.insert(id, message.to_vec()) {
-            Some(_) if !is_free => Err(format!("id {id} twice in flight on one link")),
+            Some(_) if !is_free => Err(format!("id {id} twice in flight on one connection")),
             _ => Ok(()),
         }
     }
 
     /// Does the core count as much as is here?
     pub fn compare(&self, core: &Forwarder) -> Result<(), String> {
-        let held = core.held();
+        let held = core.gauges();
         let pairs = [
             ("queries", held.queries, self.open.len()),
-            ("links", held.dialing + held.up, self.lines.len()),
+            (
+                "connections",
+                held.connecting + held.connected,
+                self.lines.len(),
+            ),
             ("look-ups", held.resolving, self.lookups.len()),
         ];
         for (what, there, here) in pairs {

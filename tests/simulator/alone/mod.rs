@@ -10,7 +10,7 @@ use super::stage::Outcome;
 use super::story::{House, upstream_addr};
 use super::watch::{self, Watch};
 use dotward::config::{Host, Upstream};
-use dotward::engine::{Cache, Forwarder, LinkKey, Now, Output, Time, Times};
+use dotward::engine::{Cache, ConnectionKey, Forwarder, Now, Output, Time, Times};
 use dotward::transports::SCHEMES;
 use events::{ABSENCES, EVENTS};
 use ledger::Ledger;
@@ -26,7 +26,7 @@ const EVENTS_OF_A_RUN: u64 = 1_000;
 const SPINS: usize = 50;
 /// A shell gives up a connect after so long.
 const CONNECT: Duration = Duration::from_millis(1_500);
-/// Nobody asks for so long: links end after a minute without a question at the latest.
+/// Nobody asks for so long: connections end after a minute without a question at the latest.
 const REST: u64 = 200;
 
 /// A core, and the hand that drives it.
@@ -41,7 +41,7 @@ pub struct Driver {
     now: Rc<Cell<Now>>,
     watch: Watch,
     /// What happens by itself, if there is a healthy upstream.
-    due: BTreeMap<(Time, u64), (LinkKey, Option<u16>)>,
+    due: BTreeMap<(Time, u64), (ConnectionKey, Option<u16>)>,
 }
 
 /// Drives a core through the events of this seed.
@@ -132,7 +132,7 @@ impl Driver {
         }
     }
 
-    /// At any time: everybody gets an answer, and every link is closed.
+    /// At any time: everybody gets an answer, and every connection is closed.
     fn close(&mut self) {
         self.log.note(|| "the end".into());
         self.ledger.healthy = None;
@@ -144,9 +144,10 @@ impl Driver {
 
     /// Nothing is left, and the sums are right.
     fn end(&self) {
-        let (links, queries) = (self.ledger.lines.len(), self.ledger.open.len());
-        if links + queries > 0 {
-            let what = format!("in the end {links} links and {queries} queries are left");
+        let (connections, queries) = (self.ledger.lines.len(), self.ledger.open.len());
+        if connections + queries > 0 {
+            let what =
+                format!("in the end {connections} connections and {queries} queries are left");
             self.log.wrong(what);
         }
         self.log.check(watch::at_rest(&self.core));
@@ -163,10 +164,11 @@ impl Driver {
         }
         let ledger = &self.ledger;
         let lines = ledger.lines.iter();
-        let dials = lines.filter(|(link, line)| !line.is_up && !ledger.is_healthy(**link));
-        let dials: Vec<_> = dials.map(|(link, _)| *link).collect();
-        for link in dials {
-            events::end_dial(self, link);
+        let dials =
+            lines.filter(|(connection, line)| !line.is_up && !ledger.is_healthy(**connection));
+        let dials: Vec<_> = dials.map(|(connection, _)| *connection).collect();
+        for connection in dials {
+            events::end_dial(self, connection);
             self.settle();
         }
     }
@@ -196,8 +198,8 @@ impl Driver {
             };
             self.leap(at.since(self.now().mono), Duration::ZERO);
             while let Some(due) = self.due.first_entry().filter(|due| due.key().0 <= at) {
-                let (link, id) = due.remove();
-                events::come_due(self, link, id);
+                let (connection, id) = due.remove();
+                events::come_due(self, connection, id);
                 self.settle();
             }
             self.serve_alarms();
@@ -214,7 +216,7 @@ impl Driver {
             }
             self.call();
         }
-        let what = format!("it turns in circles with {:?}", self.core.held());
+        let what = format!("it turns in circles with {:?}", self.core.gauges());
         self.log.wrong(what);
     }
 
