@@ -17,7 +17,7 @@ demo:
 test:
     cargo test
 
-# Hold a runtime, and each protocol over it, to what the shell relies on: async-std, smol, tokio, or the network in memory
+# Hold a runtime, and each protocol over it, to what the shell relies on: async-std, smol, tokio, mio, or the network in memory
 conform RUNTIME:
     cargo test --test conform{{ if RUNTIME =~ "^(async-std|memory)$" { "" } else { " --features " + RUNTIME } }} -- {{ replace(RUNTIME, "-", "_") }}::
 

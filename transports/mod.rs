@@ -4,7 +4,7 @@
 //! To add a runtime: one file with a type that implements [`Runtime`], one feature, and one row in `runtimes!`. The rows drive the
 //! schemes of `--upstream`, the names of `--runtime`, and the conformance suite in `tests/conform`, which mounts every row.
 
-#[cfg(feature = "smol")]
+#[cfg(any(feature = "async-std", feature = "smol"))]
 mod async_io_parts;
 #[cfg(feature = "async-std")]
 pub mod async_std;
@@ -13,10 +13,12 @@ mod capabilities;
 #[cfg(feature = "sockets")]
 mod interfaces;
 pub mod memory;
+#[cfg(feature = "mio")]
+pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod native;
-#[cfg(feature = "async-std")]
-mod poller;
+#[cfg(feature = "sockets")]
+mod reserve;
 #[cfg(feature = "sockets")]
 mod resource_limits;
 #[cfg(feature = "sockets")]
@@ -25,8 +27,6 @@ mod scheduling;
 pub mod smol;
 #[cfg(feature = "sockets")]
 mod sockets;
-#[cfg(feature = "sockets")]
-mod spare;
 mod table;
 pub mod tcp;
 #[cfg(feature = "tls")]
@@ -90,6 +90,8 @@ table::runtimes! {
     "smol", Capabilities::NATIVE => smol::Smol;
     #[cfg(feature = "tokio")]
     "tokio", Capabilities::NATIVE => tokio::Tokio;
+    #[cfg(feature = "mio")]
+    "mio", Capabilities::NATIVE => mio::Mio;
     #[cfg(all(feature = "wasi", target_os = "wasi"))]
     "wasi", Capabilities { reply_source: false, shared_ports: false, threads: false } => wasi::Wasi;
 }

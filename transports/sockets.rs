@@ -122,6 +122,15 @@ pub fn tune_client(stream: &impl AsFd) {
     }
 }
 
+/// Sends the FIN: nothing more will be written.
+pub fn shutdown(stream: &impl AsFd) -> io::Result<()> {
+    match net::shutdown(stream, net::Shutdown::Write) {
+        // The peer has reset the connection.
+        Err(rustix::io::Errno::NOTCONN) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
 /// Asks the kernel to acknowledge at once what arrives next.
 #[cfg(target_os = "linux")]
 pub fn ack_soon(stream: &impl AsFd) {

@@ -1,6 +1,6 @@
 //! Plain DNS over TCP (RFC 7766), over any runtime, for a path that is trusted otherwise: a tunnel, a loopback.
 
-use super::bounded::{Bounded, dial_limit};
+use super::bounded::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Upstream};
 use crate::framed::Framed;
 use crate::runtime::Runtime;
@@ -26,7 +26,7 @@ pub fn check(_config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
 impl<R> Tcp<R> {
     /// Over this runtime. Only the time for a connect is configured.
     pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
-        let limit = dial_limit(config);
+        let limit = connect_limit(config);
         Ok(Self { runtime, limit })
     }
 }

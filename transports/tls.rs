@@ -7,7 +7,7 @@ mod words;
 
 use self::trust::{Trusted, Verifier};
 use self::words::{handshake_error, is_alpn_refusal};
-use super::bounded::{Bounded, dial_limit};
+use super::bounded::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Roots, Upstream};
 use crate::framed::Framed;
 use crate::runtime::{ByteStream, Runtime};
@@ -97,7 +97,7 @@ impl<R: Runtime> Tls<R> {
         tls.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self {
             runtime,
-            limit: dial_limit(config),
+            limit: connect_limit(config),
             clients: Arc::new(Clients {
                 named: TlsConnector::from(Arc::new(tls)),
                 nameless,

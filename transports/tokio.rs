@@ -1,11 +1,12 @@
-//! The tokio runtime: its own streams, datagrams by its reactor alone, and a reactor for each loop.
+//! The tokio runtime: TCP, timers and `block_on` of tokio, with a reactor for each loop. Its reactor also waits for UDP.
 //!
 //! Sockets are bound before a loop runs, and tokio's sockets and timers belong to the reactor under which they are made. So they
-//! are made when they are first polled: under [`Runtime::block_on`], or under the runtime of an application that serves.
+//! are made when they are first polled: under [`Runtime::block_on`], or under the runtime of an application that embeds dotward.
 
+use super::bounded::Within;
 use super::interfaces;
+use super::reserve::Reserve;
 use super::sockets;
-use super::spare::Spare;
 use super::udp::Batches;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
@@ -31,14 +32,14 @@ use tokio::time;
 #[derive(Clone, Debug)]
 pub struct Tokio {
     origin: Instant,
-    spare: Spare,
+    reserve: Reserve,
 }
 
 impl Default for Tokio {
     fn default() -> Self {
         Self {
             origin: Instant::now(),
-            spare: Spare::new(),
+            reserve: Reserve::new(),
         }
     }
 }
@@ -49,7 +50,7 @@ impl Runtime for Tokio {
     type Listener = Listening;
     type Datagrams = Udp;
     type Sleep = Sleep;
-    type Within<F: Future> = Within<F>;
+    type Within<F: Future> = Within<F, Sleep>;
 
     fn now(&self) -> Now {
         sockets::now(self.origin)
@@ -59,17 +60,14 @@ impl Runtime for Tokio {
         Sleep::new(self.origin + at.since(Time::ZERO))
     }
 
-    fn within<F: Future>(&self, limit: Duration, work: F) -> Within<F> {
-        Within {
-            work: Box::pin(work),
-            sleep: Sleep::new(Instant::now() + limit),
-        }
+    fn within<F: Future>(&self, limit: Duration, work: F) -> Self::Within<F> {
+        Within::new(work, Sleep::new(Instant::now() + limit))
     }
 
     fn connect(&self, to: SocketAddr) -> Self::Connect {
-        let spare = self.spare.clone();
+        let reserve = self.reserve.clone();
         Box::pin(async move {
-            let stream = spare.connect(|| TcpStream::connect(to)).await?;
+            let stream = reserve.connect(|| TcpStream::connect(to)).await?;
             sockets::tune_link(&stream);
             Ok(Tcp(stream))
         })
@@ -80,19 +78,19 @@ impl Runtime for Tokio {
     }
 
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Listening> {
+        let join = |socket: &net::TcpListener| TcpListener::from_std(socket.try_clone()?);
         Ok(Listening {
-            socket: sockets::listen(at, share)?,
-            joined: None,
-            spare: self.spare.clone(),
+            socket: Joining::new(sockets::listen(at, share)?, join),
+            reserve: self.reserve.clone(),
         })
     }
 
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
         let (socket, batches) = sockets::bind(at, share)?;
+        let join = |socket: &net::UdpSocket| UdpSocket::from_std(socket.try_clone()?);
         Ok(Udp {
-            socket,
+            socket: Joining::new(socket, join),
             batches,
-            joined: None,
         })
     }
 
@@ -108,12 +106,12 @@ impl Runtime for Tokio {
     fn block_on<F: Future>(&self, work: F) -> F::Output {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("the system makes a reactor");
-        // A loop bounds its passes itself; tokio's bound would have it look in vain at sources that are ready.
+        // A loop bounds its passes itself. tokio's budget would end a pass early, and let sources that are ready look empty.
         runtime.block_on(unconstrained(work))
     }
 }
 
-/// A connection. It waits first for what a read has left empty, and writes first if the last write was whole.
+/// A connection. After a read that emptied it, tokio waits before it reads again.
 pub struct Tcp(TcpStream);
 
 impl AsyncRead for Tcp {
@@ -184,86 +182,85 @@ impl Future for Sleep {
     }
 }
 
-/// A future with a bound in time.
-pub struct Within<F> {
-    work: Pin<Box<F>>,
-    sleep: Sleep,
+/// A socket that joins the reactor under which it is first polled. What joins is a clone of it.
+struct Joining<S, J> {
+    socket: S,
+    joined: Option<J>,
+    join: fn(&S) -> io::Result<J>,
 }
 
-impl<F: Future> Future for Within<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(output) = self.work.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
+impl<S, J> Joining<S, J> {
+    fn new(socket: S, join: fn(&S) -> io::Result<J>) -> Self {
+        Self {
+            socket,
+            joined: None,
+            join,
         }
-        Pin::new(&mut self.sleep).poll(cx).map(|()| None)
     }
-}
 
-/// Joins a socket to the reactor under which it is first polled.
-fn join<S>(joined: &mut Option<S>, make: impl FnOnce() -> io::Result<S>) -> io::Result<&mut S> {
-    if let Some(socket) = joined {
-        return Ok(socket);
+    /// The socket, and its clone in the reactor.
+    fn join(&mut self) -> io::Result<(&S, &J)> {
+        let joined = if let Some(joined) = self.joined.take() {
+            joined
+        } else {
+            // Without a reactor, tokio's sockets panic.
+            Handle::try_current().map_err(io::Error::other)?;
+            (self.join)(&self.socket)?
+        };
+        Ok((&self.socket, self.joined.insert(joined)))
     }
-    // Where there is no reactor, tokio's sockets would panic instead of saying so.
-    Handle::try_current().map_err(io::Error::other)?;
-    Ok(joined.insert(make()?))
 }
 
 /// A listening socket.
 pub struct Listening {
-    socket: net::TcpListener,
-    joined: Option<TcpListener>,
-    spare: Spare,
+    socket: Joining<net::TcpListener, TcpListener>,
+    reserve: Reserve,
 }
 
 impl Listener for Listening {
     type Stream = Tcp;
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Tcp, SocketAddr)>> {
-        let make = || TcpListener::from_std(self.socket.try_clone()?);
-        let (stream, peer) = ready!(join(&mut self.joined, make)?.poll_accept(cx))?;
-        self.spare.refill()?;
+        let (_, joined) = self.socket.join()?;
+        let (stream, peer) = ready!(joined.poll_accept(cx))?;
+        self.reserve.refill()?;
         sockets::tune_client(&stream);
         Poll::Ready(Ok((Tcp(stream), peer)))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.socket.socket.local_addr()
     }
 }
 
-/// A socket for datagrams. It is moved by batches, and tokio's clone of it is waited for.
+/// A UDP socket. The batches use it; tokio waits for its clone.
 pub struct Udp {
-    socket: net::UdpSocket,
+    socket: Joining<net::UdpSocket, UdpSocket>,
     batches: Batches,
-    joined: Option<UdpSocket>,
 }
 
 impl Datagrams for Udp {
     fn poll_recv(&mut self, cx: &mut Context<'_>, ring: &mut Ring) -> Poll<io::Result<()>> {
-        let joined = join(&mut self.joined, || {
-            UdpSocket::from_std(self.socket.try_clone()?)
-        })?;
-        loop {
+        let (socket, joined) = self.socket.join()?;
+        ring.clear();
+        while ring.is_empty() {
             ready!(joined.poll_recv_ready(cx))?;
-            let tried = joined.try_io(Interest::READABLE, || {
-                self.batches.recv(&self.socket, ring)?;
+            let received = joined.try_io(Interest::READABLE, || {
+                self.batches.recv(socket, ring)?;
                 if ring.len() < Ring::BUSY {
-                    // The batch took all there was. tokio hears that there is no more, and waits before the next one.
+                    // The batch has emptied the socket. This error has tokio wait before the next one.
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 Ok(())
             });
-            match tried {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && ring.is_empty() => {}
+            match received {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                     return Poll::Ready(Err(error));
                 }
-                _ => return Poll::Ready(Ok(())),
+                _ => {}
             }
         }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_send(
@@ -271,14 +268,10 @@ impl Datagrams for Udp {
         cx: &mut Context<'_>,
         batch: &[Datagram<'_>],
     ) -> Poll<io::Result<Sent>> {
-        let joined = join(&mut self.joined, || {
-            UdpSocket::from_std(self.socket.try_clone()?)
-        })?;
+        let (socket, joined) = self.socket.join()?;
         loop {
             ready!(joined.poll_send_ready(cx))?;
-            match joined.try_io(Interest::WRITABLE, || {
-                self.batches.send(&self.socket, batch)
-            }) {
+            match joined.try_io(Interest::WRITABLE, || self.batches.send(socket, batch)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }
@@ -286,6 +279,6 @@ impl Datagrams for Udp {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.socket.socket.local_addr()
     }
 }

@@ -11,6 +11,7 @@ mod udp;
 pub use tcp::{Listening, Tcp};
 pub use udp::Udp;
 
+use super::bounded::Within;
 use crate::engine::{Now, Time};
 use crate::runtime::Runtime;
 use futures::future::LocalBoxFuture;
@@ -19,7 +20,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use wasip2::clocks::monotonic_clock;
 
@@ -35,7 +36,7 @@ impl Runtime for Wasi {
     type Listener = Listening;
     type Datagrams = Udp;
     type Sleep = Sleep;
-    type Within<F: Future> = Within<F>;
+    type Within<F: Future> = Within<F, Sleep>;
 
     /// The host's monotonic clock, twice: WASI has none that goes on during suspend.
     fn now(&self) -> Now {
@@ -48,11 +49,8 @@ impl Runtime for Wasi {
         Sleep(self.reactor.watch(timer))
     }
 
-    fn within<F: Future>(&self, limit: Duration, work: F) -> Within<F> {
-        Within {
-            work: Box::pin(work),
-            end: self.sleep_until(self.now().mono + limit),
-        }
+    fn within<F: Future>(&self, limit: Duration, work: F) -> Self::Within<F> {
+        Within::new(work, self.sleep_until(self.now().mono + limit))
     }
 
     fn connect(&self, to: SocketAddr) -> Self::Connect {
@@ -88,23 +86,5 @@ impl Future for Sleep {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_ready(cx)
-    }
-}
-
-/// A future with a bound in time.
-pub struct Within<F> {
-    work: Pin<Box<F>>,
-    end: Sleep,
-}
-
-impl<F: Future> Future for Within<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(output) = self.work.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        ready!(Pin::new(&mut self.end).poll(cx));
-        Poll::Ready(None)
     }
 }

@@ -39,6 +39,8 @@ cases::worlds! {
     smol = "smol" => dotward::transports::smol::Smol;
     #[cfg(feature = "tokio")]
     tokio = "tokio" => dotward::transports::tokio::Tokio;
+    #[cfg(feature = "mio")]
+    mio = "mio" => dotward::transports::mio::Mio;
     #[cfg(all(feature = "wasi", target_os = "wasi"))]
     wasi = "wasi" => dotward::transports::wasi::Wasi;
     memory = "memory" => dotward::transports::memory::Memory;

@@ -24,6 +24,7 @@ pub use datagrams::{Datagrams, Passed};
 pub use stream::{Connect, Listener, Stream};
 pub use weather::{Way, Weather};
 
+use super::bounded::Within;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use crate::runtime::Runtime;
@@ -262,7 +263,7 @@ impl Runtime for Memory {
     type Listener = Listener;
     type Datagrams = Datagrams;
     type Sleep = Sleep;
-    type Within<F: Future> = Within<F>;
+    type Within<F: Future> = Within<F, Sleep>;
 
     fn now(&self) -> Now {
         let world = self.world();
@@ -284,11 +285,8 @@ impl Runtime for Memory {
         }
     }
 
-    fn within<F: Future>(&self, limit: Duration, work: F) -> Within<F> {
-        Within {
-            work: Box::pin(work),
-            sleep: self.sleep(limit),
-        }
+    fn within<F: Future>(&self, limit: Duration, work: F) -> Self::Within<F> {
+        Within::new(work, self.sleep(limit))
     }
 
     fn connect(&self, to: SocketAddr) -> Connect {
@@ -371,23 +369,6 @@ impl Drop for Sleep {
         if let Some(plan) = self.plan {
             self.world.world().plans.remove(&plan);
         }
-    }
-}
-
-/// A future with a bound in time.
-pub struct Within<F> {
-    work: Pin<Box<F>>,
-    sleep: Sleep,
-}
-
-impl<F: Future> Future for Within<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(output) = self.work.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        Pin::new(&mut self.sleep).poll(cx).map(|()| None)
     }
 }
 

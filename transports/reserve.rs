@@ -1,5 +1,5 @@
-//! Descriptors that are kept for connections to upstreams. A client that comes when a connection was lost would take its descriptor, and
-//! nobody's questions could be sent until some client leaves.
+//! Descriptors that are reserved for connections to upstreams. When one is lost, the next client would otherwise get its descriptor, and no
+//! query could be sent upstream until a client leaves.
 
 use rustix::io::Errno;
 use std::future::Future;
@@ -7,21 +7,21 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// One for the socket, one for a duplicate of it that lives for a moment.
-const SPARES: usize = 2;
+/// One for the socket, one for a duplicate of it that is open only briefly.
+const RESERVED: usize = 2;
 
-/// The spare descriptors of one loop. A handle: clones are the same ones.
+/// The reserved descriptors of one loop. A handle: clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Spare(Arc<Mutex<Vec<OwnedFd>>>);
+pub struct Reserve(Arc<Mutex<Vec<OwnedFd>>>);
 
-impl Spare {
-    /// As many as there can be.
+impl Reserve {
+    /// Reserves as many as the system allows.
     pub fn new() -> Self {
-        let spare = Self::default();
-        if let Err(error) = spare.refill() {
-            log::debug!("no spare descriptors: {error}");
+        let reserve = Self::default();
+        if let Err(error) = reserve.refill() {
+            log::debug!("reserving descriptors for upstreams: {error}");
         }
-        spare
+        reserve
     }
 
     fn files(&self) -> MutexGuard<'_, Vec<OwnedFd>> {
@@ -29,34 +29,34 @@ impl Spare {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes back what was given up. An error says that there is none to be had, so that nobody else may have one either.
+    /// Reserves again what was released. On an error the caller must not keep the descriptor that it has just got: it is the one missing here.
     pub fn refill(&self) -> io::Result<()> {
         let mut files = self.files();
-        while files.len() < SPARES {
+        while files.len() < RESERVED {
             files.push(io::stderr().as_fd().try_clone_to_owned()?);
         }
         Ok(())
     }
 
-    /// Connects, at the expense of the spare ones if there are no others.
+    /// Connects. If no descriptor is left, releases the reserved ones and tries once more.
     pub async fn connect<S, F>(&self, connect: impl Fn() -> F) -> io::Result<S>
     where
         F: Future<Output = io::Result<S>>,
     {
         match connect().await {
-            Err(error) if is_shortage(&error) && self.give_up() => connect().await,
+            Err(error) if is_shortage(&error) && self.release() => connect().await,
             done => done,
         }
     }
 
-    /// Closes the spare ones. False if there are none.
-    fn give_up(&self) -> bool {
-        let given_up = std::mem::take(&mut *self.files());
-        !given_up.is_empty()
+    /// Closes the reserved descriptors. False if there are none.
+    fn release(&self) -> bool {
+        let released = std::mem::take(&mut *self.files());
+        !released.is_empty()
     }
 }
 
-/// Are there no descriptors, for the process or for the whole system?
+/// Has the process, or the whole system, no descriptor left?
 fn is_shortage(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE]
         .iter()
@@ -71,13 +71,13 @@ mod tests {
     use std::cell::Cell;
 
     #[test]
-    fn a_connect_for_want_of_descriptors_has_the_spare_ones_and_one_more_try() {
+    fn a_connect_without_a_descriptor_gets_a_reserved_one_and_a_second_try() {
         // fault 105
-        let spare = Spare::new();
+        let reserve = Reserve::new();
         let tries = Cell::new(0);
         let connect = |shortages: usize| {
             tries.set(0);
-            let connecting = spare.connect(|| {
+            let connecting = reserve.connect(|| {
                 let before = tries.replace(tries.get() + 1);
                 std::future::ready(if before < shortages {
                     Err(Errno::MFILE.into())
@@ -90,19 +90,25 @@ mod tests {
                 .map_err(|error| error.raw_os_error())
         };
         let shortage = Some(Errno::MFILE.raw_os_error());
-        assert_eq!((connect(0), spare.files().len()), (Ok(0), SPARES));
-        assert_eq!((connect(1), spare.files().len()), (Ok(1), 0));
-        assert_eq!((connect(1), tries.get()), (Err(shortage), 1), "given up");
-        spare.refill().unwrap();
+        assert_eq!((connect(0), reserve.files().len()), (Ok(0), RESERVED));
+        assert_eq!((connect(1), reserve.files().len()), (Ok(1), 0));
+        assert_eq!(
+            (connect(1), tries.get()),
+            (Err(shortage), 1),
+            "released before"
+        );
+        reserve.refill().unwrap();
         assert_eq!((connect(2), tries.get()), (Err(shortage), 2));
     }
 
     #[test]
-    fn other_errors_leave_the_spare_ones_alone() {
-        let spare = Spare::new();
+    fn other_errors_release_nothing() {
+        let reserve = Reserve::new();
         let refused = || std::future::ready(Err::<(), _>(io::ErrorKind::ConnectionRefused.into()));
-        let error = Memory::new().block_on(spare.connect(refused)).unwrap_err();
+        let error = Memory::new()
+            .block_on(reserve.connect(refused))
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        assert_eq!(spare.files().len(), SPARES);
+        assert_eq!(reserve.files().len(), RESERVED);
     }
 }
