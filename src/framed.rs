@@ -1,4 +1,5 @@
-//! A link over any byte stream: messages with a two-octet length prefix (RFC 1035 section 4.2.2, RFC 7858 section 3.3).
+//! A connection to an upstream over any stream of octets: messages with a two-octet length prefix (RFC 1035 section 4.2.2, RFC 7858
+//! section 3.3).
 
 use crate::runtime::ByteStream;
 use crate::transport::{Connection, ConnectionError, Event, system_message};
@@ -7,10 +8,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Memory for outgoing frames that is kept between bursts.
-const KEEP: usize = 16 * 1024;
+/// Octets of memory for outgoing frames that are kept between bursts.
+const MAX_SPARE: usize = 16 * 1024;
 
-/// A link over a stream. What is queued between two flushes leaves in one write, so that it shares a TLS record.
+/// A connection over a stream. What is queued between two flushes leaves in one write, so that it shares a TLS record.
 pub struct Framed<S> {
     stream: S,
     description: String,
@@ -18,12 +19,12 @@ pub struct Framed<S> {
     outgoing: Vec<u8>,
     /// How much of `outgoing` the stream has taken.
     taken: usize,
-    /// The stream took octets that it may still hold.
+    /// The stream may still hold octets that it took.
     unflushed: bool,
 }
 
 impl<S: ByteStream> Framed<S> {
-    /// A link over a stream that is ready for questions. The description is for the log.
+    /// A connection over a stream that is ready for queries. The description is for the log.
     pub fn new(stream: S, description: String) -> Self {
         Self {
             stream,
@@ -41,30 +42,34 @@ impl<S: ByteStream> Framed<S> {
             let read = Pin::new(&mut self.stream).poll_read(cx, self.incoming.space());
             if read.is_pending() {
                 self.incoming.relax();
-                // What was read may have given TLS something to say of its own, such as that it does not renegotiate. Should that fail,
-                // the next read or write does, too.
-                let _said_or_not = Pin::new(&mut self.stream).poll_flush(cx);
+                // TLS may have to send something because of what was read, such as that it does not renegotiate. If that fails, the next
+                // read or write fails, too.
+                let _sent_or_not = Pin::new(&mut self.stream).poll_flush(cx);
             }
             match ready!(read) {
-                Ok(0) if self.incoming.is_empty() => {
-                    return Poll::Ready(Err(ConnectionError::Closed));
+                Ok(n) if n > 0 => self.incoming.filled(n),
+                Ok(_) => return Poll::Ready(Err(self.end())),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(Err(self.end()));
                 }
-                Ok(0) => return Poll::Ready(Err(ConnectionError::Truncated)),
-                Ok(n) => self.incoming.filled(n),
-                Err(error) => return Poll::Ready(Err(self.read_error(&error))),
+                Err(error) => return Poll::Ready(Err(broken(&error))),
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    /// A TLS peer that closes without `close_notify` between two messages only closes (RFC 8446 section 6.1 is about cut data).
-    fn read_error(&self, error: &io::Error) -> ConnectionError {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof if self.incoming.is_empty() => ConnectionError::Closed,
-            io::ErrorKind::UnexpectedEof => ConnectionError::Truncated,
-            _ => ConnectionError::Io(system_message(error)),
+    /// The other end closed. With or without TLS's `close_notify`, that is an error only within a message (RFC 8446 section 6.1).
+    fn end(&self) -> ConnectionError {
+        if self.incoming.is_empty() {
+            ConnectionError::Closed
+        } else {
+            ConnectionError::Truncated
         }
     }
+}
+
+fn broken(error: &io::Error) -> ConnectionError {
+    ConnectionError::Io(system_message(error))
 }
 
 impl<S: ByteStream> Connection for Framed<S> {
@@ -77,25 +82,23 @@ impl<S: ByteStream> Connection for Framed<S> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
-        let failed = |error: &io::Error| ConnectionError::Io(system_message(error));
         while let Some(rest) = self.outgoing.get(self.taken..)
             && !rest.is_empty()
         {
             match ready!(Pin::new(&mut self.stream).poll_write(cx, rest)) {
                 Ok(0) => return Poll::Ready(Err(ConnectionError::Closed)),
                 Ok(n) => self.taken += n,
-                Err(error) => return Poll::Ready(Err(failed(&error))),
+                Err(error) => return Poll::Ready(Err(broken(&error))),
             }
             self.unflushed = true;
         }
         self.outgoing.clear();
-        self.outgoing.shrink_to(KEEP);
+        self.outgoing.shrink_to(MAX_SPARE);
         self.taken = 0;
-        // A TLS stream says that it took everything while it still holds ciphertext.
+        // A TLS stream may have taken everything and still hold ciphertext.
         if self.unflushed {
-            if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
-                return Poll::Ready(Err(failed(&error)));
-            }
+            let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+            flushed.map_err(|error| broken(&error))?;
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))
@@ -107,7 +110,7 @@ impl<S: ByteStream> Connection for Framed<S> {
         }
         match self.incoming.next() {
             Some(message) => Poll::Ready(Event::Message(message)),
-            // `poll_message` says that there is one.
+            // It cannot be: `poll_message` has seen a message.
             None => Poll::Ready(Event::Closed(ConnectionError::Truncated)),
         }
     }
@@ -117,7 +120,7 @@ impl<S: ByteStream> Connection for Framed<S> {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Whatever goes wrong now concerns nobody any more.
+        // An error does not matter any more.
         Pin::new(&mut self.stream).poll_close(cx).map(drop)
     }
 
@@ -132,25 +135,25 @@ mod tests {
     use futures::io::{AsyncRead, AsyncWrite};
     use futures::task::noop_waker;
 
-    /// A stream that reads something which is not for us, and has something to say about it.
+    /// A stream that has to send something because of what it read, and delivers no octets.
     #[derive(Default)]
-    struct Addressed {
-        unsaid: bool,
-        said: bool,
+    struct Responding {
+        unsent: bool,
+        sent: bool,
     }
 
-    impl AsyncRead for Addressed {
+    impl AsyncRead for Responding {
         fn poll_read(
             mut self: Pin<&mut Self>,
             _cx: &mut Context<'_>,
             _into: &mut [u8],
         ) -> Poll<io::Result<usize>> {
-            self.unsaid = true;
+            self.unsent = true;
             Poll::Pending
         }
     }
 
-    impl AsyncWrite for Addressed {
+    impl AsyncWrite for Responding {
         fn poll_write(
             self: Pin<&mut Self>,
             _cx: &mut Context<'_>,
@@ -160,7 +163,7 @@ mod tests {
         }
 
         fn poll_flush(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.said |= self.unsaid;
+            self.sent |= self.unsent;
             Poll::Ready(Ok(()))
         }
 
@@ -169,15 +172,15 @@ mod tests {
         }
     }
 
-    impl ByteStream for Addressed {}
+    impl ByteStream for Responding {}
 
-    // fault 42: whoever waits for that may say nothing else before.
+    // fault 42: the other end may wait for that.
     #[test]
-    fn what_the_stream_itself_has_to_say_does_not_wait_for_a_question() {
-        let mut link = Framed::new(Addressed::default(), String::new());
+    fn what_the_stream_itself_has_to_send_does_not_wait_for_a_query() {
+        let mut connection = Framed::new(Responding::default(), String::new());
         let waker = noop_waker();
-        let next = link.poll_next(&mut Context::from_waker(&waker));
+        let next = connection.poll_next(&mut Context::from_waker(&waker));
         assert!(next.is_pending());
-        assert!(link.stream.said);
+        assert!(connection.stream.sent);
     }
 }

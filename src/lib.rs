@@ -29,7 +29,7 @@
 //! let control = Control::new();
 //! let options = Options::new(config)?.control(&control);
 //! let serving = serve(runtime.clone(), protocols, sockets, options);
-//! // From any thread, at any time: answer what was accepted, then end.
+//! // From any thread, at any time: respond to the queries that were accepted, then end.
 //! control.send(Command::Drain);
 //! let stats = runtime.block_on(serving);
 //! assert_eq!(stats.queries, 0);

@@ -1,12 +1,12 @@
 //! Carrying out what the core wants.
 
-use super::worker::Worker;
+use super::event_loop::EventLoop;
 use crate::engine::{Action, Output, Via};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 use log::debug;
 
-impl<R: Runtime, T: Transport> Worker<R, T> {
+impl<R: Runtime, T: Transport> EventLoop<R, T> {
     /// Large responses do not wait for the end of the iteration.
     pub(super) fn carry_out_if_full(&mut self) {
         if self.core.out.is_full() {

@@ -1,12 +1,12 @@
 //! What can be seen of a loop between two polls.
 
-use super::worker::Worker;
+use super::event_loop::EventLoop;
 use crate::engine::{Forwarder, Stats};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 use log::info;
 
-impl<R: Runtime, T: Transport> Worker<R, T> {
+impl<R: Runtime, T: Transport> EventLoop<R, T> {
     /// The forwarder that it drives.
     pub fn core(&self) -> &Forwarder {
         &self.core.forwarder
@@ -24,13 +24,13 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
 
     /// Logs the counters. Those of the cache are of all workers together.
     pub(super) fn report(&self) {
-        let (held, cache) = (self.core.forwarder.gauges(), &self.shared.cache);
+        let (gauges, cache) = (self.core.forwarder.gauges(), &self.shared.cache);
         info!(
             "worker {}: {}; in_flight {}, connections_up {}, cache_entries {}, cache_octets {}",
             self.number,
             self.stats(),
-            held.queries,
-            held.connected,
+            gauges.queries,
+            gauges.connected,
             cache.len(),
             cache.bytes(),
         );

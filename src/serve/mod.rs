@@ -3,7 +3,7 @@
 //! One event loop is one future, [`serve`]. It spawns nothing, and any [`Runtime`](crate::runtime::Runtime) can run it.
 //! More loops may run beside it on sockets that share their addresses; they have `shared` in common.
 //!
-//! - `worker` is the loop, `core` the forwarder that it drives; `actions` carries out what that wants, and `inspect` shows what is in it.
+//! - `event_loop` is the loop, `core` the forwarder that it drives; `actions` carries out what that wants, and `inspect` shows what is in it.
 //! - `udp` and `tcp` are its sides towards clients, `upstream_connections` is its side towards upstreams.
 //! - `lookups` finds the addresses of upstreams that were given by name.
 //! - `sources` knows what is ready, and has the one timer; `pause` is for sockets that fail.
@@ -15,6 +15,7 @@
 mod actions;
 mod control;
 mod core;
+mod event_loop;
 mod host_networks;
 mod inspect;
 mod lookups;
@@ -30,7 +31,6 @@ mod tcp;
 mod udp;
 mod unbound;
 mod upstream_connections;
-mod worker;
 
 pub use control::{Command, Control};
 pub use options::Options;
@@ -39,5 +39,5 @@ pub(crate) use seed::random_seed;
 pub use sockets::{BindError, Sockets};
 // Open for the simulator, which looks at a loop after each poll; nothing is promised of it.
 #[doc(hidden)]
-pub use worker::Worker;
-pub use worker::serve;
+pub use event_loop::EventLoop;
+pub use event_loop::serve;

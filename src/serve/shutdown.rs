@@ -1,8 +1,8 @@
-//! From serving to the end of a worker: a state machine. Pure: the time and what is left to do are arguments.
+//! The phases of an event loop, from serving to its end. Pure: the time and what is left to do are arguments.
 //!
 //! ```text
-//! Serving --drain--> Draining --all answered and quiet, or too late, or stop--> Closing --all closed, or too late--> Ended
-//!    '---------------------------------stop----------------------------------------^
+//! Serving --drain--> Draining --all answered and quiet, or time is up, or stop--> Closing --all closed, or time is up--> Ended
+//!    '--------------------------------stop-----------------------------------------^
 //! ```
 
 use crate::engine::Time;
@@ -15,17 +15,17 @@ pub const DRAIN_QUIET: Duration = Duration::from_millis(100);
 /// How long a connection to an upstream may take to close.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How far a worker is on its way to the end.
+/// What an event loop does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Takes queries.
     Serving,
     /// Takes no new connections, and answers what was accepted.
     Draining {
-        /// When it began.
-        since: Time,
-        /// When the last query came over UDP. What had arrived before the drain counts from its beginning.
-        last_query: Time,
+        /// When it gives up what is unanswered.
+        until: Time,
+        /// When it may end if everything is answered and no query comes over UDP.
+        quiet_at: Time,
     },
     /// Waits until the connections to upstreams are closed.
     Closing {
@@ -36,47 +36,42 @@ pub enum Phase {
     Ended,
 }
 
-/// What moves a worker from one phase to another.
+/// What moves it from one phase to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum Trigger {
     /// The command to end when everything is answered.
     Drain,
     /// The command to end.
     Stop,
     /// Queries came over UDP.
     Queries,
-    /// Something was done, and so much is left.
-    Progress {
+    /// An iteration of the loop has ended, and this is left.
+    Remaining {
         /// Responses that clients wait for, or client connections.
-        unanswered: bool,
+        responses: bool,
         /// Connections to upstreams.
-        connected: bool,
+        connections: bool,
     },
 }
 
 impl Phase {
-    /// The phase after an event.
-    pub fn after(self, event: Event, now: Time) -> Self {
-        match (self, event) {
-            (Self::Serving, Event::Drain) => Self::Draining {
-                since: now,
-                last_query: now,
-            },
-            (Self::Serving | Self::Draining { .. }, Event::Stop) => Self::closing(now),
-            (Self::Draining { since, .. }, Event::Queries) => Self::Draining {
-                since,
-                last_query: now,
-            },
-            (Self::Draining { since, last_query }, Event::Progress { unanswered, .. }) => {
-                let done = !unanswered && now >= last_query + DRAIN_QUIET;
-                if done || now >= since + DRAIN_TIMEOUT {
-                    Self::closing(now)
-                } else {
-                    self
-                }
+    /// The phase that follows.
+    pub fn after(self, trigger: Trigger, now: Time) -> Self {
+        let quiet_at = now + DRAIN_QUIET;
+        match (self, trigger) {
+            (Self::Serving, Trigger::Drain) => {
+                let until = now + DRAIN_TIMEOUT;
+                Self::Draining { until, quiet_at }
             }
-            (Self::Closing { until }, Event::Progress { connected, .. })
-                if !connected || now >= until =>
+            (Self::Draining { until, .. }, Trigger::Queries) => Self::Draining { until, quiet_at },
+            (Self::Serving | Self::Draining { .. }, Trigger::Stop) => Self::closing(now),
+            (Self::Draining { until, quiet_at }, Trigger::Remaining { responses, .. })
+                if now >= until || (!responses && now >= quiet_at) =>
+            {
+                Self::closing(now)
+            }
+            (Self::Closing { until }, Trigger::Remaining { connections, .. })
+                if now >= until || !connections =>
             {
                 Self::Ended
             }
@@ -85,12 +80,11 @@ impl Phase {
     }
 
     fn closing(now: Time) -> Self {
-        Self::Closing {
-            until: now + CLOSE_TIMEOUT,
-        }
+        let until = now + CLOSE_TIMEOUT;
+        Self::Closing { until }
     }
 
-    /// When [`Event::Progress`] is due although nothing happens.
+    /// When [`Trigger::Remaining`] is due although nothing happens.
     pub fn next_alarm(self, now: Time) -> Option<Time> {
         match self {
             Self::Serving | Self::Ended => None,
@@ -108,10 +102,11 @@ mod tests {
         Time::from_nanos(millis * 1_000_000)
     }
 
-    const fn draining(since: u64, last_query: u64) -> Phase {
+    /// Since when, and when the last query came.
+    fn draining(since: u64, last_query: u64) -> Phase {
         Phase::Draining {
-            since: at(since),
-            last_query: at(last_query),
+            until: at(since) + DRAIN_TIMEOUT,
+            quiet_at: at(last_query) + DRAIN_QUIET,
         }
     }
 
@@ -119,17 +114,17 @@ mod tests {
         Phase::Closing { until: at(until) }
     }
 
-    const fn left(unanswered: bool, connected: bool) -> Event {
-        Event::Progress {
-            unanswered,
-            connected,
+    const fn left(responses: bool, connections: bool) -> Trigger {
+        Trigger::Remaining {
+            responses,
+            connections,
         }
     }
 
     #[test]
-    fn a_worker_goes_from_serving_to_its_end() {
-        use Event::{Drain, Queries, Stop};
+    fn an_event_loop_goes_from_serving_to_its_end() {
         use Phase::{Ended, Serving};
+        use Trigger::{Drain, Queries, Stop};
         let (all, nothing, unanswered, connected) = (
             left(true, true),
             left(false, false),
@@ -137,7 +132,7 @@ mod tests {
             left(false, true),
         );
         let table = [
-            // Before, the event, its time in milliseconds, after.
+            // Before, the trigger, its time in milliseconds, after.
             (Serving, Queries, 7, Serving),
             (Serving, nothing, 7, Serving),
             (Serving, Drain, 7, draining(7, 7)),
@@ -164,11 +159,11 @@ mod tests {
             (Ended, Stop, 10, Ended),
             (Ended, all, 10, Ended),
         ];
-        for (before, event, millis, after) in table {
+        for (before, trigger, millis, after) in table {
             assert_eq!(
-                before.after(event, at(millis)),
+                before.after(trigger, at(millis)),
                 after,
-                "{before:?}, {event:?} at {millis} ms"
+                "{before:?}, {trigger:?} at {millis} ms"
             );
         }
     }

@@ -28,12 +28,12 @@ pub struct UpstreamConnections<T: Transport> {
 
 struct Entry<T: Transport> {
     source: Source,
-    progress: Progress<T>,
+    stage: Stage<T>,
     /// Has queries that leave at the next flush.
     queued: bool,
 }
 
-enum Progress<T: Transport> {
+enum Stage<T: Transport> {
     Connecting(Pin<Box<T::Connect>>),
     Established(T::Connection),
     /// And when closing has taken too long.
@@ -57,7 +57,7 @@ impl<T: Transport> UpstreamConnections<T> {
     pub fn connect(&mut self, key: ConnectionKey, connect: T::Connect) {
         let entry = Entry {
             source: self.sources.add(Kind::Upstream(key)),
-            progress: Progress::Connecting(Box::pin(connect)),
+            stage: Stage::Connecting(Box::pin(connect)),
             queued: false,
         };
         self.entries.insert(key, entry);
@@ -68,7 +68,7 @@ impl<T: Transport> UpstreamConnections<T> {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
-        match entry.progress.ready(key, &mut entry.source.context(), core) {
+        match entry.stage.ready(key, &mut entry.source.context(), core) {
             Polled::Pending => self.only_read.push(key),
             Polled::More => entry.source.mark(),
             Polled::Ended => drop(self.entries.remove(key)),
@@ -78,7 +78,7 @@ impl<T: Transport> UpstreamConnections<T> {
     /// Queues a query, which leaves at the next flush. It fails if the upstream does not read.
     pub fn send(&mut self, key: ConnectionKey, id: u16, message: &[u8], core: &mut Core) {
         if let Some(entry) = self.entries.get_mut(key)
-            && let Progress::Established(connection) = &mut entry.progress
+            && let Stage::Established(connection) = &mut entry.stage
         {
             if connection.backlog() < MAX_BACKLOG {
                 connection.queue(message);
@@ -97,7 +97,7 @@ impl<T: Transport> UpstreamConnections<T> {
                 return true;
             }
             self.only_read.retain(|other| *other != key);
-            let flushed = entry.progress.flush(key, &mut entry.source.context(), core);
+            let flushed = entry.stage.flush(key, &mut entry.source.context(), core);
             flushed != Polled::Ended
         });
     }
@@ -107,7 +107,7 @@ impl<T: Transport> UpstreamConnections<T> {
     pub fn acknowledge(&mut self, core: &Core) {
         for key in self.only_read.drain(..) {
             if let Some(entry) = self.entries.get_mut(key)
-                && let Progress::Established(connection) = &mut entry.progress
+                && let Stage::Established(connection) = &mut entry.stage
                 && (1..=ACK_SOON_BELOW).contains(&core.forwarder.in_flight_on(key))
             {
                 connection.ack_soon();
@@ -118,12 +118,12 @@ impl<T: Transport> UpstreamConnections<T> {
     /// Closes a connection in order, or gives up connecting.
     pub fn close(&mut self, key: ConnectionKey, now: Time) {
         if let Some(mut entry) = self.entries.remove(key)
-            && let Progress::Established(mut connection) = entry.progress
+            && let Stage::Established(mut connection) = entry.stage
             && connection
                 .poll_close(&mut entry.source.context())
                 .is_pending()
         {
-            entry.progress = Progress::Closing(connection, now + CLOSE_TIMEOUT);
+            entry.stage = Stage::Closing(connection, now + CLOSE_TIMEOUT);
             self.entries.insert(key, entry);
         }
     }
@@ -142,14 +142,14 @@ impl<T: Transport> UpstreamConnections<T> {
 
 impl<T: Transport> Entry<T> {
     fn closes_at(&self) -> Option<Time> {
-        match self.progress {
-            Progress::Closing(_, until) => Some(until),
+        match self.stage {
+            Stage::Closing(_, until) => Some(until),
             _ => None,
         }
     }
 }
 
-impl<T: Transport> Progress<T> {
+impl<T: Transport> Stage<T> {
     fn ready(&mut self, key: ConnectionKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
         let (now, out) = (core.now, &mut core.out);
         if let Self::Connecting(connect) = self {

@@ -5,7 +5,7 @@ use super::story::{PROXY, upstream_addr};
 use super::watch::{self, Watch};
 use dotward::config::Upstream;
 use dotward::engine::Stats;
-use dotward::serve::{Control, Options, Sockets, Worker};
+use dotward::serve::{Control, EventLoop, Options, Sockets};
 use dotward::transports::{Protocols, SCHEMES};
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
@@ -26,15 +26,15 @@ pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats
     let seed = [stage.story.seed as u8; 32];
     let mut watch = Watch::new(&config);
     let options = Options::with_seed(config, seed).expect("one worker");
-    let mut worker = Worker::new(world, protocols, sockets, options.control(control));
+    let mut event_loop = EventLoop::new(world, protocols, sockets, options.control(control));
     async move {
         let step = |cx: &mut Context<'_>| {
-            let polled = worker.poll(cx);
+            let polled = event_loop.poll(cx);
             let connects = stage.world.connects() - stage.visits.get();
-            stage.log.check(watch.look(worker.core(), connects));
-            stage.log.check(watch.crowd(worker.clients()));
-            let busy = (!worker.is_idle()).then(|| "at rest, the shell is busy".into());
-            *stage.unrest.borrow_mut() = busy.or_else(|| watch::at_rest(worker.core()).err());
+            stage.log.check(watch.look(event_loop.core(), connects));
+            stage.log.check(watch.crowd(event_loop.clients()));
+            let busy = (!event_loop.is_idle()).then(|| "at rest, the shell is busy".into());
+            *stage.unrest.borrow_mut() = busy.or_else(|| watch::at_rest(event_loop.core()).err());
             // What goes wrong ends the story: what follows from it says nothing more.
             if stage.log.is_clean() {
                 polled
@@ -43,6 +43,6 @@ pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats
             }
         };
         poll_fn(step).await;
-        worker.stats()
+        event_loop.stats()
     }
 }

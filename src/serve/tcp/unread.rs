@@ -1,17 +1,17 @@
-//! Answers that TCP clients have not read yet: blocks out of one piece of memory, whose size is the bound on all of them.
+//! Responses that TCP clients have not read yet: blocks out of one piece of memory, whose size is the bound on all of them.
 //!
-//! The piece is there only while there is such an answer, and goes back to the system as a whole. An allocator that puts such buffers
-//! among small ones that live for long (answers in the cache, say) keeps most of a burst's memory afterwards.
+//! The piece is there only while there is such a response, and goes back to the system as a whole. An allocator that puts such buffers
+//! among small ones that live for long, such as cached responses, keeps most of a burst's memory afterwards.
 
 use std::collections::{BTreeSet, VecDeque};
 
 /// Octets of a block: what one write takes at once, and little for one client.
 pub const BLOCK: usize = 16 * 1024;
-/// So large a piece is mapped and unmapped by itself. glibc does that for what is above a threshold, which it raises to 32 MiB at most.
-/// Memory that is not written to is only an address.
+/// A piece of this size is mapped and unmapped by itself: glibc does that above a threshold, which it raises to 32 MiB at most. Pages
+/// that are not written to take no memory.
 const PIECE: usize = (32 << 20) + BLOCK;
 
-/// The memory of one loop for answers that were not read.
+/// The memory of one worker for responses that were not read.
 pub struct Unread {
     /// As long as the highest block that was ever used since it was empty.
     piece: Vec<u8>,

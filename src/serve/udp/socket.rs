@@ -194,7 +194,7 @@ mod tests {
     use std::io;
     use std::task::Context;
 
-    /// A socket with room for so many answers, and what it has sent.
+    /// A socket with room for so many responses, and what it has sent.
     struct Narrow(usize, Vec<Vec<u8>>);
 
     impl Datagrams for Narrow {
@@ -222,9 +222,9 @@ mod tests {
         }
     }
 
-    // fault 66: what there is no room for waits and leaves in order; what is beyond the bound is lost and counted.
+    // fault 66: responses without room wait and leave in order; those beyond the bound are lost and counted.
     #[test]
-    fn a_full_socket_keeps_so_many_answers_and_no_more() {
+    fn a_full_socket_keeps_so_many_responses_and_no_more() {
         let mut lost = 0;
         let source = Sources::default().add(Kind::Udp(0));
         let mut socket = Socket::new(Narrow(5, Vec::new()), source);

@@ -1,4 +1,4 @@
-//! One event loop: wait until something is ready, tell the core, carry out what it wants.
+//! The event loop: wait until something is ready, tell the core, carry out what it wants.
 //!
 //! One iteration: read the connections to upstreams, send the responses, take the clients' queries, write once to each connection,
 //! acknowledge. Each step is bounded; what reaches its bound is ready again at once, after the others had their turn.
@@ -9,7 +9,7 @@ use super::host_networks::HostNetworks;
 use super::lookups::Lookups;
 use super::options::Options;
 use super::shared::Shared;
-use super::shutdown::{DRAIN_QUIET, DRAIN_TIMEOUT, Event, Phase};
+use super::shutdown::{DRAIN_QUIET, DRAIN_TIMEOUT, Phase, Trigger};
 use super::sockets::Sockets;
 use super::sources::{Alarm, Kind, Source, Sources};
 use super::tcp::TcpClients;
@@ -39,15 +39,15 @@ pub fn serve<R: Runtime, T: Transport>(
     sockets: Sockets<R>,
     options: Options,
 ) -> impl Future<Output = Stats> {
-    let mut worker = Worker::new(runtime, transport, sockets, options);
+    let mut event_loop = EventLoop::new(runtime, transport, sockets, options);
     async move {
-        poll_fn(|cx| worker.poll(cx)).await;
-        worker.stats()
+        poll_fn(|cx| event_loop.poll(cx)).await;
+        event_loop.stats()
     }
 }
 
-/// One loop, to be polled until it is done: what [`serve`] does.
-pub struct Worker<R: Runtime, T: Transport> {
+/// One event loop, to be polled until it has ended: what [`serve`] does.
+pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) runtime: R,
@@ -67,8 +67,8 @@ pub struct Worker<R: Runtime, T: Transport> {
     phase: Phase,
 }
 
-impl<R: Runtime, T: Transport> Worker<R, T> {
-    /// A loop over these sockets.
+impl<R: Runtime, T: Transport> EventLoop<R, T> {
+    /// A loop over these sockets. It takes commands from now on.
     pub fn new(runtime: R, transport: T, sockets: Sockets<R>, options: Options) -> Self {
         let Options { shared, control } = options;
         let (number, mut random) = shared.begin();
@@ -146,7 +146,7 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
             match *kind {
                 Kind::Udp(index) => {
                     if self.udp.ready(index, &mut self.core) {
-                        self.advance(Event::Queries);
+                        self.advance(Trigger::Queries);
                     }
                 }
                 Kind::TcpListener(index) => self.tcp.accept(index, now.mono),
@@ -160,7 +160,7 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
         self.time();
         self.carry_out();
         self.upstreams.acknowledge(&self.core);
-        self.progress();
+        self.finish();
     }
 
     /// Does what is due.
@@ -190,26 +190,26 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
                 return;
             };
             match command {
-                Command::Drain => self.advance(Event::Drain),
-                Command::Stop => self.advance(Event::Stop),
+                Command::Drain => self.advance(Trigger::Drain),
+                Command::Stop => self.advance(Trigger::Stop),
                 Command::Report => self.report(),
             }
         }
     }
 
-    /// Goes on as far as what is left to do allows.
-    fn progress(&mut self) {
+    /// At the end of an iteration: goes on as far as what is left to do allows.
+    fn finish(&mut self) {
         while self.phase != Phase::Serving {
             let (before, now) = (self.phase, self.core.now.mono);
             if let Phase::Draining { .. } = before {
                 self.tcp.close_idle(DRAIN_QUIET, now);
             }
-            let unanswered = self.core.forwarder.in_flight() > 0
+            let responses = self.core.forwarder.in_flight() > 0
                 || !self.tcp.is_empty()
                 || !self.udp.are_flushed();
-            self.advance(Event::Progress {
-                unanswered,
-                connected: !self.upstreams.is_empty(),
+            self.advance(Trigger::Remaining {
+                responses,
+                connections: !self.upstreams.is_empty(),
             });
             if self.phase == before {
                 return;
@@ -217,10 +217,10 @@ impl<R: Runtime, T: Transport> Worker<R, T> {
         }
     }
 
-    /// Goes to the phase after an event.
-    fn advance(&mut self, event: Event) {
+    /// Goes to the phase that follows.
+    fn advance(&mut self, trigger: Trigger) {
         let now = self.core.now.mono;
-        let next = self.phase.after(event, now);
+        let next = self.phase.after(trigger, now);
         match (std::mem::replace(&mut self.phase, next), next) {
             (Phase::Serving, Phase::Draining { .. }) => {
                 info!(
