@@ -5,7 +5,7 @@
 //! would have NXDOMAIN, but whoever uses it has a server of theirs that knows it, and it would be looked for there in vain.
 
 use crate::config::LocalNames;
-use crate::wire::{Ede, Labels, OwnRecord, Query, QuestionAt, Rcode, Section};
+use crate::wire::{Ede, Labels, LocalRecord, Query, QuestionAt, Rcode, Section};
 
 const CLASS_IN: u16 = 1;
 const CLASS_CH: u16 = 3;
@@ -178,9 +178,9 @@ pub struct LocalAnswer {
 
 impl LocalAnswer {
     /// Its record.
-    pub fn record(&self) -> Option<OwnRecord<'_>> {
+    pub fn record(&self) -> Option<LocalRecord<'_>> {
         let (section, rtype, owner_at) = self.record?;
-        Some(OwnRecord {
+        Some(LocalRecord {
             section,
             owner_at,
             rtype,
@@ -321,7 +321,7 @@ fn number(label: &[u8]) -> Option<u8> {
 mod tests {
     use super::*;
     use crate::wire;
-    use crate::wire::testing::{header_only, wire_name};
+    use crate::wire::testing::{header_only, name_octets};
 
     const ALL: LocalNames = LocalNames {
         forward_special: false,
@@ -330,12 +330,12 @@ mod tests {
 
     fn ask(local: LocalNames, name: &[u8], qtype: u16, class: u16) -> Option<LocalAnswer> {
         let message = header_only(0x0100).question(name, qtype, class).build();
-        answer(local, &message, &wire::query(&message).unwrap())
+        answer(local, &message, &wire::parse_query(&message).unwrap())
     }
 
     /// Response code, type of the record and where its owner starts.
     fn told(name: &str, qtype: u16) -> Option<(Rcode, u16, usize)> {
-        let answer = ask(ALL, &wire_name(name), qtype, 1)?;
+        let answer = ask(ALL, &name_octets(name), qtype, 1)?;
         let record = answer.record().unwrap();
         Some((answer.rcode, record.rtype, record.owner_at))
     }
@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn this_machine_has_its_addresses_and_its_name() {
         let rdata = |name: &str, qtype| {
-            let answer = ask(ALL, &wire_name(name), qtype, 1).unwrap();
+            let answer = ask(ALL, &name_octets(name), qtype, 1).unwrap();
             assert_eq!((answer.rcode, answer.ede), (Rcode::NOERROR, None));
             answer.record().unwrap().rdata.to_vec()
         };
@@ -429,7 +429,7 @@ mod tests {
         // One label that only looks as if it ended in another one.
         assert_eq!(ask(ALL, b"\x08ab\x05local\x00", 1, 1), None);
         assert_eq!(
-            ask(ALL, &wire_name("a.local."), 1, 4),
+            ask(ALL, &name_octets("a.local."), 1, 4),
             None,
             "another class"
         );
@@ -438,7 +438,7 @@ mod tests {
             forward_special: true,
             ..ALL
         };
-        assert_eq!(ask(forward, &wire_name("a.local."), 1, 1), None);
+        assert_eq!(ask(forward, &name_octets("a.local."), 1, 1), None);
     }
 
     #[test]
@@ -447,7 +447,7 @@ mod tests {
             show_version: true,
             forward_special: true,
         };
-        let ask = |local, name: &str, qtype| ask(local, &wire_name(name), qtype, 3);
+        let ask = |local, name: &str, qtype| ask(local, &name_octets(name), qtype, 3);
         for name in [
             "version.bind.",
             "VERSION.server.",

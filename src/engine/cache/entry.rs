@@ -2,7 +2,7 @@
 
 use super::super::time::Time;
 use super::Times;
-use crate::wire::{CachedResponse, Reply};
+use crate::wire::{CachedResponse, Recipient};
 use std::time::Duration;
 
 /// Hits that show that a name is asked for again and again, and so worth to be asked for ahead of time.
@@ -123,7 +123,7 @@ impl Entry {
     /// once a second, so most hits only copy.
     pub(super) fn write_fresh(
         &mut self,
-        reply: &Reply<'_>,
+        reply: &Recipient<'_>,
         payload: u16,
         now: Time,
         out: &mut Vec<u8>,
@@ -140,7 +140,7 @@ impl Entry {
     /// Appends what was true once. From now on the entry is stale for everybody.
     pub(super) fn write_stale(
         &mut self,
-        reply: &Reply<'_>,
+        reply: &Recipient<'_>,
         payload: u16,
         ttl: u32,
         out: &mut Vec<u8>,

@@ -100,21 +100,21 @@ fn is_data_class(qclass: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::testing::{self, Builder, TO_QUESTION, header_only, name_of_len};
+    use crate::wire::testing::{self, Message, TO_QUESTION, header_only, name_of_len};
 
     const SEED: [u8; 16] = [7; 16];
 
-    fn key(built: &Builder) -> Option<Key> {
+    fn key(built: &Message) -> Option<Key> {
         let message = built.build();
-        Key::of(&message, &wire::query(&message).unwrap(), SEED)
+        Key::of(&message, &wire::parse_query(&message).unwrap(), SEED)
     }
 
-    fn parts(built: &Builder) -> (Vec<u8>, u32, u64) {
+    fn parts(built: &Message) -> (Vec<u8>, u32, u64) {
         let key = key(built).unwrap();
         (key.question().to_vec(), key.bits(), key.hash())
     }
 
-    fn plain() -> Builder {
+    fn plain() -> Message {
         testing::query("a.test.", 1)
     }
 
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn another_seed_is_another_place() {
         let message = plain().build();
-        let query = wire::query(&message).unwrap();
+        let query = wire::parse_query(&message).unwrap();
         let hash = |seed| Key::of(&message, &query, seed).unwrap().hash();
         assert_ne!(hash([1; 16]), hash([2; 16]));
     }

@@ -21,7 +21,7 @@ mod tests;
 
 use super::response;
 use super::time::Time;
-use crate::wire::{self, Answer, Cacheability, CachedResponse, Ede, Query, Reply};
+use crate::wire::{self, Cacheability, CachedResponse, Ede, Query, Recipient, Response};
 use entry::{Entry, State};
 pub use key::Key;
 use shard::Shard;
@@ -157,7 +157,7 @@ impl Cache {
     pub fn get(
         &self,
         key: &Key,
-        reply: &Reply<'_>,
+        reply: &Recipient<'_>,
         payload: u16,
         now: Time,
         out: &mut Vec<u8>,
@@ -202,7 +202,7 @@ impl Cache {
     pub fn get_stale(
         &self,
         key: &Key,
-        reply: &Reply<'_>,
+        reply: &Recipient<'_>,
         payload: u16,
         now: Time,
         out: &mut Vec<u8>,
@@ -234,7 +234,7 @@ impl Cache {
         &self,
         key: &Key,
         (message, query): (&[u8], &Query),
-        (answer_bytes, answer): (&[u8], &Answer),
+        (answer_bytes, answer): (&[u8], &Response),
         now: Time,
     ) {
         if self.shards.is_empty() {
@@ -367,6 +367,6 @@ fn hold(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 /// Whether an answer has all that was asked for. One without an OPT record is from a server without EDNS, and
 /// whoever set DO may get more from another.
-fn is_complete(query: &Query, answer: &Answer) -> bool {
+fn is_complete(query: &Query, answer: &Response) -> bool {
     answer.opt.is_some() || query.opt.is_none_or(|opt| !opt.dnssec_ok)
 }

@@ -153,7 +153,7 @@ fn addresses_come_in_another_order_each_time_if_that_is_wanted() {
 #[test]
 fn an_answer_answers_its_own_question_alone() {
     let stage = Stage::new();
-    let victim = testing::wire_name("victim.test.");
+    let victim = testing::name_octets("victim.test.");
     stage.learn(
         &plain(),
         &a(60).record(Section::Additional, &victim, 1, (1, 60), &[6; 4]),

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// A question that is one of many, and an answer to it of about so many octets.
-fn numbered(number: u32, size: usize) -> (Asked, Builder) {
+fn numbered(number: u32, size: usize) -> (Asked, Message) {
     let name = format!("n{number}.test.");
     let mut answer = testing::response(&name, 16);
     while answer.len() < size {

@@ -46,7 +46,7 @@ fn a_negative_answer_is_kept_with_its_soa_for_as_long_as_that_says() {
     let mut stage = Stage::new();
     let nodata = soa(testing::response("a.test.", 1), 100, 3);
     for built in [nxdomain(100, 3), nodata] {
-        let rcode = wire::answer(&built.build()).unwrap().rcode();
+        let rcode = wire::parse_response(&built.build()).unwrap().rcode();
         stage.learn(&plain(), &built);
         stage.wait(2.0);
         let got = stage.hit(&plain());

@@ -7,8 +7,8 @@ mod lifetimes;
 
 use super::super::time::Time;
 use super::{Cache, Found, Key, Times};
-use crate::wire::testing::{self, Builder, TO_QUESTION};
-use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Reply, Section};
+use crate::wire::testing::{self, Message, TO_QUESTION};
+use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Recipient, Section};
 use std::time::Duration;
 
 /// The UDP size that we offer.
@@ -30,9 +30,9 @@ struct Asked {
     limit: usize,
 }
 
-fn asked(built: &Builder) -> Asked {
+fn asked(built: &Message) -> Asked {
     let message = built.build();
-    let query = wire::query(&message).unwrap();
+    let query = wire::parse_query(&message).unwrap();
     let limit = 512;
     Asked {
         message,
@@ -53,9 +53,9 @@ impl Asked {
         Some(again)
     }
 
-    fn reply(&self) -> Reply<'_> {
+    fn reply(&self) -> Recipient<'_> {
         let opt = self.query.opt;
-        Reply {
+        Recipient {
             id: self.query.header.id,
             question: self.query.question.octets(&self.message),
             rd: self.query.header.flags.rd(),
@@ -68,12 +68,12 @@ impl Asked {
 /// What a client got.
 struct Got {
     message: Vec<u8>,
-    answer: wire::Answer,
+    answer: wire::Response,
 }
 
 impl Got {
     fn new(message: Vec<u8>) -> Got {
-        let answer = wire::answer(&message).unwrap();
+        let answer = wire::parse_response(&message).unwrap();
         assert_eq!(answer.end, message.len());
         Got { message, answer }
     }
@@ -114,9 +114,9 @@ impl Stage {
         self.now = self.now + Duration::from_secs_f64(seconds);
     }
 
-    fn learn(&self, asked: &Asked, built: &Builder) {
+    fn learn(&self, asked: &Asked, built: &Message) {
         let message = built.build();
-        let answer = wire::answer(&message).unwrap();
+        let answer = wire::parse_response(&message).unwrap();
         if let Some(key) = asked.key(&self.cache) {
             let asked = (&*asked.message, &asked.query);
             self.cache.put(&key, asked, (&message, &answer), self.now);
@@ -173,20 +173,20 @@ fn with_edns() -> Asked {
     asked(&testing::query("a.test.", 1).edns(1232, 0, &[]))
 }
 
-fn a(ttl: u32) -> Builder {
+fn a(ttl: u32) -> Message {
     testing::response("a.test.", 1).a(ttl, [192, 0, 2, 1])
 }
 
-fn soa(built: Builder, ttl: u32, minimum: u32) -> Builder {
+fn soa(built: Message, ttl: u32, minimum: u32) -> Message {
     let numbers = [&[0; 16][..], &minimum.to_be_bytes()].concat();
     let rdata = [TO_QUESTION, TO_QUESTION, &numbers].concat();
     built.record(Section::Authority, TO_QUESTION, 6, (1, ttl), &rdata)
 }
 
-fn nxdomain(ttl: u32, minimum: u32) -> Builder {
+fn nxdomain(ttl: u32, minimum: u32) -> Message {
     soa(testing::response("a.test.", 1).flags(0x8183), ttl, minimum)
 }
 
-fn servfail() -> Builder {
+fn servfail() -> Message {
     testing::response("a.test.", 1).flags(0x8182)
 }
