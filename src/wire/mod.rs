@@ -72,5 +72,5 @@ pub(crate) mod testing {
 
     pub use messages::*;
     // The names that `engine` still uses, until it has been changed as well.
-    pub use messages::{Message as Builder, name_octets as wire_name, response as answer};
+    pub use messages::{Message as Builder, response as answer};
 }
