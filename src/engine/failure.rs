@@ -195,14 +195,14 @@ pub fn connect_line(
         under_way,
         others_up,
     } = next;
-    let when = match wait.as_secs_f32() {
+    let when = match wait {
         _ if under_way => "another connect is under way".to_owned(),
         // Its other addresses have not had their turn yet, or it took so long that the time to wait is over.
         _ if wait.is_zero() => "tried again at once if questions wait".to_owned(),
         wait if others_up => {
-            format!("tried again in {wait:.1} s, or sooner if no other upstream is connected")
+            format!("tried again in {wait:.1?}, or sooner if no other upstream is connected")
         }
-        wait => format!("tried again in {wait:.1} s if questions wait then, else with the next"),
+        wait => format!("tried again in {wait:.1?} if questions wait then, else with the next"),
     };
     format!("{label}{at}: {why}{advice}; {when}")
 }
@@ -307,9 +307,9 @@ mod tests {
         let line = connect_line("quad9", None, &ConnectError::TimedOut, later);
         assert_eq!(
             line,
-            "quad9: connect or handshake timed out; tried again in 9.8 s, or sooner if no other upstream is connected"
+            "quad9: connect or handshake timed out; tried again in 9.8s, or sooner if no other upstream is connected"
         );
         let line = connect_line("quad9", None, &ConnectError::TimedOut, soon);
-        assert!(line.ends_with("tried again in 9.8 s if questions wait then, else with the next"));
+        assert!(line.ends_with("tried again in 9.8s if questions wait then, else with the next"));
     }
 }

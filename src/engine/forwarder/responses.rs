@@ -87,12 +87,12 @@ impl Forwarder {
             && let Some(transaction) = self.transactions.get(key)
         {
             debug!(
-                "{}: {}, {} octets, from {} in {:.1} ms",
+                "{}: {}, {} octets, from {} in {:.1?}",
                 wire::describe(&transaction.message, &transaction.query.question),
                 answer.rcode(),
                 message.len(),
                 self.pool.describe(connection),
-                now.mono.since(transaction.history.arrived).as_secs_f64() * 1000.0,
+                now.mono.since(transaction.history.arrived),
             );
         }
         let fx = &mut self.ledger.at(now, out);

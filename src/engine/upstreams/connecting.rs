@@ -267,10 +267,10 @@ impl UpstreamPool {
         } else {
             Level::Info
         };
-        let (label, took) = (&state.label, took.as_secs_f64() * 1000.0);
+        let label = &state.label;
         log!(
             level,
-            "{label} {addr}: connected, {description}, in {took:.1} ms"
+            "{label} {addr}: connected, {description}, in {took:.1?}"
         );
         self.note_in_use();
         self.close_rivals(key, waiting, fx);

@@ -74,10 +74,10 @@ impl UpstreamPool {
         let addr = connection.addr;
         let state = &mut self.upstreams[connection.upstream];
         let (live, answered) = (connection.pipeline.live(), connection.pipeline.answered());
-        let age = fx.now.mono.since(connection.since).as_secs_f32();
+        let age = fx.now.mono.since(connection.since);
         if live == 0 && *why == ConnectionError::Closed {
             debug!(
-                "{} {addr}: {why}, after {age:.1} s and {answered} responses",
+                "{} {addr}: {why}, after {age:.1?} and {answered} responses",
                 state.label
             );
             return;
@@ -92,7 +92,7 @@ impl UpstreamPool {
         };
         log!(
             level,
-            "{} {addr}: {lost}, after {age:.1} s and {answered} responses, {live} queries in flight{untold}",
+            "{} {addr}: {lost}, after {age:.1?} and {answered} responses, {live} queries in flight{untold}",
             state.label,
         );
         state.trouble = Some(lost);

@@ -44,8 +44,7 @@ impl UpstreamPool {
         if (gap <= STOPPED && slept <= SUSPENDED) || self.connections.is_empty() {
             return;
         }
-        let (gap, slept) = (gap.as_secs_f32(), slept.as_secs_f32());
-        info!("away for {gap:.1} s, asleep for {slept:.1} s: all connections are made anew");
+        info!("away for {gap:.1?}, asleep for {slept:.1?}: all connections are made anew");
         for upstream in &mut self.upstreams {
             upstream.start_afresh();
         }
