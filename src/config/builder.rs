@@ -1,5 +1,6 @@
 //! A builder, which makes a [`Config`] only of values that are valid together.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -120,19 +121,22 @@ impl ConfigBuilder {
     fn listeners_fit(&self) -> Result<(), ConfigError> {
         let listen = &self.config.listen;
         if listen.is_empty() {
-            let reason = "at least one address is needed";
-            return Err(ConfigError::new("listen", "", reason));
+            return invalid("listen", &"", &"at least one address is needed");
         }
-        if let Some(twice) = repeated(listen, |a, b| a.addr() == b.addr()) {
-            return Err(given_twice("listen", &twice.addr()));
-        }
-        for wide in listen {
-            if let Some(narrow) = listen.iter().find(|narrow| wide.covers(narrow)) {
-                let reason = format!(
-                    "is part of {}, which is all addresses of this host: leave one of them out",
-                    wide.addr()
+        for (index, one) in listen.iter().enumerate() {
+            if listen
+                .iter()
+                .take(index)
+                .any(|other| other.addr() == one.addr())
+            {
+                return invalid("listen", &one.addr(), &"is given twice");
+            }
+            if let Some(wide) = listen.iter().find(|other| other.covers(one)) {
+                let wide = wide.addr();
+                let reason = format_args!(
+                    "is part of {wide}, which is all addresses of this host: leave one of them out"
                 );
-                return Err(ConfigError::new("listen", &narrow.addr(), reason));
+                return invalid("listen", &one.addr(), &reason);
             }
         }
         Ok(())
@@ -141,42 +145,42 @@ impl ConfigBuilder {
     /// Upstreams can be found, and no query returns to the forwarder itself.
     fn upstreams_fit(&self) -> Result<(), ConfigError> {
         let (upstreams, bootstrap) = (&self.config.upstreams, &self.config.bootstrap);
-        let wrong = |upstream: &Upstream, reason: String| {
-            ConfigError::new("upstream", upstream.label(), reason)
-        };
         if upstreams.is_empty() {
-            let reason = "at least one upstream is needed";
-            return Err(ConfigError::new("upstream", "", reason));
+            return invalid("upstream", &"", &"at least one upstream is needed");
         }
         if let Some(beyond) = upstreams.get(Config::MAX_UPSTREAMS) {
             let most = Config::MAX_UPSTREAMS;
-            let reason = format!("is one too many: there can be {most} upstreams");
-            return Err(wrong(beyond, reason));
-        }
-        if let Some(twice) = repeated(upstreams, Upstream::is_same_server) {
-            return Err(given_twice("upstream", twice.label()));
-        }
-        if let Some(twice) = repeated(bootstrap, |a, b| a == b) {
-            return Err(given_twice("bootstrap", twice));
+            let reason = format_args!("is one too many: there can be {most} upstreams");
+            return invalid("upstream", &beyond.label(), &reason);
         }
         let received_here = |addr: &&SocketAddr| {
             let mut listen = self.config.listen.iter();
             listen.any(|listen| listen.receives(**addr))
         };
-        for upstream in upstreams {
+        for (index, upstream) in upstreams.iter().enumerate() {
+            let mut earlier = upstreams.iter().take(index);
+            if earlier.any(|other| upstream.is_same_server(other)) {
+                return invalid("upstream", &upstream.label(), &"is given twice");
+            }
             if upstream.host().is_some() && bootstrap.is_empty() && !self.driver_resolves {
                 let reason = "is a name, and finding its address takes a bootstrap resolver: name one, or write IP#NAME";
-                return Err(wrong(upstream, reason.to_owned()).with_remedy("bootstrap"));
+                let error = ConfigError::new("upstream", upstream.label(), reason);
+                return Err(error.with_remedy("bootstrap"));
             }
             if let Some(addr) = upstream.addresses().iter().find(received_here) {
                 let reason =
-                    format!("{addr} is where dotward itself listens, so queries would loop");
-                return Err(wrong(upstream, reason));
+                    format_args!("{addr} is where dotward itself listens, so queries would loop");
+                return invalid("upstream", &upstream.label(), &reason);
             }
         }
-        if let Some(addr) = bootstrap.iter().find(received_here) {
-            let reason = "is where dotward itself listens, so it would wait for itself";
-            return Err(ConfigError::new("bootstrap", addr, reason));
+        for (index, addr) in bootstrap.iter().enumerate() {
+            if bootstrap.iter().take(index).any(|other| other == addr) {
+                return invalid("bootstrap", addr, &"is given twice");
+            }
+            if received_here(&addr) {
+                let reason = "is where dotward itself listens, so it would wait for itself";
+                return invalid("bootstrap", addr, &reason);
+            }
         }
         Ok(())
     }
@@ -192,17 +196,13 @@ impl ConfigBuilder {
             ("tcp_idle", limits.tcp_idle, &Limits::TCP_IDLES),
         ] {
             if !range.contains(&time) {
-                let reason = format!("is not from {:?} to {:?}", range.start(), range.end());
-                return Err(ConfigError::new(setting, &format!("{time:?}"), reason));
+                let reason = format_args!("is not from {:?} to {:?}", range.start(), range.end());
+                return invalid(setting, &format_args!("{time:?}"), &reason);
             }
         }
         if ttl.min > ttl.max {
-            let reason = format!("is more than the maximum, which is {:?}", ttl.max);
-            return Err(ConfigError::new(
-                "min_ttl",
-                &format!("{:?}", ttl.min),
-                reason,
-            ));
+            let reason = format_args!("is more than the maximum, which is {:?}", ttl.max);
+            return invalid("min_ttl", &format_args!("{:?}", ttl.min), &reason);
         }
         for (setting, number, range) in [
             ("workers", workers, &Config::WORKERS),
@@ -227,29 +227,28 @@ impl ConfigBuilder {
             ("max_tcp_in_flight", limits.tcp_in_flight, &Limits::COUNTS),
         ] {
             if !range.contains(&number) {
-                let reason = format!("is not a number from {} to {}", range.start(), range.end());
-                return Err(ConfigError::new(setting, &number, reason));
+                let (start, end) = (range.start(), range.end());
+                let reason = format_args!("is not a number from {start} to {end}");
+                return invalid(setting, &number, &reason);
             }
         }
         let (octets, least) = (limits.queue_bytes, Limits::MIN_QUEUE);
         if octets / workers < least && octets != Limits::QUEUE {
-            let reason = format!("is too little: each of {workers} workers needs {least} octets");
-            return Err(ConfigError::new("queue_size", &octets, reason));
+            let reason =
+                format_args!("is too little: each of {workers} workers needs {least} octets");
+            return invalid("queue_size", &octets, &reason);
         }
         Ok(())
     }
 }
 
-/// A value given twice would be harmless, but is a mistake.
-fn given_twice(setting: &'static str, value: &(impl ToString + ?Sized)) -> ConfigError {
-    ConfigError::new(setting, value, "is given twice")
-}
-
-/// The later of the first two items that are the same.
-fn repeated<T>(items: &[T], same: impl Fn(&T, &T) -> bool) -> Option<&T> {
-    let seen_before = |index: usize, item: &T| items.iter().take(index).any(|one| same(one, item));
-    let mut indexed = items.iter().enumerate();
-    indexed.find_map(|(index, item)| seen_before(index, item).then_some(item))
+#[cold]
+fn invalid(
+    setting: &'static str,
+    value: &dyn Display,
+    reason: &dyn Display,
+) -> Result<(), ConfigError> {
+    Err(ConfigError::new(setting, value, reason.to_string()))
 }
 
 #[cfg(test)]

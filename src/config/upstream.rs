@@ -69,13 +69,7 @@ impl Upstream {
     ///
     /// An error says what is wrong, and suggests the provider or scheme that is probably meant.
     pub fn parse(spec: &str, schemes: &[Scheme]) -> Result<Self, ConfigError> {
-        let error = |reason: String| ConfigError::new("upstream", spec, reason);
-        let (scheme, rest) = spec.split_once("://").unwrap_or(("tls", spec));
-        let scheme = find_scheme(scheme, schemes).map_err(error)?;
-        if let Some(provider) = providers::find(spec) {
-            return Ok(provider.upstream());
-        }
-        read(spec, rest, scheme).map_err(error)
+        read(spec, schemes).map_err(|reason| ConfigError::new("upstream", spec, reason))
     }
 
     /// An upstream at these addresses, of which there is at least one.
@@ -175,9 +169,14 @@ fn find_scheme<'a>(name: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, Stri
         })
 }
 
-/// Reads what follows the scheme in `label`. Only an explicit scheme lets a bare word be a host name.
-fn read(label: &str, text: &str, scheme: &Scheme) -> Result<Upstream, String> {
-    let explicit = text.len() < label.len();
+/// Only an explicit scheme lets a bare word be a host name.
+fn read(spec: &str, schemes: &[Scheme]) -> Result<Upstream, String> {
+    let (scheme, text) = spec.split_once("://").unwrap_or(("tls", spec));
+    let scheme = find_scheme(scheme, schemes)?;
+    if let Some(provider) = providers::find(spec) {
+        return Ok(provider.upstream());
+    }
+    let explicit = text.len() < spec.len();
     if text.is_empty() {
         return Err("is empty".to_owned());
     }
@@ -219,7 +218,7 @@ fn read(label: &str, text: &str, scheme: &Scheme) -> Result<Upstream, String> {
     };
     check_port(port, scheme)?;
     Ok(Upstream {
-        label: label.to_owned(),
+        label: spec.to_owned(),
         scheme: scheme.name,
         server_name: scheme.encrypted.then_some(server_name),
         location,

@@ -6,8 +6,12 @@ const MAX_WORD: usize = 64;
 /// The candidate nearest to a misspelt word, if it is near enough. Case does not matter.
 pub(crate) fn closest<'a>(
     word: &str,
-    candidates: impl Iterator<Item = &'a str>,
+    mut candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    nearest(word, &mut candidates)
+}
+
+fn nearest<'a>(word: &str, candidates: &mut dyn Iterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > MAX_WORD {
         return None;
     }
