@@ -4,7 +4,7 @@ use super::dice::Dice;
 use super::story::{Act, Character, End, House, Mood, Promise, Step, Story, What};
 use super::trials;
 use dotward::config::Policy;
-use dotward::transports::memory::{Way, Weather};
+use dotward::transports::memory::{Conditions, Way};
 use std::time::Duration;
 
 /// Misbehaviour of an upstream.
@@ -51,8 +51,8 @@ pub fn draw(seed: u64, all: bool) -> Story {
         trial: "",
     };
     let end = story.calm_at.as_millis() as u64;
-    let weather = clients_weather(&mut dice);
-    story.add(Duration::ZERO, What::Clients { weather });
+    let conditions = clients_conditions(&mut dice);
+    story.add(Duration::ZERO, What::Clients { conditions });
     bursts(&mut story, &mut dice, end);
     for _ in 0..dice.below(8) {
         let at = dice.ms(0, end);
@@ -91,14 +91,14 @@ pub fn house(dice: &mut Dice) -> House {
 }
 
 fn character(dice: &mut Dice) -> Character {
-    let mut weather = Weather {
+    let mut conditions = Conditions {
         latency: dice.ms(1, 60),
         jitter: dice.ms(1, 20),
-        ..Weather::default()
+        ..Conditions::default()
     };
-    weather.piece = dice.pick(&[0, 0, 0, 1, 7, 100]);
+    conditions.piece = dice.pick(&[0, 0, 0, 1, 7, 100]);
     Character {
-        weather,
+        conditions,
         pace: dice.ms(1, 300),
         idle: dice.percent(40).then(|| dice.ms(500, 15_000)),
         answers: dice.percent(20).then(|| 1 + dice.index(50)),
@@ -107,15 +107,15 @@ fn character(dice: &mut Dice) -> Character {
     }
 }
 
-fn clients_weather(dice: &mut Dice) -> Weather {
-    Weather {
+fn clients_conditions(dice: &mut Dice) -> Conditions {
+    Conditions {
         latency: dice.ms(0, 3),
         jitter: dice.ms(1, 10),
         loss: dice.pick(&[0, 5, 30]),
         repeats: dice.pick(&[0, 5, 30]),
         piece: dice.pick(&[0, 0, 1, 10]),
         window: dice.pick(&[0, 0, 200]),
-        ..Weather::default()
+        ..Conditions::default()
     }
 }
 
@@ -170,11 +170,14 @@ fn session(dice: &mut Dice) -> What {
 fn trouble(story: &mut Story, upstream: usize, dice: &mut Dice, end: u64) {
     let at = dice.ms(0, end);
     let lasts = dice.percent(70).then(|| at + dice.ms(1, 20_000));
-    let good = story.upstreams[upstream].weather;
-    let bad = |change: fn(&mut Weather)| {
-        let mut weather = good;
-        change(&mut weather);
-        What::Weather { upstream, weather }
+    let good = story.upstreams[upstream].conditions;
+    let bad = |change: fn(&mut Conditions)| {
+        let mut conditions = good;
+        change(&mut conditions);
+        What::Conditions {
+            upstream,
+            conditions,
+        }
     };
     let (begins, ends) = match dice.below(12) {
         0 => (bad(|w| w.refuses = true), Some(bad(|_| ()))),
@@ -182,11 +185,11 @@ fn trouble(story: &mut Story, upstream: usize, dice: &mut Dice, end: u64) {
         2 => (bad(|w| w.one_way = Some(Way::Up)), Some(bad(|_| ()))),
         3 => (bad(|w| w.one_way = Some(Way::Down)), Some(bad(|_| ()))),
         4 => {
-            let slow = |w: &mut Weather| w.latency += Duration::from_millis(700);
+            let slow = |w: &mut Conditions| w.latency += Duration::from_millis(700);
             (bad(slow), Some(bad(|_| ())))
         }
         5 => {
-            let drip = |w: &mut Weather| (w.piece, w.drip) = (3, Duration::from_millis(40));
+            let drip = |w: &mut Conditions| (w.piece, w.drip) = (3, Duration::from_millis(40));
             (bad(drip), Some(bad(|_| ())))
         }
         6 => (What::Reset { upstream }, None),

@@ -12,7 +12,7 @@ use super::watch::{MAX_DIALS, MAX_LINKS};
 use dotward::engine::{Stats, Time};
 use dotward::runtime::Runtime;
 use dotward::serve::{Command, Control};
-use dotward::transports::memory::{Datagrams, Memory, Weather};
+use dotward::transports::memory::{Conditions, Datagrams, Memory};
 use futures::future::LocalBoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};
@@ -143,7 +143,7 @@ async fn direct(stage: Rc<Stage>, control: Control) {
     for index in 0..stage.story.upstreams.len() {
         set_good(&stage, index);
     }
-    set_clients(&stage, Weather::default());
+    set_clients(&stage, Conditions::default());
     for second in 0..AFTERMATH {
         let id = 60_000 + second as u16;
         ask(
@@ -162,17 +162,21 @@ async fn direct(stage: Rc<Stage>, control: Control) {
 
 /// An upstream and the way to it are as they are in good times.
 fn set_good(stage: &Stage, index: usize) {
-    let weather = stage.story.upstreams[index].weather;
-    stage.world.weather(upstream_addr(index), |w| *w = weather);
+    let conditions = stage.story.upstreams[index].conditions;
+    stage
+        .world
+        .conditions(upstream_addr(index), |w| *w = conditions);
     let mut memoir = stage.upstreams[index].borrow_mut();
     memoir.mood = super::story::Mood::default();
     memoir.is_shut = false;
 }
 
-fn set_clients(stage: &Stage, weather: Weather) {
-    stage.world.weather(PROXY, |w| *w = weather);
+fn set_clients(stage: &Stage, conditions: Conditions) {
+    stage.world.conditions(PROXY, |w| *w = conditions);
     for index in 0..stage.story.clients {
-        stage.world.weather(client_addr(index), |w| *w = weather);
+        stage
+            .world
+            .conditions(client_addr(index), |w| *w = conditions);
     }
 }
 
@@ -215,12 +219,15 @@ fn act(stage: &Rc<Stage>, what: What, sessions: &mut usize) {
             let session = Session::new(stage.clone(), *sessions, questions.len(), end);
             stage.join(session.hold(questions));
         }
-        What::Weather { upstream, weather } => {
+        What::Conditions {
+            upstream,
+            conditions,
+        } => {
             stage
                 .world
-                .weather(upstream_addr(upstream), |w| *w = weather);
+                .conditions(upstream_addr(upstream), |w| *w = conditions);
         }
-        What::Clients { weather } => set_clients(stage, weather),
+        What::Clients { conditions } => set_clients(stage, conditions),
         What::Mood { upstream, mood } => stage.upstreams[upstream].borrow_mut().mood = mood,
         What::Door { upstream, is_shut } => {
             stage.upstreams[upstream].borrow_mut().is_shut = is_shut;

@@ -1,7 +1,7 @@
 //! A story: a house with its upstreams and clients, and what happens to them when. Drawn from a seed, or told by hand.
 
 use dotward::config::{Config, ConfigBuilder, Limits, Policy, Upstream};
-use dotward::transports::memory::Weather;
+use dotward::transports::memory::Conditions;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -110,7 +110,7 @@ impl House {
 /// An upstream's habits that are no faults.
 #[derive(Clone, Copy, Debug)]
 pub struct Character {
-    pub weather: Weather,
+    pub conditions: Conditions,
     /// How long an answer takes at most.
     pub pace: Duration,
     /// Closes a connection that was idle for so long.
@@ -146,9 +146,12 @@ pub enum What {
         end: End,
     },
     /// The path to an upstream changes.
-    Weather { upstream: usize, weather: Weather },
+    Conditions {
+        upstream: usize,
+        conditions: Conditions,
+    },
     /// The path to the clients changes.
-    Clients { weather: Weather },
+    Clients { conditions: Conditions },
     /// An upstream's behaviour changes.
     Mood { upstream: usize, mood: Mood },
     /// An upstream closes each new connection at once, or does not any more.

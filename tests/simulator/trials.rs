@@ -4,7 +4,7 @@ use super::dice::Dice;
 use super::drawing;
 use super::story::{Act, Character, End, Mood, Promise, Story, What, spoiled};
 use dotward::config::{Limits, Policy};
-use dotward::transports::memory::Weather;
+use dotward::transports::memory::Conditions;
 use std::time::Duration;
 
 /// Answers that cannot be read, in frames that can.
@@ -159,11 +159,11 @@ fn bogus(story: &mut Story, dice: &mut Dice) -> Pace {
 /// An upstream that answers all it is asked, soon.
 fn healthy(dice: &mut Dice) -> Character {
     Character {
-        weather: Weather {
+        conditions: Conditions {
             latency: dice.ms(1, 30),
             jitter: dice.ms(1, 10),
             piece: dice.pick(&[0, 0, 0, 100]),
-            ..Weather::default()
+            ..Conditions::default()
         },
         pace: dice.ms(1, 50),
         idle: dice.percent(40).then(|| dice.ms(2_000, 15_000)),
@@ -179,11 +179,14 @@ fn dead_in_front(story: &mut Story, dice: &mut Dice) -> Pace {
     let mut mute = 0;
     for _ in 0..2 + dice.below(5) {
         let upstream = add_in_front(story, dice);
-        let mut weather = story.upstreams[upstream].weather;
+        let mut conditions = story.upstreams[upstream].conditions;
         let what = match dice.below(4) {
             0 => {
-                weather.swallows = true;
-                What::Weather { upstream, weather }
+                conditions.swallows = true;
+                What::Conditions {
+                    upstream,
+                    conditions,
+                }
             }
             1 if mute < MAX_USELESS => {
                 mute += 1;
@@ -195,8 +198,11 @@ fn dead_in_front(story: &mut Story, dice: &mut Dice) -> Pace {
                 is_shut: true,
             },
             _ => {
-                weather.refuses = true;
-                What::Weather { upstream, weather }
+                conditions.refuses = true;
+                What::Conditions {
+                    upstream,
+                    conditions,
+                }
             }
         };
         story.add(Duration::ZERO, what);

@@ -55,9 +55,9 @@ fn a_resolver_without_tcp_is_asked_over_udp() {
     // fault 85: a home router's proxy refuses TCP, or drops it.
     for drops in [false, true] {
         tell_with(by_name, &[FIRST], async |scene| {
-            scene.world.weather(addr(RESOLVER), |w| w.refuses = true);
+            scene.world.conditions(addr(RESOLVER), |w| w.refuses = true);
             if drops {
-                scene.world.weather(addr(RESOLVER), |w| {
+                scene.world.conditions(addr(RESOLVER), |w| {
                     (w.refuses, w.one_way) = (false, Some(dotward::transports::memory::Way::Down));
                 });
             }

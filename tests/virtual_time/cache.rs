@@ -29,7 +29,7 @@ fn ttl(got: &Got) -> u32 {
 fn the_second_time_it_is_answered_at_once_and_older() {
     // req 2, 32, 37, 52
     let stats = tell(async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
         assert_eq!(ttl(&scene.get("a.test").await), 300);
         scene.world.sleep(ms(100_000)).await;
         let got = scene.get("A.test").await;
@@ -103,7 +103,7 @@ fn a_stale_answer_is_better_than_none() {
     let stats = tell(async |scene| {
         scene.get("a.test").await;
         scene.world.sleep(hours(2)).await;
-        scene.world.weather(addr(FIRST), |w| w.refuses = true);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = true);
         let got = scene.get("a.test").await;
         assert_eq!((got.rcode, ttl(&got), ede(&got.message)), (0, 30, Some(3)));
         assert!(got.after <= ms(1_100), "{:?}", got.after);
@@ -178,9 +178,9 @@ fn a_failure_is_remembered_for_a_moment() {
 fn an_outage_is_not_remembered() {
     // fault 47: what was never sent says nothing about the name.
     tell(async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.refuses = true);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = true);
         assert_eq!(scene.get("a.test").await.rcode, SERVFAIL);
-        scene.world.weather(addr(FIRST), |w| w.refuses = false);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = false);
         scene.world.sleep(ms(1_000)).await;
         assert_eq!(scene.get("a.test").await.rcode, 0);
     });

@@ -42,11 +42,11 @@ fn each_has_its_turn() {
         let (first, second) = asked(scene);
         assert!(first.abs_diff(second) <= 4, "{first} and {second}");
         // One that is gone is passed over, and has its turn again when it is back.
-        scene.world.weather(addr(FIRST), |w| w.refuses = true);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = true);
         scene.world.reset(addr(FIRST));
         let took = times(scene, 100, ms(10)).await;
         assert!(took.iter().all(|took| *took <= ms(100)));
-        scene.world.weather(addr(FIRST), |w| w.refuses = false);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = false);
         times(scene, 1_300, ms(10)).await;
         let before = asked(scene).0;
         times(scene, 100, ms(10)).await;
@@ -59,7 +59,7 @@ fn the_faster_one_is_asked_and_the_slower_one_still_tried() {
     // fault 50
     tell_with(by(Policy::Fastest), &[FIRST, SECOND], async |scene| {
         direct(&scene.first, |_| Act::AnswerAfter(ms(500)));
-        scene.world.weather(addr(SECOND), |w| w.latency = ms(10));
+        scene.world.conditions(addr(SECOND), |w| w.latency = ms(10));
         times(scene, 20, ms(5)).await;
         let before = asked(scene);
         let took = times(scene, 1_000, ms(5)).await;

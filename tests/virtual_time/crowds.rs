@@ -88,7 +88,7 @@ fn room_comes_back_however_a_question_ends() {
 fn room_comes_back_when_no_upstream_can_be_reached() {
     // fault 64
     let stats = tell_with(at_most(2), &[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.refuses = true);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = true);
         move_away(scene);
         for _ in 0..3 {
             for name in ["a.test", "b.test"] {

@@ -29,7 +29,7 @@ fn is_odd(asked: &Asked) -> bool {
 
 /// The first upstream does this with odd names, and answers the others after 10 ms.
 fn odd_ones(scene: &Scene, act: Act) {
-    scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+    scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
     direct(&scene.first, move |asked| {
         if is_odd(asked) {
             act
@@ -142,7 +142,7 @@ fn an_upstream_that_ends_every_connection_gets_few_of_them() {
     // fault 102: 300 questions a second for ten seconds, alone and with a healthy second upstream.
     for (upstreams, fails) in [(&[FIRST][..], true), (&[FIRST, SECOND], false)] {
         tell(upstreams, async |scene| {
-            scene.world.weather(addr(FIRST), |w| w.latency = ms(5));
+            scene.world.conditions(addr(FIRST), |w| w.latency = ms(5));
             direct(&scene.first, |_| Act::Close);
             let played = scene.play(paced(300, 0, 10)).await;
             let connections = scene.first.borrow().connections;
@@ -163,7 +163,7 @@ fn a_healthy_upstream_behind_dead_ones_is_always_reached() {
             let tweak = |config: ConfigBuilder| config.policy(policy);
             tell_with(tweak, &upstreams, async |scene| {
                 for at in dead {
-                    scene.world.weather(addr(at), |w| {
+                    scene.world.conditions(addr(at), |w| {
                         w.refuses = !mute;
                         w.swallows = mute;
                     });
@@ -183,7 +183,7 @@ fn a_healthy_upstream_behind_dead_ones_is_always_reached() {
 fn a_client_that_asks_every_few_seconds_waits_for_no_handshake() {
     // fault 112: the upstream closes what is idle for four seconds.
     let stats = tell(&[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
         scene.first.borrow_mut().idle = Some(ms(4_000));
         scene.get("a.test").await;
         for i in 0..20 {
@@ -226,7 +226,7 @@ fn an_upstream_that_stalls_and_is_back_in_time_costs_no_answer() {
 
 fn no_answer_is_lost(upstreams: &[&str], stall: Duration) {
     tell(upstreams, async |scene| {
-        scene.world.weather(addr(SECOND), |w| w.swallows = true);
+        scene.world.conditions(addr(SECOND), |w| w.swallows = true);
         scene.get("up.test").await;
         stalls_until(scene, scene.world.now().mono + stall);
         let played = scene.play(together(5)).await;
@@ -240,7 +240,7 @@ fn a_malformed_answer_is_asked_for_again_although_a_second_upstream_cannot_be_re
     // fault 17
     for swallows in [false, true] {
         tell(&[FIRST, SECOND], async |scene| {
-            scene.world.weather(addr(SECOND), |w| {
+            scene.world.conditions(addr(SECOND), |w| {
                 (w.swallows, w.refuses) = (swallows, !swallows);
             });
             let mut seen = HashSet::new();
@@ -272,7 +272,7 @@ fn an_upstream_that_answers_nothing_that_was_asked_is_passed_over() {
 fn a_failure_is_not_kept_back_for_an_upstream_that_cannot_be_reached() {
     // fault 30
     tell(&[FIRST, SECOND], async |scene| {
-        scene.world.weather(addr(SECOND), |w| w.swallows = true);
+        scene.world.conditions(addr(SECOND), |w| w.swallows = true);
         direct(&scene.first, |_| Act::Rcode(2));
         let played = scene.play(together(3)).await;
         let in_time = |one: &Played| one.rcode == 2 && one.took <= ms(1_600);

@@ -14,7 +14,7 @@ fn pauses(idle: u64) -> ([usize; 2], Stats) {
     let mut counts = [0; 2];
     let stats = tell(&[FIRST], async |scene| {
         let mut random = ChaCha8Rng::seed_from_u64(idle);
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
         scene.first.borrow_mut().idle = Some(ms(idle));
         for _ in 0..200 {
             let got = scene.get("a.test").await;
@@ -84,7 +84,7 @@ fn an_upstream_is_asked_how_long_it_keeps_an_idle_connection() {
 fn a_zero_lets_what_is_outstanding_be_answered_first() {
     // req 71
     let stats = tell(&[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
         direct(&scene.first, |_| Act::AnswerSaying(0));
         for i in 0..50 {
             scene.ask(&format!("n{i}.test"));
@@ -130,7 +130,7 @@ fn a_suspended_machine_trusts_no_link_afterwards() {
     // fault 83: ten minutes of sleep, and the path has forgotten the connections.
     let stats = tell(&[FIRST, SECOND], async |scene| {
         for at in [FIRST, SECOND] {
-            scene.world.weather(addr(at), |w| w.latency = ms(20));
+            scene.world.conditions(addr(at), |w| w.latency = ms(20));
         }
         scene.get("a.test").await;
         scene.world.forget(addr(FIRST));
@@ -150,7 +150,7 @@ fn a_suspended_machine_trusts_no_link_afterwards() {
 fn questions_in_flight_when_the_machine_is_suspended_are_asked_anew() {
     // fault 83
     let stats = tell(&[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
         direct(&scene.first, |asked| match asked.in_flight {
             1 => Act::Silence,
             _ => Act::Answer,
@@ -172,8 +172,8 @@ fn questions_in_flight_when_the_machine_is_suspended_are_asked_anew() {
 fn one_question_never_costs_more_than_three_connects() {
     // fault 4, CVE-2023-46317
     let spoil: [fn(&Scene, &str); 3] = [
-        |scene, at| scene.world.weather(addr(at), |w| w.refuses = true),
-        |scene, at| scene.world.weather(addr(at), |w| w.swallows = true),
+        |scene, at| scene.world.conditions(addr(at), |w| w.refuses = true),
+        |scene, at| scene.world.conditions(addr(at), |w| w.swallows = true),
         |scene, _| {
             direct(&scene.first, |_| Act::Silence);
             direct(&scene.second, |_| Act::Close);
@@ -218,8 +218,8 @@ fn a_network_that_drops_one_family_costs_a_quarter_of_a_second_once() {
     tell_with(both, &[FIRST], async |scene| {
         scene
             .world
-            .weather(addr("[2001:db8::1]:53"), |w| w.swallows = true);
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(5));
+            .conditions(addr("[2001:db8::1]:53"), |w| w.swallows = true);
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(5));
         let got = scene.get("a.test").await;
         assert_eq!(got.rcode, 0);
         assert!(got.after <= ms(300), "{:?}", got.after);

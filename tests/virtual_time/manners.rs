@@ -20,7 +20,7 @@ const ODD: &str = "192.0.2.9:53";
 fn an_upstream_that_does_not_read_costs_time_and_nothing_else() {
     // fault 9: its window holds two questions. What waits for room is bounded as questions in flight are.
     let stats = tell(&[ODD], async |scene| {
-        scene.world.weather(addr(ODD), |w| w.window = 100);
+        scene.world.conditions(addr(ODD), |w| w.window = 100);
         let mut listener = scene.world.listen(addr(ODD), false).unwrap();
         let deaf = pin!(async {
             let mut held = Vec::new();
@@ -168,14 +168,14 @@ fn a_network_that_comes_and_goes_is_found_again() {
     let stats = tell(&[FIRST, SECOND], async |scene| {
         scene.get("a.test").await;
         for at in [FIRST, SECOND] {
-            scene.world.weather(addr(at), |w| w.refuses = true);
+            scene.world.conditions(addr(at), |w| w.refuses = true);
             scene.world.reset(addr(at));
         }
         let got = scene.get("b.test").await;
         assert_eq!((got.rcode, ede(&got.message)), (2, Some(22)));
         assert!(got.after <= ms(1_100), "{:?}", got.after);
         for at in [FIRST, SECOND] {
-            scene.world.weather(addr(at), |w| w.refuses = false);
+            scene.world.conditions(addr(at), |w| w.refuses = false);
         }
         let back = scene.world.now().mono;
         while scene.get("c.test").await.rcode != 0 {}
@@ -190,7 +190,7 @@ fn a_client_that_does_not_read_is_closed() {
     // fault 77: when nothing was written for the idle limit. Its questions are read as far as their answers have room.
     let stats = tell(&[FIRST], async |scene| {
         let world = scene.world.clone();
-        world.weather(addr(PROXY), |w| w.window = 1_000);
+        world.conditions(addr(PROXY), |w| w.window = 1_000);
         let mut stream = world.connect(addr(PROXY)).await.unwrap();
         let mut octets = Vec::new();
         for id in 0..20 {
@@ -254,7 +254,7 @@ fn a_client_that_does_not_read_holds_so_much_and_no_more() {
                 append_frame(&query(&format!("n{id}.test"), id), &mut octets);
             }
             stream.write_all(&octets).await.unwrap();
-            world.weather(addr(PROXY), |w| w.window = WINDOW);
+            world.conditions(addr(PROXY), |w| w.window = WINDOW);
             // Not for so long that the connection to the upstream would seem stale.
             world.sleep(ms(900)).await;
             let held = told.get() * FRAME - WINDOW;

@@ -24,7 +24,7 @@ const SERVFAIL: u16 = 2;
 #[test]
 fn everybody_who_waits_shares_one_dial() {
     let stats = tell(&[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
         let ids: HashSet<u16> = (0..50).map(|i| scene.ask(&format!("n{i}.test"))).collect();
         let start = scene.world.now().mono;
         let mut answered = HashSet::new();
@@ -45,7 +45,7 @@ fn everybody_who_waits_shares_one_dial() {
 fn identical_questions_in_flight_are_one_question() {
     // req 61: each still gets its own id and its own letter case. fault 62: a repeated datagram gets one answer.
     let stats = tell(&[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
         let names = ["a.test", "A.test", "a.TEST"];
         let mut expected = HashSet::new();
         for i in 0..200 {
@@ -89,7 +89,7 @@ fn an_idle_link_is_closed_before_the_server_does_it() {
 fn a_link_that_the_server_closed_while_idle_costs_nobody_an_answer() {
     // fault 1, 3
     let stats = tell(&[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
         scene.first.borrow_mut().idle = Some(ms(4_000));
         for pause in [1_000, 3_990, 4_000, 4_010, 4_500, 8_000, 20_000] {
             let got = scene.get("a.test").await;
@@ -152,7 +152,7 @@ fn an_upstream_that_takes_one_question_at_a_time_is_learned() {
 fn a_link_that_a_nat_forgot_is_replaced_within_a_moment() {
     // fault 8
     let stats = tell(&[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(10));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(10));
         assert_eq!(scene.get("a.test").await.rcode, 0);
         scene.world.sleep(ms(5_000)).await;
         scene.world.forget(addr(FIRST));
@@ -178,7 +178,7 @@ fn a_slow_name_on_a_living_link_is_asked_once() {
 fn the_second_upstream_answers_at_once_when_the_first_refuses() {
     // fault 4
     tell(&[FIRST, SECOND], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.refuses = true);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = true);
         let got = scene.get("a.test").await;
         assert_eq!(got.rcode, 0);
         assert!(got.after < ms(100));
@@ -190,7 +190,7 @@ fn the_second_upstream_answers_at_once_when_the_first_refuses() {
 fn the_second_upstream_is_tried_when_connecting_to_the_first_takes_long() {
     // fault 6
     tell(&[FIRST, SECOND], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.swallows = true);
+        scene.world.conditions(addr(FIRST), |w| w.swallows = true);
         let got = scene.get("a.test").await;
         assert_eq!(got.rcode, 0);
         assert!(got.after <= ms(500), "{:?}", got.after);
@@ -206,14 +206,14 @@ fn the_first_dies_with_questions_in_flight_then_comes_back() {
             scene.ask(&format!("n{i}.test"));
         }
         scene.world.sleep(ms(10)).await;
-        scene.world.weather(addr(FIRST), |w| w.refuses = true);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = true);
         scene.world.reset(addr(FIRST));
         for _ in 0..20 {
             let got = scene.next().await;
             assert_eq!(got.rcode, 0);
             assert!(got.after < ms(100));
         }
-        scene.world.weather(addr(FIRST), |w| w.refuses = false);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = false);
         direct(&scene.first, |_| Act::Answer);
         let before = scene.first.borrow().asked.len();
         for _ in 0..30 {
@@ -248,13 +248,13 @@ fn when_all_are_down_the_answer_says_so_in_time() {
     // fault 47, 48; req 74
     let stats = tell(&[FIRST, SECOND], async |scene| {
         for at in [FIRST, SECOND] {
-            scene.world.weather(addr(at), |w| w.refuses = true);
+            scene.world.conditions(addr(at), |w| w.refuses = true);
         }
         let got = scene.get("a.test").await;
         assert_eq!((got.rcode, ede(&got.message)), (SERVFAIL, Some(22)));
         assert!(got.after <= ms(1_100), "{:?}", got.after);
         for at in [FIRST, SECOND] {
-            scene.world.weather(addr(at), |w| {
+            scene.world.conditions(addr(at), |w| {
                 w.refuses = false;
                 w.swallows = true;
             });
@@ -282,12 +282,12 @@ fn a_question_that_nobody_answers_ends_at_its_deadline() {
 fn clients_are_told_which_upstream_failed_and_why() {
     // fault 36, 47
     tell(&[FIRST, SECOND], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.refuses = true);
-        scene.world.weather(addr(SECOND), |w| w.swallows = true);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = true);
+        scene.world.conditions(addr(SECOND), |w| w.swallows = true);
         let told = why(&scene.get("a.test").await.message);
         let words = "tcp://192.0.2.1:53: cannot connect: connection refused; tcp://192.0.2.2:53: not connected in time";
         assert_eq!(told, Some((22, words.into())));
-        scene.world.weather(addr(SECOND), |w| w.swallows = false);
+        scene.world.conditions(addr(SECOND), |w| w.swallows = false);
         direct(&scene.second, |_| Act::Silence);
         let told = why(&scene.get("b.test").await.message);
         let words = "tcp://192.0.2.1:53: cannot connect: connection refused; tcp://192.0.2.2:53: no answer in time";
@@ -305,14 +305,14 @@ fn clients_are_told_which_upstream_failed_and_why() {
 fn a_long_outage_costs_few_connects_and_ends_at_once() {
     // fault 48: ten minutes at five questions a second; then the upstream is back.
     let stats = tell(&[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.refuses = true);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = true);
         for i in 0..3_000 {
             scene.ask(&format!("n{i}.test"));
             scene.world.sleep(ms(200)).await;
         }
         let connects = scene.world.connects();
         assert!(connects <= 1_200, "{connects} connects in 600 s");
-        scene.world.weather(addr(FIRST), |w| w.refuses = false);
+        scene.world.conditions(addr(FIRST), |w| w.refuses = false);
         let back = scene.world.now().mono;
         let mut failed = 0;
         loop {
@@ -391,7 +391,7 @@ fn an_upstream_without_edns_is_asked_without_it() {
 fn one_poisonous_question_does_not_cost_the_others_their_answers() {
     // An upstream that closes at one question has no bound on all questions.
     let stats = tell(&[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
         direct(&scene.first, |asked| {
             if asked.query.windows(6).any(|octets| octets == b"poison") {
                 Act::Close
@@ -414,7 +414,7 @@ fn one_poisonous_question_does_not_cost_the_others_their_answers() {
 #[test]
 fn a_question_for_the_second_upstream_does_not_hold_up_those_for_the_first() {
     tell(&[FIRST, SECOND], async |scene| {
-        scene.world.weather(addr(SECOND), |w| w.swallows = true);
+        scene.world.conditions(addr(SECOND), |w| w.swallows = true);
         scene.get("w.test").await;
         direct(&scene.first, |_| Act::Rcode(2));
         scene.ask("servfail.test");

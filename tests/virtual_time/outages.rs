@@ -67,7 +67,7 @@ fn black_hole(second_is_up: bool) {
     // fault 7, 49
     let stats = tell(&[FIRST, SECOND], async |scene| {
         for at in [FIRST, SECOND] {
-            scene.world.weather(addr(at), |w| w.latency = ms(10));
+            scene.world.conditions(addr(at), |w| w.latency = ms(10));
         }
         if second_is_up {
             direct(&scene.first, |_| Act::Rcode(2));
@@ -78,7 +78,7 @@ fn black_hole(second_is_up: bool) {
         assert!(within_half_a_second(before.iter()) >= 100.0);
 
         let hole = scene.world.now().mono;
-        scene.world.weather(addr(FIRST), |w| w.swallows = true);
+        scene.world.conditions(addr(FIRST), |w| w.swallows = true);
         let fared = stream(scene, ms(1), ms(5_000)).await;
         assert_eq!(fared.len(), 5_000);
         for one in &fared {
@@ -92,7 +92,7 @@ fn black_hole(second_is_up: bool) {
         // Long enough for the longest back-off.
         let fared = stream(scene, ms(50), ms(60_000)).await;
         assert!(within_half_a_second(fared.iter()) >= 99.0);
-        scene.world.weather(addr(FIRST), |w| w.swallows = false);
+        scene.world.conditions(addr(FIRST), |w| w.swallows = false);
         let back = scene.world.now().mono;
         let asked = scene.first.borrow().asked.len();
         while scene.first.borrow().asked.len() < asked + 20 {
@@ -122,7 +122,7 @@ fn black_hole_under_pressure(second_is_up: bool) {
     let gap = Duration::from_micros(50);
     let stats = tell(&[FIRST, SECOND], async |scene| {
         for at in [FIRST, SECOND] {
-            scene.world.weather(addr(at), |w| w.latency = ms(1));
+            scene.world.conditions(addr(at), |w| w.latency = ms(1));
         }
         if second_is_up {
             direct(&scene.first, |_| Act::Rcode(2));
@@ -131,7 +131,7 @@ fn black_hole_under_pressure(second_is_up: bool) {
         }
         let before = stream(scene, gap, ms(100)).await;
         assert!(before.iter().all(|one| one.rcode == 0));
-        scene.world.weather(addr(FIRST), |w| w.swallows = true);
+        scene.world.conditions(addr(FIRST), |w| w.swallows = true);
         let fared = stream(scene, gap, ms(2_000)).await;
         let failed = fared.iter().filter(|one| one.rcode != 0).count();
         let slowest = fared.iter().map(|one| one.took).max();
@@ -156,7 +156,7 @@ fn who_failed_in_an_outage_is_tried_at_once_when_the_first_one_back_falls_silent
     // fault 7, 48
     tell(&[FIRST, SECOND], async |scene| {
         for at in [FIRST, SECOND] {
-            scene.world.weather(addr(at), |w| {
+            scene.world.conditions(addr(at), |w| {
                 w.latency = ms(1);
                 w.refuses = true;
             });
@@ -164,7 +164,7 @@ fn who_failed_in_an_outage_is_tried_at_once_when_the_first_one_back_falls_silent
         // Back-offs are long by now.
         stream(scene, ms(10), ms(20_000)).await;
         for at in [FIRST, SECOND] {
-            scene.world.weather(addr(at), |w| w.refuses = false);
+            scene.world.conditions(addr(at), |w| w.refuses = false);
         }
         let fared = stream(scene, ms(1), ms(1_500)).await;
         assert_eq!(fared.last().map(|one| one.rcode), Some(0), "one is back");
@@ -173,7 +173,7 @@ fn who_failed_in_an_outage_is_tried_at_once_when_the_first_one_back_falls_silent
         } else {
             (FIRST, SECOND)
         };
-        scene.world.weather(addr(silent), |w| w.swallows = true);
+        scene.world.conditions(addr(silent), |w| w.swallows = true);
         let fared = stream(scene, ms(1), ms(3_000)).await;
         let slowest = fared.iter().map(|one| one.took).max();
         assert!(fared.iter().all(|one| one.rcode == 0), "{other} is well");
@@ -187,7 +187,7 @@ fn ten_minutes_without_upstreams_cost_few_connects_and_end_at_once() {
     for swallows in [false, true] {
         let stats = tell(&[FIRST, SECOND], async |scene| {
             for at in [FIRST, SECOND] {
-                scene.world.weather(addr(at), |w| {
+                scene.world.conditions(addr(at), |w| {
                     w.swallows = swallows;
                     w.refuses = !swallows;
                 });
@@ -201,7 +201,7 @@ fn ten_minutes_without_upstreams_cost_few_connects_and_end_at_once() {
             let connects = scene.world.connects();
             assert!(connects <= 2 * 2 * 605, "{connects} in ten minutes");
             for at in [FIRST, SECOND] {
-                scene.world.weather(addr(at), |w| {
+                scene.world.conditions(addr(at), |w| {
                     w.swallows = false;
                     w.refuses = false;
                 });
@@ -228,15 +228,15 @@ fn an_upstream_that_comes_and_goes_harms_few() {
     // fault 49
     tell(&[FIRST, SECOND], async |scene| {
         for at in [FIRST, SECOND] {
-            scene.world.weather(addr(at), |w| w.latency = ms(5));
+            scene.world.conditions(addr(at), |w| w.latency = ms(5));
         }
         let mut fared = Vec::new();
         for _ in 0..15 {
             fared.extend(stream(scene, ms(20), ms(1_000)).await);
-            scene.world.weather(addr(FIRST), |w| w.refuses = true);
+            scene.world.conditions(addr(FIRST), |w| w.refuses = true);
             scene.world.reset(addr(FIRST));
             fared.extend(stream(scene, ms(20), ms(1_000)).await);
-            scene.world.weather(addr(FIRST), |w| w.refuses = false);
+            scene.world.conditions(addr(FIRST), |w| w.refuses = false);
         }
         assert!(fared.iter().all(|one| one.rcode == 0));
         assert!(within_half_a_second(fared.iter()) >= 99.0);

@@ -249,7 +249,7 @@ fn an_edns_flag_of_one_client_does_not_decide_what_others_get() {
             let opt = wire::parse_query(&asked.query).unwrap().opt.unwrap();
             Act::Rcode(if opt.flags & 0x4000 != 0 { 3 } else { 0 })
         });
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(20));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(20));
         let with = |id| {
             let mut query = query("a.test", id);
             let at = query.len() - 4;

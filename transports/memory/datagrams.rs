@@ -1,6 +1,6 @@
-//! Datagrams in memory. They arrive after the weather's latency, in another order, twice, or not at all.
+//! Datagrams in memory. Under the conditions of their receiver they arrive late, in another order, twice, or not at all.
 
-use super::{Memory, Plan, World};
+use super::{Memory, WakeUp, World};
 use crate::engine::Time;
 use crate::runtime::{self, Datagram, Ring, Sent};
 use std::collections::VecDeque;
@@ -8,19 +8,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, Waker};
 
-/// What has been sent to one address.
+/// Datagrams in transit to one address.
 #[derive(Default)]
 pub struct Inbox {
-    /// When each arrives, who sent it, its octets; in that order.
+    /// The arrival, the sender and the octets of each, by arrival.
     queue: VecDeque<(Time, SocketAddr, Vec<u8>)>,
     waker: Option<Waker>,
-    plan: Option<Plan>,
-    /// What each attempt to receive ends with.
+    wake_up: Option<WakeUp>,
+    /// The error that each receive ends with.
     fails: Option<io::ErrorKind>,
 }
 
 impl Inbox {
-    /// Has every attempt to receive fail.
+    /// Lets each receive fail.
     pub fn fail(&mut self, error: io::ErrorKind) {
         self.fails = Some(error);
         if let Some(waker) = self.waker.take() {
@@ -36,28 +36,28 @@ pub struct Passed {
     pub sent: Time,
     /// When it arrives; `None` if it is lost.
     pub arrives: Option<Time>,
-    /// Who sent it.
+    /// The sender.
     pub from: SocketAddr,
-    /// Whom to.
+    /// The receiver.
     pub to: SocketAddr,
     /// Its octets.
     pub message: Vec<u8>,
-    /// The network made this one itself, from one that was sent.
+    /// The network has duplicated a datagram.
     pub copy: bool,
 }
 
 impl World {
-    fn remember(&mut self, at: SocketAddr, plan: Option<Plan>) {
+    fn remember(&mut self, at: SocketAddr, wake_up: Option<WakeUp>) {
         if let Some(inbox) = self.inboxes.get_mut(&at) {
-            inbox.plan = plan;
+            inbox.wake_up = wake_up;
         }
     }
 
-    /// One datagram goes its way, or is lost.
+    /// Transports one datagram, or loses it.
     fn pass(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8], copy: bool) {
-        let weather = self.weather(to);
-        let at = self.now + self.dice.delay(&weather);
-        let lost = self.dice.percent(weather.loss) || weather.swallows;
+        let conditions = self.conditions(to);
+        let at = self.now + self.random.delay(&conditions);
+        let lost = self.random.percent(conditions.loss) || conditions.swallows;
         let lost = lost || !self.inboxes.contains_key(&to);
         if let Some(journal) = &mut self.journal {
             journal.push(Passed {
@@ -77,9 +77,9 @@ impl World {
         if place == 0
             && let Some(waker) = inbox.waker.clone()
         {
-            let mut plan = inbox.plan;
-            self.wake_at(&mut plan, at, &waker);
-            self.remember(to, plan);
+            let mut wake_up = inbox.wake_up;
+            self.wake_at(&mut wake_up, at, &waker);
+            self.remember(to, wake_up);
         }
     }
 }
@@ -98,14 +98,14 @@ impl Datagrams {
     /// Sends one datagram.
     pub fn send(&self, to: SocketAddr, message: &[u8]) {
         let mut world = self.world.world();
-        let repeats = world.weather(to).repeats;
+        let repeats = world.conditions(to).repeats;
         world.pass(self.at, to, message, false);
-        if world.dice.percent(repeats) {
+        if world.random.percent(repeats) {
             world.pass(self.at, to, message, true);
         }
     }
 
-    /// The next datagram: who sent it, and its octets.
+    /// The sender and the octets of the next datagram.
     pub async fn recv(&mut self) -> (SocketAddr, Vec<u8>) {
         std::future::poll_fn(|cx| self.poll_one(cx)).await
     }
@@ -124,9 +124,9 @@ impl Datagrams {
         }
         inbox.waker = Some(cx.waker().clone());
         if let Some(at) = next {
-            let mut plan = inbox.plan;
-            world.wake_at(&mut plan, at, cx.waker());
-            world.remember(self.at, plan);
+            let mut wake_up = inbox.wake_up;
+            world.wake_at(&mut wake_up, at, cx.waker());
+            world.remember(self.at, wake_up);
         }
         Poll::Pending
     }

@@ -1,7 +1,7 @@
-//! A runtime in memory with virtual time: a whole network in one future, deterministic, where a day takes a moment.
+//! A runtime in memory with virtual time: a whole network in one future, deterministic. A simulated day takes milliseconds.
 //!
-//! Time stands still while anything can be done, and leaps to the next event when nothing can. What is random follows from a seed. The
-//! network is a [`Memory`] too: it is cloned to everybody who takes part, and a story changes its weather between two steps.
+//! Time stands still while anything can be done, and advances to the next event when nothing can. Random choices follow from a seed. Clones
+//! of a [`Memory`] are the same network: all hosts of a test hold one, and the test changes the network's conditions between two steps.
 //!
 //! ```
 //! use dotward::runtime::Runtime;
@@ -15,19 +15,20 @@
 //! assert_eq!(world.now().mono, later);
 //! ```
 
+mod conditions;
 mod datagrams;
 mod pipe;
 mod stream;
-mod weather;
 
+pub use conditions::{Conditions, Way};
 pub use datagrams::{Datagrams, Passed};
 pub use stream::{Connect, Listener, Stream};
-pub use weather::{Way, Weather};
 
 use super::bounded::Within;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use crate::runtime::Runtime;
+use conditions::Random;
 use datagrams::Inbox;
 use futures::task::{ArcWake, waker};
 use pipe::End;
@@ -40,66 +41,65 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use weather::Dice;
 
-/// Whoever is polled so often at one moment turns in circles.
+/// A future that is polled so often at one moment makes no progress.
 const MAX_POLLS: u32 = 100_000;
 /// The first port that the system chooses.
 const FIRST_FREE_PORT: u16 = 49_152;
 
-/// The world: clock, timers and network. Cloning gives another handle to the same one.
+/// Clock, timers and network. Clones are handles to the same ones.
 #[derive(Clone, Default)]
 pub struct Memory(Arc<Mutex<World>>);
 
 #[derive(Default)]
 struct World {
     now: Time,
-    /// How much the boot clock is ahead.
+    /// How far the boot clock is ahead of the monotonic one.
     slept: Duration,
-    plans: BTreeMap<Plan, Waker>,
+    wake_ups: BTreeMap<WakeUp, Waker>,
     sequence: u64,
     next_port: u16,
-    weather: BTreeMap<SocketAddr, Weather>,
+    conditions: BTreeMap<SocketAddr, Conditions>,
     listeners: BTreeMap<SocketAddr, stream::Queue>,
     inboxes: BTreeMap<SocketAddr, Inbox>,
     /// Addresses that no interface has.
     absent: BTreeSet<IpAddr>,
-    /// What the machine is on.
+    /// The networks that the host is on.
     networks: Vec<Cidr>,
-    /// The client's end of every connection.
+    /// The client's end of each connection.
     connections: Vec<End>,
     connects: u64,
     receive_failures: u64,
-    dice: Dice,
-    /// What became of datagrams, if somebody wants to know.
+    random: Random,
+    /// What became of datagrams, if that is recorded.
     journal: Option<Vec<Passed>>,
 }
 
-/// Names a plan to wake somebody: when, and in which order among those of one moment.
-type Plan = (Time, u64);
+/// Identifies a planned wake-up: its time, and its order among those of the same time.
+type WakeUp = (Time, u64);
 
 impl World {
-    /// Wakes somebody at some time. `plan` remembers it, so that asking again does not wake twice.
-    fn wake_at(&mut self, plan: &mut Option<Plan>, at: Time, waker: &Waker) {
-        if let Some(planned) = plan.filter(|(planned, _)| *planned == at)
-            && let Some(known) = self.plans.get_mut(&planned)
+    /// Plans to wake a task at `at`. `wake_up` holds the plan, so that asking again does not wake twice.
+    fn wake_at(&mut self, wake_up: &mut Option<WakeUp>, at: Time, waker: &Waker) {
+        if let Some(planned) = wake_up.filter(|(planned, _)| *planned == at)
+            && let Some(known) = self.wake_ups.get_mut(&planned)
         {
             known.clone_from(waker);
             return;
         }
         self.sequence += 1;
         let key = (at, self.sequence);
-        self.plans.insert(key, waker.clone());
-        *plan = Some(key);
+        self.wake_ups.insert(key, waker.clone());
+        *wake_up = Some(key);
     }
 
-    fn weather(&self, addr: SocketAddr) -> Weather {
-        self.weather.get(&addr).copied().unwrap_or_default()
+    fn conditions(&self, addr: SocketAddr) -> Conditions {
+        self.conditions.get(&addr).copied().unwrap_or_default()
     }
 
-    /// Takes note of a connection, and forgets those that both ends left.
+    /// Records a connection, and removes those that both ends have left.
     fn connected(&mut self, client: End) {
-        let left = |end: &End| !end.is_held() && end.outgoing.state().deserted;
+        let left = |end: &End| !end.is_held() && end.outgoing.state().abandoned;
         self.connections.retain(|end| !left(end));
         self.connections.push(client);
     }
@@ -123,27 +123,27 @@ impl World {
 }
 
 impl Memory {
-    /// A new world, at the beginning of time.
+    /// A new network, at time zero.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A new world, where chance follows from this seed.
+    /// A new network, with random choices from this seed.
     pub fn seeded(seed: u64) -> Self {
         let world = Self::default();
-        world.world().dice = Dice::new(seed);
+        world.world().random = Random::new(seed);
         world
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
-        // One thread at a time runs a world; a panic in a test has poisoned nothing that somebody still reads.
+        // After a panic in a test, nobody reads this any more.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the weather at an address, for what is sent from now on.
-    pub fn weather(&self, at: SocketAddr, change: impl FnOnce(&mut Weather)) {
+    /// Changes the conditions at an address, for what is sent from now on.
+    pub fn conditions(&self, at: SocketAddr, change: impl FnOnce(&mut Conditions)) {
         let mut world = self.world();
-        change(world.weather.entry(at).or_default());
+        change(world.conditions.entry(at).or_default());
         for client in Self::connections(&world, at) {
             client.resend(&mut world);
             client.other().resend(&mut world);
@@ -156,7 +156,7 @@ impl Memory {
         there.cloned().collect()
     }
 
-    /// Breaks all connections to an address, as a reset does.
+    /// Resets all connections to an address.
     pub fn reset(&self, at: SocketAddr) {
         let mut world = self.world();
         for client in Self::connections(&world, at) {
@@ -165,7 +165,7 @@ impl Memory {
         world.connections.retain(|end| end.server != at);
     }
 
-    /// Forgets all connections to an address, as a NAT that lost its state: both ends believe in them, nothing arrives.
+    /// Drops everything on the connections to an address, as a NAT does that has lost its state: both ends consider them open.
     pub fn forget(&self, at: SocketAddr) {
         let world = self.world();
         for client in Self::connections(&world, at) {
@@ -173,19 +173,19 @@ impl Memory {
         }
     }
 
-    /// How many connections to an address their clients hold.
+    /// How many connections to an address are open at the client.
     pub fn held(&self, at: SocketAddr) -> usize {
         let world = self.world();
         let ends = world.connections.iter();
         ends.filter(|end| end.server == at && end.is_held()).count()
     }
 
-    /// How many things will happen: timers that are set, packets on their way to somebody who waits.
+    /// How many wake-ups are planned: timers, and packets on their way to a task that waits.
     pub fn planned(&self) -> usize {
-        self.world().plans.len()
+        self.world().wake_ups.len()
     }
 
-    /// From now on it is noted what becomes of each datagram.
+    /// From now on, records what becomes of each datagram.
     pub fn keep_journal(&self) {
         self.world().journal.get_or_insert_default();
     }
@@ -200,7 +200,7 @@ impl Memory {
             .unwrap_or_default()
     }
 
-    /// Takes an address from the machine, so that it cannot be bound, or gives it back.
+    /// Removes an address from the host, so that it cannot be bound, or adds it again.
     pub fn set_absent(&self, ip: IpAddr, absent: bool) {
         let mut world = self.world();
         if absent {
@@ -210,12 +210,12 @@ impl Memory {
         }
     }
 
-    /// Puts the machine on these networks.
+    /// Sets the networks that the host is on.
     pub fn set_networks(&self, networks: Vec<Cidr>) {
         self.world().networks = networks;
     }
 
-    /// From now on the socket for datagrams that is bound there fails to receive, each time, and for as long as it is bound.
+    /// From now on, each receive on the UDP socket that is bound there fails.
     pub fn fail_to_receive(&self, at: SocketAddr, error: io::ErrorKind) {
         let mut world = self.world();
         if let Some(inbox) = world.inboxes.get_mut(&at) {
@@ -223,22 +223,22 @@ impl Memory {
         }
     }
 
-    /// How often receiving has failed.
+    /// How often a receive has failed.
     pub fn receive_failures(&self) -> u64 {
         self.world().receive_failures
     }
 
-    /// Suspends the machine: the boot clock goes on alone.
+    /// Suspends the host: only the boot clock advances.
     pub fn suspend(&self, span: Duration) {
         self.world().slept += span;
     }
 
-    /// How many connections were ever asked for, successful or not.
+    /// How many connects were started, successful or not.
     pub fn connects(&self) -> u64 {
         self.world().connects
     }
 
-    /// Connects as another machine would, or from another address of this one.
+    /// Connects from this address.
     pub fn connect_from(&self, from: IpAddr, to: SocketAddr) -> Connect {
         Connect::new(self.clone(), from, to)
     }
@@ -281,7 +281,7 @@ impl Runtime for Memory {
         Sleep {
             world: self.clone(),
             at,
-            plan: None,
+            wake_up: None,
         }
     }
 
@@ -313,11 +313,11 @@ impl Runtime for Memory {
         Ok(Datagrams::new(self.clone(), at))
     }
 
-    /// Runs the future; whenever it waits, time leaps to the next event.
+    /// Runs the future. Whenever it waits, time advances to the next event.
     ///
     /// # Panics
     ///
-    /// If the future waits for something that can never happen, or is busy for ever.
+    /// If the future waits for something that can never happen, or never waits.
     fn block_on<F: Future>(&self, work: F) -> F::Output {
         let mut work = pin!(work);
         let woken = Arc::new(Woken(AtomicBool::new(true)));
@@ -333,7 +333,7 @@ impl Runtime for Memory {
                 }
             }
             let mut world = self.world();
-            let Some(((at, _), waker)) = world.plans.pop_first() else {
+            let Some(((at, _), waker)) = world.wake_ups.pop_first() else {
                 panic!("everybody waits, and nothing will ever happen");
             };
             world.now = world.now.max(at);
@@ -347,7 +347,7 @@ impl Runtime for Memory {
 pub struct Sleep {
     world: Memory,
     at: Time,
-    plan: Option<Plan>,
+    wake_up: Option<WakeUp>,
 }
 
 impl Future for Sleep {
@@ -359,15 +359,15 @@ impl Future for Sleep {
         if world.now >= this.at {
             return Poll::Ready(());
         }
-        world.wake_at(&mut this.plan, this.at, cx.waker());
+        world.wake_at(&mut this.wake_up, this.at, cx.waker());
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(plan) = self.plan {
-            self.world.world().plans.remove(&plan);
+        if let Some(wake_up) = self.wake_up {
+            self.world.world().wake_ups.remove(&wake_up);
         }
     }
 }

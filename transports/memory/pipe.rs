@@ -1,7 +1,7 @@
-//! One direction of a connection in memory: pieces on their way, with a window, FIN and reset.
+//! One direction of a connection in memory: pieces in transit, with a window, FIN and reset.
 
-use super::weather::{Way, Weather};
-use super::{Memory, Plan, World};
+use super::conditions::{Conditions, Way};
+use super::{Memory, WakeUp, World};
 use crate::engine::Time;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-/// Octets that a pipe holds until its reader takes them, as a socket's buffers do.
+/// Octets that a pipe buffers, like those of a socket.
 const WINDOW: usize = 128 * 1024;
-/// What was lost is sent again after so long at the latest (a usual minimum of TCP's timeout, RFC 6298).
+/// The retransmission timeout: a usual minimum of TCP's (RFC 6298).
 const RETRANSMISSION: Duration = Duration::from_millis(200);
 
 /// What travels.
@@ -27,56 +27,56 @@ pub enum Piece {
 pub struct State {
     /// When each piece arrives, in that order.
     pub pieces: VecDeque<(Time, Piece)>,
-    /// Lost on the way, and sent again when the weather is better.
+    /// Lost on the way. It is retransmitted when the conditions allow it.
     lost: Vec<Piece>,
     /// Octets that were written and not read.
     pub held: usize,
-    /// The writer said its last word.
+    /// The writer has sent its FIN.
     pub finished: bool,
-    /// The reader is gone: what arrives is answered with a reset.
-    pub deserted: bool,
+    /// The reader has closed its socket: what arrives is answered with a reset.
+    pub abandoned: bool,
     pub reset: bool,
-    /// What is written vanishes: some box on the path has forgotten the connection.
+    /// What is written is lost: a middlebox has lost its state of the connection.
     forgotten: bool,
     pub reader: Option<Waker>,
-    /// When the reader is woken for the first piece.
-    plan: Option<Plan>,
+    /// The planned wake-up of the reader, for the first piece.
+    wake_up: Option<WakeUp>,
     pub writer: Option<Waker>,
 }
 
 impl State {
     /// Octets that a writer may add.
-    pub fn room(&self, weather: &Weather) -> usize {
-        let window = match weather.window {
+    pub fn room(&self, conditions: &Conditions) -> usize {
+        let window = match conditions.window {
             0 => WINDOW,
             window => window,
         };
         window - self.held.min(window)
     }
 
-    /// Is there something that was never read?
+    /// Are there octets that were not read?
     pub fn is_unread(&self) -> bool {
         let octets = |piece: &(Time, Piece)| matches!(piece.1, Piece::Octets(_));
         self.pieces.iter().any(octets)
     }
 
-    /// Has a reset arrived? It counts at once, whatever stands unread before it.
+    /// Has a reset arrived? It takes effect before octets that were not read.
     pub fn is_refused(&self, now: Time) -> bool {
         let refusal = |(at, piece): &(Time, Piece)| *at <= now && matches!(piece, Piece::Reset);
         self.reset || self.pieces.iter().any(refusal)
     }
 
-    /// Sends a piece on its way: in parts, if the weather wants that, and never past what was sent before.
-    fn send(&mut self, world: &mut World, weather: &Weather, extra: Duration, piece: Piece) {
-        let first = world.now + extra + world.dice.delay(weather);
+    /// Sends a piece on its way: in parts, if the conditions demand that, and never past what was sent before.
+    fn send(&mut self, world: &mut World, conditions: &Conditions, extra: Duration, piece: Piece) {
+        let first = world.now + extra + world.random.delay(conditions);
         let last = self.pieces.back().map(|(at, _)| *at);
-        let behind = last.map_or(Time::ZERO, |at| at + weather.drip);
+        let behind = last.map_or(Time::ZERO, |at| at + conditions.drip);
         let mut at = first.max(behind);
         match piece {
-            Piece::Octets(octets) if weather.piece > 0 => {
-                for part in octets.chunks(weather.piece) {
+            Piece::Octets(octets) if conditions.piece > 0 => {
+                for part in octets.chunks(conditions.piece) {
                     self.pieces.push_back((at, Piece::Octets(part.to_vec())));
-                    at = at + weather.drip;
+                    at = at + conditions.drip;
                 }
             }
             piece => self.pieces.push_back((at, piece)),
@@ -84,21 +84,21 @@ impl State {
         self.wake_reader(world);
     }
 
-    /// What is on its way comes no later than it would if it were sent now, each piece behind the one before.
-    fn hurry(&mut self, world: &mut World, weather: &Weather) {
-        let latest = world.now + weather.latency + weather.jitter;
+    /// Brings forward pieces in transit that would arrive sooner if they were sent now. They stay in order.
+    fn reschedule(&mut self, world: &mut World, conditions: &Conditions) {
+        let latest = world.now + conditions.latency + conditions.jitter;
         let mut last = Time::ZERO;
         for (at, _) in &mut self.pieces {
-            *at = (*at).min(latest.max(last + weather.drip));
+            *at = (*at).min(latest.max(last + conditions.drip));
             last = *at;
         }
         self.wake_reader(world);
     }
 
-    /// Has the reader woken when the first piece arrives.
+    /// Plans to wake the reader when the first piece arrives.
     pub fn wake_reader(&mut self, world: &mut World) {
         if let (Some((at, _)), Some(reader)) = (self.pieces.front(), &self.reader) {
-            world.wake_at(&mut self.plan, *at, reader);
+            world.wake_at(&mut self.wake_up, *at, reader);
         }
     }
 }
@@ -111,7 +111,7 @@ impl Pipe {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Breaks this direction at once.
+    /// Resets this direction at once.
     pub fn reset(&self) {
         let mut state = self.state();
         state.reset = true;
@@ -127,9 +127,9 @@ impl Pipe {
 /// One end of a connection, as the network sees it.
 #[derive(Clone)]
 pub struct End {
-    /// Whose weather it has.
+    /// The address whose conditions apply.
     pub server: SocketAddr,
-    /// Where it writes to.
+    /// The direction that it writes to.
     pub way: Way,
     pub incoming: Pipe,
     pub outgoing: Pipe,
@@ -161,10 +161,10 @@ impl End {
         }
     }
 
-    /// Sends a piece, as far as the weather allows.
+    /// Sends a piece, as far as the conditions allow.
     pub fn put(&self, memory: &Memory, piece: Piece) {
         let mut world = memory.world();
-        let weather = world.weather(self.server);
+        let conditions = world.conditions(self.server);
         let mut state = self.outgoing.state();
         if let Piece::Octets(octets) = &piece {
             state.held += octets.len();
@@ -172,51 +172,51 @@ impl End {
         if state.forgotten {
             return;
         }
-        if weather.loses(self.way) {
+        if conditions.loses(self.way) {
             state.lost.push(piece);
-        } else if state.deserted {
+        } else if state.abandoned {
             drop(state);
-            let round_trip = weather.latency;
+            let round_trip = conditions.latency;
             let mut back = self.incoming.state();
-            back.send(&mut world, &weather, round_trip, Piece::Reset);
+            back.send(&mut world, &conditions, round_trip, Piece::Reset);
         } else {
             let breaks = matches!(piece, Piece::Reset);
-            state.send(&mut world, &weather, Duration::ZERO, piece);
+            state.send(&mut world, &conditions, Duration::ZERO, piece);
             let arrives = state.pieces.back().map(|(at, _)| *at);
             drop(state);
-            // Whoever waits for room at the other end learns that none will come.
+            // A writer at the other end that waits for room is woken to see the reset.
             if breaks && let (Some(at), Some(writer)) = (arrives, &self.incoming.state().writer) {
                 world.wake_at(&mut None, at, writer);
             }
         }
     }
 
-    /// The weather has changed: what was lost and can now be sent is sent again, what trickles may come faster.
+    /// The conditions have changed: retransmits what was lost and can now be sent, and brings forward what may come sooner.
     pub fn resend(&self, world: &mut World) {
-        let weather = world.weather(self.server);
+        let conditions = world.conditions(self.server);
         let mut state = self.outgoing.state();
-        state.hurry(world, &weather);
-        if !state.forgotten && !weather.loses(self.way) {
+        state.reschedule(world, &conditions);
+        if !state.forgotten && !conditions.loses(self.way) {
             for piece in std::mem::take(&mut state.lost) {
-                state.send(world, &weather, RETRANSMISSION, piece);
+                state.send(world, &conditions, RETRANSMISSION, piece);
             }
         }
     }
 
-    /// Lets everything that either end writes vanish.
+    /// From now on, loses everything that either end writes.
     pub fn forget(&self) {
         self.incoming.state().forgotten = true;
         self.outgoing.state().forgotten = true;
     }
 
-    /// Breaks the connection for both ends.
+    /// Resets the connection for both ends.
     pub fn reset(&self) {
         self.incoming.reset();
         self.outgoing.reset();
     }
 
-    /// Does this end still hold its connection?
+    /// Is the socket of this end still open?
     pub fn is_held(&self) -> bool {
-        !self.incoming.state().deserted
+        !self.incoming.state().abandoned
     }
 }

@@ -1,7 +1,7 @@
 //! TCP in memory: connecting, reading, writing, and the ways to end.
 
 use super::pipe::{End, Piece};
-use super::{Memory, Plan};
+use super::{Memory, WakeUp};
 use crate::engine::Time;
 use crate::runtime;
 use futures::io::{AsyncRead, AsyncWrite};
@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// When an attempt to connect that was not answered is repeated (RFC 6298: the first timeout).
+/// The time until a SYN without an answer is retransmitted (RFC 6298: the initial timeout).
 const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
 /// One end of a connection.
@@ -21,26 +21,26 @@ pub struct Stream {
     world: Memory,
     end: End,
     /// What to send when it is dropped.
-    farewell: Farewell,
+    ending: Ending,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Farewell {
+enum Ending {
     Fin,
     Reset,
     Nothing,
 }
 
 impl Stream {
-    /// Ends with a reset, as a socket does that lingers for no time.
+    /// Closes with a reset, as a socket with a linger time of 0 does.
     pub fn abort(mut self) {
-        self.farewell = Farewell::Reset;
+        self.ending = Ending::Reset;
     }
 
-    /// Ends without a word, as a machine that lost power: what it is sent later is answered with a reset. The connection is half-open
+    /// Ends without a FIN, as a host that loses power: what arrives later is answered with a reset. The connection is half-open
     /// (RFC 9293 section 3.5.1).
     pub fn vanish(mut self) {
-        self.farewell = Farewell::Nothing;
+        self.ending = Ending::Nothing;
     }
 }
 
@@ -94,13 +94,13 @@ impl AsyncWrite for Stream {
         from: &[u8],
     ) -> Poll<io::Result<usize>> {
         let world = self.world.world();
-        let weather = world.weather(self.end.server);
+        let conditions = world.conditions(self.end.server);
         let refused = self.end.incoming.state().is_refused(world.now);
         let mut state = self.end.outgoing.state();
         if refused || state.reset || state.finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let n = from.len().min(state.room(&weather));
+        let n = from.len().min(state.room(&conditions));
         if n == 0 && !from.is_empty() {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
@@ -126,36 +126,36 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let finished = std::mem::replace(&mut self.end.outgoing.state().finished, true);
         let mut incoming = self.end.incoming.state();
-        incoming.deserted = true;
-        // A socket that is closed with something unread resets its connection.
+        incoming.abandoned = true;
+        // A socket that is closed with unread octets resets its connection.
         let unread = incoming.is_unread();
         drop(incoming);
-        match self.farewell {
-            Farewell::Nothing => {}
-            Farewell::Fin if !unread && finished => {}
-            Farewell::Fin if !unread => self.end.put(&self.world, Piece::Fin),
-            Farewell::Fin | Farewell::Reset => self.end.put(&self.world, Piece::Reset),
+        match self.ending {
+            Ending::Nothing => {}
+            Ending::Fin if !unread && finished => {}
+            Ending::Fin if !unread => self.end.put(&self.world, Piece::Fin),
+            Ending::Fin | Ending::Reset => self.end.put(&self.world, Piece::Reset),
         }
     }
 }
 
 impl runtime::ByteStream for Stream {}
 
-/// Clients that have arrived and were not accepted yet.
+/// Connections that were not accepted yet.
 #[derive(Default)]
 pub struct Queue {
     arrivals: VecDeque<(Stream, SocketAddr)>,
     waker: Option<Waker>,
 }
 
-/// A connection in the making.
+/// A connect in progress.
 pub struct Connect {
     world: Memory,
     from: IpAddr,
     to: SocketAddr,
-    /// When the answer to the first packet arrives, or the packet is sent again.
+    /// When the answer to the SYN arrives.
     answered: Option<Time>,
-    plan: Option<Plan>,
+    wake_up: Option<WakeUp>,
 }
 
 impl Connect {
@@ -166,7 +166,7 @@ impl Connect {
             from,
             to,
             answered: None,
-            plan: None,
+            wake_up: None,
         }
     }
 }
@@ -177,19 +177,19 @@ impl Future for Connect {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut world = this.world.world();
-        let weather = world.weather(this.to);
-        if weather.is_deaf() {
+        let conditions = world.conditions(this.to);
+        if conditions.loses_connects() {
             let at = world.now + CONNECT_AGAIN;
-            world.wake_at(&mut this.plan, at, cx.waker());
+            world.wake_at(&mut this.wake_up, at, cx.waker());
             return Poll::Pending;
         }
         let answered = match this.answered {
             Some(at) => at,
-            None => world.now + 2 * world.dice.delay(&weather),
+            None => world.now + 2 * world.random.delay(&conditions),
         };
         this.answered = Some(answered);
         if world.now < answered {
-            world.wake_at(&mut this.plan, answered, cx.waker());
+            world.wake_at(&mut this.wake_up, answered, cx.waker());
             return Poll::Pending;
         }
         let from = SocketAddr::new(this.from, world.free_port());
@@ -197,10 +197,10 @@ impl Future for Connect {
         let stream = |end: End| Stream {
             world: this.world.clone(),
             end,
-            farewell: Farewell::Fin,
+            ending: Ending::Fin,
         };
         let queue = world.listeners.get_mut(&this.to);
-        let Some(queue) = queue.filter(|_| !weather.refuses) else {
+        let Some(queue) = queue.filter(|_| !conditions.refuses) else {
             return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
         };
         queue.arrivals.push_back((stream(far), from));
@@ -214,8 +214,8 @@ impl Future for Connect {
 
 impl Drop for Connect {
     fn drop(&mut self) {
-        if let Some(plan) = self.plan {
-            self.world.world().plans.remove(&plan);
+        if let Some(wake_up) = self.wake_up {
+            self.world.world().wake_ups.remove(&wake_up);
         }
     }
 }
@@ -265,7 +265,7 @@ impl runtime::Listener for Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let queue = self.world.world().listeners.remove(&self.at);
-        // Those who had connected and were not accepted lose their connection; not under the lock, which their end takes.
+        // Connections that were not accepted are reset. Not under the lock, which they take when they are dropped.
         drop(queue);
     }
 }
