@@ -41,6 +41,10 @@ features:
 guards:
     .ci/guards
 
+# Compare the public items of the library with .ci/api.txt, or make that list anew (--write)
+api *OPTIONS:
+    .ci/api {{ OPTIONS }}
+
 # Check the format, the lints, the documentation's links and the shell scripts
 lint:
     cargo fmt --check

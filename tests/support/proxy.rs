@@ -13,7 +13,7 @@ pub struct Proxy {
     child: Child,
     log: Arc<Log>,
     addresses: Vec<SocketAddr>,
-    /// Gauges open and not read any more, for a program whose log is stuck.
+    /// Held open and not read any more, for a program whose log is stuck.
     unread: Option<ChildStderr>,
 }
 
