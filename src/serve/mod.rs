@@ -21,7 +21,7 @@ mod inspect;
 mod lookups;
 mod options;
 mod pause;
-#[cfg(any(feature = "sockets", feature = "wasi"))]
+#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod seed;
 mod shared;
 mod shutdown;
@@ -34,7 +34,7 @@ mod upstream_connections;
 
 pub use control::{Command, Control};
 pub use options::Options;
-#[cfg(any(feature = "sockets", feature = "wasi"))]
+#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 pub(crate) use seed::random_seed;
 pub use sockets::{BindError, Sockets};
 // Open for the simulator, which looks at a loop after each poll; nothing is promised of it.
