@@ -84,3 +84,36 @@ impl Pause {
         self.until.take_if(|until| *until <= now).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(millis: u64) -> Time {
+        Time::from_nanos(millis * 1_000_000)
+    }
+
+    #[test]
+    fn errors_in_a_row_lead_to_a_pause_and_others_do_not() {
+        let error = io::Error::other("no descriptor");
+        let mut pause = Pause::new(None, "a test", 2);
+        // When an error comes, in milliseconds, and whether a pause follows.
+        for (millis, pauses) in [
+            (0, false),
+            (1, false),
+            (2, true),
+            (103, true),
+            (1_104, false),
+        ] {
+            assert_eq!(pause.failed(&error, at(millis)), pauses, "at {millis} ms");
+            assert_eq!(pause.is_on(at(millis)), pauses, "at {millis} ms");
+        }
+        assert_eq!(pause.until(), Some(at(203)));
+        assert!(!pause.ends(at(202)));
+        assert!(pause.ends(at(203)) && !pause.ends(at(203)));
+        // After a success everything begins anew.
+        pause.failed(&error, at(1_105));
+        pause.succeeded();
+        assert!(!pause.failed(&error, at(1_106)));
+    }
+}
