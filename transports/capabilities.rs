@@ -1,10 +1,10 @@
-//! Whether a configuration asks more of a runtime than it can do.
+//! Checks a configuration against the capabilities of a runtime.
 
 use super::Capabilities;
 use crate::config::{Config, ConfigError};
 
 impl Capabilities {
-    /// An error names the first setting that takes more than there is.
+    /// An error names the first setting that needs a capability the runtime lacks.
     pub fn allow(self, config: &Config) -> Result<(), ConfigError> {
         if config.workers().get() > 1 && !(self.shared_ports && self.threads) {
             let reason = "this runtime has one worker: it cannot share a port or has no threads";

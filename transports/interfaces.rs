@@ -1,4 +1,4 @@
-//! The addresses of this host's interfaces.
+//! This host's network interfaces.
 
 use crate::config::{Cidr, interface_network};
 use nix::ifaddrs::getifaddrs;
@@ -6,12 +6,17 @@ use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
 use std::net::IpAddr;
 
-/// The networks that this host is on. None where the system does not tell.
+/// The index of an interface, which the zone of a link-local address needs.
+pub fn interface_number(name: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(name).ok()
+}
+
+/// The networks that this host is on. Empty where the system does not tell.
 pub fn networks() -> Vec<Cidr> {
     let interfaces = match getifaddrs() {
         Ok(interfaces) => interfaces,
         Err(error) => {
-            log::debug!("the interfaces' addresses: {error}");
+            log::debug!("reading the addresses of the interfaces: {error}");
             return Vec::new();
         }
     };

@@ -4,10 +4,10 @@ mod reactor;
 
 pub use reactor::Sleep;
 
-use super::bounded::Within;
 use super::interfaces;
 use super::reserve::Reserve;
 use super::sockets;
+use super::time_limit::Within;
 use super::udp::Batches;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};

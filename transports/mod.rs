@@ -1,4 +1,4 @@
-//! The table: which protocols reach upstreams, and which runtimes carry everything.
+//! The table of protocols, which reach upstreams, and of runtimes, which bring sockets and timers.
 //!
 //! To add a protocol: one file with a type that implements [`Transport`] over any [`Runtime`], and one row in `protocols!`.
 //! To add a runtime: one file with a type that implements [`Runtime`], one feature, and one row in `runtimes!`. The rows drive the
@@ -8,9 +8,8 @@
 mod async_io_parts;
 #[cfg(feature = "async-std")]
 pub mod async_std;
-mod bounded;
 mod capabilities;
-#[cfg(feature = "sockets")]
+#[cfg_attr(not(feature = "sockets"), path = "wasi/interfaces.rs")]
 mod interfaces;
 pub mod memory;
 #[cfg(feature = "mio")]
@@ -29,6 +28,7 @@ pub mod smol;
 mod sockets;
 mod table;
 pub mod tcp;
+mod time_limit;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(feature = "tokio")]
@@ -37,13 +37,11 @@ pub mod tokio;
 mod udp;
 #[cfg(all(feature = "wasi", target_os = "wasi"))]
 pub mod wasi;
-#[cfg_attr(not(feature = "sockets"), path = "wasi/alone.rs")]
+#[cfg_attr(not(feature = "sockets"), path = "wasi/single_worker.rs")]
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod workers;
-#[cfg_attr(not(feature = "sockets"), path = "wasi/zones.rs")]
-mod zones;
 
-pub use zones::interface_number;
+pub use interfaces::interface_number;
 
 use crate::config::{Config, ConfigError, Scheme, Upstream};
 use crate::runtime::Runtime;
@@ -62,19 +60,19 @@ table::protocols! {
     "tcp", 53, false => tcp::Tcp;
 }
 
-/// What a runtime can do beyond its seam. A configuration that needs more is refused.
+/// What a runtime can do beyond the trait [`Runtime`]. A configuration that needs more is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Says at which of a wildcard's addresses a datagram arrived, and replies from there.
+    /// A UDP socket on a wildcard address reports the destination of each datagram, and replies from there.
     pub reply_source: bool,
     /// Several sockets listen on one address: more than one worker.
     pub shared_ports: bool,
-    /// Several loops run on threads of their own, and other threads wake them.
+    /// Event loops run on several threads, and other threads wake them.
     pub threads: bool,
 }
 
 impl Capabilities {
-    /// What real sockets and threads can do.
+    /// Those of a system with sockets and threads.
     pub const NATIVE: Self = Self {
         reply_source: true,
         shared_ports: true,

@@ -1,7 +1,7 @@
-//! Serving for real: a loop per worker, each with a runtime of its own, on shared addresses. The first is on the caller's thread,
-//! and the others are in `workers`.
+//! Serving with a number of workers on shared addresses, each with an event loop and a runtime of its own. The first runs on the caller's
+//! thread; `workers` has the others.
 
-use super::workers::{Others, affordable, check_room, let_wakers_finish};
+use super::workers::{Others, affordable, check_resource_limits, use_batch_policy};
 use super::{Protocols, RunError};
 use crate::config::{Config, Listen, Modes};
 use crate::engine::Stats;
@@ -11,15 +11,15 @@ use log::info;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
-/// Binds everything, says so in the log, and serves until `control` ends all loops.
+/// Binds all sockets, logs that, and serves until `control` ends all workers.
 pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<(), RunError> {
-    check_room(&config)?;
+    check_resource_limits(&config)?;
     let affordable = affordable(&config);
     let config = config.into_builder().max_tcp_connections(affordable);
     let config = config.build().map_err(RunError::Config)?;
     let workers = config.workers().get();
     if workers > 1 {
-        // Shared addresses would be shared with another program, too: without sharing, its presence shows.
+        // Another program could share a shared address, too. Binding without sharing finds it.
         let alone = config.clone().into_builder().workers(NonZeroUsize::MIN);
         let alone = alone.build().map_err(RunError::Config)?;
         drop(Sockets::bind(&R::default(), &alone).map_err(RunError::Bind)?);
@@ -37,7 +37,7 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
     let config = config.build().map_err(RunError::Config)?;
     let seed = random_seed().map_err(RunError::System)?;
     let options = Options::for_workers(config, seed).control(control);
-    // Both before the line: whoever has read it may command.
+    // Both before the log line: after it, commands may come.
     let first = first.start(&options);
     let others = Others::start::<R>(&options)?;
     info!("{started}");
@@ -59,7 +59,7 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
     Ok(())
 }
 
-/// One loop, ready to go.
+/// A worker that is ready to serve.
 pub struct Worker<R: Runtime> {
     runtime: R,
     protocols: Protocols<R>,
@@ -77,20 +77,20 @@ impl<R: Runtime + Default> Worker<R> {
         })
     }
 
-    /// Takes commands from now on. What it returns serves on its caller's thread, until a command ends that.
+    /// Takes commands from now on. The function that it returns serves on its caller's thread until a command ends that.
     pub fn start(self, options: &Options) -> impl FnOnce() -> Stats {
         let (runtime, keep_scheduling) = (self.runtime.clone(), options.config().keep_scheduling());
         let serving = serve(self.runtime, self.protocols, self.sockets, options.clone());
         move || {
             if !keep_scheduling {
-                let_wakers_finish();
+                use_batch_policy();
             }
             runtime.block_on(serving)
         }
     }
 }
 
-/// The line that says what is served, from where, and how to try it.
+/// The log line that says what is served, on which addresses, and how to try it.
 fn announce(config: &Config, addresses: &[SocketAddr], missing: &[SocketAddr]) -> String {
     let modes = match config.modes() {
         Modes::UdpAndTcp => "udp+tcp",

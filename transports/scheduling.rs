@@ -1,10 +1,10 @@
-//! How the kernel schedules a worker: it lets whoever woke it finish first.
+//! How the kernel schedules a worker: it does not preempt the process that woke it.
 //!
-//! An upstream's answer, or a client's question, wakes the worker in the middle of the system call that sent it. A thread of Linux's
-//! ordinary policy then often interrupts the sender at once; both lose their processor's warm caches, and the sender is scheduled once
-//! more for the rest of its call. One of the batch policy (`SCHED_BATCH`, sched(7)) runs when the sender sleeps, microseconds
-//! later, or elsewhere if a processor is free. It needs no privilege. Where all processors are busy with others, the worker
-//! may wait for its turn some milliseconds longer.
+//! An upstream's response, or a client's query, wakes the worker during the system call that sent it. Under Linux's normal policy, a
+//! worker on the same processor often preempts the sender at once: both lose warm caches, and the sender is scheduled again for the rest
+//! of its call. Under the batch policy (`SCHED_BATCH`, sched(7)) the worker runs microseconds later, when the sender sleeps, or at once
+//! on a free processor. It needs no privilege. While other processes keep all processors busy, the worker may wait some
+//! milliseconds longer.
 
 #[cfg(target_os = "linux")]
 use thread_priority::{
@@ -12,17 +12,17 @@ use thread_priority::{
     set_thread_priority_and_policy, thread_native_id, thread_schedule_policy,
 };
 
-/// Has this thread let those finish who wake it, if it is under the ordinary policy. Nothing depends on it.
+/// Moves this thread from the normal policy to the batch policy. A failure has no consequence but the cost.
 #[cfg(target_os = "linux")]
-pub fn let_wakers_finish() {
+pub fn use_batch_policy() {
     const BATCH: ThreadSchedulePolicy =
         ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
-    const ORDINARY: ThreadSchedulePolicy =
+    const NORMAL: ThreadSchedulePolicy =
         ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
-    if !thread_schedule_policy().is_ok_and(|policy| policy == ORDINARY) {
+    if !thread_schedule_policy().is_ok_and(|policy| policy == NORMAL) {
         return;
     }
-    // The library sets the policy and a nice value at once: the one that the thread has.
+    // The library sets the policy together with a nice value. Here that is the one that the thread has already.
     let Some(priority) = niceness().and_then(|nice| priority_of(nice, BATCH)) else {
         return;
     };
@@ -31,9 +31,9 @@ pub fn let_wakers_finish() {
     }
 }
 
-/// Elsewhere there is no such policy.
+/// Only Linux has such a policy.
 #[cfg(not(target_os = "linux"))]
-pub fn let_wakers_finish() {}
+pub fn use_batch_policy() {}
 
 /// The thread's nice value.
 #[cfg(target_os = "linux")]
@@ -55,10 +55,10 @@ mod tests {
 
     #[test]
     fn the_policy_changes_and_the_nice_value_stays() {
-        // On a thread of its own, which ends with it.
+        // On a separate thread, so that the policy of the test's own does not change.
         let work = || {
             let before = niceness();
-            let_wakers_finish();
+            use_batch_policy();
             assert_eq!(niceness(), before);
             thread_schedule_policy().unwrap()
         };

@@ -1,6 +1,6 @@
-//! Real sockets for any runtime that has file descriptors: how they are made and tuned.
+//! Sockets for any runtime that has file descriptors: how they are made, and their options.
 //!
-//! A runtime adds only the waiting. Everything here returns at once.
+//! Nothing here waits. That is the task of a runtime.
 
 use super::udp::Batches;
 use crate::engine::{Now, Time};
@@ -11,20 +11,20 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Clients that the kernel keeps for us between two accepts; it cuts this to its own bound (`somaxconn`).
+/// Connections that the kernel queues between two accepts; it reduces this to its own limit (`somaxconn`).
 const BACKLOG: i32 = 1024;
-/// Room for a burst of questions while the loop is busy; the kernel cuts it to `rmem_max`.
+/// Octets of buffer for a burst of queries while the loop is busy; the kernel reduces it to `rmem_max`.
 const RECEIVE_BUFFER: usize = 1 << 20;
-/// How long the other end may fail to acknowledge what we sent. A path that died is found in seconds, not in the kernel's 15 minutes.
+/// How long sent octets may stay unacknowledged. A broken path is found in seconds instead of the kernel's 15 minutes.
 const USER_TIMEOUT: Duration = Duration::from_secs(3);
-/// Keepalive probes begin after so long, so that a path that died while idle is found before the next question.
+/// Idle time before keepalive probes, so that a broken path is found before the next query.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 /// The time between probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
-/// Lost probes until the connection is given up.
+/// Probes without a reply until the connection ends.
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// Both clocks since `origin`. Where there is no clock that goes on during suspend, the process's own stands in.
+/// Both clocks since `origin`. Where no clock advances during suspend, that of the process stands in.
 pub fn now(origin: Instant) -> Now {
     let since = |from: Duration| Time::ZERO + from;
     let mono = since(origin.elapsed());
@@ -41,7 +41,7 @@ pub fn now(origin: Instant) -> Now {
     Now { mono, boot }
 }
 
-/// Since this was asked first in this process: one clock for all loops, whose origins differ, because they share the cache.
+/// The time since the first call in this process: one clock for all loops, which share the cache and differ in their origins.
 #[cfg(any(test, not(target_os = "linux")))]
 fn process_time() -> Duration {
     static ORIGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
@@ -58,7 +58,7 @@ fn socket(at: SocketAddr, kind: SocketType, share: bool) -> io::Result<OwnedFd> 
     let socket = net::socket(family, kind, None)?;
     fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
     if at.is_ipv6() {
-        // `::` stands for IPv6 alone, so that `0.0.0.0` can be listened on beside it.
+        // `::` means IPv6 only, so that `0.0.0.0` can be bound beside it.
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
     if share {
@@ -84,7 +84,7 @@ pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
     let socket = socket(at, SocketType::DGRAM, share)?;
     if let Err(error) = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER) {
         // It serves with a smaller buffer, too.
-        log::debug!("SO_RCVBUF was refused: {error}");
+        log::debug!("setting SO_RCVBUF: {error}");
     }
     net::bind(&socket, &at)?;
     let socket = UdpSocket::from(socket);
@@ -93,13 +93,13 @@ pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
     Ok((socket, batches))
 }
 
-/// Does this error mean that the machine lacks the address, or its whole family?
+/// Does this error mean that the host lacks the address, or its whole family?
 pub fn is_missing(error: &io::Error) -> bool {
     let no_family = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(no_family)
 }
 
-/// Options for a connection to an upstream. They make failures show sooner; none is needed to work.
+/// Sets the options of a connection to an upstream. They reveal failures sooner; a connection works without them.
 pub fn tune_link(stream: &impl AsFd) {
     let tuned = [
         sockopt::set_tcp_nodelay(stream, true),
@@ -111,14 +111,14 @@ pub fn tune_link(stream: &impl AsFd) {
         sockopt::set_tcp_user_timeout(stream, USER_TIMEOUT.as_millis() as u32),
     ];
     for error in tuned.into_iter().filter_map(Result::err) {
-        log::debug!("a socket option was refused: {error}");
+        log::debug!("setting an option of a connection to an upstream: {error}");
     }
 }
 
-/// Options for a client's connection: answers are written whole, so there is nothing to wait for.
+/// Sets the options of a client connection: responses are written whole, so Nagle's algorithm would only delay them.
 pub fn tune_client(stream: &impl AsFd) {
     if let Err(error) = sockopt::set_tcp_nodelay(stream, true) {
-        log::debug!("TCP_NODELAY was refused: {error}");
+        log::debug!("setting TCP_NODELAY: {error}");
     }
 }
 
@@ -135,7 +135,7 @@ pub fn shutdown(stream: &impl AsFd) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 pub fn ack_soon(stream: &impl AsFd) {
     if let Err(error) = sockopt::set_tcp_quickack(stream, true) {
-        log::debug!("TCP_QUICKACK was refused: {error}");
+        log::debug!("setting TCP_QUICKACK: {error}");
     }
 }
 
@@ -157,7 +157,7 @@ mod tests {
         assert!(before <= after && after < before + Duration::from_secs(30));
     }
 
-    // fault 8: the kernel looks after a path that forgot a connection, busy or idle.
+    // fault 8: the kernel detects a path that lost its state of a connection, busy or idle.
     #[test]
     fn a_link_gives_a_dead_path_up() {
         let listener = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();

@@ -1,7 +1,7 @@
-//! The machinery behind the table in `mod.rs`: one static enum over the protocols that are compiled in, so that a question's
-//! way has no `dyn`, and the choice of a runtime by its name.
+//! What the rows of the table in `mod.rs` expand to: one static enum over the protocols of this build, so that no query passes a `dyn`, and
+//! the choice of a runtime by its name.
 
-/// Makes the schemes, the transport that speaks them all, its connects and its connections from the rows.
+/// Expands the rows to the list of schemes and to a transport that speaks all of them.
 macro_rules! protocols {
     ($( $(#[$gate:meta])* $scheme:literal, $port:literal, $encrypted:literal => $module:ident :: $Type:ident; )*) => {
         /// The schemes that this build can speak.
@@ -10,7 +10,7 @@ macro_rules! protocols {
             Scheme { name: $scheme, port: $port, encrypted: $encrypted },
         )*];
 
-        /// Tries all that making [`Protocols`] does, without a runtime. Returns settings that can be obeyed, and are hardly meant.
+        /// Checks what [`Protocols::new`] checks, without a runtime. Returns remarks on settings that are valid and probably a mistake.
         pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
             let mut remarks = Vec::new();
             $( $(#[$gate])* remarks.extend($module::check(config)?); )*
@@ -112,7 +112,7 @@ macro_rules! protocols {
     };
 }
 
-/// Makes the list of the runtimes and the choice among them from the rows.
+/// Expands the rows to the list of runtimes and the choice among them.
 macro_rules! runtimes {
     ($( $(#[$gate:meta])* $name:literal, $can:expr => $module:ident :: $Type:ident; )*) => {
         /// The runtimes that this build has; the first is the default.

@@ -1,6 +1,6 @@
-//! Plain DNS over TCP (RFC 7766), over any runtime, for a path that is trusted otherwise: a tunnel, a loopback.
+//! Plain DNS over TCP (RFC 7766), over any runtime, for a path that is protected otherwise: a tunnel, loopback.
 
-use super::bounded::{Bounded, connect_limit};
+use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Upstream};
 use crate::framed::Framed;
 use crate::runtime::Runtime;
@@ -18,13 +18,13 @@ pub struct Tcp<R> {
     limit: Duration,
 }
 
-/// There is nothing to try.
+/// There is nothing to check.
 pub fn check(_config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     Ok(Vec::new())
 }
 
 impl<R> Tcp<R> {
-    /// Over this runtime. Only the time for a connect is configured.
+    /// Only the time limit of a connect is configured.
     pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
         let limit = connect_limit(config);
         Ok(Self { runtime, limit })
@@ -41,7 +41,7 @@ impl<R: Runtime> Transport for Tcp<R> {
     }
 }
 
-/// A TCP connection in the making.
+/// A TCP connect in progress.
 pub struct Connecting<R: Runtime>(Pin<Box<R::Connect>>);
 
 impl<R: Runtime> Future for Connecting<R> {

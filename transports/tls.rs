@@ -1,13 +1,13 @@
-//! DNS over TLS (RFC 7858), over any runtime, in the strict profile of RFC 8310 section 5: the certificate chain and the
-//! name are verified in the handshake, so that no question can leave before.
+//! DNS over TLS (RFC 7858), over any runtime, with the Strict Privacy profile of RFC 8310 section 5: the handshake verifies the certificate
+//! chain and the name before any query is sent.
 
-mod given;
+mod ca_file;
+mod error_messages;
 mod trust;
-mod words;
 
+use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::trust::{Trusted, Verifier};
-use self::words::{handshake_error, is_alpn_refusal};
-use super::bounded::{Bounded, connect_limit};
+use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Roots, Upstream};
 use crate::framed::Framed;
 use crate::runtime::{ByteStream, Runtime};
@@ -28,9 +28,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Upstreams whose tickets are remembered; rustls keeps up to eight of each (RFC 8446 appendix C.4: one use per ticket).
-const REMEMBERED: usize = 64;
-/// The protocol name of DNS over TLS in ALPN. Servers that know none must still work.
+/// Upstreams whose session tickets are stored; rustls stores up to eight of each (RFC 8446 appendix C.4: one use per ticket).
+const MAX_SESSIONS: usize = 64;
+/// The protocol name of DNS over TLS in ALPN (RFC 7301). Servers without ALPN must work, too.
 const ALPN: &[u8] = b"dot";
 
 /// Connects by TLS.
@@ -41,13 +41,13 @@ pub struct Tls<R> {
     limit: Duration,
 }
 
-/// What every connect needs.
+/// What all connects share.
 struct Clients {
-    /// Offers the protocol name, as RFC 7858 has it registered.
-    named: TlsConnector,
-    /// Offers none.
-    nameless: TlsConnector,
-    /// Labels of the upstreams that end the handshake because of the name. There are no more than there are upstreams.
+    /// With ALPN.
+    with_alpn: TlsConnector,
+    /// Without ALPN.
+    without_alpn: TlsConnector,
+    /// Labels of the upstreams that refuse the handshake because of ALPN. At most as many as upstreams.
     refusing: Mutex<BTreeSet<String>>,
 }
 
@@ -57,13 +57,13 @@ impl Clients {
     }
 }
 
-/// Tries all that the start does with this configuration. Returns what can be obeyed, and is hardly meant.
+/// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     client(config)?;
     let Roots::Pem(pem) = config.roots() else {
         return Ok(Vec::new());
     };
-    let leaf = given::certificates(pem).map_or(None, |all| given::first_leaf(&all));
+    let leaf = ca_file::certificates(pem).map_or(None, |all| ca_file::first_leaf(&all));
     let remark = |number: usize| {
         let reason = format!(
             "certificate {number} of the file is no authority: it is trusted as the certificate of a server itself, and vouches for no other"
@@ -82,7 +82,7 @@ fn client(config: &Config) -> Result<ClientConfig, ConfigError> {
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| wrong(error.to_string()))?
-        // The verifier asks webpki first, and makes one exception: see there.
+        // `Verifier` verifies with webpki, and makes one exception: see there.
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth())
@@ -92,15 +92,15 @@ impl<R: Runtime> Tls<R> {
     /// Trusts the configured roots and no others. An error names what is wrong with them.
     pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
         let mut tls = client(config)?;
-        tls.resumption = Resumption::in_memory_sessions(REMEMBERED);
-        let nameless = TlsConnector::from(Arc::new(tls.clone()));
+        tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+        let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
         tls.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self {
             runtime,
             limit: connect_limit(config),
             clients: Arc::new(Clients {
-                named: TlsConnector::from(Arc::new(tls)),
-                nameless,
+                with_alpn: TlsConnector::from(Arc::new(tls)),
+                without_alpn,
                 refusing: Mutex::default(),
             }),
         })
@@ -121,7 +121,7 @@ impl<R: Runtime> Transport for Tls<R> {
                     clients: self.clients.clone(),
                     addr,
                     label: to.label().to_owned(),
-                    named: !self.clients.refusing().contains(to.label()),
+                    offers_alpn: !self.clients.refusing().contains(to.label()),
                     name,
                 },
             ),
@@ -134,44 +134,44 @@ impl<R: Runtime> Transport for Tls<R> {
     }
 }
 
-/// A TLS connection in the making.
+/// A TLS connect in progress.
 pub enum Handshake<R: Runtime> {
     /// No TCP connection yet.
     Connecting(Pin<Box<R::Connect>>, Target<R>),
-    /// The handshake proper.
+    /// The TLS handshake.
     Shaking(Box<Connect<R::Stream>>, Target<R>),
-    /// It could not even start, or it failed.
+    /// It could not start, or has failed.
     Failed(ConnectError),
 }
 
-/// Whom a connection is made to.
+/// The server that is being connected to.
 #[derive(Clone)]
 pub struct Target<R> {
     runtime: R,
     clients: Arc<Clients>,
     addr: SocketAddr,
     label: String,
-    /// The protocol's name is offered.
-    named: bool,
-    /// For whom the certificate must be.
+    /// ALPN is offered.
+    offers_alpn: bool,
+    /// The name that the certificate must be valid for.
     name: ServerName<'static>,
 }
 
 impl<R: Runtime> Target<R> {
-    /// Over TCP it is there: the handshake begins.
+    /// The TCP connection is there: starts the handshake.
     fn shake(&self, stream: R::Stream) -> Handshake<R> {
-        let connector = if self.named {
-            &self.clients.named
+        let connector = if self.offers_alpn {
+            &self.clients.with_alpn
         } else {
-            &self.clients.nameless
+            &self.clients.without_alpn
         };
         let handshake = connector.connect(self.name.clone(), stream);
         Handshake::Shaking(Box::new(handshake), self.clone())
     }
 
-    /// The handshake failed. If the protocol's name was the reason, it is tried once more without, and that is remembered.
+    /// The handshake has failed. If ALPN was the reason, connects once more without it, and does so for this upstream from now on.
     fn failed(&self, error: &io::Error) -> Handshake<R> {
-        if !self.named || !is_alpn_refusal(error) {
+        if !self.offers_alpn || !is_alpn_refusal(error) {
             return Handshake::Failed(handshake_error(error, &self.name.to_str()));
         }
         if self.clients.refusing().insert(self.label.clone()) {
@@ -182,7 +182,7 @@ impl<R: Runtime> Target<R> {
         }
         let tcp = Box::pin(self.runtime.connect(self.addr));
         let to = Self {
-            named: false,
+            offers_alpn: false,
             ..self.clone()
         };
         Handshake::Connecting(tcp, to)

@@ -3,10 +3,10 @@
 //! Sockets are bound before a loop runs, and tokio's sockets and timers belong to the reactor under which they are made. So they
 //! are made when they are first polled: under [`Runtime::block_on`], or under the runtime of an application that embeds dotward.
 
-use super::bounded::Within;
 use super::interfaces;
 use super::reserve::Reserve;
 use super::sockets;
+use super::time_limit::Within;
 use super::udp::Batches;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};

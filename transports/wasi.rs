@@ -11,7 +11,7 @@ mod udp;
 pub use tcp::{Listening, Tcp};
 pub use udp::Udp;
 
-use super::bounded::Within;
+use super::time_limit::Within;
 use crate::engine::{Now, Time};
 use crate::runtime::Runtime;
 use futures::future::LocalBoxFuture;
@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use wasip2::clocks::monotonic_clock;
 
-/// WASI 0.2, with the one place where everything waits.
+/// WASI 0.2, with its reactor.
 #[derive(Clone, Default)]
 pub struct Wasi {
     reactor: Reactor,
@@ -38,7 +38,7 @@ impl Runtime for Wasi {
     type Sleep = Sleep;
     type Within<F: Future> = Within<F, Sleep>;
 
-    /// The host's monotonic clock, twice: WASI has none that goes on during suspend.
+    /// The host's monotonic clock, twice: WASI has none that advances during suspend.
     fn now(&self) -> Now {
         let mono = Time::from_nanos(monotonic_clock::now());
         Now { mono, boot: mono }

@@ -1,30 +1,30 @@
-//! The other workers: loops on threads of their own, beside the first one.
+//! The workers besides the first, each an event loop on a thread of its own.
 
 use super::RunError;
 use super::native::Worker;
-pub use super::resource_limits::{affordable, check as check_room};
-pub use super::scheduling::let_wakers_finish;
+pub use super::resource_limits::{affordable, check as check_resource_limits};
+pub use super::scheduling::use_batch_policy;
 use crate::engine::Stats;
 use crate::runtime::Runtime;
 use crate::serve::Options;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-/// Workers that run.
+/// Running workers.
 pub struct Others(Vec<JoinHandle<Stats>>);
 
 impl Others {
-    /// Starts as many as are configured, less the first one. An error says why one of them has nowhere to listen.
+    /// Starts all but the first. An error says why one of them cannot listen.
     pub fn start<R: Runtime + Default>(options: &Options) -> Result<Self, RunError> {
         let numbers = 1..options.config().workers().get();
         let started = numbers.map(|number| start_one::<R>(number, options.clone()));
         started.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Waits for their ends.
+    /// Waits until all have ended.
     pub fn join(self) -> Result<Vec<Stats>, RunError> {
         let ends = self.0.into_iter().map(JoinHandle::join);
-        ends.map(|end| end.map_err(|_| RunError::System("a worker died".into())))
+        ends.map(|end| end.map_err(|_| RunError::System("a worker has panicked".into())))
             .collect()
     }
 }
@@ -37,7 +37,7 @@ fn start_one<R: Runtime + Default>(
     let work = move || match Worker::<R>::new(options.config()) {
         Ok(worker) => {
             let serve = worker.start(&options);
-            // Whoever asks has not given up: it waits for this.
+            // The receiver waits for this, so that it cannot fail.
             drop(ready.send(Ok(())));
             serve()
         }
@@ -53,6 +53,6 @@ fn start_one<R: Runtime + Default>(
     match is_ready.recv() {
         Ok(Ok(())) => Ok(thread),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(RunError::System(format!("worker {number} died"))),
+        Err(_) => Err(RunError::System(format!("worker {number} has panicked"))),
     }
 }

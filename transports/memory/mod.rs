@@ -24,7 +24,7 @@ pub use conditions::{Conditions, Way};
 pub use datagrams::{Datagrams, Passed};
 pub use stream::{Connect, Listener, Stream};
 
-use super::bounded::Within;
+use super::time_limit::Within;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use crate::runtime::Runtime;

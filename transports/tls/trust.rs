@@ -1,6 +1,6 @@
-//! Whom we believe: the certificates that are trusted, and the verifier that asks for them.
+//! The trusted certificates, and the verifier.
 
-use super::given::{anchor, certificates};
+use super::ca_file::{anchor, certificates};
 use crate::config::Roots;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -15,47 +15,50 @@ use std::fmt;
 use std::sync::Arc;
 use webpki::EndEntityCert;
 
-/// What is trusted.
+/// The trusted certificates.
 pub struct Trusted {
-    /// Authorities: what they sign is trusted.
+    /// Authorities: a certificate with a chain to one of them is trusted.
     authorities: RootCertStore,
-    /// Certificates that the user gave: a server that shows one of them is trusted, whoever signed it.
-    given: Vec<CertificateDer<'static>>,
+    /// The certificates of the CA file: a server that presents one of them is trusted, whoever signed it.
+    from_file: Vec<CertificateDer<'static>>,
 }
 
 impl Trusted {
     /// As configured. An error says what is wrong.
     pub fn new(roots: &Roots) -> Result<Self, String> {
         let mut authorities = RootCertStore::empty();
-        let mut given = Vec::new();
+        let mut from_file = Vec::new();
         match roots {
             Roots::BuiltIn => authorities.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
             Roots::Pem(pem) => {
-                given = certificates(pem)?;
-                let anchors = given.iter().map(anchor).collect::<Result<Vec<_>, _>>();
+                from_file = certificates(pem)?;
+                let anchors = from_file.iter().map(anchor).collect::<Result<Vec<_>, _>>();
                 authorities.extend(anchors.map_err(|error| error.to_string())?);
             }
         }
-        Ok(Self { authorities, given })
+        Ok(Self {
+            authorities,
+            from_file,
+        })
     }
 }
 
-/// Verifies as webpki does, and besides takes a server's own certificate that the user gave: it was trusted by hand, as a self-signed
-/// one has to be. webpki alone refuses it if it says that it is an authority, as `openssl req -x509` makes them.
+/// Verifies as webpki does, and also accepts a server certificate that is in the CA file: the user trusts it explicitly, as a self-signed one
+/// requires. webpki alone rejects it if it is marked as an authority, as `openssl req -x509` does.
 #[derive(Debug)]
 pub struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
-    given: Vec<CertificateDer<'static>>,
+    from_file: Vec<CertificateDer<'static>>,
 }
 
 impl Verifier {
-    /// For what is trusted. An error says what is wrong.
+    /// Verifies against these certificates. An error says what is wrong.
     pub fn new(trusted: Trusted, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
         let roots = Arc::new(trusted.authorities);
         let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
         Ok(Self {
             webpki: webpki.build().map_err(|error| error.to_string())?,
-            given: trusted.given,
+            from_file: trusted.from_file,
         })
     }
 }
@@ -79,11 +82,11 @@ impl ServerCertVerifier for Verifier {
         let Err(error) = found else {
             return found;
         };
-        // webpki looks at the time of validity before it says one of these; the tests hold it to that.
+        // webpki has checked the validity period before it returns one of these errors; the tests verify that.
         if !is_about_the_issuer(&error) {
             return Err(error);
         }
-        if self.given.iter().any(|given| given == end_entity) {
+        if self.from_file.iter().any(|one| one == end_entity) {
             verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             return Ok(ServerCertVerified::assertion());
         }
@@ -114,13 +117,13 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Is nothing wrong with the certificate itself, but with who signed it?
+/// Does the error concern the issuer, and not the certificate itself?
 fn is_about_the_issuer(error: &Error) -> bool {
     let Error::InvalidCertificate(why) = error else {
         return false;
     };
     match why {
-        // The latter ones: an authority is called as its issuer, and has another key.
+        // The latter three: an authority has the name of the issuer, and another key.
         CertificateError::UnknownIssuer
         | CertificateError::BadSignature
         | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
@@ -132,17 +135,17 @@ fn is_about_the_issuer(error: &Error) -> bool {
     }
 }
 
-/// What webpki said, where rustls has no word of its own for it.
+/// The error of webpki, where rustls has none of its own for it.
 pub fn webpki_error(other: &OtherError) -> Option<&webpki::Error> {
     other.0.downcast_ref()
 }
 
-/// Does it name itself as its issuer?
+/// Is its issuer itself?
 fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
     EndEntityCert::try_from(certificate).is_ok_and(|parsed| parsed.issuer() == parsed.subject())
 }
 
-/// The server's certificate is signed by nobody but itself.
+/// The server's certificate is self-signed.
 #[derive(Debug)]
 pub struct SelfSigned;
 
@@ -162,7 +165,7 @@ impl From<SelfSigned> for Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::certificate_error;
+    use super::super::error_messages::certificate_error;
     use super::*;
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
     use rustls::crypto::ring;

@@ -1,4 +1,4 @@
-//! Where a component waits: whoever waits is listed, and one `wasi:io/poll` waits for all of them at once.
+//! The reactor of a component: one `wasi:io/poll` for everything that is waited for.
 
 use futures::task::{ArcWake, waker};
 use slotmap::{SlotMap, new_key_type};
@@ -13,17 +13,17 @@ use wasip2::clocks::monotonic_clock;
 use wasip2::io::poll::{Pollable, poll};
 
 new_key_type! {
-    /// Names a watch.
+    /// Identifies a watch.
     struct WatchKey;
 }
 
-/// The list of those who wait. Cheap to clone: a handle.
+/// The list of all watches. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct Reactor(Rc<RefCell<List>>);
 
 struct List {
     watches: SlotMap<WatchKey, Watched>,
-    /// Is always ready: with it in the list, the host looks and does not wait.
+    /// Always ready: with it in the list, the host does not wait.
     at_once: Pollable,
 }
 
@@ -33,11 +33,11 @@ struct Watched {
 }
 
 enum State {
-    /// Nobody waits for it.
+    /// No task waits for it.
     Idle,
-    /// The host is asked, and this one is woken.
+    /// The host is asked, and this waker woken.
     Waiting(Waker),
-    /// The host said so, and nobody has looked yet.
+    /// The host has reported it, and it was not polled since.
     Ready,
 }
 
@@ -51,7 +51,7 @@ impl Default for Reactor {
 }
 
 impl Reactor {
-    /// Watches something of the host's. WASI wants the watch dropped before that from which the pollable came.
+    /// Watches a pollable. WASI demands that the watch is dropped before the resource that the pollable belongs to.
     pub fn watch(&self, pollable: Pollable) -> Watch {
         let state = State::Idle;
         Watch {
@@ -64,7 +64,7 @@ impl Reactor {
         }
     }
 
-    /// Runs a future, and waits whenever it waits.
+    /// Runs a future, and waits for the host whenever the future waits.
     pub fn block_on<F: Future>(&self, work: F) -> F::Output {
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let waker = waker(woken.clone());
@@ -75,7 +75,7 @@ impl Reactor {
             if let Poll::Ready(output) = work.as_mut().poll(&mut cx) {
                 return output;
             }
-            // Who woke itself has more to do, and the others get their turn first.
+            // A task that woke itself has more to do. The others get their turn first.
             let wait = !woken.0.load(Ordering::Relaxed);
             for waker in self.0.borrow_mut().turn(wait) {
                 waker.wake();
@@ -85,8 +85,8 @@ impl Reactor {
 }
 
 impl List {
-    /// Asks the host once for everything that is waited for; hands out whom to wake. With `wait` and nothing to wait for, no
-    /// one could ever be woken: the host ends that with a trap.
+    /// Asks the host once for everything that is waited for; returns the wakers of what is ready. With `wait` and nothing to wait for, the
+    /// host traps: no task could ever be woken.
     fn turn(&mut self, wait: bool) -> Vec<Waker> {
         let mut waiting: Vec<&mut Watched> = self
             .watches
@@ -121,14 +121,14 @@ impl ArcWake for Woken {
     }
 }
 
-/// Something of the host's that becomes ready: a socket, a stream, a timer.
+/// A pollable that becomes ready: a socket, a stream, a timer.
 pub struct Watch {
     reactor: Reactor,
     key: WatchKey,
 }
 
 impl Watch {
-    /// Waits until the host says that it is ready, and then until it does so again. Cancel-safe.
+    /// Waits until the host reports it as ready, each time anew. Cancel-safe.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut list = self.reactor.0.borrow_mut();
         let Some(one) = list.watches.get_mut(self.key) else {
@@ -148,7 +148,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // Its waker is dropped when the list can be borrowed again.
+        // Bound first: its waker must be dropped after the borrow of the list.
         let watched = self.reactor.0.borrow_mut().watches.remove(self.key);
         drop(watched);
     }

@@ -1,5 +1,5 @@
-//! TCP by `wasi:sockets/tcp`. In every type what depends on a socket stands before it: fields are dropped in this order, and the
-//! host wants it so.
+//! TCP by `wasi:sockets/tcp`. In each type, what depends on a socket stands before it: fields are dropped in this order, as the host
+//! demands.
 
 use super::addresses::{error, family, from_wasi, stream_error, to_wasi};
 use super::reactor::{Reactor, Watch};
@@ -15,13 +15,13 @@ use wasip2::sockets::instance_network::instance_network;
 use wasip2::sockets::tcp::{ErrorCode, ShutdownType, TcpSocket};
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
-/// Clients that the host keeps for us between two accepts; it may cut this.
+/// Connections that the host queues between two accepts; it may reduce this.
 const BACKLOG: u64 = 1024;
-/// Keepalive probes begin after so many nanoseconds, so that a path that died while idle is found before the next question.
+/// Idle nanoseconds before keepalive probes, so that a broken path is found before the next query.
 const KEEPALIVE_IDLE: u64 = 10_000_000_000;
 /// Nanoseconds between probes.
 const KEEPALIVE_INTERVAL: u64 = 2_000_000_000;
-/// Lost probes until the connection is given up.
+/// Probes without a reply until the connection ends.
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// A connection.
@@ -31,7 +31,7 @@ pub struct Tcp {
     input: InputStream,
     output: OutputStream,
     socket: TcpSocket,
-    /// The last read took all there was: the next one waits first.
+    /// The last read emptied the socket: wait before the next one.
     drained: bool,
 }
 
@@ -69,7 +69,7 @@ impl Tcp {
     }
 }
 
-/// Options for a connection to an upstream. They make failures show sooner; none is needed to work.
+/// Sets the options of a connection to an upstream. They reveal failures sooner; a connection works without them.
 fn tune_link(socket: &TcpSocket) {
     let tuned = [
         socket.set_keep_alive_enabled(true),
@@ -78,7 +78,7 @@ fn tune_link(socket: &TcpSocket) {
         socket.set_keep_alive_count(KEEPALIVE_PROBES),
     ];
     for code in tuned.into_iter().filter_map(Result::err) {
-        log::debug!("a socket option was refused: {code}");
+        log::debug!("setting an option of a connection to an upstream: {code}");
     }
 }
 
@@ -118,7 +118,7 @@ impl Tcp {
         }
     }
 
-    /// Writes what there is room for. The flush asks the host to send it now and waits for nothing.
+    /// Writes what there is room for. The flush asks the host to send it now, and does not wait.
     fn write(&self, octets: &[u8]) -> io::Result<usize> {
         let written = self.output.write(octets);
         let sent = written.and_then(|()| self.output.flush());
@@ -140,7 +140,7 @@ impl AsyncWrite for Tcp {
         Poll::Ready(self.write(from.get(..room).unwrap_or(from)))
     }
 
-    /// The host takes one slice: several are put together, so that TLS records that belong together share a segment.
+    /// The host takes one slice: several are joined, so that their TLS records share a segment.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -156,7 +156,7 @@ impl AsyncWrite for Tcp {
         }
     }
 
-    /// What was written was flushed.
+    /// Each write is flushed already.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -166,7 +166,7 @@ impl AsyncWrite for Tcp {
     }
 }
 
-/// The host alone decides when it acknowledges.
+/// Only the host decides when it acknowledges.
 impl ByteStream for Tcp {}
 
 /// A listening socket.
@@ -177,7 +177,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Listens. Only the host's answer is waited for, which it gives at once.
+    /// Listens. Waits only for the host, which answers at once.
     pub fn new(reactor: &Reactor, at: SocketAddr) -> io::Result<Self> {
         let socket = create_tcp_socket(family(at)).map_err(error)?;
         let bound = socket.subscribe();
@@ -187,7 +187,7 @@ impl Listening {
         bound.block();
         socket.finish_bind().map_err(error)?;
         if let Err(code) = socket.set_listen_backlog_size(BACKLOG) {
-            log::debug!("a backlog of {BACKLOG} was refused: {code}");
+            log::debug!("setting a backlog of {BACKLOG}: {code}");
         }
         socket.start_listen().map_err(error)?;
         bound.block();
@@ -210,7 +210,7 @@ impl Listener for Listening {
                 Err(ErrorCode::WouldBlock) => ready!(self.acceptable.poll_ready(cx)),
                 Err(code) => return Poll::Ready(Err(error(code))),
                 Ok((socket, input, output)) => {
-                    // Owned as a whole first, so that an early return drops it in the right order.
+                    // Built first, so that an early return drops its parts in the right order.
                     let stream = Tcp::new(&self.reactor, socket, input, output);
                     let peer = stream.socket.remote_address().map_err(error)?;
                     return Poll::Ready(Ok((stream, from_wasi(peer))));

@@ -1,5 +1,5 @@
-//! UDP by `wasi:sockets/udp`, in batches. What depends on the socket stands before it: fields are dropped in this order, and the
-//! host wants it so.
+//! UDP by `wasi:sockets/udp`, in batches. What depends on the socket stands before it: fields are dropped in this order, as the host
+//! demands.
 
 use super::addresses::{error, family, from_wasi, to_wasi};
 use super::reactor::{Reactor, Watch};
@@ -13,22 +13,22 @@ use wasip2::sockets::udp::{
 };
 use wasip2::sockets::udp_create_socket::create_udp_socket;
 
-/// Room for a burst of questions while the loop is busy; the host may cut it.
+/// Octets of buffer for a burst of queries while the loop is busy; the host may reduce it.
 const RECEIVE_BUFFER: u64 = 1 << 20;
 
-/// A socket for datagrams.
+/// A UDP socket.
 pub struct Udp {
     readable: Watch,
     writable: Watch,
     incoming: IncomingDatagramStream,
     outgoing: OutgoingDatagramStream,
     socket: UdpSocket,
-    /// The last batch took all there was: the next one waits first.
+    /// The last batch emptied the socket: wait before the next one.
     drained: bool,
 }
 
 impl Udp {
-    /// Binds. Only the host's answer is waited for, which it gives at once.
+    /// Binds. Waits only for the host, which answers at once.
     pub fn new(reactor: &Reactor, at: SocketAddr) -> io::Result<Self> {
         let socket = create_udp_socket(family(at)).map_err(error)?;
         let bound = socket.subscribe();
@@ -39,7 +39,7 @@ impl Udp {
         drop(bound);
         socket.finish_bind().map_err(error)?;
         if let Err(code) = socket.set_receive_buffer_size(RECEIVE_BUFFER) {
-            log::debug!("a larger receive buffer was refused: {code}");
+            log::debug!("setting the size of the receive buffer: {code}");
         }
         let (incoming, outgoing) = socket.stream(None).map_err(error)?;
         Ok(Self {
@@ -52,7 +52,7 @@ impl Udp {
         })
     }
 
-    /// How many answers may be sent now, at least one.
+    /// How many responses may be sent now, at least one.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             match self.outgoing.check_send() {
@@ -75,7 +75,7 @@ impl Datagrams for Udp {
             if !batch.is_empty() {
                 ring.clear();
                 for (slot, datagram) in ring.free_slots().zip(&batch) {
-                    // A datagram that is larger than its slot is cut, and then found malformed.
+                    // A datagram that is larger than its slot is cut off, and later rejected as malformed.
                     let _len = datagram.data.as_slice().read(slot)?;
                 }
                 for datagram in batch.iter().take(Ring::SLOTS) {
@@ -113,9 +113,9 @@ impl Datagrams for Udp {
                     }));
                 }
                 Err(code) => {
-                    // It concerns the first answer alone: its client is gone, or the host forbids it.
+                    // It concerns the first response only: its client is gone, or the host forbids it.
                     if let Some(first) = batch.first() {
-                        log::debug!("{}: answer not sent: {code}", first.to);
+                        log::debug!("{}: response not sent: {code}", first.to);
                     }
                     return Poll::Ready(Ok(Sent {
                         done: 1,

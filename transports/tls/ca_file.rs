@@ -1,4 +1,4 @@
-//! The certificates of a file that the user gave: each is read, and named by its number if it cannot be.
+//! The certificates of the CA file. One that cannot be read is reported by its number.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -22,22 +22,22 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
     Ok(certificates)
 }
 
-/// The number of the first one that is no authority, counted from 1.
+/// The number, counted from 1, of the first one that is no authority.
 pub fn first_leaf(certificates: &[CertificateDer<'_>]) -> Option<usize> {
     let leaf = certificates.iter().position(|one| !is_authority(one));
     leaf.map(|index| index + 1)
 }
 
-/// What webpki needs to know of one that is trusted.
+/// A trusted certificate as webpki needs it.
 pub fn anchor(certificate: &CertificateDer<'_>) -> Result<TrustAnchor<'static>, Error> {
     webpki::anchor_from_trusted_cert(certificate).map(|anchor| anchor.to_owned())
 }
 
-/// Whether it may sign others. webpki has no question of this kind; it says so when an authority plays a server's part.
+/// May it sign others? webpki tells that only by an error when an authority is verified as a server.
 fn is_authority(certificate: &CertificateDer<'_>) -> bool {
     let (Ok(server), Ok(anchor)) = (EndEntityCert::try_from(certificate), anchor(certificate))
     else {
-        // Of version 1, which cannot say what it is, and was given in this place.
+        // Of X.509 version 1, which has no such mark. In a CA file it is taken for an authority.
         return true;
     };
     let (anchors, algorithms) = ([anchor], webpki::ALL_VERIFICATION_ALGS);

@@ -1,4 +1,4 @@
-//! What rustls says, in words: what is wrong, and what the operator can do.
+//! Error messages for what rustls reports: what is wrong, and what the operator can do.
 
 use super::trust::{SelfSigned, webpki_error};
 use crate::transport::{ConnectError, system_message};
@@ -7,15 +7,15 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Names of a certificate that are told; some have hundreds.
+/// The most names of a certificate in a message; some have hundreds.
 const MAX_NAMES: usize = 4;
 
-/// What rustls says behind an error of a stream.
+/// The error of rustls within an error of a stream.
 pub fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Why a handshake failed. Whose fault it was: a certificate that does not fit is something else than a connection that broke.
+/// Why a handshake failed. An untrusted certificate is told apart from a broken connection.
 pub fn handshake_error(error: &io::Error, name: &str) -> ConnectError {
     let why = match tls_error(error) {
         Some(Error::InvalidCertificate(why)) => return certificate_error(why, name),
@@ -117,7 +117,7 @@ fn date(time: UnixTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// The names of a certificate, such as `DnsName("a.test")`, as people write them.
+/// The names of a certificate without their types, such as `DnsName("a.test")`.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inside = name.split_once('(').map_or(&**name, |(_, rest)| rest);
@@ -131,7 +131,7 @@ fn names(presented: &[String]) -> String {
     }
 }
 
-/// The name of an enum's variant, such as `NoApplicationProtocol`, in words.
+/// The name of a variant such as `NoApplicationProtocol` as separate words.
 fn spaced(variant: &impl std::fmt::Debug) -> String {
     let name = format!("{variant:?}");
     let end = name.find([' ', '(', '{']).unwrap_or(name.len());

@@ -1,11 +1,11 @@
-//! No other workers: a component has one thread. Stands where `workers.rs` stands elsewhere.
+//! The only worker: a component has one thread. Stands in for `transports/workers.rs`.
 
 use crate::config::Config;
 use crate::engine::Stats;
 use crate::serve::Options;
 use crate::transports::RunError;
 
-/// Nobody.
+/// No other workers.
 pub struct Others;
 
 impl Others {
@@ -19,7 +19,7 @@ impl Others {
         Ok(Self)
     }
 
-    /// Nobody to wait for.
+    /// None to wait for.
     #[expect(
         clippy::unnecessary_wraps,
         clippy::unused_self,
@@ -30,16 +30,16 @@ impl Others {
     }
 }
 
-/// The host alone knows how many connections it allows; it refuses those that are too many.
+/// As configured: only the host knows how many connections it allows.
 pub fn affordable(config: &Config) -> usize {
     config.limits().tcp_connections
 }
 
-/// The host alone knows what it allows.
+/// Only the host knows its limits.
 #[expect(clippy::unnecessary_wraps, reason = "as where there are limits")]
-pub fn check_room(_: &Config) -> Result<(), RunError> {
+pub fn check_resource_limits(_: &Config) -> Result<(), RunError> {
     Ok(())
 }
 
 /// The host schedules.
-pub fn let_wakers_finish() {}
+pub fn use_batch_policy() {}
