@@ -58,7 +58,7 @@ mod tests {
             ("[fe80::1%eth0.7]#a.test", "[fe80::1%3]#a.test"),
             ("tls://fe80::1%eth0.7#a.test", "tls://fe80::1%3#a.test"),
             ("tcp://[fe80::1%eth0.7]:53", "tcp://[fe80::1%3]:53"),
-            // What is a number or no zone is left to whoever reads the address.
+            // A number, and what is no zone, is left to the parser of the address.
             ("[fe80::1%2]:5300", "[fe80::1%2]:5300"),
             ("fe80::1%", "fe80::1%"),
             ("192.0.2.1%eth0.7", "192.0.2.1%eth0.7"),

@@ -25,11 +25,12 @@ pub use access::{AccessList, Cidr, interface_network, read_prefix};
 pub use builder::ConfigBuilder;
 pub use error::ConfigError;
 pub use limits::Limits;
-pub use listen::{Listen, bind_advice};
+pub use listen::Listen;
+pub(crate) use listen::bind_advice;
 pub use local_names::LocalNames;
 pub use policy::Policy;
 pub use roots::Roots;
-pub use text::{server_address, socket_address};
+pub use text::server_address;
 pub use ttl::TtlBounds;
 pub use upstream::{Host, Scheme, Upstream};
 pub(crate) use words::{closest, hint};
@@ -161,8 +162,8 @@ impl Config {
         self.cache_bytes
     }
 
-    /// Event loops, each on a thread of its own. They are started by [`run`](crate::transports::run), with their threads: whoever calls
-    /// [`serve`](fn@crate::serve) gets one loop for each call, and leaves this at 1, the default.
+    /// Event loops, each on a thread of its own. Default: 1. [`run`](crate::transports::run) starts them with their threads; a call of
+    /// [`serve`](fn@crate::serve) is one loop, for which this must be 1.
     pub fn workers(&self) -> NonZeroUsize {
         self.workers
     }
@@ -201,14 +202,14 @@ impl Config {
     }
 
     /// Memory in octets of one worker for what TCP clients have sent and for responses that they have not read: half of all that may
-    /// wait. It is divided beforehand, so that whoever fills what one worker has takes nothing from the clients of another.
+    /// wait. It is divided among the workers, so that the clients of one take nothing from those of another.
     pub(crate) fn memory_for_clients(&self) -> usize {
         self.memory_for_worker() / 2
     }
 
-    /// Memory in octets of one worker for queries in flight: a quarter. The last one is for what upstreams have to read, and for what is
-    /// on its way in a moment.
-    pub(crate) fn memory_for_questions(&self) -> usize {
+    /// Memory in octets of one worker for queries in flight: a quarter. The last quarter is for what upstreams have not read, and for what is
+    /// being sent.
+    pub(crate) fn memory_for_queries(&self) -> usize {
         self.memory_for_worker() / 4
     }
 
@@ -268,7 +269,7 @@ mod tests {
         );
         assert_eq!((config.cache_bytes, config.workers.get()), (4 << 20, 1));
         assert_eq!(config.roots, Roots::BuiltIn);
-        // Nobody sees a question, or sees it twice, without the user's wish.
+        // One operator sees the queries, and sees each once, unless the user wants otherwise.
         assert_eq!((config.policy, config.hedge), (Policy::Failover, false));
         assert!(Config::TIMEOUTS.contains(&config.timeout));
         assert_eq!(config.limits, Limits::default());

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// Reads `IP`, `IP:PORT`, `IP@PORT`, `[IPv6]`, `[IPv6]:PORT` or a bare IPv6 address; a numeric zone
 /// (`fe80::1%2`) is kept.
-pub fn socket_address(text: &str, default_port: u16) -> Result<SocketAddr, String> {
+fn socket_address(text: &str, default_port: u16) -> Result<SocketAddr, String> {
     let (_, digits) = split_port(text)?;
     let port = digits.map_or(Ok(default_port), port)?;
     address_with(text, port)

@@ -80,7 +80,7 @@ impl Transactions {
     /// As configured, without any. The cache may be shared.
     pub fn new(config: &Config, cache: Arc<Cache>) -> Self {
         let limits = config.limits();
-        let most = limits.in_flight.min(config.memory_for_questions() / UNIT);
+        let most = limits.in_flight.min(config.memory_for_queries() / UNIT);
         let upstreams = config.upstreams().len();
         Self {
             // All at once: memory that is not written to is only an address, and one that grows would move.
