@@ -13,9 +13,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// Serves by `config`. Every random choice (message ids, ports' order, jitter) follows from `seed`, so that a simulator can repeat
-    /// it. Elsewhere nobody may know the seed, because ids protect against forged responses (RFC 5452); `Options::new` takes it from
-    /// the platform's generator, in builds with the feature `sockets` or `wasi`.
+    /// Serves by `config`. Every random choice, such as message ids and jitter, follows from `seed`: a simulator can repeat a run with
+    /// it. Elsewhere the seed must be random and secret, because unpredictable ids protect against forged responses (RFC 5452).
+    /// `Options::new` takes it from the platform's generator, in builds for native runtimes and for WASI.
     ///
     /// More than one worker is an error: each call of [`serve`](super::serve()) is one event loop, and several with their threads are
     /// started by [`run`](crate::transports::run) only.

@@ -72,7 +72,8 @@ impl<R: Runtime> Sockets<R> {
         }
     }
 
-    /// Binds one address more. Where the system chooses the port, TCP has to get the one that UDP got, and somebody else may have that.
+    /// Binds one address more. Where the system chooses the port, TCP has to get the one that UDP got, and another program may have
+    /// that.
     pub(super) fn bind_one(
         &mut self,
         runtime: &R,

@@ -9,8 +9,8 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How often an address that is not bound is tried again: soon enough for somebody who waits for a tunnel to come up, and next to
-/// nothing for the processor.
+/// How often an address that is not bound is tried again: soon enough for a user who waits for a tunnel to come up, and next to nothing
+/// for the processor.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// What a worker has not bound yet, and when it tries next.

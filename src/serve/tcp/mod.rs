@@ -250,7 +250,7 @@ impl<R: Runtime> TcpClients<R> {
         pauses.chain(due).min()
     }
 
-    /// Takes those who have connected already, and nobody after them.
+    /// Accepts the clients that have connected already, and none after them.
     pub fn stop_accepting(&mut self, now: Time) {
         for index in 0..self.listeners.len() {
             self.accept(index, now);
