@@ -115,7 +115,7 @@ impl Instance {
             _ => ConnectError::Handshake("failed".into()),
         };
         if let Some(running) = &mut self.running {
-            running.links.remove(key(link));
+            running.connections.remove(key(link));
             (running.core).connect_failed(key(link), &why, self.now, &mut running.out);
         }
     }
@@ -130,7 +130,7 @@ impl Instance {
     /// A link ended by itself.
     pub fn connection_lost(&mut self, link: u64, broken: bool) {
         if let Some(running) = &mut self.running {
-            let why = match running.links.remove(key(link)) {
+            let why = match running.connections.remove(key(link)) {
                 _ if broken => ConnectionError::Io("broken".into()),
                 Some(rest) if !rest.is_empty() => ConnectionError::Truncated,
                 _ => ConnectionError::Closed,
