@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use rustls::SupportedProtocolVersion;
 
 use crate::support::authority::{Authority, Leaf};
-use crate::support::checks::{assert_well, canary};
+use crate::support::checks::{assert_answered, canary};
 use crate::support::client::UdpClient;
 use crate::support::codes::{A, AAAA, SERVFAIL};
 use crate::support::messages::{query, response_to, word};
 use crate::support::proxy::Proxy;
 use crate::support::reading::read;
-use crate::support::script::{Conduct, Received, Step, well};
-use crate::support::stand::{Stand, Trust};
+use crate::support::script::{Conduct, Received, Step, right_answer};
+use crate::support::setup::{Setup, Trust};
 use crate::support::upstream::{Builder, DotServer};
 
 /// Asks twice, with and without EDNS: SERVFAIL, the reason only where there is an OPT.
@@ -168,10 +168,10 @@ fn a_bad_upstream_is_passed_over_for_a_good_one() {
     assert_eq!(good.seen().queries.len(), 1);
 }
 
-fn served(upstream: impl FnOnce(Builder) -> Builder) -> Stand {
-    let stand = Stand::build(upstream, &[]);
-    canary(stand.address(), "a.test");
-    stand
+fn served(upstream: impl FnOnce(Builder) -> Builder) -> Setup {
+    let setup = Setup::build(upstream, &[]);
+    canary(setup.address(), "a.test");
+    setup
 }
 
 static ONLY_12: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
@@ -180,13 +180,13 @@ static ONLY_13: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
 // req 83, fault 38.
 #[test]
 fn both_tls_versions_work() {
-    let stand = served(|upstream| upstream.versions(&ONLY_12));
-    assert_eq!(stand.upstream.seen().handshakes[0].version, "TLSv1_2");
-    let stand = served(|upstream| upstream.versions(&ONLY_13));
-    assert_eq!(stand.upstream.seen().handshakes[0].version, "TLSv1_3");
-    let stand = served(|upstream| upstream);
+    let setup = served(|upstream| upstream.versions(&ONLY_12));
+    assert_eq!(setup.upstream.seen().handshakes[0].version, "TLSv1_2");
+    let setup = served(|upstream| upstream.versions(&ONLY_13));
+    assert_eq!(setup.upstream.seen().handshakes[0].version, "TLSv1_3");
+    let setup = served(|upstream| upstream);
     assert_eq!(
-        stand.upstream.seen().handshakes[0].version,
+        setup.upstream.seen().handshakes[0].version,
         "TLSv1_3",
         "1.3 is preferred"
     );
@@ -195,13 +195,19 @@ fn both_tls_versions_work() {
 // Who is asked, and how it was verified, is one line; connects that follow are nobody's news.
 #[test]
 fn the_log_says_once_that_an_upstream_was_verified() {
-    let hang_up = |asked: &Received| vec![Step::Answer(well(asked)), Step::CloseNotify, Step::Fin];
-    let stand = Stand::scripted(hang_up);
+    let hang_up = |asked: &Received| {
+        vec![
+            Step::Answer(right_answer(asked)),
+            Step::CloseNotify,
+            Step::Fin,
+        ]
+    };
+    let setup = Setup::scripted(hang_up);
     for name in ["a.test", "b.test", "c.test"] {
-        canary(stand.address(), name);
+        canary(setup.address(), name);
     }
-    assert!(stand.upstream.seen().accepted >= 3);
-    let logs = stand.proxy.logs();
+    assert!(setup.upstream.seen().accepted >= 3);
+    let logs = setup.proxy.logs();
     let connected = logs.iter().filter(|line| line.contains(": connected"));
     let connected: Vec<_> = connected.collect();
     let [line] = connected[..] else {
@@ -214,26 +220,32 @@ fn the_log_says_once_that_an_upstream_was_verified() {
 // req 84, fault 45: "dot" is offered, and a server that ignores it is as good.
 #[test]
 fn alpn_is_offered_and_not_demanded() {
-    let stand = served(|upstream| upstream);
-    assert_eq!(stand.upstream.seen().hellos[0].protocols, [b"dot".to_vec()]);
+    let setup = served(|upstream| upstream);
+    assert_eq!(setup.upstream.seen().hellos[0].protocols, [b"dot".to_vec()]);
     assert_eq!(
-        stand.upstream.seen().handshakes[0].protocol.as_deref(),
+        setup.upstream.seen().handshakes[0].protocol.as_deref(),
         Some(&b"dot"[..])
     );
-    let stand = served(|upstream| upstream.protocols(&[]));
-    assert_eq!(stand.upstream.seen().handshakes[0].protocol, None);
+    let setup = served(|upstream| upstream.protocols(&[]));
+    assert_eq!(setup.upstream.seen().handshakes[0].protocol, None);
 }
 
 // fault 107: a server that knows only other protocols ends the handshake because of "dot" (RFC 7301 section 3.2). It is asked without a
 // name, and that is remembered.
 #[test]
 fn an_upstream_that_refuses_alpn_is_reached_without() {
-    let hang_up = |asked: &Received| vec![Step::Answer(well(asked)), Step::CloseNotify, Step::Fin];
-    let stand = Stand::build(|upstream| upstream.protocols(&["h2"]).script(hang_up), &[]);
+    let hang_up = |asked: &Received| {
+        vec![
+            Step::Answer(right_answer(asked)),
+            Step::CloseNotify,
+            Step::Fin,
+        ]
+    };
+    let setup = Setup::build(|upstream| upstream.protocols(&["h2"]).script(hang_up), &[]);
     for name in ["a.test", "b.test", "c.test"] {
-        canary(stand.address(), name);
+        canary(setup.address(), name);
     }
-    let hellos = stand.upstream.seen().hellos;
+    let hellos = setup.upstream.seen().hellos;
     let offering = hellos.iter().filter(|hello| !hello.protocols.is_empty());
     assert_eq!(offering.count(), 1, "{hellos:?}");
     assert!(!hellos[0].protocols.is_empty() && hellos.len() >= 4);
@@ -283,7 +295,7 @@ fn an_upstream_by_name_is_found_by_bootstrap() {
     let spec = format!("tls://dot.test:{}", upstream.address().port());
     let proxy = trust.proxy(&[&spec], &["--bootstrap", &bootstrap.address().to_string()]);
     let asked = query("secret.test", A).build();
-    assert_well(&asked, &UdpClient::new(proxy.address()).ask(&asked));
+    assert_answered(&asked, &UdpClient::new(proxy.address()).ask(&asked));
     assert!(
         bootstrap
             .seen()
@@ -301,7 +313,13 @@ fn an_upstream_by_name_is_found_by_bootstrap() {
 #[test]
 fn a_rotated_certificate_is_no_failure() {
     let trust = Trust::new();
-    let hang_up = |asked: &Received| vec![Step::Answer(well(asked)), Step::CloseNotify, Step::Fin];
+    let hang_up = |asked: &Received| {
+        vec![
+            Step::Answer(right_answer(asked)),
+            Step::CloseNotify,
+            Step::Fin,
+        ]
+    };
     let upstream = DotServer::with(trust.authority.good())
         .script(hang_up)
         .start();
@@ -318,21 +336,26 @@ fn a_rotated_certificate_is_no_failure() {
 #[test]
 fn any_number_of_tickets_is_fine() {
     for tickets in [0, 100] {
-        let stand = served(|upstream| upstream.tickets(tickets));
-        canary(stand.address(), "b.test");
-        assert_eq!(stand.upstream.seen().accepted, 1);
+        let setup = served(|upstream| upstream.tickets(tickets));
+        canary(setup.address(), "b.test");
+        assert_eq!(setup.upstream.seen().accepted, 1);
     }
 }
 
 // req 78: a second connection resumes the first one's session.
 #[test]
 fn sessions_are_resumed() {
-    let stand =
-        Stand::scripted(|asked| vec![Step::Answer(well(asked)), Step::CloseNotify, Step::Fin]);
+    let setup = Setup::scripted(|asked| {
+        vec![
+            Step::Answer(right_answer(asked)),
+            Step::CloseNotify,
+            Step::Fin,
+        ]
+    });
     for number in 0..20 {
-        canary(stand.address(), &format!("a{number}.test"));
+        canary(setup.address(), &format!("a{number}.test"));
     }
-    let handshakes = stand.upstream.seen().handshakes;
+    let handshakes = setup.upstream.seen().handshakes;
     assert!(handshakes.len() >= 20);
     let resumed = handshakes
         .iter()

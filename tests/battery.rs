@@ -1,16 +1,16 @@
 //! The battery of RFC 8906, with RD=1 as clients of a forwarder send it.
 
-use crate::support::checks::assert_well;
+use crate::support::checks::assert_answered;
 use crate::support::codes::{COOKIE, DO, NOERROR, NOTIMP, RD, SOA};
 use crate::support::messages::{option, query};
 use crate::support::reading::read;
-use crate::support::stand::Stand;
+use crate::support::setup::Setup;
 
 // req 41: the battery of RFC 8906 section 8, with RD=1 as clients of a forwarder send it.
 #[test]
 fn the_battery_of_rfc_8906() {
-    let stand = Stand::well();
-    let ask = |asked: &[u8]| read(&stand.udp().ask(asked));
+    let setup = Setup::answering();
+    let ask = |asked: &[u8]| read(&setup.udp().ask(asked));
     let soa = || query("example.test", SOA);
     for flags in [0, 0x10, 0x20, 0x40, 0x200, 0x480] {
         let got = ask(&soa().flags(RD | flags).build());
@@ -27,7 +27,7 @@ fn the_battery_of_rfc_8906() {
         NOTIMP
     );
     let over_tcp = soa().build();
-    assert_well(&over_tcp, &stand.tcp().ask(&over_tcp));
+    assert_answered(&over_tcp, &setup.tcp().ask(&over_tcp));
     for (ttl, options) in [
         (0, vec![]),
         (0, option(100, b"")),

@@ -4,7 +4,7 @@ use crate::support::authority::TempDir;
 use crate::support::checks::canary;
 use crate::support::command::{Outcome, command, run};
 use crate::support::proxy::Proxy;
-use crate::support::stand::{Stand, Trust};
+use crate::support::setup::{Setup, Trust};
 use crate::support::upstream::DotServer;
 
 fn assert_usage_error(outcome: &Outcome, parts: &[&str]) {
@@ -95,10 +95,10 @@ fn what_is_hardly_meant_is_said() {
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     let line = "--tcp-idle has no effect: clients are served over UDP only";
     assert_eq!(outcome.stderr, format!("dotward: warning: {line}\n"));
-    let stand = Stand::build(|upstream| upstream, &["--allow-net", "192.0.2.0/24"]);
+    let setup = Setup::build(|upstream| upstream, &["--allow-net", "192.0.2.0/24"]);
     let warning =
         "--allow-net does not allow 127.0.0.1: programs on this host that ask there are refused";
-    stand.proxy.wait_log(warning);
+    setup.proxy.wait_log(warning);
 }
 
 // A silent log does not hide why the program ended.

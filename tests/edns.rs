@@ -4,8 +4,8 @@ use crate::support::checks::canary;
 use crate::support::codes::{A, BADVERS, COOKIE, DO, FORMERR, NOERROR, NOTIMP, QR, SERVFAIL, TXT};
 use crate::support::messages::{option, query, response_to, word};
 use crate::support::reading::{Message, read};
-use crate::support::script::{Received, Step, well};
-use crate::support::stand::Stand;
+use crate::support::script::{Received, Step, right_answer};
+use crate::support::setup::Setup;
 
 /// An upstream that answers with every option that is meant for one hop alone.
 fn chatty(asked: &Received) -> Vec<Step> {
@@ -28,9 +28,9 @@ fn chatty(asked: &Received) -> Vec<Step> {
 // req 31: one OPT at most.
 #[test]
 fn two_opts_are_a_format_error() {
-    let stand = Stand::well();
+    let setup = Setup::answering();
     let got = read(
-        &stand.udp().ask(
+        &setup.udp().ask(
             &query("a.test", A)
                 .edns(1232, 0, &[])
                 .edns(1232, 0, &[])
@@ -38,21 +38,21 @@ fn two_opts_are_a_format_error() {
         ),
     );
     assert_eq!(got.rcode(), FORMERR);
-    assert!(stand.upstream.seen().queries.is_empty());
+    assert!(setup.upstream.seen().queries.is_empty());
 }
 
 // req 32, 39: an OPT in the answer if and only if one was in the query.
 #[test]
 fn an_answer_has_an_opt_if_the_query_had_one() {
-    let stand = Stand::scripted(chatty);
+    let setup = Setup::scripted(chatty);
     for (asked, expected) in [
         (query("a.test", A), false),
         (query("a.test", A).edns(1232, 0, &[]), true),
         (query("a.test", A), false),
     ] {
         for got in [
-            stand.udp().ask(&asked.build()),
-            stand.tcp().ask(&asked.build()),
+            setup.udp().ask(&asked.build()),
+            setup.tcp().ask(&asked.build()),
         ] {
             assert_eq!(read(&got).opt().is_some(), expected);
         }
@@ -62,7 +62,7 @@ fn an_answer_has_an_opt_if_the_query_had_one() {
 // req 32: an upstream that answers with an OPT unasked does not make the client see one; nor does one that forgets it.
 #[test]
 fn an_opt_is_the_hops_own_whatever_the_upstream_does() {
-    let stand = Stand::scripted(|asked| {
+    let setup = Setup::scripted(|asked| {
         let plain = response_to(&asked.bytes).a(300, [192, 0, 2, 1]);
         vec![Step::Answer(if word(&asked.bytes, 10) > 0 {
             plain.build()
@@ -71,12 +71,12 @@ fn an_opt_is_the_hops_own_whatever_the_upstream_does() {
         })]
     });
     assert!(
-        read(&stand.udp().ask(&query("a.test", A).build()))
+        read(&setup.udp().ask(&query("a.test", A).build()))
             .opt()
             .is_none()
     );
     let got = read(
-        &stand
+        &setup
             .udp()
             .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
     );
@@ -87,11 +87,11 @@ fn an_opt_is_the_hops_own_whatever_the_upstream_does() {
 // req 33: a version that nobody speaks yet, with and without options, flags and DO.
 #[test]
 fn a_later_version_is_bad_version() {
-    let stand = Stand::well();
+    let setup = Setup::answering();
     let unknown = option(100, b"x");
     for (flags, options) in [(0, &[][..]), (0, &unknown[..]), (0x40, &[]), (DO, &[])] {
         let got = read(
-            &stand.udp().ask(
+            &setup.udp().ask(
                 &query("a.test", A)
                     .opt(1232, 0x0001_0000 | flags, options)
                     .build(),
@@ -102,13 +102,13 @@ fn a_later_version_is_bad_version() {
         assert_eq!(opt.ttl & 0x00FF_0000, 0);
         assert!(got.answer.is_empty() && got.options().is_empty());
     }
-    assert!(stand.upstream.seen().queries.is_empty());
+    assert!(setup.upstream.seen().queries.is_empty());
 }
 
 // req 34, 35, 37: options and flags of one hop are not the next one's.
 #[test]
 fn unknown_options_and_flags_are_ignored_and_not_echoed() {
-    let stand = Stand::scripted(chatty);
+    let setup = Setup::scripted(chatty);
     let list = [
         option(3, b""),
         option(COOKIE, &[2; 8]),
@@ -118,7 +118,7 @@ fn unknown_options_and_flags_are_ignored_and_not_echoed() {
     .concat();
     for options in [option(100, b""), option(COOKIE, &[0xAA]), list] {
         let got = read(
-            &stand
+            &setup
                 .udp()
                 .ask(&query("a.test", A).opt(1232, DO | 0x40, &options).build()),
         );
@@ -141,11 +141,11 @@ fn unknown_options_and_flags_are_ignored_and_not_echoed() {
 // req 36: a size below 512 counts as 512.
 #[test]
 fn a_small_size_counts_as_512() {
-    let stand =
-        Stand::scripted(|asked| vec![Step::Answer(response_to(&asked.bytes).fill(470).build())]);
+    let setup =
+        Setup::scripted(|asked| vec![Step::Answer(response_to(&asked.bytes).fill(470).build())]);
     for size in [0, 100, 511, 512] {
         let got = read(
-            &stand
+            &setup
                 .udp()
                 .ask(&query("a.test", TXT).edns(size, 0, &[]).build()),
         );
@@ -157,16 +157,16 @@ fn a_small_size_counts_as_512() {
 #[test]
 fn an_upstream_without_edns_is_asked_again_without_it() {
     for rcode in [FORMERR, NOTIMP] {
-        let stand = Stand::scripted(move |asked| {
+        let setup = Setup::scripted(move |asked| {
             let edns = word(&asked.bytes, 10) > 0;
             vec![Step::Answer(if edns {
                 response_to(&asked.bytes).rcode(rcode).build()
             } else {
-                well(asked)
+                right_answer(asked)
             })]
         });
         let got = read(
-            &stand
+            &setup
                 .udp()
                 .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
         );
@@ -176,12 +176,12 @@ fn an_upstream_without_edns_is_asked_again_without_it() {
             "after RCODE {rcode}"
         );
         assert!(got.opt().is_some());
-        assert_eq!(stand.upstream.seen().queries.len(), 2);
+        assert_eq!(setup.upstream.seen().queries.len(), 2);
         // It is remembered: the next question goes out without EDNS at once.
-        stand
+        setup
             .udp()
             .ask(&query("b.test", A).edns(1232, 0, &[]).build());
-        assert_eq!(stand.upstream.seen().queries.len(), 3);
+        assert_eq!(setup.upstream.seen().queries.len(), 3);
     }
 }
 
@@ -189,7 +189,7 @@ fn an_upstream_without_edns_is_asked_again_without_it() {
 #[test]
 fn bad_version_and_bad_cookie_are_not_relayed() {
     for upper in [1_u32 << 24, (1 << 24) | 7] {
-        let stand = Stand::scripted(move |asked| {
+        let setup = Setup::scripted(move |asked| {
             vec![Step::Answer(
                 response_to(&asked.bytes)
                     .rcode((upper & 0xF) as u16)
@@ -198,7 +198,7 @@ fn bad_version_and_bad_cookie_are_not_relayed() {
             )]
         });
         let got = read(
-            &stand
+            &setup
                 .udp()
                 .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
         );
@@ -209,7 +209,7 @@ fn bad_version_and_bad_cookie_are_not_relayed() {
 // req 56: an extended error only where there is an OPT, and the upstream's own is passed on.
 #[test]
 fn extended_errors_need_an_opt() {
-    let stand = Stand::scripted(|asked| {
+    let setup = Setup::scripted(|asked| {
         let plain = response_to(&asked.bytes).rcode(SERVFAIL);
         let error = option(15, &[0, 6, b'b', b'o', b'g', b'u', b's']);
         vec![Step::Answer(if word(&asked.bytes, 10) > 0 {
@@ -219,13 +219,13 @@ fn extended_errors_need_an_opt() {
         })]
     });
     let got = read(
-        &stand
+        &setup
             .udp()
             .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
     );
     assert_eq!((got.rcode(), got.extended_errors()), (SERVFAIL, vec![6]));
     assert!(
-        read(&stand.udp().ask(&query("a.test", A).build()))
+        read(&setup.udp().ask(&query("a.test", A).build()))
             .opt()
             .is_none()
     );
@@ -234,25 +234,25 @@ fn extended_errors_need_an_opt() {
 // fault 59: a list of empty options as long as a message can hold costs linear time and harms nobody.
 #[test]
 fn thousands_of_empty_options_are_read_in_one_pass() {
-    let stand = Stand::well();
+    let setup = Setup::answering();
     let options = vec![0; 4 * 16_000];
     let asked = query("a.test", A).opt(1232, 0, &options).build();
-    let got = read(&stand.tcp().ask(&asked));
+    let got = read(&setup.tcp().ask(&asked));
     assert!(
         [NOERROR, FORMERR].contains(&got.rcode()),
         "RCODE {}",
         got.rcode()
     );
-    canary(stand.address(), "canary.test");
+    canary(setup.address(), "canary.test");
 }
 
 // req 56, 74: nobody to ask: one answer in the deadline, with the reason where the client can read it.
 #[test]
 fn an_unreachable_upstream_is_named_as_the_reason() {
-    let mut stand = Stand::build(|upstream| upstream, &["--timeout", "1s"]);
-    stand.upstream.stop();
+    let mut setup = Setup::build(|upstream| upstream, &["--timeout", "1s"]);
+    setup.upstream.stop();
     let with: Message = read(
-        &stand
+        &setup
             .udp()
             .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
     );
@@ -264,7 +264,7 @@ fn an_unreachable_upstream_is_named_as_the_reason() {
         "{:?}",
         with.options()
     );
-    let without = read(&stand.udp().ask(&query("a.test", A).build()));
+    let without = read(&setup.udp().ask(&query("a.test", A).build()));
     assert_eq!(
         (without.rcode(), without.has(QR), without.opt().is_none()),
         (SERVFAIL, true, true)

@@ -4,26 +4,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::checks::{assert_well, canary};
+use crate::support::checks::{assert_answered, canary};
 use crate::support::client::UdpClient;
 use crate::support::codes::{A, REFUSED, SERVFAIL};
-use crate::support::journal::PATIENCE;
+use crate::support::journal::DEADLINE;
 use crate::support::messages::{query, response_to, word};
 use crate::support::reading::read;
-use crate::support::script::{Conduct, Gate, Received, Step, well};
-use crate::support::stand::{Stand, Trust};
+use crate::support::script::{Conduct, Gate, Received, Step, right_answer};
+use crate::support::setup::{Setup, Trust};
 use crate::support::upstream::DotServer;
 
 // faults 4, 35: resets before the handshake is done: at most three connections for a question, then an error in time.
 #[test]
 fn resets_during_the_handshake_are_bounded() {
     for conduct in [Conduct::ResetAtOnce, Conduct::ResetAfterHello] {
-        let stand = Stand::build(
+        let setup = Setup::build(
             |upstream| upstream.conduct(move |_| conduct),
             &["--timeout", "1s"],
         );
         let got = read(
-            &stand
+            &setup
                 .udp()
                 .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
         );
@@ -34,9 +34,9 @@ fn resets_during_the_handshake_are_bounded() {
                 .any(|code| [22, 23].contains(code))
         );
         assert!(
-            stand.upstream.seen().accepted <= 3,
+            setup.upstream.seen().accepted <= 3,
             "{} connections",
-            stand.upstream.seen().accepted
+            setup.upstream.seen().accepted
         );
     }
 }
@@ -85,21 +85,21 @@ fn a_silent_handshake_leads_to_the_next_upstream() {
 // fault 7: an upstream that stops answering is given up, though its connection stands.
 #[test]
 fn a_silent_connection_is_given_up() {
-    let stand = Stand::build(
+    let setup = Setup::build(
         |upstream| {
             upstream.script(|asked| match (asked.connection, asked.index) {
                 (0, 1..) => vec![],
-                _ => vec![Step::Answer(well(asked))],
+                _ => vec![Step::Answer(right_answer(asked))],
             })
         },
         &["--timeout", "500ms"],
     );
-    canary(stand.address(), "a.test");
-    let client = stand.udp();
+    canary(setup.address(), "a.test");
+    let client = setup.udp();
     let start = Instant::now();
     for number in 0_u16.. {
         assert!(
-            start.elapsed() < PATIENCE,
+            start.elapsed() < DEADLINE,
             "no fresh connection after {number} lost questions"
         );
         if read(&client.ask(&query(&format!("b{number}.test"), A).id(number).build())).rcode()
@@ -117,14 +117,14 @@ fn a_silent_connection_is_given_up() {
 // faults 7, 8: a connection that went silent costs time and no answer: the question goes out again on a fresh one.
 #[test]
 fn a_silent_connection_costs_no_answer() {
-    let stand = Stand::scripted(|asked| match (asked.connection, asked.index) {
+    let setup = Setup::scripted(|asked| match (asked.connection, asked.index) {
         (0, 1..) => vec![],
-        _ => vec![Step::Answer(well(asked))],
+        _ => vec![Step::Answer(right_answer(asked))],
     });
     for number in 0..10 {
-        canary(stand.address(), &format!("a{number}.test"));
+        canary(setup.address(), &format!("a{number}.test"));
     }
-    assert_eq!(stand.upstream.seen().accepted, 2);
+    assert_eq!(setup.upstream.seen().accepted, 2);
 }
 
 // faults 7, 50: a cold name may take a resolver more than a second, and its answer is not given up before the
@@ -134,23 +134,23 @@ fn a_slow_first_answer_is_waited_for() {
     let slow = |asked: &Received| {
         vec![
             Step::Wait(Duration::from_millis(2500)),
-            Step::Answer(well(asked)),
+            Step::Answer(right_answer(asked)),
         ]
     };
-    canary(Stand::scripted(slow).address(), "cold.test");
+    canary(Setup::scripted(slow).address(), "cold.test");
 }
 
 // fault 31: an upstream that refuses everything: the next one is asked, or the refusal is relayed.
 #[test]
 fn a_refusal_is_relayed_when_everybody_refuses() {
-    let stand = Stand::scripted(|asked| {
+    let setup = Setup::scripted(|asked| {
         vec![Step::Answer(
             response_to(&asked.bytes).rcode(REFUSED).build(),
         )]
     });
-    let got = read(&stand.udp().ask(&query("a.test", A).build()));
+    let got = read(&setup.udp().ask(&query("a.test", A).build()));
     assert!([REFUSED, SERVFAIL].contains(&got.rcode()));
-    assert!(stand.upstream.seen().queries.len() <= 3);
+    assert!(setup.upstream.seen().queries.len() <= 3);
 }
 
 // fault 30: a server failure is relayed, or tried elsewhere, and never multiplies.
@@ -196,7 +196,7 @@ fn ask_until(client: &UdpClient, what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     let mut number = 0_u16;
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(start.elapsed() < DEADLINE, "in vain: {what}");
         client.ask(
             &query(
                 &format!("until{number}-{:?}.test", start.elapsed().as_nanos()),
@@ -218,7 +218,7 @@ fn the_story_of_an_upstream_that_comes_and_goes() {
     let (held, holds) = (gate.clone(), Arc::clone(&holding));
     let mut first = DotServer::with(trust.authority.good())
         .script(move |asked| {
-            let right = Step::Answer(well(asked));
+            let right = Step::Answer(right_answer(asked));
             if holds.load(Ordering::SeqCst) {
                 vec![Step::HoldUntil(held.clone()), right]
             } else {
@@ -251,7 +251,7 @@ fn the_story_of_an_upstream_that_comes_and_goes() {
     first.stop();
     for _ in &queries {
         let got = client.receive();
-        assert_well(&queries[usize::from(word(&got, 0))], &got);
+        assert_answered(&queries[usize::from(word(&got, 0))], &got);
     }
 
     holding.store(false, Ordering::SeqCst);

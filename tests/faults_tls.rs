@@ -19,11 +19,11 @@ use crate::support::authority::{Leaf, NAME};
 use crate::support::checks::canary;
 use crate::support::client::UdpClient;
 use crate::support::codes::{A, NOERROR, SERVFAIL};
-use crate::support::journal::PATIENCE;
+use crate::support::journal::DEADLINE;
 use crate::support::messages::{address_for, frame, query, question_octets, response_to};
 use crate::support::proxy::Proxy;
 use crate::support::reading::read;
-use crate::support::stand::Trust;
+use crate::support::setup::Trust;
 use crate::support::upstream::DotServer;
 
 /// A server that does with each connection, one after the other, what the test says. Dropping it joins its thread.
@@ -45,7 +45,7 @@ impl Odd {
                     return;
                 }
                 socket
-                    .set_read_timeout(Some(PATIENCE))
+                    .set_read_timeout(Some(DEADLINE))
                     .expect("a time limit");
                 if let Err(error) = serve(&mut socket) {
                     // Most of these conversations end badly, and are meant to.
@@ -173,7 +173,7 @@ fn a_hello_retry_request_is_followed() {
     let proxy = trust.proxy(&[&server.spec()], &[]);
     canary(proxy.address(), "a.test");
     assert_eq!(
-        kinds.recv_timeout(PATIENCE),
+        kinds.recv_timeout(DEADLINE),
         Ok(Some(HandshakeKind::FullWithHelloRetryRequest))
     );
 }
@@ -287,7 +287,7 @@ fn an_alert_after_data_costs_no_answer() {
         say(&asked, &mut session, socket)?;
         match number.fetch_add(1, Ordering::SeqCst) {
             0 => hear(&mut session, socket).map(drop)?,
-            1 => is_idle.recv_timeout(PATIENCE).map_err(io::Error::other)?,
+            1 => is_idle.recv_timeout(DEADLINE).map_err(io::Error::other)?,
             _ => return Ok(()),
         }
         alarm(&mut session, socket)
@@ -339,7 +339,7 @@ fn an_old_version_is_refused() {
     let (heard, server) = replying(&HELLO);
     let proxy = trust.proxy(&[&server.spec()], &["--timeout", "1s"]);
     assert_refused_at_ease(&proxy, 50);
-    let heard = heard.recv_timeout(PATIENCE).expect("the connection ends");
+    let heard = heard.recv_timeout(DEADLINE).expect("the connection ends");
     assert!(
         heard.is_empty() || (heard.len() == 7 && heard[0] == 0x15),
         "an alert at most: {heard:02x?}"
@@ -413,7 +413,7 @@ fn a_time_that_fits_at_last_is_enough() {
     let start = Instant::now();
     let mut number = 1;
     while ask(number) != NOERROR {
-        assert!(start.elapsed() < PATIENCE, "still refused");
+        assert!(start.elapsed() < DEADLINE, "still refused");
         number += 1;
     }
 }

@@ -9,10 +9,10 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::support::authority::{Authority, Leaf, NAME};
 use crate::support::codes::{A, TC, TXT};
-use crate::support::journal::PATIENCE;
+use crate::support::journal::DEADLINE;
 use crate::support::messages::{frame, name_octets, query, question_octets, response_to, word};
 use crate::support::reading::read;
-use crate::support::script::{Conduct, Gate, Step, well};
+use crate::support::script::{Conduct, Gate, Step, right_answer};
 use crate::support::upstream::DotServer;
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
@@ -21,7 +21,7 @@ fn connect(server: &DotServer, config: &Arc<ClientConfig>, name: &str) -> Tls {
     let name = ServerName::try_from(name.to_owned()).expect("a server name");
     let stream = TcpStream::connect(server.address()).expect("a connection");
     stream
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(DEADLINE))
         .expect("a time limit");
     StreamOwned::new(
         ClientConnection::new(Arc::clone(config), name).expect("a client"),
@@ -108,9 +108,9 @@ fn a_gate_holds_one_answer_and_lets_others_pass() {
         .script(move |query| match query.index {
             0 => vec![
                 Step::HoldUntil(script_gate.clone()),
-                Step::Answer(well(query)),
+                Step::Answer(right_answer(query)),
             ],
-            _ => vec![Step::Answer(well(query))],
+            _ => vec![Step::Answer(right_answer(query))],
         })
         .start();
     let mut tls = connect(&server, &authority.client(), NAME);

@@ -3,25 +3,30 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::checks::{assert_well, canary, load};
+use crate::support::checks::{assert_answered, canary, load};
 use crate::support::codes::A;
 use crate::support::command::command;
 use crate::support::messages::{query, word};
 use crate::support::proxy::Proxy;
-use crate::support::script::{Gate, Step, well};
-use crate::support::stand::{Stand, Trust};
+use crate::support::script::{Gate, Step, right_answer};
+use crate::support::setup::{Setup, Trust};
 use crate::support::upstream::DotServer;
 
-fn held(gate: &Gate) -> Stand {
+fn held(gate: &Gate) -> Setup {
     let gate = gate.clone();
-    Stand::scripted(move |asked| vec![Step::HoldUntil(gate.clone()), Step::Answer(well(asked))])
+    Setup::scripted(move |asked| {
+        vec![
+            Step::HoldUntil(gate.clone()),
+            Step::Answer(right_answer(asked)),
+        ]
+    })
 }
 
 #[test]
 fn the_first_line_says_what_is_served_and_how_to_try_it() {
-    let stand = Stand::well();
-    let line = stand.proxy.wait_log(" serving ");
-    let port = stand.address().port();
+    let setup = Setup::answering();
+    let line = setup.proxy.wait_log(" serving ");
+    let port = setup.address().port();
     for part in [
         "serving udp+tcp on 127.0.0.1:",
         "(tls)",
@@ -30,7 +35,7 @@ fn the_first_line_says_what_is_served_and_how_to_try_it() {
         assert!(line.contains(part), "{part:?} in {line:?}");
     }
     assert!(
-        line.contains(&stand.upstream.address().to_string()),
+        line.contains(&setup.upstream.address().to_string()),
         "{line:?}"
     );
 }
@@ -38,17 +43,17 @@ fn the_first_line_says_what_is_served_and_how_to_try_it() {
 // A client that has sent a part of a query and no more does not hold up the end for as long as a question would.
 #[test]
 fn half_a_query_does_not_hold_up_the_end() {
-    let mut stand = Stand::well();
-    canary(stand.address(), "a.test");
-    let client = stand.tcp();
+    let mut setup = Setup::answering();
+    canary(setup.address(), "a.test");
+    let client = setup.tcp();
     client.send_raw(&[0]);
-    assert_well(
+    assert_answered(
         &query("b.test", A).build(),
-        &stand.tcp().ask(&query("b.test", A).build()),
+        &setup.tcp().ask(&query("b.test", A).build()),
     );
     let start = Instant::now();
-    stand.proxy.signal("TERM");
-    assert_eq!(stand.proxy.wait().code(), Some(0));
+    setup.proxy.signal("TERM");
+    assert_eq!(setup.proxy.wait().code(), Some(0));
     assert!(
         start.elapsed() < Duration::from_secs(4),
         "{:?}",
@@ -60,27 +65,27 @@ fn half_a_query_does_not_hold_up_the_end() {
 #[test]
 fn what_is_in_flight_at_the_end_is_answered() {
     let gate = Gate::new();
-    let mut stand = held(&gate);
-    let (udp, tcp) = (stand.udp(), stand.tcp());
+    let mut setup = held(&gate);
+    let (udp, tcp) = (setup.udp(), setup.tcp());
     let queries: Vec<_> = (0..20)
         .map(|id| query(&format!("a{id}.test"), A).id(id).build())
         .collect();
     queries[..10].iter().for_each(|asked| udp.send(asked));
     queries[10..].iter().for_each(|asked| tcp.send(asked));
-    stand
+    setup
         .upstream
         .wait("all queries", |seen| seen.queries.len() == 20);
-    stand.proxy.signal("TERM");
-    stand.proxy.wait_log("draining");
+    setup.proxy.signal("TERM");
+    setup.proxy.wait_log("draining");
     gate.open();
     for _ in 0..10 {
         for got in [udp.receive(), tcp.receive().expect("an answer")] {
-            assert_well(&queries[usize::from(word(&got, 0))], &got);
+            assert_answered(&queries[usize::from(word(&got, 0))], &got);
         }
     }
     assert_eq!(tcp.receive(), None);
-    assert_eq!(stand.proxy.wait().code(), Some(0));
-    stand
+    assert_eq!(setup.proxy.wait().code(), Some(0));
+    setup
         .upstream
         .wait("an orderly close", |seen| seen.close_notifies > 0);
 }
@@ -89,15 +94,15 @@ fn what_is_in_flight_at_the_end_is_answered() {
 #[test]
 fn an_end_under_load_loses_nothing() {
     const WINDOW: usize = 50;
-    let mut stand = Stand::well();
-    let client = stand.udp();
+    let mut setup = Setup::answering();
+    let client = setup.udp();
     let answered = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        let (stand, answered) = (&stand, &answered);
+        let (setup, answered) = (&setup, &answered);
         let generator = scope.spawn(move || {
             let (mut sent, mut flying) = (0_u16, 0);
             loop {
-                let ending = stand
+                let ending = setup
                     .proxy
                     .logs()
                     .iter()
@@ -114,35 +119,35 @@ fn an_end_under_load_loses_nothing() {
                 let asked = query(&format!("a{}.test", word(&got, 0)), A)
                     .id(word(&got, 0))
                     .build();
-                assert_well(&asked, &got);
+                assert_answered(&asked, &got);
                 flying -= 1;
                 answered.fetch_add(1, Ordering::SeqCst);
             }
         });
-        stand
+        setup
             .upstream
             .wait("a load", |seen| seen.queries.len() > 500);
-        stand.proxy.signal("TERM");
+        setup.proxy.signal("TERM");
         generator.join().expect("every question was answered");
     });
     assert!(answered.load(Ordering::SeqCst) > 500);
-    assert_eq!(stand.proxy.wait().code(), Some(0));
+    assert_eq!(setup.proxy.wait().code(), Some(0));
 }
 
 // fault 84: SIGINT ends it as well, and a second signal does not wait for the drain.
 #[test]
 fn a_second_signal_ends_at_once() {
     let gate = Gate::new();
-    let mut stand = held(&gate);
-    stand.udp().send(&query("a.test", A).build());
-    stand
+    let mut setup = held(&gate);
+    setup.udp().send(&query("a.test", A).build());
+    setup
         .upstream
         .wait("the query", |seen| seen.queries.len() == 1);
-    stand.proxy.signal("INT");
-    stand.proxy.wait_log("draining");
+    setup.proxy.signal("INT");
+    setup.proxy.wait_log("draining");
     let start = std::time::Instant::now();
-    stand.proxy.signal("TERM");
-    stand.proxy.wait();
+    setup.proxy.signal("TERM");
+    setup.proxy.wait();
     assert!(
         start.elapsed() < std::time::Duration::from_secs(3),
         "{:?}",
@@ -153,24 +158,24 @@ fn a_second_signal_ends_at_once() {
 // fault 85: what asks for nothing that there is ends nothing.
 #[test]
 fn signals_that_mean_nothing_end_nothing() {
-    let mut stand = Stand::well();
+    let mut setup = Setup::answering();
     for name in ["HUP", "USR1", "USR2", "PIPE"] {
-        stand.proxy.signal(name);
-        canary(stand.address(), &format!("{name}.test"));
+        setup.proxy.signal(name);
+        canary(setup.address(), &format!("{name}.test"));
     }
-    assert_eq!(stand.proxy.terminate().code(), Some(0));
+    assert_eq!(setup.proxy.terminate().code(), Some(0));
 }
 
 // fault 85: one line says that changed options take effect at the next start; nothing else happens.
 #[test]
 fn a_hang_up_does_not_end_the_program() {
-    let mut stand = Stand::well();
-    stand.proxy.signal("HUP");
-    let line = stand.proxy.wait_log("SIGHUP");
+    let mut setup = Setup::answering();
+    setup.proxy.signal("HUP");
+    let line = setup.proxy.wait_log("SIGHUP");
     assert!(line.contains("take effect at the next start"), "{line:?}");
-    canary(stand.address(), "a.test");
-    assert_eq!(stand.proxy.terminate().code(), Some(0));
-    let logs = stand.proxy.logs();
+    canary(setup.address(), "a.test");
+    assert_eq!(setup.proxy.terminate().code(), Some(0));
+    let logs = setup.proxy.logs();
     let said = logs.iter().filter(|line| line.contains("SIGHUP"));
     assert_eq!(said.count(), 1, "{logs:#?}");
 }
@@ -179,14 +184,14 @@ fn a_hang_up_does_not_end_the_program() {
 #[test]
 fn a_report_is_given_as_often_as_it_is_asked_for() {
     let gate = Gate::new();
-    let stand = held(&gate);
-    let (client, asked) = (stand.udp(), query("a.test", A).build());
+    let setup = held(&gate);
+    let (client, asked) = (setup.udp(), query("a.test", A).build());
     client.send(&asked);
-    stand
+    setup
         .upstream
         .wait("the query", |seen| seen.queries.len() == 1);
-    stand.proxy.signal("USR1");
-    let first = stand.proxy.wait_log("worker 1: queries 1, ");
+    setup.proxy.signal("USR1");
+    let first = setup.proxy.wait_log("worker 1: queries 1, ");
     for part in [
         " sent 1, ",
         " dials 1;",
@@ -199,10 +204,10 @@ fn a_report_is_given_as_often_as_it_is_asked_for() {
         assert!(!first.contains(none), "{none:?} in {first:?}");
     }
     gate.open();
-    assert_well(&asked, &client.receive());
-    assert_well(&asked, &client.ask(&asked));
-    stand.proxy.signal("USR1");
-    let second = stand.proxy.wait_log("worker 1: queries 2, ");
+    assert_answered(&asked, &client.receive());
+    assert_answered(&asked, &client.ask(&asked));
+    setup.proxy.signal("USR1");
+    let second = setup.proxy.wait_log("worker 1: queries 2, ");
     for part in [
         " hits 1,",
         " answered 1,",
@@ -216,10 +221,10 @@ fn a_report_is_given_as_often_as_it_is_asked_for() {
 // fault 85: each worker speaks for itself.
 #[test]
 fn every_worker_reports() {
-    let stand = Stand::build(|upstream| upstream, &["--workers", "2"]);
-    canary(stand.address(), "a.test");
-    stand.proxy.signal("USR1");
-    let lines = [1, 2].map(|worker| stand.proxy.wait_log(&format!("worker {worker}: ")));
+    let setup = Setup::build(|upstream| upstream, &["--workers", "2"]);
+    canary(setup.address(), "a.test");
+    setup.proxy.signal("USR1");
+    let lines = [1, 2].map(|worker| setup.proxy.wait_log(&format!("worker {worker}: ")));
     let asked = |line: &&String| line.contains("queries 1,");
     let quiet = |line: &&String| line.contains("nothing so far;");
     let (asked, quiet) = (lines.iter().filter(asked), lines.iter().filter(quiet));
@@ -230,35 +235,35 @@ fn every_worker_reports() {
 #[test]
 fn other_signals_do_not_cut_a_drain_short() {
     let gate = Gate::new();
-    let mut stand = held(&gate);
-    let (client, asked) = (stand.udp(), query("a.test", A).build());
+    let mut setup = held(&gate);
+    let (client, asked) = (setup.udp(), query("a.test", A).build());
     client.send(&asked);
-    stand
+    setup
         .upstream
         .wait("the query", |seen| seen.queries.len() == 1);
-    stand.proxy.signal("TERM");
-    stand.proxy.wait_log("draining");
+    setup.proxy.signal("TERM");
+    setup.proxy.wait_log("draining");
     for name in ["HUP", "USR2", "USR1"] {
-        stand.proxy.signal(name);
+        setup.proxy.signal(name);
     }
-    stand.proxy.wait_log("worker 1: ");
+    setup.proxy.wait_log("worker 1: ");
     gate.open();
-    assert_well(&asked, &client.receive());
-    assert_eq!(stand.proxy.wait().code(), Some(0));
+    assert_answered(&asked, &client.receive());
+    assert_eq!(setup.proxy.wait().code(), Some(0));
 }
 
 // fault 83: a process that was stopped for a while goes on where it was.
 #[test]
 fn a_stopped_process_goes_on() {
-    let stand = Stand::well();
-    canary(stand.address(), "a.test");
-    stand.proxy.signal("STOP");
-    let (udp, tcp, asked) = (stand.udp(), stand.tcp(), query("b.test", A).build());
+    let setup = Setup::answering();
+    canary(setup.address(), "a.test");
+    setup.proxy.signal("STOP");
+    let (udp, tcp, asked) = (setup.udp(), setup.tcp(), query("b.test", A).build());
     udp.send(&asked);
     tcp.send(&asked);
-    stand.proxy.signal("CONT");
-    assert_well(&asked, &udp.receive());
-    assert_well(&asked, &tcp.receive().expect("an answer"));
+    setup.proxy.signal("CONT");
+    assert_answered(&asked, &udp.receive());
+    assert_answered(&asked, &tcp.receive().expect("an answer"));
 }
 
 // fault 89: a log that nobody reads holds up neither questions nor the end.

@@ -2,49 +2,49 @@
 
 use std::net::UdpSocket;
 
-use crate::support::checks::{assert_well, canary};
+use crate::support::checks::{assert_answered, canary};
 use crate::support::client::{TcpClient, uninterrupted};
 use crate::support::codes::{A, REFUSED, SERVFAIL};
 use crate::support::command::{allow_files, command_with_files, run};
 use crate::support::messages::{query, word};
 use crate::support::proxy::Proxy;
 use crate::support::reading::read;
-use crate::support::script::{Gate, Received, Step, answers};
-use crate::support::stand::{Stand, Trust};
+use crate::support::script::{Gate, Step, answers, gated};
+use crate::support::setup::{Setup, Trust};
 use crate::support::upstream::DotServer;
 
 // req 27, fault 69: who is not on the list is refused, and the upstream hears nothing.
 #[test]
 fn a_client_outside_the_access_list_is_refused() {
-    let stand = Stand::build(|upstream| upstream, &["--allow-net", "10.0.0.0/8"]);
+    let setup = Setup::build(|upstream| upstream, &["--allow-net", "10.0.0.0/8"]);
     let asked = query("a.test", A).id(9).build();
-    let got = read(&stand.udp().ask(&asked));
+    let got = read(&setup.udp().ask(&asked));
     assert_eq!((got.id, got.rcode()), (9, REFUSED));
-    let client = stand.tcp();
+    let client = setup.tcp();
     client.send(&asked);
     // Over TCP a refusal or a close: either way no data.
     if let Some(got) = client.receive() {
         assert_eq!(read(&got).rcode(), REFUSED);
     }
-    assert!(stand.upstream.seen().queries.is_empty());
+    assert!(setup.upstream.seen().queries.is_empty());
 }
 
 // fault 69: who is refused, and how often, can be seen by whoever runs the program.
 #[test]
 fn denied_and_malformed_queries_are_told_and_counted() {
-    let mut stand = Stand::build(|upstream| upstream, &["--allow-net", "10.0.0.0/8"]);
-    let client = stand.udp();
+    let mut setup = Setup::build(|upstream| upstream, &["--allow-net", "10.0.0.0/8"]);
+    let client = setup.udp();
     for id in 1..4 {
         client.ask(&query("a.test", A).id(id).build());
     }
-    stand
+    setup
         .proxy
         .wait_log("client 127.0.0.1: its question is refused");
-    assert_eq!(stand.proxy.terminate().code(), Some(0));
-    let lines = stand.proxy.logs();
+    assert_eq!(setup.proxy.terminate().code(), Some(0));
+    let lines = setup.proxy.logs();
     let denials = lines.iter().filter(|line| line.contains("is refused"));
     assert_eq!(denials.count(), 1, "{lines:#?}");
-    let stopped = stand.proxy.wait_log("stopped: 3 queries");
+    let stopped = setup.proxy.wait_log("stopped: 3 queries");
     assert!(
         stopped.contains(" 3 denied, 0 malformed, 0 unsupported,"),
         "{stopped}"
@@ -54,17 +54,17 @@ fn denied_and_malformed_queries_are_told_and_counted() {
 // req 27: who is on the list is served; the list is what was given and no more.
 #[test]
 fn a_client_on_the_access_list_is_served() {
-    let stand = Stand::build(
+    let setup = Setup::build(
         |upstream| upstream,
         &["--allow-net", "127.0.0.1/32", "--allow-net", "10.0.0.0/8"],
     );
-    canary(stand.address(), "a.test");
+    canary(setup.address(), "a.test");
     let elsewhere = UdpSocket::bind("127.0.0.7:0").expect("another loopback address");
     elsewhere
-        .set_read_timeout(Some(crate::support::journal::PATIENCE))
+        .set_read_timeout(Some(crate::support::journal::DEADLINE))
         .expect("a time limit");
     elsewhere
-        .send_to(&query("b.test", A).build(), stand.address())
+        .send_to(&query("b.test", A).build(), setup.address())
         .expect("a query");
     let mut buffer = [0; 512];
     let size = uninterrupted(|| elsewhere.recv(&mut buffer)).expect("a refusal");
@@ -74,55 +74,45 @@ fn a_client_on_the_access_list_is_served() {
 // req 67, fault 72: with all places taken a newcomer is served in the place of the one that is idle longest.
 #[test]
 fn connections_in_all_are_limited() {
-    let stand = Stand::build(|upstream| upstream, &["--max-tcp-connections", "2"]);
+    let setup = Setup::build(|upstream| upstream, &["--max-tcp-connections", "2"]);
     let asked = query("a.test", A).build();
     let mut alive = Vec::new();
     for _ in 0..5 {
-        let client = stand.tcp();
-        assert_well(&asked, &client.ask(&asked));
+        let client = setup.tcp();
+        assert_answered(&asked, &client.ask(&asked));
         alive.push(client);
     }
     for client in &alive[..3] {
         assert_eq!(client.receive(), None);
     }
     for client in &alive[3..] {
-        assert_well(&asked, &client.ask(&asked));
+        assert_answered(&asked, &client.ask(&asked));
     }
-    canary(stand.address(), "b.test");
-}
-
-/// A program in front of an upstream that answers questions with this prefix only when the gate is open.
-fn held_by(gate: &Gate, prefix: &'static str, options: &[&str]) -> Stand {
-    let held = gate.clone();
-    let script = move |asked: &Received| {
-        let mut steps = answers(asked);
-        if asked.bytes[13..].starts_with(prefix.as_bytes()) {
-            steps.insert(0, Step::HoldUntil(held.clone()));
-        }
-        steps
-    };
-    Stand::build(|upstream| upstream.script(script), options)
+    canary(setup.address(), "b.test");
 }
 
 // fault 76: beyond its questions in flight a connection is not read, and nothing is lost.
 #[test]
 fn questions_in_flight_per_connection_are_limited() {
     let gate = Gate::new();
-    let stand = held_by(&gate, "slow", &["--max-tcp-in-flight", "4"]);
-    let client = stand.tcp();
+    let setup = Setup::build(
+        |upstream| upstream.script(gated(&gate, "slow")),
+        &["--max-tcp-in-flight", "4"],
+    );
+    let client = setup.tcp();
     let queries: Vec<_> = (0..20)
         .map(|id| query(&format!("slow{id}.test"), A).id(id).build())
         .collect();
     for asked in &queries {
         client.send(asked);
     }
-    stand
+    setup
         .upstream
         .wait("as many as the limit", |seen| seen.queries.len() == 4);
     for number in 0..20 {
-        canary(stand.address(), &format!("other{number}.test"));
+        canary(setup.address(), &format!("other{number}.test"));
     }
-    let slow = stand
+    let slow = setup
         .upstream
         .seen()
         .queries
@@ -133,7 +123,7 @@ fn questions_in_flight_per_connection_are_limited() {
     gate.open();
     for _ in &queries {
         let got = client.receive().expect("an answer");
-        assert_well(&queries[usize::from(word(&got, 0))], &got);
+        assert_answered(&queries[usize::from(word(&got, 0))], &got);
     }
 }
 
@@ -141,50 +131,53 @@ fn questions_in_flight_per_connection_are_limited() {
 #[test]
 fn questions_in_flight_are_limited() {
     let gate = Gate::new();
-    let stand = held_by(&gate, "", &["--max-in-flight", "10"]);
-    let client = stand.udp();
+    let setup = Setup::build(
+        |upstream| upstream.script(gated(&gate, "")),
+        &["--max-in-flight", "10"],
+    );
+    let client = setup.udp();
     for id in 0..30 {
         client.send(&query(&format!("a{id}.test"), A).id(id).build());
     }
-    stand
+    setup
         .upstream
         .wait("the limit", |seen| seen.queries.len() == 10);
     // What is shed is answered at once, before any answer is let through.
     let shed = read(&client.receive());
     assert!([SERVFAIL, REFUSED].contains(&shed.rcode()));
-    assert_eq!(stand.upstream.seen().queries.len(), 10);
+    assert_eq!(setup.upstream.seen().queries.len(), 10);
     gate.open();
     // Room comes back with the answers: all thirty questions get one.
     for _ in 1..30 {
         client.receive();
     }
-    canary(stand.address(), "after.test");
+    canary(setup.address(), "after.test");
 }
 
 /// One client asks twenty questions, which the upstream holds until `look` has looked; then all are answered.
-fn twenty_held(options: &[&str], look: impl FnOnce(&Stand)) {
+fn twenty_held(options: &[&str], look: impl FnOnce(&Setup)) {
     let gate = Gate::new();
-    let stand = held_by(&gate, "", options);
-    let client = stand.udp();
+    let setup = Setup::build(|upstream| upstream.script(gated(&gate, "")), options);
+    let client = setup.udp();
     let queries: Vec<_> = (0..20)
         .map(|id| query(&format!("a{id}.test"), A).id(id).build())
         .collect();
     for asked in &queries {
         client.send(asked);
     }
-    look(&stand);
+    look(&setup);
     gate.open();
     for _ in &queries {
         let got = client.receive();
-        assert_well(&queries[usize::from(word(&got, 0))], &got);
+        assert_answered(&queries[usize::from(word(&got, 0))], &got);
     }
 }
 
 // fault 64: the bound for each UDP client is not for those on loopback, who all have one address.
 #[test]
 fn clients_on_loopback_share_no_limit() {
-    twenty_held(&["--max-in-flight-per-client", "1"], |stand| {
-        stand
+    twenty_held(&["--max-in-flight-per-client", "1"], |setup| {
+        setup
             .upstream
             .wait("all queries", |seen| seen.queries.len() == 20);
     });
@@ -193,8 +186,8 @@ fn clients_on_loopback_share_no_limit() {
 // A link's own limit leads to more links, or to waiting, and never to a lost question.
 #[test]
 fn questions_in_flight_per_link_are_limited() {
-    twenty_held(&["--max-link-in-flight", "5"], |stand| {
-        let seen = stand
+    twenty_held(&["--max-link-in-flight", "5"], |setup| {
+        let seen = setup
             .upstream
             .wait("the limit", |seen| seen.queries.len() >= 5);
         for connection in 0..seen.accepted {
@@ -224,7 +217,7 @@ fn out_of_files_the_rest_goes_on() {
     }
     drop(clients);
     let asked = query("c.test", A).build();
-    assert_well(&asked, &TcpClient::new(proxy.address()).ask(&asked));
+    assert_answered(&asked, &TcpClient::new(proxy.address()).ask(&asked));
 }
 
 // fault 117: however few files may be open, it says so and ends, or it serves; on every runtime that this build has.
@@ -250,7 +243,7 @@ fn too_few_files_are_named_or_suffice() {
                 canary(proxy.address(), name);
                 asked = query(name, A).build();
             }
-            assert_well(&asked, &held.ask(&asked));
+            assert_answered(&asked, &held.ask(&asked));
         }
     }
 }
@@ -262,25 +255,25 @@ fn too_few_files_are_named_or_suffice() {
 fn out_of_files_the_upstream_is_connected_to_before_clients() {
     let gate = Gate::new();
     let held = gate.clone();
-    let stand = Stand::scripted(move |asked| {
+    let setup = Setup::scripted(move |asked| {
         let mut steps = answers(asked);
         if asked.bytes[13..].starts_with(b"last") {
             steps.extend([Step::HoldUntil(held.clone()), Step::CloseNotify, Step::Fin]);
         }
         steps
     });
-    canary(stand.address(), "known.test");
-    canary(stand.address(), "last.test");
-    let files = std::fs::read_dir(format!("/proc/{}/fd", stand.proxy.id()))
+    canary(setup.address(), "known.test");
+    canary(setup.address(), "last.test");
+    let files = std::fs::read_dir(format!("/proc/{}/fd", setup.proxy.id()))
         .expect("its files")
         .count();
-    allow_files(stand.proxy.id(), files);
-    let waiting: Vec<TcpClient> = (0..5).map(|_| stand.tcp()).collect();
-    stand.proxy.wait_log("accepting TCP connections fails");
+    allow_files(setup.proxy.id(), files);
+    let waiting: Vec<TcpClient> = (0..5).map(|_| setup.tcp()).collect();
+    setup.proxy.wait_log("accepting TCP connections fails");
     gate.open();
     // The first of them gets the place of the connection that is gone; what is known needs no upstream.
     let known = query("known.test", A).build();
-    assert_well(&known, &waiting[0].ask(&known));
-    canary(stand.address(), "next.test");
-    canary(stand.address(), "another.test");
+    assert_answered(&known, &waiting[0].ask(&known));
+    canary(setup.address(), "next.test");
+    canary(setup.address(), "another.test");
 }

@@ -2,13 +2,13 @@
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use crate::support::checks::{assert_well, canary};
+use crate::support::checks::{assert_answered, canary};
 use crate::support::client::{TcpClient, UdpClient};
 use crate::support::codes::A;
 use crate::support::command::{command, run};
 use crate::support::messages::query;
 use crate::support::proxy::Proxy;
-use crate::support::stand::{Stand, Trust};
+use crate::support::setup::{Setup, Trust};
 use crate::support::upstream::DotServer;
 
 // The mode is what clients speak.
@@ -34,10 +34,10 @@ fn each_mode_serves_its_own_transports() {
         );
         let asked = query("a.test", A).build();
         if mode == "udp" {
-            assert_well(&asked, &UdpClient::new(proxy.address()).ask(&asked));
+            assert_answered(&asked, &UdpClient::new(proxy.address()).ask(&asked));
             TcpListener::bind(proxy.address()).expect("nobody listens on TCP");
         } else {
-            assert_well(&asked, &TcpClient::new(proxy.address()).ask(&asked));
+            assert_answered(&asked, &TcpClient::new(proxy.address()).ask(&asked));
             UdpSocket::bind(proxy.address()).expect("nobody listens on UDP");
         }
     }
@@ -46,12 +46,12 @@ fn each_mode_serves_its_own_transports() {
 // req 27: two addresses are two addresses, and no other.
 #[test]
 fn every_listen_address_is_served() {
-    let stand = Stand::build(
+    let setup = Setup::build(
         |upstream| upstream,
         &["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"],
     );
-    assert_eq!(stand.proxy.addresses().len(), 2);
-    for server in stand.proxy.addresses() {
+    assert_eq!(setup.proxy.addresses().len(), 2);
+    for server in setup.proxy.addresses() {
         canary(*server, "a.test");
     }
 }
@@ -60,16 +60,16 @@ fn every_listen_address_is_served() {
 fn serves(server: SocketAddr) {
     canary(server, "a.test");
     let asked = query("b.test", A).build();
-    assert_well(&asked, &TcpClient::new(server).ask(&asked));
+    assert_answered(&asked, &TcpClient::new(server).ask(&asked));
 }
 
 // req 8, fault 67: a wildcard answers from the address that was asked.
 #[test]
 fn a_wildcard_answers_from_the_address_that_was_asked() {
-    let stand = Stand::build(|upstream| upstream, &["--listen", "0.0.0.0:0"]);
+    let setup = Setup::build(|upstream| upstream, &["--listen", "0.0.0.0:0"]);
     for host in ["127.0.0.9", "127.0.0.1", "127.1.2.3"] {
         // A connected socket takes answers from this address alone.
-        let server = format!("{host}:{}", stand.address().port())
+        let server = format!("{host}:{}", setup.address().port())
             .parse()
             .expect("an address");
         serves(server);
@@ -83,8 +83,8 @@ fn a_wildcard_serves_ipv6_where_there_is_ipv6() {
         eprintln!("this host has no IPv6: nothing to test");
         return;
     }
-    let stand = Stand::build(|upstream| upstream, &["--listen", "[::]:0"]);
-    let server = format!("[::1]:{}", stand.address().port())
+    let setup = Setup::build(|upstream| upstream, &["--listen", "[::]:0"]);
+    let server = format!("[::1]:{}", setup.address().port())
         .parse()
         .expect("an address");
     serves(server);
@@ -93,11 +93,11 @@ fn a_wildcard_serves_ipv6_where_there_is_ipv6() {
 // More loops on the same port serve as one does.
 #[test]
 fn workers_share_the_port() {
-    let stand = Stand::build(|upstream| upstream, &["--workers", "2"]);
+    let setup = Setup::build(|upstream| upstream, &["--workers", "2"]);
     for number in 0..50 {
-        canary(stand.address(), &format!("a{number}.test"));
+        canary(setup.address(), &format!("a{number}.test"));
         let asked = query(&format!("b{number}.test"), A).build();
-        assert_well(&asked, &stand.tcp().ask(&asked));
+        assert_answered(&asked, &setup.tcp().ask(&asked));
     }
 }
 
@@ -129,8 +129,8 @@ fn a_busy_port_is_named() {
 // fault 87: workers share an address among themselves, not with another program.
 #[test]
 fn a_second_program_does_not_join_the_workers() {
-    let stand = Stand::build(|upstream| upstream, &["--workers", "2"]);
-    let address = stand.address().to_string();
+    let setup = Setup::build(|upstream| upstream, &["--workers", "2"]);
+    let address = setup.address().to_string();
     let outcome = run(command(&[
         "serve",
         "--workers",

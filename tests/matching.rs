@@ -2,30 +2,34 @@
 
 use std::collections::HashSet;
 
-use crate::support::checks::{assert_well, canary};
+use crate::support::checks::{assert_answered, canary};
 use crate::support::codes::{A, AAAA, IN, REFUSED, SERVFAIL};
 use crate::support::messages::{name_octets, query, question_octets, response_to, word};
 use crate::support::reading::read;
-use crate::support::script::{Gate, Received, Step, well};
-use crate::support::stand::Stand;
+use crate::support::script::{Gate, Received, Step, right_answer};
+use crate::support::setup::Setup;
 
 /// Sends `wrong` before each right answer; the client must see the right one alone.
 fn survives(wrong: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static) {
-    let stand =
-        Stand::scripted(move |asked| vec![Step::Answer(wrong(asked)), Step::Answer(well(asked))]);
+    let setup = Setup::scripted(move |asked| {
+        vec![
+            Step::Answer(wrong(asked)),
+            Step::Answer(right_answer(asked)),
+        ]
+    });
     for number in 0..3 {
-        canary(stand.address(), &format!("a{number}.test"));
+        canary(setup.address(), &format!("a{number}.test"));
     }
 }
 
 /// Sends nothing but `wrong`: the client gets SERVFAIL in its deadline and no octet of the wrong answer.
 fn refuses(wrong: impl Fn(&Received) -> Vec<u8> + Send + Sync + 'static) {
-    let stand = Stand::build(
+    let setup = Setup::build(
         |upstream| upstream.script(move |asked| vec![Step::Answer(wrong(asked))]),
         &["--timeout", "300ms"],
     );
     let asked = query("a.test", A).id(5).build();
-    let got = read(&stand.udp().ask(&asked));
+    let got = read(&setup.udp().ask(&asked));
     assert_eq!((got.id, got.rcode(), got.answer.len()), (5, SERVFAIL, 0));
 }
 
@@ -70,10 +74,10 @@ fn an_answer_to_another_question_is_never_relayed() {
 // fault 21: many servers answer in lower case; the client gets its own.
 #[test]
 fn an_answer_in_another_letter_case_is_accepted() {
-    let stand = Stand::scripted(|asked| {
+    let setup = Setup::scripted(|asked| {
         let lower = question_octets(&asked.bytes).to_ascii_lowercase();
         vec![Step::Answer(
-            response_to(&well(asked))
+            response_to(&right_answer(asked))
                 .without_question()
                 .question(&lower[..lower.len() - 4], A, IN)
                 .a(300, [192, 0, 2, 1])
@@ -81,7 +85,7 @@ fn an_answer_in_another_letter_case_is_accepted() {
         )]
     });
     let asked = query("wWw.TeSt", A).build();
-    let got = stand.udp().ask(&asked);
+    let got = setup.udp().ask(&asked);
     assert_eq!(question_octets(&got), question_octets(&asked));
     assert_eq!(read(&got).answer.len(), 1);
 }
@@ -90,7 +94,7 @@ fn an_answer_in_another_letter_case_is_accepted() {
 #[test]
 fn a_bare_header_is_relayed_with_the_clients_question() {
     for rcode in [SERVFAIL, REFUSED] {
-        let stand = Stand::scripted(move |asked| {
+        let setup = Setup::scripted(move |asked| {
             vec![Step::Answer(
                 response_to(&asked.bytes)
                     .rcode(rcode)
@@ -99,7 +103,7 @@ fn a_bare_header_is_relayed_with_the_clients_question() {
             )]
         });
         let asked = query("A.test", A).build();
-        let got = stand.udp().ask(&asked);
+        let got = setup.udp().ask(&asked);
         assert_eq!(
             (read(&got).rcode(), question_octets(&got)),
             (rcode, question_octets(&asked))
@@ -123,11 +127,16 @@ fn an_echo_is_no_answer() {
 // fault 24: the second of two equal answers goes nowhere.
 #[test]
 fn a_duplicate_answer_is_ignored() {
-    let stand = Stand::scripted(|asked| vec![Step::Answer(well(asked)), Step::Answer(well(asked))]);
-    let client = stand.udp();
+    let setup = Setup::scripted(|asked| {
+        vec![
+            Step::Answer(right_answer(asked)),
+            Step::Answer(right_answer(asked)),
+        ]
+    });
+    let client = setup.udp();
     for number in 0..100 {
         let asked = query(&format!("a{number}.test"), A).id(number).build();
-        assert_well(&asked, &client.ask(&asked));
+        assert_answered(&asked, &client.ask(&asked));
     }
 }
 
@@ -136,11 +145,11 @@ fn a_duplicate_answer_is_ignored() {
 fn a_late_answer_is_nobodys() {
     let gate = Gate::new();
     let held = gate.clone();
-    let stand = Stand::build(
+    let setup = Setup::build(
         |upstream| {
             upstream.script(move |asked| {
                 let late = asked.bytes[13..].starts_with(b"late");
-                let right = Step::Answer(well(asked));
+                let right = Step::Answer(right_answer(asked));
                 if late {
                     vec![Step::HoldUntil(held.clone()), right]
                 } else {
@@ -150,7 +159,7 @@ fn a_late_answer_is_nobodys() {
         },
         &["--timeout", "300ms"],
     );
-    let client = stand.udp();
+    let client = setup.udp();
     assert_eq!(
         read(&client.ask(&query("late.test", A).id(1).build())).rcode(),
         SERVFAIL
@@ -158,22 +167,22 @@ fn a_late_answer_is_nobodys() {
     gate.open();
     for number in 0..50 {
         let asked = query(&format!("a{number}.test"), A).id(1).build();
-        assert_well(&asked, &client.ask(&asked));
+        assert_answered(&asked, &client.ask(&asked));
     }
 }
 
 // fault 25: answers that nobody asked for are bounded and harm nobody.
 #[test]
 fn ten_thousand_unsolicited_answers_harm_nobody() {
-    let stand = Stand::scripted(|asked| {
+    let setup = Setup::scripted(|asked| {
         if asked.connection > 0 {
-            return vec![Step::Answer(well(asked))];
+            return vec![Step::Answer(right_answer(asked))];
         }
         let flood = (0..10_000).map(|_| Step::Answer(of_another_id(asked)));
-        flood.chain([Step::Answer(well(asked))]).collect()
+        flood.chain([Step::Answer(right_answer(asked))]).collect()
     });
     for number in 0..10 {
-        canary(stand.address(), &format!("a{number}.test"));
+        canary(setup.address(), &format!("a{number}.test"));
     }
 }
 
@@ -182,14 +191,17 @@ fn ten_thousand_unsolicited_answers_harm_nobody() {
 fn ids_in_flight_differ() {
     let gate = Gate::new();
     let held = gate.clone();
-    let stand = Stand::scripted(move |asked| {
-        vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))]
+    let setup = Setup::scripted(move |asked| {
+        vec![
+            Step::HoldUntil(held.clone()),
+            Step::Answer(right_answer(asked)),
+        ]
     });
-    let client = stand.udp();
+    let client = setup.udp();
     for number in 0..500 {
         client.send(&query(&format!("a{number}.test"), A).id(0).build());
     }
-    let seen = stand
+    let seen = setup
         .upstream
         .wait("500 queries", |seen| seen.queries.len() == 500);
     let ids: HashSet<_> = seen

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use crate::support::checks::{assert_well, load};
+use crate::support::checks::{assert_answered, load};
 use crate::support::codes::A;
 use crate::support::messages::{query, question_octets, word};
-use crate::support::script::{Gate, Step, well};
-use crate::support::stand::Stand;
+use crate::support::script::{Gate, Step, right_answer};
+use crate::support::setup::Setup;
 
 // fault 61: one socket, one id, two questions in flight.
 #[test]
 fn the_same_id_with_different_questions_is_told_apart() {
-    let stand = Stand::well();
-    let client = stand.udp();
+    let setup = Setup::answering();
+    let client = setup.udp();
     let asked: Vec<_> = ["a.test", "b.test", "c.test"]
         .map(|name| query(name, A).id(7).build())
         .into();
@@ -26,7 +26,7 @@ fn the_same_id_with_different_questions_is_told_apart() {
         .collect();
     for _ in &asked {
         let got = client.receive();
-        assert_well(
+        assert_answered(
             waiting
                 .remove(question_octets(&got))
                 .expect("one answer to each"),
@@ -40,13 +40,16 @@ fn the_same_id_with_different_questions_is_told_apart() {
 fn identical_questions_in_flight_are_joined() {
     let gate = Gate::new();
     let held = gate.clone();
-    let stand = Stand::scripted(move |asked| {
-        vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))]
+    let setup = Setup::scripted(move |asked| {
+        vec![
+            Step::HoldUntil(held.clone()),
+            Step::Answer(right_answer(asked)),
+        ]
     });
     let clients: Vec<_> = (0..200)
         .map(|id: u16| {
             (
-                stand.udp(),
+                setup.udp(),
                 query(if id < 100 { "same.test" } else { "SAME.test" }, A)
                     .id(id)
                     .build(),
@@ -57,8 +60,8 @@ fn identical_questions_in_flight_are_joined() {
         client.send(asked);
     }
     // A different question behind all of them on one more socket: when it has come, they all have been read.
-    stand.udp().send(&query("last.test", A).build());
-    let seen = stand.upstream.wait("the last query", |seen| {
+    setup.udp().send(&query("last.test", A).build());
+    let seen = setup.upstream.wait("the last query", |seen| {
         seen.queries
             .iter()
             .any(|asked| asked.bytes[13..].starts_with(b"last"))
@@ -66,7 +69,7 @@ fn identical_questions_in_flight_are_joined() {
     assert_eq!(seen.queries.len(), 2, "one for all, and the last");
     gate.open();
     for (client, asked) in &clients {
-        assert_well(asked, &client.receive());
+        assert_answered(asked, &client.receive());
     }
 }
 
@@ -75,15 +78,18 @@ fn identical_questions_in_flight_are_joined() {
 fn a_retransmission_is_one_question() {
     let gate = Gate::new();
     let held = gate.clone();
-    let stand = Stand::scripted(move |asked| {
-        vec![Step::HoldUntil(held.clone()), Step::Answer(well(asked))]
+    let setup = Setup::scripted(move |asked| {
+        vec![
+            Step::HoldUntil(held.clone()),
+            Step::Answer(right_answer(asked)),
+        ]
     });
-    let (client, asked) = (stand.udp(), query("a.test", A).build());
+    let (client, asked) = (setup.udp(), query("a.test", A).build());
     for _ in 0..5 {
         client.send(&asked);
     }
     client.send(&query("last.test", A).id(1).build());
-    let seen = stand
+    let seen = setup
         .upstream
         .wait("the last query", |seen| seen.queries.len() == 2);
     assert!(
@@ -97,18 +103,18 @@ fn a_retransmission_is_one_question() {
         if word(&got, 0) == 1 {
             break;
         }
-        assert_well(&asked, &got);
+        assert_answered(&asked, &got);
     }
 }
 
 // fault 70, scaled: the same id from many sockets at once.
 #[test]
 fn five_hundred_clients_with_one_id_each_get_their_own() {
-    let stand = Stand::well();
+    let setup = Setup::answering();
     let clients: Vec<_> = (0..500)
         .map(|number| {
             (
-                stand.udp(),
+                setup.udp(),
                 query(&format!("a{number}.test"), A).id(0).build(),
             )
         })
@@ -117,7 +123,7 @@ fn five_hundred_clients_with_one_id_each_get_their_own() {
         client.send(asked);
     }
     for (client, asked) in &clients {
-        assert_well(asked, &client.receive());
+        assert_answered(asked, &client.receive());
     }
 }
 
@@ -125,19 +131,19 @@ fn five_hundred_clients_with_one_id_each_get_their_own() {
 #[test]
 fn answers_in_reverse_order_are_matched() {
     let groups: Mutex<HashMap<usize, Vec<Vec<u8>>>> = Mutex::default();
-    let stand = Stand::scripted(move |asked| {
+    let setup = Setup::scripted(move |asked| {
         let mut groups = groups.lock().expect("the groups");
         let group = groups.entry(asked.connection).or_default();
-        group.push(well(asked));
+        group.push(right_answer(asked));
         if group.len() < 5 {
             vec![]
         } else {
             group.drain(..).rev().map(Step::Answer).collect()
         }
     });
-    load(stand.address(), "reverse", 2000, 50);
+    load(setup.address(), "reverse", 2000, 50);
     assert_eq!(
-        stand.upstream.seen().accepted,
+        setup.upstream.seen().accepted,
         1,
         "one link carries them all"
     );
@@ -146,10 +152,10 @@ fn answers_in_reverse_order_are_matched() {
 // req 59, 79, fault 33: twenty thousand questions through one link with 200 in flight, and not one mismatch.
 #[test]
 fn twenty_thousand_questions_through_one_link() {
-    let stand = Stand::well();
-    load(stand.address(), "many", 20_000, 200);
+    let setup = Setup::answering();
+    load(setup.address(), "many", 20_000, 200);
     assert_eq!(
-        stand.upstream.seen().accepted,
+        setup.upstream.seen().accepted,
         1,
         "one link carries them all"
     );

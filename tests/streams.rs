@@ -2,22 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::checks::{assert_well, canary, load};
+use crate::support::checks::{assert_answered, canary, load};
 use crate::support::codes::{A, SERVFAIL};
 use crate::support::messages::{frame, query};
 use crate::support::reading::read;
-use crate::support::script::{Received, Step, well};
-use crate::support::stand::Stand;
+use crate::support::script::{Received, Step, right_answer};
+use crate::support::setup::Setup;
 
 /// Fails on the first connection as `steps` say, and answers well on all later ones: the client notices nothing.
 fn is_retried(steps: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static) {
-    let stand = Stand::scripted(move |asked| match asked.connection {
+    let setup = Setup::scripted(move |asked| match asked.connection {
         0 => steps(asked),
-        _ => vec![Step::Answer(well(asked))],
+        _ => vec![Step::Answer(right_answer(asked))],
     });
-    canary(stand.address(), "a.test");
-    canary(stand.address(), "b.test");
-    let seen = stand.upstream.seen();
+    canary(setup.address(), "a.test");
+    canary(setup.address(), "b.test");
+    let seen = setup.upstream.seen();
     assert!(
         (2..=3).contains(&seen.accepted),
         "{} connections",
@@ -29,31 +29,36 @@ fn is_retried(steps: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static) {
 // req 78, fault 1: a server that closes after each answer serves one question after the other.
 #[test]
 fn a_server_that_closes_after_each_answer_serves() {
-    let stand =
-        Stand::scripted(|asked| vec![Step::Answer(well(asked)), Step::CloseNotify, Step::Fin]);
+    let setup = Setup::scripted(|asked| {
+        vec![
+            Step::Answer(right_answer(asked)),
+            Step::CloseNotify,
+            Step::Fin,
+        ]
+    });
     for number in 0..200 {
-        canary(stand.address(), &format!("a{number}.test"));
+        canary(setup.address(), &format!("a{number}.test"));
     }
 }
 
 // fault 3: the same without a close_notify, which at a frame's end is just a close (req 82).
 #[test]
 fn a_server_that_hangs_up_after_each_answer_serves() {
-    let stand = Stand::scripted(|asked| vec![Step::Answer(well(asked)), Step::Fin]);
+    let setup = Setup::scripted(|asked| vec![Step::Answer(right_answer(asked)), Step::Fin]);
     for number in 0..100 {
-        canary(stand.address(), &format!("a{number}.test"));
+        canary(setup.address(), &format!("a{number}.test"));
     }
 }
 
 // fault 3: the same with a reset.
 #[test]
 fn a_server_that_resets_between_questions_serves() {
-    let stand = Stand::scripted(|asked| match asked.index {
-        0 => vec![Step::Answer(well(asked))],
+    let setup = Setup::scripted(|asked| match asked.index {
+        0 => vec![Step::Answer(right_answer(asked))],
         _ => vec![Step::Reset],
     });
     for number in 0..20 {
-        canary(stand.address(), &format!("a{number}.test"));
+        canary(setup.address(), &format!("a{number}.test"));
     }
 }
 
@@ -61,7 +66,7 @@ fn a_server_that_resets_between_questions_serves() {
 #[test]
 fn half_an_answer_is_retried() {
     let half = |asked: &Received| {
-        let whole = frame(&well(asked));
+        let whole = frame(&right_answer(asked));
         Step::Raw(whole[..whole.len() / 2].to_vec())
     };
     is_retried(move |asked| vec![half(asked), Step::CloseNotify, Step::Fin]);
@@ -88,10 +93,10 @@ fn an_impossible_length_is_retried_elsewhere() {
 
 /// What an upstream does with each query leads to SERVFAIL, and that in time.
 fn ends_in_the_deadline(script: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static) {
-    let stand = Stand::build(|upstream| upstream.script(script), &["--timeout", "400ms"]);
+    let setup = Setup::build(|upstream| upstream.script(script), &["--timeout", "400ms"]);
     let start = Instant::now();
     assert_eq!(
-        read(&stand.udp().ask(&query("a.test", A).build())).rcode(),
+        read(&setup.udp().ask(&query("a.test", A).build())).rcode(),
         SERVFAIL
     );
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -107,7 +112,7 @@ fn a_length_and_then_silence_ends_in_the_deadline() {
 #[test]
 fn an_answer_that_drips_in_ends_in_the_deadline() {
     ends_in_the_deadline(|asked| {
-        let octets = frame(&well(asked)).into_iter();
+        let octets = frame(&right_answer(asked)).into_iter();
         octets
             .flat_map(|octet| {
                 [
@@ -124,18 +129,18 @@ fn an_answer_that_drips_in_ends_in_the_deadline() {
 fn a_wrong_length_yields_no_wrong_answer() {
     for excess in [-3, -1, 1, 3] {
         let misframed = move |asked: &Received| {
-            let message = well(asked);
+            let message = right_answer(asked);
             let length = (message.len() as u16).wrapping_add_signed(excess);
             vec![Step::Raw([&length.to_be_bytes()[..], &message].concat())]
         };
-        let stand = Stand::build(
+        let setup = Setup::build(
             |upstream| upstream.script(misframed),
             &["--timeout", "400ms"],
         );
         let asked = query("a.test", A).build();
-        let got = stand.udp().ask(&asked);
+        let got = setup.udp().ask(&asked);
         if read(&got).rcode() != SERVFAIL {
-            assert_well(&asked, &got);
+            assert_answered(&asked, &got);
         }
     }
 }
@@ -143,21 +148,26 @@ fn a_wrong_length_yields_no_wrong_answer() {
 // fault 11, 12: an answer that comes octet by octet, and two that come in one record.
 #[test]
 fn the_stream_may_be_cut_anywhere() {
-    let stand = Stand::scripted(|asked| {
-        frame(&well(asked))
+    let setup = Setup::scripted(|asked| {
+        frame(&right_answer(asked))
             .iter()
             .map(|octet| Step::Raw(vec![*octet]))
             .collect()
     });
     for number in 0..20 {
-        canary(stand.address(), &format!("a{number}.test"));
+        canary(setup.address(), &format!("a{number}.test"));
     }
 }
 
 // fault 34: an upstream that closes when a second question is in flight is asked one at a time.
 #[test]
 fn an_upstream_that_takes_one_question_at_a_time_serves() {
-    let stand =
-        Stand::scripted(|asked| vec![Step::Answer(well(asked)), Step::CloseNotify, Step::Fin]);
-    load(stand.address(), "one", 200, 4);
+    let setup = Setup::scripted(|asked| {
+        vec![
+            Step::Answer(right_answer(asked)),
+            Step::CloseNotify,
+            Step::Fin,
+        ]
+    });
+    load(setup.address(), "one", 200, 4);
 }

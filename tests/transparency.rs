@@ -2,20 +2,20 @@
 
 use dotward::wire::Section;
 
-use crate::support::checks::{assert_well, body, rcode_of};
+use crate::support::checks::{assert_answered, body, rcode_of};
 use crate::support::codes::{A, AA, AD, CD, IN, NOERROR, NXDOMAIN, QR, RA, RD, TSIG, TXT, Z};
 use crate::support::messages::{
     TO_QUESTION, labels, name_octets, query, query_octets, response_to, tsig_rdata, word,
 };
 use crate::support::reading::read;
 use crate::support::script::Step;
-use crate::support::stand::Stand;
+use crate::support::setup::Setup;
 
 // req 1: the client's id, opcode and RD.
 #[test]
 fn a_reply_carries_the_clients_id_and_rd() {
-    let stand = Stand::well();
-    let client = stand.udp();
+    let setup = Setup::answering();
+    let client = setup.udp();
     for id in [0, 1, 0xFFFF] {
         for flags in [0, RD] {
             let asked = query(&format!("a{id}-{flags}.test"), A)
@@ -23,7 +23,7 @@ fn a_reply_carries_the_clients_id_and_rd() {
                 .flags(flags)
                 .build();
             let answer = client.ask(&asked);
-            assert_well(&asked, &answer);
+            assert_answered(&asked, &answer);
             assert_eq!(word(&answer, 2) & (QR | 0x7800 | RD), QR | flags);
         }
     }
@@ -32,18 +32,18 @@ fn a_reply_carries_the_clients_id_and_rd() {
 // req 2: each client's own letter case, whatever another client asked before.
 #[test]
 fn letter_case_is_the_clients_own() {
-    let stand = Stand::well();
+    let setup = Setup::answering();
     for name in ["wWw.ExAmPlE.tEsT", "WwW.eXaMpLe.TeSt", "www.example.test"] {
         let asked = query(name, A).build();
-        assert_well(&asked, &stand.udp().ask(&asked));
-        assert_well(&asked, &stand.tcp().ask(&asked));
+        assert_answered(&asked, &setup.udp().ask(&asked));
+        assert_answered(&asked, &setup.tcp().ask(&asked));
     }
 }
 
 // req 11: names are octets.
 #[test]
 fn any_octet_may_stand_in_a_name() {
-    let stand = Stand::well();
+    let setup = Setup::answering();
     for label in [
         &b"_a\0b\xFF"[..],
         b"a.b",
@@ -53,14 +53,14 @@ fn any_octet_may_stand_in_a_name() {
         b"\n",
     ] {
         let asked = query_octets(&labels(&[label, b"test"]), A, IN).build();
-        assert_well(&asked, &stand.udp().ask(&asked));
+        assert_answered(&asked, &setup.udp().ask(&asked));
     }
 }
 
 // req 12, 13, 14: unknown types, classes and data go through bit by bit, in both directions.
 #[test]
 fn unknown_types_classes_and_data_are_opaque() {
-    let stand = Stand::scripted(|asked| vec![Step::Answer(opaque_answer(&asked.bytes))]);
+    let setup = Setup::scripted(|asked| vec![Step::Answer(opaque_answer(&asked.bytes))]);
     for (rtype, class) in [
         (65280, IN),
         (1000, IN),
@@ -74,11 +74,11 @@ fn unknown_types_classes_and_data_are_opaque() {
     ] {
         let asked = query_octets(&name_octets("a.test"), rtype, class).build();
         assert_eq!(
-            stand.udp().ask(&asked),
+            setup.udp().ask(&asked),
             opaque_answer(&asked),
             "type {rtype} class {class}"
         );
-        let seen = stand.upstream.last_query();
+        let seen = setup.upstream.last_query();
         assert_eq!(
             body(&seen.bytes),
             body(&asked),
@@ -99,7 +99,7 @@ fn opaque_answer(asked: &[u8]) -> Vec<u8> {
 // req 12, 13, 22: an answer is relayed as it came: flags, records, odd data.
 #[test]
 fn an_answer_is_relayed_bit_by_bit() {
-    let stand = Stand::scripted(|asked| vec![Step::Answer(odd_answer(&asked.bytes))]);
+    let setup = Setup::scripted(|asked| vec![Step::Answer(odd_answer(&asked.bytes))]);
     for (name, rtype) in [
         ("a.test", 65280),
         ("b.test", 33),
@@ -107,8 +107,8 @@ fn an_answer_is_relayed_bit_by_bit() {
         ("d.test", A),
     ] {
         let asked = query(name, rtype).id(0x4321).build();
-        assert_eq!(stand.udp().ask(&asked), odd_answer(&asked));
-        assert_eq!(stand.tcp().ask(&asked), odd_answer(&asked));
+        assert_eq!(setup.udp().ask(&asked), odd_answer(&asked));
+        assert_eq!(setup.tcp().ask(&asked), odd_answer(&asked));
     }
 }
 
@@ -133,29 +133,29 @@ fn times_to_live_are_relayed_as_they_came() {
                 .answer(A, 300, &[192, 0, 2, 2]);
         plain.answer(A, 0x8000_0001, &[192, 0, 2, 3]).build()
     };
-    let stand = Stand::scripted(move |asked| vec![Step::Answer(with_times(&asked.bytes))]);
+    let setup = Setup::scripted(move |asked| vec![Step::Answer(with_times(&asked.bytes))]);
     let asked = query("a.test", A).build();
     for times in 1..=2 {
-        assert_eq!(stand.udp().ask(&asked), with_times(&asked));
-        assert_eq!(stand.upstream.seen().queries.len(), times);
+        assert_eq!(setup.udp().ask(&asked), with_times(&asked));
+        assert_eq!(setup.upstream.seen().queries.len(), times);
     }
 }
 
 // req 19: a pointer in the additional section is an ordinary one.
 #[test]
 fn a_query_with_a_compressed_owner_is_forwarded() {
-    let stand = Stand::well();
+    let setup = Setup::answering();
     let asked = query("a.test", A)
         .record(Section::Additional, TO_QUESTION, 65281, (IN, 0), b"x")
         .build();
-    assert_eq!(read(&stand.udp().ask(&asked)).rcode(), NOERROR);
-    assert_eq!(body(&stand.upstream.seen().queries[0].bytes), body(&asked));
+    assert_eq!(read(&setup.udp().ask(&asked)).rcode(), NOERROR);
+    assert_eq!(body(&setup.upstream.seen().queries[0].bytes), body(&asked));
 }
 
 // req 21, 22, 28: every flag of the query reaches the upstream.
 #[test]
 fn flags_of_a_query_reach_the_upstream() {
-    let stand = Stand::well();
+    let setup = Setup::answering();
     for flags in [
         0,
         RD,
@@ -169,11 +169,11 @@ fn flags_of_a_query_reach_the_upstream() {
     ] {
         let asked = query("a.test", A).flags(flags).build();
         assert_eq!(
-            rcode_of(&stand.udp().ask(&asked)),
+            rcode_of(&setup.udp().ask(&asked)),
             NOERROR,
             "flags {flags:04x}"
         );
-        let seen = stand.upstream.last_query();
+        let seen = setup.upstream.last_query();
         assert_eq!(body(&seen.bytes), body(&asked), "flags {flags:04x}");
     }
 }
@@ -181,8 +181,8 @@ fn flags_of_a_query_reach_the_upstream() {
 // req 23: every type is forwarded.
 #[test]
 fn types_from_end_to_end_of_the_range_are_forwarded() {
-    let stand = Stand::scripted(|asked| vec![Step::Answer(response_to(&asked.bytes).build())]);
-    let client = stand.udp();
+    let setup = Setup::scripted(|asked| vec![Step::Answer(response_to(&asked.bytes).build())]);
+    let client = setup.udp();
     for rtype in (1..=u16::MAX).step_by(97) {
         let asked = query("a.test", rtype).id(rtype).build();
         assert_eq!(
@@ -192,7 +192,7 @@ fn types_from_end_to_end_of_the_range_are_forwarded() {
         );
     }
     assert_eq!(
-        stand.upstream.seen().queries.len(),
+        setup.upstream.seen().queries.len(),
         (1..=u16::MAX).step_by(97).count()
     );
 }
@@ -200,7 +200,7 @@ fn types_from_end_to_end_of_the_range_are_forwarded() {
 // req 26: a signed query and its answer are not touched but for the id.
 #[test]
 fn a_signed_exchange_is_not_touched() {
-    let stand = Stand::scripted(|asked| vec![Step::Answer(signed_answer(&asked.bytes))]);
+    let setup = Setup::scripted(|asked| vec![Step::Answer(signed_answer(&asked.bytes))]);
     for edns in [false, true] {
         let unsigned = if edns {
             query("A.tEst", A).edns(4096, 0, &[])
@@ -217,9 +217,9 @@ fn a_signed_exchange_is_not_touched() {
                 &tsig_rdata(77, &[7; 32]),
             )
             .build();
-        assert_eq!(stand.udp().ask(&asked), signed_answer(&asked));
-        assert_eq!(stand.tcp().ask(&asked), signed_answer(&asked));
-        for seen in &stand.upstream.seen().queries[if edns { 2 } else { 0 }..] {
+        assert_eq!(setup.udp().ask(&asked), signed_answer(&asked));
+        assert_eq!(setup.tcp().ask(&asked), signed_answer(&asked));
+        for seen in &setup.upstream.seen().queries[if edns { 2 } else { 0 }..] {
             assert_eq!(body(&seen.bytes), body(&asked));
         }
     }
@@ -243,15 +243,15 @@ fn signed_answer(asked: &[u8]) -> Vec<u8> {
 // req 28: the upstream receives the client's bytes, with and without EDNS.
 #[test]
 fn the_upstream_receives_the_clients_bytes() {
-    let stand = Stand::well();
+    let setup = Setup::answering();
     for asked in [
         query("a.test", A),
         query("b.test", A).edns(1232, 0, &[]),
         query("c.test", A).opt(4096, 0x8000, &[]),
     ] {
         let asked = asked.build();
-        stand.udp().ask(&asked);
-        let seen = stand.upstream.last_query();
+        setup.udp().ask(&asked);
+        let seen = setup.upstream.last_query();
         assert_eq!(body(&seen.bytes), body(&asked));
     }
 }

@@ -4,7 +4,7 @@ use crate::support::codes::{A, SERVFAIL, TC, TXT};
 use crate::support::messages::{query, question_octets, response_to, word};
 use crate::support::reading::{Message, read};
 use crate::support::script::{Received, Step};
-use crate::support::stand::Stand;
+use crate::support::setup::Setup;
 
 /// Answers with as many octets as the first label says, and an OPT at the end where one was asked for.
 fn sized(asked: &Received) -> Vec<Step> {
@@ -43,10 +43,10 @@ fn assert_cut(got: &[u8], limit: usize) -> Message {
 // req 6, 38, fault 27: TC and whole records, within 512, the client's size and the cap.
 #[test]
 fn an_answer_that_does_not_fit_is_cut_and_says_so() {
-    let stand = Stand::scripted(sized);
+    let setup = Setup::scripted(sized);
     for octets in [1233, 3000, 65535] {
         assert_cut(
-            &stand.udp().ask(&query(&question(octets), TXT).build()),
+            &setup.udp().ask(&query(&question(octets), TXT).build()),
             512,
         );
         for (size, limit) in [
@@ -57,7 +57,7 @@ fn an_answer_that_does_not_fit_is_cut_and_says_so() {
             (65535, 1232),
         ] {
             let message = assert_cut(
-                &stand
+                &setup
                     .udp()
                     .ask(&query(&question(octets), TXT).edns(size, 0, &[]).build()),
                 limit,
@@ -71,7 +71,7 @@ fn an_answer_that_does_not_fit_is_cut_and_says_so() {
 #[test]
 fn an_answer_that_fits_exactly_is_whole() {
     // From the cache, the OPT of an answer that came without one would come on top.
-    let stand = Stand::build(|upstream| upstream.script(sized), &["--cache-size", "0"]);
+    let setup = Setup::build(|upstream| upstream.script(sized), &["--cache-size", "0"]);
     for (octets, size) in [
         (512, None),
         (512, Some(512)),
@@ -82,7 +82,7 @@ fn an_answer_that_fits_exactly_is_whole() {
         let asked = size
             .map_or(plain.clone(), |size| plain.edns(size, 0, &[]))
             .build();
-        let got = stand.udp().ask(&asked);
+        let got = setup.udp().ask(&asked);
         assert!(!read(&got).has(TC), "{octets} octets in {size:?}");
         assert_eq!(
             read(&got).answer.len(),
@@ -94,30 +94,30 @@ fn an_answer_that_fits_exactly_is_whole() {
 // req 6, 24, faults 12, 15: the same question over TCP gets everything, up to the largest message that there is.
 #[test]
 fn tcp_carries_the_whole_answer() {
-    let stand = Stand::scripted(sized);
+    let setup = Setup::scripted(sized);
     for octets in [3000, 20_000, 65535] {
         let asked = query(&question(octets), TXT).build();
-        assert_cut(&stand.udp().ask(&asked), 512);
-        assert_eq!(stand.tcp().ask(&asked), sized_answer(&asked));
+        assert_cut(&setup.udp().ask(&asked), 512);
+        assert_eq!(setup.tcp().ask(&asked), sized_answer(&asked));
     }
 }
 
 // req 25, 39: the cap can be raised to 4,096 octets.
 #[test]
 fn a_raised_cap_lets_4000_octets_through() {
-    let stand = Stand::build(
+    let setup = Setup::build(
         |upstream| upstream.script(sized),
         &["--udp-payload", "4096"],
     );
     let asked = query(&question(4000), TXT).edns(4096, 0, &[]).build();
-    let got = stand.udp().ask(&asked);
+    let got = setup.udp().ask(&asked);
     assert!(!read(&got).has(TC));
     assert_eq!(
         read(&got).answer.len(),
         read(&sized_answer(&asked)).answer.len()
     );
     assert_cut(
-        &stand
+        &setup
             .udp()
             .ask(&query(&question(4097), TXT).edns(4096, 0, &[]).build()),
         4096,
@@ -127,10 +127,10 @@ fn a_raised_cap_lets_4000_octets_through() {
 // req 7, fault 26: an upstream's TC over TLS is never cleared; over TCP it is never passed off as a whole answer.
 #[test]
 fn a_truncated_answer_from_the_upstream_stays_truncated() {
-    let stand =
-        Stand::scripted(|asked| vec![Step::Answer(response_to(&asked.bytes).on(TC).build())]);
-    let over_udp = read(&stand.udp().ask(&query("a.test", A).build()));
+    let setup =
+        Setup::scripted(|asked| vec![Step::Answer(response_to(&asked.bytes).on(TC).build())]);
+    let over_udp = read(&setup.udp().ask(&query("a.test", A).build()));
     assert!(over_udp.has(TC) || over_udp.rcode() == SERVFAIL);
-    let over_tcp = read(&stand.tcp().ask(&query("a.test", A).build()));
+    let over_tcp = read(&setup.tcp().ask(&query("a.test", A).build()));
     assert!(over_tcp.has(TC) || over_tcp.rcode() == SERVFAIL);
 }

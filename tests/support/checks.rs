@@ -14,7 +14,7 @@ pub fn body(message: &[u8]) -> &[u8] {
 }
 
 /// Asserts that `answer` is the scripted upstream's answer to this very query: id, question with its letter case, data.
-pub fn assert_well(query: &[u8], answer: &[u8]) {
+pub fn assert_answered(query: &[u8], answer: &[u8]) {
     let (message, question) = (read(answer), question_octets(query));
     assert_eq!(message.id, word(query, 0), "the client's own id");
     assert_eq!(
@@ -38,7 +38,7 @@ pub fn assert_well(query: &[u8], answer: &[u8]) {
 /// Asks an ordinary question from a fresh socket, which must be answered well.
 pub fn canary(server: SocketAddr, name: &str) {
     let asked = query(name, A).build();
-    assert_well(&asked, &UdpClient::new(server).ask(&asked));
+    assert_answered(&asked, &UdpClient::new(server).ask(&asked));
 }
 
 /// Asks `count` different questions from one UDP socket with at most `window` in flight. Every one must be answered well.
@@ -59,7 +59,7 @@ pub fn load(server: SocketAddr, label: &str, count: usize, window: usize) {
         let asked = flying
             .remove(&word(&answer, 0))
             .expect("an answer to a question in flight");
-        assert_well(&asked, &answer);
+        assert_answered(&asked, &answer);
     }
 }
 

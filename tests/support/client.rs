@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use super::journal::PATIENCE;
+use super::journal::DEADLINE;
 use super::messages::{frame, word};
 
 /// A UDP client with one socket, connected to the server: it takes answers from the address that it asked alone.
@@ -48,7 +48,7 @@ impl UdpClient {
 
     /// The next datagram, which must come.
     pub fn receive(&self) -> Vec<u8> {
-        self.receive_within(PATIENCE).expect("an answer over UDP")
+        self.receive_within(DEADLINE).expect("an answer over UDP")
     }
 
     /// Asks and returns the next datagram, which must come.
@@ -78,10 +78,10 @@ impl TcpClient {
             .unwrap_or_else(|error| panic!("connecting to {server}: {error}"));
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(DEADLINE))
             .expect("a time limit");
         stream
-            .set_write_timeout(Some(PATIENCE))
+            .set_write_timeout(Some(DEADLINE))
             .expect("a time limit");
         Self(stream)
     }

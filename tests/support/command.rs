@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::journal::PATIENCE;
+use super::journal::DEADLINE;
 
 /// What a program left behind that was run to its end.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub fn run(mut command: Command) -> Outcome {
     let process = child.id();
     let (sender, receiver) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || sender.send(child.wait_with_output()));
-    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+    let Ok(output) = receiver.recv_timeout(DEADLINE) else {
         signal(process, "KILL");
         panic!("the program did not end by itself");
     };

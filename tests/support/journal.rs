@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::script::Received;
 
 /// How long a test waits for what must come. Generous, because it is only spent by a test that fails.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Everything that was seen since the server was made.
 #[derive(Clone, Debug, Default)]
@@ -73,7 +73,7 @@ impl Journal {
 
     /// Waits until `condition` holds and returns what was seen then. `what` is for the message of a test that waits in vain.
     pub fn wait(&self, what: &str, condition: impl Fn(&Seen) -> bool) -> Seen {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DEADLINE;
         let mut seen = self.lock();
         while !condition(&seen) {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -1,4 +1,4 @@
-//! The hermetic harness: a throw-away authority, scripted upstreams, plain clients and the program as a process.
+//! The hermetic harness: a throw-away certificate authority, scripted upstreams, plain clients and the program as a process.
 
 pub mod authority;
 pub mod checks;
@@ -13,5 +13,5 @@ pub mod messages;
 pub mod proxy;
 pub mod reading;
 pub mod script;
-pub mod stand;
+pub mod setup;
 pub mod upstream;

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::command::{command, signal};
-use super::journal::PATIENCE;
+use super::journal::DEADLINE;
 
 /// A running program. Dropping it kills the process, by its own id, and waits for it.
 pub struct Proxy {
@@ -186,7 +186,7 @@ impl Log {
         };
         let (state, _) = self
             .changed
-            .wait_timeout_while(state, PATIENCE, missing)
+            .wait_timeout_while(state, DEADLINE, missing)
             .unwrap_or_else(PoisonError::into_inner);
         state
             .0
@@ -200,7 +200,7 @@ impl Log {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (state, _) = self
             .changed
-            .wait_timeout_while(state, PATIENCE, |(_, ended)| !*ended)
+            .wait_timeout_while(state, DEADLINE, |(_, ended)| !*ended)
             .unwrap_or_else(PoisonError::into_inner);
         state.1
     }

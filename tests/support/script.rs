@@ -95,26 +95,29 @@ impl Gate {
     }
 }
 
-/// The answer that every well-meaning script gives: one A record that is made from the question.
-pub fn well(query: &Received) -> Vec<u8> {
+/// The right answer to a query: one A record that is made from the question.
+pub fn right_answer(query: &Received) -> Vec<u8> {
     response_to(&query.bytes)
         .a(300, address_for(question_octets(&query.bytes)))
         .build()
 }
 
-/// Answers every query at once and well.
+/// Answers every query at once.
 pub fn answers(query: &Received) -> Vec<Step> {
-    vec![Step::Answer(well(query))]
+    vec![Step::Answer(right_answer(query))]
 }
 
-/// A script that holds the answers to names that begin with "slow" until the gate opens.
-pub fn gated(gate: &Gate) -> impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static {
+/// A script that holds the answers to names with this prefix until the gate opens.
+pub fn gated(
+    gate: &Gate,
+    prefix: &'static str,
+) -> impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static {
     let gate = gate.clone();
     move |asked| {
-        if asked.bytes[13..].starts_with(b"slow") {
-            vec![Step::HoldUntil(gate.clone()), Step::Answer(well(asked))]
-        } else {
-            vec![Step::Answer(well(asked))]
+        let mut steps = answers(asked);
+        if asked.bytes[13..].starts_with(prefix.as_bytes()) {
+            steps.insert(0, Step::HoldUntil(gate.clone()));
         }
+        steps
     }
 }

@@ -9,7 +9,7 @@ use super::script::{Received, Step};
 use super::upstream::{Builder, DotServer};
 
 /// A running program with its upstream. The program ends first.
-pub struct Stand {
+pub struct Setup {
     /// The program.
     pub proxy: Proxy,
     /// Its upstream.
@@ -55,9 +55,9 @@ impl Trust {
     }
 }
 
-impl Stand {
+impl Setup {
     /// A program in front of an upstream that answers every query well.
-    pub fn well() -> Self {
+    pub fn answering() -> Self {
         Self::build(|upstream| upstream, &[])
     }
 
