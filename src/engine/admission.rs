@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::local_names::{self, LocalAnswer};
 use super::transactions::{WaitingClient, size_limit};
 use crate::config::{AccessList, Config, LocalNames};
-use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Refusal, Reply};
+use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Recipient, Refusal};
 use log::info;
 
 /// What becomes of a message from a client.
@@ -46,7 +46,7 @@ impl Gate {
 
     /// Looks at a message, and answers it if it is not to be forwarded.
     pub fn admit(&mut self, message: &[u8], client: Client, fx: &mut Effects<'_>) -> Admission {
-        let scanned = wire::query(message);
+        let scanned = wire::parse_query(message);
         // Nothing can be sent to port 0, and no client has it as its source port.
         if matches!(scanned, Err(Refusal::Drop)) || client.addr.port() == 0 {
             fx.stats.dropped += 1;
@@ -92,8 +92,8 @@ impl Gate {
         let (payload, cd) = (self.udp_payload, query.header.flags.cd());
         let LocalAnswer { rcode, ede, .. } = local;
         fx.out.reply(client.client, |out| match local.record() {
-            Some(record) => wire::own_record(&reply, cd, rcode, &record, ede, payload, out),
-            None => wire::own_answer(&reply, 0, cd, rcode, ede, payload, out),
+            Some(record) => wire::local_record(&reply, cd, rcode, &record, ede, payload, out),
+            None => wire::local_response(&reply, 0, cd, rcode, ede, payload, out),
         });
         true
     }
@@ -110,14 +110,14 @@ impl Gate {
         let Some(header) = wire::Header::parse(message) else {
             return;
         };
-        let (question, opt) = match wire::query(message) {
+        let (question, opt) = match wire::parse_query(message) {
             Ok(query) => (Some(query.question), query.opt),
             Err(Refusal::Answer { question, opt, .. }) => (question, opt),
             Err(Refusal::Drop) => return,
         };
         let edns = opt.map(|opt| ClientEdns::of(message, &opt));
         let question = question.and_then(|at| message.get(wire::HEADER_LEN..at.end()));
-        let reply = Reply {
+        let reply = Recipient {
             id: header.id,
             question: question.unwrap_or_default(),
             rd: header.flags.rd(),
@@ -126,7 +126,7 @@ impl Gate {
         };
         let (flags, payload) = (header.flags, self.udp_payload);
         fx.out.reply(client, |out| {
-            wire::own_answer(&reply, flags.opcode(), flags.cd(), rcode, ede, payload, out);
+            wire::local_response(&reply, flags.opcode(), flags.cd(), rcode, ede, payload, out);
         });
     }
 }

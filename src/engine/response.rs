@@ -1,6 +1,6 @@
 //! Is this the answer to that question, and is it good enough? Pure functions over what was sent and what came.
 
-use crate::wire::{self, Answer, Query, Rcode};
+use crate::wire::{self, Query, Rcode, Response};
 
 /// The option that explains an error (RFC 8914).
 const EDE: u16 = 15;
@@ -87,7 +87,7 @@ impl Verdict {
 
 /// Whether it is the answer to this question (RFC 5452 section 9.1). The id matched already. An error without a question section is
 /// taken if it holds no records. A signature that nobody asked for is no answer to this question.
-pub fn answers(message: &[u8], answer: &Answer, asked: &[u8], query: &Query) -> bool {
+pub fn answers(message: &[u8], answer: &Response, asked: &[u8], query: &Query) -> bool {
     if answer.signed && !query.signed {
         return false;
     }
@@ -99,7 +99,7 @@ pub fn answers(message: &[u8], answer: &Answer, asked: &[u8], query: &Query) -> 
 
 /// What an answer says.
 #[inline]
-pub fn meaning(message: &[u8], answer: &Answer) -> Meaning {
+pub fn meaning(message: &[u8], answer: &Response) -> Meaning {
     let of_rcode = match answer.rcode() {
         Rcode::SERVFAIL | Rcode::REFUSED => Meaning::Failure,
         Rcode::FORMERR | Rcode::NOTIMP => Meaning::NotUnderstood {
@@ -115,7 +115,7 @@ pub fn meaning(message: &[u8], answer: &Answer) -> Meaning {
 }
 
 /// The first extended error that makes an answer final.
-fn final_word(message: &[u8], answer: &Answer) -> Option<Final> {
+fn final_word(message: &[u8], answer: &Response) -> Option<Final> {
     let options = wire::options(message, answer.opt.as_ref()?);
     let mut codes = options.filter_map(|(code, data)| {
         let info = data.first_chunk::<2>().filter(|_| code == EDE)?;
@@ -181,18 +181,18 @@ pub fn judge(meaning: Meaning, sent: Sent) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::testing::{self, Builder, header_only};
+    use crate::wire::testing::{self, Message, header_only};
 
-    fn of(built: &Builder) -> Meaning {
+    fn of(built: &Message) -> Meaning {
         let message = built.build();
-        meaning(&message, &wire::answer(&message).unwrap())
+        meaning(&message, &wire::parse_response(&message).unwrap())
     }
 
     /// An answer with this response code and these extended errors.
-    fn with(rcode: u16, codes: &[u16]) -> Builder {
+    fn with(rcode: u16, codes: &[u16]) -> Message {
         let codes: Vec<[u8; 2]> = codes.iter().map(|code| code.to_be_bytes()).collect();
         let options: Vec<(u16, &[u8])> = codes.iter().map(|code| (15, &code[..])).collect();
-        testing::answer("a.test.", 1)
+        testing::response("a.test.", 1)
             .flags(0x8180 | rcode)
             .edns(1232, 0, &options)
     }
@@ -200,7 +200,7 @@ mod tests {
     // fault 30, 31, 115
     #[test]
     fn what_an_answer_says() {
-        let bare = |flags| testing::answer("a.test.", 1).flags(flags);
+        let bare = |flags| testing::response("a.test.", 1).flags(flags);
         let opt = |opt| Meaning::NotUnderstood { opt };
         for (built, expected) in [
             (bare(0x8180), Meaning::Useful),
@@ -239,7 +239,7 @@ mod tests {
         }
         // Wherever it stands, and not if there is too little of it.
         assert!(of(&with(2, &[22, 9])).is_final());
-        let short = testing::answer("a.test.", 1).flags(0x8182);
+        let short = testing::response("a.test.", 1).flags(0x8182);
         let short = short.edns(1232, 0, &[(15, &[6]), (14, &[0, 6])]);
         assert_eq!(of(&short), Meaning::Failure);
     }
@@ -310,17 +310,22 @@ mod tests {
     #[test]
     fn an_answer_is_to_the_question_that_it_repeats() {
         let asked = testing::query("a.test.", 1).build();
-        let query = wire::query(&asked).unwrap();
-        let is = |built: &Builder| {
+        let query = wire::parse_query(&asked).unwrap();
+        let is = |built: &Message| {
             let message = built.build();
-            answers(&message, &wire::answer(&message).unwrap(), &asked, &query)
+            answers(
+                &message,
+                &wire::parse_response(&message).unwrap(),
+                &asked,
+                &query,
+            )
         };
-        assert!(is(&testing::answer("A.tEsT.", 1)));
-        assert!(!is(&testing::answer("b.test.", 1)));
-        assert!(!is(&testing::answer("a.test.", 28)));
+        assert!(is(&testing::response("A.tEsT.", 1)));
+        assert!(!is(&testing::response("b.test.", 1)));
+        assert!(!is(&testing::response("a.test.", 28)));
         assert!(is(&header_only(0x8182)));
         let unasked = header_only(0x8180).record(wire::Section::Answer, &[0], 1, (1, 1), &[0; 4]);
         assert!(!is(&unasked));
-        assert!(!is(&testing::answer("a.test.", 1).tsig()));
+        assert!(!is(&testing::response("a.test.", 1).tsig()));
     }
 }

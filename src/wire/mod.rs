@@ -52,14 +52,6 @@ pub use question::{
 pub use response::{Response, parse_response};
 pub use scan::{Malformed, Record, Section, records};
 
-// The names that `engine` still uses, until it has been changed as well.
-pub use edit_response::{
-    LocalRecord as OwnRecord, Recipient as Reply, local_record as own_record,
-    local_response as own_answer, relay_response as relay_answer,
-};
-pub use query::parse_query as query;
-pub use response::{Response as Answer, parse_response as answer};
-
 #[cfg(test)]
 #[path = "../../tests/support"]
 #[expect(
@@ -71,6 +63,4 @@ pub(crate) mod testing {
     mod messages;
 
     pub use messages::*;
-    // The names that `engine` still uses, until it has been changed as well.
-    pub use messages::{Message as Builder, response as answer};
 }

@@ -194,7 +194,7 @@ impl Forwarder {
         out: &mut Output,
     ) {
         let is_response = Header::parse(message).is_none_or(|header| header.flags.is_response());
-        match wire::answer(message) {
+        match wire::parse_response(message) {
             _ if !is_response => self
                 .pool
                 .unmatched(connection, &mut self.ledger.at(now, out)),

@@ -8,7 +8,7 @@ use crate::engine::response::{self, Verdict};
 use crate::engine::time::Now;
 use crate::engine::transactions::{Happened, Step};
 use crate::engine::upstreams::Matched;
-use crate::wire::{self, Answer};
+use crate::wire::{self, Response};
 use log::{Level, debug, log_enabled};
 
 /// Responses that say little, and are small, are kept beside a repetition. A larger one is not worth its memory.
@@ -20,7 +20,7 @@ impl Forwarder {
         &mut self,
         connection: ConnectionKey,
         message: &[u8],
-        answer: &Answer,
+        answer: &Response,
         now: Now,
         out: &mut Output,
     ) {
@@ -37,7 +37,7 @@ impl Forwarder {
     }
 
     /// Whether a message is the response to this query.
-    fn is_answer(&self, key: TransactionKey, message: &[u8], answer: &Answer) -> bool {
+    fn is_answer(&self, key: TransactionKey, message: &[u8], answer: &Response) -> bool {
         self.transactions.get(key).is_some_and(|transaction| {
             let (sent, query) = (&transaction.message, &transaction.query);
             response::answers(message, answer, sent, query)
@@ -49,7 +49,7 @@ impl Forwarder {
         &mut self,
         key: TransactionKey,
         connection: ConnectionKey,
-        (message, answer): (&[u8], &Answer),
+        (message, answer): (&[u8], &Response),
         now: Now,
         out: &mut Output,
     ) {

@@ -9,7 +9,7 @@ use crate::engine::effects::Effects;
 use crate::engine::failure::{Explanation, Failure};
 use crate::engine::keys::TransactionKey;
 use crate::engine::response;
-use crate::wire::{self, Answer, Reply};
+use crate::wire::{self, Recipient};
 use log::debug;
 use std::collections::VecDeque;
 
@@ -31,7 +31,7 @@ impl Transactions {
         &mut self,
         key: TransactionKey,
         message: &[u8],
-        answer: &Answer,
+        answer: &wire::Response,
         fx: &mut Effects<'_>,
     ) {
         let Some(transaction) = self.remove(key, fx) else {
@@ -49,7 +49,7 @@ impl Transactions {
     pub fn fail(&mut self, key: TransactionKey, why: Explanation, fx: &mut Effects<'_>) {
         let fallback = self.table.get_mut(key).and_then(|t| t.fallback.take());
         if let Some(message) = fallback
-            && let Ok(answer) = wire::answer(&message)
+            && let Ok(answer) = wire::parse_response(&message)
         {
             return self.finish(key, &message, &answer, fx);
         }
@@ -77,7 +77,7 @@ impl Transactions {
         &mut self,
         mut transaction: Transaction,
         key: Option<Key>,
-        (message, answer): (&[u8], &Answer),
+        (message, answer): (&[u8], &wire::Response),
         fx: &mut Effects<'_>,
     ) {
         let payload = self.udp_payload;
@@ -101,7 +101,7 @@ impl Transactions {
                 reply_failure(waiting.client, &reply, cd, &why, payload, fx);
             } else {
                 fx.out.reply(waiting.client, |out| {
-                    wire::relay_answer(message, answer, &reply, payload, out);
+                    wire::relay_response(message, answer, &reply, payload, out);
                 });
             }
         }
@@ -164,7 +164,7 @@ impl Transactions {
             match response {
                 Response::Failure(why) => self.relay_failure(transaction, key.as_ref(), why, fx),
                 Response::Answer(message) => {
-                    if let Ok(answer) = wire::answer(&message) {
+                    if let Ok(answer) = wire::parse_response(&message) {
                         self.relay(transaction, key, (&message, &answer), fx);
                     }
                 }
@@ -285,13 +285,13 @@ impl Transactions {
 /// Answers a client's query with a failure. `cd`: whether the query has that flag.
 pub fn reply_failure(
     client: Client,
-    reply: &Reply<'_>,
+    reply: &Recipient<'_>,
     cd: bool,
     why: &Explanation,
     payload: u16,
     fx: &mut Effects<'_>,
 ) {
     fx.out.reply(client, |out| {
-        wire::own_answer(reply, 0, cd, why.rcode, Some(why.ede()), payload, out);
+        wire::local_response(reply, 0, cd, why.rcode, Some(why.ede()), payload, out);
     });
 }

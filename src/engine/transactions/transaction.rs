@@ -4,7 +4,7 @@ use crate::engine::cache::{Cache, Key};
 use crate::engine::client::Client;
 use crate::engine::history::History;
 use crate::engine::time::Time;
-use crate::wire::{self, ClientEdns, Query, Reply};
+use crate::wire::{self, ClientEdns, Query, Recipient};
 use std::collections::VecDeque;
 
 /// A client that waits for a response.
@@ -41,8 +41,8 @@ impl WaitingClient {
     }
 
     /// How a response to it has to look.
-    pub fn reply<'a>(&'a self, question: &'a [u8]) -> Reply<'a> {
-        Reply {
+    pub fn reply<'a>(&'a self, question: &'a [u8]) -> Recipient<'a> {
+        Recipient {
             id: self.id,
             question: self.own_question.as_deref().unwrap_or(question),
             rd: self.rd,
@@ -105,7 +105,7 @@ impl Transaction {
 
     /// Whether this client waits already for the very response that this query of it earns. In another letter case (DNS 0x20), or with
     /// other EDNS, the same id and port are another query: the client may take no other response for the one to it.
-    pub fn is_awaited_by(&self, client: Client, reply: &Reply<'_>) -> bool {
+    pub fn is_awaited_by(&self, client: Client, reply: &Recipient<'_>) -> bool {
         let same = |other: &WaitingClient| {
             // The id first: it tells most apart.
             other.id == reply.id && other.client == client && other.reply(self.question()) == *reply

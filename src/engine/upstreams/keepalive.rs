@@ -1,7 +1,7 @@
 //! Asking an upstream how long it keeps an idle connection, and hearing what it says (RFC 7828).
 
 use crate::engine::time::Time;
-use crate::wire::{self, Answer};
+use crate::wire::{self, Response};
 use std::time::Duration;
 
 /// The option's code.
@@ -66,7 +66,7 @@ pub fn ask(out: &mut Vec<u8>, start: usize) {
 }
 
 /// What the upstream says in this answer: zero means that it wants the connection closed.
-pub fn said(message: &[u8], answer: &Answer) -> Option<Duration> {
+pub fn said(message: &[u8], answer: &Response) -> Option<Duration> {
     let opt = answer.opt.filter(|opt| opt.end > opt.options_at)?;
     let (_, data) = wire::options(message, &opt).find(|(code, _)| *code == KEEPALIVE)?;
     let timeout = u16::from_be_bytes(data.try_into().ok()?);
@@ -127,7 +127,7 @@ mod tests {
                 .edns(1232, 0, &[(3, b"x"), (11, data)])
                 .build();
             message[2] |= 0x80;
-            let answer = wire::answer(&message).unwrap();
+            let answer = wire::parse_response(&message).unwrap();
             said(&message, &answer)
         };
         assert_eq!(says(&[0, 85]), Some(Duration::from_millis(8_500)));

@@ -8,7 +8,7 @@ use crate::engine::history::{Attempt, History};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::response::{Edns, Meaning};
 use crate::engine::time::{Now, Time};
-use crate::wire::Answer;
+use crate::wire::Response;
 use log::{debug, info};
 
 /// What a message id on a connection belongs to.
@@ -77,7 +77,7 @@ impl UpstreamPool {
         &mut self,
         attempt: &Attempt,
         history: &History,
-        (message, answer): (&[u8], &Answer),
+        (message, answer): (&[u8], &Response),
         meaning: Meaning,
         fx: &mut Effects<'_>,
     ) {
