@@ -6,7 +6,6 @@ use super::response::Edns;
 use super::time::Time;
 use super::upstream_set::UpstreamSet;
 use crate::wire::Query;
-use std::time::Duration;
 
 /// How often a query may be sent again because it has to be: its connection was lost or fell silent, another upstream is asked
 /// after an unusable response, or the same one without EDNS.
@@ -26,9 +25,6 @@ const MAX_CONNECTS: u8 = 3;
 const ISOLATE_AFTER: u8 = 2;
 /// After so many it is sent on a connection of its own.
 const ALONE_AFTER: u8 = 3;
-
-/// Connections that end within so short a time end because of the upstream, or of its network, and count once.
-const TOGETHER: Duration = Duration::from_millis(5);
 
 /// Why a query is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,9 +287,16 @@ impl History {
 
     /// Notes that its connection was lost; `blame`: perhaps because of this query.
     pub fn lost(&mut self, connection: ConnectionKey, blame: bool, now: Time) {
-        self.leave(connection);
-        let together = |at: Time| now.since(at) < TOGETHER;
-        if blame && !self.lost_at.is_some_and(together) {
+        let attempt = self.leave(connection);
+        // What is sent at the very moment when its connection turns out to be lost has never left: it uses up the copy instead, if that
+        // is left, and nobody is to blame.
+        if attempt.is_some_and(|attempt| attempt.sent_at == now) && self.copies < MAX_COPIES {
+            self.copies += 1;
+            return;
+        }
+        // Connections that it was on at the same time, and that end one after the other, end because of the upstream, and count once.
+        let is_new = |attempt: Attempt| self.lost_at.is_none_or(|at| attempt.sent_at >= at);
+        if blame && attempt.is_some_and(is_new) {
             self.losses = self.losses.saturating_add(1);
             self.lost_at = Some(now);
         }
@@ -355,17 +358,36 @@ mod tests {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
         let mut history = History::new(Opt::Absent, 0, Time::ZERO);
         let mut lanes = Vec::new();
-        for second in [1, 2, 2, 3] {
-            let now = Time::ZERO + Duration::from_secs(second);
+        for sent in [1, 2, 2, 4] {
+            let (sent_at, lost_at) = (Time::from_nanos(sent), Time::from_nanos(sent + 1));
             let connection = connections.insert(());
-            history.sent(attempt(connection), Purpose::Need, 0);
+            let attempt = attempt(connection);
+            history.sent(Attempt { sent_at, ..attempt }, Purpose::Need, 0);
             assert!(history.is_on(connection));
-            history.lost(connection, true, now);
+            history.lost(connection, true, lost_at);
             lanes.push(history.lane());
         }
         let [shared, isolated] = [Lane::Shared, Lane::Isolated];
         assert_eq!(lanes, [shared, isolated, isolated, Lane::Alone]);
         assert!(!history.is_under_way());
+    }
+
+    // fault 95: several connections of a server that restarts end at once.
+    #[test]
+    fn what_was_sent_on_a_connection_that_was_lost_already_is_nobodys_fault() {
+        let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
+        let mut history = History::new(Opt::Absent, 0, Time::ZERO);
+        let now = Time::from_nanos(7);
+        let [first, second] = [Time::ZERO, now].map(|sent_at| {
+            let attempt = attempt(connections.insert(()));
+            Attempt { sent_at, ..attempt }
+        });
+        history.sent(first, Purpose::Need, 0);
+        history.lost(first.connection, true, now);
+        history.sent(second, Purpose::Need, 0);
+        history.lost(second.connection, true, now);
+        assert_eq!(history.lane(), Lane::Shared);
+        assert!(history.may_repeat() && !history.may_send(Purpose::Copy));
     }
 
     #[test]

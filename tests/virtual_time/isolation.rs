@@ -138,6 +138,24 @@ fn names_that_are_answered_and_end_connections_harm_nobody() {
 }
 
 #[test]
+fn names_that_end_connections_of_a_near_upstream_harm_nobody() {
+    // fault 93: ten a second, beside 100 others. Each of their connections ends within a few milliseconds of its connect.
+    tell(&[FIRST], async |scene| {
+        scene.world.weather(addr(FIRST), |w| w.latency = ms(1));
+        direct(&scene.first, |asked| {
+            if is_odd(asked) {
+                Act::Close
+            } else {
+                Act::AnswerAfter(ms(50))
+            }
+        });
+        let played = scene.play(paced(100, 10, 10)).await;
+        let failed = failed(&played);
+        assert!(failed.is_empty(), "{} failed: {failed:?}", failed.len());
+    });
+}
+
+#[test]
 fn an_upstream_that_ends_every_connection_gets_few_of_them() {
     // fault 102: 300 questions a second for ten seconds, alone and with a healthy second upstream.
     for (upstreams, fails) in [(&[FIRST][..], true), (&[FIRST, SECOND], false)] {
