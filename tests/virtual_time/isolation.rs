@@ -141,7 +141,7 @@ fn names_that_are_answered_and_end_connections_harm_nobody() {
 fn names_that_end_connections_of_a_near_upstream_harm_nobody() {
     // fault 93: ten a second, beside 100 others. Each of their connections ends within a few milliseconds of its connect.
     tell(&[FIRST], async |scene| {
-        scene.world.weather(addr(FIRST), |w| w.latency = ms(1));
+        scene.world.conditions(addr(FIRST), |w| w.latency = ms(1));
         direct(&scene.first, |asked| {
             if is_odd(asked) {
                 Act::Close
