@@ -14,7 +14,7 @@ use crate::engine::{Now, Time};
 use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent};
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
-use reactor::{More, Reactor, Registered};
+use reactor::{Reactor, Registered};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -127,7 +127,7 @@ impl AsyncRead for Tcp {
     ) -> Poll<io::Result<usize>> {
         self.0.poll_read(cx, |mut socket| {
             let len = socket.read(into)?;
-            Ok((len, More::after(len, into.len())))
+            Ok((len, len < into.len()))
         })
     }
 }
@@ -176,7 +176,7 @@ impl Listener for Listening {
     type Stream = Tcp;
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Tcp, SocketAddr)>> {
-        let accept = |socket: &TcpListener| Ok((socket.accept()?, More::Maybe));
+        let accept = |socket: &TcpListener| Ok((socket.accept()?, false));
         let (stream, peer) = ready!(self.socket.poll_read(cx, accept))?;
         self.reserve.refill()?;
         stream.set_nonblocking(true)?;
@@ -199,7 +199,7 @@ impl Datagrams for Udp {
     fn poll_recv(&mut self, cx: &mut Context<'_>, ring: &mut Ring) -> Poll<io::Result<()>> {
         self.socket.poll_read(cx, |socket| {
             self.batches.recv(socket, ring)?;
-            Ok(((), More::after(ring.len(), Ring::BUSY)))
+            Ok(((), ring.len() < Ring::BUSY))
         })
     }
 

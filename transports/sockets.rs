@@ -123,7 +123,6 @@ pub fn tune_client(stream: &impl AsFd) {
 }
 
 /// Sends the FIN: nothing more will be written.
-#[allow(dead_code, reason = "tokio shuts its streams down itself")]
 pub fn shutdown(stream: &impl AsFd) -> io::Result<()> {
     match net::shutdown(stream, net::Shutdown::Write) {
         // The peer has reset the connection.

@@ -10,6 +10,9 @@ use std::time::Duration;
 pub struct Time(u64);
 
 impl Time {
+    /// Later than everything: the alarm of what needs none.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
     /// The origin.
     pub const ZERO: Self = Self(0);
 
@@ -29,21 +32,18 @@ impl Time {
     }
 }
 
-/// The earlier of two moments, of which either may be missing.
+/// Nanoseconds, at most what fits. [`Duration::as_nanos`] would count in twice as many bits.
 #[inline]
-pub fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
+const fn nanos(span: Duration) -> u64 {
+    let whole = span.as_secs().saturating_mul(1_000_000_000);
+    whole.saturating_add(span.subsec_nanos() as u64)
 }
 
 impl Add<Duration> for Time {
     type Output = Self;
 
     fn add(self, span: Duration) -> Self {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(nanos))
+        Self(self.0.saturating_add(nanos(span)))
     }
 }
 
@@ -51,8 +51,7 @@ impl Sub<Duration> for Time {
     type Output = Self;
 
     fn sub(self, span: Duration) -> Self {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_sub(nanos))
+        Self(self.0.saturating_sub(nanos(span)))
     }
 }
 

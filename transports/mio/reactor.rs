@@ -72,34 +72,30 @@ struct Source {
 }
 
 /// One direction of a socket.
+#[derive(Default)]
 struct Direction {
-    /// Worth a try. True at first, and false after a try found nothing.
-    ready: AtomicBool,
+    /// A try would find nothing, as far as is known.
+    idle: AtomicBool,
     task: AtomicWaker,
-}
-
-impl Default for Direction {
-    fn default() -> Self {
-        Self {
-            ready: AtomicBool::new(true),
-            task: AtomicWaker::new(),
-        }
-    }
 }
 
 impl Direction {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.ready.load(Ordering::Acquire) {
+        if self.idle.load(Ordering::Acquire) {
             self.task.register(cx.waker());
-            if !self.ready.load(Ordering::Acquire) {
+            if self.idle.load(Ordering::Acquire) {
                 return Poll::Pending;
             }
         }
         Poll::Ready(())
     }
 
+    fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, Ordering::Release);
+    }
+
     fn set_ready(&self) {
-        self.ready.store(true, Ordering::Release);
+        self.set_idle(false);
         self.task.wake();
     }
 }
@@ -258,26 +254,6 @@ impl Drop for Sleep {
     }
 }
 
-/// Whether there may be more to read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum More {
-    /// The socket is worth another try.
-    Maybe,
-    /// The read has emptied the socket.
-    No,
-}
-
-impl More {
-    /// After a read of `len` octets into `capacity`.
-    pub fn after(len: usize, capacity: usize) -> Self {
-        if len < capacity {
-            Self::No
-        } else {
-            Self::Maybe
-        }
-    }
-}
-
 /// A registered socket. Dropping it removes it.
 pub struct Registered<S: AsRawFd> {
     socket: S,
@@ -294,24 +270,24 @@ impl<S: AsRawFd> Registered<S> {
         &self.socket
     }
 
-    /// Reads by `read` when there may be something to read.
+    /// Reads by `read` when there may be something to read. `read` also returns whether it has emptied the socket.
     pub fn poll_read<T>(
         &mut self,
         cx: &mut Context<'_>,
-        mut read: impl FnMut(&S) -> io::Result<(T, More)>,
+        mut read: impl FnMut(&S) -> io::Result<(T, bool)>,
     ) -> Poll<io::Result<T>> {
         let side = &self.source.readable;
         loop {
             ready!(side.poll(cx));
             // Before the read: what arrives meanwhile is reported.
-            side.ready.store(false, Ordering::Release);
-            let (done, more) = match read(&self.socket) {
+            side.set_idle(true);
+            let (done, emptied) = match read(&self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => (Err(error), More::Maybe),
-                Ok((output, more)) => (Ok(output), more),
+                Err(error) => (Err(error), false),
+                Ok((output, emptied)) => (Ok(output), emptied),
             };
-            if more == More::Maybe || self.source.closed.load(Ordering::Acquire) {
-                side.ready.store(true, Ordering::Release);
+            if !emptied || self.source.closed.load(Ordering::Acquire) {
+                side.set_idle(false);
             }
             match done {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -330,7 +306,7 @@ impl<S: AsRawFd> Registered<S> {
             ready!(self.source.writable.poll(cx));
             match write(&self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.source.writable.ready.store(false, Ordering::Release);
+                    self.source.writable.set_idle(true);
                     self.ask_to_write(true)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -387,7 +363,7 @@ mod tests {
             near.poll_read(cx, |mut socket| {
                 let mut into = [0; 4];
                 let n = socket.read(&mut into)?;
-                Ok((into[..n].to_vec(), More::after(n, into.len())))
+                Ok((into[..n].to_vec(), n < into.len()))
             })
         })
         .await

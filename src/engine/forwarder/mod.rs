@@ -22,7 +22,7 @@ use crate::engine::gauges::Gauges;
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Output;
 use crate::engine::stats::{Stats, UpstreamStats};
-use crate::engine::time::{Now, Time, earlier};
+use crate::engine::time::{Now, Time};
 use crate::engine::transactions::{Accepted, Lookup, Transactions, WaitingClient};
 use crate::engine::upstreams::UpstreamPool;
 use crate::transport::{ConnectError, ConnectionError};
@@ -237,17 +237,20 @@ impl Forwarder {
         // This is asked at each turn of the loop, so nothing is looked at twice.
         let now = self.pool.seen().mono;
         let (connections, any_suspect) = self.pool.next_alarm();
-        let mut first = earlier(self.transactions.next_alarm(now), connections);
+        let mut first = connections.min(self.transactions.next_alarm(now));
         if any_suspect {
             for suspect in self.pool.suspects() {
-                let replacement = self.replacement(suspect, now);
-                first = earlier(first, replacement.map(|(at, ..)| at.max(now)));
+                if let Some((at, ..)) = self.replacement(suspect, now) {
+                    first = first.min(at.max(now));
+                }
             }
         }
-        if self.transactions.any_waiting() {
-            first = earlier(first, self.connect_alarm());
+        if self.transactions.any_waiting()
+            && let Some(at) = self.connect_alarm()
+        {
+            first = first.min(at);
         }
-        first
+        (first < Time::NEVER).then_some(first)
     }
 
     /// Closes all connections, and answers those that still wait; for the end.

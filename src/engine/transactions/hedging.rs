@@ -8,7 +8,7 @@
 use super::Transactions;
 use crate::engine::history::{History, Purpose};
 use crate::engine::keys::TransactionKey;
-use crate::engine::time::{Now, Time, earlier};
+use crate::engine::time::{Now, Time};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -98,9 +98,9 @@ impl Hedging {
 
     /// When the next query may be late.
     #[inline]
-    pub fn next(&self) -> Option<Time> {
-        let fronts = self.late.iter().map(VecDeque::front);
-        fronts.fold(None, |first, late| earlier(first, late.map(|(at, _)| *at)))
+    pub fn next(&self) -> Time {
+        let fronts = self.late.iter().filter_map(VecDeque::front);
+        fronts.fold(Time::NEVER, |first, (at, _)| first.min(*at))
     }
 
     /// Takes one query that may be late by now.

@@ -27,7 +27,7 @@ use super::gauges::Gauges;
 use super::hashing::RandomMap;
 use super::history::{Attempt, History, Purpose};
 use super::keys::{ConnectionKey, TransactionKey};
-use super::time::{Now, Time, earlier};
+use super::time::{Now, Time};
 use crate::config::Config;
 use hedging::Hedging;
 use quotas::{Quotas, UNIT};
@@ -189,11 +189,12 @@ impl Transactions {
 
     /// When something has to be done, if nothing happens before.
     #[inline]
-    pub fn next_alarm(&self, now: Time) -> Option<Time> {
+    pub fn next_alarm(&self, now: Time) -> Time {
         if !self.unfinished.is_empty() {
-            return Some(now);
+            return now;
         }
-        earlier(self.timers.next(), self.hedging.next())
+        let deadline = self.timers.next().unwrap_or(Time::NEVER);
+        deadline.min(self.hedging.next())
     }
 
     /// A response is better than none, if no other comes.

@@ -277,15 +277,16 @@ impl Connection {
     }
 
     /// When something has to be decided about it, if nothing happens before.
-    pub fn alarm(&self, upstream: &Upstream) -> Option<Time> {
+    #[inline]
+    pub fn alarm(&self, upstream: &Upstream) -> Time {
         if !self.is_up() {
-            return None;
+            return Time::NEVER;
         }
         match self.pipeline.silent_since() {
-            None if self.is_worn() => Some(self.last_used),
-            None => Some(self.last_used + upstream.idle_timeout.limit()),
-            Some(_) if self.is_suspect() => None,
-            Some(since) => Some(since + self.silence_allowed(upstream)),
+            None if self.is_worn() => self.last_used,
+            None => self.last_used + upstream.idle_timeout.limit(),
+            Some(_) if self.is_suspect() => Time::NEVER,
+            Some(since) => since + self.silence_allowed(upstream),
         }
     }
 }

@@ -41,7 +41,7 @@ use super::history::{Attempt, History};
 use super::keys::{ConnectionKey, TransactionKey};
 use super::output::Action;
 use super::stats::UpstreamStats;
-use super::time::{Now, Time, earlier};
+use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
 use crate::config::Config;
 use connection::Connection;
@@ -203,12 +203,11 @@ impl UpstreamPool {
     /// When something has to be decided about a connection, if nothing happens before; and whether some connection is suspect: see
     /// [`UpstreamPool::suspects`].
     #[inline]
-    pub fn next_alarm(&self) -> (Option<Time>, bool) {
+    pub fn next_alarm(&self) -> (Time, bool) {
         let mut first = self.heartbeat();
         let mut suspect = false;
         for connection in self.connections.values() {
-            let upstream = &self.upstreams[connection.upstream];
-            first = earlier(first, connection.alarm(upstream));
+            first = first.min(connection.alarm(&self.upstreams[connection.upstream]));
             suspect |= connection.is_suspect();
         }
         (first, suspect)

@@ -33,8 +33,12 @@ impl UpstreamPool {
 
     /// When the driver is wanted back at the latest.
     #[inline]
-    pub(super) fn heartbeat(&self) -> Option<Time> {
-        (!self.connections.is_empty()).then(|| self.seen.mono + HEARTBEAT)
+    pub(super) fn heartbeat(&self) -> Time {
+        if self.connections.is_empty() {
+            Time::NEVER
+        } else {
+            self.seen.mono + HEARTBEAT
+        }
     }
 
     fn compare_clocks(&mut self, fx: &mut Effects<'_>) {
