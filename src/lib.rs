@@ -108,7 +108,6 @@ pub mod framed;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod logger;
-pub mod providers;
 pub mod runtime;
 pub mod serve;
 #[cfg(feature = "cli")]

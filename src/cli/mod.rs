@@ -18,7 +18,7 @@ use std::fmt;
 use argh::FromArgs as _;
 
 use crate::config::Modes;
-use crate::providers;
+use crate::config::providers;
 use arguments::{Arguments, Options, Serve, Subcommand, Tcp, Udp};
 use argv::Argv;
 use given::Given;

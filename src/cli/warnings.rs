@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::given::Given;
+use crate::config::providers::{self, Provider};
 use crate::config::{Cidr, Config, Listen, Policy, Upstream};
-use crate::providers::{self, Provider};
 use crate::transports::SCHEMES;
 
 /// All warnings for this configuration.
@@ -134,7 +134,8 @@ fn open_resolvers(given: &Given, config: &Config) -> Vec<String> {
 
 /// Providers that answer the same query differently, so that one undoes what the other does.
 fn unequal_providers(upstreams: &[Upstream]) -> Vec<String> {
-    let known: Vec<&Provider> = upstreams.iter().filter_map(providers::of).collect();
+    let names = upstreams.iter().filter_map(Upstream::server_name);
+    let known: Vec<&Provider> = names.filter_map(providers::with_server_name).collect();
     let pair = |of: fn(&Provider) -> bool| {
         let with = known.iter().find(|provider| of(provider))?;
         let without = known.iter().find(|provider| !of(provider))?;

@@ -374,7 +374,7 @@ mod tests {
 
     fn upstreams(count: u8) -> Vec<Upstream> {
         let one = |n: u8| {
-            let upstream = crate::providers::DEFAULT.upstream();
+            let upstream = Upstream::from(crate::config::providers::DEFAULT);
             let address = SocketAddr::from(([192, 0, 2, n], 853));
             let upstream = upstream.with_label(&format!("u{n}"));
             upstream.with_addresses(address, &[])

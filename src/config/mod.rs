@@ -9,6 +9,7 @@ mod limits;
 mod listen;
 mod local_names;
 mod policy;
+pub mod providers;
 mod roots;
 mod text;
 mod ttl;
@@ -34,8 +35,6 @@ pub use text::server_address;
 pub use ttl::TtlBounds;
 pub use upstream::{Host, Scheme, Upstream};
 pub(crate) use words::{closest, hint};
-
-use crate::providers;
 
 /// The port of conventional DNS (RFC 1035).
 pub const DNS_PORT: u16 = 53;
@@ -70,7 +69,7 @@ impl Default for Config {
         Self {
             listen: Listen::loopback().into(),
             modes: Modes::UdpAndTcp,
-            upstreams: vec![providers::DEFAULT.upstream()],
+            upstreams: vec![providers::DEFAULT.into()],
             policy: Policy::default(),
             hedge: false,
             bootstrap: Vec::new(),
@@ -260,7 +259,7 @@ mod tests {
         // req 27
         let config = Config::builder().build().unwrap();
         assert_eq!(config.listen, Listen::loopback());
-        assert_eq!(config.upstreams, [providers::DEFAULT.upstream()]);
+        assert_eq!(config.upstreams, [Upstream::from(providers::DEFAULT)]);
         assert!(
             config
                 .upstreams

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::providers::{self, Provider};
 use super::text::{host_name, port, server_address, split_port};
 use super::{ConfigError, DNS_PORT, TLS_PORT, hint};
-use crate::providers;
 
 /// A scheme of upstreams: a row of the table in [`transports`](crate::transports).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,12 +169,20 @@ fn find_scheme<'a>(name: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, Stri
         })
 }
 
+impl From<&Provider> for Upstream {
+    fn from(provider: &Provider) -> Self {
+        let addresses = provider.ips().map(|ip| SocketAddr::new(ip, TLS_PORT));
+        let server_name = Some(provider.server_name.to_owned());
+        Self::known(provider.name, "tls", server_name, addresses.collect())
+    }
+}
+
 /// Only an explicit scheme lets a bare word be a host name.
 fn read(spec: &str, schemes: &[Scheme]) -> Result<Upstream, String> {
     let (scheme, text) = spec.split_once("://").unwrap_or(("tls", spec));
     let scheme = find_scheme(scheme, schemes)?;
     if let Some(provider) = providers::find(spec) {
-        return Ok(provider.upstream());
+        return Ok(provider.into());
     }
     let explicit = text.len() < spec.len();
     if text.is_empty() {
@@ -470,6 +478,20 @@ mod tests {
         ] {
             let error = error(spec);
             assert!(error.contains(reason), "{spec}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_row_is_an_upstream_that_authenticates() {
+        // req 74, req 75
+        for provider in providers::PROVIDERS {
+            let upstream = Upstream::from(provider);
+            assert_eq!(
+                (upstream.scheme(), upstream.label()),
+                ("tls", provider.name)
+            );
+            assert_eq!(upstream.server_name(), Some(provider.server_name));
+            assert!(!upstream.addresses().is_empty());
         }
     }
 }

@@ -3,15 +3,32 @@
 //! Ten thousand idle connections thus cost nothing per datagram. The waker stays the same for the source's life, since some
 //! reactors pay for a changed one.
 
-use super::tcp::ClientKey;
-use crate::engine::{ConnectionKey, Time};
+use crate::engine::{ConnectionKey, Time, Via};
 use crate::runtime::Runtime;
 use futures::task::{ArcWake, AtomicWaker, waker};
+use slotmap::{Key, KeyData, new_key_type};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Waker};
+
+new_key_type! {
+    /// Names a client's connection.
+    pub struct ClientKey;
+}
+
+impl ClientKey {
+    /// The key of the connection that a response is for.
+    pub fn of(number: u64) -> Self {
+        KeyData::from_ffi(number).into()
+    }
+
+    /// How the core names the connection.
+    pub fn via(self) -> Via {
+        Via::Stream(self.data().as_ffi())
+    }
+}
 
 /// What a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use super::edns::TYPE_OPT;
 use super::header::{HEADER_LEN, Rcode};
 use super::name::pointer_target;
 use super::rdata::{TYPE_SOA, is_address, is_well_formed, soa_minimum};
+use super::response::records;
 use super::response::{Response, parse_response};
-use super::scan::{Section, records};
+use super::scan::Section;
 
 /// Whether a response may be cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use super::header::{Flags, Header, Rcode};
 use super::query::Query;
 use super::question::{QuestionAt, lowercase_into};
 use super::response::Response;
+use super::response::records;
 use super::rotation::rotate_addresses;
-use super::scan::records;
 
 /// Octets of the longest EXTRA-TEXT of an upstream that is cached, since it is sent with every hit. A longer one is left out as a whole: it may
 /// be structured, as JSON for instance.

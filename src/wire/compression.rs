@@ -6,8 +6,8 @@
 
 use super::header::HEADER_LEN;
 use super::integers::u16_at;
+use super::malformed::Malformed;
 use super::name::{MAX_LABEL, MAX_NAME};
-use super::scan::Malformed;
 
 /// Labels and pointers that are walked before names are memoized. Usual responses have fewer than a hundred.
 const PLAIN_STEPS: usize = 1_000;

@@ -9,7 +9,8 @@ use super::header::{Flags, HEADER_LEN, Header, OPCODE_QUERY, Rcode, set_id};
 use super::integers::{put_u16, set_u16};
 use super::opt_removal::{Behind, behind};
 use super::response::Response;
-use super::scan::{Section, records};
+use super::response::records;
+use super::scan::Section;
 
 /// What a response depends on the client for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -349,7 +350,8 @@ mod tests {
     use super::super::header::Flags;
     use super::super::query::parse_query;
     use super::super::response::parse_response;
-    use super::super::scan::{Section, records};
+    use super::super::response::records;
+    use super::super::scan::Section;
     use super::super::testing::{self, Message, TO_QUESTION, header_only, name_octets};
     use super::*;
 

@@ -1,14 +1,13 @@
 //! EDNS(0), the extension that is spoken hop by hop (RFC 6891): the OPT record and its options.
 
 use super::integers::{put_u16, u16_at};
-use super::scan::Record;
 
 /// TYPE of the OPT record.
 pub(super) const TYPE_OPT: u16 = 41;
 /// Octets of an OPT record without options: root owner, type, size, flags and RDLENGTH.
 pub(super) const BARE_OPT: usize = 11;
 /// DO, "DNSSEC answer OK": the first of the 16 EDNS flags (RFC 3225).
-const FLAG_DO: u16 = 0x8000;
+pub(super) const FLAG_DO: u16 = 0x8000;
 /// The smallest UDP size that can be meant; below, it counts as this (RFC 6891 §6.2.3).
 const MIN_UDP_SIZE: u16 = 512;
 /// Octets of an option before its data: code and length.
@@ -44,25 +43,6 @@ pub struct OptAt {
     pub flags: u16,
     /// Whether nothing stands behind it.
     pub last: bool,
-}
-
-impl OptAt {
-    /// An OPT record that was walked. Whether it is the last is for the walk to say.
-    pub(super) fn of(record: &Record) -> OptAt {
-        let [extended_rcode, version, high, low] = record.ttl.to_be_bytes();
-        let flags = u16::from_be_bytes([high, low]);
-        OptAt {
-            start: record.start,
-            options_at: record.rdata.start,
-            end: record.rdata.end,
-            udp_size: record.class,
-            extended_rcode,
-            version,
-            dnssec_ok: flags & FLAG_DO != 0,
-            flags,
-            last: false,
-        }
-    }
 }
 
 /// The options of an OPT record, in order: code and data. It stops where they do not tile the record, which

@@ -25,6 +25,7 @@ mod frame;
 mod header;
 mod integers;
 mod labels;
+mod malformed;
 mod name;
 mod opt_removal;
 mod query;
@@ -44,13 +45,14 @@ pub use edns::{ClientEdns, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};
 pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id, set_truncated};
 pub use labels::Labels;
+pub use malformed::Malformed;
 pub use name::{NameDisplay, display};
 pub use query::{Query, Refusal, parse_query};
 pub use question::{
     QuestionAt, QuestionDisplay, describe, first_question, lowercase_into, same_question, typed,
 };
-pub use response::{Response, parse_response};
-pub use scan::{Malformed, Record, Section, records};
+pub use response::{Response, parse_response, records};
+pub use scan::{Record, Section};
 
 #[cfg(test)]
 #[path = "../../tests/support"]

@@ -4,7 +4,8 @@ use super::compression::in_place;
 use super::edns::OptAt;
 use super::name::pointer_target;
 use super::response::Response;
-use super::scan::{Record, Section, records};
+use super::response::records;
+use super::scan::{Record, Section};
 
 /// Types that stand in additional sections and whose RDATA never holds a compressed name: A, TXT, AAAA,
 /// RRSIG, TLSA, SVCB and HTTPS.

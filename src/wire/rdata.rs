@@ -54,7 +54,8 @@ pub(super) fn soa_minimum(message: &[u8], soa: &Record) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::super::response::parse_response;
-    use super::super::scan::{Section, records};
+    use super::super::response::records;
+    use super::super::scan::Section;
     use super::super::testing::{self, TO_QUESTION, name_octets};
     use super::*;
 

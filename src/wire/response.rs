@@ -1,9 +1,11 @@
 //! What an upstream sent: whether it is a well-formed response, and where things are in it.
 
+use super::compression::in_place;
 use super::edns::OptAt;
 use super::header::{HEADER_LEN, Header, OPCODE_QUERY, Rcode};
+use super::malformed::Malformed;
 use super::question::{QuestionAt, question_at};
-use super::scan::{Malformed, scan_records};
+use super::scan::{Record, Walk, scan_records};
 
 /// A response that can be relayed. Whether it repeats the question that was asked is for the caller to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,25 @@ pub fn parse_response(message: &[u8]) -> Result<Response, Malformed> {
             end: records.end,
         }),
     }
+}
+
+/// The records of a response that has been scanned, in order, OPT and TSIG among them.
+///
+/// This is a second walk, in which pointers are not followed again. It ends early only if `message` is not the one that was scanned.
+pub fn records<'a>(
+    message: &'a [u8],
+    response: &Response,
+) -> impl Iterator<Item = Record> + use<'a> {
+    let mut walk = Walk::new(message, &response.header, response.question);
+    let mut over = false;
+    std::iter::from_fn(move || {
+        if over {
+            return None;
+        }
+        let record = walk.next_record(in_place).ok().flatten();
+        over = record.is_none();
+        record
+    })
 }
 
 #[cfg(test)]

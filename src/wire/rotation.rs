@@ -84,7 +84,8 @@ fn swap(message: &mut [u8], first: Range<usize>, second: Range<usize>) {
 #[cfg(test)]
 mod tests {
     use super::super::response::parse_response;
-    use super::super::scan::{Record, Section, records};
+    use super::super::response::records;
+    use super::super::scan::{Record, Section};
     use super::super::testing::{self, Message, TO_QUESTION};
     use super::*;
     use proptest::collection::vec;

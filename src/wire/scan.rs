@@ -1,13 +1,12 @@
 //! One walk over the records of a message: where they are, with the OPT record and the signature, which concern one hop.
 
-use std::fmt;
 use std::ops::Range;
 
-use super::compression::{NameAt, NameWalker, in_place};
-use super::edns::{OptAt, TYPE_OPT, options_tile};
+use super::compression::{NameAt, NameWalker};
+use super::edns::{FLAG_DO, OptAt, TYPE_OPT, options_tile};
 use super::header::{HEADER_LEN, Header};
+use super::malformed::Malformed;
 use super::question::QuestionAt;
-use super::response::Response;
 
 /// TSIG, the signature of a transaction (RFC 8945).
 pub(super) const TYPE_TSIG: u16 = 250;
@@ -15,18 +14,6 @@ pub(super) const TYPE_TSIG: u16 = 250;
 const TYPE_SIG: u16 = 24;
 /// Octets of a record between its owner name and its RDATA: type, class, TTL and RDLENGTH.
 const RECORD_FIXED: usize = 10;
-
-/// Why a message is not a well-formed one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed(pub &'static str);
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Malformed {}
 
 /// A section of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +50,7 @@ pub struct Record {
 }
 
 /// Walks records one by one. After an error it must not be called again.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     message: &'a [u8],
     at: usize,
     /// Records still to come, by section.
@@ -71,7 +58,11 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(message: &'a [u8], header: &Header, question: Option<QuestionAt>) -> Walk<'a> {
+    pub(super) fn new(
+        message: &'a [u8],
+        header: &Header,
+        question: Option<QuestionAt>,
+    ) -> Walk<'a> {
         Walk {
             message,
             at: question.map_or(HEADER_LEN, |at| at.end()),
@@ -92,7 +83,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next record, whose owner `walk_name` walks.
-    fn next_record(
+    pub(super) fn next_record(
         &mut self,
         mut walk_name: impl FnMut(&[u8], usize) -> Result<NameAt, Malformed>,
     ) -> Result<Option<Record>, Malformed> {
@@ -204,7 +195,7 @@ impl Scan {
         if self.opt.is_some() {
             return Err(Malformed("more than one OPT record"));
         }
-        self.opt = Some(OptAt::of(record));
+        self.opt = Some(opt_at(record));
         if options_tile(message.get(record.rdata.clone()).unwrap_or_default()) {
             Ok(())
         } else {
@@ -213,28 +204,26 @@ impl Scan {
     }
 }
 
-/// The records of a response that has been scanned, in order, OPT and TSIG among them.
-///
-/// This is a second walk, in which pointers are not followed again. It ends early only if `message` is not the one that was scanned.
-pub fn records<'a>(
-    message: &'a [u8],
-    response: &Response,
-) -> impl Iterator<Item = Record> + use<'a> {
-    let mut walk = Walk::new(message, &response.header, response.question);
-    let mut over = false;
-    std::iter::from_fn(move || {
-        if over {
-            return None;
-        }
-        let record = walk.next_record(in_place).ok().flatten();
-        over = record.is_none();
-        record
-    })
+/// Where an OPT record is, and what it says. Whether it is the last is for the walk to say.
+fn opt_at(record: &Record) -> OptAt {
+    let [extended_rcode, version, high, low] = record.ttl.to_be_bytes();
+    let flags = u16::from_be_bytes([high, low]);
+    OptAt {
+        start: record.start,
+        options_at: record.rdata.start,
+        end: record.rdata.end,
+        udp_size: record.class,
+        extended_rcode,
+        version,
+        dnssec_ok: flags & FLAG_DO != 0,
+        flags,
+        last: false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::response::parse_response;
+    use super::super::response::{parse_response, records};
     use super::super::testing::{self, ROOT, TO_QUESTION, name_octets};
     use super::*;
 

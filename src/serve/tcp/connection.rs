@@ -2,34 +2,16 @@
 
 use super::unread::{Backlog, Full, Unread};
 use crate::config::Limits;
-use crate::engine::{Client, Time, Via};
+use crate::engine::{Client, Time};
 use crate::runtime::ByteStream;
 use crate::serve::core::Core;
-use crate::serve::sources::{Polled, Source};
+use crate::serve::sources::{ClientKey, Polled, Source};
 use crate::wire::{Frames, append_frame};
 use log::debug;
-use slotmap::{Key, KeyData, new_key_type};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
-
-new_key_type! {
-    /// Names a client's connection.
-    pub struct ClientKey;
-}
-
-impl ClientKey {
-    /// The key of the connection that a response is for.
-    pub fn of(number: u64) -> Self {
-        KeyData::from_ffi(number).into()
-    }
-
-    /// How the core names the connection.
-    pub fn via(self) -> Via {
-        Via::Stream(self.data().as_ffi())
-    }
-}
 
 /// Octets of responses that a client has not read, from which on nothing more is read from it.
 const MAX_BACKLOG: usize = 64 * 1024;

@@ -6,12 +6,11 @@ mod unread;
 
 use super::core::Core;
 use super::shared::{Crowded, Shared};
-use super::sources::{Kind, Polled, Sources};
+use super::sources::{ClientKey, Kind, Polled, Sources};
 use crate::config::Limits;
 use crate::engine::{Client, Time};
 use crate::runtime::Runtime;
 use connection::ClientConnection;
-pub use connection::ClientKey;
 use listener::ClientListener;
 use log::debug;
 use slotmap::SlotMap;

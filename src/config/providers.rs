@@ -3,10 +3,9 @@
 //! A row is here when the provider publishes these addresses and this name for DNS over TLS. Some
 //! serve it on other addresses than conventional DNS, found by name: those take `tls://NAME`.
 
+use super::words;
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
-
-use crate::config::{TLS_PORT, Upstream};
+use std::net::IpAddr;
 
 /// A public resolver that speaks DNS over TLS (RFC 7858) on port 853.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,12 +83,9 @@ providers! {
 pub const DEFAULT: &Provider = &PROVIDERS[0];
 
 impl Provider {
-    /// The provider as an upstream.
-    pub fn upstream(&self) -> Upstream {
-        let ips = self.addresses.iter().filter_map(|text| text.parse().ok());
-        let addresses = ips.map(|ip: IpAddr| SocketAddr::new(ip, TLS_PORT));
-        let server_name = Some(self.server_name.to_owned());
-        Upstream::known(self.name, "tls", server_name, addresses.collect())
+    /// Its addresses, read.
+    pub(super) fn ips(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().filter_map(|text| text.parse().ok())
     }
 }
 
@@ -100,9 +96,8 @@ pub fn find(name: &str) -> Option<&'static Provider> {
         .find(|provider| provider.name.eq_ignore_ascii_case(name))
 }
 
-/// The provider that an upstream leads to, whether it was written as that or by address and name.
-pub fn of(upstream: &Upstream) -> Option<&'static Provider> {
-    let name = upstream.server_name()?;
+/// The provider whose servers have this name in their certificates.
+pub fn with_server_name(name: &str) -> Option<&'static Provider> {
     PROVIDERS
         .iter()
         .find(|provider| provider.server_name == name)
@@ -110,7 +105,7 @@ pub fn of(upstream: &Upstream) -> Option<&'static Provider> {
 
 /// The provider whose name is nearest to a word that is none, if it is near enough to be a slip.
 pub fn closest(word: &str) -> Option<&'static Provider> {
-    crate::config::closest(word, PROVIDERS.iter().map(|provider| provider.name)).and_then(find)
+    words::closest(word, PROVIDERS.iter().map(|provider| provider.name)).and_then(find)
 }
 
 /// The table as text for people, a few lines each.
@@ -140,62 +135,57 @@ mod tests {
     fn addresses_are_as_published() {
         // One of each way of writing them in the table, as the providers print them.
         let addresses = |name: &str| -> Vec<String> {
-            find(name)
-                .unwrap()
-                .upstream()
-                .addresses()
-                .iter()
-                .map(ToString::to_string)
-                .collect()
+            let provider = find(name).unwrap();
+            provider.ips().map(|ip| ip.to_string()).collect()
         };
         assert_eq!(
             addresses("cloudflare"),
             [
-                "1.1.1.1:853",
-                "[2606:4700:4700::1111]:853",
-                "1.0.0.1:853",
-                "[2606:4700:4700::1001]:853"
+                "1.1.1.1",
+                "2606:4700:4700::1111",
+                "1.0.0.1",
+                "2606:4700:4700::1001"
             ]
         );
         assert_eq!(
             addresses("quad9-unfiltered"),
             [
-                "9.9.9.10:853",
-                "[2620:fe::10]:853",
-                "149.112.112.10:853",
-                "[2620:fe::fe:10]:853"
+                "9.9.9.10",
+                "2620:fe::10",
+                "149.112.112.10",
+                "2620:fe::fe:10"
             ]
         );
         assert_eq!(
             addresses("adguard"),
             [
-                "94.140.14.14:853",
-                "[2a10:50c0::ad1:ff]:853",
-                "94.140.15.15:853",
-                "[2a10:50c0::ad2:ff]:853"
+                "94.140.14.14",
+                "2a10:50c0::ad1:ff",
+                "94.140.15.15",
+                "2a10:50c0::ad2:ff"
             ]
         );
         assert_eq!(
             addresses("cleanbrowsing-family"),
             [
-                "185.228.168.168:853",
-                "[2a0d:2a00:1::]:853",
-                "185.228.169.168:853",
-                "[2a0d:2a00:2::]:853"
+                "185.228.168.168",
+                "2a0d:2a00:1::",
+                "185.228.169.168",
+                "2a0d:2a00:2::"
             ]
         );
         assert_eq!(
             addresses("dns4eu-protective"),
             [
-                "86.54.11.1:853",
-                "[2a13:1001::86:54:11:1]:853",
-                "86.54.11.201:853",
-                "[2a13:1001::86:54:11:201]:853"
+                "86.54.11.1",
+                "2a13:1001::86:54:11:1",
+                "86.54.11.201",
+                "2a13:1001::86:54:11:201"
             ]
         );
         assert_eq!(
             addresses("opendns-family"),
-            ["208.67.222.123:853", "208.67.220.123:853"]
+            ["208.67.222.123", "208.67.220.123"]
         );
     }
 
@@ -204,29 +194,14 @@ mod tests {
         let mut seen = HashSet::new();
         for provider in PROVIDERS {
             assert!(seen.insert(provider.name.to_owned()), "{}", provider.name);
-            let upstream = provider.upstream();
-            assert_eq!(upstream.addresses().len(), provider.addresses.len());
-            for address in provider.upstream().addresses() {
+            assert_eq!(provider.ips().count(), provider.addresses.len());
+            for address in provider.ips() {
                 assert!(
                     seen.insert(address.to_string()),
                     "{address} of {}",
                     provider.name
                 );
             }
-        }
-    }
-
-    #[test]
-    fn every_row_is_an_upstream_that_authenticates() {
-        // req 74, req 75
-        for provider in PROVIDERS {
-            let upstream = provider.upstream();
-            assert_eq!(
-                (upstream.scheme(), upstream.label()),
-                ("tls", provider.name)
-            );
-            assert_eq!(upstream.server_name(), Some(provider.server_name));
-            assert!(!upstream.addresses().is_empty());
         }
     }
 
@@ -246,11 +221,9 @@ mod tests {
             let Provider { name, about, .. } = provider;
             assert_eq!(provider.filters, !about.contains("no filter"), "{name}");
             assert_eq!(provider.validates, !about.contains("no DNSSEC"), "{name}");
-            assert_eq!(of(&provider.upstream()), Some(provider));
+            assert_eq!(with_server_name(provider.server_name), Some(provider));
         }
-        let addresses = DEFAULT.upstream().addresses().to_vec();
-        let elsewhere = Upstream::known("quad9", "tls", Some("dns.test".to_owned()), addresses);
-        assert_eq!(of(&elsewhere), None);
+        assert_eq!(with_server_name("dns.test"), None);
     }
 
     #[test]
