@@ -19,7 +19,7 @@ pub struct Query {
     pub question: QuestionAt,
     /// Its OPT record.
     pub opt: Option<OptAt>,
-    /// Signed with TSIG or SIG(0) in the last record: it may not be edited (RFC 8945 §5.5).
+    /// Signed with TSIG or SIG(0): it may not be edited (RFC 8945 §5.5).
     pub signed: bool,
     /// Where it ends, which is the end of the octets.
     pub end: usize,

@@ -16,7 +16,7 @@ pub struct Response {
     pub question: Option<QuestionAt>,
     /// Its OPT record.
     pub opt: Option<OptAt>,
-    /// Signed with TSIG or SIG(0) in the last record: it may not be edited.
+    /// Signed with TSIG or SIG(0): it may not be edited.
     pub signed: bool,
     /// Where the records end. What stands behind is no part of the message.
     pub end: usize,
