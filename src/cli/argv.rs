@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use super::UsageError;
-use crate::config::closest;
+use crate::config::words::closest;
 
 /// The commands that serve clients; all take the same options.
 const SERVING: [&str; 3] = ["udp", "tcp", "serve"];

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 
 use super::UsageError;
 use super::argv::{Kind, Known, option};
-use crate::config::{ConfigBuilder, ConfigError, closest};
+use crate::config::words::closest;
+use crate::config::{ConfigBuilder, ConfigError};
 
 /// All environment variables of this program begin with it.
 const PREFIX: &str = "DOTWARD_";

@@ -14,7 +14,7 @@ mod roots;
 mod text;
 mod ttl;
 mod upstream;
-mod words;
+pub(crate) mod words;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ pub use roots::Roots;
 pub use text::server_address;
 pub use ttl::TtlBounds;
 pub use upstream::{Host, Scheme, Upstream};
-pub(crate) use words::{closest, hint};
+pub(crate) use words::hint;
 
 /// The port of conventional DNS (RFC 1035).
 pub const DNS_PORT: u16 = 53;
