@@ -9,7 +9,7 @@ run MODE RUNTIME="async-std":
     @echo "then: dig {{ if MODE == "tcp" { "+tcp " } else { "" } }}@127.0.0.1 -p 5300 example.com"
     cargo run --release{{ if RUNTIME == "async-std" { "" } else { " --features " + RUNTIME } }} -- {{ MODE }} --runtime {{ RUNTIME }} --listen 127.0.0.1:5300
 
-# Show some questions on their way, with no network: a TLS upstream, dotward, and a client, all on loopback
+# Show some queries on their way, with no network: a TLS upstream, dotward, and a client, all on loopback
 demo:
     cargo run --release --example demo
 
