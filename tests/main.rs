@@ -13,6 +13,7 @@ mod lifecycle;
 mod limits;
 mod listening;
 mod matching;
+mod pages;
 mod queries;
 mod rude_clients;
 mod sharing;

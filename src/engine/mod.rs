@@ -4,7 +4,7 @@
 //! carries out the [`Action`]s that it wants; time and the seed of every random choice are arguments. So the same code runs
 //! on any runtime, in WebAssembly, and in a test where a week takes a millisecond.
 //!
-//! State has three owners, none of which calls another:
+//! State has three owners. The first two never call each other; the first one asks and fills the third:
 //!
 //! - `transactions`: every query that was accepted and is not answered yet, with the clients that wait.
 //! - `upstreams`: every configured upstream, and every connection to one.
@@ -19,6 +19,8 @@ mod admission;
 mod cache;
 mod client;
 mod denials;
+#[cfg(test)]
+mod diagrams;
 mod effects;
 mod failure;
 mod forwarder;

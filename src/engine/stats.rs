@@ -126,9 +126,9 @@ macro_rules! named {
     }};
 }
 
-impl fmt::Display for Stats {
-    /// The counters that have counted something, by their names: `queries 3, hits 1`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Stats {
+    /// All counters, by their names.
+    fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counters = named! { *self;
             queries dropped repeats denied malformed unsupported shed shed_per_client yielded local
             hits
@@ -136,7 +136,14 @@ impl fmt::Display for Stats {
             answered failed strays malformed_answers unsent rejected_clients unread dials renewed
             failed_connects connections_lost retired hedges probes
         };
-        let mut counted = counters.iter().filter(|(_, count)| *count > 0);
+        counters.into_iter()
+    }
+}
+
+impl fmt::Display for Stats {
+    /// The counters that have counted something, by their names: `queries 3, hits 1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut counted = self.counters().filter(|(_, count)| *count > 0);
         let Some((name, count)) = counted.next() else {
             return f.write_str("nothing so far");
         };
@@ -155,5 +162,21 @@ mod tests {
         assert_eq!(stats.to_string(), "nothing so far");
         (stats.queries, stats.probes, stats.connections_lost) = (3, 1, 2);
         assert_eq!(stats.to_string(), "queries 3, connections_lost 2, probes 1");
+    }
+
+    #[test]
+    fn the_table_of_counters_has_them_all() {
+        const PAGE: &str = include_str!("../../docs/troubleshooting.md");
+        let (_, section) = PAGE.split_once("\n## The counters").expect("the section");
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let named = |name: &str| section.contains(&format!("`{name}`"));
+        for (name, _) in Stats::default().counters() {
+            assert!(named(name), "{name} is not in the table");
+        }
+        let upstream = UpstreamStats::default().to_string();
+        for counter in upstream.split(", ") {
+            let name = counter.split(' ').next().unwrap_or_default();
+            assert!(named(name), "{name} of an upstream is not in the section");
+        }
     }
 }

@@ -152,6 +152,8 @@ mod tests {
     use super::Outcome::{Malformed, Repeated, Silence, Unsent, Unusable};
     use super::WaitsFor::{Connection, Nothing, Response};
     use super::*;
+    use crate::engine::diagrams::{Diagram, OUTSIDE, Transition, variants};
+    use std::collections::BTreeSet;
 
     const NOTHING: Possible = Possible {
         again: false,
@@ -278,5 +280,77 @@ mod tests {
                 (Connection, Malformed, AGAIN, Step::Fail(Failure::Malformed)),
             ],
         );
+    }
+
+    /// What does not happen: whoever says that there will be no connection has first stopped waiting for one, and no event leaves a
+    /// transaction that waits for nothing, so that its time could end.
+    const NEVER: [(&str, &str); 2] = [
+        ("NoConnection", "Connection"),
+        ("DeadlinePassed", "Nothing"),
+    ];
+
+    /// All that [`next_step`] can say, as transitions: from, event, step.
+    fn steps() -> BTreeSet<(&'static str, &'static str, &'static str)> {
+        let verdicts =
+            variants!(Verdict: Relay, WithoutKeepalive, WithoutEdns, WithEdns, Elsewhere);
+        let happened = verdicts.iter().flat_map(|(_, verdict)| {
+            variants!(
+                Happened: ConnectionLost, AttemptFailed, Response(*verdict), Slow, DeadlinePassed, NoConnection
+            )
+        });
+        let outcomes = variants!(Outcome: Unsent, Silence, Malformed, Repeated, Unusable);
+        let on_the_same = Possible {
+            same_connection: true,
+            ..AGAIN
+        };
+        let mut found = BTreeSet::new();
+        for (event, happened) in happened {
+            for (from, waits_for) in variants!(WaitsFor: Nothing, Connection, Response) {
+                for (_, outcome) in outcomes {
+                    for possible in [NOTHING, AGAIN, ELSEWHERE, on_the_same, EVERYTHING] {
+                        let step = next_step(happened, waits_for, outcome, possible);
+                        let why = Failure::Malformed;
+                        let all = variants!(
+                            Step: Wait, Again, Repeat, SameConnection, Elsewhere, Relay, Fail(why)
+                        );
+                        let same = |(_, one): &&(_, Step)| {
+                            std::mem::discriminant(one) == std::mem::discriminant(&step)
+                        };
+                        let (name, _) = all.iter().find(same).expect("a variant");
+                        if step != Step::Wait && !NEVER.contains(&(event, from)) {
+                            found.insert((from, event, *name));
+                        }
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_diagram_of_a_transaction_is_what_is_done() {
+        let diagram = Diagram::under("The states of a transaction");
+        let states = variants!(WaitsFor: Nothing, Connection, Response).map(|(name, _)| name);
+        assert_eq!(diagram.states(), BTreeSet::from(states));
+        let mut shown = BTreeSet::new();
+        for Transition { from, to, label } in diagram.transitions {
+            let Some((event, steps)) = label.split_once(" / ") else {
+                continue;
+            };
+            for step in steps.split(", ") {
+                let leads_to = match step {
+                    "Relay" | "Fail" => OUTSIDE,
+                    "SameConnection" => "Response",
+                    _ => "dispatch",
+                };
+                assert_eq!(to, leads_to, "{step}");
+                assert!(shown.insert((from, event, step)), "{step} is shown twice");
+            }
+        }
+        let said = steps();
+        let missing: Vec<_> = said.difference(&shown).collect();
+        let unknown: Vec<_> = shown.difference(&said).collect();
+        assert!(missing.is_empty(), "not in the diagram: {missing:?}");
+        assert!(unknown.is_empty(), "never done: {unknown:?}");
     }
 }

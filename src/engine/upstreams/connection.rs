@@ -294,10 +294,12 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::diagrams::{Diagram, OUTSIDE, Transition, variants};
     use crate::engine::keys::TransactionKey;
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
     use slotmap::SlotMap;
+    use std::collections::BTreeSet;
 
     // fault 24: ids of abandoned queries are taken; while others are in flight there is no end to wait for.
     #[test]
@@ -337,5 +339,73 @@ mod tests {
         assert!(!connection.missed(at(7)), "something came since");
         assert!(!connection.missed(at(9)));
         assert!(connection.missed(at(10)));
+    }
+
+    /// What each method makes of a connection that is up.
+    fn changes_of_trust() -> BTreeSet<(&'static str, &'static str, &'static str)> {
+        let (nothing_proven, mut much_proven) = (IdleTimeout::new(), IdleTimeout::new());
+        much_proven.answered_after(Duration::from_secs(100));
+        let now = Time::ZERO + Duration::from_secs(30);
+        let after = |from, method, idle_timeout: &IdleTimeout| {
+            let addr = "192.0.2.1:853".parse().unwrap();
+            let mut connection = Connection::connecting(0, addr, Lane::Shared, Time::ZERO);
+            connection.connected(0, Time::ZERO);
+            connection.trust = from;
+            match method {
+                "used" => connection.used(Lane::Shared, idle_timeout, now),
+                "heard" => drop(connection.heard(now)),
+                _ => connection.mark_suspect(),
+            }
+            connection.trust
+        };
+        let mut found = BTreeSet::new();
+        for (from, trust) in variants!(Trust: Proven, Unproven, Suspect) {
+            for method in ["used", "heard", "mark_suspect"] {
+                for idle_timeout in [&nothing_proven, &much_proven] {
+                    let after = after(trust, method, idle_timeout);
+                    let all = variants!(Trust: Proven, Unproven, Suspect);
+                    let (to, _) = all.into_iter().find(|(_, one)| *one == after).unwrap();
+                    if from != to {
+                        found.insert((from, method, to));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_diagram_of_a_connection_is_what_its_methods_do() {
+        let diagram = Diagram::under("The states of a connection to an upstream");
+        let trust = variants!(Trust: Proven, Unproven, Suspect).map(|(name, _)| name);
+        let phases = variants!(Phase: Connecting, Up).map(|(name, _)| name);
+        let states: BTreeSet<_> = trust.into_iter().chain(phases).collect();
+        assert_eq!(diagram.states(), states);
+        let inner = |end: &str| end == OUTSIDE || trust.contains(&end);
+        let (within, around): (Vec<_>, Vec<_>) = diagram
+            .transitions
+            .into_iter()
+            .partition(|it| inner(it.from) && inner(it.to));
+        let method = |it: &Transition| it.label.split([' ', ',']).next().unwrap_or_default();
+        let told = |all: &[Transition]| -> BTreeSet<_> {
+            let inside = all.iter().filter(|it| it.to != OUTSIDE);
+            inside.map(|it| (it.from, method(it), it.to)).collect()
+        };
+        let mut changes = changes_of_trust();
+        changes.insert((OUTSIDE, "", "Proven"));
+        assert_eq!(told(&within), changes);
+        let addr = "192.0.2.1:853".parse().unwrap();
+        let mut connection = Connection::connecting(0, addr, Lane::Shared, Time::ZERO);
+        assert_eq!(connection.phase, Phase::Connecting);
+        connection.connected(0, Time::ZERO);
+        assert_eq!(
+            (connection.phase, connection.trust),
+            (Phase::Up, Trust::Proven)
+        );
+        let made = [
+            (OUTSIDE, "connecting", "Connecting"),
+            ("Connecting", "connected", "Up"),
+        ];
+        assert_eq!(told(&around), BTreeSet::from(made));
     }
 }
