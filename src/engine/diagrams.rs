@@ -15,7 +15,7 @@ macro_rules! variants {
 }
 pub(crate) use variants;
 
-/// A transition.
+/// A transition, with one line of its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Transition {
     pub from: &'static str,
@@ -44,8 +44,10 @@ impl Diagram {
         };
         for line in block.lines().map(str::trim) {
             if let Some((from, rest)) = line.split_once(" --> ") {
-                let (to, label) = rest.split_once(": ").unwrap_or((rest, ""));
-                diagram.transitions.push(Transition { from, to, label });
+                let (to, labels) = rest.split_once(": ").unwrap_or((rest, ""));
+                let labels = labels.split("<br>");
+                let transitions = labels.map(|label| Transition { from, to, label });
+                diagram.transitions.extend(transitions);
             } else if let Some((_, name)) = line.split_once("\" as ") {
                 diagram.steps.insert(name);
             } else {
