@@ -13,9 +13,9 @@ HEAD = 34  # of a panel, with its title
 MARGIN = 8
 
 PANELS = [
-    ("miss us", "CPU per question, distinct names", "µs", 1),
-    ("hit us", "CPU per question, from the cache", "µs", 1),
-    ("paced us", "CPU per question at {pace} a second", "µs", 0),
+    ("miss us", "CPU per query, distinct names", "µs", 1),
+    ("hit us", "CPU per query, from the cache", "µs", 1),
+    ("paced us", "CPU per query at {pace} a second", "µs", 0),
     ("p99 ms", "99 % of answers at {pace} a second within", "ms", 2),
 ]
 OURS = "dotward"

@@ -100,17 +100,17 @@ def table(found, columns):
 
 
 def markdown(found):
-    """Three tables: what a question costs, what a client feels, what a server carries."""
+    """Three tables: what a query costs, what a client feels, what a server carries."""
     options, where = found["options"], found["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if version != "-")
     parts = [
         f"{found['date']}, {where['cpu']}, {where['cores']} cores, Linux {where['kernel']}; {versions}. "
         f"Medians of {options['rounds']} rounds, phases of {options['seconds']:g} s.",
-        "What a question costs: CPU time, user and system, and system calls"
+        "What a query costs: CPU time, user and system, and system calls"
         + CALLS_BY.get(options["calls by"], ".")
         + " The floor is no forwarder: it receives and sends in batches, and does nothing between.",
         table(found, COST),
-        "What a client feels: time to an answer at {:,} distinct questions a second, to both answers when A and AAAA are "
+        "What a client feels: time to an answer at {:,} distinct queries a second, to both answers when A and AAAA are "
         "asked together on a quiet link, and from the start of the program to its first answer.".format(options["pace"]),
         table(found, FELT),
         "What it carries, and with what. Lost and wrong are sums over all rounds.",

@@ -1,4 +1,4 @@
-"""Questions at the very moment when an upstream closes an idle connection, over a relay that makes it far away.
+"""Queries at the very moment when an upstream closes an idle connection, over a relay that makes it far away.
 
 Servers that close after 4 to 30 s are common; here all times are a tenth of that. Each server has its own relay and its own
 dotward, and all are tried at once.
@@ -14,7 +14,7 @@ import scripted
 LIMITS = (0.4, 0.8, 1.0, 3.0)  # seconds of idleness after which a server closes
 PAUSES = 20
 ROUND_TRIP = 0.020
-# A question that leaves within this before the limit meets the closing on its way.
+# A query that leaves within this before the limit meets the closing on its way.
 MEETING = (-0.030, 0.010)
 # Of the limit, for every other pause.
 WIDE = (0.5, 1.3)
@@ -74,7 +74,7 @@ def measure(started, programs, folder, seed, found):
         thread.join()
     for line in lines:
         what = f"upstream closes after {line.limit} s idle"
-        found.exactly(f"{what}: questions without an answer, of {PAUSES}", line.errors, 0)
+        found.exactly(f"{what}: queries without an answer, of {PAUSES}", line.errors, 0)
         bound = 1.5 * line.handshake + line.round_trip if line.handshake else 0.0
         slowest = max(line.took) if len(line.took) == PAUSES else None
         found.most(f"{what}: slowest answer", slowest and slowest * 1000, bound * 1000, " ms")

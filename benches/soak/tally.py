@@ -43,7 +43,7 @@ class Tally:
         return max((step["slowest-ms"] for step in self.counted(outages)), default=0.0)
 
     def rate(self, outages=()):
-        """Questions asked a second, while there were any."""
+        """Queries sent a second, while there were any."""
         asked = [step["asked"] + step["held"] for step in self.counted(outages)]
         while asked and not asked[-1]:
             asked.pop()  # the wait for the last answers

@@ -7,10 +7,10 @@ import time
 import load
 from load import A, AAAA
 
-RATE = 20  # questions a second: a household that is up
-IDLE_MS = 4000  # after which the server closes a connection without questions, in the situation that is about that
+RATE = 20  # queries a second: a household that is up
+IDLE_MS = 4000  # after which the server closes a connection without queries, in the situation that is about that
 LONG_MS = 60_000  # and in all others
-PAUSE = 6.0  # seconds between two questions: the connection is closed, and the client still there
+PAUSE = 6.0  # seconds between two queries: the connection is closed, and the client still there
 BETWEEN_PAGES = 2.0
 NAMES = 8  # of a page, each asked for A and AAAA
 OUTAGE = 3.0  # seconds
@@ -18,7 +18,7 @@ PATIENCE = 6.0  # seconds for an answer, longer than stub resolvers wait
 
 
 class Clients(load.Asker):
-    """Asks by a plan, and keeps for each question of it when it was due and how long its answer took."""
+    """Asks by a plan, and keeps for each query of it when it was due and how long its answer took."""
 
     def __init__(self, port):
         super().__init__(port, echo=True)
@@ -70,10 +70,10 @@ def steadily(prefix, seconds):
 
 
 class Idle(Situation):
-    """A question after the server closed the connection for want of questions, while the client still asks now and then."""
+    """A query after the server closed the connection for want of queries, while the client still asks now and then."""
 
     name = "idle"
-    title = "A question every {pause:g} s, to a server that closes a connection after {idle:g} s without one"
+    title = "A query every {pause:g} s, to a server that closes a connection after {idle:g} s without one"
     idle_ms = IDLE_MS
     columns = ("p50", "p90", "max")
 
@@ -82,10 +82,10 @@ class Idle(Situation):
 
 
 class Loss(Situation):
-    """Questions at a steady rate while packets get lost."""
+    """Queries at a steady rate while packets get lost."""
 
     name = "loss"
-    title = "{rate} questions a second with {loss:g} % of the packets lost"
+    title = "{rate} queries a second with {loss:g} % of the packets lost"
     loss = True
     columns = ("p50", "p99", "p99.9", "max")
 
@@ -97,7 +97,7 @@ class Page(Situation):
     """What a page asks for at once; its time is that of its last answer."""
 
     name = "page"
-    title = "16 questions at once (8 names, A and AAAA), with {loss:g} % of the packets lost: until the last answer"
+    title = "16 queries at once (8 names, A and AAAA), with {loss:g} % of the packets lost: until the last answer"
     loss = True
     columns = ("p50", "p90", "p99", "max")
 
@@ -120,7 +120,7 @@ class Outage(Situation):
 
     name = "outage"
     title = (
-        "{rate} questions a second, and nothing passes for {outage:g} s: from its end until the first answer, and until a question "
+        "{rate} queries a second, and nothing passes for {outage:g} s: from its end until the first answer, and until a query "
         "is asked that is answered within 0.3 s"
     )
     columns = ("first", "normal")

@@ -27,7 +27,7 @@ class Table:
         parts = [
             f"{datetime.date.today().isoformat()}, {where['cpu']}, {where['cores']} cores, Linux {where['kernel']}; {versions}.",
             f"Round trip {given.rtt:g} ms, new names only; {given.rounds} round{'s' if given.rounds != 1 else ''} of {given.seconds:g} s in each situation. Failed: no answer "
-            f"within {situations.PATIENCE:g} s, or one with an error. Packets: on the link, both ways, for each question.",
+            f"within {situations.PATIENCE:g} s, or one with an error. Packets: on the link, both ways, for each query.",
         ]
         for situation, subjects in self.found.items():
             title = situation.title.format(
