@@ -116,7 +116,7 @@ options! {
                 a second one it exits at once. SIGUSR1 logs the counters. SIGHUP reloads\n\
                 nothing: changed options take effect at the next start.",
         error_code(1, "the program failed while it was running, or could not listen"),
-        error_code(2, "the arguments or variables are wrong")
+        error_code(2, "an argument, a variable, or a file that they name is wrong")
     )]
     struct Options {
         /// ADDR[:PORT] to listen on; repeatable. An address that this host does not have yet is tried
