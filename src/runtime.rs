@@ -6,6 +6,7 @@ use futures::io::{AsyncRead, AsyncWrite};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -47,6 +48,31 @@ pub trait Runtime: Clone + Unpin {
     }
     /// Runs a future on this thread.
     fn block_on<F: Future>(&self, work: F) -> F::Output;
+}
+
+/// A future with a time limit, for a runtime that brings none: over its timer. `None`: the time is over.
+pub struct Within<F, S> {
+    work: Pin<Box<F>>,
+    sleep: S,
+}
+
+impl<F, S> Within<F, S> {
+    /// Runs `work` until `sleep` is done.
+    pub fn new(work: F, sleep: S) -> Self {
+        let work = Box::pin(work);
+        Self { work, sleep }
+    }
+}
+
+impl<F: Future, S: Future<Output = ()> + Unpin> Future for Within<F, S> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(output) = self.work.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        Pin::new(&mut self.sleep).poll(cx).map(|()| None)
+    }
 }
 
 /// A stream of octets. What only a real socket can do is a hook that does nothing by default.

@@ -11,7 +11,6 @@ pub mod async_std;
 mod capabilities;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/interfaces.rs")]
 mod interfaces;
-pub mod memory;
 #[cfg(feature = "mio")]
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]

@@ -1,4 +1,4 @@
-//! Time limits: the one for connecting to an upstream, which is the same for every protocol, and futures that have one.
+//! The time limit for connecting to an upstream, which is the same for every protocol.
 
 use crate::config::Config;
 use crate::runtime::Runtime;
@@ -12,31 +12,6 @@ use std::time::Duration;
 /// connection that comes too late for its query serves the next ones. The engine does not wait for it: it tries others meanwhile.
 pub fn connect_limit(config: &Config) -> Duration {
     (2 * config.timeout()).max(Config::TIMEOUT)
-}
-
-/// A future with a time limit, over any timer. `None`: the time is over.
-pub struct Within<F, S> {
-    work: Pin<Box<F>>,
-    sleep: S,
-}
-
-impl<F, S> Within<F, S> {
-    /// Runs `work` until `sleep` is done.
-    pub fn new(work: F, sleep: S) -> Self {
-        let work = Box::pin(work);
-        Self { work, sleep }
-    }
-}
-
-impl<F: Future, S: Future<Output = ()> + Unpin> Future for Within<F, S> {
-    type Output = Option<F::Output>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(output) = self.work.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        Pin::new(&mut self.sleep).poll(cx).map(|()| None)
-    }
 }
 
 /// Connecting with its time limit.

@@ -6,11 +6,10 @@
 use super::interfaces;
 use super::reserve::Reserve;
 use super::sockets;
-use super::time_limit::Within;
 use super::udp::Batches;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
-use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent};
+use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent, Within};
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::future::Future;

@@ -11,9 +11,8 @@ mod udp;
 pub use tcp::{Listening, Tcp};
 pub use udp::Udp;
 
-use super::time_limit::Within;
 use crate::engine::{Now, Time};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Within};
 use futures::future::LocalBoxFuture;
 use reactor::{Reactor, Watch};
 use std::future::Future;

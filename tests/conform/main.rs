@@ -23,6 +23,7 @@ mod support {
     #[cfg(feature = "tls")]
     pub mod authority;
     pub mod codes;
+    pub mod memory;
     pub mod messages;
 }
 mod threads;
@@ -43,7 +44,7 @@ cases::worlds! {
     mio = "mio" => dotward::transports::mio::Mio;
     #[cfg(all(feature = "wasi", target_os = "wasi"))]
     wasi = "wasi" => dotward::transports::wasi::Wasi;
-    memory = "memory" => dotward::transports::memory::Memory;
+    memory = "memory" => crate::support::memory::Memory;
 }
 
 // The compiler reads the table: a row that nobody mounted above is an error here.

@@ -3,10 +3,10 @@
 use super::messages;
 use super::stage::{Stage, may_fail};
 use super::story::{End, PROXY};
+use crate::support::memory::Stream;
 use dotward::config::Config;
 use dotward::engine::Time;
 use dotward::runtime::Runtime;
-use dotward::transports::memory::Stream;
 use dotward::wire::{Frames, append_frame};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::collections::{BTreeMap, VecDeque};

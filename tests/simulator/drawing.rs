@@ -3,8 +3,9 @@
 use super::dice::Dice;
 use super::story::{Act, Character, End, House, Mood, Promise, Step, Story, What};
 use super::trials;
+use crate::support::memory::Conditions;
+use crate::support::memory::conditions::Way;
 use dotward::config::Policy;
-use dotward::transports::memory::{Conditions, Way};
 use std::time::Duration;
 
 /// Misbehaviour of an upstream.

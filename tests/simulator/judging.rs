@@ -4,9 +4,9 @@ use super::messages::{self, NOERROR, NXDOMAIN};
 use super::stage::{RECOVERY, Stage, may_fail};
 use super::story::{PROXY, is_spoiled, upstream_addr};
 use super::watch::{self, TICK};
+use crate::support::memory::Passed;
 use dotward::config::Config;
 use dotward::engine::{Stats, Time};
-use dotward::transports::memory::Passed;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 

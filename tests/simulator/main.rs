@@ -8,6 +8,7 @@ mod simulator;
 #[expect(dead_code, reason = "the helpers are those of all tests")]
 mod support {
     pub mod codes;
+    pub mod memory;
     pub mod messages;
 }
 

@@ -1,7 +1,7 @@
 //! A story: a house with its upstreams and clients, and what happens to them when. Drawn from a seed, or told by hand.
 
+use crate::support::memory::Conditions;
 use dotward::config::{Config, ConfigBuilder, Limits, Policy, Upstream};
-use dotward::transports::memory::Conditions;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -3,8 +3,8 @@
 use super::dice::Dice;
 use super::drawing;
 use super::story::{Act, Character, End, Mood, Promise, Story, What, spoiled};
+use crate::support::memory::Conditions;
 use dotward::config::{Limits, Policy};
-use dotward::transports::memory::Conditions;
 use std::time::Duration;
 
 /// Answers that cannot be read, in frames that can.

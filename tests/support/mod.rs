@@ -8,6 +8,7 @@ pub mod command;
 pub mod handshake;
 pub mod journal;
 pub mod link;
+pub mod memory;
 #[expect(dead_code, reason = "some helpers are for unit tests alone")]
 pub mod messages;
 pub mod proxy;

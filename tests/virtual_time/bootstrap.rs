@@ -2,10 +2,11 @@
 
 use super::scene::{FIRST, Scene, addr, ms, tell_with, upstream};
 use crate::support::codes::A;
+use crate::support::memory::Datagrams;
+use crate::support::memory::conditions::Way;
 use crate::support::messages::response_to;
 use dotward::config::{ConfigBuilder, Host};
 use dotward::runtime::Runtime;
-use dotward::transports::memory::Datagrams;
 use dotward::wire;
 use futures::future::{Either, select};
 use std::pin::pin;
@@ -58,7 +59,7 @@ fn a_resolver_without_tcp_is_asked_over_udp() {
             scene.world.conditions(addr(RESOLVER), |w| w.refuses = true);
             if drops {
                 scene.world.conditions(addr(RESOLVER), |w| {
-                    (w.refuses, w.one_way) = (false, Some(dotward::transports::memory::Way::Down));
+                    (w.refuses, w.one_way) = (false, Some(Way::Down));
                 });
             }
             let ask = async |scene: &mut Scene| {

@@ -2,9 +2,9 @@
 
 use super::scene::{FIRST, PROXY, SECOND, addr, ede, ms, query, tell};
 use crate::support::codes::NXDOMAIN;
+use crate::support::memory::{Memory, Stream};
 use crate::support::messages::response_to;
 use dotward::runtime::Runtime;
-use dotward::transports::memory::{Memory, Stream};
 use dotward::wire::{Frames, append_frame};
 use futures::future::{Either, join, pending, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,12 +1,12 @@
 //! A small network in memory: dotward, its upstreams, and a client that tells the story.
 
+use crate::support::memory::{Datagrams, Memory, Stream};
 use crate::support::messages::address_or_error;
 pub use crate::support::messages::edns_query as query;
 use dotward::config::{Config, ConfigBuilder, Upstream};
 use dotward::engine::{Stats, Time};
 use dotward::runtime::Runtime;
 use dotward::serve::{Command, Control, Options, Sockets, serve};
-use dotward::transports::memory::{Datagrams, Memory, Stream};
 use dotward::transports::{Protocols, SCHEMES};
 use dotward::wire::{self, Frames, append_frame};
 use futures::future::{Either, join, select};

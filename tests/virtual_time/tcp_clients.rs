@@ -1,9 +1,9 @@
 //! Stories of clients over TCP that never ask anything.
 
 use super::scene::{Act, FIRST, PROXY, addr, direct, ms, query, tell, tell_with};
+use crate::support::memory::{Memory, Stream};
 use dotward::engine::Stats;
 use dotward::runtime::Runtime;
-use dotward::transports::memory::{Memory, Stream};
 use dotward::wire::append_frame;
 use futures::future::{Either, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt, ReadHalf};

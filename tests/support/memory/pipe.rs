@@ -2,7 +2,7 @@
 
 use super::conditions::{Conditions, Way};
 use super::{Memory, WakeUp, World};
-use crate::engine::Time;
+use dotward::engine::Time;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
 //! Datagrams in memory. Under the conditions of their receiver they arrive late, in another order, twice, or not at all.
 
 use super::{Memory, WakeUp, World};
-use crate::engine::Time;
-use crate::runtime::{self, Datagram, Ring, Sent};
+use dotward::engine::Time;
+use dotward::runtime::{self, Datagram, Ring, Sent};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;

@@ -2,34 +2,21 @@
 //!
 //! Time stands still while anything can be done, and advances to the next event when nothing can. Random choices follow from a seed. Clones
 //! of a [`Memory`] are the same network: all hosts of a test hold one, and the test changes the network's conditions between two steps.
-//!
-//! ```
-//! use dotward::runtime::Runtime;
-//! use dotward::engine::Time;
-//! use dotward::transports::memory::Memory;
-//! use std::time::Duration;
-//!
-//! let world = Memory::new();
-//! let later = Time::ZERO + Duration::from_secs(86_400);
-//! world.block_on(world.sleep_until(later));
-//! assert_eq!(world.now().mono, later);
-//! ```
 
-mod conditions;
+pub mod conditions;
 mod datagrams;
 mod pipe;
 mod stream;
 
-pub use conditions::{Conditions, Way};
+pub use conditions::Conditions;
 pub use datagrams::{Datagrams, Passed};
 pub use stream::{Connect, Listener, Stream};
 
-use super::time_limit::Within;
-use crate::config::Cidr;
-use crate::engine::{Now, Time};
-use crate::runtime::Runtime;
 use conditions::Random;
 use datagrams::Inbox;
+use dotward::config::Cidr;
+use dotward::engine::{Now, Time};
+use dotward::runtime::{Runtime, Within};
 use futures::task::{ArcWake, waker};
 use pipe::End;
 use std::collections::{BTreeMap, BTreeSet};
@@ -377,5 +364,18 @@ fn loopback_of(to: SocketAddr) -> IpAddr {
     match to {
         SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
         SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_takes_no_time() {
+        let world = Memory::new();
+        let later = Time::ZERO + Duration::from_secs(86_400);
+        world.block_on(world.sleep_until(later));
+        assert_eq!(world.now().mono, later);
     }
 }

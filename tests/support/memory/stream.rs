@@ -2,8 +2,8 @@
 
 use super::pipe::{End, Piece};
 use super::{Memory, WakeUp};
-use crate::engine::Time;
-use crate::runtime;
+use dotward::engine::Time;
+use dotward::runtime;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
 use std::future::Future;
