@@ -13,6 +13,8 @@ mod hedging;
 mod quotas;
 mod replies;
 mod retry;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod transaction;
 mod waiting;

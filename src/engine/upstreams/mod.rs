@@ -29,6 +29,8 @@ mod resume;
 mod round_trip;
 mod selection;
 mod silence;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
 pub use assignment::{Second, write_query};
