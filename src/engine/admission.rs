@@ -4,7 +4,7 @@ use super::client::Client;
 use super::denials::Denials;
 use super::effects::Effects;
 use super::failure::Failure;
-use super::local_names::{self, LocalAnswer};
+use super::local_names;
 use super::transactions::{WaitingClient, size_limit};
 use crate::config::{AccessList, Config, LocalNames};
 use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Recipient, Refusal};
@@ -90,7 +90,7 @@ impl Gate {
         fx.stats.local += 1;
         let reply = client.reply(query.question.octets(message));
         let (payload, cd) = (self.udp_payload, query.header.flags.cd());
-        let LocalAnswer { rcode, ede, .. } = local;
+        let (rcode, ede) = (local.rcode, local.ede);
         fx.out.reply(client.client, |out| match local.record() {
             Some(record) => wire::local_record(&reply, cd, rcode, &record, ede, payload, out),
             None => wire::local_response(&reply, 0, cd, rcode, ede, payload, out),

@@ -6,6 +6,7 @@
 
 use crate::config::LocalNames;
 use crate::wire::{Ede, Labels, LocalRecord, Query, QuestionAt, Rcode, Section};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 const CLASS_IN: u16 = 1;
 const CLASS_CH: u16 = 3;
@@ -41,138 +42,71 @@ enum Holds {
     LoopbackName,
 }
 
-/// A row of the table: a domain, its labels from the top.
+/// A row of the table.
 struct Domain {
-    labels: &'static [&'static str],
-    /// One label more, which is a number in this range.
-    number: Option<(u8, u8)>,
+    name: &'static str,
     holds: Holds,
     why: &'static str,
 }
 
-const fn domain(labels: &'static [&'static str], holds: Holds, why: &'static str) -> Domain {
-    Domain {
-        labels,
-        number: None,
-        holds,
-        why,
-    }
-}
-
-const fn numbered(labels: &'static [&'static str], first: u8, last: u8) -> Domain {
-    Domain {
-        labels,
-        number: Some((first, last)),
-        holds: Holds::Itself,
-        why: PRIVATE,
-    }
-}
-
 const PRIVATE: &str = "reverse zone of addresses for local use, answered here (RFC 6303)";
 const LOOPBACK: &str = "a name of this machine, answered here (RFC 6761)";
-
-/// All of them; of two that fit the first counts.
-const DOMAINS: [Domain; 30] = [
-    domain(
-        &["onion"],
-        Holds::NoName,
-        "a name of Tor, which DNS does not know (RFC 7686)",
-    ),
-    domain(
-        &["invalid"],
-        Holds::NoName,
-        "a name that never exists (RFC 6761)",
-    ),
-    domain(
-        &["local"],
-        Holds::NoName,
-        "a name of multicast DNS (RFC 6762)",
-    ),
-    domain(&["localhost"], Holds::Loopback, LOOPBACK),
-    domain(
-        &["arpa", "home"],
-        Holds::Itself,
-        "a name of the home network, answered here (RFC 8375)",
-    ),
-    domain(
-        &["arpa", "resolver"],
-        Holds::NoData,
-        "this resolver names no encrypted one (RFC 9462)",
-    ),
-    domain(
-        &["arpa", "in-addr", "127", "0", "0", "1"],
-        Holds::LoopbackName,
-        LOOPBACK,
-    ),
-    domain(&["arpa", "in-addr", "127"], Holds::Itself, PRIVATE),
-    domain(&["arpa", "in-addr", "10"], Holds::Itself, PRIVATE),
-    numbered(&["arpa", "in-addr", "172"], 16, 31),
-    domain(&["arpa", "in-addr", "192", "168"], Holds::Itself, PRIVATE),
-    domain(&["arpa", "in-addr", "169", "254"], Holds::Itself, PRIVATE),
-    // Shared address space (RFC 7793).
-    numbered(&["arpa", "in-addr", "100"], 64, 127),
-    domain(&["arpa", "in-addr", "0"], Holds::Itself, PRIVATE),
-    domain(
-        &["arpa", "in-addr", "192", "0", "2"],
-        Holds::Itself,
-        PRIVATE,
-    ),
-    domain(
-        &["arpa", "in-addr", "198", "51", "100"],
-        Holds::Itself,
-        PRIVATE,
-    ),
-    domain(
-        &["arpa", "in-addr", "203", "0", "113"],
-        Holds::Itself,
-        PRIVATE,
-    ),
-    domain(
-        &["arpa", "in-addr", "255", "255", "255", "255"],
-        Holds::Itself,
-        PRIVATE,
-    ),
-    domain(&IP6_LOOPBACK, Holds::LoopbackName, LOOPBACK),
-    domain(&IP6_UNSPECIFIED, Holds::Itself, PRIVATE),
-    // Unique local addresses; only half of them is assigned so far (RFC 4193).
-    domain(&["arpa", "ip6", "f", "d"], Holds::Itself, PRIVATE),
-    // Link-local addresses.
-    domain(&["arpa", "ip6", "f", "e", "8"], Holds::Itself, PRIVATE),
-    domain(&["arpa", "ip6", "f", "e", "9"], Holds::Itself, PRIVATE),
-    domain(&["arpa", "ip6", "f", "e", "a"], Holds::Itself, PRIVATE),
-    domain(&["arpa", "ip6", "f", "e", "b"], Holds::Itself, PRIVATE),
-    // Documentation.
-    domain(
-        &["arpa", "ip6", "2", "0", "0", "1", "0", "d", "b", "8"],
-        Holds::Itself,
-        PRIVATE,
-    ),
-    // What is asked about the server itself; these are of class CH.
-    domain(&["bind", "version"], Holds::NoData, HIDDEN),
-    domain(&["server", "version"], Holds::NoData, HIDDEN),
-    domain(&["bind", "hostname"], Holds::NoData, HIDDEN),
-    domain(&["server", "id"], Holds::NoData, HIDDEN),
-];
-
-/// Where those of class CH begin.
-const CHAOS_FROM: usize = 26;
 const HIDDEN: &str = "not told here";
-const IP6_UNSPECIFIED: [&str; 34] = ip6("0");
-const IP6_LOOPBACK: [&str; 34] = ip6("1");
 
-const fn ip6(last: &'static str) -> [&'static str; 34] {
-    let mut labels = ["0"; 34];
-    (labels[0], labels[1], labels[33]) = ("arpa", "ip6", last);
-    labels
+macro_rules! domains {
+    ($( $name:literal, $holds:ident, $why:expr; )*) => {
+        &[ $( Domain { name: $name, holds: Holds::$holds, why: $why }, )* ]
+    };
 }
 
+/// The domains of class IN; of two that fit the first counts. A label `16-31` stands for each of these numbers.
+const DOMAINS: &[Domain] = domains! {
+    "onion", NoName, "a name of Tor, which DNS does not know (RFC 7686)";
+    "invalid", NoName, "a name that never exists (RFC 6761)";
+    "local", NoName, "a name of multicast DNS (RFC 6762)";
+    "localhost", Loopback, LOOPBACK;
+    "home.arpa", Itself, "a name of the home network, answered here (RFC 8375)";
+    "resolver.arpa", NoData, "this resolver names no encrypted one (RFC 9462)";
+    "1.0.0.127.in-addr.arpa", LoopbackName, LOOPBACK;
+    "127.in-addr.arpa", Itself, PRIVATE;
+    "10.in-addr.arpa", Itself, PRIVATE;
+    "16-31.172.in-addr.arpa", Itself, PRIVATE;
+    "168.192.in-addr.arpa", Itself, PRIVATE;
+    "254.169.in-addr.arpa", Itself, PRIVATE;
+    // Shared address space (RFC 7793).
+    "64-127.100.in-addr.arpa", Itself, PRIVATE;
+    "0.in-addr.arpa", Itself, PRIVATE;
+    "2.0.192.in-addr.arpa", Itself, PRIVATE;
+    "100.51.198.in-addr.arpa", Itself, PRIVATE;
+    "113.0.203.in-addr.arpa", Itself, PRIVATE;
+    "255.255.255.255.in-addr.arpa", Itself, PRIVATE;
+    "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa", LoopbackName, LOOPBACK;
+    "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.ip6.arpa", Itself, PRIVATE;
+    // Unique local addresses; only half of them is assigned so far (RFC 4193).
+    "d.f.ip6.arpa", Itself, PRIVATE;
+    // Link-local addresses.
+    "8.e.f.ip6.arpa", Itself, PRIVATE;
+    "9.e.f.ip6.arpa", Itself, PRIVATE;
+    "a.e.f.ip6.arpa", Itself, PRIVATE;
+    "b.e.f.ip6.arpa", Itself, PRIVATE;
+    // Documentation.
+    "8.b.d.0.1.0.0.2.ip6.arpa", Itself, PRIVATE;
+};
+
+/// What is asked about the server itself, in class CH.
+const ABOUT_US: [&str; 4] = [
+    "version.bind",
+    "version.server",
+    "hostname.bind",
+    "id.server",
+];
+
 /// An answer from here: its response code, its record if it has one, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalAnswer {
     pub rcode: Rcode,
     record: Option<(Section, u16, usize)>,
-    rdata: [u8; 38],
-    len: usize,
+    rdata: Vec<u8>,
     pub ede: Option<Ede<'static>>,
 }
 
@@ -185,36 +119,28 @@ impl LocalAnswer {
             owner_at,
             rtype,
             ttl: if rtype == TYPE_TXT { 0 } else { TTL },
-            rdata: self.rdata.get(..self.len)?,
+            rdata: &self.rdata,
         })
     }
 
-    fn with(section: Section, rtype: u16, owner_at: usize, rdata: &[&[u8]]) -> Self {
-        let mut answer = Self {
+    fn data(rtype: u16, rdata: Vec<u8>) -> Self {
+        Self {
             rcode: Rcode::NOERROR,
-            record: Some((section, rtype, owner_at)),
-            rdata: [0; 38],
-            len: 0,
+            record: Some((Section::Answer, rtype, 0)),
+            rdata,
             ede: None,
-        };
-        for octet in rdata.iter().copied().flatten() {
-            if let Some(slot) = answer.rdata.get_mut(answer.len) {
-                *slot = *octet;
-                answer.len += 1;
-            }
         }
-        answer
     }
 
     /// There is no such name, or nothing of that type at it: with the SOA of the domain that starts at `apex` (RFC 2308).
     fn negative(rcode: Rcode, apex: usize, why: &'static str) -> Self {
         // The primary server is the domain itself: a pointer to it, behind the header.
         let pointer = u16::try_from(apex + 12).unwrap_or(12) | 0xC000;
-        let rdata: [&[u8]; 2] = [&pointer.to_be_bytes(), &SOA_REST];
         Self {
             rcode,
+            record: Some((Section::Authority, TYPE_SOA, apex)),
+            rdata: [&pointer.to_be_bytes()[..], &SOA_REST].concat(),
             ede: Some(Ede::OTHER.with_text(why)),
-            ..Self::with(Section::Authority, TYPE_SOA, apex, &rdata)
         }
     }
 
@@ -222,8 +148,8 @@ impl LocalAnswer {
         Self {
             rcode: Rcode::REFUSED,
             record: None,
+            rdata: Vec::new(),
             ede: Some(Ede::PROHIBITED.with_text(HIDDEN)),
-            ..Self::with(Section::Answer, 0, 0, &[])
         }
     }
 }
@@ -242,14 +168,18 @@ pub fn answer(local: LocalNames, message: &[u8], query: &Query) -> Option<LocalA
 /// What is said to a question about the server itself.
 fn about_us(local: LocalNames, name: &[u8], at: &QuestionAt) -> Option<LocalAnswer> {
     let labels = Labels::of(name);
-    let (_, chaos) = DOMAINS.split_at_checked(CHAOS_FROM)?;
-    chaos.iter().find(|row| row.covers(&labels) == Some(0))?;
+    if !ABOUT_US
+        .iter()
+        .any(|name| labels_below(name, &labels) == Some(0))
+    {
+        return None;
+    }
     let is_version = labels.from_top(1)?.eq_ignore_ascii_case(b"version");
     if !local.show_version || !is_version || !matches!(at.qtype, TYPE_TXT | TYPE_ANY) {
         return Some(LocalAnswer::refused());
     }
-    let rdata = [&[VERSION.len() as u8][..], VERSION];
-    Some(LocalAnswer::with(Section::Answer, TYPE_TXT, 0, &rdata))
+    let rdata = [&[VERSION.len() as u8][..], VERSION].concat();
+    Some(LocalAnswer::data(TYPE_TXT, rdata))
 }
 
 /// Whether it is worth to look closer: the last letters are those of a top-level domain of the table. This is all that most names cost.
@@ -272,41 +202,39 @@ fn may_be_special(name: &[u8]) -> bool {
 /// What is said to a question under a domain of special use.
 fn special(name: &[u8], at: &QuestionAt) -> Option<LocalAnswer> {
     let labels = Labels::of(name);
-    let (rows, _) = DOMAINS.split_at_checked(CHAOS_FROM)?;
-    let (row, below) = rows
-        .iter()
-        .find_map(|row| Some((row, row.covers(&labels)?)))?;
+    let mut rows = DOMAINS.iter();
+    let (row, below) = rows.find_map(|row| Some((row, labels_below(row.name, &labels)?)))?;
     let apex = labels.start(labels.count().checked_sub(below + 1)?)?;
     let none = |rcode| LocalAnswer::negative(rcode, apex, row.why);
-    let data = |rdata: &[u8]| LocalAnswer::with(Section::Answer, at.qtype, 0, &[rdata]);
+    let data = |rdata: &[u8]| LocalAnswer::data(at.qtype, rdata.to_vec());
     Some(match row.holds {
         // Whether a zone is signed is said by its parent, which is a public one.
         Holds::Itself if below == 0 && at.qtype == TYPE_DS => return None,
         Holds::LoopbackName if below == 0 && at.qtype == TYPE_PTR => data(LOCALHOST),
-        Holds::Loopback if at.qtype == TYPE_A => data(&[127, 0, 0, 1]),
-        Holds::Loopback if at.qtype == TYPE_AAAA => {
-            data(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
-        }
+        Holds::Loopback if at.qtype == TYPE_A => data(&Ipv4Addr::LOCALHOST.octets()),
+        Holds::Loopback if at.qtype == TYPE_AAAA => data(&Ipv6Addr::LOCALHOST.octets()),
         Holds::Loopback | Holds::NoData => none(Rcode::NOERROR),
         Holds::Itself | Holds::LoopbackName if below == 0 => none(Rcode::NOERROR),
         Holds::Itself | Holds::LoopbackName | Holds::NoName => none(Rcode::NXDOMAIN),
     })
 }
 
-impl Domain {
-    /// Whether a name lies in it, and then how many labels below it.
-    fn covers(&self, labels: &Labels<'_>) -> Option<usize> {
-        let same = |(place, label): (usize, &&str)| {
-            let found = labels.from_top(place);
-            found.is_some_and(|found| found.eq_ignore_ascii_case(label.as_bytes()))
-        };
-        let own = self.labels.len() + usize::from(self.number.is_some());
-        let below = labels.count().checked_sub(own)?;
-        let in_range = self.number.is_none_or(|(first, last)| {
-            let number = labels.from_top(self.labels.len()).and_then(number);
-            number.is_some_and(|number| (first..=last).contains(&number))
-        });
-        (in_range && self.labels.iter().enumerate().all(same)).then_some(below)
+/// Whether a name lies in a domain of the table, and then how many labels below it.
+fn labels_below(domain: &str, labels: &Labels<'_>) -> Option<usize> {
+    let below = labels.count().checked_sub(domain.split('.').count())?;
+    let mut own = domain.rsplit('.').enumerate();
+    let same = |(place, label)| labels.from_top(place).is_some_and(|it| is_label(it, label));
+    own.all(same).then_some(below)
+}
+
+/// Whether a label is this one of the table.
+fn is_label(found: &[u8], label: &str) -> bool {
+    let range = label.split_once('-');
+    let range =
+        range.and_then(|(first, last)| Some(first.parse::<u8>().ok()?..=last.parse().ok()?));
+    match range {
+        Some(range) => number(found).is_some_and(|number| range.contains(&number)),
+        None => found.eq_ignore_ascii_case(label.as_bytes()),
     }
 }
 
