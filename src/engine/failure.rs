@@ -63,52 +63,38 @@ impl Failure {
     /// What it means. `upstreams`: all of them, where the failure may be theirs.
     pub fn explain<'u>(self, upstreams: impl Iterator<Item = Trouble<'u>>) -> Explanation {
         let asked = |it: Trouble<'u>, reason| it.was_asked.then_some(reason);
-        let (rcode, code, text) = match self {
+        let (code, text) = match self {
             Self::NotConnected => (
-                Rcode::SERVFAIL,
                 Ede::NO_REACHABLE_AUTHORITY,
                 reasons(upstreams, |it| it.reason.or(Some("not connected in time"))),
             ),
             Self::NotAnswered => (
-                Rcode::SERVFAIL,
                 Ede::NETWORK_ERROR,
                 reasons(upstreams, |it| asked(it, "no answer in time").or(it.reason)),
             ),
             Self::ConnectionLost => (
-                Rcode::SERVFAIL,
                 Ede::NETWORK_ERROR,
                 reasons(upstreams, |it| it.reason.or(asked(it, "connection lost"))),
             ),
             Self::Malformed => (
-                Rcode::SERVFAIL,
                 Ede::NETWORK_ERROR,
                 reasons(upstreams, |it| asked(it, "malformed answer")),
             ),
-            Self::Truncated => (
-                Rcode::SERVFAIL,
-                Ede::OTHER,
-                "the upstream's answer is truncated".into(),
-            ),
-            Self::TooMany => (
-                Rcode::SERVFAIL,
-                Ede::OTHER,
-                "too many queries in flight".into(),
-            ),
+            Self::Truncated => (Ede::OTHER, "the upstream's answer is truncated".into()),
+            Self::TooMany => (Ede::OTHER, "too many queries in flight".into()),
             Self::TooManyOfClient => (
-                Rcode::SERVFAIL,
                 Ede::OTHER,
                 "too many queries in flight from this client".into(),
             ),
             Self::NotAllowed => (
-                Rcode::REFUSED,
                 Ede::PROHIBITED,
                 "this address is not allowed to query this server".into(),
             ),
-            Self::Ending => (
-                Rcode::SERVFAIL,
-                Ede::NOT_READY,
-                "the forwarder is being stopped".into(),
-            ),
+            Self::Ending => (Ede::NOT_READY, "the forwarder is being stopped".into()),
+        };
+        let rcode = match self {
+            Self::NotAllowed => Rcode::REFUSED,
+            _ => Rcode::SERVFAIL,
         };
         Explanation { rcode, code, text }
     }
