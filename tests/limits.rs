@@ -39,7 +39,7 @@ fn denied_and_malformed_queries_are_told_and_counted() {
     }
     setup
         .proxy
-        .wait_log("client 127.0.0.1: its question is refused");
+        .wait_log("client 127.0.0.1: its query is refused");
     assert_eq!(setup.proxy.terminate().code(), Some(0));
     let lines = setup.proxy.logs();
     let denials = lines.iter().filter(|line| line.contains("is refused"));
