@@ -90,10 +90,9 @@ impl Gate {
         fx.stats.local += 1;
         let reply = client.reply(query.question.octets(message));
         let (payload, cd) = (self.udp_payload, query.header.flags.cd());
-        let (rcode, ede) = (local.rcode, local.ede);
-        fx.out.reply(client.client, |out| match local.record() {
-            Some(record) => wire::local_record(&reply, cd, rcode, &record, ede, payload, out),
-            None => wire::local_response(&reply, 0, cd, rcode, ede, payload, out),
+        let (head, record, ede) = ((0, cd, local.rcode), local.record(), local.ede);
+        fx.out.reply(client.client, |out| {
+            wire::local_response(&reply, head, record.as_ref(), ede, payload, out);
         });
         true
     }
@@ -125,8 +124,9 @@ impl Gate {
             limit: size_limit(client, edns.as_ref(), self.udp_payload),
         };
         let (flags, payload) = (header.flags, self.udp_payload);
+        let head = (flags.opcode(), flags.cd(), rcode);
         fx.out.reply(client, |out| {
-            wire::local_response(&reply, flags.opcode(), flags.cd(), rcode, ede, payload, out);
+            wire::local_response(&reply, head, None, ede, payload, out);
         });
     }
 }

@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::edns::{
     BARE_OPT, ClientEdns, Ede, OPTION_EDE, OptAt, OurOpt, option_len, options, put_option,
 };
-use super::header::{Flags, HEADER_LEN, Header, OPCODE_QUERY, Rcode, set_id};
+use super::header::{Flags, HEADER_LEN, Header, Rcode, set_id};
 use super::integers::{put_u16, set_u16};
-use super::opt_removal::{Behind, behind};
+use super::opt_removal::bound_before;
 use super::response::Response;
 use super::response::records;
 use super::scan::Section;
@@ -104,10 +104,8 @@ impl Body {
                 let others = additionals.saturating_sub(1);
                 // Compression pointers behind the OPT may lead across the cut. Then those records go with
                 // it: they are additional ones, which a response can do without.
-                let (end, additionals) = match behind(message, response, &opt) {
-                    Behind::Free => (end, others),
-                    Behind::Bound { before } => (opt.end, before),
-                };
+                let bound = bound_before(message, response, &opt);
+                let (end, additionals) = bound.map_or((end, others), |before| (opt.end, before));
                 Body {
                     before: start..opt.start,
                     behind: opt.end..end,
@@ -268,37 +266,11 @@ impl LocalRecord<'_> {
     }
 }
 
-/// Appends a local response without records: `rcode`, the question if there is one, RA, and, for a client that sent an OPT record, ours with
-/// `ede` in it.
+/// Appends a local response: the response code, the question if there is one, RA, the record if there is one, and, for a client that sent an
+/// OPT record, ours with `ede` in it. The head is the opcode, CD and the response code.
 ///
 /// A response code above 15 needs an OPT record; a client without one gets SERVFAIL instead.
 pub fn local_response(
-    recipient: &Recipient<'_>,
-    opcode: u8,
-    cd: bool,
-    rcode: Rcode,
-    ede: Option<Ede<'_>>,
-    our_udp_size: u16,
-    out: &mut Vec<u8>,
-) {
-    write_local(recipient, (opcode, cd, rcode), None, ede, our_udp_size, out);
-}
-
-/// Appends a local response with one record; see [`local_response`].
-pub fn local_record(
-    recipient: &Recipient<'_>,
-    cd: bool,
-    rcode: Rcode,
-    record: &LocalRecord<'_>,
-    ede: Option<Ede<'_>>,
-    our_udp_size: u16,
-    out: &mut Vec<u8>,
-) {
-    let head = (OPCODE_QUERY, cd, rcode);
-    write_local(recipient, head, Some(record), ede, our_udp_size, out);
-}
-
-fn write_local(
     recipient: &Recipient<'_>,
     (opcode, cd, rcode): (u8, bool, Rcode),
     record: Option<&LocalRecord<'_>>,
@@ -328,11 +300,8 @@ fn write_local(
         let room = recipient.limit.saturating_sub(used);
         // With its text, or else without it.
         let fits = |ede: &Ede<'_>| ede.option_len() <= room;
-        let ede = ede.and_then(|ede| {
-            Some(ede)
-                .filter(fits)
-                .or(Some(ede.with_text("")).filter(fits))
-        });
+        let bare = ede.map(|ede| ede.with_text(""));
+        let ede = ede.filter(fits).or(bare.filter(fits));
         let ours = OurOpt {
             udp_size: our_udp_size,
             extended_rcode: rcode.extended(),
@@ -745,7 +714,7 @@ mod tests {
     /// A response of our own to the client, read.
     fn own(recipient: &Recipient<'_>, opcode: u8, rcode: Rcode, ede: Option<Ede<'_>>) -> Vec<u8> {
         let mut out = b"before".to_vec();
-        local_response(recipient, opcode, false, rcode, ede, OURS, &mut out);
+        local_response(recipient, (opcode, false, rcode), None, ede, OURS, &mut out);
         out.split_off(6)
     }
 
@@ -763,7 +732,8 @@ mod tests {
             ..recipient(&question, None)
         };
         let mut out = Vec::new();
-        local_response(&silent, 0, true, Rcode::SERVFAIL, None, OURS, &mut out);
+        let head = (0, true, Rcode::SERVFAIL);
+        local_response(&silent, head, None, None, OURS, &mut out);
         assert_eq!(out, expected(0x8092).build());
     }
 

@@ -157,20 +157,14 @@ impl Ede<'static> {
     pub const CACHED_ERROR: Self = Ede::new(13);
     /// Not Ready: the server is not (yet) up.
     pub const NOT_READY: Self = Ede::new(14);
-    /// Blocked: by the operator's own policy.
-    pub const BLOCKED: Self = Ede::new(15);
     /// Prohibited: this client may not ask.
     pub const PROHIBITED: Self = Ede::new(18);
     /// Stale NXDOMAIN Answer: as [`Ede::STALE_ANSWER`], of a name that did not exist.
     pub const STALE_NXDOMAIN: Self = Ede::new(19);
-    /// Not Supported: the operation or the query is not.
-    pub const NOT_SUPPORTED: Self = Ede::new(21);
     /// No Reachable Authority: no upstream answered.
     pub const NO_REACHABLE_AUTHORITY: Self = Ede::new(22);
     /// Network Error: what was reached failed.
     pub const NETWORK_ERROR: Self = Ede::new(23);
-    /// Invalid Data: what came was not usable.
-    pub const INVALID_DATA: Self = Ede::new(24);
 
     const fn new(code: u16) -> Self {
         Ede { code, text: "" }

@@ -40,7 +40,7 @@ mod simple_dns_tests;
 pub use cacheability::{Cacheability, cacheability};
 pub use cached_response::CachedResponse;
 pub use edit_query::{add_opt, add_option, forward_query};
-pub use edit_response::{LocalRecord, Recipient, local_record, local_response, relay_response};
+pub use edit_response::{LocalRecord, Recipient, local_response, relay_response};
 pub use edns::{ClientEdns, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};
 pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id, set_truncated};

@@ -11,38 +11,23 @@ use super::scan::{Record, Section};
 /// RRSIG, TLSA, SVCB and HTTPS.
 const WITHOUT_POINTERS: [u16; 7] = [1, 16, 28, 46, 52, 64, 65];
 
-/// Whether the records behind an OPT record can be moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Behind {
-    /// They can be moved, or there are none.
-    Free,
-    /// A compression pointer among them may lead to what would move.
-    Bound {
-        /// Additional records that stand before the OPT record, and so stay where they are.
-        before: u16,
-    },
-}
-
-/// Looks at the records behind the OPT record.
-pub(super) fn behind(message: &[u8], response: &Response, opt: &OptAt) -> Behind {
+/// Whether the records behind the OPT record can be moved. If a compression pointer among them may lead to what would move, says how many
+/// additional records stand before the OPT record, and so stay where they are.
+pub(super) fn bound_before(message: &[u8], response: &Response, opt: &OptAt) -> Option<u16> {
     if opt.last {
-        return Behind::Free;
+        return None;
     }
     let mut before = 0;
     let mut free = true;
-    for record in records(message, response).filter(|record| record.section == Section::Additional)
-    {
+    let additional = |record: &Record| record.section == Section::Additional;
+    for record in records(message, response).filter(additional) {
         if record.start < opt.start {
             before += 1;
         } else if record.start > opt.start {
             free &= stays_valid(message, &record, opt);
         }
     }
-    if free {
-        Behind::Free
-    } else {
-        Behind::Bound { before }
-    }
+    (!free).then_some(before)
 }
 
 /// Whether the record stays the same when it moves forward with all that follows the OPT record.
@@ -59,10 +44,10 @@ mod tests {
     use super::super::testing::{self, Message, TO_QUESTION, name_octets};
     use super::*;
 
-    fn looked_at(built: &Message) -> Behind {
+    fn looked_at(built: &Message) -> Option<u16> {
         let message = built.build();
         let response = parse_response(&message).unwrap();
-        behind(&message, &response, &response.opt.unwrap())
+        bound_before(&message, &response, &response.opt.unwrap())
     }
 
     fn additional(built: Message, owner: &[u8], rtype: u16, rdata: &[u8]) -> Message {
@@ -73,7 +58,7 @@ mod tests {
     fn nothing_stands_behind_the_last_record() {
         let built = testing::response("a.test.", 1).a(60, [0; 4]);
         let built = additional(built, TO_QUESTION, 2, b"\xC0\x0C").edns(1232, 0, &[]);
-        assert_eq!(looked_at(&built), Behind::Free);
+        assert_eq!(looked_at(&built), None);
     }
 
     #[test]
@@ -82,7 +67,7 @@ mod tests {
         let built = additional(built, TO_QUESTION, 1, &[0; 4]);
         let built = additional(built, b"\x02ns\xC0\x0E", 28, &[0; 16]);
         let built = additional(built, &name_octets("ns.example."), 1, &[0; 4]);
-        assert_eq!(looked_at(&built), Behind::Free);
+        assert_eq!(looked_at(&built), None);
     }
 
     #[test]
@@ -92,7 +77,7 @@ mod tests {
         // To the name behind the OPT record, and to the root that is the owner of the OPT record itself.
         for target in [24 + 11, 24] {
             let built = additional(built.clone(), &[0xC0, target], 28, &[0; 16]);
-            assert_eq!(looked_at(&built), Behind::Bound { before: 0 });
+            assert_eq!(looked_at(&built), Some(0));
         }
     }
 
@@ -104,7 +89,7 @@ mod tests {
         let built = additional(built, TO_QUESTION, 28, &[0; 16]).edns(1232, 0, &[]);
         for rtype in [2, 5, 6, 15, 33, 65280] {
             let built = additional(built.clone(), TO_QUESTION, rtype, &[0; 30]);
-            assert_eq!(looked_at(&built), Behind::Bound { before: 2 }, "{rtype}");
+            assert_eq!(looked_at(&built), Some(2), "{rtype}");
         }
     }
 }

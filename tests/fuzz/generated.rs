@@ -244,7 +244,8 @@ proptest! {
         let recipient = Recipient { id, question: &question, rd, edns: client, limit: 512 };
         let mut out = Vec::new();
         let ede = Some(Ede::NOT_READY.with_text("starting"));
-        local_response(&recipient, opcode, cd, Rcode(rcode), ede, 1232, &mut out);
+        let head = (opcode, cd, Rcode(rcode));
+        local_response(&recipient, head, None, ede, 1232, &mut out);
         prop_assert!(out.len() <= 512);
         let flags = wire::Header::parse(&out).unwrap().flags;
         prop_assert_eq!(flags.opcode(), opcode);

@@ -34,7 +34,8 @@ pub fn exercise(message: &[u8], client: Option<ClientEdns>) {
                 edns,
                 ..recipient
             };
-            local_response(&own, 0, false, rcode, Some(Ede::OTHER), 1232, &mut out);
+            let head = (0, false, rcode);
+            local_response(&own, head, None, Some(Ede::OTHER), 1232, &mut out);
             assert_eq!(parse_response(&out).unwrap().rcode(), rcode);
             question
         }

@@ -291,7 +291,8 @@ pub fn reply_failure(
     payload: u16,
     fx: &mut Effects<'_>,
 ) {
+    let (head, ede) = ((0, cd, why.rcode), Some(why.ede()));
     fx.out.reply(client, |out| {
-        wire::local_response(reply, 0, cd, why.rcode, Some(why.ede()), payload, out);
+        wire::local_response(reply, head, None, ede, payload, out);
     });
 }
