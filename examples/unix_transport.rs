@@ -5,7 +5,6 @@
 mod loopback;
 
 use std::error::Error;
-use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net as blocking;

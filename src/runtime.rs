@@ -3,7 +3,6 @@
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use futures::io::{AsyncRead, AsyncWrite};
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;

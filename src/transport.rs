@@ -5,7 +5,6 @@
 
 use crate::config::Upstream;
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};

@@ -7,7 +7,6 @@ use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Sent};
 use async_io::{Async, Timer};
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;

@@ -13,7 +13,6 @@ use crate::runtime::Runtime;
 use async_std::net::{TcpListener, TcpStream};
 use futures::future::BoxFuture;
 use smol_timeout::{Timeout, TimeoutExt};
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, S
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
 use reactor::{Reactor, Registered};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::pin::Pin;

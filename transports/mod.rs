@@ -47,7 +47,6 @@ use crate::runtime::Runtime;
 use crate::serve::{BindError, Control};
 use crate::transport::{ConnectError, Connection, ConnectionError, Event, Transport};
 use std::fmt;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};

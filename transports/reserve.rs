@@ -2,7 +2,6 @@
 //! query could be sent upstream until a client leaves.
 
 use rustix::io::Errno;
-use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

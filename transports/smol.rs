@@ -12,7 +12,6 @@ use crate::runtime::Runtime;
 use async_io::Async;
 use futures::future::BoxFuture;
 use smol_timeout::{Timeout, TimeoutExt};
-use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;

@@ -5,7 +5,6 @@ use crate::config::{Config, ConfigError, Upstream};
 use crate::framed::Framed;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
-use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

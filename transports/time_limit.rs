@@ -3,7 +3,6 @@
 use crate::config::Config;
 use crate::runtime::Runtime;
 use crate::transport::ConnectError;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;

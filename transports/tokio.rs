@@ -12,7 +12,6 @@ use crate::engine::{Now, Time};
 use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent, Within};
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::{self, SocketAddr};
 use std::pin::Pin;

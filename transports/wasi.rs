@@ -15,7 +15,6 @@ use crate::engine::{Now, Time};
 use crate::runtime::{Runtime, Within};
 use futures::future::LocalBoxFuture;
 use reactor::{Reactor, Watch};
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -7,7 +7,6 @@ use crate::engine::{ConnectionKey, Time, Via};
 use crate::runtime::Runtime;
 use futures::task::{ArcWake, AtomicWaker, waker};
 use slotmap::{Key, KeyData, new_key_type};
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

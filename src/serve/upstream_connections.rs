@@ -6,7 +6,6 @@ use super::sources::{Kind, Polled, Source, Sources};
 use crate::engine::{ConnectionKey, Time};
 use crate::transport::{Connection, Event, Transport};
 use slotmap::SecondaryMap;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 

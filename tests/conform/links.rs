@@ -1,6 +1,6 @@
 //! Links to an upstream: every protocol over every runtime, against a server that is played over the same runtime.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The whole loop over a runtime and a protocol: clients in front of it, an upstream behind it.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;

@@ -1,6 +1,6 @@
 //! TCP connections, as the shell uses them: both ends are the runtime's own.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};

@@ -1,6 +1,6 @@
 //! Loops and threads: a worker has a loop of its own, and a control thread wakes it.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
 use std::sync::mpsc;

@@ -1,7 +1,7 @@
 //! The clock, the timer and the bound in time.
 
 use std::cell::Cell;
-use std::future::{Future, pending, poll_fn, ready};
+use std::future::{pending, poll_fn, ready};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;

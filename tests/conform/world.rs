@@ -1,6 +1,6 @@
 //! A world, what it can do, and how a case is asked of it.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

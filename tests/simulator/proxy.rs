@@ -7,7 +7,7 @@ use dotward::config::Upstream;
 use dotward::engine::Stats;
 use dotward::serve::{Control, EventLoop, Options, Sockets};
 use dotward::transports::{Protocols, SCHEMES};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 

@@ -6,7 +6,6 @@ use futures::task::{ArcWake, AtomicWaker, waker};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll as Poller, Registry, Token};
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::{Pin, pin};

@@ -3,7 +3,6 @@
 use futures::task::{ArcWake, waker};
 use slotmap::{SlotMap, new_key_type};
 use std::cell::RefCell;
-use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;

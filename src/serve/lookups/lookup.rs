@@ -11,7 +11,6 @@ use crate::framed::Framed;
 use crate::runtime::{Datagram, Datagrams, Ring, Runtime};
 use crate::transport::{ConnectError, Connection, Event, system_message};
 use rand_chacha::rand_core::Rng;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;

@@ -10,7 +10,6 @@ use crate::runtime::Runtime;
 use crate::transport::ConnectError;
 use lookup::Lookup;
 use rand_chacha::ChaCha8Rng;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
 

@@ -20,7 +20,6 @@ use dotward::runtime::{Runtime, Within};
 use futures::task::{ArcWake, waker};
 use pipe::End;
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};

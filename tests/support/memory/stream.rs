@@ -6,7 +6,6 @@ use dotward::engine::Time;
 use dotward::runtime;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
