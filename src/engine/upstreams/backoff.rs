@@ -29,7 +29,7 @@ const LATELY: Duration = Duration::from_secs(60);
 const MAX_FRUITLESS: u32 = 2;
 
 /// What is known of the connects to one upstream.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Backoff {
     /// Failures in a row.
     failures: u32,
@@ -37,29 +37,14 @@ pub struct Backoff {
     total: u32,
     retry_at: Time,
     last_connect: Time,
-    /// How long after a connect the next one is tried while no upstream is connected.
-    retry: Duration,
+    /// The last connect that failed met silence.
+    silent: bool,
     /// How long a connect takes, with its handshake; smoothed.
     connect_time: Option<Duration>,
     /// When the first of the connects began that have had no success so far.
     series_since: Time,
     /// Connections in a row that ended without a response.
     fruitless: u32,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self {
-            failures: 0,
-            total: 0,
-            retry_at: Time::ZERO,
-            last_connect: Time::ZERO,
-            retry: RETRY,
-            connect_time: None,
-            series_since: Time::ZERO,
-            fruitless: 0,
-        }
-    }
 }
 
 impl Backoff {
@@ -71,7 +56,8 @@ impl Backoff {
     /// When the next connect may begin; sooner if nothing else is connected.
     pub fn connect_at(&self, nothing_up: bool) -> Time {
         if nothing_up && self.failures > 0 {
-            self.retry_at.min(self.last_connect + self.retry)
+            let retry = if self.silent { RETRY_SILENT } else { RETRY };
+            self.retry_at.min(self.last_connect + retry)
         } else {
             self.retry_at
         }
@@ -132,7 +118,7 @@ impl Backoff {
         now: Time,
         random: &mut ChaCha8Rng,
     ) -> bool {
-        self.retry = if silent { RETRY_SILENT } else { RETRY };
+        self.silent = silent;
         self.total = self.total.wrapping_add(1);
         self.failures = self.failures.saturating_add(1);
         let Some(rounds) = (self.failures as usize).checked_sub(addresses) else {
