@@ -1,4 +1,4 @@
-//! How many of something there are, in all and for each client: questions in flight in the core, TCP connections in the shell.
+//! How many of something there are, in all and for each client: TCP connections.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -24,21 +24,16 @@ impl Crowd {
         held.copied().unwrap_or_default()
     }
 
-    /// One more. With `None` it is nobody's in particular.
-    pub fn enter(&mut self, client: Option<IpAddr>) {
+    /// One more.
+    pub fn enter(&mut self, client: IpAddr) {
         self.in_all += 1;
-        if let Some(client) = client {
-            *self.per_client.entry(prefix(client)).or_default() += 1;
-        }
+        *self.per_client.entry(prefix(client)).or_default() += 1;
     }
 
     /// One that has entered, and has not left yet, leaves.
-    pub fn leave(&mut self, client: Option<IpAddr>) {
+    pub fn leave(&mut self, client: IpAddr) {
         debug_assert!(self.in_all > 0, "nobody is there to leave");
         self.in_all = self.in_all.saturating_sub(1);
-        let Some(client) = client else {
-            return;
-        };
         match self.per_client.entry(prefix(client)) {
             Entry::Occupied(held) if *held.get() <= 1 => drop(held.remove()),
             Entry::Occupied(mut held) => *held.get_mut() -= 1,
@@ -84,19 +79,18 @@ mod tests {
         // fault 64, 73
         let mut crowd = Crowd::default();
         let (one, other) = (ip("192.0.2.1"), ip("192.0.2.2"));
-        for client in [Some(one), Some(one), Some(other), None] {
+        for client in [one, one, other] {
             crowd.enter(client);
         }
         assert_eq!(
             (crowd.in_all(), crowd.held_by(one), crowd.held_by(other)),
-            (4, 2, 1)
+            (3, 2, 1)
         );
-        crowd.leave(Some(one));
-        crowd.leave(None);
+        crowd.leave(one);
         assert_eq!((crowd.in_all(), crowd.held_by(one)), (2, 1));
         assert!(!crowd.is_empty());
-        crowd.leave(Some(other));
-        crowd.leave(Some(one));
+        crowd.leave(other);
+        crowd.leave(one);
         assert!(crowd.is_empty());
     }
 }

@@ -71,13 +71,13 @@ impl Shared {
         if connections.in_all() >= limits.tcp_connections {
             return Err(Crowded::All);
         }
-        connections.enter(Some(client));
+        connections.enter(client);
         Ok(())
     }
 
     /// A TCP connection that was counted is closed.
     pub fn dismiss(&self, client: IpAddr) {
-        self.connections().leave(Some(client));
+        self.connections().leave(client);
     }
 }
 
