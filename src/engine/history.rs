@@ -72,9 +72,10 @@ pub struct Attempt {
 }
 
 /// How a query may be sent with respect to EDNS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Opt {
     /// It has no OPT record; one may be added.
+    #[default]
     Absent,
     /// It has one, which may be left out or extended.
     Last,
@@ -95,6 +96,7 @@ impl Opt {
 }
 
 /// What was tried for one transaction.
+#[derive(Default)]
 pub struct History {
     pub arrived: Time,
     /// The upstream that should be asked first, by the policy.
@@ -135,27 +137,12 @@ pub struct History {
 
 impl History {
     /// Of a query that has just arrived.
-    pub fn new(opt: Opt, preferred: usize, now: Time) -> Self {
+    pub fn new(opt: Opt, now: Time) -> Self {
         Self {
             arrived: now,
-            preferred,
             opt,
-            attempts: [None; MAX_ATTEMPTS],
-            sends: 0,
-            copies: 0,
-            connects: 0,
-            connected: UpstreamSet::EMPTY,
-            losses: 0,
-            lost_at: None,
-            holds_up_others: false,
-            tried: UpstreamSet::EMPTY,
-            exclude: UpstreamSet::EMPTY,
-            queued: None,
             queued_at: now,
-            malformed: false,
-            repeated: false,
-            without_edns: UpstreamSet::EMPTY,
-            with_edns: UpstreamSet::EMPTY,
+            ..Self::default()
         }
     }
 
@@ -327,7 +314,7 @@ mod tests {
     #[test]
     fn copies_never_use_up_what_recovery_needs() {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
-        let mut history = History::new(Opt::Absent, 0, Time::ZERO);
+        let mut history = History::new(Opt::Absent, Time::ZERO);
         history.sent(attempt(connections.insert(())), Purpose::Need, 0);
         history.sent(attempt(connections.insert(())), Purpose::Copy, 0);
         assert!(!history.may_send(Purpose::Copy));
@@ -344,7 +331,7 @@ mod tests {
     #[test]
     fn the_last_attempt_is_kept_for_a_lost_connection() {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
-        let mut history = History::new(Opt::Absent, 0, Time::ZERO);
+        let mut history = History::new(Opt::Absent, Time::ZERO);
         for _ in 0..MAX_RECOVERIES {
             assert!(history.may_repeat());
             history.sent(attempt(connections.insert(())), Purpose::Need, 0);
@@ -356,7 +343,7 @@ mod tests {
     #[test]
     fn a_query_that_loses_its_connections_is_isolated_and_then_alone() {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
-        let mut history = History::new(Opt::Absent, 0, Time::ZERO);
+        let mut history = History::new(Opt::Absent, Time::ZERO);
         let mut lanes = Vec::new();
         for sent in [1, 2, 2, 4] {
             let (sent_at, lost_at) = (Time::from_nanos(sent), Time::from_nanos(sent + 1));
@@ -376,7 +363,7 @@ mod tests {
     #[test]
     fn what_was_sent_on_a_connection_that_was_lost_already_is_nobodys_fault() {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
-        let mut history = History::new(Opt::Absent, 0, Time::ZERO);
+        let mut history = History::new(Opt::Absent, Time::ZERO);
         let now = Time::from_nanos(7);
         let [first, second] = [Time::ZERO, now].map(|sent_at| {
             let attempt = attempt(connections.insert(()));
@@ -392,7 +379,7 @@ mod tests {
 
     #[test]
     fn every_upstream_may_cost_one_connect_and_all_together_three_more() {
-        let mut history = History::new(Opt::Absent, 0, Time::ZERO);
+        let mut history = History::new(Opt::Absent, Time::ZERO);
         for _ in 0..MAX_CONNECTS {
             assert!(history.may_connect_again());
             history.connecting(0);

@@ -139,7 +139,7 @@ impl Transactions {
             deadline,
             elsewhere_at: None,
             stale_at: None,
-            history: History::new(Opt::of(&query), 0, now.mono),
+            history: History::new(Opt::of(&query), now.mono),
             fallback: None,
         });
         if let Some(hash) = hash {

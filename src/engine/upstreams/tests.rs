@@ -67,7 +67,7 @@ impl Stage {
 
     /// A new transaction.
     fn query(&mut self) -> TransactionKey {
-        let history = History::new(Opt::Absent, 0, self.now.mono);
+        let history = History::new(Opt::Absent, self.now.mono);
         self.histories.insert(history)
     }
 
