@@ -54,24 +54,19 @@ pub fn is_alpn_refusal(error: &io::Error) -> bool {
 /// What is wrong with a certificate, and what can be done.
 pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
     const CLOCK: &str = "check this machine's clock";
-    let own = "if this is the right server, trust its certificate (ca-file)";
+    const RENEW: &str = "renew it on the server";
+    const REMAKE: &str = "make a new one for the server";
+    const OWN: &str = "if this is the right server, trust its certificate (ca-file)";
+    const AUTHORITY: &str =
+        "if this is the right server, trust the certificate of its authority (ca-file)";
+    let both = |why: &str, remedy: &str| (why.to_owned(), remedy.to_owned());
     let (why, remedy) = match error {
-        CertificateError::UnknownIssuer => (
-            "unknown issuer".to_owned(),
-            "if this is the right server, trust the certificate of its authority (ca-file)"
-                .to_owned(),
-        ),
+        CertificateError::UnknownIssuer => both("unknown issuer", AUTHORITY),
         CertificateError::ExpiredContext { time, not_after } => (
             format!("expired at {}", date(*not_after)),
-            format!(
-                "renew it on the server, or {CLOCK}, which says {}",
-                date(*time)
-            ),
+            format!("{RENEW}, or {CLOCK}, which says {}", date(*time)),
         ),
-        CertificateError::Expired => (
-            "it ends before it begins to be valid".to_owned(),
-            "renew it on the server".to_owned(),
-        ),
+        CertificateError::Expired => both("it ends before it begins to be valid", RENEW),
         CertificateError::NotValidYetContext { time, not_before } => (
             format!("not valid before {}", date(*not_before)),
             format!("{CLOCK}, which says {}", date(*time)),
@@ -80,27 +75,21 @@ pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
             format!("it is for {}, not for {name}", names(presented)),
             "check the name behind # of this upstream".to_owned(),
         ),
-        CertificateError::InvalidPurposeContext { .. } => (
-            "not made for a server (extended key usage)".to_owned(),
-            "make a new one for the server".to_owned(),
-        ),
-        CertificateError::BadEncoding => ("malformed".to_owned(), String::new()),
-        CertificateError::BadSignature => (
-            "the signature on it, or of the handshake, is wrong".to_owned(),
-            String::new(),
-        ),
-        CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
-            ("self-signed".to_owned(), own.to_owned())
+        CertificateError::InvalidPurposeContext { .. } => {
+            both("not made for a server (extended key usage)", REMAKE)
         }
+        CertificateError::BadEncoding => both("malformed", ""),
+        CertificateError::BadSignature => {
+            both("the signature on it, or of the handshake, is wrong", "")
+        }
+        CertificateError::Other(other) if other.0.is::<SelfSigned>() => both("self-signed", OWN),
         CertificateError::Other(other) => match webpki_error(other) {
-            Some(webpki::Error::CaUsedAsEndEntity) => (
-                "it is an authority's, not a server's".to_owned(),
-                own.to_owned(),
-            ),
-            Some(webpki::Error::UnsupportedCertVersion) => (
-                "its format is older than X.509 version 3".to_owned(),
-                "make a new one for the server".to_owned(),
-            ),
+            Some(webpki::Error::CaUsedAsEndEntity) => {
+                both("it is an authority's, not a server's", OWN)
+            }
+            Some(webpki::Error::UnsupportedCertVersion) => {
+                both("its format is older than X.509 version 3", REMAKE)
+            }
             Some(other) => (spaced(other), String::new()),
             None => (other.to_string(), String::new()),
         },
