@@ -115,10 +115,9 @@ impl Gate {
             Err(Refusal::Drop) => return,
         };
         let edns = opt.map(|opt| ClientEdns::of(message, &opt));
-        let question = question.and_then(|at| message.get(wire::HEADER_LEN..at.end()));
         let reply = Recipient {
             id: header.id,
-            question: question.unwrap_or_default(),
+            question: question.map_or(&[], |at| at.octets(message)),
             rd: header.flags.rd(),
             edns,
             limit: size_limit(client, edns.as_ref(), self.udp_payload),

@@ -119,36 +119,26 @@ impl Entry {
         self.kept.rotate();
     }
 
-    /// Appends the answer as it is now. A fresh one has its TTLs lowered by its age; that is done in place and
-    /// once a second, so most hits only copy.
-    pub(super) fn write_fresh(
+    /// Appends the answer as it is now. A fresh one has its TTLs lowered by its age; that is done in place and once a second, so most hits
+    /// only copy. Otherwise it is what was true once: from now on the entry is stale for everybody.
+    pub(super) fn write(
         &mut self,
         reply: &Recipient<'_>,
         payload: u16,
         now: Time,
+        times: &Times,
         out: &mut Vec<u8>,
     ) {
+        let fresh = self.state(now, times) == State::Fresh;
         let age = u32::try_from(now.since(self.stored).as_secs()).unwrap_or(u32::MAX);
-        // Workers read the clock once per batch, so one may come with an earlier time than another.
-        if age > self.aged && !self.failure {
+        if !fresh && !self.turned {
+            self.kept.set_ttls(times.stale_ttl);
+            self.turned = true;
+        } else if fresh && !self.failure && age > self.aged {
+            // Workers read the clock once per batch, so one may come with an earlier time than another.
             self.kept.age(age - self.aged);
             self.aged = age;
         }
-        self.kept.relay(reply, payload, self.failure, out);
-    }
-
-    /// Appends what was true once. From now on the entry is stale for everybody.
-    pub(super) fn write_stale(
-        &mut self,
-        reply: &Recipient<'_>,
-        payload: u16,
-        ttl: u32,
-        out: &mut Vec<u8>,
-    ) {
-        if !self.turned {
-            self.kept.set_ttls(ttl);
-            self.turned = true;
-        }
-        self.kept.relay(reply, payload, true, out);
+        self.kept.relay(reply, payload, self.failure || !fresh, out);
     }
 }

@@ -32,7 +32,7 @@ impl Key {
     }
 
     /// The key of a query that had one before, with this hash.
-    pub(super) fn again(message: &[u8], query: &Query, hash: u64) -> Option<Self> {
+    pub fn again(message: &[u8], query: &Query, hash: u64) -> Option<Self> {
         let key = Self::unhashed(message, query)?;
         Some(Self { hash, ..key })
     }

@@ -25,7 +25,6 @@ use crate::wire::{self, Cacheability, CachedResponse, Ede, Query, Recipient, Res
 use entry::{Entry, State};
 pub use key::Key;
 use shard::Shard;
-use std::ops::AddAssign;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -82,29 +81,13 @@ pub enum Found {
     Stale,
 }
 
-/// What happened so far.
+/// What came and went so far. [`Stats`](super::Stats) count what was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Queries answered with what holds.
-    pub hits: u64,
-    /// Queries answered with what held once.
-    pub stale: u64,
-    /// Queries for which there was nothing that holds.
-    pub misses: u64,
     /// Answers and failures remembered.
     pub insertions: u64,
     /// Answers and failures that had to go for want of room.
     pub evictions: u64,
-}
-
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.hits += other.hits;
-        self.stale += other.stale;
-        self.misses += other.misses;
-        self.insertions += other.insertions;
-        self.evictions += other.evictions;
-    }
 }
 
 /// Answers by question. Shared by reference.
@@ -146,11 +129,6 @@ impl Cache {
         Key::of(message, query, self.seed)
     }
 
-    /// As [`Cache::key`], for a query whose key had this hash.
-    pub fn key_again(&self, message: &[u8], query: &Query, hash: u64) -> Option<Key> {
-        Key::again(message, query, hash)
-    }
-
     /// Looks for the answer to a query. If there is one that holds, appends it to `out` as `reply` wants it.
     ///
     /// `payload` is the UDP size that we offer, `now` the boot clock.
@@ -166,32 +144,19 @@ impl Cache {
             return Found::Miss;
         };
         let Some((slot, entry)) = shard.get(key) else {
-            shard.counts.misses += 1;
             return Found::Miss;
         };
         match entry.state(now, &self.times) {
-            State::Fresh => {
+            state @ (State::Fresh | State::Standing) => {
+                let prefetch = state == State::Fresh && entry.hit(now);
                 self.rotate(entry);
-                let prefetch = entry.hit(now);
-                entry.write_fresh(reply, payload, now, out);
+                entry.write(reply, payload, now, &self.times, out);
                 shard.ask(slot);
-                shard.counts.hits += 1;
                 Found::Hit { prefetch }
             }
-            State::Standing => {
-                self.rotate(entry);
-                entry.write_stale(reply, payload, self.times.stale_ttl, out);
-                shard.ask(slot);
-                shard.counts.stale += 1;
-                Found::Hit { prefetch: false }
-            }
-            State::Stale => {
-                shard.counts.misses += 1;
-                Found::Stale
-            }
+            State::Stale => Found::Stale,
             State::Gone => {
                 shard.remove(slot);
-                shard.counts.misses += 1;
                 Found::Miss
             }
         }
@@ -216,15 +181,9 @@ impl Cache {
         if !entry.has_data(now, &self.times) {
             return false;
         }
+        // It is fresh if another worker was luckier.
         self.rotate(entry);
-        if entry.state(now, &self.times) == State::Fresh {
-            // Another worker was luckier.
-            entry.write_fresh(reply, payload, now, out);
-            shard.counts.hits += 1;
-        } else {
-            entry.write_stale(reply, payload, self.times.stale_ttl, out);
-            shard.counts.stale += 1;
-        }
+        entry.write(reply, payload, now, &self.times, out);
         shard.ask(slot);
         true
     }
@@ -308,7 +267,10 @@ impl Cache {
     /// What happened so far.
     pub fn counts(&self) -> Counts {
         let mut sum = Counts::default();
-        self.all().for_each(|shard| sum += shard.counts);
+        for shard in self.all() {
+            sum.insertions += shard.counts.insertions;
+            sum.evictions += shard.counts.evictions;
+        }
         sum
     }
 

@@ -173,10 +173,8 @@ impl Transactions {
         fx: &mut Effects<'_>,
     ) {
         let transaction = &mut self.table[key];
-        let question = message.get(wire::HEADER_LEN..query.question.end());
-        client.own_question = question
-            .filter(|question| *question != transaction.question())
-            .map(Box::from);
+        let question = query.question.octets(message);
+        client.own_question = (question != transaction.question()).then(|| question.into());
         if let Some(number) = transaction.idle.take() {
             self.quotas.wake(number);
         }

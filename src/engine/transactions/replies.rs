@@ -11,18 +11,28 @@ use crate::engine::keys::TransactionKey;
 use crate::engine::response;
 use crate::wire::{self, Recipient};
 use log::debug;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// A transaction that is over, with clients that have not got their responses yet.
 pub struct Unfinished {
     transaction: Transaction,
-    response: Response,
+    response: Response<'static>,
 }
 
 /// What the clients of a transaction get.
-enum Response {
-    Answer(Vec<u8>),
+enum Response<'a> {
+    Answer(Cow<'a, [u8]>, wire::Response),
     Failure(Explanation),
+}
+
+impl Response<'_> {
+    fn into_owned(self) -> Response<'static> {
+        match self {
+            Self::Answer(message, answer) => Response::Answer(message.into_owned().into(), answer),
+            Self::Failure(why) => Response::Failure(why),
+        }
+    }
 }
 
 impl Transactions {
@@ -37,12 +47,13 @@ impl Transactions {
         let Some(transaction) = self.remove(key, fx) else {
             return;
         };
-        let key = transaction.key(&self.cache);
+        let key = transaction.key();
         if let Some(key) = &key {
             let query = (&*transaction.message, &transaction.query);
             self.cache.put(key, query, (message, answer), fx.now.boot);
         }
-        self.relay(transaction, key, (message, answer), fx);
+        let response = Response::Answer(message.into(), *answer);
+        self.relay(transaction, key, response, fx);
     }
 
     /// The clients get what there is: an unusable response, a stale answer, or SERVFAIL and the reason.
@@ -64,66 +75,63 @@ impl Transactions {
             why.ede().text,
         );
         // What was never sent says nothing about the name: it must work at once when there is a network again.
-        let key = transaction.key(&self.cache);
+        let key = transaction.key();
         if let Some(key) = key.as_ref().filter(|_| sends > 0) {
             let query = (&*transaction.message, &transaction.query);
             self.cache.put_failure(key, query, why.ede(), fx.now.boot);
         }
-        self.relay_failure(transaction, key.as_ref(), why, fx);
+        self.relay(transaction, key, Response::Failure(why), fx);
     }
 
-    /// Relays a response to all clients that wait. With a key, a stale answer is better than an unusable response.
+    /// Answers all clients that wait. With a key, a stale answer is better than a failure or an unusable response.
     fn relay(
         &mut self,
         mut transaction: Transaction,
         key: Option<Key>,
-        (message, answer): (&[u8], &wire::Response),
+        response: Response<'_>,
         fx: &mut Effects<'_>,
     ) {
         let payload = self.udp_payload;
-        let meaning = response::meaning(message, answer);
-        let stale = key.filter(|_| meaning.is_worse_than_stale());
+        let stale = key.filter(|_| match &response {
+            Response::Answer(message, answer) => {
+                response::meaning(message, answer).is_worse_than_stale()
+            }
+            Response::Failure(_) => true,
+        });
         while let Some(waiting) = transaction.next_client() {
             if fx.out.is_full() {
-                let response = Response::Answer(message.to_vec());
-                return self.put_off(transaction, waiting, response);
+                // The driver first has to do what there is; then the rest is answered.
+                transaction.first = Some(waiting);
+                let response = response.into_owned();
+                return self.unfinished.push_back(Unfinished {
+                    transaction,
+                    response,
+                });
             }
             let question = transaction.question();
             if self.reply_stale(stale.as_ref(), question, &waiting, fx) {
                 continue;
             }
-            fx.stats.answered += 1;
-            let reply = waiting.reply(question);
-            if answer.header.flags.tc() && !waiting.client.is_datagram() {
-                // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
-                let why = Failure::Truncated.explain(std::iter::empty());
-                let cd = transaction.query.header.flags.cd();
-                reply_failure(waiting.client, &reply, cd, &why, payload, fx);
-            } else {
-                fx.out.reply(waiting.client, |out| {
-                    wire::relay_response(message, answer, &reply, payload, out);
-                });
-            }
-        }
-        self.recycle(transaction.message);
-    }
-
-    /// Answers all clients that wait with a stale answer, or SERVFAIL and the reason.
-    fn relay_failure(
-        &mut self,
-        mut transaction: Transaction,
-        key: Option<&Key>,
-        why: Explanation,
-        fx: &mut Effects<'_>,
-    ) {
-        while let Some(waiting) = transaction.next_client() {
-            if fx.out.is_full() {
-                return self.put_off(transaction, waiting, Response::Failure(why));
-            }
-            let question = transaction.question();
-            if !self.reply_stale(key, question, &waiting, fx) {
-                fx.stats.failed += 1;
-                self.reply_why(&transaction, &waiting, &why, fx);
+            match &response {
+                Response::Failure(why) => {
+                    fx.stats.failed += 1;
+                    self.reply_why(&transaction, &waiting, why, fx);
+                }
+                Response::Answer(_, answer)
+                    if answer.header.flags.tc() && !waiting.client.is_datagram() =>
+                {
+                    // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
+                    fx.stats.answered += 1;
+                    let why = Failure::Truncated.explain(std::iter::empty());
+                    self.reply_why(&transaction, &waiting, &why, fx);
+                }
+                Response::Answer(message, answer) => {
+                    fx.stats.answered += 1;
+                    let reply = waiting.reply(question);
+                    fx.out.reply(waiting.client, |out| {
+                        wire::relay_response(message, answer, &reply, payload, out);
+                    });
+                }
             }
         }
         self.recycle(transaction.message);
@@ -142,33 +150,13 @@ impl Transactions {
         reply_failure(waiting.client, &reply, cd, why, self.udp_payload, fx);
     }
 
-    /// The driver first has to do what there is; then the rest is answered.
-    fn put_off(&mut self, mut transaction: Transaction, first: WaitingClient, response: Response) {
-        transaction.first = Some(first);
-        self.unfinished.push_back(Unfinished {
-            transaction,
-            response,
-        });
-    }
-
     /// Answers clients that had to wait until there was room.
     pub fn go_on(&mut self, fx: &mut Effects<'_>) {
         while !fx.out.is_full()
             && let Some(unfinished) = self.unfinished.pop_front()
         {
-            let Unfinished {
-                transaction,
-                response,
-            } = unfinished;
-            let key = transaction.key(&self.cache);
-            match response {
-                Response::Failure(why) => self.relay_failure(transaction, key.as_ref(), why, fx),
-                Response::Answer(message) => {
-                    if let Ok(answer) = wire::parse_response(&message) {
-                        self.relay(transaction, key, (&message, &answer), fx);
-                    }
-                }
-            }
+            let key = unfinished.transaction.key();
+            self.relay(unfinished.transaction, key, unfinished.response, fx);
         }
     }
 
@@ -187,7 +175,7 @@ impl Transactions {
     pub(super) fn octets_unfinished(&self) -> usize {
         let octets = |unfinished: &Unfinished| {
             let response = match &unfinished.response {
-                Response::Answer(message) => message.capacity(),
+                Response::Answer(message, _) => message.len(),
                 Response::Failure(_) => 0,
             };
             unfinished.transaction.octets() + response
@@ -211,7 +199,7 @@ impl Transactions {
         };
         self.quotas.leave(&waiting.client, number, waiting.units);
         let transaction = &self.table[key];
-        let known = transaction.key(&self.cache);
+        let known = transaction.key();
         if !self.reply_stale(known.as_ref(), transaction.question(), &waiting, fx) {
             fx.stats.yielded += 1;
             let why = why.explain(std::iter::empty());
@@ -229,7 +217,7 @@ impl Transactions {
         let Some(transaction) = self.table.get_mut(key) else {
             return;
         };
-        let Some(known) = transaction.key(&self.cache) else {
+        let Some(known) = transaction.key() else {
             return;
         };
         let mut waiting: Vec<WaitingClient> = Vec::new();

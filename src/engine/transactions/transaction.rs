@@ -1,10 +1,10 @@
 //! One transaction: a query that was accepted, the clients that wait for its response, and what was tried.
 
-use crate::engine::cache::{Cache, Key};
+use crate::engine::cache::Key;
 use crate::engine::client::Client;
 use crate::engine::history::History;
 use crate::engine::time::Time;
-use crate::wire::{self, ClientEdns, Query, Recipient};
+use crate::wire::{ClientEdns, Query, Recipient};
 use std::collections::VecDeque;
 
 /// A client that waits for a response.
@@ -86,9 +86,7 @@ pub struct Transaction {
 impl Transaction {
     /// The question's octets: name, type, class.
     pub fn question(&self) -> &[u8] {
-        self.message
-            .get(wire::HEADER_LEN..self.query.question.end())
-            .unwrap_or_default()
+        self.query.question.octets(&self.message)
     }
 
     /// Octets of memory for messages.
@@ -114,8 +112,8 @@ impl Transaction {
     }
 
     /// Its key in the cache, if it has one.
-    pub fn key(&self, cache: &Cache) -> Option<Key> {
-        cache.key_again(&self.message, &self.query, self.hash?)
+    pub fn key(&self) -> Option<Key> {
+        Key::again(&self.message, &self.query, self.hash?)
     }
 
     /// The client that has waited for longest waits no more.

@@ -18,8 +18,7 @@ fn a_hit_bears_the_clients_id_case_and_opt() {
         assert_eq!(got.message, wanted);
     }
     assert!(stage.hit(&with_edns()).answer.opt.is_some());
-    assert_eq!(stage.cache.counts().hits, 4);
-    assert_eq!((stage.cache.counts().misses, stage.cache.len()), (1, 1));
+    assert_eq!((stage.cache.counts().insertions, stage.cache.len()), (1, 1));
 }
 
 // req 37

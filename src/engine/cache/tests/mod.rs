@@ -45,7 +45,7 @@ impl Asked {
     /// Its key, which is the same when its hash is known already.
     fn key(&self, cache: &Cache) -> Option<Key> {
         let key = cache.key(&self.message, &self.query)?;
-        let again = cache.key_again(&self.message, &self.query, key.hash())?;
+        let again = Key::again(&self.message, &self.query, key.hash())?;
         assert_eq!(
             (key.question(), key.bits()),
             (again.question(), again.bits())
