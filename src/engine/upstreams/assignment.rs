@@ -129,7 +129,7 @@ impl UpstreamPool {
         let pipeline = &mut connection.pipeline;
         let id = pipeline.enter(transaction, &mut self.random, now.mono)?;
         if probes {
-            upstream.capacity.probes();
+            upstream.capacity.set_probing(true);
         }
         connection.used(history.lane(), &upstream.idle_timeout, now.mono);
         connection.asks_keepalive |= keepalive;

@@ -65,17 +65,8 @@ impl Capacity {
         self.learned.is_some_and(|l| !l.tried && !l.probing)
     }
 
-    /// A query went beyond the bounds.
-    pub fn probes(&mut self) {
-        self.set_probing(true);
-    }
-
-    /// What went beyond the bounds was given up: the next query may try.
-    pub fn probed(&mut self) {
-        self.set_probing(false);
-    }
-
-    fn set_probing(&mut self, probing: bool) {
+    /// A query went beyond the bounds; or the one that did was given up, and the next query may try.
+    pub fn set_probing(&mut self, probing: bool) {
         if let Some(learned) = &mut self.learned {
             learned.probing = probing;
         }
@@ -155,7 +146,7 @@ mod tests {
         assert_eq!(capacity.bounds(NOW).at_once, 1);
         assert_eq!(capacity.bounds(NOW + BOUNDS_HOLD), Bounds::default());
         assert!(capacity.may_probe() && !capacity.is_sure());
-        capacity.probes();
+        capacity.set_probing(true);
         assert!(!capacity.may_probe(), "one at a time");
         capacity.closed_busy(0, 2, NOW);
         assert!(!capacity.may_probe() && capacity.is_sure());

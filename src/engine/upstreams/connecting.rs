@@ -3,7 +3,7 @@
 use super::UpstreamPool;
 use super::connection::Connection;
 use super::incidents::Incident;
-use super::upstream::{Step, Upstream};
+use super::upstream::Upstream;
 use crate::config::Policy;
 use crate::engine::effects::{Effects, Task};
 use crate::engine::failure::{NextTry, connect_line, connect_reason};
@@ -112,7 +112,7 @@ impl UpstreamPool {
             state.resolving = true;
             fx.out.push(Action::Resolve { upstream });
         }
-        let Step::Connect(addr) = state.step(now) else {
+        let Some(addr) = state.connecting(now) else {
             return false;
         };
         self.make_way(upstream, isolated, fx);

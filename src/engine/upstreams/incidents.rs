@@ -1,7 +1,6 @@
 //! Which incidents of an upstream the log tells of: the first of a kind, and then how many more there were, once a minute.
 
 use crate::engine::time::Time;
-use std::fmt;
 use std::time::Duration;
 
 /// Incidents like the last one that was told are only counted for so long.
@@ -38,7 +37,7 @@ pub struct Incidents([Vec<Told>; KINDS]);
 impl Incidents {
     /// Something happened. Returns what the log line is to end with, or `None` if there shall be no line: one of the kind and with the
     /// same reason was written too short a time ago, or too many with other reasons.
-    pub fn note(&mut self, kind: Incident, reason: &str, now: Time) -> Option<Untold> {
+    pub fn note(&mut self, kind: Incident, reason: &str, now: Time) -> Option<String> {
         let told = &mut self.0[kind as usize];
         let of_reason = told.iter().position(|one| *one.reason == *reason);
         let at = of_reason.or_else(|| {
@@ -64,40 +63,21 @@ impl Incidents {
         }
         one.reason = reason.into();
         one.silent_until = now + SILENCE;
-        Some(Untold(std::mem::take(&mut one.untold)))
+        Some(match std::mem::take(&mut one.untold) {
+            0 => String::new(),
+            1 => " (once more since the last such line)".into(),
+            more => format!(" ({more} more times since the last such line)"),
+        })
     }
 
-    /// Connects succeed again: how many that failed were not told, and the next one is told at once.
-    pub fn connected(&mut self) -> FailedConnects {
+    /// Connects succeed again, and the next one that fails is told at once. Returns what the log line is to end with: how many that failed
+    /// were not told.
+    pub fn connected(&mut self) -> String {
         let told = std::mem::take(&mut self.0[Incident::Connect as usize]);
-        FailedConnects(told.iter().map(|one| one.untold).sum())
-    }
-}
-
-/// How many incidents of a kind the log did not tell of.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Untold(u64);
-
-impl fmt::Display for Untold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => Ok(()),
-            1 => f.write_str(" (once more since the last such line)"),
-            more => write!(f, " ({more} more times since the last such line)"),
-        }
-    }
-}
-
-/// How many connects failed that the log did not tell of, on the line that says that they succeed again.
-#[derive(Debug, PartialEq, Eq)]
-pub struct FailedConnects(u64);
-
-impl fmt::Display for FailedConnects {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => Ok(()),
-            1 => f.write_str(", after one more connect had failed"),
-            more => write!(f, ", after {more} more connects had failed"),
+        match told.iter().map(|one| one.untold).sum::<u64>() {
+            0 => String::new(),
+            1 => ", after one more connect had failed".into(),
+            more => format!(", after {more} more connects had failed"),
         }
     }
 }
@@ -111,8 +91,7 @@ mod tests {
         // fault 102
         let mut incidents = Incidents::default();
         let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
-        let line = |told: Option<Untold>| told.map(|untold| untold.to_string());
-        let mut lost = |seconds| line(incidents.note(Incident::Lost, "reset", at(seconds)));
+        let mut lost = |seconds| incidents.note(Incident::Lost, "reset", at(seconds));
         assert_eq!(lost(1).as_deref(), Some(""));
         for _ in 0..300 {
             assert_eq!(lost(2), None);
@@ -124,13 +103,9 @@ mod tests {
         );
         assert_eq!(lost(62), None);
         let other = incidents.note(Incident::Lost, "silent", at(62));
-        assert_eq!(
-            line(other).as_deref(),
-            Some(""),
-            "another reason is told at once"
-        );
+        assert_eq!(other.as_deref(), Some(""), "another reason is told at once");
         let another_kind = incidents.note(Incident::Connect, "silent", at(62));
-        assert_eq!(line(another_kind).as_deref(), Some(""));
+        assert_eq!(another_kind.as_deref(), Some(""));
     }
 
     #[test]
@@ -155,14 +130,11 @@ mod tests {
             let at = Time::ZERO + Duration::from_secs(seconds);
             incidents.note(Incident::Connect, "refused", at)
         };
-        assert_eq!(failed(1), Some(Untold(0)));
+        assert_eq!(failed(1).as_deref(), Some(""));
         assert_eq!((failed(2), failed(3)), (None, None));
-        assert_eq!(
-            incidents.connected().to_string(),
-            ", after 2 more connects had failed"
-        );
-        assert_eq!(incidents.connected().to_string(), "");
+        assert_eq!(incidents.connected(), ", after 2 more connects had failed");
+        assert_eq!(incidents.connected(), "");
         let next = incidents.note(Incident::Connect, "refused", Time::ZERO);
-        assert_eq!(next, Some(Untold(0)), "the next one is told at once");
+        assert_eq!(next.as_deref(), Some(""), "the next one is told at once");
     }
 }

@@ -43,7 +43,7 @@ impl UpstreamPool {
             let answered = connection.pipeline.answered();
             state.capacity.closed_busy(answered, live, now);
         }
-        state.capacity.probed();
+        state.capacity.set_probing(false);
         if connection.asks_keepalive {
             state.keepalive.unanswered(now);
         }
@@ -86,10 +86,8 @@ impl UpstreamPool {
         state.stats.lost_connections += 1;
         let lost = remembered(&format!("connection lost: {why}"));
         let told = state.incidents.note(Incident::Lost, &lost, fx.now.mono);
-        let (level, untold) = match told {
-            Some(untold) => (Level::Warn, untold.to_string()),
-            None => (Level::Debug, String::new()),
-        };
+        let level = told.as_ref().map_or(Level::Debug, |_| Level::Warn);
+        let untold = told.unwrap_or_default();
         log!(
             level,
             "{} {addr}: {lost}, after {age:.1?} and {answered} responses, {live} queries in flight{untold}",

@@ -150,7 +150,7 @@ impl UpstreamPool {
             upstream.keepalive.given_up(after, usual, now);
         }
         if attempt.probes {
-            upstream.capacity.probed();
+            upstream.capacity.set_probing(false);
         }
     }
 

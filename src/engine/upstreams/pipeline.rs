@@ -17,16 +17,10 @@ pub const MAX_ABANDONED: usize = 1_000;
 /// closed.
 pub const FULL_OF_ABANDONED: usize = 16_384;
 
+/// A query that is not answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Slot {
-    Live(TransactionKey),
-    Abandoned,
-}
-
-/// The question that was sent first of those that are not answered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Head {
-    /// Somebody waits for its answer.
+pub enum Slot {
+    /// Somebody waits for its response.
     Live(TransactionKey),
     /// It was given up. An upstream that answers in order answers it all the same before it answers the others.
     Abandoned,
@@ -108,11 +102,8 @@ impl Pipeline {
 
     /// The oldest unanswered question: if the upstream answers in order, all others wait for it. `None` if answers are known to
     /// come in any order, or no question is unanswered.
-    pub fn head(&self) -> Option<Head> {
-        Some(match self.slots.get(self.order.front()?)? {
-            Slot::Live(transaction) => Head::Live(*transaction),
-            Slot::Abandoned => Head::Abandoned,
-        })
+    pub fn head(&self) -> Option<Slot> {
+        self.slots.get(self.order.front()?).copied()
     }
 
     /// Nobody waits for this answer any more. The id stays taken.
@@ -254,10 +245,10 @@ mod tests {
         let keys: Vec<TransactionKey> = (0..4).map(|_| transactions.insert(())).collect();
         let mut enter = |key: TransactionKey| pipeline.enter(key, &mut random, T0).unwrap();
         let ids: Vec<u16> = keys.iter().map(|key| enter(*key)).collect();
-        assert_eq!(pipeline.head(), Some(Head::Live(keys[0])));
+        assert_eq!(pipeline.head(), Some(Slot::Live(keys[0])));
         pipeline.leave(ids[0]);
         pipeline.abandon(ids[1]);
-        assert_eq!(pipeline.head(), Some(Head::Abandoned));
+        assert_eq!(pipeline.head(), Some(Slot::Abandoned));
         assert!(!pipeline.is_reordered());
         pipeline.leave(ids[3]);
         assert!(pipeline.is_reordered());

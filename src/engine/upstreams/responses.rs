@@ -2,7 +2,7 @@
 
 use super::UpstreamPool;
 use super::keepalive;
-use super::pipeline::Head;
+use super::pipeline::Slot;
 use crate::engine::effects::{Effects, Task};
 use crate::engine::history::{Attempt, History};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
@@ -131,8 +131,8 @@ impl UpstreamPool {
             return;
         };
         let is_behind = match connection.pipeline.head() {
-            Some(Head::Live(head)) => connection.pipeline.find(other.id) != Some(head),
-            Some(Head::Abandoned) => true,
+            Some(Slot::Live(head)) => connection.pipeline.find(other.id) != Some(head),
+            Some(Slot::Abandoned) => true,
             None => false,
         };
         if connection.is_suspect() && is_behind {

@@ -4,7 +4,7 @@ use super::UpstreamPool;
 use super::connection::Connection;
 use super::health::{Change, Why};
 use super::incidents::Incident;
-use super::pipeline::Head;
+use super::pipeline::Slot;
 use crate::engine::effects::{Effects, Task};
 use crate::engine::keys::ConnectionKey;
 use log::{debug, info, warn};
@@ -82,7 +82,7 @@ impl UpstreamPool {
         let connection = &self.connections[suspect];
         let same = connection.upstream == self.connections[fresh].upstream;
         let holds_up = match connection.pipeline.head() {
-            Some(Head::Live(transaction)) if connection.pipeline.live() > 1 => Some(transaction),
+            Some(Slot::Live(transaction)) if connection.pipeline.live() > 1 => Some(transaction),
             _ => None,
         };
         for transaction in connection.pipeline.live_transactions() {

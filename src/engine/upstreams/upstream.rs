@@ -62,15 +62,6 @@ enum Order {
     Kept(Time),
 }
 
-/// What has to be done to reach an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Connect to this address.
-    Connect(SocketAddr),
-    /// Find its addresses first.
-    Resolve,
-}
-
 impl Upstream {
     /// As configured, nothing known.
     pub fn new(configured: &Configured) -> Self {
@@ -108,14 +99,12 @@ impl Upstream {
         self.addresses.len().max(1)
     }
 
-    /// The way to reach it now. The next call gives the next address.
-    pub fn step(&mut self, now: Time) -> Step {
+    /// A connect to it begins: to this address, and the next one to the next. `None` if its addresses have to be found first.
+    pub fn connecting(&mut self, now: Time) -> Option<SocketAddr> {
         self.backoff.connecting(now);
-        let Some(addr) = self.addresses.get(self.next % self.width()).copied() else {
-            return Step::Resolve;
-        };
+        let addr = self.addresses.get(self.next % self.width()).copied()?;
         self.next = (self.next + 1) % self.width();
-        Step::Connect(addr)
+        Some(addr)
     }
 
     /// Whether its addresses are so old that they should be looked up again, beside a connect to those that are known.
@@ -240,11 +229,11 @@ mod tests {
         let configured = Configured::known("u", "tls", name, vec![one, two]);
         let mut upstream = Upstream::new(&configured);
         let now = Time::ZERO + Duration::from_secs(100);
-        assert_eq!(upstream.step(now), Step::Connect(one));
-        assert_eq!(upstream.step(now), Step::Connect(two));
-        assert_eq!(upstream.step(now), Step::Connect(one));
+        assert_eq!(upstream.connecting(now), Some(one));
+        assert_eq!(upstream.connecting(now), Some(two));
+        assert_eq!(upstream.connecting(now), Some(one));
         upstream.connected(one, Duration::from_millis(20), now);
-        assert_eq!(upstream.step(now), Step::Connect(one));
+        assert_eq!(upstream.connecting(now), Some(one));
     }
 
     #[test]
