@@ -105,6 +105,7 @@ pub mod config;
 )]
 pub mod engine;
 pub mod framed;
+mod locks;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod logger;

@@ -1,10 +1,11 @@
 //! Descriptors that are reserved for connections to upstreams. When one is lost, the next client would otherwise get its descriptor, and no
 //! query could be sent upstream until a client leaves.
 
+use crate::locks::lock;
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// One for the socket, one for a duplicate of it that is open only briefly.
 const RESERVED: usize = 2;
@@ -23,14 +24,9 @@ impl Reserve {
         reserve
     }
 
-    fn files(&self) -> MutexGuard<'_, Vec<OwnedFd>> {
-        // A list has no half-done state that a panic elsewhere could leave behind.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Reserves again what was released. On an error the caller must not keep the descriptor that it has just got: it is the one missing here.
     pub fn refill(&self) -> io::Result<()> {
-        let mut files = self.files();
+        let mut files = lock(&self.0);
         while files.len() < RESERVED {
             files.push(io::stderr().as_fd().try_clone_to_owned()?);
         }
@@ -50,7 +46,7 @@ impl Reserve {
 
     /// Closes the reserved descriptors. False if there are none.
     fn release(&self) -> bool {
-        let released = std::mem::take(&mut *self.files());
+        let released = std::mem::take(&mut *lock(&self.0));
         !released.is_empty()
     }
 }
@@ -87,8 +83,8 @@ mod tests {
             connected.map_err(|error| error.raw_os_error())
         };
         let shortage = Some(Errno::MFILE.raw_os_error());
-        assert_eq!((connect(0), reserve.files().len()), (Ok(0), RESERVED));
-        assert_eq!((connect(1), reserve.files().len()), (Ok(1), 0));
+        assert_eq!((connect(0), lock(&reserve.0).len()), (Ok(0), RESERVED));
+        assert_eq!((connect(1), lock(&reserve.0).len()), (Ok(1), 0));
         assert_eq!(
             (connect(1), tries.get()),
             (Err(shortage), 1),
@@ -105,6 +101,6 @@ mod tests {
         let connected = reserve.connect(refused).now_or_never();
         let error = connected.expect("nothing to wait for").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-        assert_eq!(reserve.files().len(), RESERVED);
+        assert_eq!(lock(&reserve.0).len(), RESERVED);
     }
 }

@@ -10,6 +10,7 @@ use self::trust::{Trusted, Verifier};
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Roots, Upstream};
 use crate::framed::Framed;
+use crate::locks::lock;
 use crate::runtime::{ByteStream, Runtime};
 use crate::transport::{ConnectError, Transport};
 use futures_rustls::client::TlsStream;
@@ -23,7 +24,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -48,12 +49,6 @@ struct Clients {
     without_alpn: TlsConnector,
     /// Labels of the upstreams that refuse the handshake because of ALPN. At most as many as upstreams.
     refusing: Mutex<BTreeSet<String>>,
-}
-
-impl Clients {
-    fn refusing(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.refusing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
@@ -120,7 +115,7 @@ impl<R: Runtime> Transport for Tls<R> {
                     clients: self.clients.clone(),
                     addr,
                     label: to.label().to_owned(),
-                    offers_alpn: !self.clients.refusing().contains(to.label()),
+                    offers_alpn: !lock(&self.clients.refusing).contains(to.label()),
                     name,
                 },
             ),
@@ -173,7 +168,7 @@ impl<R: Runtime> Target<R> {
         if !self.offers_alpn || !is_alpn_refusal(error) {
             return Handshake::Failed(handshake_error(error, &self.name.to_str()));
         }
-        if self.clients.refusing().insert(self.label.clone()) {
+        if lock(&self.clients.refusing).insert(self.label.clone()) {
             info!(
                 "{} {}: refuses the ALPN protocol name \"dot\"; from now on none is offered to it",
                 self.label, self.addr

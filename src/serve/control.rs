@@ -1,7 +1,8 @@
 //! Commands to running event loops: a handle to send them, a stream for each loop to receive them.
 
+use crate::locks::lock;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// A command to running event loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,16 +36,10 @@ impl Control {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Receivers> {
-        self.receivers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The commands from now on, and before them those sent already that still hold.
     pub(super) fn subscribe(&self) -> UnboundedReceiver<Command> {
         let (sender, receiver) = unbounded();
-        let mut receivers = self.lock();
+        let mut receivers = lock(&self.receivers);
         for command in &receivers.sent {
             // It cannot fail: the receiver is in this very function.
             drop(sender.unbounded_send(*command));
@@ -55,7 +50,7 @@ impl Control {
 
     /// Sends a command to every loop.
     pub fn send(&self, command: Command) {
-        let mut receivers = self.lock();
+        let mut receivers = lock(&self.receivers);
         // A report is about its own moment; the others hold for loops that begin later, too.
         if command != Command::Report && !receivers.sent.contains(&command) {
             receivers.sent.push(command);
@@ -80,7 +75,7 @@ mod tests {
         control.clone().send(Command::Stop);
         assert_eq!(first.try_recv(), Ok(Command::Drain));
         assert_eq!(first.try_recv(), Ok(Command::Stop));
-        assert_eq!(control.lock().loops.len(), 1);
+        assert_eq!(lock(&control.receivers).loops.len(), 1);
         let mut late = control.subscribe();
         assert_eq!(late.try_recv(), Ok(Command::Drain));
         assert_eq!(late.try_recv(), Ok(Command::Stop));

@@ -2,11 +2,12 @@
 
 use crate::config::{Config, Limits, TtlBounds};
 use crate::engine::{Cache, Crowd, Times};
+use crate::locks::lock;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What all workers of one program use.
@@ -53,17 +54,10 @@ impl Shared {
         (number, random)
     }
 
-    fn connections(&self) -> MutexGuard<'_, Crowd> {
-        // A panic elsewhere leaves at worst one connection counted that is closed.
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts a new TCP connection, if the limits allow it. All clients of a host share its loopback address, so that only the limit
     /// on all of them holds there, as it does for queries.
     pub fn admit(&self, client: IpAddr, limits: &Limits) -> Result<(), Crowded> {
-        let mut connections = self.connections();
+        let mut connections = lock(&self.connections);
         let is_remote = !client.to_canonical().is_loopback();
         if is_remote && connections.held_by(client) >= limits.tcp_per_client {
             return Err(Crowded::Client);
@@ -77,7 +71,7 @@ impl Shared {
 
     /// A TCP connection that was counted is closed.
     pub fn dismiss(&self, client: IpAddr) {
-        self.connections().leave(client);
+        lock(&self.connections).leave(client);
     }
 }
 
@@ -120,7 +114,7 @@ mod tests {
         for client in [one, two, two] {
             shared.dismiss(client);
         }
-        assert!(shared.connections().is_empty());
+        assert!(lock(&shared.connections).is_empty());
     }
 
     #[test]

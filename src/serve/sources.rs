@@ -4,12 +4,13 @@
 //! reactors pay for a changed one.
 
 use crate::engine::{ConnectionKey, Time, Via};
+use crate::locks::lock;
 use crate::runtime::Runtime;
 use futures::task::{ArcWake, AtomicWaker, waker};
 use slotmap::{Key, KeyData, new_key_type};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Waker};
 
 new_key_type! {
@@ -82,19 +83,12 @@ pub struct Source {
     waker: Waker,
 }
 
-impl Ready {
-    fn list(&self) -> MutexGuard<'_, Vec<Weak<Entry>>> {
-        // A list has no half-done state that a panic elsewhere could leave behind.
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Entry {
     /// Puts it into the list. False if it is there already.
     fn list(self: &Arc<Self>) -> bool {
         let new = !self.listed.swap(true, Ordering::AcqRel);
         if new {
-            self.ready.list().push(Arc::downgrade(self));
+            lock(&self.ready.list).push(Arc::downgrade(self));
         }
         new
     }
@@ -129,7 +123,7 @@ impl Sources {
     /// Moves the sources that are ready into `into`. From here on a wake lists them again.
     pub fn take_ready(&mut self, into: &mut Vec<Kind>) {
         into.clear();
-        std::mem::swap(&mut *self.ready.list(), &mut self.spare);
+        std::mem::swap(&mut *lock(&self.ready.list), &mut self.spare);
         for entry in self.spare.drain(..).filter_map(|entry| entry.upgrade()) {
             // What the waker's thread wrote before it woke is seen from here on.
             entry.listed.swap(false, Ordering::AcqRel);
@@ -139,7 +133,7 @@ impl Sources {
 
     /// Is any source ready?
     pub fn any_ready(&self) -> bool {
-        !self.ready.list().is_empty()
+        !lock(&self.ready.list).is_empty()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A wait is one system call, and so is each read: what a read has emptied is not read again before the next report.
 
+use crate::locks::lock;
 use futures::task::{ArcWake, AtomicWaker, waker};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll as Poller, Registry, Token};
@@ -10,7 +11,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
@@ -35,11 +36,6 @@ struct Inner {
 
 /// When a timer ends, and its number.
 type Alarm = (Instant, usize);
-
-/// No list here is left half-done by a panic elsewhere.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Wakes the loop, from any thread.
 struct Wake {

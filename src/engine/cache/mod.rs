@@ -21,11 +21,12 @@ mod tests;
 
 use super::response;
 use super::time::Time;
+use crate::locks::lock;
 use crate::wire::{self, Cacheability, CachedResponse, Ede, Query, Recipient, Response};
 use entry::{Entry, State};
 pub use key::Key;
 use shard::Shard;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 /// The most shards: more than there are workers, so that two seldom want the same one.
@@ -314,17 +315,12 @@ impl Cache {
     fn lock(&self, key: &Key) -> Option<MutexGuard<'_, Shard>> {
         let upper = (key.hash() >> 32) as usize;
         let shard = self.shards.get(upper & self.shards.len().wrapping_sub(1))?;
-        Some(hold(shard))
+        Some(lock(shard))
     }
 
     fn all(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
-        self.shards.iter().map(hold)
+        self.shards.iter().map(lock)
     }
-}
-
-/// A lock whose holder panicked is no reason to do without it: the worst is an answer that is not found.
-fn hold(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether an answer has all that was asked for. One without an OPT record is from a server without EDNS, and
