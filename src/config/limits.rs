@@ -82,7 +82,7 @@ mod tests {
             limits.tcp_connections,
         ];
         assert!(counts.iter().all(|count| Limits::COUNTS.contains(count)));
-        // fault 64: one UDP client cannot take all questions in flight.
+        // fault 64: one UDP client cannot take all queries in flight.
         assert!(limits.in_flight_per_client < limits.in_flight);
         // fault 73: one client prefix cannot take all connections.
         assert!(limits.tcp_per_client < limits.tcp_connections);

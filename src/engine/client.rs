@@ -48,7 +48,7 @@ impl Client {
         prefix(ip)
     }
 
-    /// Has it a bound of its own on questions in flight? Not on loopback: nobody forges an address there, and one socket may well ask for
+    /// Has it a bound of its own on queries in flight? Not on loopback: nobody forges an address there, and one socket may well ask for
     /// many, as a resolver of this machine does that forwards to us. At the bound for all, it counts like any other client.
     pub(super) fn is_bounded(&self) -> bool {
         !self.addr.ip().to_canonical().is_loopback()

@@ -15,7 +15,7 @@ const MAX_REASON: usize = 128;
 /// Why a client gets no answer from an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The question was sent to nobody: no upstream could be connected to.
+    /// The query was sent to nobody: no upstream could be connected to.
     NotConnected,
     /// It was sent, and no answer came in time.
     NotAnswered,
@@ -25,9 +25,9 @@ pub enum Failure {
     Malformed,
     /// The answer that came was truncated, although the client asks over a stream and cannot ask for more.
     Truncated,
-    /// There are too many questions in flight.
+    /// There are too many queries in flight.
     TooMany,
-    /// The client has too many questions in flight.
+    /// The client has too many queries in flight.
     TooManyOfClient,
     /// The client is not on the access list.
     NotAllowed,
@@ -133,7 +133,7 @@ fn cut(text: &mut String, most: usize) {
     }
 }
 
-/// What is remembered of an upstream's failure, for the clients whose questions fail because of it.
+/// What is remembered of an upstream's failure, for the clients whose queries fail because of it.
 pub fn remembered(reason: &str) -> Box<str> {
     let mut reason = reason.to_owned();
     cut(&mut reason, MAX_REASON);
@@ -169,10 +169,10 @@ pub fn connect_line(
     let at = addr.map_or(String::new(), |addr| format!(" {addr}"));
     let advice = match why {
         ConnectError::Unauthenticated { remedy, .. } if remedy.is_empty() => {
-            "; no question was sent to it".to_owned()
+            "; no query was sent to it".to_owned()
         }
         ConnectError::Unauthenticated { remedy, .. } => {
-            format!("; no question was sent to it; {remedy}")
+            format!("; no query was sent to it; {remedy}")
         }
         _ => String::new(),
     };
@@ -184,11 +184,11 @@ pub fn connect_line(
     let when = match wait {
         _ if under_way => "another connect is under way".to_owned(),
         // Its other addresses have not had their turn yet, or it took so long that the time to wait is over.
-        _ if wait.is_zero() => "tried again at once if questions wait".to_owned(),
+        _ if wait.is_zero() => "tried again at once if queries wait".to_owned(),
         wait if others_up => {
             format!("tried again in {wait:.1?}, or sooner if no other upstream is connected")
         }
-        wait => format!("tried again in {wait:.1?} if questions wait then, else with the next"),
+        wait => format!("tried again in {wait:.1?} if queries wait then, else with the next"),
     };
     format!("{label}{at}: {why}{advice}; {when}")
 }
@@ -281,8 +281,8 @@ mod tests {
         let line = connect_line("quad9", addr, &untrusted("give it by --ca-file"), at_once);
         assert_eq!(
             line,
-            "quad9 192.0.2.1:853: not authenticated: certificate not trusted: unknown issuer; no question was sent to it; give it by \
-             --ca-file; tried again at once if questions wait"
+            "quad9 192.0.2.1:853: not authenticated: certificate not trusted: unknown issuer; no query was sent to it; give it by \
+             --ca-file; tried again at once if queries wait"
         );
         let raced = NextTry {
             under_way: true,
@@ -296,6 +296,6 @@ mod tests {
             "quad9: connect or handshake timed out; tried again in 9.8s, or sooner if no other upstream is connected"
         );
         let line = connect_line("quad9", None, &ConnectError::TimedOut, soon);
-        assert!(line.ends_with("tried again in 9.8s if questions wait then, else with the next"));
+        assert!(line.ends_with("tried again in 9.8s if queries wait then, else with the next"));
     }
 }

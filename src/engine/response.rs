@@ -34,7 +34,7 @@ pub enum Final {
     Prohibited,
 }
 
-/// How a question was sent with respect to EDNS.
+/// How a query was sent with respect to EDNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edns {
     /// It has no OPT record, and went so.
@@ -47,14 +47,14 @@ pub enum Edns {
     Fixed,
 }
 
-/// How a question was sent, and what else could be done for it.
+/// How a query was sent, and what else could be done for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
     /// It is signed: it can be sent in no other way, and only the client can judge its answer.
     pub signed: bool,
     /// With or without an OPT record.
     pub edns: Edns,
-    /// With the question of how long an idle connection is kept (RFC 7828), which was ours.
+    /// With the option that asks how long an idle connection is kept (RFC 7828), which was added here.
     pub keepalive: bool,
     /// Another upstream may be asked, or there is a stale answer: it matters why this one failed.
     pub alternatives: bool,
@@ -165,7 +165,7 @@ impl Meaning {
     }
 }
 
-/// What follows from an answer that says this to a question that was sent so.
+/// What follows from an answer that says this to a query that was sent so.
 pub fn judge(meaning: Meaning, sent: Sent) -> Verdict {
     match meaning {
         Meaning::Useful | Meaning::Final(_) => Verdict::Relay,
@@ -252,7 +252,7 @@ mod tests {
         let bare = Meaning::NotUnderstood { opt: false };
         let opt = Meaning::NotUnderstood { opt: true };
         let failure = Meaning::Failure;
-        // What was said, how the question was sent, with the option, whether there is an alternative; what follows.
+        // What was said, how the query was sent, with the option, whether there is an alternative; what follows.
         let table = [
             (bare, With, false, true, WithoutEdns),
             (bare, With, true, false, WithoutEdns),

@@ -19,9 +19,9 @@ pub struct Stats {
     /// Queries answered with another error at once, because nothing is done here that they ask for: zone transfers, updates, versions of
     /// EDNS that do not exist yet.
     pub unsupported: u64,
-    /// Queries over the bound on questions in flight, of clients that had as many as any other.
+    /// Queries beyond the bound on those in flight, of clients that had as many as any other.
     pub shed: u64,
-    /// Queries over the bound on questions in flight of one client.
+    /// Queries beyond the bound on those in flight of one client.
     pub shed_per_client: u64,
     /// Queries for names that are answered here and leave for nobody.
     pub local: u64,
@@ -33,19 +33,19 @@ pub struct Stats {
     pub stale: u64,
     /// Answers asked for anew because they end soon.
     pub prefetches: u64,
-    /// Queries that joined an identical question in flight.
+    /// Queries that joined an identical query in flight.
     pub joined: u64,
-    /// Questions that simple-dns does not know how to read; they are forwarded all the same.
+    /// Queries whose question simple-dns does not know how to read; they are forwarded all the same.
     pub opaque: u64,
-    /// Questions sent to upstreams, repetitions included.
+    /// Queries sent to upstreams, repetitions included.
     pub sent: u64,
-    /// Questions sent again.
+    /// Queries sent again.
     pub resent: u64,
     /// Queries answered with an upstream's answer.
     pub answered: u64,
     /// Queries answered with SERVFAIL for want of one.
     pub failed: u64,
-    /// Answers from upstreams that belong to no question.
+    /// Answers from upstreams that belong to no query.
     pub strays: u64,
     /// Answers from upstreams that cannot be read.
     pub malformed_answers: u64,
@@ -57,22 +57,22 @@ pub struct Stats {
     pub unread: u64,
     /// Connects begun.
     pub dials: u64,
-    /// Connects begun for no question, because an idle connection ended a short while after the last one.
+    /// Connects begun for no query, because an idle connection ended a short while after the last one.
     pub renewed: u64,
     /// Connects that failed.
     pub failed_connects: u64,
-    /// Links that ended with questions in flight.
+    /// Connections that ended with queries in flight.
     pub connections_lost: u64,
-    /// Links that were given up because the machine had been suspended or the process stopped.
+    /// Connections that were given up because the machine had been suspended or the process stopped.
     pub retired: u64,
-    /// Questions sent a second time because their answers were late; at most 5 % of all.
+    /// Queries sent a second time because their answers were late; at most 5 % of all.
     pub hedges: u64,
-    /// Copies of questions sent to an upstream in doubt, to see whether it is well again.
+    /// Copies of queries sent to a suspect upstream, to see whether it is healthy again.
     pub probes: u64,
 }
 
 impl Stats {
-    /// Queries that were accepted as questions: well formed, of a kind that is forwarded, from a client that may ask.
+    /// Queries that were accepted: well formed, of a kind that is forwarded, from a client that may ask.
     pub fn accepted(&self) -> u64 {
         self.queries
             .saturating_sub(self.denied + self.malformed + self.unsupported)
@@ -83,9 +83,9 @@ impl Stats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UpstreamStats {
-    /// Questions sent to it, repetitions included.
+    /// Queries sent to it, repetitions included.
     pub sent: u64,
-    /// Answers from it that belong to a question.
+    /// Answers from it that belong to a query.
     pub answered: u64,
     /// Of those, SERVFAIL, REFUSED and truncated ones.
     pub useless: u64,
@@ -93,7 +93,7 @@ pub struct UpstreamStats {
     pub connects: u64,
     /// Connects that failed.
     pub failed_connects: u64,
-    /// Connections that ended with questions in flight.
+    /// Connections that ended with queries in flight.
     pub lost_connections: u64,
     /// How often it began to be passed over.
     pub passed_over: u64,

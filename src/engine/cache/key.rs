@@ -20,7 +20,7 @@ pub struct Key {
 
 impl Key {
     /// The key of a query; `None` if the cache neither answers it nor learns from its answer. Without the seed nobody
-    /// can aim questions at one place of the table.
+    /// can aim queries at one place of the table.
     pub(super) fn of(message: &[u8], query: &Query, seed: [u8; 16]) -> Option<Self> {
         let mut key = is_ordinary(message, query).then(|| Self::unhashed(message, query))??;
         let mut hasher = DefaultHasher::new();

@@ -1,7 +1,7 @@
-//! Whose questions are in flight: how many each client has, who has most of all, and which of its questions is the oldest. At a bound
-//! that one gives way, so that a client with few questions always finds room.
+//! Whose queries are in flight: how many each client has, who has most of all, and which of its queries is the oldest. At a bound
+//! that one gives way, so that a client with few queries always finds room.
 //!
-//! A question counts one for each [`UNIT`] of octets that it may hold, so that one bound is a bound on both. While so few are in flight
+//! A query counts one for each [`UNIT`] of octets that it may hold, so that one bound is a bound on both. While so few are in flight
 //! that nobody can be over a bound, they are only counted: who has how many is found out when it begins to matter.
 
 use crate::engine::client::Client;
@@ -12,10 +12,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Octets of one question: the message, as it came and on its way, and what is noted beside it.
+/// Octets of one query: the message, as it came and on its way, and what is noted beside it.
 pub const UNIT: usize = 2_048;
-/// A question gives way to one of an equal only after it had so long: most are answered by then. Otherwise a flood would push itself
-/// through, and every question of it would be asked upstream.
+/// A query gives way to one of an equal only after it had so long: most are answered by then. Otherwise a flood would push itself
+/// through, and every query of it would be asked upstream.
 const FAIR_TIME: Duration = Duration::from_millis(200);
 
 /// What a message of so many octets counts.
@@ -23,7 +23,7 @@ pub fn units(octets: usize) -> usize {
     1 + octets / UNIT
 }
 
-/// A client's question in flight.
+/// A client's query in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub transaction: TransactionKey,
@@ -31,33 +31,33 @@ pub struct Asked {
     pub since: Time,
 }
 
-/// Whether there is room for one question more.
+/// Whether there is room for one query more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     Free,
-    /// After this question is given up, which nobody waits for.
+    /// After this query is given up, which nobody waits for.
     InsteadOfIdle(TransactionKey),
-    /// After this client's question is given up: its number, and why.
+    /// After this client's query is given up: its number, and why.
     InsteadOf(TransactionKey, u64, Failure),
     None(Failure),
 }
 
-/// One client's questions by number, which is their order.
+/// One client's queries by number, which is their order.
 #[derive(Debug, Default)]
 struct Of {
     units: usize,
-    questions: BTreeMap<u64, Asked>,
+    queries: BTreeMap<u64, Asked>,
 }
 
 /// Who has how many.
 #[derive(Debug, Default)]
 struct Index {
     clients: BTreeMap<u128, Of>,
-    /// The heaviest last; among equals the one whose oldest question is older.
+    /// The heaviest last; among equals the one whose oldest query is older.
     ranks: BTreeSet<(usize, Reverse<u64>, u128)>,
 }
 
-/// The bounds on questions in flight, and how far they are used.
+/// The bounds on queries in flight, and how far they are used.
 #[derive(Debug)]
 pub struct Quotas {
     most: usize,
@@ -65,14 +65,14 @@ pub struct Quotas {
     units: usize,
     waiting: usize,
     next: u64,
-    /// Questions in flight that nobody waits for, and what they count.
+    /// Queries in flight that nobody waits for, and what they count.
     idle: BTreeMap<u64, (TransactionKey, usize)>,
     index: Option<Box<Index>>,
 }
 
 impl Of {
     fn rank(&self, account: u128) -> (usize, Reverse<u64>, u128) {
-        let oldest = self.questions.keys().next().copied().unwrap_or_default();
+        let oldest = self.queries.keys().next().copied().unwrap_or_default();
         (self.units, Reverse(oldest), account)
     }
 }
@@ -82,7 +82,7 @@ impl Index {
         let of = self.clients.entry(account).or_default();
         self.ranks.remove(&of.rank(account));
         change(of);
-        if of.questions.is_empty() {
+        if of.queries.is_empty() {
             self.clients.remove(&account);
         } else {
             let rank = of.rank(account);
@@ -91,7 +91,7 @@ impl Index {
     }
 
     fn oldest_of(&self, account: u128) -> Option<(u64, Asked)> {
-        let first = self.clients.get(&account)?.questions.iter().next()?;
+        let first = self.clients.get(&account)?.queries.iter().next()?;
         Some((*first.0, *first.1))
     }
 }
@@ -115,7 +115,7 @@ impl Quotas {
         self.waiting
     }
 
-    /// Questions in flight that nobody waits for.
+    /// Queries in flight that nobody waits for.
     pub fn idle(&self) -> usize {
         self.idle.len()
     }
@@ -130,7 +130,7 @@ impl Quotas {
         self.most.min(self.per_client)
     }
 
-    /// Is one question more within all bounds, whosever it is?
+    /// Is one query more within all bounds, whosever it is?
     pub fn surely_fits(&self, units: usize) -> bool {
         self.units + units <= self.harmless()
     }
@@ -178,7 +178,7 @@ impl Quotas {
         }
     }
 
-    /// Nobody waits for a question that is in flight. Gives the number that it is known by.
+    /// Nobody waits for a query that is in flight. Gives the number that it is known by.
     pub fn rest(&mut self, transaction: TransactionKey, units: usize) -> u64 {
         self.units += units;
         self.next += 1;
@@ -193,7 +193,7 @@ impl Quotas {
         }
     }
 
-    /// Is there room for this client's question? [`Quotas::watch`] was called before.
+    /// Is there room for this client's query? [`Quotas::watch`] was called before.
     pub fn room(&self, client: &Client, units: usize, now: Time) -> Room {
         let Some(index) = &self.index else {
             return Room::Free;
@@ -238,11 +238,11 @@ impl Quotas {
 impl Of {
     fn add(&mut self, number: u64, asked: Asked) {
         self.units += asked.units;
-        self.questions.insert(number, asked);
+        self.queries.insert(number, asked);
     }
 
     fn remove(&mut self, number: u64) {
-        if let Some(asked) = self.questions.remove(&number) {
+        if let Some(asked) = self.queries.remove(&number) {
             self.units -= asked.units;
         }
     }

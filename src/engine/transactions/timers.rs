@@ -1,4 +1,4 @@
-//! A timer for each question in flight: a hashed wheel, so that setting and cancelling cost a few instructions.
+//! A timer for each query in flight: a hashed wheel, so that setting and cancelling cost a few instructions.
 //!
 //! A timer may fire up to one [`TICK`] early and never late (given that the driver calls in time). The coarse tick has
 //! a second use: the earliest alarm changes at most once a tick, so the loop seldom has to re-arm its one real timer.

@@ -1,8 +1,8 @@
-//! Whether an upstream takes EDNS (RFC 6891 section 6.2.2), by what it did with single questions.
+//! Whether an upstream takes EDNS (RFC 6891 section 6.2.2), by what it did with single queries.
 //!
-//! That it does not is learned only from a question that it did not understand with an OPT record and gave a useful answer to
-//! without one. That a question without the record was answered says nothing more, so nothing is prolonged by it. It is tried
-//! again with a question of its own: soon at first, then seldom.
+//! That it does not is learned only from a query that it did not understand with an OPT record and gave a useful answer to
+//! without one. That a query without the record was answered says nothing more, so nothing is prolonged by it. It is tried
+//! again with a query of its own: soon at first, then seldom.
 
 use crate::engine::time::Time;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use std::time::Duration;
 const HOLD_MIN: Duration = Duration::from_secs(60);
 /// The longest: an upstream that learns EDNS gets it within so long.
 const HOLD_MAX: Duration = Duration::from_secs(15 * 60);
-/// While one question tries, the others do without for so long.
+/// While one query tries, the others do without for so long.
 const TRIAL: Duration = Duration::from_secs(5);
-/// An upstream that has answered with an OPT record knows EDNS: so many questions in a row must say otherwise, of which none may be
+/// An upstream that has answered with an OPT record knows EDNS: so many queries in a row must say otherwise, of which none may be
 /// answered with EDNS in between.
 const CONTRADICTIONS: u8 = 8;
 
@@ -23,7 +23,7 @@ pub struct EdnsSupport {
     lacking: Option<Lacking>,
     /// It has answered with an OPT record.
     shown: bool,
-    /// Questions in a row that it took only without EDNS.
+    /// Queries in a row that it took only without EDNS.
     refusals: u8,
 }
 
@@ -34,7 +34,7 @@ struct Lacking {
 }
 
 impl EdnsSupport {
-    /// Whether the next question goes with its OPT record. When it is time to, this one goes as a trial.
+    /// Whether the next query goes with its OPT record. When it is time to, this one goes as a trial.
     pub fn send_with(&mut self, now: Time) -> bool {
         let Some(lacking) = &mut self.lacking else {
             return true;
@@ -46,14 +46,14 @@ impl EdnsSupport {
         trial
     }
 
-    /// It answered with an OPT record, or usefully, a question that had one.
+    /// It answered with an OPT record, or usefully, a query that had one.
     pub fn taken(&mut self, with_opt: bool) {
         self.lacking = None;
         self.refusals = 0;
         self.shown |= with_opt;
     }
 
-    /// It did not understand a question with an OPT record, and answered the same question usefully without.
+    /// It did not understand a query with an OPT record, and answered the same query usefully without.
     pub fn refused(&mut self, now: Time) {
         self.refusals = self.refusals.saturating_add(1);
         if self.shown && self.refusals < CONTRADICTIONS {
@@ -62,7 +62,7 @@ impl EdnsSupport {
         self.shown = false;
         let hold = match self.lacking {
             None => HOLD_MIN,
-            // Of questions under way at once only one is a trial; the others say nothing new.
+            // Of queries under way at once only one is a trial; the others say nothing new.
             Some(lacking) if now + TRIAL < lacking.until => return,
             Some(lacking) => (lacking.hold * 2).min(HOLD_MAX),
         };
@@ -101,7 +101,7 @@ mod tests {
 
     // fault 98
     #[test]
-    fn one_question_that_is_taken_ends_it() {
+    fn one_query_that_is_taken_ends_it() {
         let mut support = EdnsSupport::default();
         support.refused(second(0));
         assert!(!support.send_with(second(1)));
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_under_way_at_once_count_once() {
+    fn queries_under_way_at_once_count_once() {
         let mut support = EdnsSupport::default();
         for _ in 0..100 {
             support.refused(second(0));

@@ -1,6 +1,6 @@
 //! How long an idle connection to an upstream is kept: learned from when the upstream closes, or told by it.
 //!
-//! A connection that we close before the upstream does costs nobody anything; a question that meets a closing connection costs a round
+//! A connection that we close before the upstream does costs nobody anything; a query that meets a closing connection costs a round
 //! trip more. So the limit is careful, and it grows while nothing speaks against it.
 
 use crate::engine::time::Time;
@@ -13,7 +13,7 @@ const START: Duration = Duration::from_millis(8_500);
 const MIN: Duration = Duration::from_secs(3);
 /// Most boxes on a path keep a quiet connection for minutes; a minute saves the handshakes that are worth saving.
 const MAX: Duration = Duration::from_secs(60);
-/// A close after a shorter quiet is no idle limit but a restart, or a bound on questions.
+/// A close after a shorter quiet is no idle limit but a restart, or a bound on queries.
 const QUIET: Duration = Duration::from_secs(1);
 /// How long a limit that was learned stands before more is dared.
 const HOLDS: Duration = Duration::from_secs(600);

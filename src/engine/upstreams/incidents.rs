@@ -11,7 +11,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub enum Incident {
     /// A connect failed.
     Connect,
-    /// A connection ended with questions in flight.
+    /// A connection ended with queries in flight.
     Lost,
     /// It is passed over from now on.
     Suspect,

@@ -11,9 +11,9 @@ use rand_chacha::rand_core::Rng;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// With so many questions given up and never answered, a connection is of no use: it is closed, which frees the ids.
+/// With so many queries given up and never answered, a connection is of no use: it is closed, which frees the ids.
 pub const MAX_ABANDONED: usize = 1_000;
-/// With so many, a quarter of all ids, a connection takes no more questions, although others are in flight on it: when those are over, it is
+/// With so many, a quarter of all ids, a connection takes no more queries, although others are in flight on it: when those are over, it is
 /// closed.
 pub const FULL_OF_ABANDONED: usize = 16_384;
 
@@ -26,16 +26,16 @@ pub enum Slot {
     Abandoned,
 }
 
-/// The questions in flight on one connection.
+/// The queries in flight on one connection.
 #[derive(Default)]
 pub struct Pipeline {
     slots: RandomMap<u16, Slot>,
     live: usize,
-    /// The ids of unanswered questions in the order of sending, as long as answers come in that order.
+    /// The ids of unanswered queries in the order of sending, as long as answers come in that order.
     order: VecDeque<u16>,
-    /// An answer overtook that of an older question.
+    /// An answer overtook that of an older query.
     reordered: bool,
-    /// Since when at least one question is unanswered and nothing at all was heard. The oldest question counts: one that comes
+    /// Since when at least one query is unanswered and nothing at all was heard. The oldest query counts: one that comes
     /// later does not move it, and one that was given up, because it was answered elsewhere, still owes a sign of life.
     silent_since: Time,
     owing: bool,
@@ -43,7 +43,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Gives a question an id that no other question in flight on this connection has. Random, so that on a plain transport
+    /// Gives a query an id that no other query in flight on this connection has. Random, so that on a plain transport
     /// it cannot be guessed (RFC 5452 section 9.2). `None` when no id is to be had.
     pub fn enter(
         &mut self,
@@ -75,7 +75,7 @@ impl Pipeline {
         }
     }
 
-    /// The answer came: the id is free again. Says whether the id was in use, be it by a question given up.
+    /// The answer came: the id is free again. Says whether the id was in use, be it by a query given up.
     pub fn leave(&mut self, id: u16) -> bool {
         let slot = self.slots.remove(&id);
         if slot.is_some() && !self.reordered && self.order.pop_front() != Some(id) {
@@ -95,13 +95,13 @@ impl Pipeline {
         self.reordered = true;
     }
 
-    /// Did an answer overtake that of an older question?
+    /// Did an answer overtake that of an older query?
     pub fn is_reordered(&self) -> bool {
         self.reordered
     }
 
-    /// The oldest unanswered question: if the upstream answers in order, all others wait for it. `None` if answers are known to
-    /// come in any order, or no question is unanswered.
+    /// The oldest unanswered query: if the upstream answers in order, all others wait for it. `None` if answers are known to
+    /// come in any order, or no query is unanswered.
     pub fn head(&self) -> Option<Slot> {
         self.slots.get(self.order.front()?).copied()
     }
@@ -130,22 +130,22 @@ impl Pipeline {
         (self.live > 0).then_some(self.silent_since)
     }
 
-    /// Questions that wait for an answer.
+    /// Queries that wait for an answer.
     pub fn live(&self) -> usize {
         self.live
     }
 
-    /// Questions given up whose answer may still come.
+    /// Queries given up whose answer may still come.
     pub fn abandoned(&self) -> usize {
         self.slots.len() - self.live
     }
 
-    /// Questions answered so far.
+    /// Queries answered so far.
     pub fn answered(&self) -> u64 {
         self.answered
     }
 
-    /// Has no question been sent on it?
+    /// Has no query been sent on it?
     pub fn is_unused(&self) -> bool {
         self.answered == 0 && self.slots.is_empty()
     }
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn never_an_id_twice_in_flight() {
-        // req 59, fault 33: many more questions than there are ids, 100 in flight, answers in any order.
+        // req 59, fault 33: many more queries than there are ids, 100 in flight, answers in any order.
         let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(7);
         let mut pipeline = Pipeline::default();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_given_up_keeps_its_id() {
+    fn a_query_given_up_keeps_its_id() {
         // fault 24
         let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(2);
@@ -237,7 +237,7 @@ mod tests {
 
     // fault 94
     #[test]
-    fn the_oldest_unanswered_question_is_known_until_answers_come_out_of_order() {
+    fn the_oldest_unanswered_query_is_known_until_answers_come_out_of_order() {
         let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(5);
         let mut pipeline = Pipeline::default();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_counts_from_the_first_unanswered_question() {
+    fn silence_counts_from_the_first_unanswered_query() {
         let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let mut pipeline = Pipeline::default();
@@ -273,8 +273,8 @@ mod tests {
     }
 
     #[test]
-    fn a_question_answered_elsewhere_still_owes_a_sign_of_life() {
-        // fault 7: or else a connection on which every question is overtaken would never be found dead.
+    fn a_query_answered_elsewhere_still_owes_a_sign_of_life() {
+        // fault 7: or else a connection on which every query is overtaken would never be found dead.
         let mut transactions: SlotMap<TransactionKey, ()> = SlotMap::with_key();
         let mut random = ChaCha8Rng::seed_from_u64(4);
         let mut pipeline = Pipeline::default();
