@@ -16,7 +16,7 @@ pub fn networks() -> Vec<Cidr> {
     let interfaces = match getifaddrs() {
         Ok(interfaces) => interfaces,
         Err(error) => {
-            log::debug!("reading the addresses of the interfaces: {error}");
+            log::debug!("the addresses of the interfaces could not be read: {error}");
             return Vec::new();
         }
     };

@@ -19,7 +19,7 @@ impl Reserve {
     pub fn new() -> Self {
         let reserve = Self::default();
         if let Err(error) = reserve.refill() {
-            log::debug!("reserving descriptors for upstreams: {error}");
+            log::debug!("descriptors could not be reserved for upstreams: {error}");
         }
         reserve
     }

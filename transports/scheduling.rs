@@ -27,7 +27,7 @@ pub fn use_batch_policy() {
         return;
     };
     if let Err(error) = set_thread_priority_and_policy(thread_native_id(), priority, BATCH) {
-        log::debug!("SCHED_BATCH was refused: {error}");
+        log::debug!("SCHED_BATCH was refused: {error}; the worker keeps its scheduling policy");
     }
 }
 

@@ -83,8 +83,7 @@ pub fn listen(at: SocketAddr, share: bool) -> io::Result<TcpListener> {
 pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
     let socket = socket(at, SocketType::DGRAM, share)?;
     if let Err(error) = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER) {
-        // It serves with a smaller buffer, too.
-        log::debug!("setting SO_RCVBUF: {error}");
+        log::debug!("SO_RCVBUF could not be set: {error}; the socket has a smaller buffer");
     }
     net::bind(&socket, &at)?;
     let socket = UdpSocket::from(socket);
@@ -111,14 +110,14 @@ pub fn tune_link(stream: &impl AsFd) {
         sockopt::set_tcp_user_timeout(stream, USER_TIMEOUT.as_millis() as u32),
     ];
     for error in tuned.into_iter().filter_map(Result::err) {
-        log::debug!("setting an option of a connection to an upstream: {error}");
+        log::debug!("an option of a connection to an upstream could not be set: {error}");
     }
 }
 
 /// Sets the options of a client connection: responses are written whole, so Nagle's algorithm would only delay them.
 pub fn tune_client(stream: &impl AsFd) {
     if let Err(error) = sockopt::set_tcp_nodelay(stream, true) {
-        log::debug!("setting TCP_NODELAY: {error}");
+        log::debug!("TCP_NODELAY could not be set: {error}");
     }
 }
 
@@ -135,7 +134,7 @@ pub fn shutdown(stream: &impl AsFd) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 pub fn ack_soon(stream: &impl AsFd) {
     if let Err(error) = sockopt::set_tcp_quickack(stream, true) {
-        log::debug!("setting TCP_QUICKACK: {error}");
+        log::debug!("TCP_QUICKACK could not be set: {error}");
     }
 }
 

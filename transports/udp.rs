@@ -59,7 +59,9 @@ impl Batches {
             && error.kind() != io::ErrorKind::WouldBlock
         {
             // It concerns none of the datagrams that were received.
-            log::debug!("receiving: {error}");
+            log::debug!(
+                "receiving more over UDP failed: {error}; what has been received is served"
+            );
         }
         self.small = ring.len() < SMALL_BATCH;
         Ok(())
@@ -129,7 +131,7 @@ impl Batches {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
                 Err(error) => {
                     // It concerns the first response only: its client is gone, or a filter forbids it.
-                    log::debug!("{}: response not sent: {error}", first.to);
+                    log::debug!("{}: response not sent: {error}; it is dropped", first.to);
                     sent.done += 1;
                     sent.refused += 1;
                 }

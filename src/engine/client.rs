@@ -27,7 +27,7 @@ pub enum Via {
 }
 
 impl Client {
-    /// Came it as a datagram, whose answer has to fit into one?
+    /// Did it arrive over UDP, so that the response has to fit into one datagram?
     pub fn is_datagram(&self) -> bool {
         matches!(self.via, Via::Datagram { .. })
     }
@@ -48,8 +48,8 @@ impl Client {
         prefix(ip)
     }
 
-    /// Has it a bound of its own on queries in flight? Not on loopback: nobody forges an address there, and one socket may well ask for
-    /// many, as a resolver of this machine does that forwards to us. At the bound for all, it counts like any other client.
+    /// Whether it has a bound of its own on queries in flight. Not on loopback: nobody forges an address there, and one socket may well
+    /// send many, as a resolver of this machine does that forwards to us. At the bound for all, it counts like any other client.
     pub(super) fn is_bounded(&self) -> bool {
         !self.addr.ip().to_canonical().is_loopback()
     }

@@ -44,6 +44,6 @@ pub use forwarder::Forwarder;
 pub use gauges::Gauges;
 pub use keys::ConnectionKey;
 pub use output::{Action, Output};
-pub(crate) use per_client::Crowd;
+pub(crate) use per_client::PerClient;
 pub use stats::{Stats, UpstreamStats};
 pub use time::{Now, Time};

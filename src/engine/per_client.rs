@@ -1,4 +1,4 @@
-//! How many of something there are, in all and for each client: TCP connections.
+//! How many TCP connections there are, in all and for each client.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -6,13 +6,13 @@ use std::net::IpAddr;
 
 /// Counts all, and tells apart whose they are. A client that has none costs nothing.
 #[derive(Debug, Default)]
-pub struct Crowd {
+pub struct PerClient {
     in_all: usize,
     /// A tree: addresses cannot be chosen so that they collide, and among a few clients it finds one sooner than a hash does.
     per_client: BTreeMap<u128, usize>,
 }
 
-impl Crowd {
+impl PerClient {
     /// How many there are.
     pub fn in_all(&self) -> usize {
         self.in_all
@@ -77,20 +77,24 @@ mod tests {
     #[test]
     fn what_enters_leaves_and_nothing_stays_behind() {
         // fault 64, 73
-        let mut crowd = Crowd::default();
+        let mut connections = PerClient::default();
         let (one, other) = (ip("192.0.2.1"), ip("192.0.2.2"));
         for client in [one, one, other] {
-            crowd.enter(client);
+            connections.enter(client);
         }
         assert_eq!(
-            (crowd.in_all(), crowd.held_by(one), crowd.held_by(other)),
+            (
+                connections.in_all(),
+                connections.held_by(one),
+                connections.held_by(other)
+            ),
             (3, 2, 1)
         );
-        crowd.leave(one);
-        assert_eq!((crowd.in_all(), crowd.held_by(one)), (2, 1));
-        assert!(!crowd.is_empty());
-        crowd.leave(other);
-        crowd.leave(one);
-        assert!(crowd.is_empty());
+        connections.leave(one);
+        assert_eq!((connections.in_all(), connections.held_by(one)), (2, 1));
+        assert!(!connections.is_empty());
+        connections.leave(other);
+        connections.leave(one);
+        assert!(connections.is_empty());
     }
 }

@@ -7,6 +7,7 @@ use super::control::Command;
 use super::core::Core;
 use super::host_networks::HostNetworks;
 use super::lookups::Lookups;
+use super::missing_addresses::MissingAddresses;
 use super::options::Options;
 use super::shared::Shared;
 use super::shutdown::{DRAIN_QUIET, DRAIN_TIMEOUT, Phase, Trigger};
@@ -14,7 +15,6 @@ use super::sockets::Sockets;
 use super::sources::{Alarm, Kind, Source, Sources};
 use super::tcp::TcpClients;
 use super::udp::UdpSockets;
-use super::unbound::Unbound;
 use super::upstream_connections::UpstreamConnections;
 use crate::engine::{Forwarder, Output, Stats};
 use crate::runtime::Runtime;
@@ -62,7 +62,7 @@ pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) tcp: TcpClients<R>,
     pub(super) upstreams: UpstreamConnections<T>,
     pub(super) lookups: Lookups<R>,
-    unbound: Unbound,
+    missing: MissingAddresses,
     host_networks: HostNetworks,
     phase: Phase,
 }
@@ -80,7 +80,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         let sources = Sources::default();
         Self {
             number,
-            unbound: Unbound::new(&sockets, logs_for_all, now.mono),
+            missing: MissingAddresses::new(&sockets, logs_for_all, now.mono),
             host_networks: HostNetworks::new(config.allow().clone(), logs_for_all),
             core: Core {
                 forwarder: Forwarder::new(config, cache, core_seed),
@@ -174,7 +174,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         self.tcp.time(now.mono);
         let (runtime, config) = (&self.runtime, &self.shared.config);
         self.udp.time(runtime, config, now.mono);
-        let bound = self.unbound.time(runtime, config, now.mono);
+        let bound = self.missing.time(runtime, config, now.mono);
         for socket in bound.datagrams {
             self.udp.add(socket);
         }
@@ -226,7 +226,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 info!(
                     "draining: queries that were accepted are answered, for at most {DRAIN_TIMEOUT:?}"
                 );
-                self.unbound.give_up();
+                self.missing.give_up();
                 self.tcp.stop_accepting(now);
             }
             (Phase::Serving | Phase::Draining { .. }, Phase::Closing { .. }) => self.close(),
@@ -241,7 +241,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             self.udp.next_alarm(),
             self.tcp.next_alarm(),
             self.upstreams.next_alarm(),
-            self.unbound.next_alarm(),
+            self.missing.next_alarm(),
             self.phase.next_alarm(self.core.now.mono),
         ];
         if let Some(at) = wanted.into_iter().flatten().min() {

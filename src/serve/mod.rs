@@ -7,7 +7,7 @@
 //! - `udp` and `tcp` are its sides towards clients, `upstream_connections` is its side towards upstreams.
 //! - `lookups` finds the addresses of upstreams that were given by name.
 //! - `sources` knows what is ready, and has the one timer; `pause` is for sockets that fail.
-//! - `sockets` binds the addresses that are served, `unbound` those that could not be bound at the start.
+//! - `sockets` binds the addresses that are served, `missing_addresses` those that the host did not have at the start.
 //! - `host_networks` has the networks of this host on the access list.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
 //! - `control` carries commands to the loop, `shutdown` is the way from serving to the end.
@@ -19,6 +19,7 @@ mod event_loop;
 mod host_networks;
 mod inspect;
 mod lookups;
+mod missing_addresses;
 mod options;
 mod pause;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
@@ -29,7 +30,6 @@ mod sockets;
 mod sources;
 mod tcp;
 mod udp;
-mod unbound;
 mod upstream_connections;
 
 pub use control::{Command, Control};

@@ -1,7 +1,7 @@
 //! What the workers of one program share: the configuration, the cache, and the limits that hold for all of them together.
 
 use crate::config::{Config, Limits, TtlBounds};
-use crate::engine::{Cache, Crowd, Times};
+use crate::engine::{Cache, PerClient, Times};
 use crate::locks::lock;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -16,14 +16,14 @@ pub struct Shared {
     pub cache: Arc<Cache>,
     random: ChaCha8Rng,
     /// TCP clients. Touched when one comes or goes, never for a query.
-    connections: Mutex<Crowd>,
+    connections: Mutex<PerClient>,
     /// Workers that have begun.
     workers: AtomicUsize,
 }
 
-/// Why a TCP connection is not admitted.
+/// The limit at which a TCP connection is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Crowded {
+pub enum AtLimit {
     /// The address prefix of its client has too many.
     Client,
     /// There are too many in all.
@@ -56,14 +56,14 @@ impl Shared {
 
     /// Counts a new TCP connection, if the limits allow it. All clients of a host share its loopback address, so that only the limit
     /// on all of them holds there, as it does for queries.
-    pub fn admit(&self, client: IpAddr, limits: &Limits) -> Result<(), Crowded> {
+    pub fn admit(&self, client: IpAddr, limits: &Limits) -> Result<(), AtLimit> {
         let mut connections = lock(&self.connections);
         let is_remote = !client.to_canonical().is_loopback();
         if is_remote && connections.held_by(client) >= limits.tcp_per_client {
-            return Err(Crowded::Client);
+            return Err(AtLimit::Client);
         }
         if connections.in_all() >= limits.tcp_connections {
-            return Err(Crowded::All);
+            return Err(AtLimit::All);
         }
         connections.enter(client);
         Ok(())
@@ -106,9 +106,9 @@ mod tests {
         let (one, two) = (ip("192.0.2.1"), ip("192.0.2.2"));
         assert_eq!(shared.admit(one, &limits), Ok(()));
         assert_eq!(shared.admit(one, &limits), Ok(()));
-        assert_eq!(shared.admit(one, &limits), Err(Crowded::Client));
+        assert_eq!(shared.admit(one, &limits), Err(AtLimit::Client));
         assert_eq!(shared.admit(two, &limits), Ok(()));
-        assert_eq!(shared.admit(two, &limits), Err(Crowded::All));
+        assert_eq!(shared.admit(two, &limits), Err(AtLimit::All));
         shared.dismiss(one);
         assert_eq!(shared.admit(two, &limits), Ok(()));
         for client in [one, two, two] {
@@ -130,7 +130,7 @@ mod tests {
             assert_eq!(shared.admit(ip(local), &limits), Ok(()));
         }
         for client in ["::1", "192.0.2.1"] {
-            assert_eq!(shared.admit(ip(client), &limits), Err(Crowded::All));
+            assert_eq!(shared.admit(ip(client), &limits), Err(AtLimit::All));
         }
     }
 }

@@ -52,7 +52,7 @@ impl ArcWake for Wake {
             && wake.waiting.load(Ordering::SeqCst)
             && let Err(error) = wake.waker.wake()
         {
-            log::error!("waking the loop: {error}");
+            log::error!("the loop could not be woken: {error}");
         }
     }
 }
@@ -174,7 +174,7 @@ impl Inner {
         self.wake.waiting.store(false, Ordering::SeqCst);
         if let Err(error) = waited {
             if error.kind() != io::ErrorKind::Interrupted {
-                log::error!("waiting for sockets: {error}");
+                log::error!("waiting for sockets failed: {error}");
             }
             return;
         }
@@ -332,7 +332,7 @@ impl<S: AsRawFd> Drop for Registered<S> {
     fn drop(&mut self) {
         let fd = self.socket.as_raw_fd();
         if let Err(error) = self.reactor.0.registry.deregister(&mut SourceFd(&fd)) {
-            log::debug!("removing a socket from the reactor: {error}");
+            log::debug!("a socket could not be removed from the reactor: {error}");
         }
         lock(&self.reactor.0.sources).remove(&self.number);
     }

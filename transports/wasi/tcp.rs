@@ -78,7 +78,7 @@ fn tune_link(socket: &TcpSocket) {
         socket.set_keep_alive_count(KEEPALIVE_PROBES),
     ];
     for code in tuned.into_iter().filter_map(Result::err) {
-        log::debug!("setting an option of a connection to an upstream: {code}");
+        log::debug!("an option of a connection to an upstream could not be set: {code}");
     }
 }
 
@@ -187,7 +187,7 @@ impl Listening {
         bound.block();
         socket.finish_bind().map_err(error)?;
         if let Err(code) = socket.set_listen_backlog_size(BACKLOG) {
-            log::debug!("setting a backlog of {BACKLOG}: {code}");
+            log::debug!("a backlog of {BACKLOG} could not be set: {code}");
         }
         socket.start_listen().map_err(error)?;
         bound.block();

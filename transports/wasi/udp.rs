@@ -39,7 +39,7 @@ impl Udp {
         drop(bound);
         socket.finish_bind().map_err(error)?;
         if let Err(code) = socket.set_receive_buffer_size(RECEIVE_BUFFER) {
-            log::debug!("setting the size of the receive buffer: {code}");
+            log::debug!("the size of the receive buffer could not be set: {code}");
         }
         let (incoming, outgoing) = socket.stream(None).map_err(error)?;
         Ok(Self {
@@ -115,7 +115,7 @@ impl Datagrams for Udp {
                 Err(code) => {
                     // It concerns the first response only: its client is gone, or the host forbids it.
                     if let Some(first) = batch.first() {
-                        log::debug!("{}: response not sent: {code}", first.to);
+                        log::debug!("{}: response not sent: {code}; it is dropped", first.to);
                     }
                     return Poll::Ready(Ok(Sent {
                         done: 1,

@@ -226,7 +226,7 @@ impl Transactions {
                 })
             });
             self.quotas.watch(all);
-            self.crowded = true;
+            self.was_full = true;
         }
         self.quotas.room(client, units, now.mono) == Room::Free
     }

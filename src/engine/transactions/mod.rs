@@ -62,7 +62,7 @@ pub struct Transactions {
     unfinished: VecDeque<Unfinished>,
     spare: Vec<Vec<u8>>,
     /// There were so many transactions that it mattered whose they are, and some of them still are.
-    crowded: bool,
+    was_full: bool,
     cache: Arc<Cache>,
     timeout: Duration,
     udp_payload: u16,
@@ -94,7 +94,7 @@ impl Transactions {
             hedging: Hedging::new(config.hedge(), upstreams),
             unfinished: VecDeque::new(),
             spare: Vec::new(),
-            crowded: false,
+            was_full: false,
             cache,
             timeout: config.timeout(),
             udp_payload: limits.udp_payload,
@@ -238,10 +238,10 @@ impl Transactions {
 
     /// Keeps a buffer for the next transaction.
     fn recycle(&mut self, mut message: Vec<u8>) {
-        if self.crowded {
+        if self.was_full {
             // What was allocated under load lies anywhere, and would be in the way of giving memory back.
             self.spare = Vec::new();
-            self.crowded = !self.table.is_empty();
+            self.was_full = !self.table.is_empty();
         } else if self.spare.len() < MAX_SPARE && message.capacity() <= 1024 {
             message.clear();
             self.spare.push(message);

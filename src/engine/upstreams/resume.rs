@@ -48,7 +48,9 @@ impl UpstreamPool {
         if (gap <= STOPPED && slept <= SUSPENDED) || self.connections.is_empty() {
             return;
         }
-        info!("away for {gap:.1?}, asleep for {slept:.1?}: all connections are made anew");
+        info!(
+            "the program was away for {gap:.1?}, and the machine asleep for {slept:.1?}: all connections are made anew"
+        );
         for upstream in &mut self.upstreams {
             upstream.start_afresh();
         }

@@ -1,6 +1,6 @@
 //! A client's connection (RFC 7766): many queries, answered in any order, with a bound on everything.
 
-use super::unread::{Backlog, Full, Unread};
+use super::backlog::{Backlog, BlockPool, Full};
 use crate::config::Limits;
 use crate::engine::{Client, Time};
 use crate::runtime::ByteStream;
@@ -165,7 +165,10 @@ impl<S: ByteStream> ClientConnection<S> {
                 Poll::Ready(Ok(0)) => self.half_closed = true,
                 Poll::Ready(Ok(n)) => self.incoming.filled(n),
                 Poll::Ready(Err(error)) => {
-                    debug!("{}: reading from its connection failed: {error}", self.peer);
+                    debug!(
+                        "{}: reading from its connection failed: {error}; it is closed",
+                        self.peer
+                    );
                     return Polled::Ended;
                 }
             }
@@ -174,7 +177,7 @@ impl<S: ByteStream> ClientConnection<S> {
     }
 
     /// Takes a response. It leaves at the next flush.
-    pub fn reply(&mut self, message: &[u8], unread: &mut Unread) -> Result<(), Full> {
+    pub fn reply(&mut self, message: &[u8], blocks: &mut BlockPool) -> Result<(), Full> {
         self.pending = self.pending.saturating_sub(1);
         // Nearly all are small, and leave from here in one write. Large ones go where large buffers come and go.
         if self.unread.is_empty() && self.outgoing.len() + message.len() <= MAX_OUTGOING {
@@ -184,18 +187,18 @@ impl<S: ByteStream> ClientConnection<S> {
         let Ok(len) = u16::try_from(message.len()) else {
             return Ok(());
         };
-        unread.append(&mut self.unread, &len.to_be_bytes())?;
-        unread.append(&mut self.unread, message)
+        blocks.append(&mut self.unread, &len.to_be_bytes())?;
+        blocks.append(&mut self.unread, message)
     }
 
     /// Writes what the client is ready to take, and puts the rest aside.
-    pub fn flush(&mut self, now: Time, unread: &mut Unread) -> Result<Polled, Full> {
+    pub fn flush(&mut self, now: Time, blocks: &mut BlockPool) -> Result<Polled, Full> {
         let mut cx = self.source.context();
         let mut taken = 0;
         loop {
             let rest = match self.outgoing.get(taken..) {
                 Some(rest) if !rest.is_empty() => rest,
-                _ => unread.front(&self.unread),
+                _ => blocks.front(&self.unread),
             };
             if rest.is_empty() {
                 break;
@@ -204,7 +207,7 @@ impl<S: ByteStream> ClientConnection<S> {
                 Poll::Pending => {
                     self.outgoing.drain(..taken);
                     if self.unread.is_empty() {
-                        unread.append(&mut self.unread, &self.outgoing)?;
+                        blocks.append(&mut self.unread, &self.outgoing)?;
                         self.outgoing = Vec::new();
                     }
                     return Ok(Polled::Pending);
@@ -213,7 +216,7 @@ impl<S: ByteStream> ClientConnection<S> {
                     if taken < self.outgoing.len() {
                         taken += n;
                     } else {
-                        unread.consume(&mut self.unread, n);
+                        blocks.consume(&mut self.unread, n);
                     }
                     self.taken_at = now;
                     if self.useful {
@@ -222,7 +225,10 @@ impl<S: ByteStream> ClientConnection<S> {
                 }
                 Poll::Ready(Ok(_)) => return Ok(Polled::Ended),
                 Poll::Ready(Err(error)) => {
-                    debug!("{}: writing to its connection failed: {error}", self.peer);
+                    debug!(
+                        "{}: writing to its connection failed: {error}; it is closed",
+                        self.peer
+                    );
                     return Ok(Polled::Ended);
                 }
             }
@@ -249,15 +255,15 @@ impl<S: ByteStream> ClientConnection<S> {
     }
 
     /// Closes it. How the client takes that does not matter any more.
-    pub fn close(mut self, unread: &mut Unread) {
-        unread.clear(&mut self.unread);
+    pub fn close(mut self, blocks: &mut BlockPool) {
+        blocks.clear(&mut self.unread);
         let _sent_or_not = Pin::new(&mut self.stream).poll_close(&mut self.source.context());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::unread::BLOCK;
+    use super::super::backlog::BLOCK;
     use super::*;
     use crate::serve::sources::{Kind, Sources};
     use futures::io::{AsyncRead, AsyncWrite};
@@ -309,15 +315,15 @@ mod tests {
         const LATE: usize = 10 * FRAME;
         let peer = "127.0.0.1:40000".parse().unwrap();
         let source = Sources::default().add(Kind::Control);
-        let mut unread = Unread::new(1 << 20);
+        let mut blocks = BlockPool::new(1 << 20);
         let mut connection = ClientConnection::new(SlowReader(0), peer, source, Time::ZERO);
         for _ in 0..10 {
-            connection.reply(&[0; FRAME - 2], &mut unread).unwrap();
+            connection.reply(&[0; FRAME - 2], &mut blocks).unwrap();
         }
         for _ in 0..10_000 {
-            connection.reply(&[0; FRAME - 2], &mut unread).unwrap();
+            connection.reply(&[0; FRAME - 2], &mut blocks).unwrap();
             connection.stream.0 = FRAME;
-            let polled = connection.flush(Time::ZERO, &mut unread);
+            let polled = connection.flush(Time::ZERO, &mut blocks);
             assert_eq!(polled, Ok(Polled::Pending));
             assert_eq!(connection.backlog(), LATE);
             assert!(connection.memory() <= 3 * BLOCK);

@@ -1,15 +1,16 @@
 //! Clients over TCP: all connections of a worker, the memory that they take, and when each is closed.
 
+mod backlog;
 mod connection;
 mod listener;
-mod unread;
 
 use super::core::Core;
-use super::shared::{Crowded, Shared};
+use super::shared::{AtLimit, Shared};
 use super::sources::{ClientKey, Kind, Polled, Sources};
 use crate::config::Limits;
 use crate::engine::{Client, Time};
 use crate::runtime::Runtime;
+use backlog::{BLOCK, BlockPool, Full};
 use connection::ClientConnection;
 use listener::ClientListener;
 use log::debug;
@@ -20,7 +21,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use unread::{BLOCK, Full, Unread};
 
 /// Connections accepted in one iteration, so that others get their turn.
 const MAX_ACCEPTS: usize = 64;
@@ -45,7 +45,7 @@ pub struct TcpClients<R: Runtime> {
     /// Connections that were refused at a limit.
     pub refused: u64,
     /// Responses that clients have not read.
-    unread: Unread,
+    blocks: BlockPool,
     /// Octets of memory for them and for what clients have sent.
     memory: usize,
     /// The most of it.
@@ -68,7 +68,7 @@ impl<R: Runtime> TcpClients<R> {
             due: BinaryHeap::new(),
             unflushed: Vec::new(),
             refused: 0,
-            unread: Unread::new(max_memory),
+            blocks: BlockPool::new(max_memory),
             memory: 0,
             max_memory,
             closed_unread: 0,
@@ -101,11 +101,11 @@ impl<R: Runtime> TcpClients<R> {
 
     fn admit(&mut self, stream: R::Stream, peer: SocketAddr, now: Time) {
         let mut admitted = self.shared.admit(peer.ip(), &self.limits);
-        if admitted == Err(Crowded::All) && self.close_idlest() {
+        if admitted == Err(AtLimit::All) && self.close_idlest() {
             admitted = self.shared.admit(peer.ip(), &self.limits);
         }
-        if let Err(crowded) = admitted {
-            debug!("{peer}: its connection is refused at the limit on connections: {crowded:?}");
+        if let Err(limit) = admitted {
+            debug!("{peer}: its TCP connection is refused at the limit on connections ({limit:?})");
             self.refused += 1;
             return;
         }
@@ -147,7 +147,7 @@ impl<R: Runtime> TcpClients<R> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        if connection.reply(message, &mut self.unread) == Err(Full) {
+        if connection.reply(message, &mut self.blocks) == Err(Full) {
             return self.close(key);
         }
         self.account(key);
@@ -173,7 +173,7 @@ impl<R: Runtime> TcpClients<R> {
     /// Writes what a client is ready to read.
     fn write(&mut self, key: ClientKey, now: Time) {
         if let Some(connection) = self.connections.get_mut(key) {
-            match connection.flush(now, &mut self.unread) {
+            match connection.flush(now, &mut self.blocks) {
                 Ok(Polled::Ended) | Err(Full) => self.close(key),
                 Ok(Polled::Pending | Polled::More) => self.account(key),
             }
@@ -214,7 +214,7 @@ impl<R: Runtime> TcpClients<R> {
         {
             *taken -= octets;
             debug!(
-                "{}: its connection is closed: it takes {octets} octets of memory, and all clients together too many",
+                "{}: its connection takes {octets} octets of memory, and those of all clients together too many; it is closed",
                 self.connections[key].peer
             );
             self.closed_unread += 1;
@@ -288,7 +288,7 @@ impl<R: Runtime> TcpClients<R> {
             let is_open = |key| self.connections.contains_key(key);
             self.due.retain(|Reverse((_, key))| is_open(*key));
         }
-        connection.close(&mut self.unread);
+        connection.close(&mut self.blocks);
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_secs(2);
 
 /// What a worker has not bound yet, and when it tries next.
-pub struct Unbound {
+pub struct MissingAddresses {
     /// Each with the last error that was logged, so that it is logged once.
     missing: Vec<(SocketAddr, ErrorKind)>,
     next_try: Option<Time>,
@@ -22,7 +22,7 @@ pub struct Unbound {
     logs: bool,
 }
 
-impl Unbound {
+impl MissingAddresses {
     /// What these sockets lack. One worker of several `logs` it.
     pub fn new<R: Runtime>(sockets: &Sockets<R>, logs: bool, now: Time) -> Self {
         let missing = sockets.missing();

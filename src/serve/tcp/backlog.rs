@@ -12,7 +12,7 @@ pub const BLOCK: usize = 16 * 1024;
 const PIECE: usize = (32 << 20) + BLOCK;
 
 /// The memory of one worker for responses that were not read.
-pub struct Unread {
+pub struct BlockPool {
     /// As long as the highest block that was ever used since it was empty.
     piece: Vec<u8>,
     free: BTreeSet<usize>,
@@ -33,7 +33,7 @@ pub struct Backlog {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Full;
 
-impl Unread {
+impl BlockPool {
     /// For so many octets.
     pub fn new(octets: usize) -> Self {
         Self {
@@ -155,7 +155,7 @@ mod tests {
         fn what_is_appended_is_read_in_order(
             steps in proptest::collection::vec((0usize..4, 0usize..40_000, any::<bool>()), 1..80),
         ) {
-            let mut unread = Unread::new(20 * BLOCK);
+            let mut blocks = BlockPool::new(20 * BLOCK);
             let mut backlogs: [Backlog; 4] = Default::default();
             let mut model: [VecDeque<u8>; 4] = Default::default();
             let mut next = 0u8;
@@ -163,31 +163,31 @@ mod tests {
                 let (backlog, model) = (&mut backlogs[who], &mut model[who]);
                 if appends {
                     let message: Vec<u8> = (0..octets).map(|_| { next = next.wrapping_add(1); next }).collect();
-                    if unread.append(backlog, &message).is_ok() {
+                    if blocks.append(backlog, &message).is_ok() {
                         model.extend(message);
                     } else {
-                        prop_assert!(unread.used * BLOCK == 20 * BLOCK);
-                        unread.clear(backlog);
+                        prop_assert!(blocks.used * BLOCK == 20 * BLOCK);
+                        blocks.clear(backlog);
                         model.clear();
                     }
                 } else {
-                    let front = unread.front(backlog);
+                    let front = blocks.front(backlog);
                     let n = front.len().min(octets);
                     let read: Vec<u8> = front[..n].to_vec();
                     let expected: Vec<u8> = model.drain(..n).collect();
                     prop_assert_eq!(read, expected);
-                    unread.consume(backlog, n);
+                    blocks.consume(backlog, n);
                 }
                 prop_assert_eq!(backlog.len(), model.len());
-                prop_assert_eq!(unread.front(backlog).is_empty(), model.is_empty());
+                prop_assert_eq!(blocks.front(backlog).is_empty(), model.is_empty());
                 let held: usize = backlogs.iter().map(Backlog::memory).sum();
-                prop_assert_eq!(held, unread.used * BLOCK);
+                prop_assert_eq!(held, blocks.used * BLOCK);
                 prop_assert!(held <= 20 * BLOCK);
             }
             for backlog in &mut backlogs {
-                unread.clear(backlog);
+                blocks.clear(backlog);
             }
-            prop_assert_eq!((unread.used * BLOCK, unread.piece.capacity()), (0, 0));
+            prop_assert_eq!((blocks.used * BLOCK, blocks.piece.capacity()), (0, 0));
         }
     }
 }
