@@ -254,25 +254,14 @@ fn invalid(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DNS_PORT, Host, Scheme, server_address};
+    use crate::config::upstream::tests::SCHEMES;
+    use crate::config::{DNS_PORT, Host, server_address};
 
     /// Builds a configuration from lists separated by blanks.
     fn config(listen: &str, upstreams: &str, bootstrap: &str) -> Result<Config, ConfigError> {
-        let schemes = [
-            Scheme {
-                name: "tls",
-                port: 853,
-                encrypted: true,
-            },
-            Scheme {
-                name: "tcp",
-                port: 53,
-                encrypted: false,
-            },
-        ];
         let listen = listen.split_whitespace().map(|text| text.parse().unwrap());
         let upstreams = upstreams.split_whitespace();
-        let upstreams = upstreams.map(|spec| Upstream::parse(spec, &schemes).unwrap());
+        let upstreams = upstreams.map(|spec| Upstream::parse(spec, SCHEMES).unwrap());
         let bootstrap = bootstrap.split_whitespace();
         let bootstrap = bootstrap.map(|text| server_address(text, DNS_PORT).unwrap());
         Config::builder()

@@ -275,10 +275,11 @@ fn check_port(port: u16, scheme: &Scheme) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const SCHEMES: &[Scheme] = &[
+    /// In every build, whatever its features.
+    pub const SCHEMES: &[Scheme] = &[
         Scheme {
             name: "tls",
             port: 853,
