@@ -11,24 +11,14 @@ use std::collections::VecDeque;
 /// Something that the forwarder has to do because of an event.
 #[derive(Clone, Copy, Debug)]
 pub enum Task {
-    /// A connection ended under a query; `blame`: perhaps because of it.
-    ConnectionLost {
-        transaction: TransactionKey,
-        connection: ConnectionKey,
-        blame: bool,
-    },
+    /// A connection ended under a query; and whether perhaps because of it.
+    ConnectionLost(TransactionKey, ConnectionKey, bool),
     /// An attempt came to nothing, and its connection lives on.
-    AttemptFailed {
-        transaction: TransactionKey,
-        connection: ConnectionKey,
-    },
+    AttemptFailed(TransactionKey, ConnectionKey),
     /// Ask an upstream that was not asked yet, if one can be.
     AskElsewhere(TransactionKey),
     /// Send a query also on this connection: the one that it is on is suspect.
-    RepeatOn {
-        transaction: TransactionKey,
-        connection: ConnectionKey,
-    },
+    RepeatOn(TransactionKey, ConnectionKey),
     /// Send a query also on a connection of its own: others wait behind it.
     RepeatAlone(TransactionKey),
     /// Have a connection ready that replaces this one, which is suspect.

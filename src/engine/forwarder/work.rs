@@ -21,42 +21,27 @@ impl Forwarder {
 
     fn carry_out_one(&mut self, task: Task, now: Now, out: &mut Output) {
         match task {
-            Task::ConnectionLost {
-                transaction,
-                connection,
-                blame,
-            } => {
-                let Some(history) = self.transactions.history_mut(transaction) else {
+            Task::ConnectionLost(key, connection, blame) => {
+                let Some(history) = self.transactions.history_mut(key) else {
                     return;
                 };
                 history.lost(connection, blame, now.mono);
-                let step = self.next_step(transaction, Happened::ConnectionLost, false, now);
-                self.take(step, transaction, now, out);
+                self.react(key, Happened::ConnectionLost, now, out);
             }
-            Task::AttemptFailed {
-                transaction,
-                connection,
-            } => {
-                let Some(history) = self.transactions.history_mut(transaction) else {
+            Task::AttemptFailed(key, connection) => {
+                let Some(history) = self.transactions.history_mut(key) else {
                     return;
                 };
                 history.leave(connection);
                 history.malformed = true;
-                let step = self.next_step(transaction, Happened::AttemptFailed, false, now);
-                self.take(step, transaction, now, out);
+                self.react(key, Happened::AttemptFailed, now, out);
             }
-            Task::AskElsewhere(key) => {
-                let step = self.next_step(key, Happened::Slow, false, now);
-                self.take(step, key, now, out);
-            }
-            Task::RepeatOn {
-                transaction,
-                connection,
-            } => {
-                let history = self.transactions.history(transaction);
+            Task::AskElsewhere(key) => self.react(key, Happened::Slow, now, out),
+            Task::RepeatOn(key, connection) => {
+                let history = self.transactions.history(key);
                 let may = |history: &History| !history.lane().is_isolated() && history.may_repeat();
                 if history.is_some_and(may) {
-                    self.send(transaction, connection, Purpose::Need, now, out);
+                    self.send(key, connection, Purpose::Need, now, out);
                 }
             }
             Task::RepeatAlone(key) => {
@@ -105,6 +90,12 @@ impl Forwarder {
             same_connection: again && same_connection,
         };
         next_step(happened, waits_for, outcome, possible)
+    }
+
+    /// Does what is to be done next for a transaction.
+    fn react(&mut self, key: TransactionKey, happened: Happened, now: Now, out: &mut Output) {
+        let step = self.next_step(key, happened, false, now);
+        self.take(step, key, now, out);
     }
 
     /// Takes a step. Relaying a response, or sending again on its connection, is for the one who has it.
@@ -195,8 +186,7 @@ impl Forwarder {
                 && self.is_hopeless(key, queue)
             {
                 self.transactions.stop_waiting(key);
-                let step = self.next_step(key, Happened::NoConnection, false, now);
-                self.take(step, key, now, out);
+                self.react(key, Happened::NoConnection, now, out);
             }
         }
         self.carry_out(now, out);
@@ -349,8 +339,7 @@ impl Forwarder {
                 let history = self.transactions.history(key);
                 let attempts = history.into_iter().flat_map(History::attempts);
                 let attempts: Vec<Attempt> = attempts.copied().collect();
-                let step = self.next_step(key, Happened::DeadlinePassed, false, now);
-                self.take(step, key, now, out);
+                self.react(key, Happened::DeadlinePassed, now, out);
                 self.carry_out(now, out);
                 for attempt in attempts {
                     self.pool.missed(&attempt, &mut self.ledger.at(now, out));
@@ -362,8 +351,7 @@ impl Forwarder {
                     self.transactions.serve_stale(key, fx);
                 }
                 if elsewhere {
-                    let step = self.next_step(key, Happened::Slow, false, now);
-                    self.take(step, key, now, out);
+                    self.react(key, Happened::Slow, now, out);
                 }
             }
             None => {}

@@ -59,11 +59,7 @@ impl UpstreamPool {
             self.suspect_older(upstream, connection.since, connection.heard_at);
         }
         for transaction in connection.pipeline.live_transactions() {
-            fx.task(Task::ConnectionLost {
-                transaction,
-                connection: key,
-                blame,
-            });
+            fx.task(Task::ConnectionLost(transaction, key, blame));
         }
         if by_peer && live == 0 {
             self.renew(&connection, fx);

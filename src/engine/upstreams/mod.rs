@@ -161,10 +161,7 @@ impl UpstreamPool {
         };
         if let Some(transaction) = on.pipeline.find(id) {
             on.pipeline.leave(id);
-            fx.task(Task::AttemptFailed {
-                transaction,
-                connection,
-            });
+            fx.task(Task::AttemptFailed(transaction, connection));
         }
     }
 

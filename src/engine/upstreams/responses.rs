@@ -161,10 +161,7 @@ impl UpstreamPool {
         let label = &self.upstreams[on.upstream].label;
         debug!("{label} {}: malformed response: {why}", on.addr);
         self.heard(connection, fx.now);
-        fx.task(Task::AttemptFailed {
-            transaction,
-            connection,
-        });
+        fx.task(Task::AttemptFailed(transaction, connection));
     }
 
     /// The upstream and address of a connection, for the log.

@@ -59,11 +59,7 @@ impl UpstreamPool {
             fx.stats.retired += 1;
             fx.out.push(Action::Close { connection });
             for transaction in retired.pipeline.live_transactions() {
-                fx.task(Task::ConnectionLost {
-                    transaction,
-                    connection,
-                    blame: false,
-                });
+                fx.task(Task::ConnectionLost(transaction, connection, false));
             }
         }
     }

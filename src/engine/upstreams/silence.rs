@@ -91,10 +91,7 @@ impl UpstreamPool {
             } else if holds_up == Some(transaction) {
                 Task::RepeatAlone(transaction)
             } else {
-                Task::RepeatOn {
-                    transaction,
-                    connection: fresh,
-                }
+                Task::RepeatOn(transaction, fresh)
             });
         }
     }

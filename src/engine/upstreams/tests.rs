@@ -184,11 +184,9 @@ impl Stage {
     fn losses(&mut self, on: ConnectionKey) -> Vec<(TransactionKey, bool)> {
         let tasks = self.tasks();
         let losses = tasks.iter().map(|task| match task {
-            Task::ConnectionLost {
-                transaction,
-                connection,
-                blame,
-            } if *connection == on => (*transaction, *blame),
+            Task::ConnectionLost(transaction, connection, blame) if *connection == on => {
+                (*transaction, *blame)
+            }
             other => panic!("{other:?}"),
         });
         losses.collect()
@@ -361,13 +359,7 @@ fn a_response_that_cannot_be_read_fails_its_query_alone() {
     let fx = &mut stage.ledger.at(stage.now, &mut stage.out);
     stage.pool.malformed(connection, &message, "too short", fx);
     let tasks = stage.tasks();
-    let [
-        Task::AttemptFailed {
-            transaction,
-            connection: on,
-        },
-    ] = tasks[..]
-    else {
+    let [Task::AttemptFailed(transaction, on)] = tasks[..] else {
         panic!("{tasks:?}");
     };
     assert_eq!((transaction, on), (failed, connection));
@@ -449,10 +441,7 @@ fn a_silent_connection_is_suspect_and_replaced() {
     let tasks = stage.tasks();
     let [
         Task::RepeatAlone(alone),
-        Task::RepeatOn {
-            transaction,
-            connection,
-        },
+        Task::RepeatOn(transaction, connection),
     ] = tasks[..]
     else {
         panic!("{tasks:?}");
@@ -525,7 +514,7 @@ fn an_upstream_that_answers_in_order_gets_a_second_connection() {
         .tasks()
         .into_iter()
         .filter_map(|task| match task {
-            Task::ConnectionLost { transaction, .. } => Some(transaction),
+            Task::ConnectionLost(transaction, ..) => Some(transaction),
             _ => None,
         })
         .collect();
@@ -596,11 +585,7 @@ fn after_a_suspend_or_a_stop_all_connections_are_closed() {
         let lost: Vec<_> = tasks
             .iter()
             .map(|task| match task {
-                Task::ConnectionLost {
-                    transaction,
-                    blame: false,
-                    ..
-                } => *transaction,
+                Task::ConnectionLost(transaction, _, false) => *transaction,
                 other => panic!("{other:?}"),
             })
             .collect();
