@@ -73,13 +73,11 @@ impl CachedResponse {
             _ => Ede::STALE_ANSWER,
         };
         let edes = edes(message, response.opt.as_ref());
-        let mut cached = assemble(query, asked, header, body, &edes, state)?;
-        for record in records(message, response).filter(|record| record.rtype != TYPE_OPT) {
-            let at = u16::try_from(record.ttl_at).ok()?;
-            set_ttl(&mut cached.octets, at, record.ttl.max(min_ttl).min(max_ttl));
-            cached.octets.extend_from_slice(&at.to_be_bytes());
-        }
-        Some(cached.close())
+        let records = records(message, response).filter(|record| record.rtype != TYPE_OPT);
+        let ttls = records.filter_map(|record| u16::try_from(record.ttl_at).ok());
+        let mut cached = assemble(query, asked, header, (body, ttls), &edes, state)?;
+        cached.each_ttl(|ttl| ttl.max(min_ttl).min(max_ttl));
+        Some(cached)
     }
 
     /// An upstream's error response to `asked`: its code and its extended errors, without records. Its state says that it is cached.
@@ -149,13 +147,10 @@ impl CachedResponse {
             start,
             options_at: start + BARE_OPT,
             end,
-            udp_size: 0,
-            extended_rcode: 0,
-            version: 0,
             // DO is copied from the query (RFC 3225 §3). It is a part of the cache key.
             dnssec_ok: recipient.edns.is_some_and(|client| client.dnssec_ok),
-            flags: 0,
             last: true,
+            ..OptAt::default()
         };
         let response = Response {
             header: self.header,
@@ -172,9 +167,12 @@ impl CachedResponse {
             return;
         };
         for at in ttls.as_chunks::<2>().0 {
-            let at = u16::from_be_bytes(*at);
-            if let Some(ttl) = ttl_at(message, at) {
-                set_ttl(message, at, change(ttl));
+            let at = usize::from(u16::from_be_bytes(*at));
+            let ttl = message
+                .get_mut(at..)
+                .and_then(|tail| tail.first_chunk_mut());
+            if let Some(ttl) = ttl {
+                *ttl = change(u32::from_be_bytes(*ttl)).to_be_bytes();
             }
         }
     }
@@ -183,30 +181,15 @@ impl CachedResponse {
 /// Octets of the smallest record: the root as its owner, and the fixed fields.
 const MIN_RECORD: usize = 11;
 
-/// A whole message, to which the offsets of its TTLs are to be appended.
-struct Draft {
-    cached: CachedResponse,
-    octets: Vec<u8>,
-}
-
-impl Draft {
-    fn close(self) -> CachedResponse {
-        CachedResponse {
-            octets: self.octets.into_boxed_slice(),
-            ..self.cached
-        }
-    }
-}
-
-/// Puts a message together. `header` counts the records of `body`.
+/// Puts a message together. `header` counts the records of `body`, whose TTLs stand at `ttls` in the message.
 fn assemble(
     query: &[u8],
     asked: &Query,
     header: Header,
-    body: &[u8],
+    (body, ttls): (&[u8], impl Iterator<Item = u16>),
     edes: &[u8],
     state: Ede<'_>,
-) -> Option<Draft> {
+) -> Option<CachedResponse> {
     let records = header.additionals;
     let header = Header {
         id: 0,
@@ -217,9 +200,9 @@ fn assemble(
     // One allocation of the right size, since it is not shrunk afterwards.
     let counts = [header.answers, header.authorities, records];
     let records = counts.map(usize::from).iter().sum::<usize>();
-    let ttls = 2 * records.min(body.len() / MIN_RECORD);
+    let offsets = 2 * records.min(body.len() / MIN_RECORD);
     let opt_len = BARE_OPT + edes.len() + state.option_len();
-    let mut message = Vec::with_capacity(asked.question.end() + body.len() + opt_len + ttls);
+    let mut message = Vec::with_capacity(asked.question.end() + body.len() + opt_len + offsets);
     header.write(&mut message);
     lowercase_into(query, &asked.question, &mut message);
     message.extend_from_slice(body);
@@ -233,17 +216,15 @@ fn assemble(
     message.extend_from_slice(edes);
     let state_at = message.len();
     state.write(&mut message);
-    let cached = CachedResponse {
-        octets: Box::default(),
+    let end = message.len();
+    message.extend(ttls.flat_map(u16::to_be_bytes));
+    Some(CachedResponse {
+        octets: message.into_boxed_slice(),
         header,
         question: asked.question,
         opt_at: u32::try_from(opt_at).ok()?,
         state_at: u32::try_from(state_at).ok()?,
-        end: u32::try_from(message.len()).ok()?,
-    };
-    Some(Draft {
-        cached,
-        octets: message,
+        end: u32::try_from(end).ok()?,
     })
 }
 
@@ -258,8 +239,8 @@ fn failure(query: &[u8], asked: &Query, rcode: Rcode, edes: &[u8]) -> Option<Cac
         additionals: 0,
         ..asked.header
     };
-    let draft = assemble(query, asked, header, &[], edes, Ede::CACHED_ERROR)?;
-    Some(draft.close())
+    let nothing = (&[][..], std::iter::empty());
+    assemble(query, asked, header, nothing, edes, Ede::CACHED_ERROR)
 }
 
 fn dnssec_ok(asked: &Query) -> bool {
@@ -280,20 +261,6 @@ fn edes(message: &[u8], opt: Option<&OptAt>) -> Vec<u8> {
         put_option(&mut edes, OPTION_EDE, cached);
     }
     edes
-}
-
-fn ttl_at(message: &[u8], at: u16) -> Option<u32> {
-    let octets = message.get(usize::from(at)..)?.first_chunk::<4>()?;
-    Some(u32::from_be_bytes(*octets))
-}
-
-fn set_ttl(message: &mut [u8], at: u16, ttl: u32) {
-    let octets = message
-        .get_mut(usize::from(at)..)
-        .and_then(|tail| tail.first_chunk_mut::<4>());
-    if let Some(octets) = octets {
-        *octets = ttl.to_be_bytes();
-    }
 }
 
 #[cfg(test)]

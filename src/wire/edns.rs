@@ -23,7 +23,7 @@ pub fn is_hop_by_hop(code: u16) -> bool {
 }
 
 /// Where the OPT record is and what its fixed fields say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OptAt {
     /// Where the record starts, with its owner.
     pub start: usize,
