@@ -6,7 +6,7 @@ mod error_messages;
 mod trust;
 
 use self::error_messages::{handshake_error, is_alpn_refusal};
-use self::trust::{Trusted, Verifier};
+use self::trust::Verifier;
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Roots, Upstream};
 use crate::framed::Framed;
@@ -71,8 +71,7 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
 fn client(config: &Config) -> Result<ClientConfig, ConfigError> {
     let wrong = |why: String| ConfigError::new("ca_file", "", why);
     let provider = Arc::new(ring::default_provider());
-    let trusted = Trusted::new(config.roots()).map_err(wrong)?;
-    let verifier = Verifier::new(trusted, &provider).map_err(wrong)?;
+    let verifier = Verifier::new(config.roots(), &provider).map_err(wrong)?;
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| wrong(error.to_string()))?

@@ -35,9 +35,12 @@ impl Batches {
     /// Sets the options of this socket that batches need.
     pub fn new(socket: &UdpSocket) -> io::Result<Self> {
         let at = socket.local_addr()?;
+        // Bound to a wildcard, the kernel has to tell the destination of each datagram.
         let wildcard = at.ip().is_unspecified();
-        if wildcard {
-            report_destination(socket, at.is_ipv4())?;
+        if wildcard && at.is_ipv4() {
+            setsockopt(socket, ipv4::DESTINATION, &true)?;
+        } else if wildcard {
+            setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
         #[cfg(target_os = "linux")]
         allow_fragments(socket, at.is_ipv4())?;
@@ -202,16 +205,6 @@ fn destination(control: &ControlMessageOwned) -> Option<IpAddr> {
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(info.ipi6_addr.s6_addr.into()),
         control => ipv4::destination(control),
     }
-}
-
-/// Asks the kernel for the destination of each datagram.
-fn report_destination(socket: &UdpSocket, v4: bool) -> io::Result<()> {
-    if v4 {
-        setsockopt(socket, ipv4::DESTINATION, &true)?;
-    } else {
-        setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-    }
-    Ok(())
 }
 
 /// How a kernel tells the destination of an IPv4 datagram, and takes the source of one: as Linux and macOS do.

@@ -1,4 +1,4 @@
-//! The trusted certificates, and the verifier.
+//! The verifier of certificates, and what it trusts.
 
 use super::ca_file::{anchor, certificates};
 use crate::config::Roots;
@@ -15,17 +15,18 @@ use std::fmt;
 use std::sync::Arc;
 use webpki::EndEntityCert;
 
-/// The trusted certificates.
-pub struct Trusted {
-    /// Authorities: a certificate with a chain to one of them is trusted.
-    authorities: RootCertStore,
+/// Verifies as webpki does, and also accepts a server certificate that is in the CA file: the user trusts it explicitly, as a self-signed one
+/// requires. webpki alone rejects it if it is marked as an authority, as `openssl req -x509` does.
+#[derive(Debug)]
+pub struct Verifier {
+    webpki: Arc<WebPkiServerVerifier>,
     /// The certificates of the CA file: a server that presents one of them is trusted, whoever signed it.
     from_file: Vec<CertificateDer<'static>>,
 }
 
-impl Trusted {
-    /// As configured. An error says what is wrong.
-    pub fn new(roots: &Roots) -> Result<Self, String> {
+impl Verifier {
+    /// Trusts what is configured. An error says what is wrong.
+    pub fn new(roots: &Roots, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
         let mut authorities = RootCertStore::empty();
         let mut from_file = Vec::new();
         match roots {
@@ -36,29 +37,11 @@ impl Trusted {
                 authorities.extend(anchors.map_err(|error| error.to_string())?);
             }
         }
+        let (roots, provider) = (Arc::new(authorities), provider.clone());
+        let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
         Ok(Self {
-            authorities,
+            webpki: webpki.map_err(|error| error.to_string())?,
             from_file,
-        })
-    }
-}
-
-/// Verifies as webpki does, and also accepts a server certificate that is in the CA file: the user trusts it explicitly, as a self-signed one
-/// requires. webpki alone rejects it if it is marked as an authority, as `openssl req -x509` does.
-#[derive(Debug)]
-pub struct Verifier {
-    webpki: Arc<WebPkiServerVerifier>,
-    from_file: Vec<CertificateDer<'static>>,
-}
-
-impl Verifier {
-    /// Verifies against these certificates. An error says what is wrong.
-    pub fn new(trusted: Trusted, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
-        let roots = Arc::new(trusted.authorities);
-        let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
-        Ok(Self {
-            webpki: webpki.build().map_err(|error| error.to_string())?,
-            from_file: trusted.from_file,
         })
     }
 }
@@ -217,8 +200,7 @@ mod tests {
     ) -> Result<(), Error> {
         let provider = Arc::new(ring::default_provider());
         let pem: String = given.iter().map(|one| one.certificate.pem()).collect();
-        let trusted = Trusted::new(&Roots::Pem(pem.into_bytes())).unwrap();
-        let verifier = Verifier::new(trusted, &provider).unwrap();
+        let verifier = Verifier::new(&Roots::Pem(pem.into_bytes()), &provider).unwrap();
         let client = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[version])?
             .dangerous()
