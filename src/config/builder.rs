@@ -254,7 +254,7 @@ fn invalid(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::upstream::tests::SCHEMES;
+    use crate::config::SCHEMES;
     use crate::config::{DNS_PORT, Host, server_address};
 
     /// Builds a configuration from lists separated by blanks.

@@ -33,6 +33,8 @@ pub use policy::Policy;
 pub use roots::Roots;
 pub use text::server_address;
 pub use ttl::TtlBounds;
+#[cfg(test)]
+pub(crate) use upstream::tests::SCHEMES;
 pub use upstream::{Host, Scheme, Upstream};
 pub(crate) use words::hint;
 

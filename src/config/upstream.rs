@@ -279,7 +279,7 @@ pub(super) mod tests {
     use super::*;
 
     /// In every build, whatever its features.
-    pub const SCHEMES: &[Scheme] = &[
+    pub(crate) const SCHEMES: &[Scheme] = &[
         Scheme {
             name: "tls",
             port: 853,

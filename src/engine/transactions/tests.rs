@@ -1,6 +1,7 @@
 //! The transactions as a whole, driven by hand as the forwarder does: what becomes of queries, their clients and their timers.
 
 use super::*;
+use crate::config::SCHEMES;
 use crate::config::{ConfigBuilder, Upstream};
 use crate::engine::cache::{Found, Key, Times};
 use crate::engine::client::{Client, Via};
@@ -8,7 +9,6 @@ use crate::engine::effects::Ledger;
 use crate::engine::failure::Failure;
 use crate::engine::output::{Action, Output};
 use crate::engine::response::Edns;
-use crate::transports::SCHEMES;
 use crate::wire::testing::{self, Message};
 use crate::wire::{self, Rcode};
 

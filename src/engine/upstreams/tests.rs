@@ -1,13 +1,13 @@
 //! The pool as a whole, driven by hand as the forwarder does: which connection a query takes, and what connections and their ends lead to.
 
 use super::*;
+use crate::config::SCHEMES;
 use crate::config::Upstream as Configured;
 use crate::engine::effects::Ledger;
 use crate::engine::history::{Opt, Purpose};
 use crate::engine::output::Output;
 use crate::engine::response;
 use crate::transport::{ConnectError, ConnectionError};
-use crate::transports::SCHEMES;
 use crate::wire::testing;
 use crate::wire::{self, Query};
 use rand_chacha::rand_core::SeedableRng;
