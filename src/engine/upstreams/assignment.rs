@@ -34,9 +34,10 @@ pub enum Second {
 }
 
 impl UpstreamPool {
-    /// The connection that a query should take: one that is not suspect, of a healthy upstream, the most preferred one's, the newest. A
-    /// query that was never sent may go beyond bounds that are not sure, since it can be sent again. One that lost connections
-    /// rather goes where it was not yet, and to the connection with the fewest others. So do all at an upstream that answers in order.
+    /// The connection that a query should take: one that is not suspect, of a healthy upstream, the most preferred one's, one where no
+    /// lost packet seems to hold up queries, the newest. A query that was never sent may go beyond bounds that are not sure, since it can
+    /// be sent again. One that lost connections rather goes where it was not yet, and to the connection with the fewest others. So do
+    /// all at an upstream that answers in order.
     pub fn assign(
         &self,
         history: &History,
@@ -77,6 +78,7 @@ impl UpstreamPool {
                     } else {
                         0
                     },
+                    connection.is_held_up(),
                     Reverse(connection.since),
                 )
             });
@@ -237,18 +239,18 @@ impl UpstreamPool {
         self.upstreams[upstream].round_trip.late_after()
     }
 
-    /// Where a late query may be asked a second time. `elsewhere`: rather at another upstream, else at the same one, and only if nothing
-    /// came on the connections that it is on since: behind a lost packet nothing arrives; if something did, the query itself is
-    /// slow.
-    pub fn second(&self, history: &History, elsewhere: bool, now: Now) -> Second {
-        let tried = |connection: &Connection| history.tried().contains(connection.upstream);
-        let waits = |attempt: &Attempt| {
-            let connection = self.connections.get(attempt.connection);
-            connection.is_some_and(|connection| connection.heard_at <= attempt.sent_at)
-        };
-        if !elsewhere && !history.attempts().all(waits) {
+    /// Where a late query may be asked a second time. `elsewhere`: rather at another upstream, else at the same one, and only if none that
+    /// was sent later on the same connections is answered: then the query itself is slow, and no packet was lost.
+    pub fn second(&mut self, history: &History, elsewhere: bool, now: Now) -> Second {
+        let mut may_be_lost = true;
+        for attempt in history.attempts() {
+            let connection = self.connections.get_mut(attempt.connection);
+            may_be_lost &= connection.is_some_and(|connection| connection.late(attempt.sent_at));
+        }
+        if !elsewhere && !may_be_lost {
             return Second::Nowhere;
         }
+        let tried = |connection: &Connection| history.tried().contains(connection.upstream);
         let usable = |key: ConnectionKey, connection: &Connection| {
             connection.is_good()
                 && !connection.is_isolated()

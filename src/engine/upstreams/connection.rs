@@ -68,6 +68,10 @@ pub struct Connection {
     pub last_used: Time,
     /// When something last came.
     pub heard_at: Time,
+    /// When the newest query was sent that was answered on it.
+    pub answered_up_to: Time,
+    /// A query is late on it, and none that was sent later is answered: a lost packet may hold up all that comes after.
+    held_up: bool,
     /// How long it had been quiet when a query was last sent alone; zero once something came.
     pub quiet: Duration,
     trust: Trust,
@@ -93,6 +97,8 @@ impl Connection {
             pipeline: Pipeline::default(),
             last_used: now,
             heard_at: now,
+            answered_up_to: Time::ZERO,
+            held_up: false,
             quiet: Duration::ZERO,
             trust: Trust::Proven,
             asks_keepalive: false,
@@ -180,7 +186,21 @@ impl Connection {
         self.heard_at = now;
         self.trust = Trust::Proven;
         self.missed = 0;
+        self.held_up = false;
         std::mem::take(&mut self.quiet)
+    }
+
+    /// A query that was sent then is late on it. Says whether a lost packet may be the reason: not if a query that was sent later is
+    /// answered.
+    pub fn late(&mut self, sent_at: Time) -> bool {
+        let may_be_lost = self.answered_up_to < sent_at;
+        self.held_up |= may_be_lost;
+        may_be_lost
+    }
+
+    /// Whether a lost packet may hold up what is sent on it.
+    pub fn is_held_up(&self) -> bool {
+        self.held_up
     }
 
     /// A message came that belongs to no query. Says whether there were too many: a few are a server's slip, a flood is an attack

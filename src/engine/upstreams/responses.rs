@@ -87,6 +87,7 @@ impl UpstreamPool {
             return;
         };
         let upstream = on.upstream;
+        on.answered_up_to = on.answered_up_to.max(attempt.sent_at);
         let state = &mut self.upstreams[upstream];
         match keepalive::said(message, answer) {
             // Zero: it wants this connection closed (RFC 7828 section 3.3.2).

@@ -37,19 +37,28 @@ impl RoundTrip {
             self.variation = took / 2;
             return;
         };
+        if is_old {
+            self.variation = (self.variation * 3 + smoothed.abs_diff(took)) / 4;
+            self.smoothed = Some((smoothed + took) / 2);
+            return;
+        }
+        // A response behind a lost packet took as long as TCP took to notice the loss. That says little of the path, so one such response
+        // moves the times only a little (RFC 6298 section 3 leaves them out); several in a row move them as far as is right.
+        let took = took.min(self.timer(smoothed));
         self.variation = (self.variation * 3 + smoothed.abs_diff(took)) / 4;
-        self.smoothed = Some(if is_old {
-            (smoothed + took) / 2
-        } else {
-            (smoothed * 7 + took) / 8
-        });
+        self.smoothed = Some((smoothed * 7 + took) / 8);
+    }
+
+    /// The time after which TCP would send again (RFC 6298 section 2), with a smaller minimum.
+    fn timer(&self, smoothed: Duration) -> Duration {
+        smoothed + (4 * self.variation).max(LATE_MIN)
     }
 
     /// After how long a query counts as late, as TCP's retransmission timer has it. `None` where that is not known, or where the
     /// upstream is so near that TCP itself is as quick.
     pub fn late_after(&self) -> Option<Duration> {
         let smoothed = self.smoothed.filter(|smoothed| *smoothed >= FAR)?;
-        Some(smoothed + (4 * self.variation).max(LATE_MIN)).filter(|late| *late <= LATE_MAX)
+        Some(self.timer(smoothed)).filter(|late| *late <= LATE_MAX)
     }
 }
 
@@ -72,6 +81,21 @@ mod tests {
         assert_eq!(time.smoothed(), Some(ms(90)));
         time.measured(ms(190), at(60));
         assert_eq!(time.smoothed(), Some(ms(140)));
+    }
+
+    #[test]
+    fn one_response_behind_a_lost_packet_moves_it_little_and_a_longer_path_soon() {
+        let mut time = RoundTrip::default();
+        for _ in 0..100 {
+            time.measured(ms(40), Time::ZERO);
+        }
+        time.measured(ms(300), Time::ZERO);
+        assert!(time.late_after() < Some(ms(55)), "{:?}", time.late_after());
+        let responses = (1..).find(|_| {
+            time.measured(ms(100), Time::ZERO);
+            time.late_after() > Some(ms(100))
+        });
+        assert!(responses <= Some(6), "{responses:?}");
     }
 
     #[test]

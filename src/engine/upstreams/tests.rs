@@ -123,6 +123,12 @@ impl Stage {
         (key, self.send(key, to))
     }
 
+    /// Where a late query may be asked a second time.
+    fn second(&mut self, key: TransactionKey) -> Second {
+        let history = &self.histories[key];
+        self.pool.second(history, false, self.now)
+    }
+
     /// The response to an attempt.
     fn answer(&mut self, key: TransactionKey, attempt: Attempt) {
         let found = self.pool.find(attempt.connection, attempt.id, self.now);
@@ -538,6 +544,35 @@ fn an_upstream_that_answers_in_order_gets_a_second_connection() {
         [fresh, second].map(|on| stage.pool.in_flight_on(on)),
         [2, 3]
     );
+}
+
+#[test]
+fn a_late_query_is_copied_unless_a_later_one_is_answered() {
+    let mut stage = Stage::one();
+    let old = stage.up(0);
+    stage.pass(ms(10));
+    let new = stage.up(0);
+    let (earlier, before) = stage.ask();
+    stage.pass(ms(20));
+    let (lost, attempt) = stage.ask();
+    assert_eq!([before, attempt].map(|it| it.connection), [new; 2]);
+    stage.pass(ms(20));
+    // What was sent earlier is answered: that says nothing of this query's packet.
+    stage.answer(earlier, before);
+    stage.pass(ms(30));
+    assert_eq!(stage.second(lost), Second::On(old));
+    // What comes now takes the other connection until something is heard on this one.
+    let (_, next) = stage.ask();
+    assert_eq!(next.connection, old);
+    stage.answer(lost, attempt);
+    let (slow, first) = stage.ask();
+    stage.pass(ms(1));
+    let (quick, second) = stage.ask();
+    assert_eq!([first, second].map(|it| it.connection), [new; 2]);
+    stage.answer(quick, second);
+    stage.pass(ms(50));
+    assert_eq!(stage.second(slow), Second::Nowhere);
+    assert_eq!(stage.ask().1.connection, new);
 }
 
 // req 59, fault 24
