@@ -211,6 +211,7 @@ impl Stage {
         let mut all = Vec::new();
         while let Some(key) = self.transactions.pop_due(self.now) {
             all.extend(self.transactions.due(key, self.now).map(|due| (key, due)));
+            assert!(all.len() < 100, "due again and again: {all:?}");
         }
         all
     }
@@ -433,6 +434,24 @@ fn a_stale_response_is_served_when_the_client_response_timer_ends() {
     let reply = waiting.reply(parsed.question.octets(&asked));
     let found = (stage.cache).get(&key, &reply, 1232, stage.now.boot, &mut Vec::new());
     assert!(matches!(found, Found::Hit { .. }), "{found:?}");
+}
+
+// fault 99, 100
+#[test]
+fn a_query_that_nobody_waits_for_any_more_gives_way_first() {
+    let mut stage = Stage::with(|config| config.max_in_flight(2));
+    stage.expired(CASES[0]);
+    let idle = stage.start(CASES[0], client(1), 1);
+    stage.serve_stale(idle);
+    let waits = stage.start("waits.example", client(2), 2);
+    assert_eq!(stage.replies().len(), 1, "the stale response");
+    let new = stage.start("new.example", client(2), 3);
+    assert!(stage.replies().is_empty(), "no client gives way");
+    assert_eq!(stage.transactions.keys(), [new, waits]);
+    assert_eq!(
+        (stage.ledger.stats.yielded, stage.ledger.stats.shed),
+        (0, 0)
+    );
 }
 
 // req 53

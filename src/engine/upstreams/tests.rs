@@ -230,6 +230,9 @@ fn one_connection_is_made_for_many_queries() {
         assert_eq!(stage.assign(key), Some(connection));
         ids.insert(stage.send(key, connection).id);
         assert_eq!(stage.assign(key), None, "once on each connection");
+        let history = &stage.histories[key];
+        let again = (stage.pool).enter(key, history, connection, Purpose::Need, stage.now);
+        assert!(again.is_none());
     }
     assert_eq!((ids.len(), stage.pool.in_flight_on(connection)), (3, 3));
     assert_eq!(
@@ -460,6 +463,25 @@ fn a_silent_connection_is_suspect_and_replaced() {
     // A response on it shows that it was slow, and not dead.
     stage.answer(second, on_silent);
     assert!(stage.pool.suspects().next().is_none());
+}
+
+// fault 7
+#[test]
+fn where_there_is_no_room_for_more_a_silent_connection_is_suspect_sooner() {
+    let mut stage = Stage::one();
+    let silent = stage.up(0);
+    stage.ask();
+    for (millis, suspect) in [(249, false), (1, true)] {
+        stage.pass(ms(millis));
+        let fx = &mut stage.ledger.at(stage.now, &mut stage.out);
+        stage.pool.relieve_full(fx);
+        assert_eq!(stage.pool.suspects().any(|it| it == silent), suspect);
+    }
+    let tasks = stage.tasks();
+    assert!(
+        matches!(tasks[..], [Task::Replace(it)] if it == silent),
+        "{tasks:?}"
+    );
 }
 
 // fault 7, 24
