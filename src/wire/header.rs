@@ -137,13 +137,6 @@ pub fn set_id(message: &mut [u8], id: u16) {
     set_u16(message, 0, id);
 }
 
-/// Sets TC, the truncation bit. Does nothing to a message of fewer than three octets.
-pub fn set_truncated(message: &mut [u8]) {
-    if let Some(octet) = message.get_mut(2) {
-        *octet |= (Flags::TC >> 8) as u8;
-    }
-}
-
 /// A response code of up to twelve bits: four in the header, eight in the OPT record (RFC 6891).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rcode(pub u16);
@@ -262,18 +255,6 @@ mod tests {
         let mut short = [7];
         set_id(&mut short, 1);
         assert_eq!(short, [7]);
-    }
-
-    // req 7
-    #[test]
-    fn truncation_is_set_and_nothing_else() {
-        let mut message = [0; 12];
-        set_truncated(&mut message);
-        let header = Header::parse(&message).unwrap();
-        assert_eq!(header.flags, Flags(Flags::TC));
-        set_truncated(&mut message);
-        assert!(Header::parse(&message).unwrap().flags.tc());
-        set_truncated(&mut [0, 0]);
     }
 
     #[test]

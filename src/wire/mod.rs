@@ -6,7 +6,7 @@
 //!
 //! - Reading: [`parse_query`] says whether a client's message is forwarded or which response it gets instead;
 //!   [`parse_response`] checks an upstream's. Both return a small `Copy` value with the offsets that the edits need.
-//! - Inspecting: [`first_question`], [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`options`].
+//! - Inspecting: [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`options`].
 //! - Editing: [`forward_query`], [`relay_response`], [`local_response`]. Each appends one whole message to a
 //!   `Vec<u8>`; [`add_opt`] and [`add_option`] edit the query that was appended last.
 //! - Caching: [`cacheability`] says whether a response may be cached and for how long; [`CachedResponse`] is its stored form.
@@ -43,14 +43,12 @@ pub use edit_query::{add_opt, add_option, forward_query};
 pub use edit_response::{LocalRecord, Recipient, local_response, relay_response};
 pub use edns::{ClientEdns, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};
-pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id, set_truncated};
+pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id};
 pub use labels::Labels;
 pub use malformed::Malformed;
 pub use name::{NameDisplay, display};
 pub use query::{Query, Refusal, parse_query};
-pub use question::{
-    QuestionAt, QuestionDisplay, describe, first_question, lowercase_into, same_question, typed,
-};
+pub use question::{QuestionAt, QuestionDisplay, describe, lowercase_into, same_question, typed};
 pub use response::{Response, parse_response, records};
 pub use scan::{Record, Section};
 

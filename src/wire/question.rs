@@ -4,7 +4,7 @@ use std::fmt;
 
 use simple_dns::{Label, Name, QCLASS, QTYPE, Question};
 
-use super::header::{HEADER_LEN, Header};
+use super::header::HEADER_LEN;
 use super::integers::u16_at;
 use super::name::{display, labels, plain_len};
 
@@ -52,12 +52,6 @@ pub(super) fn question_at(message: &[u8]) -> Option<QuestionAt> {
         qtype,
         qclass,
     })
-}
-
-/// The first question of a message that may be malformed behind it. With the id it tells which query this was meant to answer.
-pub fn first_question(message: &[u8]) -> Option<QuestionAt> {
-    Header::parse(message).filter(|header| header.questions > 0)?;
-    question_at(message)
 }
 
 /// Whether two messages ask the same: type, class, and name without regard to ASCII case (RFC 4343, RFC
@@ -133,7 +127,6 @@ impl fmt::Display for QuestionDisplay<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scan::Section;
     use super::super::testing::{self, header_only, name_octets, name_of_len};
     use super::*;
 
@@ -242,28 +235,5 @@ mod tests {
         assert_eq!(shown("x.test.", 65280, 5), "x.test. TYPE65280 CLASS5");
         assert_eq!(shown("version.bind.", 16, 3), "version.bind. TXT CH");
         assert_eq!(shown("a b.", 1, 1), "a\\032b. A IN");
-    }
-
-    // fault 93
-    #[test]
-    fn the_question_is_read_whatever_stands_behind_it() {
-        let built = testing::response("a.test.", 28);
-        let asked = question_at(&built.build());
-        for bad in [
-            built.clone().raw(&[0; 3]),
-            built.clone().counts([2, 0, 0, 0]),
-            built.clone().counts([1, 9, 9, 9]),
-            built
-                .clone()
-                .record(Section::Answer, &[0xFF, 0xFF], 1, (1, 1), &[]),
-            built.clone().flags(0),
-        ] {
-            assert_eq!(first_question(&bad.build()), asked);
-        }
-        assert_eq!(first_question(&header_only(0x8180).build()), None);
-        let cut = built.build();
-        for end in 0..cut.len() {
-            assert_eq!(first_question(&cut[..end]), None);
-        }
     }
 }
