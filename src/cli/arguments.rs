@@ -112,6 +112,7 @@ options! {
                 tls://9.9.9.9             an address that is itself in the certificate\n  \
                 tls://dns.quad9.net       a name; requires --bootstrap\n  \
                 tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n",
+        note = "A policy NAME is one of\n  {{policies}}\n",
         note = "At SIGTERM or SIGINT the program answers what it has accepted, then exits; at\n\
                 a second one it exits at once. SIGUSR1 logs the counters. SIGHUP reloads\n\
                 nothing: changed options take effect at the next start.",
@@ -128,8 +129,8 @@ options! {
         /// DOTWARD_UPSTREAM
         Many upstream,
 
-        /// NAME of the rule by which one of several upstreams is chosen: failover (the first that is
-        /// healthy), round-robin, or fastest. Default: failover. DOTWARD_POLICY
+        /// NAME of the policy by which one of several upstreams is chosen; see below. Default: failover.
+        /// DOTWARD_POLICY
         One policy,
 
         /// send a query a second time, to another upstream or on another connection, when its response

@@ -17,8 +17,8 @@ use std::fmt;
 
 use argh::FromArgs as _;
 
-use crate::config::Modes;
 use crate::config::providers;
+use crate::config::{Modes, Policy};
 use arguments::{Arguments, Options, Serve, Subcommand, Tcp, Udp};
 use argv::Argv;
 use given::Given;
@@ -94,7 +94,7 @@ pub fn parse(
     let arguments: Vec<&str> = argv.arguments.iter().map(String::as_str).collect();
     let typed = match Arguments::from_args(&[env!("CARGO_PKG_NAME")], &arguments) {
         Ok(typed) => typed,
-        Err(exit) if exit.status.is_ok() => return Ok(Command::Help(trimmed(&exit.output))),
+        Err(exit) if exit.status.is_ok() => return Ok(Command::Help(help_text(&exit.output))),
         Err(exit) => return Err(UsageError(one_line(&exit.output))),
     };
     if typed.version {
@@ -121,9 +121,12 @@ pub fn parse(
     })
 }
 
-/// argh indents empty lines too.
-fn trimmed(text: &str) -> String {
-    text.lines()
+/// Puts the policies in, which argh cannot since it takes literal texts alone. It also indents empty lines.
+fn help_text(text: &str) -> String {
+    let row = |(name, asks): &(&str, &str)| format!("{name:<25} {asks}");
+    let policies: Vec<String> = Policy::ASKS.iter().map(row).collect();
+    text.replace("{policies}", &policies.join("\n    "))
+        .lines()
         .flat_map(|line| [line.trim_end(), "\n"])
         .collect()
 }
@@ -257,6 +260,9 @@ mod tests {
             }
         }
         let text = help("serve --help");
+        for (name, asks) in Policy::ASKS {
+            assert!(text.contains(&format!("\n    {name:<25} {asks}\n")));
+        }
         let words: Vec<&str> = text.split_whitespace().collect();
         for known in Options::KNOWN {
             let option = argv::option(known.name);

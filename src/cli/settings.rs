@@ -229,12 +229,13 @@ impl fmt::Display for Settings {
             "{} on {}, upstream {}",
             config.modes(),
             listen.join(" and "),
-            upstreams.join(match config.policy() {
-                Policy::Failover => ", then ",
-                Policy::RoundRobin | Policy::Fastest => " or ",
+            upstreams.join(if config.policy().follows_the_list() {
+                ", then "
+            } else {
+                " or "
             })
         )?;
-        if config.policy() != Policy::Failover {
+        if config.policy() != Policy::default() {
             write!(f, ", policy {}", config.policy())?;
         }
         if config.hedge() {

@@ -26,7 +26,7 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let any_named = upstreams.iter().any(|upstream| upstream.host().is_some());
     let any_encrypted = upstreams.iter().any(encrypted);
     let all_encrypted = upstreams.iter().all(encrypted);
-    let single = upstreams.len() < 2 && config.policy() != Policy::Failover;
+    let single = upstreams.len() < 2 && config.policy() != Policy::default();
     let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp());
     let reasons: [(bool, &str, &[&str]); 10] = [
         (!any_named, "no upstream is given by name", &["bootstrap"]),

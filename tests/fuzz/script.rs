@@ -559,7 +559,7 @@ fn config(script: &mut Script<'_>) -> Config {
     let upstreams: Vec<_> = (0..=script.below(3))
         .map(|index| upstream(index, script.below(4)))
         .collect();
-    let policy = [Policy::Failover, Policy::RoundRobin, Policy::Fastest][script.below(3)];
+    let policy = Policy::ALL[script.below(Policy::ALL.len())].1;
     let builder = Config::builder()
         .upstreams(upstreams)
         .policy(policy)

@@ -86,7 +86,7 @@ pub fn house(dice: &mut Dice) -> House {
         tcp_in_flight: dice.pick(&[100, 100, 2]),
         tcp_connections: dice.pick(&[1_000, 1_000, 2]),
         tcp_per_client: dice.pick(&[100, 100, 1]),
-        policy: dice.pick(&Policy::ALL.map(|(_, policy)| policy)),
+        policy: dice.pick(Policy::ALL).1,
         hedge: dice.percent(50),
     }
 }

@@ -4,7 +4,6 @@ use super::UpstreamPool;
 use super::connection::Connection;
 use super::incidents::Incident;
 use super::upstream::Upstream;
-use crate::config::Policy;
 use crate::engine::effects::{Effects, Task};
 use crate::engine::failure::{NextTry, connect_line, connect_reason};
 use crate::engine::history::{History, Lane, Queue};
@@ -279,7 +278,7 @@ impl UpstreamPool {
 
     /// Says in the log when another upstream than before is the one that is asked first.
     fn note_in_use(&mut self) {
-        if self.selection.policy() != Policy::Failover || self.upstreams.len() < 2 {
+        if !self.selection.policy().follows_the_list() || self.upstreams.len() < 2 {
             return;
         }
         let up = self.connections.values().filter(|c| c.is_up());

@@ -42,8 +42,8 @@ pub struct Upstream {
     order: Order,
     /// When a query was last sent to it.
     pub used_at: Time,
-    /// When it last answered one.
-    answered_at: Option<Time>,
+    /// When it last answered one; nothing before its first response.
+    pub answered_at: Option<Time>,
     /// Whether it was ever connected to.
     pub was_connected: bool,
     /// Why it last failed, in words; nothing once it answered since.
