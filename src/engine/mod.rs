@@ -20,6 +20,7 @@ mod cache;
 mod client;
 mod denials;
 #[cfg(test)]
+#[path = "../../tests/support/diagrams.rs"]
 mod diagrams;
 mod effects;
 mod failure;
