@@ -32,12 +32,8 @@ pub trait Runtime: Clone + Unpin {
     fn within<F: Future>(&self, limit: Duration, work: F) -> Self::Within<F>;
     /// Connects over TCP, without a time limit of its own.
     fn connect(&self, to: SocketAddr) -> Self::Connect;
-    /// Does this error of `listen` or `bind` mean that the host lacks the address, or its whole family?
-    fn is_missing(error: &io::Error) -> bool {
-        error.kind() == io::ErrorKind::AddrNotAvailable
-    }
     /// Listens for TCP clients. With `share`, other sockets of this program may listen on the same address. The errors are those of the
-    /// operating system.
+    /// operating system. `AddrNotAvailable` means that this host lacks the address, `Unsupported` that it lacks the whole family.
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener>;
     /// Binds a UDP socket; `share` and the errors are as in [`Runtime::listen`].
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Self::Datagrams>;

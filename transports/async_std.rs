@@ -64,10 +64,6 @@ impl Runtime for AsyncStd {
         })
     }
 
-    fn is_missing(error: &io::Error) -> bool {
-        sockets::is_missing(error)
-    }
-
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener> {
         let socket = TcpListener::from(sockets::listen(at, share)?);
         Ok(Listening::new(socket, self.reserve.clone()))

@@ -67,10 +67,6 @@ impl Runtime for Mio {
         Box::pin(async move { reserve.connect(|| connect(&reactor, to)).await })
     }
 
-    fn is_missing(error: &io::Error) -> bool {
-        sockets::is_missing(error)
-    }
-
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Listening> {
         Ok(Listening {
             socket: self.reactor.register(sockets::listen(at, share)?)?,

@@ -4,7 +4,7 @@
 
 use super::udp::Batches;
 use crate::engine::{Now, Time};
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{self, AddressFamily, SocketType, sockopt};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -55,7 +55,11 @@ fn socket(at: SocketAddr, kind: SocketType, share: bool) -> io::Result<OwnedFd> 
     } else {
         AddressFamily::INET
     };
-    let socket = net::socket(family, kind, None)?;
+    let socket = net::socket(family, kind, None).map_err(|error| match error {
+        // The standard library has no kind of its own for it.
+        Errno::AFNOSUPPORT => io::Error::new(io::ErrorKind::Unsupported, error),
+        error => error.into(),
+    })?;
     fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
     if at.is_ipv6() {
         // `::` means IPv6 only, so that `0.0.0.0` can be bound beside it.
@@ -92,12 +96,6 @@ pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
     Ok((socket, batches))
 }
 
-/// Does this error mean that the host lacks the address, or its whole family?
-pub fn is_missing(error: &io::Error) -> bool {
-    let no_family = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
-    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(no_family)
-}
-
 /// Sets the options of a connection to an upstream. They reveal failures sooner; a connection works without them.
 pub fn tune_link(stream: &impl AsFd) {
     let tuned = [
@@ -125,7 +123,7 @@ pub fn tune_client(stream: &impl AsFd) {
 pub fn shutdown(stream: &impl AsFd) -> io::Result<()> {
     match net::shutdown(stream, net::Shutdown::Write) {
         // The peer has reset the connection.
-        Err(rustix::io::Errno::NOTCONN) => Ok(()),
+        Err(Errno::NOTCONN) => Ok(()),
         done => Ok(done?),
     }
 }

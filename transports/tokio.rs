@@ -71,10 +71,6 @@ impl Runtime for Tokio {
         })
     }
 
-    fn is_missing(error: &io::Error) -> bool {
-        sockets::is_missing(error)
-    }
-
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Listening> {
         let join = |socket: &net::TcpListener| TcpListener::from_std(socket.try_clone()?);
         Ok(Listening {

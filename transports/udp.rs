@@ -384,7 +384,7 @@ fn has_segmentation(_socket: &UdpSocket) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sockets::{bind, is_missing};
+    use super::super::sockets::bind;
     use super::*;
     use std::net::SocketAddr;
 
@@ -402,7 +402,8 @@ mod tests {
             let (at, ip): (SocketAddr, IpAddr) =
                 (at.parse().unwrap(), destination.parse().unwrap());
             let (socket, mut batches) = match bind(at, false) {
-                Err(error) if is_missing(&error) => continue,
+                // This host is without IPv6.
+                Err(_) if UdpSocket::bind("[::1]:0").is_err() && at.is_ipv6() => continue,
                 bound => bound.unwrap(),
             };
             let to = SocketAddr::new(ip, socket.local_addr().unwrap().port());

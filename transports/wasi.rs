@@ -55,14 +55,6 @@ impl Runtime for Wasi {
         Box::pin(Tcp::connect(self.reactor.clone(), to))
     }
 
-    /// A host without IPv6 says that it does not support it.
-    fn is_missing(error: &io::Error) -> bool {
-        matches!(
-            error.kind(),
-            io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
-        )
-    }
-
     fn listen(&self, at: SocketAddr, _share: bool) -> io::Result<Listening> {
         Listening::new(&self.reactor, at)
     }

@@ -4,7 +4,7 @@ use crate::config::{Config, bind_advice};
 use crate::runtime::{Datagrams, Listener, Runtime};
 use log::info;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 /// How often a port that the system chose for UDP may turn out to be taken for TCP.
@@ -49,13 +49,13 @@ impl<R: Runtime> Sockets<R> {
             let Err(error) = sockets.bind_one(runtime, addr, config) else {
                 continue;
             };
-            if !wanted.is_required() && R::is_missing(&error) {
-                info!("{addr}: this host does not have this address; it is not served");
-                left_out = Some(BindError(bind_advice(addr, &error)));
-            } else if error.kind() == io::ErrorKind::AddrNotAvailable {
-                sockets.missing.push(addr);
-            } else {
-                return Err(BindError(bind_advice(addr, &error)));
+            match error.kind() {
+                ErrorKind::AddrNotAvailable | ErrorKind::Unsupported if !wanted.is_required() => {
+                    info!("{addr}: this host does not have this address; it is not served");
+                    left_out = Some(BindError(bind_advice(addr, &error)));
+                }
+                ErrorKind::AddrNotAvailable => sockets.missing.push(addr),
+                _ => return Err(BindError(bind_advice(addr, &error))),
             }
         }
         let is_empty = sockets.addresses.is_empty() && sockets.missing.is_empty();
@@ -84,7 +84,7 @@ impl<R: Runtime> Sockets<R> {
         loop {
             tries -= 1;
             match self.try_bind(runtime, addr, config) {
-                Err(error) if tries > 0 && error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) if tries > 0 && error.kind() == ErrorKind::AddrInUse => {}
                 done => return done,
             }
         }
