@@ -18,7 +18,7 @@ macro_rules! policies {
             /// All policies, by their names.
             pub const ALL: &[(&str, Self)] = &[$( ($name, Self::$Policy), )*];
             /// What each asks, by its name.
-            pub(crate) const ASKS: &[(&str, &str)] = &[$( ($name, $asks), )*];
+            pub const ASKS: &[(&str, &str)] = &[$( ($name, $asks), )*];
         }
     };
 }
