@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// A smoothed time that is older counts no more than the next response does: an upstream that is seldom asked may have changed.
 const FRESH: Duration = Duration::from_secs(10);
-/// Upstreams that answer sooner are near: a lost packet is repeated by TCP about as soon as a late query could be.
+/// An upstream that was once quicker is near: a lost packet is repeated by TCP about as soon as a late query could be. The quickest
+/// response counts, since the time on the path is a part of it, and others may have waited for the upstream itself.
 const FAR: Duration = Duration::from_millis(10);
 /// A query is not late before it took so much longer than usual.
 const LATE_MIN: Duration = Duration::from_millis(10);
@@ -19,6 +20,8 @@ pub struct RoundTrip {
     smoothed: Option<Duration>,
     /// RTTVAR, with its weight of 1/4.
     variation: Duration,
+    /// The shortest one since the last pause.
+    shortest: Duration,
     measured_at: Time,
 }
 
@@ -35,13 +38,16 @@ impl RoundTrip {
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(took);
             self.variation = took / 2;
+            self.shortest = took;
             return;
         };
         if is_old {
             self.variation = (self.variation * 3 + smoothed.abs_diff(took)) / 4;
             self.smoothed = Some((smoothed + took) / 2);
+            self.shortest = took;
             return;
         }
+        self.shortest = self.shortest.min(took);
         // A response behind a lost packet took as long as TCP took to notice the loss. That says little of the path, so one such response
         // moves the times only a little (RFC 6298 section 3 leaves them out); several in a row move them as far as is right.
         let took = took.min(self.timer(smoothed));
@@ -57,7 +63,7 @@ impl RoundTrip {
     /// After how long a query counts as late, as TCP's retransmission timer has it. `None` where that is not known, or where the
     /// upstream is so near that TCP itself is as quick.
     pub fn late_after(&self) -> Option<Duration> {
-        let smoothed = self.smoothed.filter(|smoothed| *smoothed >= FAR)?;
+        let smoothed = self.smoothed.filter(|_| self.shortest >= FAR)?;
         Some(self.timer(smoothed)).filter(|late| *late <= LATE_MAX)
     }
 }
@@ -107,7 +113,16 @@ mod tests {
         assert_eq!(time.late_after(), Some(ms(50)), "at least 10 ms more");
         let mut near = RoundTrip::default();
         near.measured(ms(2), Time::ZERO);
-        assert_eq!(near.late_after(), None);
+        for _ in 0..100 {
+            near.measured(ms(40), Time::ZERO);
+        }
+        assert_eq!(
+            near.late_after(),
+            None,
+            "the upstream is slow, not the path"
+        );
+        near.measured(ms(40), Time::ZERO + ms(10_001));
+        assert!(near.late_after().is_some(), "the path may have changed");
         let mut erratic = RoundTrip::default();
         erratic.measured(ms(900), Time::ZERO);
         assert_eq!(erratic.late_after(), None);
