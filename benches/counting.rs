@@ -20,12 +20,18 @@ use std::hint::black_box;
 type Operation = (&'static str, fn(u32) -> usize);
 
 /// All of them. `tests/counting/budget.json` has a figure for each.
-const OPERATIONS: [Operation; 6] = [
+const OPERATIONS: [Operation; 8] = [
     ("scan", scan),
     ("edit", edit),
     ("frame", frame),
-    ("miss", |times| ask(times, NEW)),
-    ("hit", |times| ask(times, 1_000)),
+    ("miss", |times| ask(Stand::new(), times, NEW)),
+    ("hit", |times| ask(Stand::new(), times, 1_000)),
+    ("host", |times| ask(beside_hosts(), times, 10_000)),
+    ("no_host", |times| {
+        let mut stand = beside_hosts();
+        stand.skip(20_000);
+        ask(stand, times, NEW)
+    }),
     ("alarm", alarm),
 ];
 
@@ -100,9 +106,13 @@ fn frame(times: u32) -> usize {
 }
 
 /// Questions through the whole core, for so many names in turn: asked, sent and answered where they must be, replied to.
-fn ask(times: u32, names: u32) -> usize {
-    let mut stand = Stand::new();
+fn ask(mut stand: Stand, times: u32, names: u32) -> usize {
     (0..times.div_ceil(BATCH)).map(|_| stand.ask(names)).sum()
+}
+
+/// A core with 10,000 hosts: the first ten thousand names but one.
+fn beside_hosts() -> Stand {
+    Stand::with_hosts(&stand::hosts(10_000))
 }
 
 /// When the core wants to be called next, with a question in flight.

@@ -107,6 +107,28 @@ fn hit(bencher: Bencher) {
         .bench_local(|| stand.ask(names));
 }
 
+/// The whole core, a batch of the names of 10,000 hosts, which are answered here.
+#[divan::bench]
+fn host(bencher: Bencher) {
+    let hosts = stand::hosts(10_000);
+    let mut stand = Stand::with_hosts(&hosts);
+    bencher
+        .counter(ItemsCount::new(BATCH))
+        .bench_local(|| stand.ask(10_000));
+}
+
+/// The same as `miss`, with 10,000 hosts among which the names are not.
+#[divan::bench]
+fn miss_beside_hosts(bencher: Bencher) {
+    let hosts = stand::hosts(10_000);
+    let mut stand = Stand::with_hosts(&hosts);
+    // Behind the numbers of the hosts.
+    stand.skip(20_000);
+    bencher
+        .counter(ItemsCount::new(BATCH))
+        .bench_local(|| stand.ask(NEW));
+}
+
 /// When the core wants to be called next, with a question in flight: asked twice in each turn of the loop.
 #[divan::bench]
 fn next_alarm(bencher: Bencher) {

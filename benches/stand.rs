@@ -2,13 +2,13 @@
 
 use crate::support::codes::A;
 use crate::support::messages;
-use dotward::config::{Config, Upstream};
+use dotward::config::{Config, Hosts, Upstream};
 use dotward::engine::{
     Action, Cache, Client, ConnectionKey, Forwarder, Now, Output, Time, Times, Via,
 };
 use dotward::transports::SCHEMES;
 use dotward::wire::{Query, Recipient};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +54,17 @@ pub fn client() -> Client {
     }
 }
 
+/// Hosts with the names of so many questions, the first left out.
+pub fn hosts(count: u32) -> Hosts {
+    let mut hosts = Hosts::default();
+    for number in 1..=count {
+        let name = format!("{number:08}.bench.test").parse().expect("a name");
+        let address = IpAddr::from(Ipv4Addr::from_bits(number));
+        hosts.insert(&name, address).expect("room for it");
+    }
+    hosts
+}
+
 /// A core whose only upstream is reached, and its driver, which answers at once.
 pub struct Stand {
     core: Forwarder,
@@ -68,9 +79,15 @@ pub struct Stand {
 impl Stand {
     /// One question has been answered, so that a connection is up.
     pub fn new() -> Self {
+        Self::with_hosts(&Hosts::default())
+    }
+
+    /// The same for a core with hosts, among which the name of the first question is not.
+    pub fn with_hosts(hosts: &Hosts) -> Self {
         let upstream = Upstream::parse("tls://192.0.2.53", SCHEMES).expect("an upstream");
         let config = Config::builder()
             .upstreams([upstream])
+            .hosts(hosts.clone())
             .build()
             .expect("a config");
         let start = Time::ZERO + Duration::from_secs(60);
@@ -117,6 +134,11 @@ impl Stand {
         assert_eq!(replies, BATCH, "each question is replied to");
         self.pass();
         octets
+    }
+
+    /// Leaves out the names of so many questions.
+    pub fn skip(&mut self, names: u32) {
+        self.next += names;
     }
 
     /// Asks one question that stays in flight.

@@ -178,8 +178,9 @@ options! {
         /// first. Default: no, in the upstream's order. DOTWARD_ROTATE=true
         Switch rotate,
 
-        /// forward special-use names too: localhost, onion, home.arpa, local, invalid, resolver.arpa,
-        /// and the reverse zones of private addresses. By default they are answered here.
+        /// forward special-use names too: localhost, onion, home.arpa, local, internal, invalid, alt,
+        /// resolver.arpa, service.arpa, and the reverse zones of private addresses. By default they are
+        /// answered here.
         /// DOTWARD_FORWARD_SPECIAL_NAMES=true
         Switch forward_special_names,
 

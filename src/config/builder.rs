@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{
-    AccessList, Config, ConfigError, Limits, Listen, Modes, Policy, Roots, TtlBounds, Upstream,
+    AccessList, Config, ConfigError, Hosts, Limits, Listen, Modes, Policy, Roots, Route, TtlBounds,
+    Upstream,
 };
 
 /// The settings of a [`Config`]. One that is not set has its default. Each is described at the method or field that reads it.
@@ -57,6 +58,10 @@ setters! {
     forward_special_names(bool) => local_names.forward_special;
     /// [`LocalNames::show_version`](super::LocalNames::show_version).
     show_version(bool) => local_names.show_version;
+    /// [`Config::routes`]: no domain in two of them.
+    routes(impl Into<Vec<Route>>) => routes;
+    /// [`Config::hosts`].
+    hosts(Hosts) => hosts;
     /// [`TtlBounds::min`], within [`TtlBounds::MINS`].
     min_ttl(Duration) => ttl.min;
     /// [`TtlBounds::max`], within [`TtlBounds::MAXES`].

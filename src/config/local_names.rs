@@ -4,8 +4,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LocalNames {
-    /// Special-use names (RFC 6761: `localhost`, `onion`, `home.arpa`, `local`, `invalid`, `resolver.arpa`, and the reverse zones of private
-    /// addresses) are forwarded like any other.
+    /// Special-use names (RFC 6761: `localhost`, `onion`, `home.arpa`, `local`, `internal`, `invalid`, `alt`, `resolver.arpa`, `service.arpa`,
+    /// and the reverse zones of private addresses) are forwarded like any other.
     pub forward_special: bool,
     /// `version.bind` and `version.server` of class CH are answered with the version, instead of REFUSED.
     pub show_version: bool,

@@ -5,12 +5,14 @@
 mod access;
 mod builder;
 mod error;
+mod hosts;
 mod limits;
 mod listen;
 mod local_names;
 mod policy;
 pub mod providers;
 mod roots;
+mod route;
 mod text;
 mod ttl;
 mod upstream;
@@ -25,12 +27,15 @@ use std::time::Duration;
 pub use access::{AccessList, Cidr, interface_network, read_prefix};
 pub use builder::ConfigBuilder;
 pub use error::ConfigError;
+pub(crate) use hosts::Addresses;
+pub use hosts::Hosts;
 pub use limits::Limits;
 pub use listen::Listen;
 pub(crate) use listen::bind_advice;
 pub use local_names::LocalNames;
 pub use policy::Policy;
 pub use roots::Roots;
+pub use route::{Domain, Route, Target};
 pub use text::server_address;
 pub use ttl::TtlBounds;
 #[cfg(test)]
@@ -59,6 +64,8 @@ pub struct Config {
     workers: NonZeroUsize,
     keep_scheduling: bool,
     local_names: LocalNames,
+    routes: Vec<Route>,
+    hosts: Hosts,
     ttl: TtlBounds,
     rotate: bool,
     allow: AccessList,
@@ -81,6 +88,8 @@ impl Default for Config {
             workers: NonZeroUsize::MIN,
             keep_scheduling: false,
             local_names: LocalNames::default(),
+            routes: Vec::new(),
+            hosts: Hosts::default(),
             ttl: TtlBounds::default(),
             rotate: false,
             allow: AccessList::default(),
@@ -179,6 +188,16 @@ impl Config {
     /// Which queries are answered here instead of being forwarded.
     pub fn local_names(&self) -> LocalNames {
         self.local_names
+    }
+
+    /// The domains whose queries take another way. Default: none.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// Names and addresses of the user's own, which are answered here. Default: none.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
     /// The bounds on the time for which responses are cached.

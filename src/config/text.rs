@@ -124,6 +124,17 @@ pub(super) fn port(digits: &str) -> Result<u16, String> {
 
 /// Reads a host name (RFC 1123 section 2.1, and the underscore that some use) into lower case, without a final dot.
 pub(super) fn host_name(text: &str) -> Result<String, String> {
+    let name = domain_name(text)?;
+    // A last label of digits is a mistyped IPv4 address: no top-level domain is a number.
+    let mut last = name.rsplit('.').take(1).flat_map(str::bytes);
+    if last.all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("{text:?} is neither an IP address nor a host name"));
+    }
+    Ok(name)
+}
+
+/// Reads the name of a domain, not the root, into lower case, without a final dot. Its labels are those of host names.
+pub(super) fn domain_name(text: &str) -> Result<String, String> {
     let name = text.strip_suffix('.').unwrap_or(text);
     if name.is_empty() {
         return Err("the name is empty".to_owned());
@@ -148,11 +159,6 @@ pub(super) fn host_name(text: &str) -> Result<String, String> {
         return Err(format!(
             "{text:?} is not a host name: {wrong:?} is not 1 to 63 letters, digits or hyphens"
         ));
-    }
-    // A last label of digits is a mistyped IPv4 address: no top-level domain is a number.
-    let mut last = name.rsplit('.').take(1).flat_map(str::bytes);
-    if last.all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("{text:?} is neither an IP address nor a host name"));
     }
     Ok(name.to_ascii_lowercase())
 }

@@ -4,10 +4,10 @@ use super::client::Client;
 use super::denials::Denials;
 use super::effects::Effects;
 use super::failure::Failure;
-use super::local_names;
+use super::local_names::{LocalAnswer, LocalNames};
 use super::transactions::{WaitingClient, size_limit};
-use crate::config::{AccessList, Config, LocalNames};
-use crate::wire::{self, ClientEdns, Ede, Query, Rcode, Recipient, Refusal};
+use crate::config::{AccessList, Config};
+use crate::wire::{self, ClientEdns, Ede, Query, QuestionAt, Rcode, Recipient, Refusal};
 use log::info;
 
 /// What becomes of a message from a client.
@@ -33,7 +33,7 @@ impl Gate {
     pub fn new(config: &Config) -> Self {
         Self {
             allow: config.allow().clone(),
-            local_names: config.local_names(),
+            local_names: LocalNames::new(config),
             denials: Denials::default(),
             udp_payload: config.limits().udp_payload,
         }
@@ -77,6 +77,7 @@ impl Gate {
     }
 
     /// Answers a query for a name that is never forwarded. False if it is no such name.
+    #[inline]
     pub fn answer_locally(
         &self,
         message: &[u8],
@@ -84,15 +85,37 @@ impl Gate {
         client: &WaitingClient,
         fx: &mut Effects<'_>,
     ) -> bool {
-        let Some(local) = local_names::answer(self.local_names, message, query) else {
+        let may_answer = self.local_names.may_answer(message, &query.question);
+        may_answer && {
+            // Copies go there, so that the values of the queries that are forwarded need not lie in memory.
+            let reply = client.reply(query.question.octets(message));
+            let cd = query.header.flags.cd();
+            self.answer_if_local(message, query.question, cd, client.client, reply, fx)
+        }
+    }
+
+    #[inline(never)]
+    fn answer_if_local(
+        &self,
+        message: &[u8],
+        at: QuestionAt,
+        cd: bool,
+        client: Client,
+        reply: Recipient<'_>,
+        fx: &mut Effects<'_>,
+    ) -> bool {
+        let host = self.local_names.host(message, &at);
+        let Some(answer) = host.or_else(|| self.local_names.special(message, &at)) else {
             return false;
         };
         fx.stats.local += 1;
-        let reply = client.reply(query.question.octets(message));
-        let (payload, cd) = (self.udp_payload, query.header.flags.cd());
-        let (head, record, ede) = ((0, cd, local.rcode), local.record(), local.ede);
-        fx.out.reply(client.client, |out| {
-            wire::local_response(&reply, head, record.as_ref(), ede, payload, out);
+        let LocalAnswer {
+            rcode,
+            records,
+            ede,
+        } = answer;
+        fx.out.reply(client, |out| {
+            wire::local_records(&reply, cd, rcode, records, ede, self.udp_payload, out);
         });
         true
     }
@@ -125,7 +148,7 @@ impl Gate {
         let (flags, payload) = (header.flags, self.udp_payload);
         let head = (flags.opcode(), flags.cd(), rcode);
         fx.out.reply(client, |out| {
-            wire::local_response(&reply, head, None, ede, payload, out);
+            wire::local_response(&reply, head, ede, payload, out);
         });
     }
 }

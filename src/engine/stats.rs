@@ -39,7 +39,7 @@ counters! {
         shed,
         /// Queries beyond the bound on those in flight of one client.
         shed_per_client,
-        /// Queries for names that are answered here and leave for nobody.
+        /// Queries for names that are answered here and leave for nobody: hosts, special-use names, and the server itself.
         local,
         /// Queries given up to make room for those of clients with fewer in flight, or for a later one of the same client.
         yielded,

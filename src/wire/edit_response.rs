@@ -1,12 +1,12 @@
-//! A response on its way to a client: an upstream's, edited, or a local one.
+//! An upstream's response on its way to a client.
 
 use std::ops::Range;
 
 use super::edns::{
-    BARE_OPT, ClientEdns, Ede, OPTION_EDE, OptAt, OurOpt, option_len, options, put_option,
+    BARE_OPT, ClientEdns, OPTION_EDE, OptAt, OurOpt, option_len, options, put_option,
 };
 use super::header::{Flags, HEADER_LEN, Header, Rcode, set_id};
-use super::integers::{put_u16, set_u16};
+use super::integers::set_u16;
 use super::opt_removal::bound_before;
 use super::response::Response;
 use super::response::records;
@@ -30,13 +30,13 @@ pub struct Recipient<'a> {
 
 impl Recipient<'_> {
     /// Octets of the response before its first record.
-    fn head_len(&self) -> usize {
+    pub(super) fn head_len(&self) -> usize {
         HEADER_LEN + self.question.len()
     }
 
     /// Appends the header, with this client's id and RD, and the question. `counts` are those of the records
     /// without the OPT, which is counted here.
-    fn write_head(&self, flags: Flags, counts: [u16; 3], out: &mut Vec<u8>) {
+    pub(super) fn write_head(&self, flags: Flags, counts: [u16; 3], out: &mut Vec<u8>) {
         let [answers, authorities, additionals] = counts;
         let header = Header {
             id: self.id,
@@ -231,86 +231,6 @@ fn rcode_for(rcode: Rcode, recipient: &Recipient<'_>) -> Rcode {
         // Without an OPT record the lower four bits would be another code.
         rcode if !rcode.fits_header() && recipient.edns.is_none() => Rcode::SERVFAIL,
         rcode => rcode,
-    }
-}
-
-/// A record that is made here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalRecord<'a> {
-    /// The section it stands in.
-    pub section: Section,
-    /// Its owner is the suffix of the question's name that starts at this octet of it.
-    pub owner_at: usize,
-    /// TYPE.
-    pub rtype: u16,
-    /// TTL in seconds.
-    pub ttl: u32,
-    /// RDATA. Compression pointers in it count from the start of the message.
-    pub rdata: &'a [u8],
-}
-
-impl LocalRecord<'_> {
-    fn len(&self) -> usize {
-        // A pointer as the owner, type, class, TTL and RDLENGTH.
-        12 + self.rdata.len()
-    }
-
-    /// Appends it, in the class of the question.
-    fn write(&self, question: &[u8], out: &mut Vec<u8>) {
-        put_u16(out, 0xC000 | (HEADER_LEN + self.owner_at) as u16);
-        put_u16(out, self.rtype);
-        out.extend_from_slice(question.last_chunk::<2>().unwrap_or(&[0, 1]));
-        out.extend_from_slice(&self.ttl.to_be_bytes());
-        put_u16(out, self.rdata.len() as u16);
-        out.extend_from_slice(self.rdata);
-    }
-}
-
-/// Appends a local response: the response code, the question if there is one, RA, the record if there is one, and, for a client that sent an
-/// OPT record, ours with `ede` in it. The head is the opcode, CD and the response code.
-///
-/// A response code above 15 needs an OPT record; a client without one gets SERVFAIL instead.
-pub fn local_response(
-    recipient: &Recipient<'_>,
-    (opcode, cd, rcode): (u8, bool, Rcode),
-    record: Option<&LocalRecord<'_>>,
-    ede: Option<Ede<'_>>,
-    our_udp_size: u16,
-    out: &mut Vec<u8>,
-) {
-    let rcode = if rcode.fits_header() || recipient.edns.is_some() {
-        rcode
-    } else {
-        Rcode::SERVFAIL
-    };
-    let flags = Flags(Flags::QR | u16::from(opcode & 0x0F) << 11 | Flags::RA)
-        .with(Flags::CD, if cd { Flags::CD } else { 0 })
-        .with(Flags::RCODE, rcode.0);
-    let counts = record.map_or([0; 3], |record| match record.section {
-        Section::Answer => [1, 0, 0],
-        Section::Authority => [0, 1, 0],
-        Section::Additional => [0, 0, 1],
-    });
-    recipient.write_head(flags, counts, out);
-    if let Some(record) = record {
-        record.write(recipient.question, out);
-    }
-    if let Some(client) = recipient.edns {
-        let used = recipient.head_len() + record.map_or(0, LocalRecord::len) + BARE_OPT;
-        let room = recipient.limit.saturating_sub(used);
-        // With its text, or else without it.
-        let fits = |ede: &Ede<'_>| ede.option_len() <= room;
-        let bare = ede.map(|ede| ede.with_text(""));
-        let ede = ede.filter(fits).or(bare.filter(fits));
-        let ours = OurOpt {
-            udp_size: our_udp_size,
-            extended_rcode: rcode.extended(),
-            dnssec_ok: client.dnssec_ok,
-        };
-        ours.write(ede.map_or(0, |ede| ede.option_len()), out);
-        if let Some(ede) = ede {
-            ede.write(out);
-        }
     }
 }
 
@@ -709,71 +629,5 @@ mod tests {
         let (out, read) = relayed(&built, &recipient(&question, None));
         assert_eq!(out, wanted.build());
         assert_eq!(records(&out, &read).count(), 2);
-    }
-
-    /// A response of our own to the client, read.
-    fn own(recipient: &Recipient<'_>, opcode: u8, rcode: Rcode, ede: Option<Ede<'_>>) -> Vec<u8> {
-        let mut out = b"before".to_vec();
-        local_response(recipient, (opcode, false, rcode), None, ede, OURS, &mut out);
-        out.split_off(6)
-    }
-
-    // req 1, req 2, req 29
-    #[test]
-    fn our_local_response_echoes_id_opcode_question_and_rd() {
-        let question = question();
-        for opcode in 0..16 {
-            let out = own(&recipient(&question, None), opcode, Rcode::NOTIMP, None);
-            let flags = 0x8184 | u16::from(opcode) << 11;
-            assert_eq!(out, expected(flags).build());
-        }
-        let silent = Recipient {
-            rd: false,
-            ..recipient(&question, None)
-        };
-        let mut out = Vec::new();
-        let head = (0, true, Rcode::SERVFAIL);
-        local_response(&silent, head, None, None, OURS, &mut out);
-        assert_eq!(out, expected(0x8092).build());
-    }
-
-    // req 16
-    #[test]
-    fn a_question_that_could_not_be_read_is_not_echoed() {
-        let out = own(&recipient(&[], None), 0, Rcode::FORMERR, None);
-        assert_eq!(out, header_only(0x8181).id(0xBEEF).build());
-        let out = own(&recipient(&[], edns(&[])), 15, Rcode::NOTIMP, None);
-        let wanted = header_only(0xF984).id(0xBEEF).edns(OURS, 0x8000, &[]);
-        assert_eq!(out, wanted.build());
-    }
-
-    // req 33
-    #[test]
-    fn badvers_is_told_by_an_opt_of_version_zero() {
-        let question = question();
-        let out = own(&recipient(&question, edns(&[])), 0, Rcode::BADVERS, None);
-        assert_eq!(out, expected(0x8180).edns(OURS, 0x0100_8000, &[]).build());
-        // It is never asked for without; then its lower bits must not read as NOERROR.
-        let out = own(&recipient(&question, None), 0, Rcode::BADVERS, None);
-        assert_eq!(parse_response(&out).unwrap().rcode(), Rcode::SERVFAIL);
-    }
-
-    // req 56
-    #[test]
-    fn a_reason_is_given_to_who_can_read_it() {
-        let question = question();
-        let why = Some(Ede::NO_REACHABLE_AUTHORITY.with_text("no upstream answered"));
-        let out = own(&recipient(&question, edns(&[])), 0, Rcode::SERVFAIL, why);
-        let option = [&[0, 22][..], b"no upstream answered"].concat();
-        let wanted = expected(0x8182).edns(OURS, 0x8000, &[(15, &option)]);
-        assert_eq!(out, wanted.build());
-        let out = own(&recipient(&question, None), 0, Rcode::SERVFAIL, why);
-        assert_eq!(out, expected(0x8182).build());
-        let tight = Recipient {
-            limit: 40,
-            ..recipient(&question, edns(&[]))
-        };
-        let out = own(&tight, 0, Rcode::SERVFAIL, why);
-        assert_eq!(out, expected(0x8182).edns(OURS, 0x8000, &[]).build());
     }
 }

@@ -7,7 +7,7 @@
 //! - Reading: [`parse_query`] says whether a client's message is forwarded or which response it gets instead;
 //!   [`parse_response`] checks an upstream's. Both return a small `Copy` value with the offsets that the edits need.
 //! - Inspecting: [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`options`].
-//! - Editing: [`forward_query`], [`relay_response`], [`local_response`]. Each appends one whole message to a
+//! - Editing: [`forward_query`], [`relay_response`], [`local_response`], [`local_records`]. Each appends one whole message to a
 //!   `Vec<u8>`; [`add_opt`] and [`add_option`] edit the query that was appended last.
 //! - Caching: [`cacheability`] says whether a response may be cached and for how long; [`CachedResponse`] is its stored form.
 //! - Framing: [`Frames`] and [`append_frame`], the two-octet length prefix of streams.
@@ -25,6 +25,7 @@ mod frame;
 mod header;
 mod integers;
 mod labels;
+mod local_response;
 mod malformed;
 mod name;
 mod opt_removal;
@@ -40,11 +41,12 @@ mod simple_dns_tests;
 pub use cacheability::{Cacheability, cacheability};
 pub use cached_response::CachedResponse;
 pub use edit_query::{add_opt, add_option, forward_query};
-pub use edit_response::{LocalRecord, Recipient, local_response, relay_response};
+pub use edit_response::{Recipient, relay_response};
 pub use edns::{ClientEdns, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};
 pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id};
 pub use labels::Labels;
+pub use local_response::{LocalRdata, LocalRecord, local_records, local_response};
 pub use malformed::Malformed;
 pub use name::{NameDisplay, display};
 pub use query::{Query, Refusal, parse_query};

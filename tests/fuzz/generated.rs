@@ -7,9 +7,10 @@ use proptest::sample::Index;
 use super::invariants::{check_forwarded, check_relayed, exercise};
 use crate::support::messages::{Message, TO_QUESTION, header_only, query};
 use dotward::wire::{
-    self, ClientEdns, Ede, Frames, Rcode, Recipient, Response, Section, append_frame,
-    local_response, parse_query, parse_response, records,
+    self, ClientEdns, Ede, Frames, LocalRdata, LocalRecord, Rcode, Recipient, Response, Section,
+    append_frame, local_records, local_response, parse_query, parse_response, records,
 };
+use std::net::IpAddr;
 
 /// A name of up to five labels with any octets in them.
 fn name() -> impl Strategy<Value = Vec<u8>> {
@@ -231,6 +232,49 @@ proptest! {
         }
     }
 
+    // req 6, req 7
+    #[test]
+    fn local_records_are_as_many_as_fit(
+        name in name(),
+        client in client(),
+        addresses in vec(any::<IpAddr>(), 0..100),
+        limit in 512..2_000_usize,
+    ) {
+        let question = [&name[..], &[0, 1, 0, 1]].concat();
+        let recipient = Recipient { id: 7, question: &question, rd: true, edns: client, limit };
+        let record = |address: IpAddr| LocalRecord {
+            section: Section::Answer,
+            owner_at: 0,
+            rtype: if address.is_ipv4() { 1 } else { 28 },
+            ttl: 60,
+            rdata: LocalRdata::Address(address),
+        };
+        let all = addresses.iter().copied().map(record);
+        let mut out = Vec::new();
+        let ede = Some(Ede::NOT_READY.with_text("starting"));
+        local_records(&recipient, false, Rcode::NOERROR, all, ede, 1232, &mut out);
+        prop_assert!(out.len() <= limit);
+        let read = parse_response(&out).unwrap();
+        prop_assert_eq!(read.end, out.len());
+        prop_assert_eq!(read.opt.is_some(), client.is_some());
+        let told: Vec<_> = records(&out, &read)
+            .filter(|record| record.section == Section::Answer)
+            .map(|record| out[record.rdata.clone()].to_vec())
+            .collect();
+        let octets = |address: &IpAddr| match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        let expected: Vec<_> = addresses.iter().map(octets).collect();
+        prop_assert_eq!(&told[..], &expected[..told.len()]);
+        prop_assert_eq!(read.header.flags.tc(), told.len() < expected.len());
+        if let Some(next) = expected.get(told.len()) {
+            let opt = if client.is_some() { 11 } else { 0 };
+            let used = 12 + question.len() + told.iter().map(|rdata| 12 + rdata.len()).sum::<usize>();
+            prop_assert!(used + opt + 12 + next.len() > limit);
+        }
+    }
+
     // req 1, req 29, req 33, req 56
     #[test]
     fn our_local_response_is_one(
@@ -245,7 +289,7 @@ proptest! {
         let mut out = Vec::new();
         let ede = Some(Ede::NOT_READY.with_text("starting"));
         let head = (opcode, cd, Rcode(rcode));
-        local_response(&recipient, head, None, ede, 1232, &mut out);
+        local_response(&recipient, head, ede, 1232, &mut out);
         prop_assert!(out.len() <= 512);
         let flags = wire::Header::parse(&out).unwrap().flags;
         prop_assert_eq!(flags.opcode(), opcode);

@@ -35,7 +35,7 @@ pub fn exercise(message: &[u8], client: Option<ClientEdns>) {
                 ..recipient
             };
             let head = (0, false, rcode);
-            local_response(&own, head, None, Some(Ede::OTHER), 1232, &mut out);
+            local_response(&own, head, Some(Ede::OTHER), 1232, &mut out);
             assert_eq!(parse_response(&out).unwrap().rcode(), rcode);
             question
         }

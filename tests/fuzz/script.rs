@@ -7,7 +7,7 @@ use super::looping::{Doing, doing};
 use super::watch::{self, TICK, Watch};
 use crate::support::codes::{A, TXT};
 use crate::support::messages::{Message, TO_QUESTION, frame, query, response_to, word};
-use dotward::config::{Config, Host, Policy, Upstream};
+use dotward::config::{Config, Host, Hosts, Policy, Upstream};
 use dotward::engine::{
     Action, Cache, Client, ConnectionKey, Forwarder, Now, Output, Time, Times, Via,
 };
@@ -568,8 +568,27 @@ fn config(script: &mut Script<'_>) -> Config {
         .cache_bytes([0, 3_000, 64 << 10][script.below(3)])
         .max_in_flight([2_048, 10, 1][script.below(3)])
         .max_in_flight_per_client([1_000, 3, 1][script.below(3)])
-        .max_link_in_flight([1_000, 4, 1][script.below(3)])
-        .forward_special_names(script.below(2) == 0)
+        .max_link_in_flight([1_000, 4, 1][script.below(3)]);
+    let names = script.octet();
+    let has_hosts = names & 2 != 0;
+    let builder = builder
+        .forward_special_names(names & 1 == 0)
+        .hosts(if has_hosts { hosts() } else { Hosts::default() })
         .rotate(script.below(2) == 0);
     builder.build().expect("a good configuration")
+}
+
+/// Hosts whose names are asked for; one has more addresses than a datagram holds.
+fn hosts() -> Hosts {
+    let many = (0..200).map(|n| format!("192.0.2.{n} www.example.com"));
+    let few = [
+        "127.0.0.1 b.test localhost",
+        "2001:db8::1 b.test",
+        "192.0.2.1 y.x.onion",
+    ];
+    let lines: Vec<_> = few.map(str::to_owned).into_iter().chain(many).collect();
+    let mut hosts = Hosts::default();
+    let left_out = hosts.read(&lines.join("\n")).expect("a good file");
+    assert_eq!(left_out, [""; 0]);
+    hosts
 }

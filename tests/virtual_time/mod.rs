@@ -8,6 +8,7 @@ mod far;
 mod isolation;
 mod links;
 mod listeners;
+mod local_names;
 mod manners;
 mod outages;
 mod scene;

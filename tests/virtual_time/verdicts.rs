@@ -2,7 +2,7 @@
 
 use super::scene::{
     Act, Actor, Asked, FIRST, PROXY, SECOND, Scene, addr, asks_for_keepalive, direct, ede,
-    has_edns, ms, query, tell, tell_with, tell_with_cache,
+    has_edns, ms, query, tell, tell_with_cache,
 };
 use dotward::wire;
 use std::time::Duration;
@@ -269,50 +269,4 @@ fn an_edns_flag_of_one_client_does_not_decide_what_others_get() {
         assert_eq!(scene.get("a.test").await.rcode, 0);
     });
     assert_eq!(stats.hits, 1);
-}
-
-#[test]
-fn names_of_special_use_are_answered_here() {
-    // fault 109
-    let stats = tell(&[FIRST], async |scene| {
-        for (name, rcode) in [
-            ("abcdefgh.onion", 3),
-            ("nas.home.arpa", 3),
-            ("a.invalid", 3),
-            ("printer.local", 3),
-            ("1.0.168.192.in-addr.arpa", 3),
-            ("_dns.resolver.arpa", 0),
-        ] {
-            for got in [scene.get(name).await, scene.get_plain(name).await] {
-                assert_eq!((got.rcode, got.after), (rcode, ms(0)), "{name}");
-                let answer = wire::parse_response(&got.message).unwrap();
-                let soa = wire::records(&got.message, &answer).next().unwrap();
-                assert_eq!((answer.header.answers, soa.rtype), (0, 6));
-                assert_eq!(
-                    wire::cacheability(&got.message, &answer),
-                    cacheability_of_the_soa()
-                );
-                assert_eq!(ede(&got.message), answer.opt.map(|_| 0));
-            }
-        }
-        let got = scene.get("x.localhost").await;
-        assert!(got.message.windows(4).any(|part| part == [127, 0, 0, 1]));
-        assert_eq!(asked(&scene.first), 0);
-        assert_eq!(scene.get("a.test").await.rcode, 0);
-    });
-    assert_eq!((stats.local, stats.sent), (13, 1));
-    // Whoever has a server that knows them may have them forwarded.
-    let stats = tell_with(
-        |config| config.forward_special_names(true),
-        &[FIRST],
-        async |scene| assert_eq!(scene.get("nas.home.arpa").await.rcode, 0),
-    );
-    assert_eq!((stats.local, stats.sent), (0, 1));
-}
-
-fn cacheability_of_the_soa() -> wire::Cacheability {
-    wire::Cacheability::Data {
-        lifetime: 10_800,
-        negative: true,
-    }
 }

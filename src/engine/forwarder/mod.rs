@@ -95,7 +95,7 @@ impl Forwarder {
                 if wire::typed(message, &query.question).is_none() {
                     fx.stats.opaque += 1;
                 }
-                let stale = key.filter(|_| found == Found::Stale);
+                let stale = if found == Found::Stale { key } else { None };
                 let lookup = Lookup { hash, stale };
                 match self.transactions.accept(message, query, client, lookup, fx) {
                     Accepted::Started(key) => Some(key),

@@ -281,6 +281,6 @@ pub fn reply_failure(
 ) {
     let (head, ede) = ((0, cd, why.rcode), Some(why.ede()));
     fx.out.reply(client, |out| {
-        wire::local_response(reply, head, None, ede, payload, out);
+        wire::local_response(reply, head, ede, payload, out);
     });
 }

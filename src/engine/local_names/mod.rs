@@ -1,0 +1,79 @@
+//! Names that are answered here and leave for nobody: the hosts of the configuration, those of special use, the reverse zones of private
+//! addresses, and what is asked about the server itself.
+
+mod answer;
+mod hosts;
+mod identity;
+mod reverse;
+mod special_use;
+
+pub use answer::LocalAnswer;
+
+use crate::config::{Config, Hosts};
+use crate::wire::{Labels, QuestionAt, Rcode};
+
+const CLASS_IN: u16 = 1;
+const CLASS_CH: u16 = 3;
+
+/// What the configuration says of them.
+pub struct LocalNames {
+    /// None if there are no hosts, so that a query then costs one comparison.
+    hosts: Option<Hosts>,
+    forwards_special: bool,
+    shows_version: bool,
+}
+
+impl LocalNames {
+    /// As configured.
+    pub fn new(config: &Config) -> Self {
+        let (hosts, policy) = (config.hosts(), config.local_names());
+        Self {
+            hosts: (!hosts.is_empty()).then(|| hosts.clone()),
+            forwards_special: policy.forward_special,
+            shows_version: policy.show_version,
+        }
+    }
+
+    /// Whether a query may be for a name that is answered here. This is all that most queries cost.
+    #[inline]
+    pub fn may_answer(&self, message: &[u8], at: &QuestionAt) -> bool {
+        self.hosts.is_some() || at.qclass == CLASS_CH || special_use::is_candidate(at.name(message))
+    }
+
+    /// The answer from the configured hosts, if the name is one of them, or the reverse name of an address of theirs.
+    pub fn host(&self, message: &[u8], at: &QuestionAt) -> Option<LocalAnswer<'_>> {
+        let hosts = self.hosts.as_ref()?;
+        if at.qclass != CLASS_IN {
+            return None;
+        }
+        hosts::answer(hosts, at.name(message), at.qtype)
+    }
+
+    /// The answer to a query for a special-use name, or about this server.
+    pub fn special(&self, message: &[u8], at: &QuestionAt) -> Option<LocalAnswer<'static>> {
+        let name = at.name(message);
+        match at.qclass {
+            CLASS_IN if !self.forwards_special && special_use::is_candidate(name) => {
+                let mut answer = special_use::answer(name, at.qtype)?;
+                if answer.rcode == Rcode::NXDOMAIN {
+                    answer.rcode = self.negative_rcode(name);
+                }
+                Some(answer)
+            }
+            CLASS_CH => identity::answer(self.shows_version, name, at.qtype),
+            _ => None,
+        }
+    }
+
+    /// NXDOMAIN for a name that does not exist here, unless a host lies below it: for that would not exist either (RFC 8020).
+    pub fn negative_rcode(&self, name: &[u8]) -> Rcode {
+        let has_hosts = |hosts: &Hosts| {
+            let addresses = || reverse::addresses(&Labels::of(name));
+            hosts.has_domain(name) || addresses().is_some_and(|range| hosts.any_address_in(range))
+        };
+        match &self.hosts {
+            Some(hosts) if has_hosts(hosts) => Rcode::NOERROR,
+            _ => Rcode::NXDOMAIN,
+        }
+    }
+}
