@@ -20,12 +20,15 @@ use std::hint::black_box;
 type Operation = (&'static str, fn(u32) -> usize);
 
 /// All of them. `tests/counting/budget.json` has a figure for each.
-const OPERATIONS: [Operation; 8] = [
+const OPERATIONS: [Operation; 9] = [
     ("scan", scan),
     ("edit", edit),
     ("frame", frame),
     ("miss", |times| ask(Stand::new(), times, NEW)),
     ("hit", |times| ask(Stand::new(), times, 1_000)),
+    ("hit_routed", |times| {
+        ask(Stand::with_routes(200), times, 1_000)
+    }),
     ("host", |times| ask(beside_hosts(), times, 10_000)),
     ("no_host", |times| {
         let mut stand = beside_hosts();

@@ -129,6 +129,19 @@ fn miss_beside_hosts(bencher: Bencher) {
         .bench_local(|| stand.ask(NEW));
 }
 
+/// The same as [`hit`] with 200 routes, of which the names take one: the difference is what finding that costs.
+#[divan::bench]
+fn hit_on_a_route(bencher: Bencher) {
+    let mut stand = Stand::with_routes(200);
+    let names = 1_000;
+    for _ in 0..=names / BATCH {
+        stand.ask(names);
+    }
+    bencher
+        .counter(ItemsCount::new(BATCH))
+        .bench_local(|| stand.ask(names));
+}
+
 /// When the core wants to be called next, with a question in flight: asked twice in each turn of the loop.
 #[divan::bench]
 fn next_alarm(bencher: Bencher) {

@@ -2,7 +2,7 @@
 
 use crate::support::codes::A;
 use crate::support::messages;
-use dotward::config::{Config, Hosts, Upstream};
+use dotward::config::{Config, ConfigBuilder, Hosts, Policy, Route, Target, Upstream};
 use dotward::engine::{
     Action, Cache, Client, ConnectionKey, Forwarder, Now, Output, Time, Times, Via,
 };
@@ -65,6 +65,10 @@ pub fn hosts(count: u32) -> Hosts {
     hosts
 }
 
+fn upstream() -> Upstream {
+    Upstream::parse("tls://192.0.2.53", SCHEMES).expect("an upstream")
+}
+
 /// A core whose only upstream is reached, and its driver, which answers at once.
 pub struct Stand {
     core: Forwarder,
@@ -79,17 +83,35 @@ pub struct Stand {
 impl Stand {
     /// One question has been answered, so that a connection is up.
     pub fn new() -> Self {
-        Self::with_hosts(&Hosts::default())
+        Self::with(|config| config)
     }
 
     /// The same for a core with hosts, among which the name of the first question is not.
     pub fn with_hosts(hosts: &Hosts) -> Self {
-        let upstream = Upstream::parse("tls://192.0.2.53", SCHEMES).expect("an upstream");
-        let config = Config::builder()
-            .upstreams([upstream])
-            .hosts(hosts.clone())
-            .build()
-            .expect("a config");
+        Self::with(|config| config.hosts(hosts.clone()))
+    }
+
+    /// The same with so many routes, one of them that of all names of [`query`].
+    pub fn with_routes(routes: u32) -> Self {
+        let route = |number| {
+            let domain = match number {
+                0 => "bench.test".to_owned(),
+                _ => format!("n{number}.lab.corp.test"),
+            };
+            let target = Target::Upstreams {
+                upstreams: vec![upstream()],
+                policy: Policy::Failover,
+            };
+            Route::new(vec![domain.parse().expect("a domain")], target)
+        };
+        let routes: Vec<Route> = (0..routes).map(route).collect();
+        Self::with(|config| config.routes(routes))
+    }
+
+    /// The same with whatever `tweak` makes of the configuration.
+    fn with(tweak: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+        let config = tweak(Config::builder().upstreams([upstream()]));
+        let config = config.build().expect("a config");
         let start = Time::ZERO + Duration::from_secs(60);
         let cache = Cache::new(config.cache_bytes(), [7; 16], Times::default());
         let mut stand = Self {

@@ -15,6 +15,7 @@ mod listening;
 mod matching;
 mod pages;
 mod queries;
+mod routes;
 mod rude_clients;
 mod sharing;
 mod simulator;

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::checks::{named_upstreams, routes_fit, upstreams_fit};
+use super::identity::different;
 use super::{
     AccessList, Config, ConfigError, Hosts, Limits, Listen, Modes, Policy, Roots, Route, TtlBounds,
     Upstream,
@@ -58,7 +60,8 @@ setters! {
     forward_special_names(bool) => local_names.forward_special;
     /// [`LocalNames::show_version`](super::LocalNames::show_version).
     show_version(bool) => local_names.show_version;
-    /// [`Config::routes`]: no domain in two of them.
+    /// [`Config::routes`]: at most [`Config::MAX_ROUTES`], no domain in two of them, and at most [`Config::MAX_UPSTREAMS`] different
+    /// upstreams in all.
     routes(impl Into<Vec<Route>>) => routes;
     /// [`Config::hosts`].
     hosts(Hosts) => hosts;
@@ -116,10 +119,13 @@ impl ConfigBuilder {
     }
 
     /// The configuration. An error names the first setting that is invalid, alone or beside another.
-    pub fn build(self) -> Result<Config, ConfigError> {
+    pub fn build(mut self) -> Result<Config, ConfigError> {
         self.listeners_fit()?;
-        self.upstreams_fit()?;
+        routes_fit(&self.config)?;
+        upstreams_fit(&self.config, self.driver_resolves)?;
         self.values_are_in_range()?;
+        let config = &mut self.config;
+        config.all_upstreams = different(named_upstreams(&config.upstreams, &config.routes));
         Ok(self.config)
     }
 
@@ -142,49 +148,6 @@ impl ConfigBuilder {
                     "is part of {wide}, which is all addresses of this host: leave one of them out"
                 );
                 return invalid("listen", &one.addr(), &reason);
-            }
-        }
-        Ok(())
-    }
-
-    /// Upstreams can be found, and no query returns to the forwarder itself.
-    fn upstreams_fit(&self) -> Result<(), ConfigError> {
-        let (upstreams, bootstrap) = (&self.config.upstreams, &self.config.bootstrap);
-        if upstreams.is_empty() {
-            return invalid("upstream", &"", &"at least one upstream is needed");
-        }
-        if let Some(beyond) = upstreams.get(Config::MAX_UPSTREAMS) {
-            let most = Config::MAX_UPSTREAMS;
-            let reason = format_args!("is one too many: there can be {most} upstreams");
-            return invalid("upstream", &beyond.label(), &reason);
-        }
-        let received_here = |addr: &&SocketAddr| {
-            let mut listen = self.config.listen.iter();
-            listen.any(|listen| listen.receives(**addr))
-        };
-        for (index, upstream) in upstreams.iter().enumerate() {
-            let mut earlier = upstreams.iter().take(index);
-            if earlier.any(|other| upstream.is_same_server(other)) {
-                return invalid("upstream", &upstream.label(), &"is given twice");
-            }
-            if upstream.host().is_some() && bootstrap.is_empty() && !self.driver_resolves {
-                let reason = "is a name, and finding its address takes a bootstrap resolver: name one, or write IP#NAME";
-                let error = ConfigError::new("upstream", upstream.label(), reason);
-                return Err(error.with_remedy("bootstrap"));
-            }
-            if let Some(addr) = upstream.addresses().iter().find(received_here) {
-                let reason =
-                    format_args!("{addr} is where dotward itself listens, so queries would loop");
-                return invalid("upstream", &upstream.label(), &reason);
-            }
-        }
-        for (index, addr) in bootstrap.iter().enumerate() {
-            if bootstrap.iter().take(index).any(|other| other == addr) {
-                return invalid("bootstrap", addr, &"is given twice");
-            }
-            if received_here(&addr) {
-                let reason = "is where dotward itself listens, so it would wait for itself";
-                return invalid("bootstrap", addr, &reason);
             }
         }
         Ok(())
@@ -248,7 +211,7 @@ impl ConfigBuilder {
 }
 
 #[cold]
-fn invalid(
+pub(super) fn invalid(
     setting: &'static str,
     value: &dyn Display,
     reason: &dyn Display,

@@ -4,8 +4,10 @@
 
 mod access;
 mod builder;
+mod checks;
 mod error;
 mod hosts;
+mod identity;
 mod limits;
 mod listen;
 mod local_names;
@@ -29,6 +31,7 @@ pub use builder::ConfigBuilder;
 pub use error::ConfigError;
 pub(crate) use hosts::Addresses;
 pub use hosts::Hosts;
+pub(crate) use identity::Identity;
 pub use limits::Limits;
 pub use listen::Listen;
 pub(crate) use listen::bind_advice;
@@ -55,6 +58,8 @@ pub struct Config {
     listen: Vec<Listen>,
     modes: Modes,
     upstreams: Vec<Upstream>,
+    /// Follows from `upstreams` and `routes`.
+    all_upstreams: Vec<Upstream>,
     policy: Policy,
     hedge: bool,
     bootstrap: Vec<SocketAddr>,
@@ -79,6 +84,7 @@ impl Default for Config {
             listen: Listen::loopback().into(),
             modes: Modes::UdpAndTcp,
             upstreams: vec![providers::DEFAULT.into()],
+            all_upstreams: vec![providers::DEFAULT.into()],
             policy: Policy::default(),
             hedge: false,
             bootstrap: Vec::new(),
@@ -112,6 +118,9 @@ impl Config {
     /// The forwarder keeps sets of upstreams in the bits of a number.
     pub const MAX_UPSTREAMS: usize = 64;
 
+    /// More than people write by hand. Each has state of its own: whose turn it is, how long its responses take.
+    pub const MAX_ROUTES: usize = 1_024;
+
     /// One loop serves a household or an office; beyond 64 the kernel's sockets are the limit.
     pub const WORKERS: RangeInclusive<usize> = 1..=64;
 
@@ -135,9 +144,17 @@ impl Config {
         self.modes
     }
 
-    /// The resolvers that queries are forwarded to, in order of preference. Default: Cloudflare over TLS.
+    /// The resolvers that queries outside of all [routes](Config::routes) are forwarded to, in order of preference. Default: Cloudflare over
+    /// TLS.
     pub fn upstreams(&self) -> &[Upstream] {
         &self.upstreams
+    }
+
+    /// All different upstreams: those of [`Config::upstreams`], then those of [`Config::routes`] that are not among the ones before. An
+    /// upstream's place here is its number in the actions of the core. Two are the same if they have the same scheme, name and addresses,
+    /// whatever their labels; such a server has one set of connections.
+    pub fn all_upstreams(&self) -> &[Upstream] {
+        &self.all_upstreams
     }
 
     /// Which of several upstreams a query is forwarded to. Default: the first that is healthy.
@@ -190,7 +207,7 @@ impl Config {
         self.local_names
     }
 
-    /// The domains whose queries take another way. Default: none.
+    /// The domains whose queries take another way: see [`Route`]. Default: none.
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }

@@ -62,7 +62,10 @@ pub enum Target {
     Local,
 }
 
-/// A route. Of several that fit a name, the one with the longest domain counts.
+/// A route: what is done with the queries for names of some domains, of whatever class. Of several routes that fit a name, the one with the
+/// longest domain counts, before the special-use names that are answered here otherwise
+/// ([`LocalNames`](super::LocalNames)); a reverse zone is a domain like any other. The DS record of a domain belongs to the domain above
+/// (RFC 4035 section 3.1.4.1), so that a query for it goes the way of that one, as in unbound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     domains: Vec<Domain>,
@@ -83,5 +86,13 @@ impl Route {
     /// What is done with them.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// The upstreams that they are forwarded to, if they are.
+    pub fn upstreams(&self) -> &[Upstream] {
+        match &self.target {
+            Target::Upstreams { upstreams, .. } => upstreams,
+            Target::Refuse | Target::NxDomain | Target::Local => &[],
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::denials::Denials;
 use super::effects::Effects;
 use super::failure::Failure;
 use super::local_names::{LocalAnswer, LocalNames};
+use super::routes::Routed;
 use super::transactions::{WaitingClient, size_limit};
 use crate::config::{AccessList, Config};
 use crate::wire::{self, ClientEdns, Ede, Query, QuestionAt, Rcode, Recipient, Refusal};
@@ -76,36 +77,49 @@ impl Gate {
         }
     }
 
-    /// Answers a query for a name that is never forwarded. False if it is no such name.
+    /// Answers a query on a route that does not forward, or for a name that is never forwarded. False if it is neither. A route of its own
+    /// takes precedence over the special-use names, but not over hosts, nor over what is asked about the server itself.
     #[inline]
     pub fn answer_locally(
         &self,
         message: &[u8],
         query: &Query,
         client: &WaitingClient,
+        routed: Routed,
         fx: &mut Effects<'_>,
     ) -> bool {
-        let may_answer = self.local_names.may_answer(message, &query.question);
+        let at = query.question;
+        let may_answer =
+            matches!(routed, Routed::Answer(..)) || self.local_names.may_answer(message, &at);
         may_answer && {
             // Copies go there, so that the values of the queries that are forwarded need not lie in memory.
-            let reply = client.reply(query.question.octets(message));
+            let reply = client.reply(at.octets(message));
             let cd = query.header.flags.cd();
-            self.answer_if_local(message, query.question, cd, client.client, reply, fx)
+            self.answer_if_local((message, at), routed, cd, client.client, reply, fx)
         }
     }
 
     #[inline(never)]
     fn answer_if_local(
         &self,
-        message: &[u8],
-        at: QuestionAt,
+        (message, at): (&[u8], QuestionAt),
+        routed: Routed,
         cd: bool,
         client: Client,
         reply: Recipient<'_>,
         fx: &mut Effects<'_>,
     ) -> bool {
-        let host = self.local_names.host(message, &at);
-        let Some(answer) = host.or_else(|| self.local_names.special(message, &at)) else {
+        let names = &self.local_names;
+        let otherwise = || match routed {
+            Routed::Forward(route) if route.is_default() => names.special(message, &at),
+            Routed::Forward(_) => names.identity(message, &at),
+            Routed::Answer(route, apex) => {
+                let absent = || names.negative_rcode(at.name(message));
+                let about_us = names.identity(message, &at);
+                about_us.or_else(|| Some(route.answer(apex, absent)))
+            }
+        };
+        let Some(answer) = names.host(message, &at).or_else(otherwise) else {
             return false;
         };
         fx.stats.local += 1;

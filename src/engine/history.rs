@@ -3,6 +3,7 @@
 
 use super::keys::ConnectionKey;
 use super::response::Edns;
+use super::routes::ForwardingRoute;
 use super::time::Time;
 use super::upstream_set::UpstreamSet;
 use crate::wire::Query;
@@ -99,6 +100,8 @@ impl Opt {
 #[derive(Default)]
 pub struct History {
     pub arrived: Time,
+    /// Its upstreams are all that it may be sent to.
+    route: ForwardingRoute,
     /// The upstream that should be asked first, by the policy.
     pub preferred: usize,
     pub opt: Opt,
@@ -119,8 +122,8 @@ pub struct History {
     pub holds_up_others: bool,
     /// Upstreams that were asked.
     tried: UpstreamSet,
-    /// Upstreams that shall not be asked (again).
-    pub exclude: UpstreamSet,
+    /// Upstreams that shall not be asked (again), and all that are outside of its route.
+    exclude: UpstreamSet,
     /// The queue in which it waits for a connection.
     queued: Option<Queue>,
     /// Since when.
@@ -137,10 +140,12 @@ pub struct History {
 
 impl History {
     /// Of a query that has just arrived.
-    pub fn new(opt: Opt, now: Time) -> Self {
+    pub fn new(opt: Opt, route: ForwardingRoute, now: Time) -> Self {
         Self {
             arrived: now,
+            route,
             opt,
+            exclude: !route.upstreams,
             queued_at: now,
             ..Self::default()
         }
@@ -159,6 +164,36 @@ impl History {
     /// The upstreams that were asked.
     pub fn tried(&self) -> UpstreamSet {
         self.tried
+    }
+
+    /// The route that it takes.
+    pub fn route(&self) -> ForwardingRoute {
+        self.route
+    }
+
+    /// Upstreams that shall not be asked, and all that are outside of its route.
+    pub fn exclude(&self) -> UpstreamSet {
+        self.exclude
+    }
+
+    /// From now on, only upstreams of its route are asked that were not asked yet.
+    pub fn exclude_tried(&mut self) {
+        self.exclude = self.tried | !self.route.upstreams;
+    }
+
+    /// From now on, all upstreams of its route may be asked.
+    pub fn readmit_all(&mut self) {
+        self.exclude = !self.route.upstreams;
+    }
+
+    /// This upstream of its route may be asked (again).
+    pub fn readmit(&mut self, upstream: usize) {
+        self.exclude.remove(upstream);
+    }
+
+    /// Whether an upstream of its route was not asked yet.
+    pub fn has_untried(&self) -> bool {
+        !self.tried.has_all(self.route.upstreams)
     }
 
     /// Attempts that may still be answered, the oldest first.
@@ -243,9 +278,9 @@ impl History {
         self.connects < MAX_CONNECTS
     }
 
-    /// Whether a connect was begun for it to each of the first `count` upstreams that are not in `exclude`.
-    pub fn has_connected_to_all(&self, count: usize, exclude: UpstreamSet) -> bool {
-        (0..count).all(|upstream| exclude.contains(upstream) || self.connected.contains(upstream))
+    /// Whether a connect was begun for it to each upstream of its route that is not in `exclude`.
+    pub fn has_connected_to_all(&self, exclude: UpstreamSet) -> bool {
+        self.connected.has_all(self.route.upstreams & !exclude)
     }
 
     /// Notes that a connect to this upstream was begun for it.
@@ -314,7 +349,7 @@ mod tests {
     #[test]
     fn copies_never_use_up_what_recovery_needs() {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
-        let mut history = History::new(Opt::Absent, Time::ZERO);
+        let mut history = History::new(Opt::Absent, ForwardingRoute::default_of(2), Time::ZERO);
         history.sent(attempt(connections.insert(())), Purpose::Need, 0);
         history.sent(attempt(connections.insert(())), Purpose::Copy, 0);
         assert!(!history.may_send(Purpose::Copy));
@@ -331,7 +366,7 @@ mod tests {
     #[test]
     fn the_last_attempt_is_kept_for_a_lost_connection() {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
-        let mut history = History::new(Opt::Absent, Time::ZERO);
+        let mut history = History::new(Opt::Absent, ForwardingRoute::default_of(2), Time::ZERO);
         for _ in 0..MAX_RECOVERIES {
             assert!(history.may_repeat());
             history.sent(attempt(connections.insert(())), Purpose::Need, 0);
@@ -343,7 +378,7 @@ mod tests {
     #[test]
     fn a_query_that_loses_its_connections_is_isolated_and_then_alone() {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
-        let mut history = History::new(Opt::Absent, Time::ZERO);
+        let mut history = History::new(Opt::Absent, ForwardingRoute::default_of(2), Time::ZERO);
         let mut lanes = Vec::new();
         for sent in [1, 2, 2, 4] {
             let (sent_at, lost_at) = (Time::from_nanos(sent), Time::from_nanos(sent + 1));
@@ -363,7 +398,7 @@ mod tests {
     #[test]
     fn what_was_sent_on_a_connection_that_was_lost_already_is_nobodys_fault() {
         let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
-        let mut history = History::new(Opt::Absent, Time::ZERO);
+        let mut history = History::new(Opt::Absent, ForwardingRoute::default_of(2), Time::ZERO);
         let now = Time::from_nanos(7);
         let [first, second] = [Time::ZERO, now].map(|sent_at| {
             let attempt = attempt(connections.insert(()));
@@ -378,14 +413,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_outside_of_the_route_is_never_asked() {
+        let route = ForwardingRoute {
+            upstreams: UpstreamSet::from_iter([1, 3]),
+            ..ForwardingRoute::default()
+        };
+        let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
+        let mut history = History::new(Opt::Absent, route, Time::ZERO);
+        let allowed = |history: &History| -> Vec<usize> {
+            let excluded = history.exclude();
+            (0..64).filter(|n| !excluded.contains(*n)).collect()
+        };
+        assert_eq!(allowed(&history), [1, 3]);
+        history.sent(attempt(connections.insert(())), Purpose::Need, 3);
+        history.exclude_tried();
+        assert_eq!((allowed(&history), history.has_untried()), (vec![1], true));
+        history.readmit(3);
+        assert_eq!(allowed(&history), [1, 3]);
+        history.sent(attempt(connections.insert(())), Purpose::Need, 1);
+        history.exclude_tried();
+        assert_eq!((allowed(&history), history.has_untried()), (vec![], false));
+        history.readmit_all();
+        assert_eq!(allowed(&history), [1, 3]);
+    }
+
+    #[test]
     fn every_upstream_may_cost_one_connect_and_all_together_three_more() {
-        let mut history = History::new(Opt::Absent, Time::ZERO);
+        let mut history = History::new(Opt::Absent, ForwardingRoute::default_of(2), Time::ZERO);
         for _ in 0..MAX_CONNECTS {
             assert!(history.may_connect_again());
             history.connecting(0);
         }
         assert!(!history.may_connect(0) && history.may_connect(1));
-        assert!(!history.has_connected_to_all(2, UpstreamSet::EMPTY));
-        assert!(history.has_connected_to_all(2, UpstreamSet::of(1)));
+        assert!(!history.has_connected_to_all(UpstreamSet::EMPTY));
+        assert!(history.has_connected_to_all(UpstreamSet::of(1)));
     }
 }

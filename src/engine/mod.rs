@@ -11,7 +11,8 @@
 //! - `cache`: answers by question.
 //!
 //! The `forwarder` coordinates them: one method for each event, which lets the owners do their part and then carries out the list of
-//! tasks (`effects`) that they left. A query passes `admission` first; `response` and `failure` are pure functions that say what a
+//! tasks (`effects`) that they left. A query passes `admission` first, and `routes` says to which upstreams it may go (by the domains in
+//! `suffixes`); `response` and `failure` are pure functions that say what a
 //! response means, and what a failure means for clients and the log. `history` is what was tried for a transaction: by it the upstreams
 //! choose a connection.
 
@@ -33,7 +34,9 @@ mod local_names;
 mod output;
 mod per_client;
 mod response;
+mod routes;
 mod stats;
+mod suffixes;
 mod time;
 mod transactions;
 mod upstream_set;

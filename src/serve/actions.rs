@@ -57,7 +57,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 upstream,
                 addr,
             } => {
-                if let Some(upstream) = config.upstreams().get(*upstream) {
+                if let Some(upstream) = config.all_upstreams().get(*upstream) {
                     let connect = self.transport.connect(upstream, *addr);
                     self.upstreams.connect(*connection, connect);
                 }

@@ -93,7 +93,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             commands_source: sources.add(Kind::Control),
             alarm: Alarm::new(&sources),
             upstreams: UpstreamConnections::new(&sources),
-            lookups: Lookups::new(config.upstreams().len(), random, &sources),
+            lookups: Lookups::new(config.all_upstreams().len(), random, &sources),
             shared,
             runtime,
             transport,

@@ -50,7 +50,10 @@ pub use local_response::{LocalRdata, LocalRecord, local_records, local_response}
 pub use malformed::Malformed;
 pub use name::{NameDisplay, display};
 pub use query::{Query, Refusal, parse_query};
-pub use question::{QuestionAt, QuestionDisplay, describe, lowercase_into, same_question, typed};
+pub use question::{
+    QuestionAt, QuestionDisplay, TYPE_DS, describe, lowercase_into, same_question, typed,
+    typed_labels,
+};
 pub use response::{Response, parse_response, records};
 pub use scan::{Record, Section};
 

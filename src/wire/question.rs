@@ -8,6 +8,9 @@ use super::header::HEADER_LEN;
 use super::integers::u16_at;
 use super::name::{display, labels, plain_len};
 
+/// The type of the record that says whether a zone below is signed, which is in the zone above (RFC 4034 section 5).
+pub const TYPE_DS: u16 = 43;
+
 /// Octets of a question behind its name: QTYPE and QCLASS.
 const QUESTION_FIXED: usize = 4;
 
@@ -91,6 +94,13 @@ pub fn typed<'a>(message: &'a [u8], at: &QuestionAt) -> Option<Question<'a>> {
         qclass,
         unicast_response,
     ))
+}
+
+/// The labels of a typed question's name, the leftmost first.
+pub fn typed_labels<'q>(
+    question: &'q Question<'_>,
+) -> impl DoubleEndedIterator<Item = &'q [u8]> + ExactSizeIterator + Clone {
+    question.qname.get_labels().iter().map(AsRef::as_ref)
 }
 
 /// Shows a question for people: `example.com. AAAA IN`. Types and classes without a mnemonic are shown by

@@ -5,6 +5,7 @@ mod asking;
 mod dialing;
 mod fairness;
 mod late;
+mod routes;
 mod silence;
 
 use crate::support::messages::{address_or_error, edns_query as query};
@@ -167,6 +168,11 @@ impl Rig {
 
     fn rcodes(&self) -> Vec<u8> {
         self.replies.iter().map(|reply| reply[3] & 15).collect()
+    }
+
+    /// The upstream of the last dial.
+    fn last_dial_to(&self) -> usize {
+        self.dials.last().unwrap().1
     }
 
     /// The connection of the last dial.

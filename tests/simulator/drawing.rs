@@ -1,6 +1,7 @@
 //! Draws a story from a seed.
 
 use super::dice::Dice;
+use super::split::Split;
 use super::story::{Act, Character, End, House, Mood, Promise, Step, Story, What};
 use super::trials;
 use crate::support::memory::Conditions;
@@ -31,7 +32,7 @@ const ACTS: [Act; 19] = [
     Act::Vanish,
 ];
 /// Names that many clients ask for, beside those that only one does.
-const POPULAR: usize = 8;
+pub const POPULAR: usize = 8;
 
 /// The story of this seed. Every fourth is a trial: its faults are of one kind, and leave somebody healthy.
 pub fn draw(seed: u64, all: bool) -> Story {
@@ -49,6 +50,7 @@ pub fn draw(seed: u64, all: bool) -> Story {
         steps: Vec::new(),
         calm_at: dice.ms(20_000, 120_000),
         promise: Promise::default(),
+        split: None,
         trial: "",
     };
     let end = story.calm_at.as_millis() as u64;
@@ -67,6 +69,7 @@ pub fn draw(seed: u64, all: bool) -> Story {
     story.steps.sort_by_key(|step| step.at);
     // Last, so that seeds known for their stories keep them.
     story.house.in_flight_per_client = dice.pick(&[1_000, 1_000, 5]);
+    story.split = Split::draw(&mut dice, upstreams);
     story
 }
 

@@ -11,6 +11,7 @@ mod judging;
 mod log;
 mod messages;
 mod proxy;
+mod split;
 mod stage;
 mod story;
 mod tally;

@@ -18,8 +18,13 @@ pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats
         let text = format!("tcp://{}", upstream_addr(index));
         Upstream::parse(&text, SCHEMES).expect("a good address")
     };
-    let upstreams = (0..stage.upstreams.len()).map(upstream).collect();
-    let config = house.config(upstreams).listen([PROXY.into()]);
+    let mut upstreams: Vec<Upstream> = (0..stage.upstreams.len()).map(upstream).collect();
+    let mut routes = Vec::new();
+    if let Some(split) = stage.story.split {
+        (upstreams, routes) = split.routes(&upstreams, house.policy, stage.story.names());
+    }
+    let config = house.config(upstreams).routes(routes);
+    let config = config.listen([PROXY.into()]);
     let config = config.build().expect("a sound configuration");
     let protocols = Protocols::new(&world, &config).expect("nothing to go wrong");
     let sockets = Sockets::bind(&world, &config).expect("free");

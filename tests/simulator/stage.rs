@@ -5,7 +5,7 @@ use super::judging;
 use super::log::Log;
 use super::messages;
 use super::proxy;
-use super::story::{self, PROXY, Story, What, client_addr, upstream_addr};
+use super::story::{self, AFTERMATH, PROXY, Story, What, after, client_addr, upstream_addr};
 use super::tally::Tally;
 use super::upstream::{self, Memoir};
 use super::watch::{MAX_DIALS, MAX_LINKS};
@@ -23,8 +23,6 @@ use std::time::Duration;
 
 /// After the last fault everything works again at the latest after so long: the longest back-off is 10 seconds and a quarter.
 pub const RECOVERY: Duration = Duration::from_millis(12_500);
-/// For so long after the last fault somebody asks, once a second.
-const AFTERMATH: u64 = 20;
 /// Then nobody asks. Links end after a minute without a question at the latest, clients' connections after 10 seconds.
 const REST: Duration = Duration::from_secs(200);
 
@@ -146,11 +144,7 @@ async fn direct(stage: Rc<Stage>, control: Control) {
     set_clients(&stage, Conditions::default());
     for second in 0..AFTERMATH {
         let id = 60_000 + second as u16;
-        ask(
-            &stage,
-            0,
-            &messages::query(&format!("after{second}.test"), id, true),
-        );
+        ask(&stage, 0, &messages::query(&after(second), id, true));
         stage.world.sleep(Duration::from_secs(1)).await;
         look(&stage);
     }

@@ -1,10 +1,19 @@
 //! A story: a house with its upstreams and clients, and what happens to them when. Drawn from a seed, or told by hand.
 
+use super::split::Split;
 use crate::support::memory::Conditions;
 use dotward::config::{Config, ConfigBuilder, Limits, Policy, Upstream};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
+
+/// For so long after the last fault somebody asks, once a second.
+pub const AFTERMATH: u64 = 20;
+
+/// The name that is asked for then.
+pub fn after(second: u64) -> String {
+    format!("after{second}.test")
+}
 
 /// Where dotward is asked.
 pub const PROXY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
@@ -32,6 +41,8 @@ pub struct Story {
     /// When all faults end.
     pub calm_at: Duration,
     pub promise: Promise,
+    /// Some names are asked of some upstreams only.
+    pub split: Option<Split>,
     /// What it is about, if it is a trial.
     pub trial: &'static str,
 }
@@ -235,9 +246,33 @@ pub enum Act {
     Vanish,
 }
 
+impl Story {
+    /// The names that are asked for, in lower case, with those in the end.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let of = |step: &Step| match &step.what {
+            What::Ask { name, .. } => vec![name.to_ascii_lowercase()],
+            What::Connect { questions, .. } => {
+                let names = questions.iter().map(|(_, name)| name.to_ascii_lowercase());
+                names.collect()
+            }
+            _ => Vec::new(),
+        };
+        let aftermath = (0..AFTERMATH).map(after);
+        self.steps.iter().flat_map(of).chain(aftermath)
+    }
+
+    /// May this upstream be asked for this name?
+    pub fn allows(&self, upstream: usize, name: &str) -> bool {
+        self.split.is_none_or(|split| split.allows(upstream, name))
+    }
+}
+
 impl fmt::Display for Story {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}: {} {:?}", self.seed, self.trial, self.house)?;
+        if let Some(split) = self.split {
+            writeln!(f, "  {split:?}")?;
+        }
         for (index, character) in self.upstreams.iter().enumerate() {
             writeln!(f, "  upstream {index}: {character:?}")?;
         }

@@ -69,6 +69,7 @@ pub fn draw(seed: u64, all: bool) -> Story {
             all_answered: true,
             ..Promise::default()
         },
+        split: None,
         trial: "",
     };
     // Nothing fails for want of room.

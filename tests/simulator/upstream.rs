@@ -231,6 +231,10 @@ impl Conversation {
             let what = format!("{where_}: asked for {name}, which the first has judged");
             self.stage.log.wrong(what);
         }
+        if !self.stage.story.allows(self.index, &name) {
+            let what = format!("{where_}: asked for {name}, which goes to others");
+            self.stage.log.wrong(what);
+        }
         if self.stage.story.promise.keeps_edns && !is_spoiled(&name) && !messages::has_opt(query) {
             let what = format!("{where_}: asked for {name} without an OPT record");
             self.stage.log.wrong(what);

@@ -14,7 +14,7 @@ const OCTETS: usize = 2 * 2_048;
 const MAX_CONNECTS: u64 = 3;
 /// Links to one upstream: four that are shared, six that are isolated.
 pub const MAX_LINKS: usize = 10;
-/// Connects under way at once, in all.
+/// Connects under way at once, on one route.
 pub const MAX_DIALS: usize = 8;
 /// A timer's rounding in the core, and a little.
 pub const TICK: Duration = Duration::from_millis(17);
@@ -50,6 +50,7 @@ pub struct Watch {
     limits: Limits,
     cache_bytes: usize,
     upstreams: usize,
+    routes: usize,
     /// When no question was in flight last: connects and questions begun until then.
     spent: (u64, u64),
 }
@@ -59,7 +60,8 @@ impl Watch {
         Self {
             limits: config.limits().clone(),
             cache_bytes: config.cache_bytes(),
-            upstreams: config.upstreams().len(),
+            upstreams: config.all_upstreams().len(),
+            routes: 1 + config.routes().len(),
             spent: (0, 0),
         }
     }
@@ -88,7 +90,11 @@ impl Watch {
             ("sends", held.sends.into(), MAX_SENDS.into()),
             ("connects", held.connects.into(), self.connects() as usize),
             ("links", held.connected, self.upstreams * MAX_LINKS),
-            ("connects under way", held.connecting, MAX_DIALS),
+            (
+                "connects under way",
+                held.connecting,
+                MAX_DIALS * self.routes,
+            ),
             ("look-ups", held.resolving, self.upstreams),
             ("stranded", held.stranded, 0),
             ("joinable", held.joinable, held.transactions),

@@ -5,6 +5,7 @@ pub mod checks;
 pub mod client;
 pub mod codes;
 pub mod command;
+pub mod embedded;
 pub mod handshake;
 pub mod journal;
 pub mod link;

@@ -9,7 +9,7 @@ use dotward::runtime::Runtime;
 use dotward::serve::{Command, Control, Options, Sockets, serve};
 use dotward::transports::{Protocols, SCHEMES};
 use dotward::wire::{self, Frames, append_frame};
-use futures::future::{Either, join, select};
+use futures::future::{Either, join, join4, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::cell::RefCell;
@@ -22,6 +22,8 @@ use std::time::Duration;
 pub const PROXY: &str = "127.0.0.1:53";
 pub const FIRST: &str = "192.0.2.1:53";
 pub const SECOND: &str = "192.0.2.2:53";
+pub const THIRD: &str = "192.0.2.3:53";
+pub const FOURTH: &str = "192.0.2.4:53";
 
 /// An address that no interface has at the start.
 pub const LATE: &str = "10.8.0.1:53";
@@ -92,6 +94,8 @@ pub struct Scene {
     pub world: Memory,
     pub first: Actor,
     pub second: Actor,
+    pub third: Actor,
+    pub fourth: Actor,
     pub client: Datagrams,
     next_id: u16,
 }
@@ -143,6 +147,19 @@ impl Scene {
         let got = Self::read(message, self.world.now().mono.since(before));
         assert_eq!(got.id, id);
         got
+    }
+
+    /// As [`Scene::get`], whatever other answers come before this one.
+    pub async fn get_own(&mut self, name: &str) -> Got {
+        let before = self.world.now().mono;
+        let id = self.ask(name);
+        loop {
+            let got = self.next().await;
+            if got.id == id {
+                let after = self.world.now().mono.since(before);
+                return Got { after, ..got };
+            }
+        }
     }
 
     /// Asks so many questions at once and waits until all of them are answered well.
@@ -275,22 +292,25 @@ where
     let control = Control::new();
     let options = Options::with_seed(config, [7; 32]).unwrap();
     let proxy = serve(world.clone(), protocols, sockets, options.control(&control));
-    let first = server();
-    let second = server();
+    let [first, second, third, fourth] = [(); 4].map(|()| server());
     let mut scene = Scene {
         client: world.bind(addr("127.0.0.1:40000"), false).unwrap(),
         world: world.clone(),
         first: first.clone(),
         second: second.clone(),
+        third: third.clone(),
+        fourth: fourth.clone(),
         next_id: 0,
     };
     let told = async {
         story(&mut scene).await;
         control.send(Command::Drain);
     };
-    let servers = join(
+    let servers = join4(
         listen(world.clone(), addr(FIRST), first),
         listen(world.clone(), addr(SECOND), second),
+        listen(world.clone(), addr(THIRD), third),
+        listen(world.clone(), addr(FOURTH), fourth),
     );
     world.block_on(async {
         let servers = pin!(servers);

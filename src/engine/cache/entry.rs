@@ -28,7 +28,7 @@ pub(super) enum State {
 pub(super) struct Entry {
     kept: CachedResponse,
     /// Those of the key.
-    pub(super) bits: u32,
+    pub(super) bits: u64,
     /// An error, that is: there are no data in it that could be served stale.
     failure: bool,
     /// The TTLs stand as in a stale answer.
@@ -47,7 +47,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// An answer that holds for `lifetime` seconds.
-    pub(super) fn data(kept: CachedResponse, bits: u32, lifetime: u32, now: Time) -> Self {
+    pub(super) fn data(kept: CachedResponse, bits: u64, lifetime: u32, now: Time) -> Self {
         Self {
             kept,
             bits,
@@ -63,7 +63,7 @@ impl Entry {
     }
 
     /// An error that is remembered for `lifetime` seconds.
-    pub(super) fn failure(kept: CachedResponse, bits: u32, lifetime: u32, now: Time) -> Self {
+    pub(super) fn failure(kept: CachedResponse, bits: u64, lifetime: u32, now: Time) -> Self {
         Self {
             failure: true,
             ..Self::data(kept, bits, lifetime, now)

@@ -9,58 +9,67 @@ const MAX_QUESTION: usize = 259;
 const OPTION_NSID: u16 = 3;
 /// Bits of a header that are part of the key: RD, AD and CD. A query with any other goes by the cache.
 const KEY_FLAGS: u16 = 0x0130;
+/// An odd number with bits all over, which spreads a route's fingerprint over a whole hash.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The question in lower case, RD, AD, CD and the EDNS flags: DO, and those that this program knows nothing of (CO of RFC 9824, for
-/// instance), since they are forwarded and the answer may depend on them. Two clients who agree in these get the same answer.
+/// instance), since they are forwarded and the answer may depend on them; and the route, whose upstreams may know other names
+/// than those of others. Two clients who agree in these get the same answer.
 pub struct Key {
     question: [u8; MAX_QUESTION],
-    len: usize,
-    bits: u32,
+    len: u16,
+    /// The fingerprint of the route in the upper half.
+    bits: u64,
     hash: u64,
 }
 
 impl Key {
     /// The key of a query; `None` if the cache neither answers it nor learns from its answer. Without the seed nobody
     /// can aim queries at one place of the table.
-    pub(super) fn of(message: &[u8], query: &Query, seed: [u8; 16]) -> Option<Self> {
-        let mut key = is_ordinary(message, query).then(|| Self::unhashed(message, query))??;
+    pub(super) fn of(message: &[u8], query: &Query, route: u32, seed: [u8; 16]) -> Option<Self> {
+        if !is_ordinary(message, query) {
+            return None;
+        }
+        let mut key = Self::again(message, query, route, 0)?;
         let mut hasher = DefaultHasher::new();
         hasher.write(&seed);
         hasher.write(key.question());
-        hasher.write_u32(key.bits);
-        key.hash = hasher.finish();
+        hasher.write_u32(key.bits as u32);
+        // The same query on two routes has two hashes, of which nobody knows either.
+        key.hash = hasher.finish() ^ u64::from(route).wrapping_mul(SPREAD);
         Some(key)
     }
 
     /// The key of a query that had one before, with this hash.
-    pub fn again(message: &[u8], query: &Query, hash: u64) -> Option<Self> {
-        let key = Self::unhashed(message, query)?;
-        Some(Self { hash, ..key })
-    }
-
-    fn unhashed(message: &[u8], query: &Query) -> Option<Self> {
+    #[inline]
+    pub fn again(message: &[u8], query: &Query, route: u32, hash: u64) -> Option<Self> {
         let octets = query.question.octets(message);
-        let mut question = [0; MAX_QUESTION];
-        let lower = question.get_mut(..octets.len())?;
+        let edns_flags = query.opt.map_or(0, |opt| opt.flags);
+        let mut key = Self {
+            question: [0; MAX_QUESTION],
+            len: octets.len() as u16,
+            bits: u64::from(route) << 32
+                | u64::from(edns_flags) << 16
+                | u64::from(query.header.flags.0 & KEY_FLAGS),
+            hash,
+        };
+        let lower = key.question.get_mut(..octets.len())?;
         lower.copy_from_slice(octets);
         // Length octets are below 64, so they are no letters; type and class may be.
         lower
             .get_mut(..query.question.name_len)?
             .make_ascii_lowercase();
-        let edns_flags = query.opt.map_or(0, |opt| opt.flags);
-        Some(Self {
-            question,
-            len: octets.len(),
-            bits: u32::from(edns_flags) << 16 | u32::from(query.header.flags.0 & KEY_FLAGS),
-            hash: 0,
-        })
+        Some(key)
     }
 
     /// The question in lower case.
     pub(super) fn question(&self) -> &[u8] {
-        self.question.get(..self.len).unwrap_or_default()
+        self.question
+            .get(..usize::from(self.len))
+            .unwrap_or_default()
     }
 
-    pub(super) fn bits(&self) -> u32 {
+    pub(super) fn bits(&self) -> u64 {
         self.bits
     }
 
@@ -106,10 +115,10 @@ mod tests {
 
     fn key(built: &Message) -> Option<Key> {
         let message = built.build();
-        Key::of(&message, &wire::parse_query(&message).unwrap(), SEED)
+        Key::of(&message, &wire::parse_query(&message).unwrap(), 7, SEED)
     }
 
-    fn parts(built: &Message) -> (Vec<u8>, u32, u64) {
+    fn parts(built: &Message) -> (Vec<u8>, u64, u64) {
         let key = key(built).unwrap();
         (key.question().to_vec(), key.bits(), key.hash())
     }
@@ -171,8 +180,20 @@ mod tests {
     fn another_seed_is_another_place() {
         let message = plain().build();
         let query = wire::parse_query(&message).unwrap();
-        let hash = |seed| Key::of(&message, &query, seed).unwrap().hash();
+        let hash = |seed| Key::of(&message, &query, 7, seed).unwrap().hash();
         assert_ne!(hash([1; 16]), hash([2; 16]));
+    }
+
+    #[test]
+    fn another_route_is_another_key() {
+        let message = plain().build();
+        let query = wire::parse_query(&message).unwrap();
+        let parts = |route| {
+            let key = Key::of(&message, &query, route, SEED).unwrap();
+            (key.bits(), key.hash())
+        };
+        let (one, other) = (parts(7), parts(8));
+        assert!(one.0 != other.0 && one.1 != other.1);
     }
 
     // req 21, req 26, req 50

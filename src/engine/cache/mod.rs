@@ -125,9 +125,10 @@ impl Cache {
         Self { rotates, ..self }
     }
 
-    /// What a query is remembered under; `None` if it is none of the cache's business.
-    pub fn key(&self, message: &[u8], query: &Query) -> Option<Key> {
-        Key::of(message, query, self.seed)
+    /// What a query is remembered under, whose answer comes from the upstreams with the fingerprint `route`; `None` if it is none of the
+    /// cache's business.
+    pub fn key(&self, message: &[u8], query: &Query, route: u32) -> Option<Key> {
+        Key::of(message, query, route, self.seed)
     }
 
     /// Looks for the answer to a query. If there is one that holds, appends it to `out` as `reply` wants it.

@@ -9,21 +9,22 @@
 //!
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
+mod queries;
 mod responses;
 mod work;
 
 use crate::config::{AccessList, Config};
-use crate::engine::admission::{Admission, Gate};
-use crate::engine::cache::{Cache, Found, Key};
-use crate::engine::client::Client;
+use crate::engine::admission::Gate;
+use crate::engine::cache::Cache;
 use crate::engine::effects::Ledger;
 use crate::engine::failure::Failure;
 use crate::engine::gauges::Gauges;
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Output;
+use crate::engine::routes::Routes;
 use crate::engine::stats::{Stats, UpstreamStats};
 use crate::engine::time::{Now, Time};
-use crate::engine::transactions::{Accepted, Lookup, Transactions, WaitingClient};
+use crate::engine::transactions::Transactions;
 use crate::engine::upstreams::UpstreamPool;
 use crate::transport::{ConnectError, ConnectionError};
 use crate::wire::{self, Header};
@@ -36,6 +37,7 @@ use std::time::Duration;
 /// The core of a forwarder. One per event loop.
 pub struct Forwarder {
     gate: Gate,
+    routes: Routes,
     cache: Arc<Cache>,
     transactions: Transactions,
     pool: UpstreamPool,
@@ -49,6 +51,7 @@ impl Forwarder {
     pub fn new(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Self {
         Self {
             gate: Gate::new(config),
+            routes: Routes::new(config),
             transactions: Transactions::new(config, cache.clone()),
             cache,
             pool: UpstreamPool::new(config, ChaCha8Rng::from_seed(seed)),
@@ -60,60 +63,6 @@ impl Forwarder {
     /// From now on these may ask.
     pub fn set_allow(&mut self, allow: AccessList) {
         self.gate.set_allow(allow);
-    }
-
-    /// A message from a client. Says whether a reply will come (or is there already).
-    pub fn query(&mut self, message: &[u8], client: Client, now: Now, out: &mut Output) -> bool {
-        self.notice_resume(now, out);
-        let fx = &mut self.ledger.at(now, out);
-        let query = match self.gate.admit(message, client, fx) {
-            Admission::Admit(query) => query,
-            Admission::Refused => return true,
-            Admission::Dropped => return false,
-        };
-        let client = WaitingClient::new(message, &query, client, self.udp_payload);
-        // What the cache tells apart, two clients may not share; what it does not, they may (RFC 5452 section 5).
-        let key = self.cache.key(message, &query);
-        let hash = key.as_ref().map(Key::hash);
-        let found = key.as_ref().map_or(Found::Miss, |key| {
-            let reply = client.reply(query.question.octets(message));
-            fx.out.reply_if_any(client.client, |out| {
-                self.cache.get(key, &reply, self.udp_payload, now.boot, out)
-            })
-        });
-        let started = match found {
-            Found::Hit { prefetch } => {
-                fx.stats.hits += 1;
-                if !prefetch {
-                    return true;
-                }
-                self.transactions.prefetch(message, query, hash, fx)
-            }
-            // What is answered locally is never in the cache, so a hit does not pay for this.
-            _ if self.gate.answer_locally(message, &query, &client, fx) => None,
-            _ => {
-                if wire::typed(message, &query.question).is_none() {
-                    fx.stats.opaque += 1;
-                }
-                let stale = if found == Found::Stale { key } else { None };
-                let lookup = Lookup { hash, stale };
-                match self.transactions.accept(message, query, client, lookup, fx) {
-                    Accepted::Started(key) => Some(key),
-                    Accepted::Repeated => return false,
-                    Accepted::Done => None,
-                }
-            }
-        };
-        if let Some(key) = started {
-            let preferred = self.pool.preferred();
-            if let Some(history) = self.transactions.history_mut(key) {
-                history.preferred = preferred;
-            }
-            self.dispatch(key, now, out);
-        }
-        self.carry_out(now, out);
-        self.give_up_hopeless(now, out);
-        true
     }
 
     /// Looks whether the machine was suspended since the last event. Once for a batch of events is enough.
@@ -133,7 +82,8 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
-        let waiting = self.transactions.places();
+        let upstream = self.pool.upstream_of(connection);
+        let waiting = upstream.map_or(0, |it| self.transactions.places_for(it));
         let fx = &mut self.ledger.at(now, out);
         self.pool.connected(connection, description, waiting, fx);
         self.settle(now, out);

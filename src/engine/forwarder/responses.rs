@@ -68,7 +68,7 @@ impl Forwarder {
         let history = &transaction.history;
         self.pool
             .learn(&attempt, history, (message, answer), meaning, fx);
-        let others = !history.tried().has_all(self.pool.count());
+        let others = history.has_untried();
         let verdict = response::judge(
             meaning,
             response::Sent {
@@ -98,7 +98,7 @@ impl Forwarder {
         let fx = &mut self.ledger.at(now, out);
         self.transactions.finish(key, message, answer, fx);
         self.carry_out(now, out);
-        let others_wait = self.transactions.any_waiting();
+        let others_wait = |upstream| self.transactions.places_for(upstream) > 0;
         let fx = &mut self.ledger.at(now, out);
         self.pool.close_if_spent(connection, others_wait, fx);
     }
@@ -119,7 +119,7 @@ impl Forwarder {
         match verdict {
             Verdict::WithoutEdns => {
                 history.without_edns.insert(upstream);
-                history.exclude.remove(upstream);
+                history.readmit(upstream);
             }
             Verdict::WithEdns => history.with_edns.insert(upstream),
             _ => {}

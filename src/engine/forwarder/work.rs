@@ -8,7 +8,6 @@ use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::output::Output;
 use crate::engine::time::{Now, Time};
 use crate::engine::transactions::{Due, Happened, Outcome, Possible, Step, WaitsFor, next_step};
-use crate::engine::upstream_set::UpstreamSet;
 use crate::engine::upstreams::{Second, write_query};
 
 impl Forwarder {
@@ -108,7 +107,7 @@ impl Forwarder {
             Step::Repeat => {
                 if let Some(history) = self.transactions.history_mut(key) {
                     history.repeated = true;
-                    history.exclude = UpstreamSet::EMPTY;
+                    history.readmit_all();
                 }
                 self.dispatch(key, now, out);
             }
@@ -129,9 +128,11 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
-        let history = self.transactions.history(key);
-        let tried = history.map_or(UpstreamSet::EMPTY, History::tried);
-        let why = failure.explain(self.pool.troubles(tried));
+        let Some(history) = self.transactions.history(key) else {
+            return;
+        };
+        let (route, tried) = (history.route().number, history.tried());
+        let why = failure.explain(self.pool.troubles(route, tried));
         self.transactions
             .fail(key, why, &mut self.ledger.at(now, out));
     }
@@ -193,7 +194,7 @@ impl Forwarder {
     }
 
     fn is_hopeless(&self, key: TransactionKey, queue: Queue) -> bool {
-        let payers = self.transactions.payers(queue, self.pool.count());
+        let payers = self.transactions.payers(queue);
         let can_pay = payers.into_iter().flatten().next().is_some();
         let history = self.transactions.history(key);
         history.is_some_and(|history| {
@@ -204,7 +205,8 @@ impl Forwarder {
             } else {
                 history.queued_at()
             };
-            self.pool.is_hopeless(queue, since, can_pay)
+            self.pool
+                .is_hopeless(history.route(), queue, since, can_pay)
         })
     }
 
@@ -289,7 +291,7 @@ impl Forwarder {
 
     /// Connects for all that wait in a queue, at the expense of one of them.
     fn connect_for_queue(&mut self, queue: Queue, now: Now, out: &mut Output) {
-        let payers = self.transactions.payers(queue, self.pool.count());
+        let payers = self.transactions.payers(queue);
         for payer in payers.into_iter().flatten() {
             self.connect_one(payer, queue, now, out);
         }
@@ -297,9 +299,8 @@ impl Forwarder {
 
     /// When those that wait need a decision: a connect is late, or a back-off is over.
     pub(super) fn connect_alarm(&self) -> Option<Time> {
-        let upstreams = self.pool.count();
         let of_queue = |queue: Queue| {
-            let payers = self.transactions.payers(queue, upstreams);
+            let payers = self.transactions.payers(queue);
             let at = payers.into_iter().flatten().filter_map(|payer| {
                 let history = self.transactions.history(payer)?;
                 self.pool.next_connect(history, queue, Time::ZERO)

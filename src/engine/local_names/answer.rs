@@ -9,7 +9,6 @@ pub const TYPE_SOA: u16 = 6;
 pub const TYPE_PTR: u16 = 12;
 pub const TYPE_TXT: u16 = 16;
 pub const TYPE_AAAA: u16 = 28;
-pub const TYPE_DS: u16 = 43;
 pub const TYPE_ANY: u16 = 255;
 
 /// How long what follows from an RFC may be cached: RFC 6303 section 3 has it so.

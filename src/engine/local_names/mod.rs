@@ -7,7 +7,7 @@ mod identity;
 mod reverse;
 mod special_use;
 
-pub use answer::LocalAnswer;
+pub use answer::{CONFIGURED_TTL, LocalAnswer};
 
 use crate::config::{Config, Hosts};
 use crate::wire::{Labels, QuestionAt, Rcode};
@@ -60,9 +60,16 @@ impl LocalNames {
                 }
                 Some(answer)
             }
-            CLASS_CH => identity::answer(self.shows_version, name, at.qtype),
-            _ => None,
+            _ => self.identity(message, at),
         }
+    }
+
+    /// The answer to a query about this server, which no route makes one about a domain.
+    pub fn identity(&self, message: &[u8], at: &QuestionAt) -> Option<LocalAnswer<'static>> {
+        if at.qclass != CLASS_CH {
+            return None;
+        }
+        identity::answer(self.shows_version, at.name(message), at.qtype)
     }
 
     /// NXDOMAIN for a name that does not exist here, unless a host lies below it: for that would not exist either (RFC 8020).

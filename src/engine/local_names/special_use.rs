@@ -6,10 +6,10 @@
 //! registry, `ipv4only.arpa` (RFC 8880), `6tisch.arpa` (RFC 9031) and `eap-noob.arpa` (RFC 9140) ask nothing of a resolver.
 
 use super::answer::{
-    FIXED_TTL, LocalAnswer, TYPE_A, TYPE_AAAA, TYPE_ANY, TYPE_DS, TYPE_NS, TYPE_PTR, TYPE_SOA,
+    FIXED_TTL, LocalAnswer, TYPE_A, TYPE_AAAA, TYPE_ANY, TYPE_NS, TYPE_PTR, TYPE_SOA,
 };
 use super::reverse::number;
-use crate::wire::{Labels, LocalRdata, Rcode};
+use crate::wire::{Labels, LocalRdata, Rcode, TYPE_DS};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const LOCALHOST: &[u8] = b"\x09localhost\x00";

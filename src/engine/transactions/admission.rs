@@ -9,6 +9,7 @@ use crate::engine::effects::{Effects, Task};
 use crate::engine::failure::Failure;
 use crate::engine::history::{History, Opt};
 use crate::engine::keys::TransactionKey;
+use crate::engine::routes::ForwardingRoute;
 use crate::engine::time::Now;
 use crate::wire::{self, Query};
 use log::debug;
@@ -21,7 +22,6 @@ const CLIENT_RESPONSE_TIMER: Duration = Duration::from_millis(1_800);
 const MAX_PREFETCHES: usize = 64;
 
 /// What the cache knows of a query that it does not answer.
-#[derive(Default)]
 pub struct Lookup {
     /// The hash of its key, if it has one.
     pub hash: Option<u64>,
@@ -48,6 +48,7 @@ impl Transactions {
         message: &[u8],
         query: Query,
         client: WaitingClient,
+        route: ForwardingRoute,
         Lookup { hash, stale }: Lookup,
         fx: &mut Effects<'_>,
     ) -> Accepted {
@@ -87,7 +88,7 @@ impl Transactions {
             // Of two different queries with one hash the second goes its own way. One that counts more than others do is not shared,
             // or else it would count no more when the client that sent it has left.
             let hash = hash.filter(|_| known.is_none() && message.len() < UNIT);
-            let key = self.start(message, query, hash, fx.now);
+            let key = self.start(message, query, (route, hash), fx.now);
             self.add_first(key, client, units, fx.now);
             (key, Accepted::Started(key))
         };
@@ -102,7 +103,7 @@ impl Transactions {
         &mut self,
         message: &[u8],
         query: Query,
-        hash: Option<u64>,
+        (route, hash): (ForwardingRoute, Option<u64>),
         fx: &mut Effects<'_>,
     ) -> Option<TransactionKey> {
         let under_way = hash.is_some_and(|hash| self.joinable.contains_key(&hash));
@@ -111,7 +112,7 @@ impl Transactions {
             return None;
         }
         fx.stats.prefetches += 1;
-        let key = self.start(message, query, hash, fx.now);
+        let key = self.start(message, query, (route, hash), fx.now);
         self.table[key].idle = Some(self.quotas.rest(key, units));
         Some(key)
     }
@@ -121,7 +122,7 @@ impl Transactions {
         &mut self,
         message: &[u8],
         query: Query,
-        hash: Option<u64>,
+        (route, hash): (ForwardingRoute, Option<u64>),
         now: Now,
     ) -> TransactionKey {
         debug!("query: {}", wire::describe(message, &query.question));
@@ -139,7 +140,7 @@ impl Transactions {
             deadline,
             elsewhere_at: None,
             stale_at: None,
-            history: History::new(Opt::of(&query), now.mono),
+            history: History::new(Opt::of(&query), route, now.mono),
             fallback: None,
         });
         if let Some(hash) = hash {

@@ -26,10 +26,17 @@ const REMEMBERED: u32 = 1_024;
 const STEPS: usize = 64;
 const FIRST_STEP: u32 = 6;
 
-/// How long responses take, as counts in steps that grow with the time; what copies may be sent; and which queries may become late.
-pub struct Hedging {
+/// How long responses take, as counts in steps that grow with the time.
+#[derive(Clone)]
+struct Times {
     counts: [u32; STEPS],
     total: u32,
+}
+
+/// How long responses take on each route; what copies may be sent; and which queries may become late.
+pub struct Hedging {
+    /// By route: what is late on one says nothing about another.
+    times: Vec<Times>,
     saved: u32,
     /// The user wants other upstreams to be asked, too.
     elsewhere: bool,
@@ -38,28 +45,15 @@ pub struct Hedging {
     late: Box<[VecDeque<(Time, TransactionKey)>]>,
 }
 
-impl Hedging {
-    /// Nothing known, nothing saved.
-    pub fn new(elsewhere: bool, upstreams: usize) -> Self {
-        Self {
-            counts: [0; STEPS],
-            total: 0,
-            saved: 0,
-            elsewhere,
-            late: (0..upstreams).map(|_| VecDeque::new()).collect(),
-        }
-    }
-
-    /// A transaction starts: a part of a copy is saved.
-    pub fn started(&mut self) {
-        self.saved = (self.saved + 1).min(MAX_SAVED);
-    }
+impl Times {
+    /// Nothing known.
+    const NONE: Self = Self {
+        counts: [0; STEPS],
+        total: 0,
+    };
 
     /// A response took so long.
-    pub fn took(&mut self, time: Duration) {
-        if !self.elsewhere {
-            return;
-        }
+    fn took(&mut self, time: Duration) {
         if self.total >= REMEMBERED {
             for count in &mut self.counts {
                 *count /= 2;
@@ -72,24 +66,62 @@ impl Hedging {
         }
     }
 
-    /// After how long a query counts as late, where `usual` is what TCP would wait at its upstream; `None` while too little is known.
-    fn late_after(&self, usual: Option<Duration>) -> Option<Duration> {
+    /// What 19 of 20 responses do not take.
+    fn percentile(&self) -> Option<Duration> {
+        let mut left = (self.total >= ENOUGH).then_some(self.total * PERCENTILE / 100)?;
+        let full = self.counts.iter().position(|count| {
+            let reached = *count > left;
+            left = left.saturating_sub(*count);
+            reached
+        });
+        full.map(end_of)
+    }
+}
+
+impl Hedging {
+    /// Nothing known, nothing saved.
+    pub fn new(elsewhere: bool, upstreams: usize, routes: usize) -> Self {
+        // They are needed only where they decide what is late.
+        let routes = if elsewhere { routes } else { 0 };
+        Self {
+            times: vec![Times::NONE; routes],
+            saved: 0,
+            elsewhere,
+            late: (0..upstreams).map(|_| VecDeque::new()).collect(),
+        }
+    }
+
+    /// A transaction starts: a part of a copy is saved.
+    pub fn started(&mut self) {
+        self.saved = (self.saved + 1).min(MAX_SAVED);
+    }
+
+    /// A response on this route took so long.
+    pub fn took(&mut self, time: Duration, route: u16) {
+        if let Some(times) = self.times.get_mut(usize::from(route)) {
+            times.took(time);
+        }
+    }
+
+    /// After how long a query on this route counts as late, where `usual` is what TCP would wait at its upstream; `None` while too little is
+    /// known.
+    fn late_after(&self, usual: Option<Duration>, route: u16) -> Option<Duration> {
         if self.elsewhere {
-            self.percentile()
+            self.times.get(usize::from(route))?.percentile()
         } else {
             usual
         }
     }
 
-    /// A query was sent for the first time, to this upstream.
+    /// A query was sent for the first time, on this route to this upstream.
     pub fn sent(
         &mut self,
         key: TransactionKey,
-        upstream: usize,
+        (route, upstream): (u16, usize),
         usual: Option<Duration>,
         now: Time,
     ) {
-        if let Some(after) = self.late_after(usual)
+        if let Some(after) = self.late_after(usual, route)
             && let Some(late) = self.late.get_mut(upstream)
         {
             late.push_back((now + after, key));
@@ -130,17 +162,6 @@ impl Hedging {
         for late in &mut self.late {
             late.clear();
         }
-    }
-
-    /// What 19 of 20 responses do not take.
-    fn percentile(&self) -> Option<Duration> {
-        let mut left = (self.total >= ENOUGH).then_some(self.total * PERCENTILE / 100)?;
-        let full = self.counts.iter().position(|count| {
-            let reached = *count > left;
-            left = left.saturating_sub(*count);
-            reached
-        });
-        full.map(end_of)
     }
 
     /// Is enough saved for a copy?
@@ -221,20 +242,22 @@ mod tests {
 
     #[test]
     fn late_is_what_19_of_20_are_not() {
-        let mut hedging = Hedging::new(true, 1);
+        let mut hedging = Hedging::new(true, 1, 2);
         for n in 0..60 {
-            hedging.took(ms(10 + n % 5));
+            hedging.took(ms(10 + n % 5), 1);
         }
-        assert_eq!(hedging.percentile(), None, "too few");
+        assert_eq!(hedging.late_after(None, 1), None, "too few");
         for n in 0..940 {
-            hedging.took(if n % 25 == 0 { ms(800) } else { ms(10 + n % 5) });
+            let time = if n % 25 == 0 { ms(800) } else { ms(10 + n % 5) };
+            hedging.took(time, 1);
         }
-        let late = hedging.percentile().unwrap();
+        assert_eq!(hedging.late_after(None, 0), None, "another route");
+        let late = hedging.late_after(None, 1).unwrap();
         assert!(late >= ms(14) && late <= ms(18), "{late:?}");
         for _ in 0..4_000 {
-            hedging.took(ms(100));
+            hedging.took(ms(100), 1);
         }
-        let late = hedging.percentile().unwrap();
+        let late = hedging.late_after(None, 1).unwrap();
         assert!(
             late >= ms(100) && late <= ms(125),
             "the past fades: {late:?}"
@@ -243,7 +266,7 @@ mod tests {
 
     #[test]
     fn copies_are_one_in_twenty_and_not_saved_for_long() {
-        let mut hedging = Hedging::new(true, 1);
+        let mut hedging = Hedging::new(true, 1, 1);
         let mut copies = 0;
         for _ in 0..10_000 {
             hedging.started();

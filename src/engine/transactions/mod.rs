@@ -66,7 +66,6 @@ pub struct Transactions {
     cache: Arc<Cache>,
     timeout: Duration,
     udp_payload: u16,
-    upstreams: usize,
 }
 
 /// What a transaction's timer means.
@@ -83,7 +82,7 @@ impl Transactions {
     pub fn new(config: &Config, cache: Arc<Cache>) -> Self {
         let limits = config.limits();
         let most = limits.in_flight.min(config.memory_for_queries() / UNIT);
-        let upstreams = config.upstreams().len();
+        let (upstreams, routes) = (config.all_upstreams().len(), 1 + config.routes().len());
         Self {
             // All at once: memory that is not written to is only an address, and one that grows would move.
             table: SlotMap::with_capacity_and_key(limits.in_flight.min(MAX_RESERVED)),
@@ -91,14 +90,13 @@ impl Transactions {
             waiting: Waiting::default(),
             timers: Timers::default(),
             quotas: Quotas::new(most, limits.in_flight_per_client),
-            hedging: Hedging::new(config.hedge(), upstreams),
+            hedging: Hedging::new(config.hedge(), upstreams, routes),
             unfinished: VecDeque::new(),
             spare: Vec::new(),
             was_full: false,
             cache,
             timeout: config.timeout(),
             udp_payload: limits.udp_payload,
-            upstreams,
         }
     }
 
@@ -139,12 +137,13 @@ impl Transactions {
         fx.stats.sent += 1;
         fx.stats.resent += u64::from(history.sends() > 0);
         if history.sends() == 0 {
-            self.hedging.sent(key, upstream, late, now);
+            let on = (history.route().number, upstream);
+            self.hedging.sent(key, on, late, now);
         }
         // The first connection counts: a copy on another one does not give that one more time.
         let is_only = !history.is_under_way();
         history.sent(attempt, purpose, upstream);
-        if is_only && self.upstreams > 1 {
+        if is_only && history.route().upstreams.has_several() {
             transaction.elsewhere_at = Some(now + ATTEMPT_TIMEOUT);
             self.timers.set(key, transaction.alarm());
         }
@@ -157,15 +156,16 @@ impl Transactions {
         connection: ConnectionKey,
         now: Now,
     ) -> Option<Attempt> {
-        let attempt = self.history_mut(key)?.leave(connection)?;
-        self.hedging.took(now.mono.since(attempt.sent_at));
+        let history = self.history_mut(key)?;
+        let (attempt, route) = (history.leave(connection)?, history.route().number);
+        self.hedging.took(now.mono.since(attempt.sent_at), route);
         Some(attempt)
     }
 
     /// Has only upstreams asked that were not asked yet, and another one if this one is slow, too.
     pub fn exclude_tried(&mut self, key: TransactionKey, now: Now) {
         if let Some(transaction) = self.table.get_mut(key) {
-            transaction.history.exclude = transaction.history.tried();
+            transaction.history.exclude_tried();
             transaction.elsewhere_at = Some(now.mono + ATTEMPT_TIMEOUT);
             self.timers.set(key, transaction.alarm());
         }

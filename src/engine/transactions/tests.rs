@@ -9,6 +9,7 @@ use crate::engine::effects::Ledger;
 use crate::engine::failure::Failure;
 use crate::engine::output::{Action, Output};
 use crate::engine::response::Edns;
+use crate::engine::routes::ForwardingRoute;
 use crate::wire::testing::{self, Message};
 use crate::wire::{self, Rcode};
 
@@ -94,7 +95,7 @@ impl Stage {
 
     fn key(&self, message: &[u8]) -> Key {
         let query = wire::parse_query(message).unwrap();
-        self.cache.key(message, &query).unwrap()
+        self.cache.key(message, &query, 0).unwrap()
     }
 
     /// A client's query, which the cache does not answer.
@@ -112,10 +113,10 @@ impl Stage {
         let found = self.cache.get(&key, &reply, 1232, now, &mut scratch);
         let hash = Some(key.hash());
         let stale = (found == Found::Stale).then_some(key);
-        let lookup = Lookup { hash, stale };
+        let (route, lookup) = (ForwardingRoute::default_of(2), Lookup { hash, stale });
         let fx = &mut self.ledger.at(self.now, &mut self.out);
         self.transactions
-            .accept(message, query, waiting, lookup, fx)
+            .accept(message, query, waiting, route, lookup, fx)
     }
 
     /// The same, of a query that starts a transaction.
@@ -525,8 +526,9 @@ fn nothing_of_a_transaction_stays_behind() {
     let prefetched = testing::query("soon.example", 1).build();
     let asked = wire::parse_query(&prefetched).unwrap();
     let hash = Some(stage.key(&prefetched).hash());
+    let on = (ForwardingRoute::default_of(2), hash);
     let fx = &mut stage.ledger.at(stage.now, &mut stage.out);
-    keys.extend(stage.transactions.prefetch(&prefetched, asked, hash, fx));
+    keys.extend(stage.transactions.prefetch(&prefetched, asked, on, fx));
     stage.serve_stale(keys[0]);
     let expected = Gauges {
         queries: 6,

@@ -113,7 +113,8 @@ impl Transaction {
 
     /// Its key in the cache, if it has one.
     pub fn key(&self) -> Option<Key> {
-        Key::again(&self.message, &self.query, self.hash?)
+        let route = self.history.route().fingerprint;
+        Key::again(&self.message, &self.query, route, self.hash?)
     }
 
     /// The client that has waited for longest waits no more.

@@ -5,7 +5,6 @@ use super::Transactions;
 use crate::engine::history::{History, Queue};
 use crate::engine::keys::TransactionKey;
 use crate::engine::time::Now;
-use crate::engine::upstream_set::UpstreamSet;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The queues. Transactions that have left theirs stay in it until their turn comes.
@@ -25,6 +24,13 @@ impl Waiting {
     /// How many places there are in them.
     pub fn places(&self) -> usize {
         self.0.values().map(VecDeque::len).sum()
+    }
+
+    /// How many places there are in those whose transactions may be sent to this upstream.
+    fn places_for(&self, upstream: usize) -> usize {
+        let queues = self.0.iter();
+        let its = queues.filter(|((exclude, _), _)| !exclude.contains(upstream));
+        its.map(|(_, queue)| queue.len()).sum()
     }
 
     pub fn clear(&mut self) {
@@ -50,12 +56,12 @@ impl Transactions {
         }
     }
 
-    /// Upstreams that were excluded because they were slow are as good as any others again, unless one gave an unusable response.
+    /// Upstreams of its route that were excluded because they were slow are as good as any others again, unless one gave an unusable response.
     pub fn readmit_tried(&mut self, key: TransactionKey) {
         if let Some(transaction) = self.table.get_mut(key)
             && transaction.fallback.is_none()
         {
-            transaction.history.exclude = UpstreamSet::EMPTY;
+            transaction.history.readmit_all();
         }
     }
 
@@ -64,9 +70,9 @@ impl Transactions {
         !self.waiting.is_empty()
     }
 
-    /// Places in the queues, an upper bound on how many wait.
-    pub fn places(&self) -> usize {
-        self.waiting.places()
+    /// Places in the queues of those that may be sent to this upstream, an upper bound on how many of them wait.
+    pub fn places_for(&self, upstream: usize) -> usize {
+        self.waiting.places_for(upstream)
     }
 
     /// The queues that there are.
@@ -89,8 +95,8 @@ impl Transactions {
     }
 
     /// Those in a queue that may cost one more connect, for all that wait there: the first with something left of its budget, and the
-    /// first that may still try one of `upstreams` upstreams that it did not try yet.
-    pub fn payers(&self, queue: Queue, upstreams: usize) -> [Option<TransactionKey>; 2] {
+    /// first that may still try an upstream that it did not try yet.
+    pub fn payers(&self, queue: Queue) -> [Option<TransactionKey>; 2] {
         let first = |so: &dyn Fn(&History) -> bool| {
             let can_pay = |key: &&TransactionKey| {
                 let history = self.history(**key);
@@ -98,7 +104,7 @@ impl Transactions {
             };
             self.waiting.0.get(&queue)?.iter().find(can_pay).copied()
         };
-        let untried = |history: &History| !history.has_connected_to_all(upstreams, queue.0);
+        let untried = |history: &History| !history.has_connected_to_all(queue.0);
         let rich = first(&History::may_connect_again);
         [rich, first(&untried).filter(|other| rich != Some(*other))]
     }

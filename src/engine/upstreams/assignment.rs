@@ -150,6 +150,7 @@ impl UpstreamPool {
 
     /// What a query that was just sent gives occasion to: a standby for a suspect connection, and a try of an upstream that would have
     /// been preferred.
+    #[inline]
     pub fn companions(&self, history: &History, on: ConnectionKey, now: Now) -> Option<Companions> {
         let connection = self.connections.get(on)?;
         let upstream = connection.upstream;
@@ -161,9 +162,12 @@ impl UpstreamPool {
         // Queries are spread over two connections, so that a slow name holds up only half of them.
         if self.upstreams[upstream].answers_in_order()
             && self.count_of(upstream, false) < 2
-            && self.may_connect(upstream, now)
+            && self.may_connect(upstream, self.nothing_up(history.route().upstreams), now)
         {
             companions.connect[0] = Some(upstream);
+        }
+        if !history.route().upstreams.has_several() {
+            return Some(companions);
         }
         let suspect = connection.is_suspect() || self.upstreams[upstream].health.is_suspect();
         let rank = self.rank(history, upstream);
@@ -186,7 +190,7 @@ impl UpstreamPool {
             health.is_suspect()
                 && health.is_due(now.mono)
                 && upstream != used
-                && !history.exclude.contains(upstream)
+                && !history.exclude().contains(upstream)
                 && self.rank(history, upstream) < rank
         };
         let usable = |(_, connection): &(ConnectionKey, &Connection)| {
@@ -205,11 +209,12 @@ impl UpstreamPool {
     /// An upstream that this query would rather have gone to, or that could stand in for a suspect one, and that has no good
     /// connection: the most preferred of those before `rank`.
     pub fn missing(&self, history: &History, used: usize, rank: u64, now: Now) -> Option<usize> {
+        let nothing_up = self.nothing_up(history.route().upstreams);
         let wanted = |upstream: &usize| {
             *upstream != used
-                && !history.exclude.contains(*upstream)
+                && !history.exclude().contains(*upstream)
                 && self.rank(history, *upstream) < rank
-                && self.may_connect(*upstream, now)
+                && self.may_connect(*upstream, nothing_up, now)
         };
         let has_good = |upstream: usize| {
             let good =
@@ -222,16 +227,17 @@ impl UpstreamPool {
             .min_by_key(|upstream| self.rank(history, *upstream))
     }
 
-    /// Whether an upstream that was not asked yet has a good connection, or may be connected to.
+    /// Whether an upstream of its route that was not asked yet has a good connection, or may be connected to.
     pub fn has_untried(&self, history: &History, now: Now) -> bool {
-        let nothing_up = self.nothing_up();
+        let route = history.route();
+        let nothing_up = self.nothing_up(route.upstreams);
         let is_there = |upstream: usize| {
             let up = |c: &Connection| c.upstream == upstream && c.is_good();
             self.connections.values().any(up)
                 || now.mono >= self.upstreams[upstream].backoff.connect_at(nothing_up)
         };
-        (0..self.upstreams.len())
-            .any(|upstream| !history.tried().contains(upstream) && is_there(upstream))
+        let mut order = self.routes.order(route.number);
+        order.any(|upstream| !history.tried().contains(upstream) && is_there(upstream))
     }
 
     /// After how long without a response a query to this upstream counts as late.
@@ -256,7 +262,7 @@ impl UpstreamPool {
                 && !connection.is_isolated()
                 && !self.upstreams[connection.upstream].health.is_suspect()
                 && !history.is_on(key)
-                && !history.exclude.contains(connection.upstream)
+                && !history.exclude().contains(connection.upstream)
                 && (elsewhere || tried(connection))
         };
         let others = self.connections.iter();
@@ -274,12 +280,13 @@ impl UpstreamPool {
 
     /// The upstream to connect to so that the next late query finds a second connection.
     fn standby(&self, history: &History, elsewhere: bool, now: Now) -> Option<usize> {
-        if self.pending(|_| true, false) > 0 {
+        let all = history.route().upstreams;
+        if self.pending(|upstream| all.contains(upstream), false) > 0 {
             return None;
         }
         let on = history.attempts().next()?.connection;
         let upstream = self.upstream_of(on)?;
-        if elsewhere && self.upstreams.len() > 1 {
+        if elsewhere && all.has_several() {
             return self.missing(history, upstream, u64::MAX, now);
         }
         let may_connect = now.mono >= self.upstreams[upstream].backoff.connect_at(false);

@@ -53,6 +53,11 @@ impl Backoff {
         self.total
     }
 
+    /// When a connect was last begun.
+    pub fn last_connect(&self) -> Time {
+        self.last_connect
+    }
+
     /// When the next connect may begin; sooner if nothing else is connected.
     pub fn connect_at(&self, nothing_up: bool) -> Time {
         if nothing_up && self.failures > 0 {

@@ -9,17 +9,19 @@ use crate::engine::failure::{NextTry, connect_line, connect_reason};
 use crate::engine::history::{History, Lane, Queue};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
+use crate::engine::routes::ForwardingRoute;
 use crate::engine::time::{Now, Time};
 use crate::engine::upstream_set::UpstreamSet;
 use crate::transport::ConnectError;
-use log::{Level, debug, info, log, warn};
+use log::{Level, debug, log, warn};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The Connection Attempt Delay: a connect that takes longer is raced by one to another upstream or another address (RFC 8305
 /// section 8 recommends 250 ms).
 const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// Connects under way at once, in all. When one more is due, one that makes no progress has to give way.
+/// Connects under way at once, on one route or several that share upstreams. When one more is due, one that makes no progress has to give
+/// way. Routes that share none do not hold up each other.
 const MAX_CONNECTS: usize = 8;
 /// A connect that has taken so long may be given up for one to another upstream.
 const NO_PROGRESS: Duration = Duration::from_secs(1);
@@ -39,9 +41,9 @@ const fn most_of(isolated: bool) -> usize {
 }
 
 impl UpstreamPool {
-    /// Whether a connect to an upstream may begin, although no query waits for it.
-    pub(super) fn may_connect(&self, upstream: usize, now: Now) -> bool {
-        let at = self.connect_at(upstream, false);
+    /// Whether a connect to an upstream may begin, although no query waits for it. `nothing_up`: nor is anything else connected.
+    pub(super) fn may_connect(&self, upstream: usize, nothing_up: bool, now: Now) -> bool {
+        let at = self.connect_at(upstream, false, nothing_up);
         let state = &self.upstreams[upstream];
         self.pending(|u| u == upstream, false) == 0
             && at.is_some_and(|at| now.mono >= at)
@@ -49,8 +51,8 @@ impl UpstreamPool {
             && state.health.is_due(now.mono)
     }
 
-    /// When one more connect to this upstream may begin, if at all.
-    fn connect_at(&self, upstream: usize, isolated: bool) -> Option<Time> {
+    /// When one more connect to this upstream may begin, if at all. `nothing_up`: nothing is connected that could be used instead.
+    fn connect_at(&self, upstream: usize, isolated: bool, nothing_up: bool) -> Option<Time> {
         let state = &self.upstreams[upstream];
         let up =
             |c: &&Connection| c.upstream == upstream && c.is_isolated() == isolated && c.is_up();
@@ -58,12 +60,14 @@ impl UpstreamPool {
             return None;
         }
         let to_it = self.pending(|u| u == upstream, isolated);
-        let mut at = state.backoff.connect_at(self.nothing_up());
+        let mut at = state.backoff.connect_at(nothing_up);
         if to_it >= state.width() {
             at = at.max(state.backoff.race_at());
         }
-        if to_it < self.most_to(upstream) && self.connecting() >= MAX_CONNECTS {
-            let oldest = self.oldest_connect().map(|(_, since)| since + NO_PROGRESS);
+        let peers = self.routes.peers(upstream);
+        if to_it < self.most_to(upstream) && self.connecting(peers) >= MAX_CONNECTS {
+            let oldest = self.oldest_connect(peers);
+            let oldest = oldest.map(|(_, since)| since + NO_PROGRESS);
             at = at.max(oldest.unwrap_or_default());
         }
         Some(at)
@@ -80,14 +84,17 @@ impl UpstreamPool {
     ) -> Option<(Time, usize)> {
         let isolated = lane.is_isolated();
         let usable = |upstream: usize| !exclude.contains(upstream);
+        let route = history.route();
         let soonest = match self.pending(usable, isolated) {
             0 => Time::ZERO,
-            _ => self.last_connect + CONNECTION_ATTEMPT_DELAY,
+            _ => self.last_connect(route.number) + CONNECTION_ATTEMPT_DELAY,
         };
-        (0..self.upstreams.len())
+        let nothing_up = self.nothing_up(route.upstreams);
+        self.routes
+            .order(route.number)
             .filter(|&upstream| usable(upstream) && history.may_connect(upstream))
             .filter_map(|upstream| {
-                let at = self.connect_at(upstream, isolated)?;
+                let at = self.connect_at(upstream, isolated, nothing_up)?;
                 // What may be connected to since long is not better than what may be connected to now.
                 let at = at.max(soonest).max(now);
                 let pending = self.pending(|u| u == upstream, isolated);
@@ -105,7 +112,6 @@ impl UpstreamPool {
     /// Starts a connect to this upstream, or the look-up that has to come before it. True if it is a connect.
     pub fn connect(&mut self, upstream: usize, isolated: bool, fx: &mut Effects<'_>) -> bool {
         let now = fx.now.mono;
-        self.last_connect = now;
         let state = &mut self.upstreams[upstream];
         if state.wants_resolving(now) {
             state.resolving = true;
@@ -134,6 +140,7 @@ impl UpstreamPool {
 
     /// Before one more connect begins, gives up one that it replaces, where the bounds on connects under way want that.
     fn make_way(&mut self, upstream: usize, isolated: bool, fx: &mut Effects<'_>) {
+        let peers = self.routes.peers(upstream);
         let mut to_it = self.keys(|connection| {
             let alike = connection.is_isolated() == isolated && connection.upstream == upstream;
             !connection.is_up() && alike
@@ -141,8 +148,8 @@ impl UpstreamPool {
         to_it.sort_by_key(|key| self.connections[*key].since);
         if to_it.len() >= self.most_to(upstream) {
             self.close_one(to_it[1], fx);
-        } else if self.connecting() >= MAX_CONNECTS
-            && let Some((oldest, _)) = self.oldest_connect()
+        } else if self.connecting(peers) >= MAX_CONNECTS
+            && let Some((oldest, _)) = self.oldest_connect(peers)
             && let Some(given_up) = self.close_one(oldest, fx)
         {
             let (upstream, addr) = (given_up.upstream, given_up.addr);
@@ -155,17 +162,26 @@ impl UpstreamPool {
         self.upstreams[upstream].width().max(MAX_CONNECTS_TO_ONE)
     }
 
-    /// The oldest connect under way, and when it began.
-    fn oldest_connect(&self) -> Option<(ConnectionKey, Time)> {
-        let connecting = self.connections.iter().filter(|(_, c)| !c.is_up());
+    /// The oldest connect under way to one of these upstreams, and when it began.
+    fn oldest_connect(&self, among: UpstreamSet) -> Option<(ConnectionKey, Time)> {
+        let connecting = self.connections.iter();
+        let connecting = connecting.filter(|(_, c)| !c.is_up() && among.contains(c.upstream));
         connecting
             .map(|(key, connection)| (key, connection.since))
             .min_by_key(|(_, since)| *since)
     }
 
-    /// How many connects are under way.
-    fn connecting(&self) -> usize {
-        self.connections.values().filter(|c| !c.is_up()).count()
+    /// How many connects to these upstreams are under way.
+    fn connecting(&self, among: UpstreamSet) -> usize {
+        let connecting = |c: &&Connection| !c.is_up() && among.contains(c.upstream);
+        self.connections.values().filter(connecting).count()
+    }
+
+    /// When a connect to an upstream of this route was last begun.
+    fn last_connect(&self, route: u16) -> Time {
+        let order = self.routes.order(route);
+        let begun = order.map(|upstream| self.upstreams[upstream].backoff.last_connect());
+        begun.max().unwrap_or_default()
     }
 
     /// Connects and look-ups under way for the upstreams that `of` names.
@@ -179,19 +195,25 @@ impl UpstreamPool {
             + self.upstreams.iter().enumerate().filter(resolving).count()
     }
 
-    /// When an upstream that is not excluded may be connected to.
-    fn any_connect_at(&self, exclude: UpstreamSet) -> Option<Time> {
-        let nothing_up = self.nothing_up();
-        let usable = |(index, _): &(usize, &Upstream)| !exclude.contains(*index);
-        let upstreams = self.upstreams.iter().enumerate().filter(usable);
-        upstreams
-            .map(|(_, upstream)| upstream.backoff.connect_at(nothing_up))
+    /// When an upstream of this route that is not excluded may be connected to.
+    fn any_connect_at(&self, route: ForwardingRoute, exclude: UpstreamSet) -> Option<Time> {
+        let nothing_up = self.nothing_up(route.upstreams);
+        let order = self.routes.order(route.number);
+        let usable = order.filter(|upstream| !exclude.contains(*upstream));
+        usable
+            .map(|upstream| self.upstreams[upstream].backoff.connect_at(nothing_up))
             .min()
     }
 
-    /// Whether a query that waits in this queue since then has nothing to hope for: no connection, none under way, and the next try too
-    /// far off, or not to be had because no query there may cost another connect.
-    pub fn is_hopeless(&self, (exclude, lane): Queue, since: Time, can_pay: bool) -> bool {
+    /// Whether a query on this route that waits in this queue since then has nothing to hope for: no connection, none under way, and the
+    /// next try too far off, or not to be had because no query there may cost another connect.
+    pub fn is_hopeless(
+        &self,
+        route: ForwardingRoute,
+        (exclude, lane): Queue,
+        since: Time,
+        can_pay: bool,
+    ) -> bool {
         let isolated = lane.is_isolated();
         let usable = |upstream: usize| !exclude.contains(upstream);
         let full = |connection: &Connection| {
@@ -203,7 +225,7 @@ impl UpstreamPool {
             && !self.connections.values().any(full)
             && !(can_pay
                 && self
-                    .any_connect_at(exclude)
+                    .any_connect_at(route, exclude)
                     .is_some_and(|at| at <= since + HOPE))
     }
 
@@ -224,7 +246,8 @@ impl UpstreamPool {
         if unknown || self.connections.iter().any(is_there) {
             return None;
         }
-        Some((self.connect_at(upstream, false)?, upstream))
+        let nothing_up = self.nothing_up_beside(upstream);
+        Some((self.connect_at(upstream, false, nothing_up)?, upstream))
     }
 
     /// Connects to an upstream whose last connection was idle for too long, for no query in particular. It was of use a short while ago,
@@ -233,14 +256,15 @@ impl UpstreamPool {
     pub(super) fn keep_ready(&mut self, upstream: usize, fx: &mut Effects<'_>) {
         if self.upstreams[upstream].is_active(fx.now.mono)
             && self.count_of(upstream, false) == 0
-            && self.may_connect(upstream, fx.now)
+            && self.may_connect(upstream, self.nothing_up_beside(upstream), fx.now)
             && self.connect(upstream, false, fx)
         {
             fx.stats.renewed += 1;
         }
     }
 
-    /// A connection came up: those who wait go onto it. The description is for the log. `waiting`: how many wait for a connection.
+    /// A connection came up: those who wait go onto it. The description is for the log. `waiting`: how many wait for one to this
+    /// upstream.
     pub fn connected(
         &mut self,
         key: ConnectionKey,
@@ -271,24 +295,11 @@ impl UpstreamPool {
             level,
             "{label} {addr}: connected, {description}, in {took:.1?}"
         );
-        self.note_in_use();
+        let connections = self.connections.values();
+        self.routes
+            .note_in_use(upstream, &self.upstreams, connections);
         self.close_rivals(key, waiting, fx);
         self.relieve_suspects(key, fx);
-    }
-
-    /// Says in the log when another upstream than before is the one that is asked first.
-    fn note_in_use(&mut self) {
-        if !self.selection.policy().follows_the_list() || self.upstreams.len() < 2 {
-            return;
-        }
-        let up = self.connections.values().filter(|c| c.is_up());
-        let first = up.map(|connection| connection.upstream).min();
-        if first.is_some() && first != self.in_use {
-            if let Some(upstream) = first.and_then(|first| self.upstreams.get(first)) {
-                info!("{}: queries are sent to it from now on", upstream.label);
-            }
-            self.in_use = first;
-        }
     }
 
     /// Connects to the same upstream that are still under way are not needed, unless more wait than one connection takes.
@@ -369,7 +380,7 @@ impl UpstreamPool {
         }
         let reason = connect_reason(why);
         state.trouble = Some(reason.clone());
-        let others_up = !self.nothing_up();
+        let others_up = !self.nothing_up_beside(upstream);
         let state = &self.upstreams[upstream];
         let next = NextTry {
             wait: state.backoff.connect_at(!others_up).since(now),

@@ -166,14 +166,19 @@ impl UpstreamPool {
         }
     }
 
-    /// Closes a connection that has had all the queries that its upstream takes on one, if that is sure or if others wait.
-    pub fn close_if_spent(&mut self, key: ConnectionKey, others_wait: bool, fx: &mut Effects<'_>) {
+    /// Closes a connection that has had all the queries that its upstream takes on one, if that is sure or if others wait for one to it.
+    pub fn close_if_spent(
+        &mut self,
+        key: ConnectionKey,
+        others_wait: impl FnOnce(usize) -> bool,
+        fx: &mut Effects<'_>,
+    ) {
         let Some(connection) = self.connections.get(key) else {
             return;
         };
         let capacity = &self.upstreams[connection.upstream].capacity;
         let spent = connection.is_spent(capacity.bounds(fx.now.mono));
-        if spent && (capacity.is_sure() || others_wait) {
+        if spent && (capacity.is_sure() || others_wait(connection.upstream)) {
             self.close_one(key, fx);
         }
     }

@@ -4,7 +4,7 @@
 //! them when they are idle. Of a transaction it only knows its name and its [`History`]; what follows for transactions it leaves as
 //! tasks.
 //!
-//! - `assignment`: which connection a query takes. `selection`: which upstream comes first, by the policy.
+//! - `assignment`: which connection a query takes. `selection`: which upstream comes first, by the policy. `routes`: among which.
 //! - `connecting`: when a connection is made, to which upstream. `backoff`: when that may be tried again.
 //! - `responses`: what a response teaches about its upstream. `losses`: what the end of a connection does.
 //! - `silence`: connections that do not answer, and what is asked elsewhere because of that. `health`: upstreams that do not.
@@ -27,6 +27,7 @@ mod pipeline;
 mod responses;
 mod resume;
 mod round_trip;
+mod routes;
 mod selection;
 mod silence;
 #[cfg(test)]
@@ -42,13 +43,14 @@ use super::gauges::Gauges;
 use super::history::{Attempt, History};
 use super::keys::{ConnectionKey, TransactionKey};
 use super::output::Action;
+use super::routes::route_upstreams;
 use super::stats::UpstreamStats;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
 use crate::config::Config;
 use connection::Connection;
 use rand_chacha::ChaCha8Rng;
-use selection::Selection;
+use routes::Routes;
 use slotmap::SlotMap;
 use std::time::Duration;
 use upstream::Upstream;
@@ -57,14 +59,11 @@ use upstream::Upstream;
 pub struct UpstreamPool {
     upstreams: Vec<Upstream>,
     connections: SlotMap<ConnectionKey, Connection>,
-    selection: Selection,
+    routes: Routes,
     random: ChaCha8Rng,
     /// The most queries in flight on one connection.
     in_flight: usize,
     timeout: Duration,
-    last_connect: Time,
-    /// The most preferred upstream that was connected when a connection last came up.
-    in_use: Option<usize>,
     /// The clocks at the last event.
     seen: Now,
 }
@@ -72,33 +71,28 @@ pub struct UpstreamPool {
 impl UpstreamPool {
     /// As configured, with nothing known and no connection.
     pub fn new(config: &Config, random: ChaCha8Rng) -> Self {
+        let all = config.all_upstreams();
         Self {
-            upstreams: config.upstreams().iter().map(Upstream::new).collect(),
+            upstreams: all.iter().map(Upstream::new).collect(),
             connections: SlotMap::with_key(),
-            selection: Selection::new(config.policy()),
+            routes: Routes::new(all.len(), route_upstreams(config)),
             random,
             in_flight: config.limits().link_in_flight,
             timeout: config.timeout(),
-            last_connect: Time::ZERO,
-            in_use: None,
             seen: Now::default(),
         }
     }
 
-    /// How many upstreams there are.
-    pub fn count(&self) -> usize {
-        self.upstreams.len()
-    }
-
-    /// The upstream that a new query should be sent to first.
-    pub fn preferred(&mut self) -> usize {
-        self.selection.preferred(&self.upstreams, &mut self.random)
+    /// The upstream that a new query on this route should be sent to first.
+    #[inline]
+    pub fn preferred(&mut self, route: u16) -> usize {
+        let random = &mut self.random;
+        self.routes.preferred(route, &self.upstreams, random)
     }
 
     /// An upstream's place in the order of this query; 0 is the best.
     fn rank(&self, history: &History, upstream: usize) -> u64 {
-        self.selection
-            .rank(&self.upstreams, history.preferred, upstream)
+        self.routes.rank(&self.upstreams, history, upstream)
     }
 
     /// The upstream of a connection.
@@ -119,17 +113,19 @@ impl UpstreamPool {
             .map_or(0, |connection| connection.pipeline.live())
     }
 
-    /// What is wrong with each upstream, for a client whose query was sent to `tried`.
-    pub fn troubles(&self, tried: UpstreamSet) -> impl Iterator<Item = Trouble<'_>> {
-        let upstreams = self.upstreams.iter().enumerate();
-        upstreams.map(move |(index, upstream)| Trouble {
-            label: &upstream.label,
-            reason: upstream.trouble.as_deref(),
-            was_asked: tried.contains(index),
+    /// What is wrong with each upstream of a route, for a client whose query was sent to `tried`.
+    pub fn troubles(&self, route: u16, tried: UpstreamSet) -> impl Iterator<Item = Trouble<'_>> {
+        self.routes.order(route).map(move |number| {
+            let upstream = &self.upstreams[number];
+            Trouble {
+                label: &upstream.label,
+                reason: upstream.trouble.as_deref(),
+                was_asked: tried.contains(number),
+            }
         })
     }
 
-    /// What happened with each upstream so far, in the order of the configuration: its label, and the counters.
+    /// What happened with each upstream so far, by number: its label, and the counters.
     pub fn stats(&self) -> impl Iterator<Item = (&str, &UpstreamStats)> {
         let upstreams = self.upstreams.iter();
         upstreams.map(|upstream| (upstream.label.as_str(), &upstream.stats))
@@ -194,9 +190,17 @@ impl UpstreamPool {
         self.connections.values().filter(of).count()
     }
 
-    /// Whether no connection is up but suspect ones.
-    fn nothing_up(&self) -> bool {
-        !self.connections.values().any(Connection::is_good)
+    /// Whether no connection to one of these upstreams is up but suspect ones.
+    fn nothing_up(&self, among: UpstreamSet) -> bool {
+        let good = |c: &Connection| c.is_good() && among.contains(c.upstream);
+        !self.connections.values().any(good)
+    }
+
+    /// Whether there is a route with this upstream on which no connection is up but suspect ones.
+    fn nothing_up_beside(&self, upstream: usize) -> bool {
+        let good = self.connections.values().filter(|c| c.is_good());
+        let up = good.map(|connection| connection.upstream).collect();
+        self.routes.depends_on(upstream, up)
     }
 
     /// When something has to be decided about a connection, if nothing happens before; and whether some connection is suspect: see

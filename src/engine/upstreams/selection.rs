@@ -1,27 +1,44 @@
-//! Which upstream a query should be sent to first, and which come after it: the policies.
+//! Which upstream of a route a query should be sent to first, and which come after it: the policies.
 //!
 //! A policy ranks upstreams by what is known of them, the public fields of [`Upstream`]: `round_trip`, `answered_at`, `used_at`,
 //! `stats` and others. It says nothing of those that are suspect or cannot be reached; the pool passes those over for every policy.
 
 use super::Upstream;
-use crate::config::Policy;
+use crate::config::{Config, Policy};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
 /// One query in so many goes to the slower of two upstreams, so that one that became fast is found.
 const EXPLORE: u32 = 64;
+/// The place of an upstream that is not on the route.
+const NOWHERE: u8 = u8::MAX;
 
-/// A policy, and what it remembers.
+/// A policy, the upstreams that it chooses among, and what it remembers.
 pub struct Selection {
     policy: Policy,
-    /// The upstream whose turn it is.
+    /// By number, in the order of the route.
+    order: Vec<usize>,
+    /// By number, where in that order each is.
+    places: [u8; Config::MAX_UPSTREAMS],
+    /// The place whose turn it is.
     turn: usize,
 }
 
 impl Selection {
-    /// By this policy, beginning with the first upstream.
-    pub fn new(policy: Policy) -> Self {
-        Self { policy, turn: 0 }
+    /// By this policy among these upstreams, of which there is at least one, beginning with the first.
+    pub fn new(policy: Policy, order: Vec<usize>) -> Self {
+        let mut places = [NOWHERE; Config::MAX_UPSTREAMS];
+        for (place, upstream) in (0..).zip(&order) {
+            if let Some(slot) = places.get_mut(*upstream) {
+                *slot = place;
+            }
+        }
+        Self {
+            policy,
+            order,
+            places,
+            turn: 0,
+        }
     }
 
     /// The policy.
@@ -29,18 +46,25 @@ impl Selection {
         self.policy
     }
 
+    /// The upstreams in their order.
+    pub fn order(&self) -> impl Iterator<Item = usize> {
+        self.order.iter().copied()
+    }
+
     /// The upstream that a new query should be sent to. It is chosen once for each query, and only here may a policy draw at random
     /// or remember something.
+    #[inline]
     pub fn preferred(&mut self, upstreams: &[Upstream], random: &mut ChaCha8Rng) -> usize {
-        match self.policy {
+        let place = match self.policy {
             Policy::Failover => 0,
             Policy::RoundRobin => {
-                let turn = self.turn % upstreams.len();
+                let turn = self.turn % self.order.len();
                 self.turn = turn + 1;
                 turn
             }
-            Policy::Fastest => faster_of_two(upstreams, random),
-        }
+            Policy::Fastest => self.faster_of_two(upstreams, random),
+        };
+        self.order[place]
     }
 
     /// An upstream's place in the order of a query that should be sent to `preferred`; the lowest is asked first.
@@ -51,11 +75,14 @@ impl Selection {
     /// - Numbers are only compared with each other, so their distance means nothing. There is no clock here: to rank by an
     ///   age, the older the later, count back from the moment, as in `u64::MAX - moment.as_nanos()`.
     /// - It is part of every query, so it costs no memory and no search.
+    #[inline]
     pub fn rank(&self, upstreams: &[Upstream], preferred: usize, upstream: usize) -> u64 {
-        let all = upstreams.len();
         match self.policy {
-            Policy::Failover => upstream as u64,
-            Policy::RoundRobin => ((upstream + all - preferred) % all) as u64,
+            Policy::Failover => self.place(upstream),
+            Policy::RoundRobin => {
+                let all = self.order.len() as u64;
+                (self.place(upstream) + all - self.place(preferred)) % all
+            }
             Policy::Fastest if upstream == preferred => 0,
             Policy::Fastest => {
                 let usual = upstreams[upstream].round_trip.smoothed();
@@ -64,23 +91,27 @@ impl Selection {
             }
         }
     }
-}
 
-/// The power of two choices: nearly as good as the fastest of all, and not all queries follow one measurement.
-fn faster_of_two(upstreams: &[Upstream], random: &mut ChaCha8Rng) -> usize {
-    let all = upstreams.len();
-    if all < 2 {
-        return 0;
+    fn place(&self, upstream: usize) -> u64 {
+        u64::from(self.places[upstream])
     }
-    let random = random.next_u32();
-    let one = (random & 0xff) as usize % all;
-    let other = (one + 1 + (random >> 8 & 0xff) as usize % (all - 1)) % all;
-    // One that never answered is tried at once: an unknown time counts as none.
-    let time = |upstream: usize| upstreams[upstream].round_trip.smoothed();
-    if (random >> 16).is_multiple_of(EXPLORE) || time(one) <= time(other) {
-        one
-    } else {
-        other
+
+    /// The power of two choices: nearly as good as the fastest of all, and not all queries follow one measurement.
+    fn faster_of_two(&self, upstreams: &[Upstream], random: &mut ChaCha8Rng) -> usize {
+        let all = self.order.len();
+        if all < 2 {
+            return 0;
+        }
+        let random = random.next_u32();
+        let one = (random & 0xff) as usize % all;
+        let other = (one + 1 + (random >> 8 & 0xff) as usize % (all - 1)) % all;
+        // One that never answered is tried at once: an unknown time counts as none.
+        let time = |place: usize| upstreams[self.order[place]].round_trip.smoothed();
+        if (random >> 16).is_multiple_of(EXPLORE) || time(one) <= time(other) {
+            one
+        } else {
+            other
+        }
     }
 }
 
@@ -129,7 +160,7 @@ mod tests {
         for (name, policy) in Policy::ALL {
             for count in 1..=known.len() {
                 let upstreams = upstreams(&known[..count]);
-                let mut selection = Selection::new(*policy);
+                let mut selection = Selection::new(*policy, (0..count).collect());
                 for _ in 0..200 {
                     let preferred = selection.preferred(&upstreams, random);
                     let rank = |upstream| selection.rank(&upstreams, preferred, upstream);
@@ -144,16 +175,37 @@ mod tests {
     fn each_policy_has_its_order() {
         let random = &mut ChaCha8Rng::seed_from_u64(1);
         let upstreams = upstreams(&[(80, 9_000), (20, 5_000), (40, 7_000)]);
-        let mut failover = Selection::new(Policy::Failover);
-        let mut round_robin = Selection::new(Policy::RoundRobin);
+        let mut failover = Selection::new(Policy::Failover, vec![0, 1, 2]);
+        let mut round_robin = Selection::new(Policy::RoundRobin, vec![0, 1, 2]);
         for turn in 0..6 {
             assert_eq!(order(&mut failover, &upstreams, random), [0, 1, 2]);
             let expected = [0, 1, 2].map(|upstream| (upstream + turn) % 3);
             assert_eq!(order(&mut round_robin, &upstreams, random), expected);
         }
-        let mut fastest = Selection::new(Policy::Fastest);
+        let mut fastest = Selection::new(Policy::Fastest, vec![0, 1, 2]);
         let orders = (0..300).map(|_| order(&mut fastest, &upstreams, random));
         let usual = orders.filter(|order| order[..] == [1, 2, 0]).count();
         assert!((150..270).contains(&usual), "{usual} of 300");
+    }
+
+    #[test]
+    fn only_upstreams_of_the_route_are_chosen_in_its_order() {
+        let (upstreams, mut random) = (upstreams(&[(0, 0); 5]), ChaCha8Rng::seed_from_u64(1));
+        let mut chosen = |policy| {
+            let mut selection = Selection::new(policy, vec![4, 1, 3]);
+            let mut next = || selection.preferred(&upstreams, &mut random);
+            (0..200).map(|_| next()).collect::<Vec<_>>()
+        };
+        assert!(chosen(Policy::Failover).iter().all(|one| *one == 4));
+        assert_eq!(chosen(Policy::RoundRobin)[..4], [4, 1, 3, 4]);
+        let fastest = chosen(Policy::Fastest);
+        assert!(fastest.iter().all(|one| [4, 1, 3].contains(one)));
+        let ranks = |policy| {
+            let selection = Selection::new(policy, vec![4, 1, 3]);
+            [4, 1, 3].map(|one| selection.rank(&upstreams, 1, one))
+        };
+        assert_eq!(ranks(Policy::Failover), [0, 1, 2]);
+        assert_eq!(ranks(Policy::RoundRobin), [2, 0, 1]);
+        assert_eq!(ranks(Policy::Fastest), [1, 0, 1]);
     }
 }

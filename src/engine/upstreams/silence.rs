@@ -65,13 +65,18 @@ impl UpstreamPool {
         }
     }
 
-    /// A fresh connection is up: queries on suspect ones are sent on it, too. The first response counts, wherever it comes from: a
-    /// suspect connection may only be slow.
+    /// A fresh connection is up: queries on suspect ones of its upstream are sent on it, too, and those on suspect ones of upstreams that
+    /// share a route with it are asked elsewhere. The first response counts, wherever it comes from: a suspect connection may only be slow.
     pub(super) fn relieve_suspects(&mut self, fresh: ConnectionKey, fx: &mut Effects<'_>) {
         if self.connections[fresh].is_isolated() {
             return;
         }
-        for key in self.keys(|connection| connection.is_suspect() && !connection.is_isolated()) {
+        let peers = self.routes.peers(self.connections[fresh].upstream);
+        let relieved = |connection: &Connection| {
+            let peer = peers.contains(connection.upstream);
+            peer && connection.is_suspect() && !connection.is_isolated()
+        };
+        for key in self.keys(relieved) {
             self.relieve(key, fresh, fx);
         }
     }
@@ -105,7 +110,7 @@ impl UpstreamPool {
 
     /// Says in the log that an upstream's health changed, why, and what follows.
     pub(super) fn note_health(&mut self, upstream: usize, change: Change, fx: &mut Effects<'_>) {
-        let alone = self.upstreams.len() == 1;
+        let alone = !self.routes.peers(upstream).has_several();
         let state = &mut self.upstreams[upstream];
         let (kind, text) = match change {
             Change::Suspect(why) => {

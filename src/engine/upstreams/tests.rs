@@ -7,6 +7,7 @@ use crate::engine::effects::Ledger;
 use crate::engine::history::{Opt, Purpose};
 use crate::engine::output::Output;
 use crate::engine::response;
+use crate::engine::routes::ForwardingRoute;
 use crate::transport::{ConnectError, ConnectionError};
 use crate::wire::testing;
 use crate::wire::{self, Query};
@@ -67,7 +68,8 @@ impl Stage {
 
     /// A new transaction.
     fn query(&mut self) -> TransactionKey {
-        let history = History::new(Opt::Absent, self.now.mono);
+        let route = ForwardingRoute::default_of(self.pool.upstreams.len());
+        let history = History::new(Opt::Absent, route, self.now.mono);
         self.histories.insert(history)
     }
 
@@ -278,7 +280,7 @@ fn after_a_failed_connect_the_next_one_waits() {
     let (at, _) = stage.next_connect(key).unwrap();
     assert!(at > stage.now.mono && at.since(stage.now.mono) <= ms(250));
     assert_eq!(stage.ledger.stats.failed_connects, 2);
-    let troubles = stage.pool.troubles(UpstreamSet::EMPTY);
+    let troubles = stage.pool.troubles(0, UpstreamSet::EMPTY);
     let reasons: Vec<_> = troubles.map(|trouble| trouble.reason).collect();
     assert_eq!(reasons, [Some("cannot connect: refused"); 2]);
 }

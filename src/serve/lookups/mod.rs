@@ -37,7 +37,7 @@ impl<R: Runtime> Lookups<R> {
 
     /// Begins to look an upstream up.
     pub fn start(&mut self, upstream: usize, config: &Config, runtime: &R, core: &mut Core) {
-        let configured = config.upstreams().get(upstream);
+        let configured = config.all_upstreams().get(upstream);
         let Some(host) = configured.and_then(|upstream| upstream.host().cloned()) else {
             let why = Err(ConnectError::Unresolved("it has no name".into()));
             core.forwarder

@@ -1,6 +1,7 @@
 //! What is owed while the core is driven by hand: replies to clients, ids on connections, reports to the core.
 
 use super::super::messages::{self, NOERROR, NXDOMAIN};
+use super::super::split::Split;
 use super::super::tally::Tally;
 use super::super::watch::{Fruitless, TICK};
 use dotward::config::Config;
@@ -47,6 +48,8 @@ pub struct Ledger {
     pub fruitless: BTreeMap<usize, Fruitless>,
     /// One that answers all it is asked, soon: no question fails.
     pub healthy: Option<usize>,
+    /// Some names are asked of some upstreams only.
+    pub split: Option<Split>,
     /// Connects whose end has to come, and questions that the healthy one will answer.
     pub to_do: Vec<(ConnectionKey, Option<u16>)>,
 }
@@ -149,7 +152,14 @@ impl Ledger {
         if messages::id(message) != id || dotward::wire::parse_query(message).is_err() {
             return Err(format!("id {id}: not a query with that id: {message:?}"));
         }
-        self.tally.sent(messages::name(message), 1);
+        let name = messages::name(message);
+        if self
+            .split
+            .is_some_and(|split| !split.allows(line.upstream, &name))
+        {
+            return Err(format!("upstream {} is asked for {name}", line.upstream));
+        }
+        self.tally.sent(name, 1);
         if Some(line.upstream) == self.healthy {
             self.to_do.push((to, Some(id)));
         }

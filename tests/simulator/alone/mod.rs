@@ -4,8 +4,9 @@ mod events;
 mod ledger;
 
 use super::dice::Dice;
-use super::drawing;
+use super::drawing::{self, POPULAR};
 use super::log::Log;
+use super::split::Split;
 use super::stage::Outcome;
 use super::story::{House, upstream_addr};
 use super::watch::{self, Watch};
@@ -68,8 +69,18 @@ impl Driver {
             upstreams.push(upstream(last));
             house.make_room();
         }
-        let config = house.config(upstreams).driver_resolves_names();
-        let config = config.build().expect("a sound configuration");
+        let mut routes = Vec::new();
+        if ledger.healthy.is_none()
+            && let Some(split) = Split::draw(&mut dice, upstreams.len())
+        {
+            (upstreams, routes) = split.routes(&upstreams, house.policy, names());
+            ledger.split = Some(split);
+        }
+        let config = house.config(upstreams).routes(routes);
+        let config = config
+            .driver_resolves_names()
+            .build()
+            .expect("a sound configuration");
         let start = Time::ZERO + Duration::from_secs(100);
         let now = Rc::new(Cell::new(Now {
             mono: start,
@@ -249,6 +260,13 @@ impl Driver {
         self.log.check(looked);
         self.log.check(self.ledger.compare(&self.core));
     }
+}
+
+/// All names that may be asked for.
+fn names() -> impl Iterator<Item = String> {
+    let own = (1..=EVENTS_OF_A_RUN).map(|number| format!("n{number}.test"));
+    let popular = (0..POPULAR).map(|number| format!("popular{number}.test"));
+    own.chain(popular)
 }
 
 /// An upstream that is known by its address.

@@ -186,3 +186,16 @@ fn what_was_truncated_for_udp_is_there_for_tcp() {
     };
     assert_eq!(stage.hit(&over_tcp).message, big.build());
 }
+
+#[test]
+fn what_one_route_learned_is_not_known_on_another() {
+    let mut stage = Stage::new();
+    let on = |route| Asked { route, ..plain() };
+    stage.learn(&on(1), &a(60));
+    stage.learn(&on(2), &nxdomain(60, 60));
+    assert_eq!(stage.hit(&on(1)).answer.rcode(), Rcode::NOERROR);
+    assert_eq!(stage.hit(&on(2)).answer.rcode(), Rcode::NXDOMAIN);
+    assert_eq!(stage.find(&on(3)).0, Found::Miss);
+    stage.wait(120.0);
+    assert!(stage.stale(&on(1)).is_some() && stage.stale(&on(3)).is_none());
+}

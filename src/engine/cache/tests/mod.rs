@@ -28,6 +28,8 @@ struct Asked {
     message: Vec<u8>,
     query: Query,
     limit: usize,
+    /// The fingerprint of its route.
+    route: u32,
 }
 
 fn asked(built: &Message) -> Asked {
@@ -38,14 +40,15 @@ fn asked(built: &Message) -> Asked {
         message,
         query,
         limit,
+        route: 7,
     }
 }
 
 impl Asked {
     /// Its key, which is the same when its hash is known already.
     fn key(&self, cache: &Cache) -> Option<Key> {
-        let key = cache.key(&self.message, &self.query)?;
-        let again = Key::again(&self.message, &self.query, key.hash())?;
+        let key = cache.key(&self.message, &self.query, self.route)?;
+        let again = Key::again(&self.message, &self.query, self.route, key.hash())?;
         assert_eq!(
             (key.question(), key.bits()),
             (again.question(), again.bits())

@@ -1,0 +1,75 @@
+//! What makes an upstream the one that it is, whatever it is called.
+
+use super::Upstream;
+use std::net::SocketAddr;
+
+/// The way to an upstream: two with the same one are one server, with the same connections. The order of addresses makes no difference.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Identity {
+    scheme: &'static str,
+    server_name: Option<String>,
+    host: Option<(String, u16)>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Identity {
+    /// That of this upstream.
+    pub(crate) fn of(upstream: &Upstream) -> Self {
+        let mut addresses = upstream.addresses().to_vec();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Self {
+            scheme: upstream.scheme(),
+            server_name: upstream.server_name().map(str::to_owned),
+            host: upstream
+                .host()
+                .map(|host| (host.name().to_owned(), host.port())),
+            addresses,
+        }
+    }
+}
+
+/// Those of these upstreams that are different, each where it is first.
+pub(super) fn different<'u>(upstreams: impl Iterator<Item = &'u Upstream>) -> Vec<Upstream> {
+    let (mut all, mut known) = (Vec::new(), Vec::new());
+    for upstream in upstreams {
+        let identity = Identity::of(upstream);
+        if !known.contains(&identity) {
+            known.push(identity);
+            all.push(upstream.clone());
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Host;
+
+    fn upstream(scheme: &'static str, name: &str, addresses: &[&str]) -> Upstream {
+        let addresses = addresses.iter().map(|addr| addr.parse().unwrap());
+        Upstream::known("label", scheme, Some(name.to_owned()), addresses.collect())
+    }
+
+    #[test]
+    fn neither_the_label_nor_the_order_of_addresses_makes_another_server() {
+        let one = upstream("tls", "a.test", &["192.0.2.1:853", "192.0.2.2:853"]);
+        let same = upstream("tls", "a.test", &["192.0.2.2:853", "192.0.2.1:853"]);
+        let host = |name, port| same.clone().with_host(Host::new(name, port).unwrap());
+        let others = [
+            upstream("tls", "a.test", &["192.0.2.1:853"]),
+            upstream("tls", "b.test", &["192.0.2.1:853", "192.0.2.2:853"]),
+            upstream("other", "a.test", &["192.0.2.1:853", "192.0.2.2:853"]),
+            host("a.test", 853),
+            host("a.test", 8853),
+            host("b.test", 853),
+        ];
+        let same = same.with_label("another label");
+        assert_eq!(Identity::of(&one), Identity::of(&same));
+        let all: Vec<_> = [&one, &same].into_iter().chain(&others).collect();
+        let different = different(all.into_iter());
+        assert_eq!(different.len(), 7);
+        assert_eq!((&different[0], &different[1]), (&one, &others[0]));
+    }
+}
