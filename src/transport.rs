@@ -3,7 +3,7 @@
 //! A connection is message-oriented, so that a stream with length prefixes (TLS, TCP) and a protocol with a stream per query
 //! look alike to the core. It is not a plain `Sink<Vec<u8>>`, which allocates for each message and hides when bytes really left.
 
-use crate::config::Upstream;
+use crate::config::{Config, ConfigError, Upstream};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +19,12 @@ pub trait Transport {
     /// Starts to connect to one address of an upstream. The transport itself bounds the time that this takes.
     /// Not one octet of a query may leave before the other end is authenticated (RFC 8310 section 5, strict profile).
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect;
+
+    /// Connects by another configuration from now on, in place of the one `before`. Connections that are made already stay. On an error
+    /// everything is as before. Does nothing where nothing is configured.
+    fn reconfigure(&mut self, _before: &Config, _config: &Config) -> Result<(), ConfigError> {
+        Ok(())
+    }
 }
 
 /// A connection to an upstream that carries many queries at once.

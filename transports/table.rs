@@ -41,6 +41,11 @@ macro_rules! protocols {
                     other => AnyConnect::Unknown(other),
                 }
             }
+
+            fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
+                $( $(#[$gate])* self.$module.reconfigure(before, config)?; )*
+                Ok(())
+            }
         }
 
         /// Connecting by one of the protocols.

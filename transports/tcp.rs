@@ -38,6 +38,11 @@ impl<R: Runtime> Transport for Tcp<R> {
         let tcp = Box::pin(self.runtime.connect(addr));
         Bounded::new(&self.runtime, self.limit, Connecting(tcp))
     }
+
+    fn reconfigure(&mut self, _before: &Config, config: &Config) -> Result<(), ConfigError> {
+        self.limit = connect_limit(config);
+        Ok(())
+    }
 }
 
 /// A TCP connect in progress.

@@ -125,6 +125,16 @@ impl<R: Runtime> Transport for Tls<R> {
         };
         Bounded::new(&self.runtime, self.limit, work)
     }
+
+    /// What is known of the servers stays, unless other certificates are trusted: a session that was verified by those before must not be
+    /// resumed then.
+    fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
+        if before.roots() != config.roots() {
+            *self = Self::new(self.runtime.clone(), config)?;
+        }
+        self.limit = connect_limit(config);
+        Ok(())
+    }
 }
 
 /// A TLS connect in progress.

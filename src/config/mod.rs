@@ -4,6 +4,7 @@
 
 mod access;
 mod builder;
+mod change;
 mod checks;
 mod error;
 mod hosts;
@@ -150,8 +151,7 @@ impl Config {
         &self.upstreams
     }
 
-    /// All different upstreams: those of [`Config::upstreams`], then those of [`Config::routes`] that are not among the ones before. An
-    /// upstream's place here is its number in the actions of the core. Two are the same if they have the same scheme, name and addresses,
+    /// All different upstreams: those of [`Config::upstreams`], then those of [`Config::routes`] that are not among the ones before. Two are the same if they have the same scheme, name and addresses,
     /// whatever their labels; such a server has one set of connections.
     pub fn all_upstreams(&self) -> &[Upstream] {
         &self.all_upstreams

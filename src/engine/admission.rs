@@ -40,6 +40,15 @@ impl Gate {
         }
     }
 
+    /// Another configuration holds from now on.
+    pub fn reconfigure(&mut self, config: &Config) {
+        let denials = std::mem::take(&mut self.denials);
+        *self = Self {
+            denials,
+            ..Self::new(config)
+        };
+    }
+
     /// From now on these clients may ask.
     pub fn set_allow(&mut self, allow: AccessList) {
         self.allow = allow;

@@ -186,9 +186,29 @@ impl History {
         self.exclude = !self.route.upstreams;
     }
 
-    /// This upstream of its route may be asked (again).
+    /// This upstream may be asked (again), if it is one of its route.
     pub fn readmit(&mut self, upstream: usize) {
-        self.exclude.remove(upstream);
+        if self.route.upstreams.contains(upstream) {
+            self.exclude.remove(upstream);
+        }
+    }
+
+    /// It takes another route from now on, or the same one by other numbers. `fresh`: the numbers that stand for other upstreams now.
+    pub fn reroute(&mut self, route: ForwardingRoute, preferred: usize, fresh: UpstreamSet) {
+        let excluded = self.exclude & self.route.upstreams & !fresh;
+        (self.route, self.preferred) = (route, preferred);
+        for set in [
+            &mut self.tried,
+            &mut self.connected,
+            &mut self.without_edns,
+            &mut self.with_edns,
+        ] {
+            *set = *set & !fresh;
+        }
+        self.exclude = excluded | !route.upstreams;
+        if excluded.has_all(route.upstreams) {
+            self.readmit_all();
+        }
     }
 
     /// Whether an upstream of its route was not asked yet.
@@ -247,6 +267,13 @@ impl History {
             None => self.queued_at = now,
         }
         Some(queue)
+    }
+
+    /// It waits on, in the queue that it belongs to now.
+    pub fn requeue(&mut self) -> Queue {
+        let queue = self.queue();
+        self.queued = Some(queue);
+        queue
     }
 
     /// Notes that it waits for a connection no more.

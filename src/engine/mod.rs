@@ -31,6 +31,7 @@ mod hashing;
 mod history;
 mod keys;
 mod local_names;
+mod numbers;
 mod output;
 mod per_client;
 mod response;

@@ -34,14 +34,14 @@ pub enum Action {
     Connect {
         /// The name of the connection to be.
         connection: ConnectionKey,
-        /// Which upstream: its place in [`Config::all_upstreams`](crate::Config::all_upstreams).
+        /// Which upstream: see [`Forwarder::upstream`](super::Forwarder::upstream).
         upstream: usize,
         /// Which of its addresses.
         addr: SocketAddr,
     },
     /// Find the addresses of an upstream that was configured by name; then report `resolved`.
     Resolve {
-        /// Which upstream: its place in [`Config::all_upstreams`](crate::Config::all_upstreams).
+        /// Which upstream: see [`Forwarder::upstream`](super::Forwarder::upstream).
         upstream: usize,
     },
     /// Close a connection, or give up making it. Nothing more is reported of it.

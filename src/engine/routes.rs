@@ -6,6 +6,7 @@
 //! with assertions.
 
 use super::local_names::{CONFIGURED_TTL, LocalAnswer};
+use super::numbers::Numbers;
 use super::suffixes::Suffixes;
 use super::upstream_set::UpstreamSet;
 use crate::config::{Config, Domain, Identity, Policy, Route, Target, Upstream};
@@ -55,14 +56,14 @@ pub struct Routes {
 
 impl Routes {
     /// As configured.
-    pub fn new(config: &Config) -> Self {
-        let default = forwarding_route(config, 0, config.upstreams());
+    pub fn new(config: &Config, numbers: &Numbers) -> Self {
+        let default = forwarding_route(numbers, 0, config.upstreams());
         let mut forwarding = 0;
         let ways = config.routes().iter().map(|route| {
             let way = match route.target() {
                 Target::Upstreams { upstreams, .. } => {
                     forwarding += 1;
-                    Way::Forward(forwarding_route(config, forwarding, upstreams))
+                    Way::Forward(forwarding_route(numbers, forwarding, upstreams))
                 }
                 Target::Refuse => Way::Answer(LocalRoute::Refuse),
                 Target::NxDomain => Way::Answer(LocalRoute::NxDomain),
@@ -173,10 +174,10 @@ pub struct RouteUpstreams {
 }
 
 /// Those of all routes that forward, by number.
-pub fn route_upstreams(config: &Config) -> Vec<RouteUpstreams> {
-    let of = |domains, upstreams, policy| RouteUpstreams {
+pub fn route_upstreams(config: &Config, numbers: &Numbers) -> Vec<RouteUpstreams> {
+    let of = |domains, upstreams: &[Upstream], policy| RouteUpstreams {
         domains,
-        order: numbers(config, upstreams),
+        order: numbers.of_all(upstreams),
         policy,
     };
     let default = of(String::new(), config.upstreams(), config.policy());
@@ -199,19 +200,10 @@ fn described(route: &Route) -> String {
     }
 }
 
-fn numbers(config: &Config, upstreams: &[Upstream]) -> Vec<usize> {
-    let all: Vec<Identity> = config.all_upstreams().iter().map(Identity::of).collect();
-    let number = |upstream| {
-        let identity = Identity::of(upstream);
-        all.iter().position(|one| *one == identity)
-    };
-    upstreams.iter().filter_map(number).collect()
-}
-
-fn forwarding_route(config: &Config, number: u16, upstreams: &[Upstream]) -> ForwardingRoute {
+fn forwarding_route(numbers: &Numbers, number: u16, upstreams: &[Upstream]) -> ForwardingRoute {
     ForwardingRoute {
         number,
-        upstreams: numbers(config, upstreams).into_iter().collect(),
+        upstreams: numbers.of_all(upstreams).into_iter().collect(),
         fingerprint: fingerprint(upstreams),
     }
 }
@@ -256,6 +248,10 @@ mod tests {
         config.build().unwrap()
     }
 
+    fn all_routes(config: &Config) -> Routes {
+        Routes::new(config, &Numbers::new(config))
+    }
+
     fn routed(routes: &Routes, name: &str, qtype: u16) -> Routed {
         let message = header_only(0x0100).question(&name_octets(name), qtype, 1);
         let message = message.build();
@@ -273,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_query_takes_the_route_of_the_longest_domain() {
-        let routes = Routes::new(&config(vec![
+        let routes = all_routes(&config(vec![
             to("corp.example 10.in-addr.arpa", &[3]),
             by("ads.corp.example", Target::NxDomain),
             to("lab.corp.example", &[4, 1]),
@@ -299,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_ds_record_belongs_to_the_domain_above() {
-        let routes = Routes::new(&config(vec![
+        let routes = all_routes(&config(vec![
             to("corp.example", &[3]),
             to("lab.corp.example", &[4]),
             by("refused.example", Target::Refuse),
@@ -310,7 +306,7 @@ mod tests {
         assert_eq!(number(&routes, "refused.example.", TYPE_DS), 0);
         let below = routed(&routes, "a.refused.example.", TYPE_DS);
         assert_eq!(below, Routed::Answer(LocalRoute::Refuse, 2));
-        let root = Routes::new(&config(vec![to(".", &[3])]));
+        let root = all_routes(&config(vec![to(".", &[3])]));
         assert_eq!(number(&root, ".", TYPE_DS), 1, "there is nothing above it");
     }
 
@@ -381,7 +377,7 @@ mod tests {
                 Some(target) => by(domain, target.clone()),
                 None => to(domain, &[n as u8]),
             });
-            let routes = Routes::new(&config(routes.collect()));
+            let routes = all_routes(&config(routes.collect()));
             let message = header_only(0x0100).question(&name, qtype, 1).build();
             let at = wire::parse_query(&message);
             // Some types are none that are forwarded.

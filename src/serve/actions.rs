@@ -37,7 +37,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
 
     /// Carries out one action. Responses over UDP have been sent.
     fn act(&mut self, action: &Action, out: &Output) {
-        let (config, core) = (&self.shared.config, &mut self.core);
+        let (config, core) = (&self.config, &mut self.core);
         match action {
             Action::Reply { client, message } => {
                 if let Via::Stream(number) = client.via {
@@ -57,7 +57,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 upstream,
                 addr,
             } => {
-                if let Some(upstream) = config.all_upstreams().get(*upstream) {
+                if let Some(upstream) = core.forwarder.upstream(*upstream) {
                     let connect = self.transport.connect(upstream, *addr);
                     self.upstreams.connect(*connection, connect);
                 }

@@ -3,20 +3,20 @@
 //! One iteration: read the connections to upstreams, send the responses, take the clients' queries, write once to each connection,
 //! acknowledge. Each step is bounded; what reaches its bound is ready again at once, after the others had their turn.
 
-use super::control::Command;
+use super::control::{Command, Message};
 use super::core::Core;
 use super::host_networks::HostNetworks;
 use super::lookups::Lookups;
 use super::missing_addresses::MissingAddresses;
 use super::options::Options;
-use super::shared::Shared;
 use super::shutdown::{DRAIN_QUIET, DRAIN_TIMEOUT, Phase, Trigger};
 use super::sockets::Sockets;
 use super::sources::{Alarm, Kind, Source, Sources};
 use super::tcp::TcpClients;
 use super::udp::UdpSockets;
 use super::upstream_connections::UpstreamConnections;
-use crate::engine::{Forwarder, Output, Stats};
+use crate::config::Config;
+use crate::engine::{Cache, Forwarder, Output, Stats};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 use futures::channel::mpsc::UnboundedReceiver;
@@ -49,10 +49,11 @@ pub fn serve<R: Runtime, T: Transport>(
 /// One event loop, to be polled until it has ended: what [`serve`] does.
 pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) number: usize,
-    pub(super) shared: Arc<Shared>,
+    pub(super) config: Config,
+    pub(super) cache: Arc<Cache>,
     pub(super) runtime: R,
     pub(super) transport: T,
-    commands: UnboundedReceiver<Command>,
+    commands: UnboundedReceiver<Message>,
     commands_source: Source,
     sources: Sources,
     ready: Vec<Kind>,
@@ -62,9 +63,9 @@ pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) tcp: TcpClients<R>,
     pub(super) upstreams: UpstreamConnections<T>,
     pub(super) lookups: Lookups<R>,
-    missing: MissingAddresses,
-    host_networks: HostNetworks,
-    phase: Phase,
+    pub(super) missing: MissingAddresses,
+    pub(super) host_networks: HostNetworks,
+    pub(super) phase: Phase,
 }
 
 impl<R: Runtime, T: Transport> EventLoop<R, T> {
@@ -74,7 +75,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         let (number, mut random) = shared.begin();
         let mut core_seed = [0; 32];
         random.fill_bytes(&mut core_seed);
-        let (config, cache) = (&shared.config, shared.cache.clone());
+        let (config, cache) = (shared.config.clone(), shared.cache.clone());
         let logs_for_all = number == 1;
         let now = runtime.now();
         let sources = Sources::default();
@@ -83,18 +84,19 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             missing: MissingAddresses::new(&sockets, logs_for_all, now.mono),
             host_networks: HostNetworks::new(config.allow().clone(), logs_for_all),
             core: Core {
-                forwarder: Forwarder::new(config, cache, core_seed),
+                forwarder: Forwarder::new(&config, cache.clone(), core_seed),
                 out: Output::new(),
                 now,
             },
             udp: UdpSockets::new(sockets.datagrams, &sources),
-            tcp: TcpClients::new(sockets.listeners, shared.clone(), &sources),
+            tcp: TcpClients::new(sockets.listeners, shared, &sources),
             commands: control.subscribe(),
             commands_source: sources.add(Kind::Control),
             alarm: Alarm::new(&sources),
             upstreams: UpstreamConnections::new(&sources),
-            lookups: Lookups::new(config.all_upstreams().len(), random, &sources),
-            shared,
+            lookups: Lookups::new(random, &sources),
+            config,
+            cache,
             runtime,
             transport,
             sources,
@@ -138,10 +140,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         }
         self.carry_out();
         let now = self.core.now;
-        let denied = self.core.forwarder.stats().denied;
-        if let Some(allow) = self.host_networks.update(&self.runtime, denied, now.mono) {
-            self.core.forwarder.set_allow(allow);
-        }
+        self.update_networks();
         for kind in ready {
             match *kind {
                 Kind::Udp(index) => {
@@ -172,9 +171,14 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         }
         self.upstreams.time(now.mono);
         self.tcp.time(now.mono);
-        let (runtime, config) = (&self.runtime, &self.shared.config);
+        let (runtime, config) = (&self.runtime, &self.config);
         self.udp.time(runtime, config, now.mono);
         let bound = self.missing.time(runtime, config, now.mono);
+        self.serve_at(bound);
+    }
+
+    /// Serves at these sockets, too.
+    pub(super) fn serve_at(&mut self, bound: Sockets<R>) {
         for socket in bound.datagrams {
             self.udp.add(socket);
         }
@@ -183,16 +187,30 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         }
     }
 
+    /// Has the networks of this host on the access list, where that is to follow them.
+    pub(super) fn update_networks(&mut self) {
+        let (denied, now) = (self.core.forwarder.stats().denied, self.core.now.mono);
+        if let Some(allow) = self.host_networks.update(&self.runtime, denied, now) {
+            self.core.forwarder.set_allow(allow);
+        }
+    }
+
+    /// One worker of several logs what concerns all.
+    pub(super) fn logs_for_all(&self) -> bool {
+        self.number == 1
+    }
+
     fn take_commands(&mut self) {
         loop {
             let mut cx = self.commands_source.context();
-            let Poll::Ready(Some(command)) = self.commands.poll_next_unpin(&mut cx) else {
+            let Poll::Ready(Some(message)) = self.commands.poll_next_unpin(&mut cx) else {
                 return;
             };
-            match command {
-                Command::Drain => self.advance(Trigger::Drain),
-                Command::Stop => self.advance(Trigger::Stop),
-                Command::Report => self.report(),
+            match message {
+                Message::Command(Command::Drain) => self.advance(Trigger::Drain),
+                Message::Command(Command::Stop) => self.advance(Trigger::Stop),
+                Message::Command(Command::Report) => self.report(),
+                Message::Reload(reload) => self.reconfigure(&reload),
             }
         }
     }

@@ -24,7 +24,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
 
     /// Logs the counters. Those of the cache are of all workers together.
     pub(super) fn report(&self) {
-        let (gauges, cache) = (self.core.forwarder.gauges(), &self.shared.cache);
+        let (gauges, cache) = (self.core.forwarder.gauges(), &self.cache);
         info!(
             "worker {}: {}; in_flight {}, connections_up {}, cache_entries {}, cache_octets {}",
             self.number,

@@ -44,6 +44,21 @@ impl MissingAddresses {
         self.next_try
     }
 
+    /// This address is wanted, too, and could not be bound.
+    pub fn add(&mut self, addr: SocketAddr, error: &std::io::Error, now: Time) {
+        if self.logs {
+            let advice = bind_advice(addr, error);
+            warn!("{advice}; it is tried again every {RETRY:?}");
+        }
+        self.missing.push((addr, error.kind()));
+        self.next_try.get_or_insert(now + RETRY);
+    }
+
+    /// This address is not wanted any more.
+    pub fn forget(&mut self, addr: SocketAddr) {
+        self.missing.retain(|(missing, _)| *missing != addr);
+    }
+
     /// Nothing more will be bound.
     pub fn give_up(&mut self) {
         self.missing.clear();

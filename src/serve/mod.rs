@@ -10,7 +10,7 @@
 //! - `sockets` binds the addresses that are served, `missing_addresses` those that the host did not have at the start.
 //! - `host_networks` has the networks of this host on the access list.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
-//! - `control` carries commands to the loop, `shutdown` is the way from serving to the end.
+//! - `control` carries commands and new configurations to the loop, `reload` has it serve by one; `shutdown` is the way from serving to the end.
 
 mod actions;
 mod control;
@@ -22,6 +22,7 @@ mod lookups;
 mod missing_addresses;
 mod options;
 mod pause;
+mod reload;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod seed;
 mod shared;

@@ -75,6 +75,12 @@ impl Shared {
     }
 }
 
+/// The cache by this configuration, where `before` was the one until now.
+pub fn cache_for(config: &Config, before: &Cache) -> Arc<Cache> {
+    let cache = before.changed(config.cache_bytes(), times(&config.ttl()));
+    Arc::new(cache.with_rotation(config.rotate()))
+}
+
 /// The configured TTL bounds as the cache takes them.
 fn times(ttl: &TtlBounds) -> Times {
     let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);

@@ -12,8 +12,9 @@ const PORT_TRIES: usize = 32;
 
 /// The sockets of one loop, bound and ready.
 pub struct Sockets<R: Runtime> {
-    pub(super) datagrams: Vec<R::Datagrams>,
-    pub(super) listeners: Vec<R::Listener>,
+    /// Each with the address that is configured for it.
+    pub(super) datagrams: Vec<(SocketAddr, R::Datagrams)>,
+    pub(super) listeners: Vec<(SocketAddr, R::Listener)>,
     addresses: Vec<SocketAddr>,
     missing: Vec<SocketAddr>,
 }
@@ -96,12 +97,12 @@ impl<R: Runtime> Sockets<R> {
         if config.modes().udp() {
             let socket = runtime.bind(addr, share)?;
             bound = socket.local_addr()?;
-            datagrams = Some(socket);
+            datagrams = Some((addr, socket));
         }
         if config.modes().tcp() {
             let listener = runtime.listen(bound, share)?;
             bound = listener.local_addr()?;
-            self.listeners.push(listener);
+            self.listeners.push((addr, listener));
         }
         self.datagrams.extend(datagrams);
         self.addresses.push(bound);

@@ -70,6 +70,9 @@ pub fn draw(seed: u64, all: bool) -> Story {
     // Last, so that seeds known for their stories keep them.
     story.house.in_flight_per_client = dice.pick(&[1_000, 1_000, 5]);
     story.split = Split::draw(&mut dice, upstreams);
+    if dice.percent(40) {
+        reloads(&mut story, &mut dice);
+    }
     story
 }
 
@@ -77,6 +80,25 @@ impl Story {
     pub fn add(&mut self, at: Duration, what: What) {
         self.steps.push(Step { at, what });
     }
+}
+
+/// Other configurations from time to time. The first upstream is in all of them; with a split all are, and their order matters.
+pub fn reloads(story: &mut Story, dice: &mut Dice) {
+    let end = story.calm_at.as_millis() as u64;
+    for _ in 0..=dice.below(12) {
+        let mut upstreams = vec![0];
+        for upstream in 1..story.upstreams.len() {
+            if story.split.is_some() {
+                upstreams.push(upstream);
+            } else if dice.percent(50) {
+                upstreams.insert(dice.index(upstreams.len() + 1), upstream);
+            }
+        }
+        let policy = dice.pick(Policy::ALL).1;
+        let at = dice.ms(0, end);
+        story.add(at, What::Reload { upstreams, policy });
+    }
+    story.steps.sort_by_key(|step| step.at);
 }
 
 /// A configuration.

@@ -77,21 +77,30 @@ impl<'a> Datagram<'a> {
     }
 }
 
-/// Every query is answered once, in time and rightly. One that is repeated while it waits gets one answer.
+/// Every query is answered once, in time and rightly. One that is repeated while it waits gets one answer; if another configuration came in
+/// between, it may be one more question by that.
 fn exactly_once(stage: &Stage, datagrams: &[Datagram<'_>]) -> Result<(), String> {
     let mut open: Option<&Datagram<'_>> = None;
     let mut repeated: Option<&Datagram<'_>> = None;
     // Came at the very moment of an answer: perhaps just before it, perhaps just behind it.
     let mut perhaps: Option<&Datagram<'_>> = None;
+    let mut renewed: Option<&Datagram<'_>> = None;
+    let reloads = stage.reloads.borrow();
     for one in datagrams {
         if one.is_query {
             match open {
-                Some(_) => repeated = Some(one),
+                Some(first) => {
+                    repeated = Some(one);
+                    if reloads.iter().any(|at| (first.at..=one.at).contains(at)) {
+                        renewed = Some(one);
+                    }
+                }
                 None => open = Some(one),
             }
             continue;
         }
-        let query = open.take().or(perhaps).ok_or("an answer too many")?;
+        let query = open.take().or(perhaps).or_else(|| renewed.take());
+        let query = query.ok_or("an answer too many")?;
         perhaps = repeated.take().filter(|repeated| repeated.at == one.at);
         let took = one.at.since(query.at);
         if took > Config::TIMEOUT + TICK {

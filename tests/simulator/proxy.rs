@@ -1,9 +1,9 @@
 //! The forwarder of a story: the real shell and the real core, looked at after each of their steps.
 
 use super::stage::Stage;
-use super::story::{PROXY, upstream_addr};
+use super::story::{PROXY, Story, upstream_addr};
 use super::watch::{self, Watch};
-use dotward::config::Upstream;
+use dotward::config::{Config, Policy, Upstream};
 use dotward::engine::Stats;
 use dotward::serve::{Control, EventLoop, Options, Sockets};
 use dotward::transports::{Protocols, SCHEMES};
@@ -11,21 +11,27 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// Serves as the story's house has it, until `control` ends that.
-pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats> + 'static {
-    let (stage, world, house) = (stage.clone(), stage.world.clone(), stage.story.house);
-    let upstream = |index| {
-        let text = format!("tcp://{}", upstream_addr(index));
+/// The configuration of a story's house, with these of its upstreams. With a split they are all.
+pub fn configure(story: &Story, upstreams: &[usize], policy: Policy) -> Config {
+    let upstream = |index: &usize| {
+        let text = format!("tcp://{}", upstream_addr(*index));
         Upstream::parse(&text, SCHEMES).expect("a good address")
     };
-    let mut upstreams: Vec<Upstream> = (0..stage.upstreams.len()).map(upstream).collect();
+    let mut upstreams: Vec<Upstream> = upstreams.iter().map(upstream).collect();
     let mut routes = Vec::new();
-    if let Some(split) = stage.story.split {
-        (upstreams, routes) = split.routes(&upstreams, house.policy, stage.story.names());
+    if let Some(split) = story.split {
+        (upstreams, routes) = split.routes(&upstreams, policy, story.names());
     }
-    let config = house.config(upstreams).routes(routes);
+    let config = story.house.config(upstreams).routes(routes).policy(policy);
     let config = config.listen([PROXY.into()]);
-    let config = config.build().expect("a sound configuration");
+    config.build().expect("a sound configuration")
+}
+
+/// Serves as the story's house has it, until `control` ends that.
+pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats> + 'static {
+    let (stage, world) = (stage.clone(), stage.world.clone());
+    let all: Vec<usize> = (0..stage.upstreams.len()).collect();
+    let config = configure(&stage.story, &all, stage.story.house.policy);
     let protocols = Protocols::new(&world, &config).expect("nothing to go wrong");
     let sockets = Sockets::bind(&world, &config).expect("free");
     let seed = [stage.story.seed as u8; 32];

@@ -13,6 +13,14 @@ pub struct Split {
 }
 
 impl Split {
+    /// All upstreams are asked for all names.
+    pub fn none(upstreams: usize) -> Self {
+        Self {
+            end: upstreams,
+            start: 0,
+        }
+    }
+
     /// Half of the stories with several upstreams have two ways.
     pub fn draw(dice: &mut Dice, upstreams: usize) -> Option<Self> {
         if upstreams < 2 || dice.percent(50) {
@@ -57,6 +65,7 @@ impl Split {
     }
 }
 
-fn is_on_route(name: &str) -> bool {
+/// Does this name, which is in lower case, take the route?
+pub fn is_on_route(name: &str) -> bool {
     hash(9, name.as_bytes()).is_multiple_of(2)
 }

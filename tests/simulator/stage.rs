@@ -10,6 +10,7 @@ use super::tally::Tally;
 use super::upstream::{self, Memoir};
 use super::watch::{MAX_DIALS, MAX_LINKS};
 use crate::support::memory::{Conditions, Datagrams, Memory};
+use dotward::config::Config;
 use dotward::engine::{Stats, Time};
 use dotward::runtime::Runtime;
 use dotward::serve::{Command, Control};
@@ -36,6 +37,9 @@ pub struct Stage {
     pub streamed: RefCell<Tally>,
     /// TCP clients that have connected.
     pub visits: Cell<u64>,
+    pub control: Control,
+    /// When other configurations came.
+    pub reloads: RefCell<Vec<Time>>,
     /// Why the forwarder is not at rest, if it is not.
     pub unrest: RefCell<Option<String>>,
     clients: RefCell<Vec<Datagrams>>,
@@ -83,15 +87,16 @@ pub fn play(story: &Story, traced: bool) -> Outcome {
         upstreams: story.upstreams.iter().map(|_| RefCell::default()).collect(),
         streamed: RefCell::default(),
         visits: Cell::default(),
+        control: Control::new(),
+        reloads: RefCell::default(),
         unrest: RefCell::default(),
         clients: RefCell::default(),
         newcomers: RefCell::default(),
         world,
     });
-    let control = Control::new();
     let ended = Rc::new(Cell::new(None));
     let is_over = Rc::new(Cell::new(false));
-    let proxy = proxy::serve(&stage, &control);
+    let proxy = proxy::serve(&stage, &stage.control);
     stage.join({
         let (ended, is_over) = (ended.clone(), is_over.clone());
         async move {
@@ -102,7 +107,7 @@ pub fn play(story: &Story, traced: bool) -> Outcome {
     for index in 0..story.upstreams.len() {
         stage.join(upstream::listen(stage.clone(), index));
     }
-    stage.join(direct(stage.clone(), control));
+    stage.join(direct(stage.clone()));
     stage.world.block_on(stage.run(&is_over));
     let stats = ended.take().unwrap_or_default();
     if stage.log.is_clean() {
@@ -117,7 +122,7 @@ pub fn play(story: &Story, traced: bool) -> Outcome {
 }
 
 /// Lets happen what happens, in time.
-async fn direct(stage: Rc<Stage>, control: Control) {
+async fn direct(stage: Rc<Stage>) {
     let socket = |index| stage.world.bind(client_addr(index), false).expect("free");
     let clients = (0..stage.story.clients).map(socket).collect();
     *stage.clients.borrow_mut() = clients;
@@ -138,6 +143,9 @@ async fn direct(stage: Rc<Stage>, control: Control) {
     let calm_at = Time::ZERO + stage.story.calm_at;
     stage.world.sleep_until(calm_at).await;
     stage.log.note(|| "all faults end".into());
+    let all: Vec<usize> = (0..stage.story.upstreams.len()).collect();
+    let policy = stage.story.house.policy;
+    reload(&stage, proxy::configure(&stage.story, &all, policy));
     for index in 0..stage.story.upstreams.len() {
         set_good(&stage, index);
     }
@@ -151,7 +159,7 @@ async fn direct(stage: Rc<Stage>, control: Control) {
     stage.log.note(|| "nobody asks any more".into());
     stage.world.sleep(REST).await;
     judging::at_rest(&stage);
-    control.send(Command::Drain);
+    stage.control.send(Command::Drain);
 }
 
 /// An upstream and the way to it are as they are in good times.
@@ -229,7 +237,16 @@ fn act(stage: &Rc<Stage>, what: What, sessions: &mut usize) {
         What::Reset { upstream } => stage.world.reset(upstream_addr(upstream)),
         What::Forget { upstream } => stage.world.forget(upstream_addr(upstream)),
         What::Suspend(span) => stage.world.suspend(span),
+        What::Reload { upstreams, policy } => {
+            let config = proxy::configure(&stage.story, &upstreams, policy);
+            reload(stage, config);
+        }
     }
+}
+
+fn reload(stage: &Stage, config: Config) {
+    stage.reloads.borrow_mut().push(stage.world.now().mono);
+    stage.control.reload(config);
 }
 
 /// May the question for this name fail?

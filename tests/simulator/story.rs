@@ -171,6 +171,11 @@ pub enum What {
     Reset { upstream: usize },
     /// A box on the path forgets all connections of an upstream.
     Forget { upstream: usize },
+    /// Another configuration: these upstreams, in this order, and another policy.
+    Reload {
+        upstreams: Vec<usize>,
+        policy: Policy,
+    },
     /// The machine sleeps.
     Suspend(Duration),
 }

@@ -39,12 +39,13 @@ type Trial = (&'static str, fn(&mut Story, &mut Dice) -> Pace);
 struct Pace(u64, u64);
 
 /// All trials. Those behind the first [`KEPT`] show promises that are not kept yet.
-const TRIALS: [Trial; 9] = [
+const TRIALS: [Trial; 10] = [
     ("malformed answers", malformed),
     ("names after which the upstream hangs up", hung_up_after),
     ("connections that end without an answer", fruitless),
     ("names that fail with and without EDNS", without_edns),
     ("names that are bogus", bogus),
+    ("other configurations", reconfigured),
     ("names at which the upstream hangs up", hung_up_at),
     (
         "slow names at an upstream that answers in order",
@@ -53,7 +54,7 @@ const TRIALS: [Trial; 9] = [
     ("dead upstreams in front", dead_in_front),
     ("useless upstreams in front", useless_in_front),
 ];
-const KEPT: usize = 5;
+const KEPT: usize = 6;
 
 /// The trial of this seed: of those that end well, or of all.
 pub fn draw(seed: u64, all: bool) -> Story {
@@ -155,6 +156,15 @@ fn bogus(story: &mut Story, dice: &mut Dice) -> Pace {
     story.house.policy = Policy::Failover;
     story.house.hedge = false;
     Pace(usual_pause(dice), dice.pick(&[500, 5_000]))
+}
+
+/// Upstreams come and go with the configuration; each answers what it was asked.
+fn reconfigured(story: &mut Story, dice: &mut Dice) -> Pace {
+    for _ in 0..=dice.below(4) {
+        story.upstreams.push(healthy(dice));
+    }
+    drawing::reloads(story, dice);
+    Pace(dice.pick(&[20, 50, 200]), 0)
 }
 
 /// An upstream that answers all it is asked, soon.

@@ -15,12 +15,12 @@ const SERVFAIL: u16 = 2;
 const SOA: u16 = 6;
 const DS: u16 = 43;
 
-fn domains(text: &str) -> Vec<Domain> {
+pub fn domains(text: &str) -> Vec<Domain> {
     text.split(' ').map(|name| name.parse().unwrap()).collect()
 }
 
 /// A route of these domains to these upstreams, in this order.
-fn to(text: &str, upstreams: &[&str]) -> Route {
+pub fn to(text: &str, upstreams: &[&str]) -> Route {
     let target = Target::Upstreams {
         upstreams: upstreams.iter().map(|at| upstream(at)).collect(),
         policy: Policy::Failover,
@@ -34,7 +34,7 @@ fn corp(config: ConfigBuilder) -> ConfigBuilder {
 }
 
 /// The names that an upstream was asked for.
-fn names(server: &Actor) -> Vec<String> {
+pub fn names(server: &Actor) -> Vec<String> {
     let name = |query: &[u8]| {
         let question = wire::parse_query(query).expect("a good query").question;
         let shown = wire::display(question.name(query)).to_string();
@@ -48,7 +48,7 @@ fn names(server: &Actor) -> Vec<String> {
         .collect()
 }
 
-fn refuse(scene: &Scene, at: &str, refuses: bool) {
+pub fn refuse(scene: &Scene, at: &str, refuses: bool) {
     scene.world.conditions(addr(at), |w| w.refuses = refuses);
     if refuses {
         scene.world.reset(addr(at));

@@ -97,6 +97,7 @@ pub struct Scene {
     pub third: Actor,
     pub fourth: Actor,
     pub client: Datagrams,
+    control: Control,
     next_id: u16,
 }
 
@@ -126,6 +127,18 @@ impl Scene {
         let query = query(name, self.next_id);
         self.client.send(addr(PROXY), &query);
         self.next_id
+    }
+
+    /// Has the proxy serve by another configuration: that of [`tell_with`], and nothing of what held before.
+    pub async fn reload(
+        &self,
+        tweak: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
+        upstreams: &[&str],
+    ) {
+        self.control
+            .reload(tweak(builder(upstreams)).build().unwrap());
+        // So that the proxy has its turn.
+        self.world.sleep(Duration::from_nanos(1)).await;
     }
 
     /// Asks without EDNS and waits for the answer.
@@ -270,6 +283,14 @@ pub fn upstream(at: &str) -> Upstream {
     Upstream::parse(&format!("tcp://{at}"), SCHEMES).unwrap()
 }
 
+fn builder(upstreams: &[&str]) -> ConfigBuilder {
+    let upstreams: Vec<Upstream> = upstreams.iter().map(|at| upstream(at)).collect();
+    Config::builder()
+        .cache_bytes(0)
+        .listen([addr(PROXY).into()])
+        .upstreams(upstreams)
+}
+
 /// As [`tell`], with whatever `tweak` makes of the configuration.
 pub fn tell_with<F>(
     tweak: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
@@ -281,12 +302,7 @@ where
 {
     let world = Memory::new();
     world.set_absent(addr(LATE).ip(), true);
-    let upstreams: Vec<Upstream> = upstreams.iter().map(|at| upstream(at)).collect();
-    let config = Config::builder()
-        .cache_bytes(0)
-        .listen([addr(PROXY).into()])
-        .upstreams(upstreams);
-    let config = tweak(config).build().unwrap();
+    let config = tweak(builder(upstreams)).build().unwrap();
     let protocols = Protocols::new(&world, &config).unwrap();
     let sockets = Sockets::bind(&world, &config).unwrap();
     let control = Control::new();
@@ -296,6 +312,7 @@ where
     let mut scene = Scene {
         client: world.bind(addr("127.0.0.1:40000"), false).unwrap(),
         world: world.clone(),
+        control: control.clone(),
         first: first.clone(),
         second: second.clone(),
         third: third.clone(),

@@ -26,7 +26,7 @@ use crate::wire::{self, Cacheability, CachedResponse, Ede, Query, Recipient, Res
 use entry::{Entry, State};
 pub use key::Key;
 use shard::Shard;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// The most shards: more than there are workers, so that two seldom want the same one.
@@ -67,6 +67,16 @@ impl Default for Times {
     }
 }
 
+impl Times {
+    /// With bounds that hold in any case.
+    fn sane(self) -> Self {
+        Self {
+            failure: self.failure.clamp(1, 300),
+            ..self
+        }
+    }
+}
+
 /// What the cache has for a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -94,7 +104,8 @@ pub struct Counts {
 /// Answers by question. Shared by reference.
 pub struct Cache {
     /// A power of two of them; none when the cache is off.
-    shards: Box<[Mutex<Shard>]>,
+    shards: Arc<[Mutex<Shard>]>,
+    bytes: usize,
     seed: [u8; 16],
     times: Times,
     /// Whether each hit finds the addresses in another order.
@@ -110,11 +121,9 @@ impl Cache {
         let shard = |_| Mutex::new(Shard::new(bytes / count));
         Self {
             shards: (0..count).map(shard).collect(),
+            bytes,
             seed,
-            times: Times {
-                failure: times.failure.clamp(1, 300),
-                ..times
-            },
+            times: times.sane(),
             rotates: false,
         }
     }
@@ -123,6 +132,27 @@ impl Cache {
     #[must_use]
     pub fn with_rotation(self, rotates: bool) -> Self {
         Self { rotates, ..self }
+    }
+
+    /// A cache with the same answers that takes at most `bytes` octets and remembers by these `times`. Where there was none, or would be
+    /// too little for its parts, it is empty.
+    #[must_use]
+    pub fn changed(&self, bytes: usize, times: Times) -> Self {
+        let count = self.shards.len();
+        if bytes != self.bytes && (count == 0 || bytes < count * MIN_SHARD) {
+            return Self::new(bytes, self.seed, times).with_rotation(self.rotates);
+        }
+        if bytes != self.bytes {
+            self.all()
+                .for_each(|mut shard| shard.set_bound(bytes / count));
+        }
+        Self {
+            shards: self.shards.clone(),
+            bytes,
+            seed: self.seed,
+            times: times.sane(),
+            rotates: self.rotates,
+        }
     }
 
     /// What a query is remembered under, whose answer comes from the upstreams with the fingerprint `route`; `None` if it is none of the

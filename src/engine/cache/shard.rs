@@ -41,6 +41,18 @@ impl Shard {
         }
     }
 
+    /// It takes at most so many octets from now on. What is too much goes, all of it if the places alone are too many.
+    pub(super) fn set_bound(&mut self, bound: usize) {
+        self.bound = bound;
+        while self.bytes() > bound && self.evict() {}
+        if self.bytes() > bound {
+            *self = Self {
+                counts: self.counts,
+                ..Self::new(bound)
+            };
+        }
+    }
+
     /// Octets in use.
     pub(super) fn bytes(&self) -> usize {
         size_of_slots(self.capacity) + self.heap

@@ -10,6 +10,7 @@
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
 mod queries;
+mod reconfiguration;
 mod responses;
 mod work;
 
@@ -49,12 +50,13 @@ impl Forwarder {
     /// A forwarder that has seen nothing yet. Every random choice it will make follows from `seed`.
     /// The cache may be shared with others.
     pub fn new(config: &Config, cache: Arc<Cache>, seed: [u8; 32]) -> Self {
+        let pool = UpstreamPool::new(config, ChaCha8Rng::from_seed(seed));
         Self {
             gate: Gate::new(config),
-            routes: Routes::new(config),
+            routes: Routes::new(config, pool.numbers()),
             transactions: Transactions::new(config, cache.clone()),
             cache,
-            pool: UpstreamPool::new(config, ChaCha8Rng::from_seed(seed)),
+            pool,
             ledger: Ledger::default(),
             udp_payload: config.limits().udp_payload,
         }

@@ -39,8 +39,11 @@ impl Forwarder {
             Task::RepeatOn(key, connection) => {
                 let history = self.transactions.history(key);
                 let may = |history: &History| !history.lane().is_isolated() && history.may_repeat();
-                if history.is_some_and(may) {
-                    self.send(key, connection, Purpose::Need, now, out);
+                if history.is_some_and(may)
+                    && !self.send(key, connection, Purpose::Need, now, out)
+                    && !self.is_on_route(key, connection)
+                {
+                    self.react(key, Happened::Slow, now, out);
                 }
             }
             Task::RepeatAlone(key) => {
@@ -56,6 +59,15 @@ impl Forwarder {
             Task::Abandon(attempt) => self.pool.abandon(&attempt),
             Task::Relieve => self.pool.relieve_full(&mut self.ledger.at(now, out)),
         }
+    }
+
+    /// Whether a transaction may be sent on this connection by its route. It may be on one by which it may not, if its route has changed.
+    fn is_on_route(&self, key: TransactionKey, connection: ConnectionKey) -> bool {
+        let history = self.transactions.history(key);
+        let upstream = self.pool.upstream_of(connection);
+        history
+            .zip(upstream)
+            .is_some_and(|(history, upstream)| history.route().upstreams.contains(upstream))
     }
 
     /// What is done next for a transaction. `same_connection`: whether it may be sent again on the connection that its response came on.

@@ -42,7 +42,7 @@ pub struct Hedging {
     elsewhere: bool,
     /// For each upstream the queries that were sent to it first, in that order, each with the time when it counts as late. Those that are
     /// over are left until their turn comes.
-    late: Box<[VecDeque<(Time, TransactionKey)>]>,
+    late: Vec<VecDeque<(Time, TransactionKey)>>,
 }
 
 impl Times {
@@ -89,6 +89,16 @@ impl Hedging {
             elsewhere,
             late: (0..upstreams).map(|_| VecDeque::new()).collect(),
         }
+    }
+
+    /// Another configuration holds from now on. What is known of the default route holds on; the numbers of others may have changed.
+    pub fn reconfigure(&mut self, elsewhere: bool, upstreams: usize, routes: usize) {
+        self.elsewhere = elsewhere;
+        self.times.truncate(usize::from(elsewhere));
+        let routes = if elsewhere { routes } else { 0 };
+        self.times.resize(routes, Times::NONE);
+        let all = upstreams.max(self.late.len());
+        self.late.resize_with(all, VecDeque::new);
     }
 
     /// A transaction starts: a part of a copy is saved.

@@ -29,7 +29,9 @@ use super::gauges::Gauges;
 use super::hashing::RandomMap;
 use super::history::{Attempt, History, Purpose};
 use super::keys::{ConnectionKey, TransactionKey};
+use super::routes::ForwardingRoute;
 use super::time::{Now, Time};
+use super::upstream_set::UpstreamSet;
 use crate::config::Config;
 use hedging::Hedging;
 use quotas::{Quotas, UNIT};
@@ -81,16 +83,16 @@ impl Transactions {
     /// As configured, without any. The cache may be shared.
     pub fn new(config: &Config, cache: Arc<Cache>) -> Self {
         let limits = config.limits();
-        let most = limits.in_flight.min(config.memory_for_queries() / UNIT);
-        let (upstreams, routes) = (config.all_upstreams().len(), 1 + config.routes().len());
+        let (most, per_client) = bounds(config);
+        let upstreams = config.all_upstreams().len();
         Self {
             // All at once: memory that is not written to is only an address, and one that grows would move.
             table: SlotMap::with_capacity_and_key(limits.in_flight.min(MAX_RESERVED)),
             joinable: RandomMap::default(),
             waiting: Waiting::default(),
             timers: Timers::default(),
-            quotas: Quotas::new(most, limits.in_flight_per_client),
-            hedging: Hedging::new(config.hedge(), upstreams, routes),
+            quotas: Quotas::new(most, per_client),
+            hedging: Hedging::new(config.hedge(), upstreams, routes(config)),
             unfinished: VecDeque::new(),
             spare: Vec::new(),
             was_full: false,
@@ -98,6 +100,61 @@ impl Transactions {
             timeout: config.timeout(),
             udp_payload: limits.udp_payload,
         }
+    }
+
+    /// Another configuration holds from now on, with so many upstreams, and another cache. Deadlines that are set stay.
+    pub fn reconfigure(&mut self, config: &Config, upstreams: usize, cache: Arc<Cache>) {
+        let limits = config.limits();
+        let (most, per_client) = bounds(config);
+        self.quotas.set_bounds(most, per_client);
+        self.hedging
+            .reconfigure(config.hedge(), upstreams, routes(config));
+        self.cache = cache;
+        self.timeout = config.timeout();
+        self.udp_payload = limits.udp_payload;
+    }
+
+    /// Has a transaction take another route, or the same one by other numbers; see [`History::reroute`].
+    pub fn reroute(
+        &mut self,
+        key: TransactionKey,
+        route: ForwardingRoute,
+        preferred: usize,
+        fresh: UpstreamSet,
+        now: Now,
+    ) {
+        let Some(transaction) = self.table.get_mut(key) else {
+            return;
+        };
+        let history = &mut transaction.history;
+        let same = history.route().fingerprint == route.fingerprint;
+        history.reroute(route, preferred, fresh);
+        if history.is_under_way() && history.has_untried() && transaction.elsewhere_at.is_none() {
+            // The upstream that it was sent to may be none of the route, and not be replaced if it falls silent.
+            transaction.elsewhere_at = Some(now.mono + ATTEMPT_TIMEOUT);
+            self.timers.set(key, transaction.alarm());
+        }
+        if !same {
+            // What comes may be from upstreams that are none of the route: it is for the clients that wait by now, and for nobody else.
+            self.forget_hash(key);
+        }
+    }
+
+    /// Puts those that wait for a connection into the queues that they belong to now.
+    pub fn requeue(&mut self) {
+        let all = self.table.iter_mut();
+        let waiting = all.filter(|(_, one)| one.history.queued().is_some());
+        let mut waiting: Vec<_> = waiting.map(|(key, one)| (key, &mut one.history)).collect();
+        waiting.sort_by_key(|(_, history)| (history.queued_at(), history.arrived));
+        self.waiting.clear();
+        for (key, history) in waiting {
+            self.waiting.push(history.requeue(), key);
+        }
+    }
+
+    /// Takes a transaction out, with its clients, who wait for a response all the same.
+    pub fn take(&mut self, key: TransactionKey, fx: &mut Effects<'_>) -> Option<Transaction> {
+        self.remove(key, fx)
     }
 
     /// One of them.
@@ -215,12 +272,7 @@ impl Transactions {
     fn remove(&mut self, key: TransactionKey, fx: &mut Effects<'_>) -> Option<Transaction> {
         let transaction = self.table.remove(key)?;
         self.timers.cancel(key);
-        if let Some(hash) = transaction.hash
-            && let Entry::Occupied(entry) = self.joinable.entry(hash)
-            && *entry.get() == key
-        {
-            entry.remove();
-        }
+        self.forget(key, transaction.hash);
         for attempt in transaction.history.attempts() {
             fx.task(Task::Abandon(*attempt));
         }
@@ -234,6 +286,23 @@ impl Transactions {
         let table = &self.table;
         self.hedging.forget(|key| table.contains_key(key));
         Some(transaction)
+    }
+
+    /// From now on no identical query joins this one, and its response is not cached.
+    fn forget_hash(&mut self, key: TransactionKey) {
+        let transaction = self.table.get_mut(key);
+        let hash = transaction.and_then(|transaction| transaction.hash.take());
+        self.forget(key, hash);
+    }
+
+    /// Identical queries do not find this one by its hash any more.
+    fn forget(&mut self, key: TransactionKey, hash: Option<u64>) {
+        if let Some(hash) = hash
+            && let Entry::Occupied(entry) = self.joinable.entry(hash)
+            && *entry.get() == key
+        {
+            entry.remove();
+        }
     }
 
     /// Keeps a buffer for the next transaction.
@@ -275,4 +344,16 @@ impl Transactions {
         let octets: usize = all().map(Transaction::octets).sum();
         gauges.octets = octets + self.octets_unfinished();
     }
+}
+
+/// How many queries there may be in all, and of one client.
+fn bounds(config: &Config) -> (usize, usize) {
+    let limits = config.limits();
+    let most = limits.in_flight.min(config.memory_for_queries() / UNIT);
+    (most, limits.in_flight_per_client)
+}
+
+/// How many routes there are, with the default one.
+fn routes(config: &Config) -> usize {
+    1 + config.routes().len()
 }

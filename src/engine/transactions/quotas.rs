@@ -110,6 +110,11 @@ impl Quotas {
         }
     }
 
+    /// Other bounds hold from now on. Where there are more already, they stay until another query needs room.
+    pub fn set_bounds(&mut self, most: usize, per_client: usize) {
+        (self.most, self.per_client) = (most, per_client);
+    }
+
     /// Queries that wait for an answer.
     pub fn waiting(&self) -> usize {
         self.waiting

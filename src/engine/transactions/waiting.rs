@@ -33,6 +33,11 @@ impl Waiting {
         its.map(|(_, queue)| queue.len()).sum()
     }
 
+    /// One more waits, behind all others of its queue.
+    pub fn push(&mut self, queue: Queue, key: TransactionKey) {
+        self.0.entry(queue).or_default().push_back(key);
+    }
+
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -45,7 +50,7 @@ impl Transactions {
             return;
         };
         if let Some(queue) = transaction.history.wait(now.mono) {
-            self.waiting.0.entry(queue).or_default().push_back(key);
+            self.waiting.push(queue, key);
         }
     }
 

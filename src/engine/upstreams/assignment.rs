@@ -103,7 +103,7 @@ impl UpstreamPool {
         connection.room(self.in_flight, bounds)
     }
 
-    /// Gives a query a message id on a connection: the one gate, where all bounds on sending hold. `None` if it may not be sent there.
+    /// Gives a query a message id on a connection: the one gate, where its route and all bounds on sending hold. `None` if it may not be sent there.
     pub fn enter(
         &mut self,
         transaction: TransactionKey,
@@ -117,7 +117,8 @@ impl UpstreamPool {
         let upstream = &mut self.upstreams[connection.upstream];
         let probes = room == Room::Beyond;
         let has_room = room != Room::None && (!probes || upstream.capacity.may_probe());
-        if !has_room || !history.may_send(purpose) || history.is_on(to) {
+        let on_route = history.route().upstreams.contains(connection.upstream);
+        if !on_route || !has_room || !history.may_send(purpose) || history.is_on(to) {
             return None;
         }
         let edns = edns_of(history, connection.upstream, &mut upstream.edns, now.mono);
@@ -289,7 +290,8 @@ impl UpstreamPool {
         if elsewhere && all.has_several() {
             return self.missing(history, upstream, u64::MAX, now);
         }
-        let may_connect = now.mono >= self.upstreams[upstream].backoff.connect_at(false);
+        let state = &self.upstreams[upstream];
+        let may_connect = !state.is_removed() && now.mono >= state.backoff.connect_at(false);
         (self.count_of(upstream, false) < 2 && may_connect).then_some(upstream)
     }
 }

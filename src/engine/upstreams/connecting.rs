@@ -54,9 +54,19 @@ impl UpstreamPool {
     /// When one more connect to this upstream may begin, if at all. `nothing_up`: nothing is connected that could be used instead.
     fn connect_at(&self, upstream: usize, isolated: bool, nothing_up: bool) -> Option<Time> {
         let state = &self.upstreams[upstream];
-        let up =
-            |c: &&Connection| c.upstream == upstream && c.is_isolated() == isolated && c.is_up();
-        if self.connections.values().filter(up).count() >= most_of(isolated) {
+        if state.is_removed() {
+            return None;
+        }
+        let of_kind = |c: &&Connection| c.upstream == upstream && c.is_isolated() == isolated;
+        let up = || {
+            self.connections
+                .values()
+                .filter(of_kind)
+                .filter(|c| c.is_up())
+        };
+        // Those that end do not hold up those that take their place, up to as many again.
+        let most = most_of(isolated);
+        if up().filter(|c| !c.closing).count() >= most || up().count() >= 2 * most {
             return None;
         }
         let to_it = self.pending(|u| u == upstream, isolated);

@@ -10,7 +10,7 @@
 //! - `silence`: connections that do not answer, and what is asked elsewhere because of that. `health`: upstreams that do not.
 //! - `upstream`: what is known of one, with `capacity`, `edns_support`, `idle_timeout`, `keepalive`, `round_trip`, `incidents`.
 //! - `connection`: one connection, with the queries in flight on it: `pipeline`.
-//! - `resume`: noticing that the machine was suspended.
+//! - `resume`: noticing that the machine was suspended. `reconfiguration`: other upstreams than before.
 
 mod assignment;
 mod backoff;
@@ -24,6 +24,7 @@ mod incidents;
 mod keepalive;
 mod losses;
 mod pipeline;
+mod reconfiguration;
 mod responses;
 mod resume;
 mod round_trip;
@@ -42,12 +43,13 @@ use super::failure::Trouble;
 use super::gauges::Gauges;
 use super::history::{Attempt, History};
 use super::keys::{ConnectionKey, TransactionKey};
+use super::numbers::Numbers;
 use super::output::Action;
 use super::routes::route_upstreams;
 use super::stats::UpstreamStats;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
-use crate::config::Config;
+use crate::config::{Config, Upstream as Configured};
 use connection::Connection;
 use rand_chacha::ChaCha8Rng;
 use routes::Routes;
@@ -57,7 +59,9 @@ use upstream::Upstream;
 
 /// The upstreams, and the connections to them.
 pub struct UpstreamPool {
+    /// By number.
     upstreams: Vec<Upstream>,
+    numbers: Numbers,
     connections: SlotMap<ConnectionKey, Connection>,
     routes: Routes,
     random: ChaCha8Rng,
@@ -71,11 +75,12 @@ pub struct UpstreamPool {
 impl UpstreamPool {
     /// As configured, with nothing known and no connection.
     pub fn new(config: &Config, random: ChaCha8Rng) -> Self {
-        let all = config.all_upstreams();
+        let (all, numbers) = (config.all_upstreams(), Numbers::new(config));
         Self {
             upstreams: all.iter().map(Upstream::new).collect(),
             connections: SlotMap::with_key(),
-            routes: Routes::new(all.len(), route_upstreams(config)),
+            routes: Routes::new(all.len(), route_upstreams(config, &numbers)),
+            numbers,
             random,
             in_flight: config.limits().link_in_flight,
             timeout: config.timeout(),
@@ -125,9 +130,22 @@ impl UpstreamPool {
         })
     }
 
+    /// Which upstream has which number.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
+    /// The upstream with this number, if it is configured.
+    pub fn configured(&self, number: usize) -> Option<&Configured> {
+        self.upstreams.get(number)?.configured.as_ref()
+    }
+
     /// What happened with each upstream so far, by number: its label, and the counters.
     pub fn stats(&self) -> impl Iterator<Item = (&str, &UpstreamStats)> {
-        let upstreams = self.upstreams.iter();
+        let upstreams = self
+            .upstreams
+            .iter()
+            .filter(|upstream| !upstream.is_removed());
         upstreams.map(|upstream| (upstream.label.as_str(), &upstream.stats))
     }
 

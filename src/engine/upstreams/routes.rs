@@ -47,6 +47,16 @@ impl Routes {
         }
     }
 
+    /// Goes on where these were before. `fresh`: the numbers that stand for other upstreams now.
+    pub fn go_on(&mut self, before: &Self, fresh: UpstreamSet) {
+        for route in &mut self.by_number {
+            let same = |other: &&Route| other.domains == route.domains;
+            let known = before.by_number.iter().find(same);
+            let in_use = known.and_then(|known| known.in_use);
+            route.in_use = in_use.filter(|number| !fresh.contains(*number));
+        }
+    }
+
     /// The upstream that a new query on this route should be sent to.
     #[inline]
     pub fn preferred(

@@ -25,6 +25,8 @@ const ORDER_HOLDS: Duration = Duration::from_secs(600);
 /// One configured upstream.
 pub struct Upstream {
     pub label: String,
+    /// `None` if it is configured no more: it gets no more queries, and those that it has are waited for.
+    pub configured: Option<Configured>,
     addresses: Vec<SocketAddr>,
     /// Given by name: addresses come from a look-up.
     by_name: bool,
@@ -67,6 +69,7 @@ impl Upstream {
     pub fn new(configured: &Configured) -> Self {
         Self {
             label: configured.label().to_owned(),
+            configured: Some(configured.clone()),
             addresses: alternate(configured.addresses()),
             by_name: configured.host().is_some(),
             resolving: false,
@@ -87,6 +90,23 @@ impl Upstream {
             incidents: Incidents::default(),
             stats: UpstreamStats::default(),
         }
+    }
+
+    /// It is configured again, perhaps by another label.
+    pub fn keep(&mut self, configured: &Configured) {
+        configured.label().clone_into(&mut self.label);
+        self.configured = Some(configured.clone());
+    }
+
+    /// It is configured no more.
+    pub fn remove(&mut self) {
+        self.configured = None;
+        self.resolving = false;
+    }
+
+    /// Whether it is configured no more.
+    pub fn is_removed(&self) -> bool {
+        self.configured.is_none()
     }
 
     /// Whether a look-up is under way, and until it is done there is nothing to connect to.

@@ -44,6 +44,11 @@ impl BlockPool {
         }
     }
 
+    /// It has so many octets from now on. What is taken beyond that stays until it is read.
+    pub fn set_most(&mut self, octets: usize) {
+        self.most = octets / BLOCK;
+    }
+
     /// Appends to a client's part. When there is no room, a part of the octets may have been appended: the client cannot be served.
     pub fn append(&mut self, backlog: &mut Backlog, mut octets: &[u8]) -> Result<(), Full> {
         while !octets.is_empty() {

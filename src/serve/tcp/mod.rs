@@ -7,7 +7,7 @@ mod listener;
 use super::core::Core;
 use super::shared::{AtLimit, Shared};
 use super::sources::{ClientKey, Kind, Polled, Sources};
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::engine::{Client, Time};
 use crate::runtime::Runtime;
 use backlog::{BLOCK, BlockPool, Full};
@@ -36,7 +36,8 @@ pub struct TcpClients<R: Runtime> {
     sources: Sources,
     shared: Arc<Shared>,
     limits: Limits,
-    listeners: Vec<ClientListener<R::Listener>>,
+    /// By their numbers, each with the address that is configured for it.
+    listeners: Vec<Option<(SocketAddr, ClientListener<R::Listener>)>>,
     connections: SlotMap<ClientKey, ClientConnection<R::Stream>>,
     /// When to look at a connection again; one entry for each, never later than it is due.
     due: BinaryHeap<Reverse<(Time, ClientKey)>>,
@@ -55,7 +56,11 @@ pub struct TcpClients<R: Runtime> {
 }
 
 impl<R: Runtime> TcpClients<R> {
-    pub fn new(listeners: Vec<R::Listener>, shared: Arc<Shared>, sources: &Sources) -> Self {
+    pub fn new(
+        listeners: Vec<(SocketAddr, R::Listener)>,
+        shared: Arc<Shared>,
+        sources: &Sources,
+    ) -> Self {
         let limits = shared.config.limits().clone();
         let max_memory = shared.config.memory_for_clients();
         let reserved = limits.tcp_connections.min(MAX_RESERVED);
@@ -80,21 +85,46 @@ impl<R: Runtime> TcpClients<R> {
     }
 
     /// Listens at one socket more.
-    pub fn listen(&mut self, socket: R::Listener) {
-        let source = self.sources.add(Kind::TcpListener(self.listeners.len()));
-        self.listeners.push(ClientListener::new(socket, source));
+    pub fn listen(&mut self, (addr, socket): (SocketAddr, R::Listener)) {
+        let free = self.listeners.iter().position(Option::is_none);
+        let number = free.unwrap_or(self.listeners.len());
+        let source = self.sources.add(Kind::TcpListener(number));
+        let listener = Some((addr, ClientListener::new(socket, source)));
+        match self.listeners.get_mut(number) {
+            Some(place) => *place = listener,
+            None => self.listeners.push(listener),
+        }
+    }
+
+    /// Accepts the clients that have connected to this address already, and none after them.
+    pub fn retire(&mut self, addr: SocketAddr, now: Time) {
+        for index in 0..self.listeners.len() {
+            let is_it = |(of, _): &(SocketAddr, _)| *of == addr;
+            if self.listeners[index].as_ref().is_some_and(is_it) {
+                self.accept(index, now);
+                self.listeners[index] = None;
+            }
+        }
+    }
+
+    /// Other limits hold from now on. Connections that are beyond them stay.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.limits = config.limits().clone();
+        self.max_memory = config.memory_for_clients();
+        self.blocks.set_most(self.max_memory);
     }
 
     /// Takes new connections.
     pub fn accept(&mut self, index: usize, now: Time) {
         for _ in 0..MAX_ACCEPTS {
-            match self.listeners.get_mut(index).map(|it| it.accept(now)) {
+            let listener = self.listeners.get_mut(index).and_then(Option::as_mut);
+            match listener.map(|(_, it)| it.accept(now)) {
                 None | Some(Poll::Pending) => return,
                 Some(Poll::Ready(Some((stream, peer)))) => self.admit(stream, peer, now),
                 Some(Poll::Ready(None)) => {}
             }
         }
-        if let Some(listener) = self.listeners.get(index) {
+        if let Some(Some((_, listener))) = self.listeners.get(index) {
             listener.source.mark();
         }
     }
@@ -237,7 +267,7 @@ impl<R: Runtime> TcpClients<R> {
                 }
             }
         }
-        for listener in &mut self.listeners {
+        for (_, listener) in self.listeners.iter_mut().flatten() {
             listener.time(now);
         }
     }
@@ -245,7 +275,8 @@ impl<R: Runtime> TcpClients<R> {
     /// When [`TcpClients::time`] has something to do.
     pub fn next_alarm(&self) -> Option<Time> {
         let due = self.due.peek().map(|Reverse((at, _))| *at);
-        let pauses = self.listeners.iter().filter_map(ClientListener::next_alarm);
+        let listeners = self.listeners.iter().flatten();
+        let pauses = listeners.filter_map(|(_, listener)| listener.next_alarm());
         pauses.chain(due).min()
     }
 

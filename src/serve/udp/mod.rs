@@ -11,19 +11,30 @@ use crate::engine::{Output, Time};
 use crate::runtime::{Ring, Runtime};
 use batch::Batches;
 use socket::Socket;
+use std::net::SocketAddr;
 
 /// The UDP sockets of one worker.
 pub struct UdpSockets<R: Runtime> {
     sources: Sources,
-    sockets: Vec<Socket<R::Datagrams>>,
+    /// By their numbers, which the core knows them by.
+    sockets: Vec<Option<Serving<R::Datagrams>>>,
     ring: Ring,
     batches: Batches,
     /// Responses that were lost: refused by the system, or beyond what is kept for a socket without room.
     pub lost: u64,
 }
 
+/// One of them.
+struct Serving<D> {
+    /// The address that is configured for it.
+    addr: SocketAddr,
+    socket: Socket<D>,
+    /// It takes no more queries, and closes then.
+    until: Option<Time>,
+}
+
 impl<R: Runtime> UdpSockets<R> {
-    pub fn new(sockets: Vec<R::Datagrams>, sources: &Sources) -> Self {
+    pub fn new(sockets: Vec<(SocketAddr, R::Datagrams)>, sources: &Sources) -> Self {
         let mut all = Self {
             sources: sources.clone(),
             sockets: Vec::new(),
@@ -38,17 +49,62 @@ impl<R: Runtime> UdpSockets<R> {
     }
 
     /// Serves at one socket more.
-    pub fn add(&mut self, socket: R::Datagrams) {
-        let source = self.sources.add(Kind::Udp(self.sockets.len()));
-        self.sockets.push(Socket::new(socket, source));
+    pub fn add(&mut self, (addr, socket): (SocketAddr, R::Datagrams)) {
+        let free = self.sockets.iter().position(Option::is_none);
+        let number = free.unwrap_or(self.sockets.len());
+        let source = self.sources.add(Kind::Udp(number));
+        let serving = Serving {
+            addr,
+            socket: Socket::new(socket, source),
+            until: None,
+        };
+        match self.sockets.get_mut(number) {
+            Some(place) => *place = Some(serving),
+            None => self.sockets.push(Some(serving)),
+        }
+    }
+
+    /// Takes queries that have arrived at this address already. Says whether there were any.
+    pub fn read(&mut self, addr: SocketAddr, core: &mut Core) -> bool {
+        let mut any = false;
+        for (index, place) in self.sockets.iter_mut().enumerate() {
+            if let Some(serving) = place
+                && serving.addr == addr
+            {
+                let ring = &mut self.ring;
+                any |= serving.socket.receive(index as u16, ring, core).0;
+            }
+        }
+        any
+    }
+
+    /// Takes no more queries at this address. Responses still leave from there, until then.
+    pub fn retire(&mut self, addr: SocketAddr, until: Time) {
+        for serving in self.sockets.iter_mut().flatten() {
+            if serving.addr == addr {
+                serving.until.get_or_insert(until);
+            }
+        }
+    }
+
+    /// Closes those of these sockets that take no more queries, because another one takes the place.
+    pub fn close_retired(&mut self, which: impl Fn(SocketAddr) -> bool) {
+        for place in &mut self.sockets {
+            let closes = |it: &mut Serving<_>| it.until.is_some() && which(it.addr);
+            drop(place.take_if(closes));
+        }
     }
 
     /// A socket was woken: sends what waits, and takes what has arrived to the core. Says whether there were queries.
     pub fn ready(&mut self, index: usize, core: &mut Core) -> bool {
-        let Some(socket) = self.sockets.get_mut(index) else {
+        let Some(Some(serving)) = self.sockets.get_mut(index) else {
             return false;
         };
+        let socket = &mut serving.socket;
         socket.retry(&mut self.lost);
+        if serving.until.is_some() {
+            return false;
+        }
         let (received, polled) = socket.receive(index as u16, &mut self.ring, core);
         if polled == Polled::More {
             socket.source.mark();
@@ -58,7 +114,10 @@ impl<R: Runtime> UdpSockets<R> {
 
     /// Sends the responses among these actions.
     pub fn send(&mut self, out: &Output) {
-        for (index, socket) in self.sockets.iter_mut().enumerate() {
+        for (index, serving) in self.sockets.iter_mut().enumerate() {
+            let Some(Serving { socket, .. }) = serving else {
+                continue;
+            };
             self.batches.each(index as u16, out, |batch| {
                 socket.send(batch, &mut self.lost);
             });
@@ -67,18 +126,25 @@ impl<R: Runtime> UdpSockets<R> {
 
     /// Time went on: see [`Socket::time`].
     pub fn time(&mut self, runtime: &R, config: &Config, now: Time) {
-        for socket in &mut self.sockets {
-            socket.time(runtime, are_shared(config), now);
+        for place in &mut self.sockets {
+            let over = |serving: &mut Serving<_>| serving.until.is_some_and(|until| until <= now);
+            drop(place.take_if(over));
+            if let Some(Serving { socket, .. }) = place {
+                socket.time(runtime, are_shared(config), now);
+            }
         }
     }
 
     /// When [`UdpSockets::time`] has something to do.
     pub fn next_alarm(&self) -> Option<Time> {
-        self.sockets.iter().filter_map(Socket::next_alarm).min()
+        let all = self.sockets.iter().flatten();
+        all.filter_map(|serving| serving.until.or(serving.socket.next_alarm()))
+            .min()
     }
 
     /// Has every response left?
     pub fn are_flushed(&self) -> bool {
-        self.sockets.iter().all(Socket::is_flushed)
+        let mut all = self.sockets.iter().flatten();
+        all.all(|serving| serving.socket.is_flushed())
     }
 }

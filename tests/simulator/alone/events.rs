@@ -2,9 +2,11 @@
 
 use super::super::drawing;
 use super::super::messages::{self, Truth};
+use super::super::split::Split;
 use super::super::story::upstream_addr;
 use super::Driver;
-use super::ledger::Line;
+use super::ledger::{Line, Open};
+use dotward::config::{Policy, Upstream};
 use dotward::engine::{Action, Client, ConnectionKey, Via};
 use dotward::transport::{ConnectError, ConnectionError};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,10 +31,11 @@ pub const EVENTS: [(u64, Event); EVENT_COUNT] = [
     (2, fail_a_question),
     (2, report_of_the_gone),
     (20, wait),
+    (1, reload),
     (1, be_stopped),
     (1, sleep),
 ];
-const EVENT_COUNT: usize = 14;
+const EVENT_COUNT: usize = 15;
 /// The last ones, at which the time of questions may be over: nobody can answer them.
 pub const ABSENCES: std::ops::Range<usize> = EVENT_COUNT - 2..EVENT_COUNT;
 
@@ -79,7 +82,10 @@ fn ask_again(driver: &mut Driver) {
     driver.call();
     let datagrams = |client: &Client| client.is_datagram();
     let open = driver.ledger.open.values();
-    let open: Vec<_> = open.filter(|open| datagrams(&open.client)).collect();
+    // What was asked before another configuration came is a new question by it, as its response may be another one.
+    let reloaded_at = driver.ledger.reloaded_at;
+    let joins = |open: &&Open| datagrams(&open.client) && open.since > reloaded_at;
+    let open: Vec<_> = open.filter(joins).collect();
     if open.is_empty() {
         return;
     }
@@ -319,6 +325,51 @@ pub fn look_up(driver: &mut Driver, upstream: usize) {
         .note(|| format!("upstream {upstream} is at {found:?}"));
     let now = driver.now();
     driver.core.resolved(upstream, found, now, &mut driver.out);
+}
+
+/// Another configuration: other upstreams in another order, perhaps another route, another policy.
+fn reload(driver: &mut Driver) {
+    let dice = &mut driver.dice;
+    let healthy = driver.ledger.healthy;
+    let mut some: Vec<Upstream> = Vec::new();
+    for (number, upstream) in driver.upstreams.iter().enumerate() {
+        // The healthy one is always there.
+        if dice.percent(60) || healthy == Some(number) {
+            some.insert(dice.index(some.len() + 1), upstream.clone());
+        }
+    }
+    if some.is_empty() {
+        some.push(driver.upstreams[0].clone());
+    }
+    let split = match healthy {
+        None => Split::draw(dice, some.len()),
+        Some(_) => None,
+    };
+    let mut house = driver.house;
+    house.policy = dice.pick(Policy::ALL).1;
+    house.hedge = dice.percent(50);
+    let split = split.unwrap_or(Split::none(some.len()));
+    let config = super::configure(house, &some, split);
+    let before = std::mem::replace(&mut driver.config, config);
+    driver
+        .log
+        .note(|| format!("from now on {:?}", driver.config));
+    let host = |driver: &Driver, number: usize| driver.core.upstream(number)?.host().cloned();
+    let looked_up: Vec<_> = driver.ledger.lookups.iter().copied().collect();
+    let hosts: Vec<_> = looked_up
+        .iter()
+        .map(|number| host(driver, *number))
+        .collect();
+    let (cache, now) = (driver.cache.clone(), driver.now());
+    let (core, out) = (&mut driver.core, &mut driver.out);
+    core.reconfigure(&before, &driver.config, cache, now, out);
+    for (number, before) in looked_up.into_iter().zip(hosts) {
+        if host(driver, number) != before {
+            driver.ledger.lookups.remove(&number);
+        }
+    }
+    driver.ledger.allowed = super::allowed(&driver.core, &driver.config);
+    driver.ledger.reloaded_at = now.mono;
 }
 
 fn lose_a_link(driver: &mut Driver) {

@@ -1,7 +1,7 @@
 //! What is owed while the core is driven by hand: replies to clients, ids on connections, reports to the core.
 
 use super::super::messages::{self, NOERROR, NXDOMAIN};
-use super::super::split::Split;
+use super::super::split::is_on_route;
 use super::super::tally::Tally;
 use super::super::watch::{Fruitless, TICK};
 use dotward::config::Config;
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 pub struct Open {
     pub client: Client,
     pub query: Vec<u8>,
-    since: Time,
+    pub since: Time,
     /// It is none, and earns an error at once.
     nonsense: bool,
 }
@@ -43,13 +43,15 @@ pub struct Ledger {
     /// Upstreams that are looked up.
     pub lookups: BTreeSet<usize>,
     pub connects: u64,
+    /// When another configuration last came.
+    pub reloaded_at: Time,
     pub tally: Tally,
     /// By upstream.
     pub fruitless: BTreeMap<usize, Fruitless>,
     /// One that answers all it is asked, soon: no question fails.
     pub healthy: Option<usize>,
-    /// Some names are asked of some upstreams only.
-    pub split: Option<Split>,
+    /// Which upstreams may be asked for a name now: for those that are on no route, and for those that are on one.
+    pub allowed: [BTreeSet<usize>; 2],
     /// Connects whose end has to come, and questions that the healthy one will answer.
     pub to_do: Vec<(ConnectionKey, Option<u16>)>,
 }
@@ -86,6 +88,11 @@ impl Ledger {
                 } => {
                     self.connects += 1;
                     let upstream = *upstream;
+                    if !self.allowed.iter().any(|these| these.contains(&upstream)) {
+                        return Err(format!(
+                            "connects to upstream {upstream}, which is configured no more"
+                        ));
+                    }
                     let line = Line {
                         free: BTreeSet::new(),
                         upstream,
@@ -153,10 +160,8 @@ impl Ledger {
             return Err(format!("id {id}: not a query with that id: {message:?}"));
         }
         let name = messages::name(message);
-        if self
-            .split
-            .is_some_and(|split| !split.allows(line.upstream, &name))
-        {
+        let allowed = &self.allowed[usize::from(is_on_route(&name))];
+        if !allowed.contains(&line.upstream) {
             return Err(format!("upstream {} is asked for {name}", line.upstream));
         }
         self.tally.sent(name, 1);

@@ -10,13 +10,13 @@ use super::split::Split;
 use super::stage::Outcome;
 use super::story::{House, upstream_addr};
 use super::watch::{self, Watch};
-use dotward::config::{Host, Upstream};
+use dotward::config::{Config, Host, Route, Upstream};
 use dotward::engine::{Cache, ConnectionKey, Forwarder, Now, Output, Time, Times};
 use dotward::transports::SCHEMES;
 use events::{ABSENCES, EVENTS};
 use ledger::Ledger;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,12 @@ const REST: u64 = 200;
 pub struct Driver {
     pub dice: Dice,
     pub core: Forwarder,
+    /// The configuration that holds.
+    pub config: Config,
+    pub house: House,
+    pub cache: Arc<Cache>,
+    /// All upstreams that may be configured.
+    pub upstreams: Vec<Upstream>,
     pub out: Output,
     pub ledger: Ledger,
     pub log: Log,
@@ -69,18 +75,12 @@ impl Driver {
             upstreams.push(upstream(last));
             house.make_room();
         }
-        let mut routes = Vec::new();
-        if ledger.healthy.is_none()
-            && let Some(split) = Split::draw(&mut dice, upstreams.len())
-        {
-            (upstreams, routes) = split.routes(&upstreams, house.policy, names());
-            ledger.split = Some(split);
-        }
-        let config = house.config(upstreams).routes(routes);
-        let config = config
-            .driver_resolves_names()
-            .build()
-            .expect("a sound configuration");
+        let split = match ledger.healthy {
+            None => Split::draw(&mut dice, upstreams.len()),
+            Some(_) => None,
+        };
+        let split = split.unwrap_or(Split::none(upstreams.len()));
+        let config = configure(house, &upstreams, split);
         let start = Time::ZERO + Duration::from_secs(100);
         let now = Rc::new(Cell::new(Now {
             mono: start,
@@ -90,9 +90,16 @@ impl Driver {
         let log = Log::new(move || clock.get().mono, traced);
         log.note(|| format!("{config:?}"));
         let cache = Cache::new(config.cache_bytes(), [7; 16], Times::default());
+        let cache = Arc::new(cache);
+        let core = Forwarder::new(&config, cache.clone(), [seed as u8; 32]);
+        ledger.allowed = allowed(&core, &config);
         Self {
-            core: Forwarder::new(&config, Arc::new(cache), [seed as u8; 32]),
-            watch: Watch::new(&config),
+            core,
+            watch: Watch::new(&configure(house, &upstreams, split)),
+            config,
+            house,
+            cache,
+            upstreams,
             out: Output::new(),
             ledger,
             due: BTreeMap::new(),
@@ -260,6 +267,30 @@ impl Driver {
         self.log.check(looked);
         self.log.check(self.ledger.compare(&self.core));
     }
+}
+
+/// What the core is told.
+pub fn configure(house: House, upstreams: &[Upstream], split: Split) -> Config {
+    let (default, routes) = split.routes(upstreams, house.policy, names());
+    let config = house.config(default).routes(routes);
+    let config = config.driver_resolves_names();
+    config.build().expect("a sound configuration")
+}
+
+/// The numbers of the upstreams that may be asked, for names on no route and for those on the one that there may be.
+pub fn allowed(core: &Forwarder, config: &Config) -> [BTreeSet<usize>; 2] {
+    let numbers = |upstreams: &[Upstream]| {
+        let known = |number: usize| core.upstream(number).map(Upstream::label);
+        let is_one = |number: &usize| {
+            upstreams
+                .iter()
+                .any(|one| known(*number) == Some(one.label()))
+        };
+        (0..Config::MAX_UPSTREAMS).filter(is_one).collect()
+    };
+    let default = config.upstreams();
+    let routed = config.routes().first().map_or(default, Route::upstreams);
+    [numbers(default), numbers(routed)]
 }
 
 /// All names that may be asked for.

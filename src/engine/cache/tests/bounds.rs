@@ -149,3 +149,50 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn another_size_keeps_what_fits() {
+    // Two parts of 1 MiB each.
+    let mut stage = Stage::with(2 << 20, Times::default());
+    for number in 0..4_000 {
+        let (client, answer) = numbered(number, 400);
+        stage.learn(&client, &answer);
+    }
+    let known = |stage: &Stage| {
+        let all = (0..4_000).map(|number| numbered(number, 400).0);
+        all.filter(|client| stage.knows(client)).count()
+    };
+    let (before, octets) = (known(&stage), stage.cache.bytes());
+    assert!(before > 2_500, "{before}");
+    let times = Times {
+        stale_for: 0,
+        ..Times::default()
+    };
+    for (bytes, least) in [(4 << 20, before), (2 << 20, before), (0, 0), (3 << 20, 0)] {
+        let changed = stage.cache.changed(bytes, times);
+        stage.cache = changed;
+        assert!(stage.cache.bytes() <= bytes.min(octets));
+        assert_eq!(known(&stage), least, "at {bytes}");
+    }
+    let (client, answer) = numbered(1, 400);
+    stage.learn(&client, &answer);
+    assert!(stage.knows(&client));
+    stage.wait(61.0);
+    assert!(stage.stale(&client).is_none(), "by the times that hold now");
+}
+
+#[test]
+fn a_smaller_cache_is_within_its_bound_at_once() {
+    let mut stage = Stage::with(8 << 20, Times::default());
+    for number in 0..20_000 {
+        let (client, answer) = numbered(number, 400);
+        stage.learn(&client, &answer);
+    }
+    for bytes in [15 << 19, 6 << 20, 1 << 20, 1] {
+        stage.cache = stage.cache.changed(bytes, Times::default());
+        assert!(stage.cache.bytes() <= bytes);
+        let counts = stage.cache.counts();
+        let gone = counts.insertions - counts.evictions;
+        assert_eq!(stage.cache.len() as u64, gone);
+    }
+}

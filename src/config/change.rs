@@ -1,0 +1,90 @@
+//! One configuration after another: what cannot change while the program runs, and what does.
+
+use super::{Config, Identity, Upstream};
+use std::fmt::Write as _;
+
+impl Config {
+    /// This configuration as it can take the place of the one `before` while the program runs: what [`Config::fixed`] names stays.
+    pub(crate) fn after(&self, before: &Self) -> Self {
+        Self {
+            workers: before.workers,
+            keep_scheduling: before.keep_scheduling,
+            modes: before.modes,
+            ..self.clone()
+        }
+    }
+
+    /// The settings, by their names as in [`ConfigError::setting`](super::ConfigError::setting), in which this configuration differs from
+    /// the one `before`, and which only the next start of the program changes.
+    pub fn fixed(&self, before: &Self) -> Vec<&'static str> {
+        let settings = [
+            ("workers", self.workers != before.workers),
+            (
+                "keep_scheduling",
+                self.keep_scheduling != before.keep_scheduling,
+            ),
+            ("modes", self.modes != before.modes),
+        ];
+        let differing = settings.into_iter().filter(|(_, differs)| *differs);
+        differing.map(|(name, _)| name).collect()
+    }
+
+    /// What differs from the one `before`, for the log.
+    pub(crate) fn compared(&self, before: &Self) -> String {
+        let mut text = String::new();
+        let all = |config: &Self| -> Vec<Identity> {
+            config.all_upstreams.iter().map(Identity::of).collect()
+        };
+        let (ours, theirs) = (all(self), all(before));
+        let added = self
+            .all_upstreams
+            .iter()
+            .filter(|one| !theirs.contains(&Identity::of(one)));
+        let removed = before
+            .all_upstreams
+            .iter()
+            .filter(|one| !ours.contains(&Identity::of(one)));
+        list(&mut text, "new upstreams", added.map(Upstream::label));
+        list(
+            &mut text,
+            "upstreams that get no more queries",
+            removed.map(Upstream::label),
+        );
+        let listen = |config: &Self| -> Vec<String> {
+            config
+                .listen
+                .iter()
+                .map(|listen| listen.addr().to_string())
+                .collect()
+        };
+        let (ours, theirs) = (listen(self), listen(before));
+        let added = ours.iter().filter(|addr| !theirs.contains(addr));
+        let removed = theirs.iter().filter(|addr| !ours.contains(addr));
+        list(&mut text, "new addresses", added.map(String::as_str));
+        list(
+            &mut text,
+            "addresses that are served no more",
+            removed.map(String::as_str),
+        );
+        if self.roots != before.roots {
+            list(
+                &mut text,
+                "other trusted certificates",
+                std::iter::once("all connections are made anew"),
+            );
+        }
+        if text.is_empty() {
+            text.push_str("the same upstreams, addresses and trusted certificates");
+        }
+        text
+    }
+}
+
+fn list<'t>(text: &mut String, what: &str, items: impl Iterator<Item = &'t str>) {
+    let items: Vec<&str> = items.collect();
+    if !items.is_empty() {
+        let between = if text.is_empty() { "" } else { "; " };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{between}{what}: {}", items.join(", "));
+    }
+}
