@@ -20,10 +20,11 @@ fn main() -> ExitCode {
     match cli::from_env() {
         Ok(Command::Serve(settings)) => serve(settings),
         Ok(command) => {
+            let code = print(&command.text().unwrap_or_default());
             for warning in command.warnings() {
                 print_error(&format!("warning: {warning}"));
             }
-            print(&command.text().unwrap_or_default())
+            code
         }
         Err(error) => fail(&error, USAGE_ERROR.into()),
     }

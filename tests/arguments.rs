@@ -124,6 +124,8 @@ const COMMANDS: &[&str] = &[
     "udp",
     "tcp",
     "serve",
+    "check",
+    "config",
     "providers",
     "help",
     "-h",
@@ -168,7 +170,7 @@ fn words() -> impl Strategy<Value = Vec<String>> {
         1 => value().prop_map(|value| vec![value]),
     ];
     let command = prop_oneof![
-        8 => select(&["udp", "tcp", "serve"][..]),
+        8 => select(&["udp", "tcp", "serve", "check", "config"][..]),
         1 => select(COMMANDS),
     ];
     (command, vec(pair, 0..5)).prop_map(|(command, pairs)| {

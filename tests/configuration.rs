@@ -43,7 +43,7 @@ fn a_wrong_value_is_named_with_its_option() {
         ("--runtime", "abacus"),
         ("--log", "loud"),
     ] {
-        let outcome = run(command(&["serve", "--check", option, value]));
+        let outcome = run(command(&["check", option, value]));
         assert_usage_error(&outcome, &["dotward: ", option, value]);
         assert_eq!(outcome.stderr.trim_end().lines().count(), 1, "{outcome:?}");
     }
@@ -58,7 +58,7 @@ fn a_root_file_without_a_certificate_is_named() {
         std::fs::write(&path, text).expect("a file");
         let path = path.display().to_string();
         assert_usage_error(
-            &run(command(&["serve", "--check", "--ca-file", &path])),
+            &run(command(&["check", "--ca-file", &path])),
             &["--ca-file", &path],
         );
     }
@@ -74,11 +74,10 @@ fn a_root_file_with_one_bad_certificate_ends_check_and_start_alike() {
     let text = [&trust.authority.pem(), bad].concat();
     std::fs::write(&path, text).expect("a file");
     let path = path.display().to_string();
-    let start = ["serve", "--listen", "127.0.0.1:0", "--ca-file", &path];
-    let check = [&start[..], &["--check"]].concat();
-    for args in [&start[..], &check] {
+    for what in ["serve", "check"] {
+        let args = [what, "--listen", "127.0.0.1:0", "--ca-file", &path];
         assert_usage_error(
-            &run(command(args)),
+            &run(command(&args)),
             &[
                 "--ca-file",
                 &path,
@@ -91,7 +90,7 @@ fn a_root_file_with_one_bad_certificate_ends_check_and_start_alike() {
 // What can be obeyed and is hardly meant is said, at the start as by the check.
 #[test]
 fn what_is_hardly_meant_is_said() {
-    let outcome = run(command(&["udp", "--check", "--tcp-idle", "5s"]));
+    let outcome = run(command(&["check", "udp", "--tcp-idle", "5s"]));
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     let line = "--tcp-idle has no effect: clients are served over UDP only";
     assert_eq!(outcome.stderr, format!("dotward: warning: {line}\n"));
@@ -120,8 +119,7 @@ fn the_last_word_is_said_without_a_log() {
 #[test]
 fn upstreams_that_cannot_be_meant_are_refused() {
     let twice = [
-        "serve",
-        "--check",
+        "check",
         "--upstream",
         "192.0.2.1#a.test",
         "--upstream",
@@ -133,8 +131,7 @@ fn upstreams_that_cannot_be_meant_are_refused() {
         ("0.0.0.0:5300", "127.0.0.1:5300#a.test"),
     ] {
         let outcome = run(command(&[
-            "serve",
-            "--check",
+            "check",
             "--listen",
             listen,
             "--upstream",
@@ -152,7 +149,7 @@ fn unknown_options_commands_and_variables_are_errors() {
         &["--no-such-option"],
     );
     assert_usage_error(&run(command(&["forward"])), &["forward"]);
-    let mut misspelt = command(&["serve", "--check"]);
+    let mut misspelt = command(&["check"]);
     misspelt.env("DOTWARD_UPSTREAMS", "quad9");
     assert_usage_error(&run(misspelt), &["DOTWARD_UPSTREAMS"]);
 }
@@ -160,7 +157,7 @@ fn unknown_options_commands_and_variables_are_errors() {
 // fault 86: an error in a variable names the variable.
 #[test]
 fn a_wrong_variable_is_named() {
-    let mut wrong = command(&["serve", "--check"]);
+    let mut wrong = command(&["check"]);
     wrong.env("DOTWARD_TIMEOUT", "soon");
     assert_usage_error(&run(wrong), &["DOTWARD_TIMEOUT", "soon"]);
 }
@@ -189,7 +186,7 @@ fn a_plaintext_upstream_needs_permission() {
         .start();
     let spec = format!("tcp://{}", upstream.address());
     assert_usage_error(
-        &run(command(&["serve", "--check", "--upstream", &spec])),
+        &run(command(&["check", "--upstream", &spec])),
         &["--allow-plaintext", &spec],
     );
     let proxy = trust.proxy(&[&spec], &["--allow-plaintext"]);
@@ -200,22 +197,22 @@ fn a_plaintext_upstream_needs_permission() {
 #[test]
 fn a_check_says_so_and_binds_nothing() {
     let outcome = run(command(&[
-        "serve",
-        "--check",
+        "check",
         "--upstream",
         "quad9",
         "--listen",
         "203.0.113.1:53",
     ]));
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    let said = [outcome.stdout, outcome.stderr].concat();
+    let expected =
+        "options, variables and files are valid (not tested: listening, reaching upstreams)
+  file       none
+  listen     203.0.113.1:53 over UDP and TCP
+";
+    assert!(outcome.stdout.starts_with(expected), "{outcome:?}");
     assert!(
-        said.contains("options, variables and files are valid: "),
-        "{said}"
-    );
-    assert!(
-        said.contains("; not tested: listening, reaching upstreams"),
-        "{said}"
+        outcome.stdout.contains("\n  upstreams  quad9\n"),
+        "{outcome:?}"
     );
 }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod authentication;
 mod battery;
 mod configuration;
+mod configuration_file;
 mod decisions;
 mod edns;
 mod failover;

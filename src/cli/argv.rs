@@ -5,42 +5,38 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use super::UsageError;
+use super::known::{Kind, Known};
+use super::origin::option;
+use crate::config::Modes;
 use crate::config::words::closest;
 
-/// The commands that serve clients; all take the same options.
-const SERVING: [&str; 3] = ["udp", "tcp", "serve"];
-const COMMANDS: [&str; 5] = ["udp", "tcp", "serve", "providers", "help"];
+/// The commands that serve clients.
+const SERVING: [(&str, Modes); 3] = [
+    ("udp", Modes::Udp),
+    ("tcp", Modes::Tcp),
+    ("serve", Modes::UdpAndTcp),
+];
+/// The commands that tell what those would do. The name of one of them may follow.
+const TELLING: [&str; 2] = ["check", "config"];
+const COMMANDS: [&str; 7] = [
+    "udp",
+    "tcp",
+    "serve",
+    "check",
+    "config",
+    "providers",
+    "help",
+];
 const HELP: [&str; 3] = ["-h", "--help", "help"];
 /// Options that may precede a command.
 const GLOBAL: [&str; 4] = ["-h", "--help", "-V", "--version"];
-
-/// An option of the commands that serve clients.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
-    /// The name of the setting: without dashes, and with underscores between its words.
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-}
-
-/// How often an option may be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    One,
-    /// Each time with one or several values.
-    Many,
-    /// Once, and its value may be left out.
-    Switch,
-}
-
-/// How a setting is named on the command line: `max_in_flight` is `--max-in-flight`.
-pub(super) fn option(setting: &str) -> String {
-    format!("--{}", setting.replace('_', "-"))
-}
 
 /// The arguments for argh.
 #[derive(Debug, Default)]
 pub(super) struct Argv {
     pub(super) arguments: Vec<String>,
+    /// What clients are to speak, where the command does not say so.
+    pub(super) modes: Option<Modes>,
     seen: BTreeSet<&'static str>,
 }
 
@@ -56,8 +52,15 @@ impl Argv {
         let Some(command) = words.read_command(&mut rest, known)? else {
             return Ok(words);
         };
+        let telling = TELLING.contains(&command.as_str());
+        let takes_options = telling || modes_of(&command).is_some();
+        let mut rest = rest.peekable();
+        if telling && let Some(modes) = rest.peek().and_then(|word| modes_of(word)) {
+            words.modes = Some(modes);
+            rest.next();
+        }
         while let Some(word) = rest.next() {
-            if SERVING.contains(&command.as_str()) {
+            if takes_options {
                 words.read_option(word, &mut rest, &command, known)?;
             } else if HELP.contains(&word.as_str())
                 || command == "help" && COMMANDS.contains(&word.as_str())
@@ -108,18 +111,23 @@ impl Argv {
         let Some(known) = known.iter().find(|known| option(known.name) == name) else {
             return Err(no_option(&word, name, command, known));
         };
-        if !self.seen.insert(known.name) && known.kind != Kind::Many {
+        if !self.seen.insert(known.name) && !known.kind.repeats() {
             return Err(UsageError(format!("{name} is given twice")));
         }
-        let value = match known.kind {
-            Kind::Switch => value.or_else(|| Some("true".to_owned())),
+        let value = value.or_else(|| match known.kind {
+            Kind::Switch => Some("true".to_owned()),
             // The next word is the value, even if it looks like an option. If there is none, argh reports it.
-            Kind::One | Kind::Many => value.or_else(|| rest.next()),
-        };
+            _ => rest.next(),
+        });
         self.arguments.push(name.to_owned());
         self.arguments.extend(value);
         Ok(())
     }
+}
+
+fn modes_of(command: &str) -> Option<Modes> {
+    let found = SERVING.iter().find(|(name, _)| *name == command);
+    found.map(|(_, modes)| *modes)
 }
 
 fn text(argument: OsString) -> Result<String, UsageError> {
@@ -144,7 +152,10 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
         ("command", closest(word, COMMANDS.into_iter()))
     };
     let hint = near.map_or_else(
-        || "the commands are udp, tcp, serve and providers; see dotward --help".to_owned(),
+        || {
+            "the commands are udp, tcp, serve, check, config and providers; see dotward --help"
+                .to_owned()
+        },
         |near| format!("did you mean {near}?"),
     );
     UsageError(format!("there is no {what} {word:?}; {hint}"))
@@ -172,15 +183,18 @@ mod tests {
     const KNOWN: [Known; 3] = [
         Known {
             name: "listen",
-            kind: Kind::Many,
+            kind: Kind::List,
+            default: &[],
         },
         Known {
             name: "policy",
-            kind: Kind::One,
+            kind: Kind::Word,
+            default: &[],
         },
         Known {
             name: "hedge",
             kind: Kind::Switch,
+            default: &[],
         },
     ];
 
@@ -234,7 +248,7 @@ mod tests {
             ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
             (
                 "forward",
-                r#"there is no command "forward"; the commands are udp, tcp, serve and providers; see"#,
+                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config and providers; see"#,
             ),
             (
                 "--versoin",

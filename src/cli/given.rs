@@ -1,109 +1,99 @@
-//! The values that the user gave for each option, on the command line or else by its environment variable.
+//! The values of all settings: from the command line, or else from the environment, or else from a file, or else the defaults.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 
 use super::UsageError;
-use super::argv::{Kind, Known, option};
-use crate::config::words::closest;
-use crate::config::{ConfigBuilder, ConfigError};
-
-/// All environment variables of this program begin with it.
-const PREFIX: &str = "DOTWARD_";
+use super::environment::{own_variables, unknown_variable};
+use super::file::{File, HostTexts, RouteTexts};
+use super::known::Known;
+use super::origin::{Origin, key, option, variable};
+use super::values::{Values, Written};
+use crate::config::{ConfigBuilder, ConfigError, DNS_PORT, Domain, Listen, server_address};
 
 /// Names of settings, and how each is given to a configuration.
 pub(super) type Table<T> = [(&'static str, fn(ConfigBuilder, T) -> ConfigBuilder)];
 
-/// The values of every option, and where they come from.
+/// The values of all settings, and where they come from.
 #[derive(Debug)]
-pub(super) struct Given(BTreeMap<&'static str, Values>);
-
-#[derive(Debug)]
-struct Values {
-    from_variable: bool,
-    texts: Vec<String>,
+pub(super) struct Given {
+    known: &'static [Known],
+    values: BTreeMap<&'static str, Values>,
+    /// What only a file can say.
+    pub(super) routes: Vec<RouteTexts>,
+    pub(super) hosts: Vec<HostTexts>,
+    /// The name of that file.
+    pub(super) file: Option<String>,
 }
 
 impl Given {
-    /// Takes the value of an option that was not given as an argument from its variable. A variable of no option is an error, because
+    /// Takes the value of an option that was not typed from its variable, or else its default. A variable of no option is an error, because
     /// what it was meant to forbid would be permitted.
     pub(super) fn join(
-        known: &[Known],
+        known: &'static [Known],
         mut typed: BTreeMap<&'static str, Vec<String>>,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, UsageError> {
         let mut variables = own_variables(variables)?;
-        let mut given = Self(BTreeMap::new());
-        for Known { name, kind } in known {
-            let typed = typed.remove(name).unwrap_or_default();
-            let variable = variables.remove(&variable_name(name));
-            let from_variable = typed.is_empty() && variable.is_some();
-            let texts = match variable {
-                // An empty variable is more often a mistake in a script than a wish for the default.
-                Some(text) if from_variable => split(*kind, &text).ok_or_else(|| {
-                    let name = variable_name(name);
-                    UsageError(format!(
-                        "the variable {name} is empty; unset it for the default"
-                    ))
-                })?,
-                _ => {
-                    let texts = typed.iter().map(|text| split(*kind, text));
-                    let texts: Option<Vec<Vec<String>>> = texts.collect();
-                    let name = option(name);
-                    let empty = || UsageError(format!("a value of {name} is empty"));
-                    texts.ok_or_else(empty)?.concat()
-                }
-            };
-            let values = Values {
-                from_variable,
-                texts,
-            };
-            given.0.insert(name, values);
+        let mut values = BTreeMap::new();
+        for known in known {
+            let typed = typed.remove(known.name).unwrap_or_default();
+            // Removed even if it does not count, so that those that are not known remain.
+            let text = variables.remove(&variable(known.name));
+            values.insert(known.name, joined(known, &typed, text)?);
         }
-        match variables.first_key_value() {
-            None => Ok(given),
-            Some((unknown, _)) => Err(given.unknown(unknown)),
+        if let Some((unknown, _)) = variables.first_key_value() {
+            return Err(unknown_variable(unknown, known));
         }
+        Ok(Self {
+            known,
+            values,
+            routes: Vec::new(),
+            hosts: Vec::new(),
+            file: None,
+        })
     }
 
-    fn unknown(&self, variable: &str) -> UsageError {
-        let known: Vec<String> = self.0.keys().map(|name| variable_name(name)).collect();
-        let hint = closest(variable, known.iter().map(String::as_str)).map_or_else(
-            || "see dotward serve --help".to_owned(),
-            |known| format!("did you mean {known}?"),
-        );
-        UsageError(format!("the variable {variable:?} is not known; {hint}"))
+    /// Takes from a file what neither the command line nor the environment says.
+    pub(super) fn with_file(mut self, file: File) -> Self {
+        for (setting, from_file) in file.values {
+            let values = self.values.get_mut(setting);
+            if let Some(values) = values.filter(|values| values.origin == Origin::Default) {
+                *values = from_file;
+            }
+        }
+        self.routes = file.routes;
+        self.hosts = file.hosts;
+        self.file = Some(file.name);
+        self
     }
 
-    /// All values of an option.
+    pub(super) fn values(&self, setting: &str) -> Option<&Values> {
+        self.values.get(setting)
+    }
+
+    /// All values of a setting.
     pub(super) fn all<T>(
         &self,
         setting: &'static str,
-        read: impl Fn(&str) -> Result<T, ConfigError>,
+        read: impl Fn(&Written) -> Result<T, ConfigError>,
     ) -> Result<Vec<T>, UsageError> {
-        let texts = self
-            .0
-            .get(setting)
-            .map(|values| values.texts.as_slice())
-            .unwrap_or_default();
-        texts
-            .iter()
-            .map(|text| read(text).map_err(|error| self.usage_error(&error)))
-            .collect()
+        let values = self.values(setting);
+        values.map_or(Ok(Vec::new()), |values| values.all(setting, read))
     }
 
-    /// The value of an option that takes one, if it was given. An error of `read` is only the reason.
+    /// The value of a setting that has one. An error of `read` is only the reason.
     pub(super) fn one<T>(
         &self,
         setting: &'static str,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, UsageError> {
-        let read =
-            |text: &str| read(text).map_err(|reason| ConfigError::new(setting, text, reason));
-        Ok(self.all(setting, read)?.pop())
+        let values = self.values(setting);
+        values.map_or(Ok(None), |values| values.last(setting, read))
     }
 
-    /// Sets all settings of this table that were given. An error of `read` is only the reason.
+    /// Sets all settings of this table. An error of `read` is only the reason.
     pub(super) fn apply<T>(
         &self,
         config: ConfigBuilder,
@@ -119,128 +109,130 @@ impl Given {
         })
     }
 
-    /// Whether a switch is set.
-    pub(super) fn switch(&self, setting: &'static str) -> Result<bool, UsageError> {
-        let set = self.one(setting, |text| match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "1" => Ok(true),
-            "false" | "no" | "off" | "0" => Ok(false),
-            _ => Err("is neither true nor false".to_owned()),
-        })?;
-        Ok(set.unwrap_or(false))
-    }
-
-    /// The option or the variable by which a setting was given, if it was.
+    /// How a setting is named where it was given. A default has no such name, even if it is written out in a file, as it is where all are.
     pub(super) fn source(&self, setting: &str) -> Option<String> {
-        let values = self.0.get(setting)?;
-        (!values.texts.is_empty()).then(|| source(setting, values.from_variable))
+        let values = self.values(setting)?;
+        let known = self.known.iter().find(|known| known.name == setting)?;
+        let is_default = match values.origin {
+            Origin::Option | Origin::Variable => false,
+            Origin::File(_) => values.are_default(known),
+            Origin::Default => true,
+        };
+        (!is_default).then(|| values.origin.name(setting))
     }
 
-    /// An error of the library in the user's terms: with the option or the variable, and the value as it was given.
+    /// An error of the library in the user's terms: with the place of the value, and the value as it was given.
     pub(super) fn usage_error(&self, error: &ConfigError) -> UsageError {
-        let values = self.0.get(error.setting);
-        let source = source(error.setting, values.is_some_and(|one| one.from_variable));
-        // Of several values the error knows which one is wrong.
-        let value = match values.map(|one| one.texts.as_slice()) {
-            Some([only]) => only,
-            _ => &error.value,
+        let setting = error.setting;
+        let texts = self.texts(setting);
+        // Of several values the error knows which one is wrong, though perhaps in another form.
+        let meant = |text: &&&Written| {
+            text.text == error.value || normal(setting, &text.text).as_ref() == Some(&error.value)
         };
+        let alike: Vec<&&Written> = texts.iter().filter(meant).collect();
+        let (name, value) = match (&texts[..], &alike[..]) {
+            ([only], _) => (only.origin.name(setting), &only.text),
+            (_, [.., last]) => (last.origin.name(setting), &error.value),
+            _ => {
+                let values = self.values(setting);
+                let origin = values.map_or(&Origin::Default, |values| &values.origin);
+                (origin.name(setting), &error.value)
+            }
+        };
+        let first = match alike[..] {
+            [first, _, ..] => first.origin.place(),
+            _ => None,
+        };
+        let first = first.map_or_else(String::new, |place| {
+            format!(", first in line {}", place.line)
+        });
         let remedy = error
             .remedy
-            .map_or_else(String::new, |setting| format!(" ({})", option(setting)));
-        UsageError(format!("{source} {value:?}: {}{remedy}", error.reason))
+            .map_or_else(String::new, |remedy| self.remedy(setting, remedy));
+        UsageError(format!("{name} {value:?}: {}{first}{remedy}", error.reason))
     }
-}
 
-fn source(setting: &str, from_variable: bool) -> String {
-    if from_variable {
-        variable_name(setting)
-    } else {
-        option(setting)
-    }
-}
-
-/// `ca_file` is `DOTWARD_CA_FILE`.
-fn variable_name(setting: &str) -> String {
-    format!("{PREFIX}{}", setting.to_ascii_uppercase())
-}
-
-/// The values in one text, unless it is empty: several for an option that may be repeated.
-fn split(kind: Kind, text: &str) -> Option<Vec<String>> {
-    let parts = match kind {
-        Kind::Many => text
-            .split(|c: char| c == ',' || c.is_whitespace())
-            .filter(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect(),
-        Kind::One | Kind::Switch if text.trim().is_empty() => Vec::new(),
-        Kind::One | Kind::Switch => vec![text.to_owned()],
-    };
-    (!parts.is_empty()).then_some(parts)
-}
-
-fn own_variables(
-    variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<BTreeMap<String, String>, UsageError> {
-    let mut own = BTreeMap::new();
-    for (name, value) in variables {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
-            continue;
-        };
-        let value = value.into_string().map_err(|_| {
-            UsageError(format!(
-                "the variable {} is not valid UTF-8",
-                name.escape_debug()
-            ))
-        })?;
-        if !is_service_link(name, &value) {
-            own.insert(name.to_owned(), value);
+    /// The setting that would help, as it is named where it was given, or where the one that is wrong was.
+    fn remedy(&self, setting: &str, remedy: &str) -> String {
+        let origin = |setting| self.values(setting).map(|values| &values.origin);
+        match (origin(remedy), origin(setting)) {
+            (Some(Origin::File(place)), _) => format!(" ({} in line {})", key(remedy), place.line),
+            (Some(Origin::Variable), _) => format!(" ({})", variable(remedy)),
+            (Some(Origin::Default) | None, Some(Origin::File(_))) => format!(" ({})", key(remedy)),
+            _ => format!(" ({})", option(remedy)),
         }
     }
-    Ok(own)
+
+    /// All texts of a setting. Upstreams and domains are in routes, too.
+    fn texts(&self, setting: &str) -> Vec<&Written> {
+        let own = self.values(setting).into_iter();
+        let routes = self.routes.iter().filter_map(|route| route.values(setting));
+        let values = own.chain(routes);
+        values.flat_map(|values| &values.texts).collect()
+    }
 }
 
-/// Whether Kubernetes set this variable: it gives each container the addresses of the services in its namespace, and those of a service
-/// whose name begins with `dotward` begin as this program's own variables do: `DOTWARD_DNS_SERVICE_HOST`, `DOTWARD_DNS_SERVICE_PORT[_NAME]`,
-/// `DOTWARD_DNS_PORT=udp://...`, `DOTWARD_DNS_PORT_53_UDP[_PROTO|_PORT|_ADDR]`.
-fn is_service_link(name: &str, value: &str) -> bool {
-    let host = name.ends_with("_SERVICE_HOST");
-    let port = name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_");
-    let place = name.ends_with("_PORT") && value.contains("://");
-    host || port
-        || place
-        || name.match_indices("_PORT_").any(|(at, before)| {
-            let rest = name.get(at + before.len()..).unwrap_or_default();
-            is_numbered_port(rest)
-        })
+/// The values of one setting: typed, or else of the variable, or else the default.
+fn joined(known: &Known, typed: &[String], text: Option<String>) -> Result<Values, UsageError> {
+    if !typed.is_empty() {
+        let texts = typed.iter().map(|text| known.kind.split(text));
+        let texts: Option<Vec<Vec<String>>> = texts.collect();
+        let empty = || UsageError(format!("a value of {} is empty", option(known.name)));
+        let texts = texts.ok_or_else(empty)?;
+        return Ok(Values::new(texts.concat(), &Origin::Option));
+    }
+    if let Some(text) = text {
+        // An empty variable is more often a mistake in a script than a wish for the default.
+        let texts = known.kind.split(&text).ok_or_else(|| {
+            let name = variable(known.name);
+            UsageError(format!(
+                "the variable {name} is empty; unset it for the default"
+            ))
+        })?;
+        return Ok(Values::new(texts, &Origin::Variable));
+    }
+    let texts = known.default.iter().map(|text| (*text).to_owned());
+    Ok(Values::new(texts, &Origin::Default))
 }
 
-/// Whether this is `53_UDP`, alone or with one of the suffixes.
-fn is_numbered_port(text: &str) -> bool {
-    let mut parts = text.split('_');
-    let number = parts.next().unwrap_or_default();
-    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    digits
-        && matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"))
-        && matches!(parts.next(), None | Some("PROTO" | "PORT" | "ADDR"))
-        && parts.next().is_none()
+/// The form in which the library names a value that people write in several ways.
+fn normal(setting: &str, text: &str) -> Option<String> {
+    match setting {
+        "listen" => text
+            .parse()
+            .ok()
+            .map(|listen: Listen| listen.addr().to_string()),
+        "bootstrap" => server_address(text, DNS_PORT)
+            .ok()
+            .as_ref()
+            .map(SocketAddr::to_string),
+        // A route is known by its domains.
+        "route" => text.parse().ok().as_ref().map(Domain::to_string),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::known::Kind;
+    use super::super::units::switch;
     use super::*;
 
     const KNOWN: [Known; 3] = [
         Known {
             name: "ca_file",
-            kind: Kind::One,
+            kind: Kind::Path,
+            default: &[],
         },
         Known {
             name: "listen",
-            kind: Kind::Many,
+            kind: Kind::List,
+            default: &[],
         },
         Known {
-            name: "check",
+            name: "hedge",
             kind: Kind::Switch,
+            default: &[],
         },
     ];
 
@@ -261,21 +253,21 @@ mod tests {
     }
 
     fn texts(given: &Given, setting: &'static str) -> Vec<String> {
-        given.all(setting, |text| Ok(text.to_owned())).unwrap()
+        given.all(setting, |text| Ok(text.text.clone())).unwrap()
     }
 
     #[test]
     fn an_option_wins_over_its_variable() {
-        let typed = [("ca_file", "/a.pem"), ("listen", "::1"), ("check", "true")];
+        let typed = [("ca_file", "/a.pem"), ("listen", "::1"), ("hedge", "true")];
         let variables = [
             ("DOTWARD_CA_FILE", "/b.pem"),
             ("DOTWARD_LISTEN", "::2"),
-            ("DOTWARD_CHECK", "no"),
+            ("DOTWARD_HEDGE", "no"),
         ];
         let given = join(&typed, &variables).unwrap();
         assert_eq!(texts(&given, "ca_file"), ["/a.pem"]);
         assert_eq!(texts(&given, "listen"), ["::1"]);
-        assert_eq!(given.switch("check"), Ok(true));
+        assert_eq!(given.one("hedge", switch), Ok(Some(true)));
     }
 
     #[test]
@@ -283,12 +275,12 @@ mod tests {
         let variables = [
             ("DOTWARD_CA_FILE", "/my, own.pem"),
             ("DOTWARD_LISTEN", " ::1,::2  ::3,\n::4 "),
-            ("DOTWARD_CHECK", "Yes"),
+            ("DOTWARD_HEDGE", "Yes"),
         ];
         let given = join(&[], &variables).unwrap();
         assert_eq!(texts(&given, "ca_file"), ["/my, own.pem"]);
         assert_eq!(texts(&given, "listen"), ["::1", "::2", "::3", "::4"]);
-        assert_eq!(given.switch("check"), Ok(true));
+        assert_eq!(given.one("hedge", switch), Ok(Some(true)));
     }
 
     #[test]
@@ -304,10 +296,10 @@ mod tests {
 
     #[test]
     fn a_switch_may_be_switched_off() {
-        let variables = [("DOTWARD_CHECK", "true")];
+        let variables = [("DOTWARD_HEDGE", "true")];
         for (text, set) in [("false", false), ("yes", true)] {
-            let given = join(&[("check", text)], &variables).unwrap();
-            assert_eq!(given.switch("check"), Ok(set));
+            let given = join(&[("hedge", text)], &variables).unwrap();
+            assert_eq!(given.one("hedge", switch), Ok(Some(set)));
         }
     }
 
@@ -315,7 +307,7 @@ mod tests {
     fn without_either_there_is_nothing() {
         let given = join(&[], &[("PATH", "/bin"), ("dotward_listen", "::1")]).unwrap();
         assert!(texts(&given, "listen").is_empty());
-        assert_eq!(given.switch("check"), Ok(false));
+        assert_eq!(given.one("hedge", switch), Ok(None));
     }
 
     #[test]
@@ -335,47 +327,6 @@ mod tests {
         assert!(error("DOTWARD_LISTEN", " , ").contains("DOTWARD_LISTEN is empty"));
     }
 
-    #[test]
-    fn what_kubernetes_sets_is_not_ours() {
-        for service in ["DOTWARD", "DOTWARD_DNS", "DOTWARD_UDP", "DOTWARD_MY_PORT_2"] {
-            for (rest, value) in [
-                ("SERVICE_HOST", "10.0.0.7"),
-                ("SERVICE_PORT", "53"),
-                ("SERVICE_PORT_DNS_TCP", "53"),
-                ("PORT", "udp://10.0.0.7:53"),
-                ("PORT_53_UDP", "udp://10.0.0.7:53"),
-                ("PORT_53_TCP_PROTO", "tcp"),
-                ("PORT_53_SCTP_PORT", "53"),
-                ("PORT_53_UDP_ADDR", "10.0.0.7"),
-            ] {
-                let name = format!("{service}_{rest}");
-                let given = join(&[], &[(&name, value)]);
-                assert!(given.is_ok(), "{name}: {given:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_only_resembles_a_service_link_is_an_error() {
-        // fault 86
-        for (name, value) in [
-            ("DOTWARD_PORT", "53"),
-            ("DOTWARD_DNS_PORT", "53"),
-            ("DOTWARD_LISTEN_PORT_UDP", "53"),
-            ("DOTWARD_PORT_53", "udp"),
-            ("DOTWARD_PORT_53_QUIC", "udp"),
-            ("DOTWARD_PORT_53_UDP_NAME", "dns"),
-            ("DOTWARD_PORT_53_UDP_ADDR_2", "10.0.0.7"),
-            ("DOTWARD_SERVICE", "10.0.0.7"),
-        ] {
-            let error = join(&[], &[(name, value)]).unwrap_err().to_string();
-            assert!(
-                error.contains(name) && error.contains("is not known"),
-                "{error}"
-            );
-        }
-    }
-
     #[cfg(unix)]
     #[test]
     fn a_variable_must_be_text() {
@@ -392,7 +343,7 @@ mod tests {
     #[test]
     fn an_error_names_where_the_value_came_from() {
         // fault 86
-        let variables = [("DOTWARD_CA_FILE", "/a"), ("DOTWARD_CHECK", "maybe")];
+        let variables = [("DOTWARD_CA_FILE", "/a"), ("DOTWARD_HEDGE", "maybe")];
         let given = join(&[("listen", "x")], &variables).unwrap();
         let told = |setting| {
             given
@@ -401,10 +352,10 @@ mod tests {
         };
         assert_eq!(told("listen"), r#"--listen "x": is wrong"#);
         assert_eq!(told("ca_file"), r#"DOTWARD_CA_FILE "/a": is wrong"#);
-        let error = given.switch("check").unwrap_err();
+        let error = given.one("hedge", switch).unwrap_err();
         assert_eq!(
             error.to_string(),
-            r#"DOTWARD_CHECK "maybe": is neither true nor false"#
+            r#"DOTWARD_HEDGE "maybe": is neither true nor false"#
         );
     }
 }

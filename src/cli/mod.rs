@@ -1,36 +1,45 @@
-//! The command line: arguments and environment variables in, a [`Command`] out.
+//! The command line: arguments, environment variables and files in, a [`Command`] out.
 //!
-//! `argv` prepares the arguments for argh, `arguments` declares the options, `given` joins their values with the environment variables,
-//! `settings` makes a configuration of them with `units` and `zones`, and `warnings` names probable mistakes.
+//! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
+//! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
+//! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `routes`, `hosts`, `units` and
+//! `zones`, and `warnings` names probable mistakes. `sources` does all of it, once or again. `effective` and `summary` tell people the result.
 
-mod arguments;
 mod argv;
+mod commands;
+mod effective;
+mod environment;
+mod file;
 mod given;
+mod hosts;
+mod known;
+mod options;
+mod origin;
+mod routes;
 mod settings;
+mod sources;
+mod summary;
 mod units;
+mod values;
 mod warnings;
 mod zones;
 
-use std::env;
 use std::ffi::OsString;
 use std::fmt;
 
-use argh::FromArgs as _;
-
 use crate::config::providers;
-use crate::config::{Modes, Policy};
-use arguments::{Arguments, Options, Serve, Subcommand, Tcp, Udp};
-use argv::Argv;
-use given::Given;
 pub use settings::Settings;
+pub use sources::Sources;
 
 /// What the user wants the program to do.
 #[derive(Debug)]
 pub enum Command {
     /// Forward queries until told to stop.
     Serve(Settings),
-    /// Check the options, variables and files, and do nothing else.
+    /// Check the options, variables and files, and tell what serving would do.
     Check(Settings),
+    /// Print this configuration file.
+    Config(String),
     /// Print the table of providers.
     Providers,
     /// Print the program's name and version.
@@ -44,7 +53,7 @@ impl Command {
     pub fn warnings(&self) -> &[String] {
         match self {
             Self::Serve(settings) | Self::Check(settings) => &settings.warnings,
-            Self::Providers | Self::Version | Self::Help(_) => &[],
+            Self::Config(_) | Self::Providers | Self::Version | Self::Help(_) => &[],
         }
     }
 
@@ -53,18 +62,18 @@ impl Command {
         match self {
             Self::Serve(_) => None,
             Self::Check(settings) => Some(format!(
-                "options, variables and files are valid: {settings}; not tested: listening, reaching upstreams\n"
+                "options, variables and files are valid (not tested: listening, reaching upstreams)\n{settings}"
             )),
             Self::Providers => Some(providers::listing()),
             Self::Version => Some(
                 concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"), "\n").to_owned(),
             ),
-            Self::Help(text) => Some(text.clone()),
+            Self::Config(text) | Self::Help(text) => Some(text.clone()),
         }
     }
 }
 
-/// Why the arguments or variables cannot be used, in one line. The exit code is 2.
+/// Why the arguments, variables or files cannot be used, in one line. The exit code is 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageError(String);
 
@@ -76,73 +85,24 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// Reads this process's arguments and environment.
+/// Reads this process's arguments, environment and files.
 pub fn from_env() -> Result<Command, UsageError> {
-    parse(env::args_os().skip(1), env::vars_os())
+    Sources::of_process().read()
 }
 
-/// Reads arguments, without the program's name, and environment variables, of which only
-/// `DOTWARD_*` matter.
+/// Reads arguments, without the program's name, environment variables, of which only `DOTWARD_*` matter, and the files that they name.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Command, UsageError> {
-    let mut argv = Argv::read(arguments, Options::KNOWN)?;
-    if argv.arguments.is_empty() {
-        argv.arguments.push("--help".to_owned());
-    }
-    let arguments: Vec<&str> = argv.arguments.iter().map(String::as_str).collect();
-    let typed = match Arguments::from_args(&[env!("CARGO_PKG_NAME")], &arguments) {
-        Ok(typed) => typed,
-        Err(exit) if exit.status.is_ok() => return Ok(Command::Help(help_text(&exit.output))),
-        Err(exit) => return Err(UsageError(one_line(&exit.output))),
-    };
-    if typed.version {
-        return Ok(Command::Version);
-    }
-    let (modes, options) = match typed.subcommand {
-        None => {
-            return Err(UsageError(
-                "a command is missing: udp, tcp, serve or providers; see dotward --help".to_owned(),
-            ));
-        }
-        Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
-        Some(Subcommand::Udp(Udp(options))) => (Modes::Udp, options),
-        Some(Subcommand::Tcp(Tcp(options))) => (Modes::Tcp, options),
-        Some(Subcommand::Serve(Serve(options))) => (Modes::UdpAndTcp, options),
-    };
-    let given = Given::join(Options::KNOWN, options.into_texts(), variables)?;
-    let check = given.switch("check")?;
-    let settings = Settings::read(modes, &given)?;
-    Ok(if check {
-        Command::Check(settings)
-    } else {
-        Command::Serve(settings)
-    })
-}
-
-/// Puts the policies in, which argh cannot since it takes literal texts alone. It also indents empty lines.
-fn help_text(text: &str) -> String {
-    let row = |(name, asks): &(&str, &str)| format!("{name:<25} {asks}");
-    let policies: Vec<String> = Policy::ASKS.iter().map(row).collect();
-    text.replace("{policies}", &policies.join("\n    "))
-        .lines()
-        .flat_map(|line| [line.trim_end(), "\n"])
-        .collect()
-}
-
-/// argh spreads some errors over several lines.
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    format!(
-        "{}; see dotward --help",
-        words.join(" ").trim_end_matches('.')
-    )
+    Sources::new(arguments, variables).read()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::options::Options;
     use super::*;
+    use crate::config::Policy;
 
     fn parse_line(line: &str) -> Result<Command, UsageError> {
         parse(line.split_whitespace().map(OsString::from), [])
@@ -184,14 +144,13 @@ mod tests {
         assert_eq!(text("--version"), "dotward 0.1.0\n");
         assert_eq!(text("-V"), "dotward 0.1.0\n");
         assert!(text("providers").starts_with("cloudflare\n"));
-        let check = text("udp --check --listen 127.0.0.1:5300 --upstream quad9 --upstream google");
+        let check = text("check udp --listen 127.0.0.1:5300 --upstream quad9 --upstream google");
         assert!(
-            check.starts_with(
-                "options, variables and files are valid: UDP on 127.0.0.1:5300, upstream quad9, then google,"
-            ),
+            check.starts_with("options, variables and files are valid ("),
             "{check}"
         );
-        assert_eq!(check.lines().count(), 1);
+        assert!(check.contains("127.0.0.1:5300 over UDP\n"), "{check}");
+        assert!(text("config").contains("\nlisten = \"loopback\"  # default\n"));
         assert_eq!(parse_line("serve").unwrap().text(), None);
     }
 
@@ -215,8 +174,8 @@ mod tests {
             ("serve --timeout 4s --timeout 5s", "--timeout"),
             ("serve 127.0.0.1", "127.0.0.1"),
             (
-                "serve --check=perhaps",
-                "--check \"perhaps\": is neither true nor false",
+                "serve --rotate=perhaps",
+                "--rotate \"perhaps\": is neither true nor false",
             ),
             ("serve --hedge --hedge=no", "--hedge is given twice"),
             ("--version serve --xyzzy", "--xyzzy"),
@@ -246,6 +205,8 @@ mod tests {
             "--help",
             "help",
             "udp -h",
+            "check -h",
+            "config --help",
             "providers -h",
             "udp --help",
             "tcp --help",
@@ -265,7 +226,7 @@ mod tests {
         }
         let words: Vec<&str> = text.split_whitespace().collect();
         for known in Options::KNOWN {
-            let option = argv::option(known.name);
+            let option = origin::option(known.name);
             let variable = format!("DOTWARD_{}", known.name.to_uppercase());
             assert!(words.contains(&option.as_str()), "{option}");
             let mut names = words.iter().map(|word| word.split('=').next());

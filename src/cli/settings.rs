@@ -1,24 +1,36 @@
 //! The values of all options as settings: a [`Config`], and what else the program needs to start.
 
-use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use log::LevelFilter;
 
 use super::UsageError;
+use super::file::read_limited;
 use super::given::{Given, Table};
-use super::units::{duration, octets};
+use super::hosts::read_hosts;
+use super::routes::read_routes;
+use super::sources::Sources;
+use super::units::{duration, octets, switch};
+use super::values::Written;
 use super::warnings::warnings;
 use super::zones::read_zoned;
 use crate::config::{
-    Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy, Roots, Scheme,
-    Upstream, hint, read_prefix, server_address,
+    AccessList, Cidr, Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy,
+    Roots, Scheme, Upstream, hint, read_prefix, server_address,
 };
 use crate::transports::{RUNTIMES, SCHEMES, capabilities, check, interface_number};
+
+/// The word for the root certificates that are built in.
+const BUILT_IN: &str = "built-in";
+
+/// The word for the networks that this host is on, as in BIND.
+const HOST_NETWORKS: &str = "localnets";
+
+/// The word for the loopback addresses, of which that of IPv6 need not be there.
+const LOOPBACK: &str = "loopback";
 
 /// Larger than any bundle of root certificates in use, small enough to read into memory.
 const CA_FILE_OCTETS: u64 = 8 << 20;
@@ -34,6 +46,9 @@ pub struct Settings {
     pub log: LevelFilter,
     /// Settings that are valid and probably a mistake, one line each.
     pub warnings: Vec<String>,
+    /// The configuration file, if there is one.
+    pub file: Option<String>,
+    pub(super) sources: Sources,
 }
 
 const SWITCHES: &Table<bool> = &[
@@ -83,10 +98,12 @@ const PAYLOAD: &Table<usize> = &[("udp_payload", |config, octets| {
 const POLICY: &Table<Policy> = &[("policy", ConfigBuilder::policy)];
 
 impl Settings {
-    pub(super) fn read(modes: Modes, given: &Given) -> Result<Self, UsageError> {
-        let config = config(modes, given)?;
-        let runtime = given.one("runtime", runtime)?;
-        let runtime = runtime.map_or_else(default_runtime, Ok)?;
+    pub(super) fn read(modes: Modes, given: &Given, sources: &Sources) -> Result<Self, UsageError> {
+        let (hosts, mut warnings_of_hosts) = read_hosts(given)?;
+        let config = config(given, Config::builder().modes(modes).hosts(hosts))?;
+        let runtime = given.one("runtime", runtime)?.ok_or_else(|| {
+            UsageError("this program was built without a runtime and cannot serve".to_owned())
+        })?;
         if let Some(can) = capabilities(&runtime) {
             can.allow(&config)
                 .map_err(|error| given.usage_error(&error))?;
@@ -94,6 +111,7 @@ impl Settings {
         // The start runs the same code, so that it does not refuse what passes here.
         let remarks = check(&config).map_err(|error| given.usage_error(&error))?;
         let mut warnings = warnings(given, &config);
+        warnings.append(&mut warnings_of_hosts);
         warnings.extend(
             remarks
                 .iter()
@@ -104,15 +122,20 @@ impl Settings {
             config,
             runtime,
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
+            file: given.file.clone(),
+            sources: sources.clone(),
         })
+    }
+
+    /// Reads the same sources again: the same arguments and variables, and the files as they are now.
+    pub fn reload(&self) -> Result<Self, UsageError> {
+        self.sources.settings()
     }
 }
 
-fn config(modes: Modes, given: &Given) -> Result<Config, UsageError> {
-    let mut config = addresses(given, Config::builder().modes(modes))?;
-    for (setting, set) in SWITCHES {
-        config = set(config, given.switch(setting)?);
-    }
+fn config(given: &Given, config: ConfigBuilder) -> Result<Config, UsageError> {
+    let mut config = addresses(given, config)?;
+    config = given.apply(config, SWITCHES, switch)?;
     config = given.apply(config, TIMES, duration)?;
     config = given.apply(config, SIZES, octets)?;
     config = given.apply(config, COUNTS, |text| number(text, &Limits::COUNTS))?;
@@ -122,48 +145,68 @@ fn config(modes: Modes, given: &Given) -> Result<Config, UsageError> {
     if let Some(roots) = given.all("ca_file", read_roots)?.pop() {
         config = config.roots(roots);
     }
-    let allowed = given.all("allow_net", read_prefix)?;
-    if !allowed.is_empty() {
-        config = config.allow(allowed.into_iter().collect());
-    }
+    config = config.allow(access_list(given)?);
     config.build().map_err(|error| given.usage_error(&error))
 }
 
-fn addresses(given: &Given, mut config: ConfigBuilder) -> Result<ConfigBuilder, UsageError> {
-    let listen = given.all("listen", |text| {
-        read_zoned("listen", text, interface_number, str::parse::<Listen>)
-    })?;
-    if !listen.is_empty() {
-        config = config.listen(listen);
-    }
-    let plaintext_allowed = given.switch("allow_plaintext")?;
-    let upstreams = given.all("upstream", |spec| {
-        let parse = |text: &str| Upstream::parse(text, SCHEMES);
-        let upstream = read_zoned("upstream", spec, interface_number, parse)?;
-        let encrypts = |scheme: &Scheme| scheme.name == upstream.scheme() && scheme.encrypted;
-        if !plaintext_allowed && !SCHEMES.iter().any(encrypts) {
-            let reason = "is not encrypted, so everybody on the way can read the queries; this must be permitted";
-            let error = ConfigError::new("upstream", spec, reason);
-            return Err(error.with_remedy("allow_plaintext"));
-        }
-        // As the user wrote it, with the interface's name instead of its number.
-        Ok(if spec.contains('%') {
-            upstream.with_label(spec)
-        } else {
-            upstream
-        })
-    })?;
-    if !upstreams.is_empty() {
-        config = config.upstreams(upstreams);
-    }
+fn addresses(given: &Given, config: ConfigBuilder) -> Result<ConfigBuilder, UsageError> {
+    let listen = given.all("listen", |text| read_listen(&text.text))?;
+    let plaintext_allowed = given.one("allow_plaintext", switch)?.unwrap_or(false);
+    let upstreams = given.all("upstream", |text| read_upstream(text, plaintext_allowed))?;
     let bootstrap = given.all("bootstrap", |text| {
         let parse = |text: &str| {
             let error = |reason: String| ConfigError::new("bootstrap", text, reason);
             server_address(text, DNS_PORT).map_err(error)
         };
-        read_zoned("bootstrap", text, interface_number, parse)
+        read_zoned("bootstrap", &text.text, interface_number, parse)
     })?;
-    Ok(config.bootstrap(bootstrap))
+    let routes = read_routes(given, plaintext_allowed)?;
+    let config = config.listen(listen.concat()).upstreams(upstreams);
+    Ok(config.bootstrap(bootstrap).routes(routes))
+}
+
+fn read_listen(text: &str) -> Result<Vec<Listen>, ConfigError> {
+    if text == LOOPBACK {
+        return Ok(Listen::loopback().into());
+    }
+    let listen = read_zoned("listen", text, interface_number, str::parse::<Listen>)?;
+    Ok(vec![listen])
+}
+
+/// Reads an upstream of a list, whether or not of a route. `plaintext_allowed` is what holds for those of which nothing else is said.
+pub(super) fn read_upstream(
+    text: &Written,
+    plaintext_allowed: bool,
+) -> Result<Upstream, ConfigError> {
+    let spec = &text.text;
+    let parse = |text: &str| Upstream::parse(text, SCHEMES);
+    let upstream = read_zoned("upstream", spec, interface_number, parse)?;
+    let encrypts = |scheme: &Scheme| scheme.name == upstream.scheme() && scheme.encrypted;
+    let allowed = text.allow_plaintext.unwrap_or(plaintext_allowed);
+    if !allowed && !SCHEMES.iter().any(encrypts) {
+        let reason = "is not encrypted, so everybody on the way can read the queries; this must be permitted";
+        let error = ConfigError::new("upstream", spec, reason);
+        return Err(error.with_remedy("allow_plaintext"));
+    }
+    // As the user wrote it, with the interface's name instead of its number.
+    Ok(if spec.contains('%') {
+        upstream.with_label(spec)
+    } else {
+        upstream
+    })
+}
+
+fn access_list(given: &Given) -> Result<AccessList, UsageError> {
+    let prefixes: Vec<Option<Cidr>> = given.all("allow_net", |text| match text.text.as_str() {
+        HOST_NETWORKS => Ok(None),
+        text => read_prefix(text).map(Some),
+    })?;
+    let list: AccessList = prefixes.iter().copied().flatten().collect();
+    Ok(if prefixes.contains(&None) {
+        list.with_host_networks()
+    } else {
+        list
+    })
 }
 
 fn number(text: &str, range: &RangeInclusive<usize>) -> Result<usize, String> {
@@ -195,55 +238,14 @@ fn runtime(text: &str) -> Result<String, String> {
     ))
 }
 
-fn default_runtime() -> Result<String, UsageError> {
-    let first = RUNTIMES.first().map(|name| (*name).to_owned());
-    first.ok_or_else(|| {
-        UsageError("this program was built without a runtime and cannot serve".to_owned())
-    })
-}
-
-fn read_roots(path: &str) -> Result<Roots, ConfigError> {
-    let error = |reason: String| ConfigError::new("ca_file", path, reason);
-    let mut pem = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(CA_FILE_OCTETS + 1).read_to_end(&mut pem))
-        .map_err(|why| error(why.to_string()))?;
-    if pem.len() as u64 > CA_FILE_OCTETS {
-        return Err(error("the file is larger than 8 MiB".to_owned()));
+fn read_roots(text: &Written) -> Result<Roots, ConfigError> {
+    let path = text.text.as_str();
+    if path == BUILT_IN {
+        return Ok(Roots::BuiltIn);
     }
+    let pem = read_limited(Path::new(path), CA_FILE_OCTETS);
+    let pem = pem.map_err(|why| ConfigError::new("ca_file", path, why.to_string()))?;
     Roots::from_pem(path, pem)
-}
-
-impl fmt::Display for Settings {
-    /// One line for `--check` and for the log at the start.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let config = &self.config;
-        let listen: Vec<String> = config
-            .listen()
-            .iter()
-            .map(|listen| listen.addr().to_string())
-            .collect();
-        let upstreams: Vec<&str> = config.upstreams().iter().map(Upstream::label).collect();
-        write!(
-            f,
-            "{} on {}, upstream {}",
-            config.modes(),
-            listen.join(" and "),
-            upstreams.join(if config.policy().follows_the_list() {
-                ", then "
-            } else {
-                " or "
-            })
-        )?;
-        if config.policy() != Policy::default() {
-            write!(f, ", policy {}", config.policy())?;
-        }
-        if config.hedge() {
-            f.write_str(", hedged")?;
-        }
-        let workers = config.workers();
-        write!(f, ", runtime {}, workers {workers}", self.runtime)
-    }
 }
 
 #[cfg(test)]
@@ -323,9 +325,9 @@ mod tests {
         let config = &settings.config;
         assert_eq!((config.policy(), config.hedge()), (Policy::Fastest, true));
         assert!(config.keep_scheduling() && config.rotate());
-        let line = settings.to_string();
-        assert!(line.contains("quad9 or tcp://192.0.2.9 or"), "{line}");
-        assert!(line.contains(", policy fastest, hedged"), "{line}");
+        let text = settings.to_string();
+        let expected = "quad9 or tcp://192.0.2.9 or tls://dns.google (fastest)\n             late queries are sent twice; names found by 192.0.2.53:53\n";
+        assert!(text.contains(expected), "{text}");
         let listen: Vec<String> = config
             .listen()
             .iter()

@@ -1,4 +1,4 @@
-//! Durations and numbers of octets with their units.
+//! Durations and numbers of octets with their units, and switches.
 //!
 //! An error is the reason alone; the caller adds the setting and the value.
 
@@ -36,6 +36,15 @@ pub(super) fn octets(text: &str) -> Result<usize, String> {
     number
         .and_then(|number| number.checked_mul(1 << shift))
         .ok_or_else(|| "is more than this machine can address".to_owned())
+}
+
+/// Reads whether a switch is set.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("is neither true nor false".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,21 @@
-//! Warnings of settings that are valid together and are probably a mistake: one line each, at the start and with `--check`.
+//! Warnings of settings that are valid together and are probably a mistake: one line each, at the start and by `dotward check`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::file::RouteTexts;
 use super::given::Given;
+use super::options::Options;
 use crate::config::providers::{self, Provider};
-use crate::config::{Cidr, Config, Listen, Policy, Upstream};
+use crate::config::{Cidr, Config, Listen, Policy, Route, Target, Upstream};
 use crate::transports::SCHEMES;
 
 /// All warnings for this configuration.
 pub(super) fn warnings(given: &Given, config: &Config) -> Vec<String> {
     let mut lines = without_effect(given, config);
+    for (texts, route) in given.routes.iter().zip(config.routes()) {
+        lines.extend(without_effect_in_route(texts, route));
+    }
+    lines.extend(keys_among_hosts(given));
     lines.extend(own_programs_denied(given, config));
     lines.extend(open_resolvers(given, config));
     lines.extend(unequal_providers(config.upstreams()));
@@ -18,15 +24,13 @@ pub(super) fn warnings(given: &Given, config: &Config) -> Vec<String> {
 
 /// Options that change nothing beside the others.
 fn without_effect(given: &Given, config: &Config) -> Vec<String> {
-    let (limits, modes, upstreams) = (config.limits(), config.modes(), config.upstreams());
-    let encrypted = |upstream: &Upstream| {
-        let mut schemes = SCHEMES.iter();
-        schemes.any(|scheme| scheme.name == upstream.scheme() && scheme.encrypted)
-    };
-    let any_named = upstreams.iter().any(|upstream| upstream.host().is_some());
-    let any_encrypted = upstreams.iter().any(encrypted);
-    let all_encrypted = upstreams.iter().all(encrypted);
-    let single = upstreams.len() < 2 && config.policy() != Policy::default();
+    let (limits, modes) = (config.limits(), config.modes());
+    let of_routes = config.routes().iter().flat_map(upstreams_of);
+    let upstreams = || config.upstreams().iter().chain(of_routes.clone());
+    let any_named = upstreams().any(|upstream| upstream.host().is_some());
+    let any_encrypted = upstreams().any(is_encrypted);
+    let all_encrypted = upstreams().all(is_encrypted);
+    let single = config.upstreams().len() < 2 && config.policy() != Policy::default();
     let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp());
     let reasons: [(bool, &str, &[&str]); 10] = [
         (!any_named, "no upstream is given by name", &["bootstrap"]),
@@ -82,6 +86,52 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     .collect()
 }
 
+/// Keys of a route that change nothing beside its upstreams.
+fn without_effect_in_route(texts: &RouteTexts, route: &Route) -> Vec<String> {
+    let upstreams = upstreams_of(route);
+    let single = upstreams.len() < 2;
+    let reasons = [
+        (single, "policy", "there is one upstream to choose from"),
+        (
+            upstreams.iter().all(is_encrypted),
+            "allow_plaintext",
+            "every upstream of this route is encrypted",
+        ),
+    ];
+    let holding = reasons.iter().filter(|(holds, ..)| *holds);
+    holding
+        .filter_map(|(_, setting, why)| {
+            let origin = &texts.fields.get(setting)?.origin;
+            Some(format!("{} has no effect: {why}", origin.name(setting)))
+        })
+        .collect()
+}
+
+/// In TOML each key belongs to the table above it, so that one at the end of a file may become a name of a host.
+fn keys_among_hosts(given: &Given) -> Vec<String> {
+    let hosts = given.hosts.iter();
+    let keys = hosts.filter(|host| Options::KNOWN.iter().any(|known| known.has_key(&host.name)));
+    keys.map(|host| {
+        format!(
+            "{}: {:?} is taken for the name of a host, because it stands below [hosts]; a key stands above the first [table]",
+            host.place, host.name
+        )
+    })
+    .collect()
+}
+
+fn is_encrypted(upstream: &Upstream) -> bool {
+    let mut schemes = SCHEMES.iter();
+    schemes.any(|scheme| scheme.name == upstream.scheme() && scheme.encrypted)
+}
+
+fn upstreams_of(route: &Route) -> &[Upstream] {
+    match route.target() {
+        Target::Upstreams { upstreams, .. } => upstreams,
+        Target::Refuse | Target::NxDomain | Target::Local => &[],
+    }
+}
+
 /// The access list denies programs on this host, which ask from an address of their own.
 fn own_programs_denied(given: &Given, config: &Config) -> Option<String> {
     let source = given.source("allow_net")?;
@@ -93,8 +143,11 @@ fn own_programs_denied(given: &Given, config: &Config) -> Option<String> {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
+    let allow = config.allow();
+    // Which networks this host is on is found when it serves; its own addresses are in them.
+    let is_of_host = |ip: &IpAddr| allow.follows_host() && !ip.is_loopback();
     let denied: Vec<String> = own
-        .filter(|ip| !config.allow().allows(*ip))
+        .filter(|ip| !allow.allows(*ip) && !is_of_host(ip))
         .map(|ip| ip.to_canonical().to_string())
         .collect();
     if denied.is_empty() {

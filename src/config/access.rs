@@ -110,9 +110,21 @@ impl AccessList {
         cidrs.any(|cidr| cidr.contains(&client))
     }
 
+    /// The networks on the list, without those of this host.
+    pub fn prefixes(&self) -> &[Cidr] {
+        &self.cidrs
+    }
+
     /// The networks on the list that contain addresses of the Internet.
     pub fn public(&self) -> impl Iterator<Item = &Cidr> {
         self.cidrs.iter().filter(|cidr| is_public(cidr))
+    }
+
+    /// The same list, to which the networks of this host belong too.
+    #[must_use]
+    pub fn with_host_networks(self) -> Self {
+        let host = Some(self.host.unwrap_or_default());
+        Self { host, ..self }
     }
 
     /// Whether the networks of this host belong to the list, as they do by default.

@@ -169,8 +169,9 @@ impl ConfigBuilder {
             }
         }
         if ttl.min > ttl.max {
-            let reason = format_args!("is more than the maximum, which is {:?}", ttl.max);
-            return invalid("min_ttl", &format_args!("{:?}", ttl.min), &reason);
+            let reason = format!("is more than the maximum, which is {:?}", ttl.max);
+            let min = format!("{:?}", ttl.min);
+            return Err(ConfigError::new("min_ttl", &min, reason).with_remedy("max_ttl"));
         }
         for (setting, number, range) in [
             ("workers", workers, &Config::WORKERS),

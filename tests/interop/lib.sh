@@ -15,6 +15,8 @@ UNDO=()    # commands to run after that, the last one first
 
 # Variables of the caller's own dotward must not reach ours, but for the runtime that is to be tried.
 for name in "${!DOTWARD_@}"; do [ "$name" = DOTWARD_RUNTIME ] || unset "$name"; done
+# Neither must the file in /etc.
+export DOTWARD_CONFIG=none
 
 # --- Results ---------------------------------------------------------------------------------------------------------
 

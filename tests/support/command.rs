@@ -18,7 +18,7 @@ pub struct Outcome {
     pub time: Duration,
 }
 
-/// The program with these arguments and none of its variables in the environment.
+/// The program with these arguments, none of its variables in the environment, and no file but one that is named.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dotward"));
     command
@@ -31,6 +31,7 @@ pub fn command(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    command.env("DOTWARD_CONFIG", "none");
     command
 }
 
@@ -43,6 +44,7 @@ pub fn command_with_files(files: usize, args: &[&str]) -> Command {
         .arg(script)
         .arg(env!("CARGO_BIN_EXE_dotward"))
         .args(args)
+        .env("DOTWARD_CONFIG", "none")
         .stdin(Stdio::null());
     shell
 }

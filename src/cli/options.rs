@@ -1,75 +1,24 @@
-//! The arguments as typed. Values stay text here, because a variable may take an argument's place.
+//! The options as typed, and what is known of each setting. Values stay text here, because a variable or a file may take an option's place.
 
 use std::collections::BTreeMap;
 
-use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
+use argh::FromArgs;
 
-use super::argv::{Kind, Known};
+use super::known::{Kind, Known};
+use crate::transports::RUNTIMES;
 
-/// Forwards plain DNS to a resolver over authenticated TLS.
-#[derive(FromArgs, Debug)]
-#[argh(
-    help_triggers("-h", "--help", "help"),
-    usage = "<command> [options]",
-    example = "{command_name} serve\n{command_name} udp --listen 127.0.0.1:5300 --upstream quad9\n\
-               {command_name} serve --upstream 9.9.9.9#dns.quad9.net,dns4eu-protective --check",
-    note = "`{command_name} serve --help` describes the options of udp, tcp and serve."
-)]
-pub(super) struct Arguments {
-    /// print the version
-    #[argh(switch, short = 'V')]
-    pub(super) version: bool,
-    #[argh(subcommand)]
-    pub(super) subcommand: Option<Subcommand>,
-}
+/// The runtime that the program has unless another one is named: the first that was built in, if any.
+const FIRST_RUNTIME: &[&str] = if RUNTIMES.is_empty() {
+    RUNTIMES
+} else {
+    RUNTIMES.split_at(1).0
+};
 
-#[derive(FromArgs, Debug)]
-#[argh(subcommand)]
-pub(super) enum Subcommand {
-    Udp(Udp),
-    Tcp(Tcp),
-    Serve(Serve),
-    Providers(Providers),
-}
-
-/// List the resolvers that --upstream knows by name.
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "providers", help_triggers("-h", "--help", "help"))]
-pub(super) struct Providers {}
-
-/// The commands that serve clients. All take the same options, which argh cannot share by itself.
-macro_rules! serving {
-    ($( $Command:ident: $name:literal, $about:literal; )*) => { $(
-        #[derive(Debug)]
-        pub(super) struct $Command(pub(super) Options);
-
-        impl FromArgs for $Command {
-            fn from_args(command_name: &[&str], arguments: &[&str]) -> Result<Self, EarlyExit> {
-                Options::from_args(command_name, arguments).map(Self)
-            }
-        }
-
-        impl SubCommand for $Command {
-            const COMMAND: &'static CommandInfo = &CommandInfo {
-                name: $name,
-                short: &'\0',
-                description: $about,
-            };
-        }
-    )* };
-}
-
-serving! {
-    Udp: "udp", "Serve clients over UDP only.";
-    Tcp: "tcp", "Serve clients over TCP only.";
-    Serve: "serve", "Serve clients over UDP and TCP, as resolvers should.";
-}
-
-/// Makes a structure of options, whose values stay text, and says of each how often it may be given: once, many times, or without a value.
+/// Makes a structure of options, whose values stay text, and says of each what its values are, and its default.
 macro_rules! options {
     (
         $(#[$($attribute:tt)*])*
-        struct Options { $( $(#[$($doc:tt)*])* $kind:ident $name:ident, )* }
+        struct Options { $( $(#[$($doc:tt)*])* $kind:ident $name:ident = $default:expr, )* }
     ) => {
         $(#[$($attribute)*])*
         pub(super) struct Options {
@@ -79,7 +28,7 @@ macro_rules! options {
         impl Options {
             /// What is known of each option.
             pub(super) const KNOWN: &[Known] = &[
-                $( Known { name: stringify!($name), kind: Kind::$kind }, )*
+                $( Known { name: stringify!($name), kind: Kind::$kind, default: $default }, )*
             ];
 
             /// What was typed for each option.
@@ -91,7 +40,7 @@ macro_rules! options {
 }
 
 options! {
-    /// Forwards plain DNS to a resolver over authenticated TLS until it is stopped.
+    /// Options of all commands.
     #[derive(FromArgs, Debug)]
     #[expect(
         clippy::doc_markdown,
@@ -101,9 +50,12 @@ options! {
         help_triggers("-h", "--help", "help"),
         usage = "[options]",
         note = "Every option can also be given as an environment variable: DOTWARD_LISTEN for\n\
-                --listen, and so on. Commas or spaces separate the values of an option that\n\
-                may be repeated. An option takes precedence over its variable, as\n\
-                --hedge=false over DOTWARD_HEDGE=true.\n",
+                --listen, and so on; and in the configuration file, as listen = \"127.0.0.1\".\n\
+                Commas or spaces separate the values of an option that may be repeated. An\n\
+                option takes precedence over its variable, as --hedge=false over\n\
+                DOTWARD_HEDGE=true, and both over the file. Only the file has routes, by which\n\
+                queries for some domains take another way, and hosts of your own; the example\n\
+                deploy/dotward.toml describes all that it can hold.\n",
         note = "An upstream SPEC is one of\n  \
                 quad9                     a provider; `dotward providers` lists them\n  \
                 9.9.9.9#dns.quad9.net     an address, and the name in its certificate\n  \
@@ -117,130 +69,144 @@ options! {
                 a second one it exits at once. SIGUSR1 logs the counters. SIGHUP reloads\n\
                 nothing: changed options take effect at the next start.",
         error_code(1, "the program failed while it was running, or could not listen"),
-        error_code(2, "an argument, a variable, or a file that they name is wrong")
+        error_code(2, "the arguments, variables or files are wrong")
     )]
     struct Options {
+        /// FILE of settings (TOML), or none. Default: the first that there is of
+        /// $XDG_CONFIG_HOME/dotward/dotward.toml or ~/.config/dotward/dotward.toml (not for root), and
+        /// /etc/dotward/dotward.toml. DOTWARD_CONFIG
+        ConfigFile config = &[],
+
         /// ADDR[:PORT] to listen on; repeatable. An address that this host does not have yet is tried
-        /// again until it has it. Default: 127.0.0.1:53, and [::1]:53 where there is IPv6.
-        /// DOTWARD_LISTEN
-        Many listen,
+        /// again until it has it. Default: loopback, which is 127.0.0.1:53, and [::1]:53 where there is
+        /// IPv6. DOTWARD_LISTEN
+        List listen = &["loopback"],
 
         /// SPEC of a resolver to forward to, in order of preference; repeatable. Default: cloudflare.
         /// DOTWARD_UPSTREAM
-        Many upstream,
+        Upstreams upstream = &["cloudflare"],
 
         /// NAME of the policy by which one of several upstreams is chosen; see below. Default: failover.
         /// DOTWARD_POLICY
-        One policy,
+        Word policy = &["failover"],
 
         /// send a query a second time, to another upstream or on another connection, when its response
         /// is later than 95 % of them; for 5 % of the queries at most. Default: no. DOTWARD_HEDGE=true
-        Switch hedge,
+        Switch hedge = &["false"],
 
         /// IP[:PORT] of a resolver that finds the addresses of upstreams given by name, without
         /// encryption and for these names only; repeatable. Default: none. DOTWARD_BOOTSTRAP
-        Many bootstrap,
+        List bootstrap = &[],
 
         /// permit tcp:// upstreams, which are not encrypted: everybody on the way can read the queries.
         /// Default: no. DOTWARD_ALLOW_PLAINTEXT=true
-        Switch allow_plaintext,
+        Switch allow_plaintext = &["false"],
 
         /// PEM file of certificates to trust instead of the built-in ones: those of authorities, or an
-        /// upstream's own, such as a self-signed one. DOTWARD_CA_FILE
-        One ca_file,
+        /// upstream's own, such as a self-signed one. Default: built-in. DOTWARD_CA_FILE
+        Path ca_file = &["built-in"],
 
         /// TIME until a query is answered with SERVFAIL, such as 4s, 1.5s or 1500ms. Default: 4s.
         /// DOTWARD_TIMEOUT
-        One timeout,
+        Time timeout = &["4s"],
 
         /// OCTETS of memory for cached responses, of all workers together, such as 4194304, 4M or 64k;
         /// 0 is off. Default: 4M. DOTWARD_CACHE_SIZE
-        One cache_size,
+        Octets cache_size = &["4M"],
 
         /// OCTETS of memory for queries in flight and responses that clients have not read, of all
         /// workers together and beside the cache; at least 4M for each worker. Default: 64M.
         /// DOTWARD_QUEUE_SIZE
-        One queue_size,
+        Octets queue_size = &["64M"],
 
         /// TIME for which a response with a lower TTL is cached all the same, up to 1h; TTL 0 stays 0.
         /// Default: 0. DOTWARD_MIN_TTL
-        One min_ttl,
+        Time min_ttl = &["0"],
 
         /// TIME for which a response is cached at most, whatever its TTL, such as 300s or 1h. Default:
         /// 1d. DOTWARD_MAX_TTL
-        One max_ttl,
+        Time max_ttl = &["1d"],
 
         /// TIME for which an expired response is kept, to be served when upstreams give no fresh one
         /// (RFC 8767); off: never. Default: 1d. DOTWARD_SERVE_STALE
-        One serve_stale,
+        Time serve_stale = &["1d"],
 
         /// begin each response from the cache with the next of its addresses, for clients that take the
         /// first. Default: no, in the upstream's order. DOTWARD_ROTATE=true
-        Switch rotate,
+        Switch rotate = &["false"],
 
         /// forward special-use names too: localhost, onion, home.arpa, local, internal, invalid, alt,
         /// resolver.arpa, service.arpa, and the reverse zones of private addresses. By default they are
         /// answered here.
         /// DOTWARD_FORWARD_SPECIAL_NAMES=true
-        Switch forward_special_names,
+        Switch forward_special_names = &["false"],
+
+        /// FILE of hosts as /etc/hosts, which are answered here. Default: none. DOTWARD_HOSTS_FILE
+        Path hosts_file = &["none"],
 
         /// answer queries for version.bind (class CH) with the version. Default: no.
         /// DOTWARD_SHOW_VERSION=true
-        Switch show_version,
+        Switch show_version = &["false"],
 
         /// NUMBER of event loops, each on its own thread. Default: 1. DOTWARD_WORKERS
-        One workers,
+        Count workers = &["1"],
 
         /// keep the scheduling policy that the program was started under. By default a worker does not
         /// preempt the process that woke it (SCHED_BATCH), which costs less; where all processors are
         /// busy with others, a response may take some milliseconds longer. DOTWARD_KEEP_SCHEDULING=true
-        Switch keep_scheduling,
+        Switch keep_scheduling = &["false"],
 
         /// LEVEL of the log: off, error, warn, info or debug. Default: info. DOTWARD_LOG
-        One log,
+        Word log = &["info"],
 
         /// CIDR of clients to serve, such as 192.168.0.0/16, and of no others; repeatable. Default:
         /// 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fe80::/10,
-        /// fc00::/7, and the networks that this host is on, if they are no wider than a /16 or an IPv6
-        /// /48, not 100.64.0.0/10 and no tunnel; the log names them. DOTWARD_ALLOW_NET
-        Many allow_net,
+        /// fc00::/7, and localnets: the networks that this host is on, if they are no wider than a /16
+        /// or an IPv6 /48, not 100.64.0.0/10 and no tunnel; the log names them. DOTWARD_ALLOW_NET
+        List allow_net = &[
+            "127.0.0.0/8",
+            "::1",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "169.254.0.0/16",
+            "fe80::/10",
+            "fc00::/7",
+            "localnets",
+        ],
 
         /// NAME of the asynchronous runtime. Default: the first one built in, such as async-std.
         /// DOTWARD_RUNTIME
-        One runtime,
+        Word runtime = FIRST_RUNTIME,
 
         /// NUMBER of queries in flight per worker. Default: 2048. DOTWARD_MAX_IN_FLIGHT
-        One max_in_flight,
+        Count max_in_flight = &["2048"],
 
         /// NUMBER of queries in flight per worker and client (IPv4 address or IPv6 /64); clients on
         /// loopback have no such limit. Default: 1000. DOTWARD_MAX_IN_FLIGHT_PER_CLIENT
-        One max_in_flight_per_client,
+        Count max_in_flight_per_client = &["1000"],
 
         /// NUMBER of queries in flight per upstream connection. Default: 1000.
         /// DOTWARD_MAX_LINK_IN_FLIGHT
-        One max_link_in_flight,
+        Count max_link_in_flight = &["1000"],
 
         /// NUMBER of TCP connections of all clients together. Default: 1000.
         /// DOTWARD_MAX_TCP_CONNECTIONS
-        One max_tcp_connections,
+        Count max_tcp_connections = &["1000"],
 
         /// NUMBER of TCP connections per client (IPv4 address or IPv6 /64); clients on loopback have no
         /// such limit. Default: 100. DOTWARD_MAX_TCP_PER_CLIENT
-        One max_tcp_per_client,
+        Count max_tcp_per_client = &["100"],
 
         /// NUMBER of queries in flight per TCP connection of a client; beyond it, reading pauses.
         /// Default: 100. DOTWARD_MAX_TCP_IN_FLIGHT
-        One max_tcp_in_flight,
+        Count max_tcp_in_flight = &["100"],
 
         /// TIME after which an idle TCP connection of a client is closed. Default: 10s.
         /// DOTWARD_TCP_IDLE
-        One tcp_idle,
+        Time tcp_idle = &["10s"],
 
         /// OCTETS of the largest UDP response, 512 to 4096. Default: 1232. DOTWARD_UDP_PAYLOAD
-        One udp_payload,
-
-        /// check options, variables and files as the start does, say so in one line, and exit. Nothing
-        /// is bound, and no upstream is contacted. DOTWARD_CHECK=true
-        Switch check,
+        Count udp_payload = &["1232"],
     }
 }

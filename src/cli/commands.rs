@@ -1,0 +1,76 @@
+//! The commands as typed.
+
+use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
+
+use super::options::Options;
+
+/// Forwards plain DNS to a resolver over authenticated TLS.
+#[derive(FromArgs, Debug)]
+#[argh(
+    help_triggers("-h", "--help", "help"),
+    usage = "<command> [options]",
+    example = "{command_name} serve\n{command_name} udp --listen 127.0.0.1:5300 --upstream quad9\n\
+               {command_name} check --upstream 9.9.9.9#dns.quad9.net,dns4eu-protective",
+    note = "`{command_name} serve --help` describes the options, which all commands but providers\ntake."
+)]
+pub(super) struct Arguments {
+    /// print the version
+    #[argh(switch, short = 'V')]
+    pub(super) version: bool,
+    #[argh(subcommand)]
+    pub(super) subcommand: Option<Subcommand>,
+}
+
+#[derive(FromArgs, Debug)]
+#[argh(subcommand)]
+pub(super) enum Subcommand {
+    Udp(Udp),
+    Tcp(Tcp),
+    Serve(Serve),
+    Check(Check),
+    Effective(Effective),
+    Providers(Providers),
+}
+
+/// List the resolvers that --upstream knows by name.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "providers", help_triggers("-h", "--help", "help"))]
+pub(super) struct Providers {}
+
+/// The commands that serve clients, and those that tell what these would do. All take the same options, which argh cannot share by itself.
+macro_rules! commands {
+    ($( $Command:ident: $name:literal, $usage:literal, $about:literal; )*) => { $(
+        #[derive(Debug)]
+        pub(super) struct $Command(pub(super) Options);
+
+        impl FromArgs for $Command {
+            fn from_args(command_name: &[&str], arguments: &[&str]) -> Result<Self, EarlyExit> {
+                let told = |exit: EarlyExit| EarlyExit {
+                    output: exit.output.replacen(USAGE, $usage, 1).replacen(ABOUT, $about, 1),
+                    ..exit
+                };
+                Options::from_args(command_name, arguments).map(Self).map_err(told)
+            }
+        }
+
+        impl SubCommand for $Command {
+            const COMMAND: &'static CommandInfo = &CommandInfo {
+                name: $name,
+                short: &'\0',
+                description: $about,
+            };
+        }
+    )* };
+}
+
+commands! {
+    Udp: "udp", "[options]", "Serve clients over UDP only.";
+    Tcp: "tcp", "[options]", "Serve clients over TCP only.";
+    Serve: "serve", "[options]", "Serve clients over UDP and TCP, as resolvers should.";
+    Check: "check", "[udp|tcp|serve] [options]", "Check options, variables and files, and say what would be done.";
+    Effective: "config", "[udp|tcp|serve] [options]", "Print the effective configuration as a file (TOML).";
+}
+
+/// What argh says of the options, in place of which each command speaks of itself.
+const USAGE: &str = "[options]";
+const ABOUT: &str = "Options of all commands.";

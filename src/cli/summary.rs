@@ -1,0 +1,188 @@
+//! What the program would do, in a block that people can read: what `dotward check` prints.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use super::settings::Settings;
+use crate::config::{Config, Limits, Listen, Policy, Roots, Route, Target, Upstream};
+
+/// More routes than these are counted and not listed.
+const MOST_ROUTES: usize = 20;
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = &self.config;
+        for (what, text) in [
+            (
+                "file",
+                self.file.clone().unwrap_or_else(|| "none".to_owned()),
+            ),
+            (
+                "listen",
+                format!("{} over {}", listen(config), config.modes()),
+            ),
+            ("clients", clients(config)),
+            ("upstreams", upstreams(config.upstreams(), config.policy())),
+            ("", more_of_upstreams(config)),
+        ] {
+            row(f, what, &text)?;
+        }
+        for (index, route) in config.routes().iter().take(MOST_ROUTES).enumerate() {
+            row(f, if index == 0 { "routes" } else { "" }, &describe(route))?;
+        }
+        if let Some(more @ 1..) = config.routes().len().checked_sub(MOST_ROUTES) {
+            row(f, "", &format!("and {more} more"))?;
+        }
+        let hosts = config.hosts().len();
+        if hosts > 0 {
+            row(f, "hosts", &counted(hosts, "name"))?;
+        }
+        row(f, "cache", &cache(config))?;
+        for (index, bound) in bounds(config).iter().enumerate() {
+            row(f, if index == 0 { "bounds" } else { "" }, bound)?;
+        }
+        let workers = counted(config.workers().get(), "worker");
+        row(
+            f,
+            "runs",
+            &format!("on {}, {workers}, log {}", self.runtime, self.log).to_lowercase(),
+        )
+    }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, what: &str, text: &str) -> fmt::Result {
+    if text.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "  {what:<11}{text}")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn listen(config: &Config) -> String {
+    let listen = |listen: &Listen| {
+        let optional = if listen.is_required() {
+            ""
+        } else {
+            " (where there is IPv6)"
+        };
+        format!("{}{optional}", listen.addr())
+    };
+    let all: Vec<String> = config.listen().iter().map(listen).collect();
+    all.join(" and ")
+}
+
+fn clients(config: &Config) -> String {
+    let mut all: Vec<String> = config
+        .allow()
+        .prefixes()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    if config.allow().follows_host() {
+        all.push("the networks of this host".to_owned());
+    }
+    all.join(", ")
+}
+
+fn upstreams(upstreams: &[Upstream], policy: Policy) -> String {
+    let labels: Vec<&str> = upstreams.iter().map(Upstream::label).collect();
+    if policy.follows_the_list() {
+        labels.join(", then ")
+    } else {
+        format!("{} ({policy})", labels.join(" or "))
+    }
+}
+
+fn more_of_upstreams(config: &Config) -> String {
+    let mut parts = Vec::new();
+    if config.hedge() {
+        parts.push("late queries are sent twice".to_owned());
+    }
+    if matches!(config.roots(), Roots::Pem(_)) {
+        parts.push("certificates of your own are trusted".to_owned());
+    }
+    if !config.bootstrap().is_empty() {
+        let all: Vec<String> = config.bootstrap().iter().map(ToString::to_string).collect();
+        parts.push(format!("names found by {}", all.join(" and ")));
+    }
+    parts.join("; ")
+}
+
+fn describe(route: &Route) -> String {
+    let domains: Vec<String> = route.domains().iter().map(ToString::to_string).collect();
+    let what = match route.target() {
+        Target::Upstreams {
+            upstreams: to,
+            policy,
+        } => upstreams(to, *policy),
+        Target::Refuse => "REFUSED".to_owned(),
+        Target::NxDomain => "NXDOMAIN".to_owned(),
+        Target::Local => "answered here".to_owned(),
+    };
+    format!("{}: {what}", domains.join(", "))
+}
+
+fn cache(config: &Config) -> String {
+    let ttl = config.ttl();
+    if config.cache_bytes() == 0 {
+        return "off".to_owned();
+    }
+    let mut text = format!(
+        "{} for {} to {}",
+        size(config.cache_bytes()),
+        time(ttl.min),
+        time(ttl.max)
+    );
+    // Writing to a string does not fail.
+    let _ = if ttl.stale.is_zero() {
+        write!(text, ", nothing stale is served")
+    } else {
+        write!(text, ", stale for up to {}", time(ttl.stale))
+    };
+    text
+}
+
+fn bounds(config: &Config) -> [String; 4] {
+    let Limits {
+        in_flight,
+        in_flight_per_client,
+        link_in_flight,
+        tcp_connections,
+        tcp_per_client,
+        tcp_in_flight,
+        tcp_idle,
+        queue_bytes,
+        udp_payload,
+    } = config.limits();
+    [
+        format!(
+            "{} for a response, {} of memory beside the cache",
+            time(config.timeout()),
+            size(*queue_bytes)
+        ),
+        format!(
+            "{in_flight} queries in flight per worker, {in_flight_per_client} per client, {link_in_flight} per upstream connection"
+        ),
+        format!(
+            "{tcp_connections} TCP connections, {tcp_per_client} per client, {tcp_in_flight} queries in flight on each, {} idle",
+            time(*tcp_idle)
+        ),
+        format!("{udp_payload} octets in a UDP response"),
+    ]
+}
+
+fn time(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
+fn size(octets: usize) -> String {
+    for (shift, unit) in [(20, "MiB"), (10, "KiB")] {
+        if octets >= 1 << shift && octets.trailing_zeros() >= shift {
+            return format!("{} {unit}", octets >> shift);
+        }
+    }
+    format!("{octets} octets")
+}

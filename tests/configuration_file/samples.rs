@@ -1,0 +1,78 @@
+//! Each key has an option and a variable that say the same.
+
+use super::{Stand, keys, settings, sources, told};
+use crate::support::authority::Authority;
+use dotward::cli::Sources;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+/// Keys, a value of each as it is written in a file, and the same for an option. `FOLDER` has some files.
+const SAMPLES: &[(&str, &str, &str)] = &[
+    (
+        "listen",
+        "[\"192.0.2.1:5300\", \"::1\"]",
+        "192.0.2.1:5300,::1",
+    ),
+    ("upstream", "\"quad9\"", "quad9"),
+    ("policy", "\"fastest\"", "fastest"),
+    ("hedge", "true", "true"),
+    ("bootstrap", "\"192.0.2.53\"", "192.0.2.53"),
+    ("allow-plaintext", "true", "true"),
+    ("ca-file", "\"FOLDER/ca.pem\"", "FOLDER/ca.pem"),
+    ("timeout", "1.5", "1500ms"),
+    ("cache-size", "1_048_576", "1M"),
+    ("queue-size", "\"32M\"", "32M"),
+    ("min-ttl", "60", "1m"),
+    ("max-ttl", "\"1h\"", "1h"),
+    ("serve-stale", "false", "off"),
+    ("rotate", "\"yes\"", "on"),
+    ("forward-special-names", "true", "true"),
+    ("hosts-file", "\"FOLDER/hosts\"", "FOLDER/hosts"),
+    ("show-version", "true", "true"),
+    ("workers", "2", "2"),
+    ("keep-scheduling", "true", "true"),
+    ("log", "\"debug\"", "debug"),
+    (
+        "allow-net",
+        "[\"127.0.0.1\", \"localnets\"]",
+        "127.0.0.1 localnets",
+    ),
+    ("runtime", "\"RUNTIME\"", "RUNTIME"),
+    ("max-in-flight", "3_000", "3000"),
+    ("max-in-flight-per-client", "0x10", "16"),
+    ("max-link-in-flight", "17", "17"),
+    ("max-tcp-connections", "\"500\"", "500"),
+    ("max-tcp-per-client", "18", "18"),
+    ("max-tcp-in-flight", "19", "19"),
+    ("tcp-idle", "\"20s\"", "20"),
+    ("udp-payload", "512", "512"),
+];
+
+#[test]
+fn a_file_says_what_options_and_variables_say() {
+    let sampled: BTreeSet<String> = SAMPLES.iter().map(|(key, ..)| (*key).to_owned()).collect();
+    assert_eq!(sampled, keys(), "each key has a sample");
+    let stand = Stand::new();
+    stand.write("ca.pem", &Authority::new().pem());
+    stand.write("hosts", "192.0.2.7 nas.home.arpa\n");
+    let defaults = settings(&sources("serve", &[]));
+    for (key, in_file, typed) in SAMPLES {
+        let filled = |text: &str| {
+            let folder = stand.files.path().display().to_string();
+            text.replace("FOLDER", &folder)
+                .replace("RUNTIME", &defaults.runtime)
+        };
+        let (in_file, typed) = (filled(in_file), filled(typed));
+        let by_file = stand.read(&format!("{key} = {in_file}"), "", &[]);
+        let variable = format!("DOTWARD_{}", key.replace('-', "_").to_uppercase());
+        let by_variable = settings(&sources("serve", &[(&variable, &typed)]));
+        let words = ["serve".to_owned(), format!("--{key}={typed}")].map(OsString::from);
+        let by_option = settings(&Sources::new(words, []));
+        assert_eq!(told(&by_file), told(&by_option), "{key}");
+        assert_eq!(told(&by_file), told(&by_variable), "{key}");
+        assert!(
+            *key == "runtime" || told(&by_file) != told(&defaults),
+            "{key} changes nothing"
+        );
+    }
+}
