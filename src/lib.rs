@@ -92,7 +92,7 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `cli`, `logger` and `signals` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `cli`, `logger`, `reload` and `signals` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -109,6 +109,9 @@ mod locks;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod logger;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod reload;
 pub mod runtime;
 pub mod serve;
 #[cfg(feature = "cli")]

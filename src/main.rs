@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use dotward::cli::{self, Command, Settings};
+use dotward::reload::Reloader;
 use dotward::serve::Control;
 use dotward::transports::RunError;
 use dotward::{logger, signals, transports};
@@ -36,7 +37,8 @@ fn serve(settings: Settings) -> ExitCode {
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
     let control = Control::new();
-    if let Err(error) = signals::forward(control.clone()) {
+    let mut reloader = Reloader::new(settings.clone(), control.clone());
+    if let Err(error) = signals::forward(control.clone(), move || reloader.reload()) {
         let why = format!(
             "signals cannot be received: {error}; is the limit of files (ulimit -n) or of threads (ulimit -u) too low?"
         );

@@ -1,10 +1,9 @@
-//! Signals as commands to the event loops: the first SIGTERM or SIGINT drains, the second stops, SIGUSR1 logs the counters.
+//! Signals as commands to the event loops: the first SIGTERM or SIGINT drains, the second stops, SIGUSR1 logs the counters, SIGHUP has the
+//! configuration read again.
 
 #[cfg(unix)]
 use crate::serve::Command;
 use crate::serve::Control;
-#[cfg(unix)]
-use log::info;
 #[cfg(unix)]
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 #[cfg(unix)]
@@ -13,23 +12,19 @@ use std::io;
 #[cfg(unix)]
 use std::thread;
 
-/// Many programs reload their configuration at SIGHUP; this one says that it does not.
-#[cfg(unix)]
-const HANG_UP: &str = "SIGHUP: nothing is reloaded; options are arguments and variables, and changed ones take effect at the next start";
-
-/// Forwards signals to the event loops, from a thread that runs as long as the process. An error is of the system: no more threads or
-/// descriptors.
+/// Forwards signals to the event loops, from a thread that runs as long as the process, and calls `hang_up` there at each SIGHUP. An error is
+/// of the system: no more threads or descriptors.
 ///
 /// The system's default for each of these signals ends the process, and with it the queries in flight. SIGPIPE is not among them: Rust
 /// programs ignore it, and get an error from the write instead.
 #[cfg(unix)]
-pub fn forward(control: Control) -> io::Result<()> {
+pub fn forward(control: Control, mut hang_up: impl FnMut() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
     let work = move || {
         let mut drained = false;
         for signal in signals.forever() {
             match signal {
-                SIGHUP => info!("{HANG_UP}"),
+                SIGHUP => hang_up(),
                 SIGUSR1 => control.send(Command::Report),
                 // It has no meaning here, and does not end the process.
                 SIGUSR2 => {}
@@ -52,6 +47,6 @@ pub fn forward(control: Control) -> io::Result<()> {
 
 /// Does nothing where there are no signals, as in a WASI component, which its host ends.
 #[cfg(not(unix))]
-pub fn forward(_control: Control) -> io::Result<()> {
+pub fn forward(_control: Control, _hang_up: impl FnMut() + Send + 'static) -> io::Result<()> {
     Ok(())
 }

@@ -16,6 +16,7 @@ mod listening;
 mod matching;
 mod pages;
 mod queries;
+mod reload;
 mod routes;
 mod rude_clients;
 mod sharing;

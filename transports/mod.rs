@@ -92,6 +92,23 @@ table::runtimes! {
     "wasi", Capabilities { reply_source: false, shared_ports: false, threads: false } => wasi::Wasi;
 }
 
+/// This configuration, as this process can obey it in place of the one `before`. An error says which address that is new cannot be listened
+/// on; one that the host does not have yet is no error, as at the start. The text is for the operator.
+pub fn prepare(before: &Config, config: Config) -> Result<Config, String> {
+    #[cfg(feature = "sockets")]
+    {
+        sockets::can_listen(before, &config)?;
+        let affordable = resource_limits::affordable(&config);
+        let config = config.into_builder().max_tcp_connections(affordable);
+        config.build().map_err(|error| error.to_string())
+    }
+    #[cfg(not(feature = "sockets"))]
+    {
+        let _only_with_sockets = before;
+        Ok(config)
+    }
+}
+
 /// Why serving could not begin, or ended early.
 #[derive(Debug)]
 #[non_exhaustive]

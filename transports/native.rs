@@ -3,7 +3,7 @@
 
 use super::workers::{Others, affordable, check_resource_limits, use_batch_policy};
 use super::{Protocols, RunError};
-use crate::config::{Config, Listen, Modes};
+use crate::config::{Config, Modes};
 use crate::engine::Stats;
 use crate::runtime::Runtime;
 use crate::serve::{Control, Options, Sockets, random_seed, serve};
@@ -28,11 +28,7 @@ pub fn run<R: Runtime + Default>(config: Config, control: &Control) -> Result<()
     let (bound, missing) = (first.sockets.addresses(), first.sockets.missing());
     let started = announce(&config, bound, missing);
     // The other workers share the ports that the system chose.
-    let listen: Vec<Listen> = bound
-        .iter()
-        .chain(missing)
-        .map(|&addr| addr.into())
-        .collect();
+    let listen = first.sockets.chosen(config.listen());
     let config = config.into_builder().listen(listen);
     let config = config.build().map_err(RunError::Config)?;
     let seed = random_seed().map_err(RunError::System)?;

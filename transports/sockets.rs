@@ -3,6 +3,7 @@
 //! Nothing here waits. That is the task of a runtime.
 
 use super::udp::Batches;
+use crate::config::{Config, Listen, Modes, bind_advice, is_missing};
 use crate::engine::{Now, Time};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{self, AddressFamily, SocketType, sockopt};
@@ -94,6 +95,35 @@ pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
     socket.set_nonblocking(true)?;
     let batches = Batches::new(&socket)?;
     Ok((socket, batches))
+}
+
+/// Whether the addresses can be listened on that a configuration has beside those of the one `before`, which are in use.
+pub fn can_listen(before: &Config, config: &Config) -> Result<(), String> {
+    let share = config.workers().get() > 1;
+    for wanted in config.listen() {
+        let addr = wanted.addr();
+        // What is in use here makes way for what takes its place.
+        let in_use = before.listen().iter();
+        if in_use
+            .map(Listen::addr)
+            .any(|used| used.port() == addr.port())
+        {
+            continue;
+        }
+        let udp = || bind(addr, share).map(drop);
+        let tcp = || listen(addr, share).map(drop);
+        let tried = match config.modes() {
+            Modes::UdpAndTcp => udp().and_then(|()| tcp()),
+            Modes::Udp => udp(),
+            Modes::Tcp => tcp(),
+        };
+        if let Err(error) = tried
+            && !is_missing(&error)
+        {
+            return Err(bind_advice(addr, &error));
+        }
+    }
+    Ok(())
 }
 
 /// Sets the options of a connection to an upstream. They reveal failures sooner; a connection works without them.

@@ -66,8 +66,8 @@ options! {
                 tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n",
         note = "A policy NAME is one of\n  {{policies}}\n",
         note = "At SIGTERM or SIGINT the program answers what it has accepted, then exits; at\n\
-                a second one it exits at once. SIGUSR1 logs the counters. SIGHUP reloads\n\
-                nothing: changed options take effect at the next start.",
+                a second one it exits at once. SIGUSR1 logs the counters. SIGHUP has\n\
+                the configuration read again.",
         error_code(1, "the program failed while it was running, or could not listen"),
         error_code(2, "the arguments, variables or files are wrong")
     )]

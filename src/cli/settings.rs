@@ -127,6 +127,17 @@ impl Settings {
         })
     }
 
+    /// The settings that differ from those of the start, and that only a start changes.
+    pub fn fixed(&self, started: &Self) -> Vec<String> {
+        let runtime = (self.runtime != started.runtime).then_some("runtime");
+        let names = self
+            .config
+            .fixed(&started.config)
+            .into_iter()
+            .chain(runtime);
+        names.map(|name| name.replace('_', "-")).collect()
+    }
+
     /// Reads the same sources again: the same arguments and variables, and the files as they are now.
     pub fn reload(&self) -> Result<Self, UsageError> {
         self.sources.settings()

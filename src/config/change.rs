@@ -1,15 +1,22 @@
 //! One configuration after another: what cannot change while the program runs, and what does.
 
-use super::{Config, Identity, Upstream};
+use super::{Config, Identity, Listen, Upstream};
 use std::fmt::Write as _;
 
 impl Config {
     /// This configuration as it can take the place of the one `before` while the program runs: what [`Config::fixed`] names stays.
     pub(crate) fn after(&self, before: &Self) -> Self {
+        // The system chose ports at the start, which stay.
+        let as_before = |listen: &Listen| {
+            let mut known = before.listen.iter();
+            let known = known.find(|known| known.addr() == listen.addr());
+            known.copied().unwrap_or(*listen)
+        };
         Self {
             workers: before.workers,
             keep_scheduling: before.keep_scheduling,
             modes: before.modes,
+            listen: self.listen.iter().map(as_before).collect(),
             ..self.clone()
         }
     }
@@ -51,11 +58,9 @@ impl Config {
             removed.map(Upstream::label),
         );
         let listen = |config: &Self| -> Vec<String> {
-            config
-                .listen
-                .iter()
-                .map(|listen| listen.addr().to_string())
-                .collect()
+            // One that need not be there may not be served.
+            let all = config.listen.iter().filter(|listen| listen.is_required());
+            all.map(|listen| listen.bound().to_string()).collect()
         };
         let (ours, theirs) = (listen(self), listen(before));
         let added = ours.iter().filter(|addr| !theirs.contains(addr));

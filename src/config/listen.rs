@@ -13,6 +13,8 @@ use super::{ConfigError, DNS_PORT};
 pub struct Listen {
     addr: SocketAddr,
     required: bool,
+    /// The port that the system chose, where it is to.
+    chosen: Option<u16>,
 }
 
 impl From<SocketAddr> for Listen {
@@ -21,6 +23,7 @@ impl From<SocketAddr> for Listen {
         Self {
             addr,
             required: true,
+            chosen: None,
         }
     }
 }
@@ -33,6 +36,7 @@ impl Listen {
         let optional = Self {
             addr: v6,
             required: false,
+            chosen: None,
         };
         [v4.into(), optional]
     }
@@ -40,6 +44,21 @@ impl Listen {
     /// The local address and port.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The same with the port that the system chose, if it did.
+    pub(crate) fn bound(&self) -> SocketAddr {
+        let mut addr = self.addr;
+        if let Some(port) = self.chosen {
+            addr.set_port(port);
+        }
+        addr
+    }
+
+    /// The same, for whose port the system chose this one.
+    pub(crate) fn with_chosen(self, port: u16) -> Self {
+        let chosen = (self.addr.port() == 0).then_some(port);
+        Self { chosen, ..self }
     }
 
     /// Whether serving cannot start without it.
@@ -76,7 +95,7 @@ impl Listen {
             IpAddr::V6(own) => own.is_unspecified(),
         };
         let same = own == target_ip || (own.is_loopback() && target_ip.is_unspecified());
-        self.addr.port() == target.port() && (same || (wildcard && stays_here))
+        self.bound().port() == target.port() && (same || (wildcard && stays_here))
     }
 }
 
@@ -125,6 +144,14 @@ pub fn bind_advice(addr: SocketAddr, error: &io::Error) -> String {
     format!("cannot listen on {addr}: {error}{advice}")
 }
 
+/// Whether a bind failed because the host lacks the address, or its whole family.
+pub fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,7 +179,8 @@ mod tests {
                 listen(text),
                 Listen {
                     addr: addr.parse().unwrap(),
-                    required: true
+                    required: true,
+                    chosen: None
                 },
                 "{text}"
             );

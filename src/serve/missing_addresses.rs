@@ -73,7 +73,7 @@ impl MissingAddresses {
         }
         let logs = self.logs;
         self.missing.retain_mut(|(addr, logged)| {
-            let Err(error) = bound.bind_one(runtime, *addr, config) else {
+            let Err(error) = bound.bind_one(runtime, (*addr).into(), config) else {
                 if logs {
                     info!("{addr}: bound at last; it is served from now on");
                 }

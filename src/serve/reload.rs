@@ -5,7 +5,7 @@ use super::host_networks::HostNetworks;
 use super::shared::cache_for;
 use super::shutdown::Phase;
 use super::sockets::Sockets;
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, is_missing};
 use crate::engine::Cache;
 use crate::runtime::Runtime;
 use crate::transport::Transport;
@@ -115,16 +115,16 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             }
             // Where several workers share the address, one that nobody reads would get queries. The new one has its number.
             self.udp.close_retired(|other| other == addr);
-            let mut done = bound.bind_one(&self.runtime, addr, &self.config);
+            let mut done = bound.bind_one(&self.runtime, *listen, &self.config);
             if let Err(error) = &done
                 && error.kind() == ErrorKind::AddrInUse
             {
                 // It may be one of ours, as where a wildcard address is replaced by a concrete one.
                 self.udp.close_retired(|other| other.port() == addr.port());
-                done = bound.bind_one(&self.runtime, addr, &self.config);
+                done = bound.bind_one(&self.runtime, *listen, &self.config);
             }
             if let Err(error) = done
-                && (listen.is_required() || !R::is_missing(&error))
+                && (listen.is_required() || !is_missing(&error))
             {
                 self.missing.add(addr, &error, now);
             }

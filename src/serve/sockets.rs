@@ -1,6 +1,6 @@
 //! The addresses that are served, bound at the start.
 
-use crate::config::{Config, bind_advice};
+use crate::config::{Config, Listen, bind_advice, is_missing};
 use crate::runtime::{Datagrams, Listener, Runtime};
 use log::info;
 use std::fmt;
@@ -16,6 +16,8 @@ pub struct Sockets<R: Runtime> {
     pub(super) datagrams: Vec<(SocketAddr, R::Datagrams)>,
     pub(super) listeners: Vec<(SocketAddr, R::Listener)>,
     addresses: Vec<SocketAddr>,
+    /// The address that is configured for each of these.
+    wanted: Vec<SocketAddr>,
     missing: Vec<SocketAddr>,
 }
 
@@ -47,16 +49,16 @@ impl<R: Runtime> Sockets<R> {
         let mut left_out = None;
         for wanted in config.listen() {
             let addr = wanted.addr();
-            let Err(error) = sockets.bind_one(runtime, addr, config) else {
+            let Err(error) = sockets.bind_one(runtime, *wanted, config) else {
                 continue;
             };
-            match error.kind() {
-                ErrorKind::AddrNotAvailable | ErrorKind::Unsupported if !wanted.is_required() => {
-                    info!("{addr}: this host does not have this address; it is not served");
-                    left_out = Some(BindError(bind_advice(addr, &error)));
-                }
-                ErrorKind::AddrNotAvailable => sockets.missing.push(addr),
-                _ => return Err(BindError(bind_advice(addr, &error))),
+            if !wanted.is_required() && is_missing(&error) {
+                info!("{addr}: this host does not have this address; it is not served");
+                left_out = Some(BindError(bind_advice(addr, &error)));
+            } else if error.kind() == ErrorKind::AddrNotAvailable {
+                sockets.missing.push(addr);
+            } else {
+                return Err(BindError(bind_advice(addr, &error)));
             }
         }
         let is_empty = sockets.addresses.is_empty() && sockets.missing.is_empty();
@@ -69,6 +71,7 @@ impl<R: Runtime> Sockets<R> {
             datagrams: Vec::new(),
             listeners: Vec::new(),
             addresses: Vec::new(),
+            wanted: Vec::new(),
             missing: Vec::new(),
         }
     }
@@ -78,24 +81,26 @@ impl<R: Runtime> Sockets<R> {
     pub(super) fn bind_one(
         &mut self,
         runtime: &R,
-        addr: SocketAddr,
+        wanted: Listen,
         config: &Config,
     ) -> io::Result<()> {
-        let mut tries = if addr.port() == 0 { PORT_TRIES } else { 1 };
+        let is_chosen = wanted.bound().port() == 0;
+        let mut tries = if is_chosen { PORT_TRIES } else { 1 };
         loop {
             tries -= 1;
-            match self.try_bind(runtime, addr, config) {
+            match self.try_bind(runtime, wanted, config) {
                 Err(error) if tries > 0 && error.kind() == ErrorKind::AddrInUse => {}
                 done => return done,
             }
         }
     }
 
-    fn try_bind(&mut self, runtime: &R, addr: SocketAddr, config: &Config) -> io::Result<()> {
-        let (share, mut bound) = (are_shared(config), addr);
+    fn try_bind(&mut self, runtime: &R, wanted: Listen, config: &Config) -> io::Result<()> {
+        let (share, addr) = (are_shared(config), wanted.addr());
+        let mut bound = wanted.bound();
         let mut datagrams = None;
         if config.modes().udp() {
-            let socket = runtime.bind(addr, share)?;
+            let socket = runtime.bind(bound, share)?;
             bound = socket.local_addr()?;
             datagrams = Some((addr, socket));
         }
@@ -106,12 +111,27 @@ impl<R: Runtime> Sockets<R> {
         }
         self.datagrams.extend(datagrams);
         self.addresses.push(bound);
+        self.wanted.push(addr);
         Ok(())
     }
 
     /// The addresses that are bound, with the ports that the system chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Those of these addresses that are bound or missing, with the ports that the system chose.
+    #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+    pub(crate) fn chosen(&self, listen: &[Listen]) -> Vec<Listen> {
+        let mut bound: Vec<_> = self.wanted.iter().zip(&self.addresses).collect();
+        let one = |listen: &Listen| {
+            let is_it = |(wanted, _): &(&SocketAddr, _)| **wanted == listen.addr();
+            match bound.iter().position(is_it) {
+                Some(at) => Some(listen.with_chosen(bound.remove(at).1.port())),
+                None => self.missing.contains(&listen.addr()).then_some(*listen),
+            }
+        };
+        listen.iter().filter_map(one).collect()
     }
 
     /// Addresses that no interface of this host has yet. The loop binds them as soon as one has.
