@@ -93,3 +93,59 @@ fn list<'t>(text: &mut String, what: &str, items: impl Iterator<Item = &'t str>)
         let _ = write!(text, "{between}{what}: {}", items.join(", "));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ConfigBuilder;
+    use std::num::NonZeroUsize;
+
+    fn config(change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Config {
+        let upstream = |n: u8| {
+            let address = ([192, 0, 2, n], 53).into();
+            Upstream::known(&format!("u{n}"), "tcp", None, vec![address])
+        };
+        let config = Config::builder().upstreams([upstream(1), upstream(2)]);
+        let listen: [Listen; 1] = ["127.0.0.1:0".parse().unwrap()];
+        change(config.listen(listen)).build().unwrap()
+    }
+
+    #[test]
+    fn what_only_a_restart_changes_stays_and_is_named() {
+        let before = config(|config| config);
+        let next = config(|config| {
+            let workers = NonZeroUsize::new(4).unwrap();
+            config.workers(workers).keep_scheduling(true).hedge(true)
+        });
+        assert_eq!(next.fixed(&before), ["workers", "keep_scheduling"]);
+        let after = next.after(&before);
+        assert_eq!((after.workers().get(), after.keep_scheduling()), (1, false));
+        assert!(after.hedge() && after.fixed(&before).is_empty());
+    }
+
+    #[test]
+    fn a_port_that_the_system_chose_stays() {
+        let mut before = config(|config| config);
+        before.listen[0] = before.listen[0].with_chosen(5300);
+        let after = config(|config| config).after(&before);
+        assert_eq!(after.listen()[0].bound().port(), 5300);
+        assert_eq!(after.listen()[0].addr().port(), 0);
+    }
+
+    #[test]
+    fn the_log_is_told_what_differs() {
+        let before = config(|config| config);
+        let same = "the same upstreams, addresses and trusted certificates";
+        assert_eq!(config(|config| config.hedge(true)).compared(&before), same);
+        let other = config(|config| {
+            let only = Upstream::known("u3", "tcp", None, vec![([192, 0, 2, 3], 53).into()]);
+            let listen: [Listen; 1] = ["127.0.0.2:53".parse().unwrap()];
+            config.upstreams([only]).listen(listen)
+        });
+        assert_eq!(
+            other.compared(&before),
+            "new upstreams: u3; upstreams that get no more queries: u1, u2; new addresses: 127.0.0.2:53; \
+             addresses that are served no more: 127.0.0.1:0"
+        );
+    }
+}

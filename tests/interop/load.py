@@ -5,6 +5,8 @@ answer that belongs to another question is seen. Exits with 1 if anything is los
 load.py flight ADDRESS PORT COUNT WINDOW    COUNT questions over UDP, WINDOW of them in flight at any time
 load.py pipeline ADDRESS PORT COUNT         COUNT questions on one TCP connection, written before an answer is read
 load.py steady ADDRESS PORT RATE FILE       RATE questions a second over UDP until FILE exists
+load.py both ADDRESS PORT RATE TCP FILE     RATE questions a second over UDP and TCP of them over four connections, until FILE exists;
+                                           a connection that ends is a failure
 load.py until ADDRESS PORT RATE LOG TEXT    RATE questions a second, over UDP and TCP, until LOG has a line with TEXT
 
 In `steady` and `until`, every other question is for slow.test, whose answers take their time.
@@ -207,6 +209,47 @@ def paced(address, port, rate, ended, tcp):
     asker.close(f"{rate} a second for {time.monotonic() - start:.1f} s", forgiven=1)
 
 
+def both(address, port, rate, tcp_rate, file):
+    """In steps of ten milliseconds. Every socket has questions of its own, so that none decides alone."""
+    asker, selector, ended = Asker(), selectors.DefaultSelector(), 0
+    sockets = [udp_socket(address, port) for _ in range(8)]
+    links = [Framed(address, port) for _ in range(4)]
+    for s in sockets:
+        selector.register(s, selectors.EVENT_READ, s)
+    for link in links:
+        selector.register(link.socket, selectors.EVENT_READ, link)
+
+    def read(seconds):
+        nonlocal ended
+        for key, _ in selector.select(seconds):
+            if key.data in links:
+                if not key.data.drain(asker):
+                    selector.unregister(key.fileobj)
+                    ended += 1
+            else:
+                drain_udp(asker, key.data)
+
+    start, udp, tcp, asked = time.monotonic(), 0, 0, 0
+    while not os.path.exists(file) and not ended:
+        due = time.monotonic() - start
+        while udp < due * rate:
+            s = sockets[udp % len(sockets)]
+            s.send(asker.query(s, asked % 100_000))
+            udp, asked = udp + 1, asked + 1
+        while tcp < due * tcp_rate:
+            link = links[tcp % len(links)]
+            link.send(asker.query(link, asked % 100_000))
+            tcp, asked = tcp + 1, asked + 1
+        read(0.01)
+    took = time.monotonic() - start
+    while asker.waiting and not asker.overdue() and not ended:
+        read(0.2)
+    print(f"{udp / took:.0f} a second over UDP, {tcp / took:.0f} over TCP, {ended} connections ended")
+    if ended:
+        sys.exit(1)
+    asker.close(f"for {took:.1f} s")
+
+
 def main():
     mode, address, port, *rest = sys.argv[1:]
     if mode == "flight":
@@ -215,6 +258,8 @@ def main():
         pipeline(address, int(port), int(rest[0]))
     elif mode == "steady":
         paced(address, int(port), int(rest[0]), lambda: os.path.exists(rest[1]), tcp=False)
+    elif mode == "both":
+        both(address, int(port), int(rest[0]), int(rest[1]), rest[2])
     elif mode == "until":
         log = open(rest[1], "rb")
         paced(address, int(port), int(rest[0]), lambda: rest[2].encode() in log.read(), tcp=True)
