@@ -94,19 +94,18 @@ table::runtimes! {
 
 /// This configuration, as this process can obey it in place of the one `before`. An error says which address that is new cannot be listened
 /// on; one that the host does not have yet is no error, as at the start. The text is for the operator.
+#[cfg(feature = "sockets")]
 pub fn prepare(before: &Config, config: Config) -> Result<Config, String> {
-    #[cfg(feature = "sockets")]
-    {
-        sockets::can_listen(before, &config)?;
-        let affordable = resource_limits::affordable(&config);
-        let config = config.into_builder().max_tcp_connections(affordable);
-        config.build().map_err(|error| error.to_string())
-    }
-    #[cfg(not(feature = "sockets"))]
-    {
-        let _only_with_sockets = before;
-        Ok(config)
-    }
+    sockets::can_listen(before, &config)?;
+    let affordable = resource_limits::affordable(&config);
+    let config = config.into_builder().max_tcp_connections(affordable);
+    config.build().map_err(|error| error.to_string())
+}
+
+/// This configuration, since there is nothing to prepare without sockets of the system.
+#[cfg(not(feature = "sockets"))]
+pub fn prepare(_before: &Config, config: Config) -> Result<Config, String> {
+    Ok(config)
 }
 
 /// Why serving could not begin, or ended early.
