@@ -121,8 +121,7 @@ impl<R: Runtime> Sockets<R> {
     }
 
     /// Those of these addresses that are bound or missing, with the ports that the system chose.
-    #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
-    pub(crate) fn chosen(&self, listen: &[Listen]) -> Vec<Listen> {
+    pub fn chosen(&self, listen: &[Listen]) -> Vec<Listen> {
         let mut bound: Vec<_> = self.wanted.iter().zip(&self.addresses).collect();
         let one = |listen: &Listen| {
             let is_it = |(wanted, _): &(&SocketAddr, _)| **wanted == listen.addr();
