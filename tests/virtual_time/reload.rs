@@ -178,6 +178,26 @@ fn what_is_asked_after_the_change_does_not_join_what_was_asked_before() {
 }
 
 #[test]
+fn what_came_by_another_configuration_is_not_cached_when_the_first_one_is_back() {
+    let stats = tell_with(cached, &[FIRST], async |scene| {
+        direct(&scene.first, |_| Act::Silence);
+        direct(&scene.second, |_| Act::AnswerAfter(ms(500)));
+        scene.ask("a.test");
+        scene.world.sleep(ms(10)).await;
+        scene.reload(cached, &[SECOND]).await;
+        scene.world.sleep(ms(1_700)).await;
+        assert_eq!(names(&scene.second), ["a.test"]);
+        scene.reload(cached, &[FIRST]).await;
+        assert_eq!(scene.next().await.rcode, 0);
+        direct(&scene.first, |_| Act::Answer);
+        let before = names(&scene.first).len();
+        assert_eq!(scene.get("a.test").await.rcode, 0);
+        assert_eq!(names(&scene.first).len(), before + 1);
+    });
+    assert_eq!((stats.hits, stats.joined), (0, 0));
+}
+
+#[test]
 fn identical_queries_are_joined_across_a_change_that_is_none_for_them() {
     let stats = tell_with(cached, &[FIRST], async |scene| {
         direct(&scene.first, |_| Act::AnswerAfter(ms(100)));
