@@ -10,10 +10,11 @@ use crate::config::words::closest;
 
 /// A variable of no setting, with the nearest that there is.
 pub(super) fn unknown_variable(name: &str, known: &[Known]) -> UsageError {
-    let known: Vec<String> = known.iter().map(|known| variable(known.name)).collect();
-    let hint = closest(name, known.iter().map(String::as_str)).map_or_else(
+    // The prefix, which all have in common, would make any two of them look alike.
+    let word = name.strip_prefix(PREFIX).unwrap_or(name);
+    let hint = closest(word, known.iter().map(|known| known.name)).map_or_else(
         || "see dotward serve --help".to_owned(),
-        |known| format!("did you mean {known}?"),
+        |near| format!("did you mean {}?", variable(near)),
     );
     UsageError(format!("the variable {name:?} is not known; {hint}"))
 }
@@ -68,6 +69,7 @@ fn is_numbered_port(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::known::Kind;
     use super::*;
 
     /// The names of those that are this program's own.
@@ -92,6 +94,22 @@ mod tests {
                 let name = format!("{service}_{rest}");
                 assert_eq!(own(&name, value), [""; 0], "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_misspelt_variable_gets_the_nearest_one_and_another_none() {
+        let known = ["listen", "hedge"].map(|name| Known {
+            name,
+            kind: Kind::Word,
+            default: &[],
+        });
+        for (name, hint) in [
+            ("DOTWARD_LISTN", "did you mean DOTWARD_LISTEN?"),
+            ("DOTWARD_CHECK", "see dotward serve --help"),
+        ] {
+            let error = unknown_variable(name, &known).to_string();
+            assert_eq!(error, format!("the variable {name:?} is not known; {hint}"));
         }
     }
 

@@ -7,6 +7,8 @@ use std::path::Path;
 use super::UsageError;
 use super::file::{HostTexts, NONE, read_limited};
 use super::given::Given;
+use super::known::misplaced;
+use super::options::Options;
 use super::values::Written;
 use crate::config::{ConfigError, Domain, Hosts};
 
@@ -52,8 +54,10 @@ fn host(texts: &HostTexts, hosts: &mut Hosts) -> Result<Domain, UsageError> {
         let Ok(address) = text.text.parse::<IpAddr>() else {
             let place = text.origin.place().unwrap_or(&texts.place);
             return Err(UsageError(format!(
-                "{place}: {:?} {:?}: is not an IP address",
-                texts.name, text.text
+                "{place}: {:?} {:?}: is not an IP address{}",
+                texts.name,
+                text.text,
+                misplaced(&texts.name, Options::KNOWN)
             )));
         };
         let inserted = hosts.insert(&name, address);

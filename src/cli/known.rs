@@ -19,6 +19,15 @@ impl Known {
     }
 }
 
+/// What to do with a name in `[hosts]` that is a key, or nothing for any other. In TOML each key belongs to the table above it.
+pub(super) fn misplaced(name: &str, known: &[Known]) -> &'static str {
+    if known.iter().any(|known| known.has_key(name)) {
+        "; as a key it must stand above the first [table]"
+    } else {
+        ""
+    }
+}
+
 /// What the values of a setting are. On the command line and in variables all of them are text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

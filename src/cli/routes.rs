@@ -4,10 +4,10 @@ use super::UsageError;
 use super::file::RouteTexts;
 use super::given::Given;
 use super::origin::Place;
-use super::settings::read_upstream;
+use super::settings::{Plaintext, read_upstream};
 use super::units::switch;
 use super::values::Values;
-use crate::config::{Domain, Policy, Route, Target, hint};
+use crate::config::{ConfigError, Domain, Policy, Route, Target, hint};
 
 /// What is done with the queries of a route that has no upstreams.
 const TARGETS: [(&str, Target); 3] = [
@@ -17,31 +17,27 @@ const TARGETS: [(&str, Target); 3] = [
 ];
 
 /// All routes of a file.
-pub(super) fn read_routes(
-    given: &Given,
-    plaintext_allowed: bool,
-) -> Result<Vec<Route>, UsageError> {
+pub(super) fn read_routes(given: &Given, plaintext: &Plaintext) -> Result<Vec<Route>, UsageError> {
     let routes = given.routes.iter();
-    routes
-        .map(|texts| route(texts, plaintext_allowed))
-        .collect()
+    routes.map(|texts| route(texts, plaintext)).collect()
 }
 
-fn route(texts: &RouteTexts, plaintext_allowed: bool) -> Result<Route, UsageError> {
+fn route(texts: &RouteTexts, plaintext: &Plaintext) -> Result<Route, UsageError> {
     let error = |what: &str| UsageError(format!("{}: this route {what}", texts.place));
     let field = |name: &str| texts.fields.get(name);
     let not_empty = |values: &&Values| !values.texts.is_empty();
     let domains = field("domain")
         .filter(not_empty)
         .ok_or_else(|| error("has no domain"))?;
-    let domains = domains.all("domain", |text| text.text.parse::<Domain>())?;
+    let domains = domains.all("domain", |text| read_domain(&text.text))?;
     let target = match (field("upstreams"), field("to")) {
         (Some(upstreams), None) if not_empty(&upstreams) => {
             let allowed = field("allow_plaintext").map(|one| one.last("allow_plaintext", switch));
-            let allowed = allowed.transpose()?.flatten().unwrap_or(plaintext_allowed);
+            let own = allowed.transpose()?.flatten().map(Plaintext::from);
+            let plaintext = own.as_ref().unwrap_or(plaintext);
             let policy = field("policy").map(|one| one.last("policy", str::parse::<Policy>));
             Target::Upstreams {
-                upstreams: upstreams.all("upstreams", |text| read_upstream(text, allowed))?,
+                upstreams: upstreams.all("upstreams", |text| read_upstream(text, plaintext))?,
                 policy: policy.transpose()?.flatten().unwrap_or_default(),
             }
         }
@@ -66,6 +62,16 @@ fn route(texts: &RouteTexts, plaintext_allowed: bool) -> Result<Route, UsageErro
         (None, None) => return Err(error("has neither upstreams nor to")),
     };
     Ok(Route::new(domains, target))
+}
+
+fn read_domain(text: &str) -> Result<Domain, ConfigError> {
+    if let Some(domain) = text.strip_prefix("*.") {
+        let reason = format!(
+            "has a wildcard, and a domain has all names below it already: write {domain:?}"
+        );
+        return Err(ConfigError::new("domain", text, reason));
+    }
+    text.parse()
 }
 
 /// A key that contradicts the `to` of its route.

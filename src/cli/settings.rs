@@ -162,8 +162,8 @@ fn config(given: &Given, config: ConfigBuilder) -> Result<Config, UsageError> {
 
 fn addresses(given: &Given, config: ConfigBuilder) -> Result<ConfigBuilder, UsageError> {
     let listen = given.all("listen", |text| read_listen(&text.text))?;
-    let plaintext_allowed = given.one("allow_plaintext", switch)?.unwrap_or(false);
-    let upstreams = given.all("upstream", |text| read_upstream(text, plaintext_allowed))?;
+    let plaintext = Plaintext::read(given)?;
+    let upstreams = given.all("upstream", |text| read_upstream(text, &plaintext))?;
     let bootstrap = given.all("bootstrap", |text| {
         let parse = |text: &str| {
             let error = |reason: String| ConfigError::new("bootstrap", text, reason);
@@ -171,7 +171,7 @@ fn addresses(given: &Given, config: ConfigBuilder) -> Result<ConfigBuilder, Usag
         };
         read_zoned("bootstrap", &text.text, interface_number, parse)
     })?;
-    let routes = read_routes(given, plaintext_allowed)?;
+    let routes = read_routes(given, &plaintext)?;
     let config = config.listen(listen.concat()).upstreams(upstreams);
     Ok(config.bootstrap(bootstrap).routes(routes))
 }
@@ -184,18 +184,50 @@ fn read_listen(text: &str) -> Result<Vec<Listen>, ConfigError> {
     Ok(vec![listen])
 }
 
-/// Reads an upstream of a list, whether or not of a route. `plaintext_allowed` is what holds for those of which nothing else is said.
+/// Whether upstreams may be without encryption of which nothing else is said.
+pub(super) struct Plaintext {
+    is_allowed: bool,
+    /// What says that they may not, if the user said so.
+    denied_by: Option<String>,
+}
+
+impl Plaintext {
+    fn read(given: &Given) -> Result<Self, UsageError> {
+        let is_allowed = given.one("allow_plaintext", switch)?.unwrap_or(false);
+        let denied_by = given.source("allow_plaintext").filter(|_| !is_allowed);
+        Ok(Self {
+            is_allowed,
+            denied_by,
+        })
+    }
+}
+
+impl From<bool> for Plaintext {
+    fn from(is_allowed: bool) -> Self {
+        Self {
+            is_allowed,
+            denied_by: None,
+        }
+    }
+}
+
+/// Reads an upstream of a list, whether or not of a route.
 pub(super) fn read_upstream(
     text: &Written,
-    plaintext_allowed: bool,
+    plaintext: &Plaintext,
 ) -> Result<Upstream, ConfigError> {
     let spec = &text.text;
     let parse = |text: &str| Upstream::parse(text, SCHEMES);
     let upstream = read_zoned("upstream", spec, interface_number, parse)?;
     let encrypts = |scheme: &Scheme| scheme.name == upstream.scheme() && scheme.encrypted;
-    let allowed = text.allow_plaintext.unwrap_or(plaintext_allowed);
+    let allowed = text.allow_plaintext.unwrap_or(plaintext.is_allowed);
     if !allowed && !SCHEMES.iter().any(encrypts) {
-        let reason = "is not encrypted, so everybody on the way can read the queries; this must be permitted";
+        let why = "is not encrypted, so everybody on the way can read the queries";
+        if let (Some(source), None) = (&plaintext.denied_by, text.allow_plaintext) {
+            let reason = format!("{why}; this must be permitted, and {source} is false");
+            return Err(ConfigError::new("upstream", spec, reason));
+        }
+        let reason = format!("{why}; this must be permitted");
         let error = ConfigError::new("upstream", spec, reason);
         return Err(error.with_remedy("allow_plaintext"));
     }
@@ -514,7 +546,7 @@ mod tests {
             ),
             (
                 "--tcp-idle 999ms",
-                r#"--tcp-idle "999ms": is not from 1s to 3600s"#,
+                r#"--tcp-idle "999ms": is not from 1s to 1h"#,
             ),
         ] {
             let error = error(line);
@@ -633,7 +665,10 @@ mod tests {
             above.starts_with(r#"--min-ttl "120s": is more than the maximum, which is 60s"#),
             "{above}"
         );
-        assert!(error("--min-ttl 2h").starts_with(r#"--min-ttl "2h": is not from"#));
+        assert_eq!(
+            error("--min-ttl 2h"),
+            r#"--min-ttl "2h": is not from 0 to 1h"#
+        );
         let names = settings("--forward-special-names --show-version")
             .config
             .local_names();

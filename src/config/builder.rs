@@ -164,12 +164,13 @@ impl ConfigBuilder {
             ("tcp_idle", limits.tcp_idle, &Limits::TCP_IDLES),
         ] {
             if !range.contains(&time) {
-                let reason = format_args!("is not from {:?} to {:?}", range.start(), range.end());
+                let (least, most) = (time_text(*range.start()), time_text(*range.end()));
+                let reason = format_args!("is not from {least} to {most}");
                 return invalid(setting, &format_args!("{time:?}"), &reason);
             }
         }
         if ttl.min > ttl.max {
-            let reason = format!("is more than the maximum, which is {:?}", ttl.max);
+            let reason = format!("is more than the maximum, which is {}", time_text(ttl.max));
             let min = format!("{:?}", ttl.min);
             return Err(ConfigError::new("min_ttl", &min, reason).with_remedy("max_ttl"));
         }
@@ -218,6 +219,20 @@ pub(super) fn invalid(
     reason: &dyn Display,
 ) -> Result<(), ConfigError> {
     Err(ConfigError::new(setting, value, reason.to_string()))
+}
+
+/// A time as people write it: in days or hours if it is a whole number of these.
+fn time_text(time: Duration) -> String {
+    for (seconds, unit) in [(86_400, "d"), (3_600, "h")] {
+        let count = time.as_secs() / seconds;
+        if count > 0 && time == Duration::from_secs(count * seconds) {
+            return format!("{count}{unit}");
+        }
+    }
+    if time.is_zero() {
+        return "0".to_owned();
+    }
+    format!("{time:?}")
 }
 
 #[cfg(test)]
@@ -354,7 +369,7 @@ mod tests {
         );
         assert_eq!(
             wrong(|c| c.tcp_idle(soon)),
-            r#"tcp_idle "99ms": is not from 1s to 3600s"#
+            r#"tcp_idle "99ms": is not from 1s to 1h"#
         );
         assert_eq!(
             wrong(|c| c.udp_payload(511)),

@@ -1,6 +1,7 @@
 //! Which file is read, when, and what takes precedence over it.
 
 use super::{Stand, settings, sources};
+use crate::support::command::{command, run};
 use dotward::config::Upstream;
 use std::path::PathBuf;
 
@@ -38,6 +39,35 @@ fn an_option_takes_precedence_over_its_variable_and_both_over_the_file() {
         error.to_string(),
         "--min-ttl \"2m\": is more than the maximum, which is 60s (DOTWARD_MAX_TTL)"
     );
+}
+
+#[test]
+fn a_permission_that_an_option_or_a_variable_takes_back_is_named() {
+    let stand = Stand::new();
+    let text = "upstream = \"tcp://192.0.2.1\"\nallow-plaintext = true";
+    let file = stand.write("dotward.toml", text);
+    let route =
+        "allow-plaintext = true\n[[route]]\ndomain = \"a.test\"\nupstreams = \"tcp://192.0.2.1\"";
+    let with_route = stand.write("route.toml", route);
+    for (file, place) in [(&file, "1:12: upstream"), (&with_route, "4:13: upstreams")] {
+        let line = format!("check --config {file}");
+        assert!(sources(&line, &[]).read().is_ok(), "{line}");
+        let by_variable = [("DOTWARD_ALLOW_PLAINTEXT", "no")];
+        for (line, variables, source) in [
+            (
+                format!("{line} --allow-plaintext=false"),
+                &[][..],
+                "--allow-plaintext",
+            ),
+            (line, &by_variable, "DOTWARD_ALLOW_PLAINTEXT"),
+        ] {
+            let error = sources(&line, variables).read().unwrap_err().to_string();
+            let expected = format!(
+                "{file}:{place} \"tcp://192.0.2.1\": is not encrypted, so everybody on the way can read the queries; this must be permitted, and {source} is false"
+            );
+            assert_eq!(error, expected);
+        }
+    }
 }
 
 #[test]
@@ -91,6 +121,23 @@ fn the_first_usual_file_counts_unless_another_is_named() {
         folder.display()
     );
     assert_eq!(error.to_string(), expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_program_looks_in_the_folder_of_the_user_but_not_for_root() {
+    use std::os::unix::fs::MetadataExt as _;
+    let stand = Stand::new();
+    std::fs::create_dir(stand.path("dotward")).expect("a folder");
+    let own = stand.write("dotward/dotward.toml", "lisen = 1");
+    let is_root = std::fs::metadata(&own).expect("a file").uid() == 0;
+    let mut command = command(&["check"]);
+    command.env_remove("DOTWARD_CONFIG");
+    command.env("XDG_CONFIG_HOME", stand.files.path());
+    let outcome = run(command);
+    let error = format!("{own}:1:1: there is no key \"lisen\"");
+    assert_eq!(outcome.stderr.contains(&error), !is_root, "{outcome:?}");
+    assert_eq!(outcome.code == Some(2), !is_root, "{outcome:?}");
 }
 
 #[test]

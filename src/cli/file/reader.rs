@@ -158,7 +158,8 @@ fn scalar(kind: Kind, value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-fn found(value: &DeValue<'_>) -> &'static str {
+/// What stands there, as an error names it.
+pub(super) fn found(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a whole number",
@@ -177,9 +178,6 @@ fn no_key(name: &str, within: Within<'_>) -> String {
     } else {
         format!(" in {}", within.name)
     };
-    if !is_top && within.top.iter().any(|known| known.has_key(name)) {
-        return format!("there is no key {name:?}{place}; write it above the first [table]");
-    }
     if is_top && name == "config" {
         return "there is no key \"config\": a file does not name another one".to_owned();
     }
@@ -193,6 +191,8 @@ fn no_key(name: &str, within: Within<'_>) -> String {
         || {
             if is_top {
                 "`dotward config` prints all of them".to_owned()
+            } else if within.top.iter().any(|known| known.has_key(name)) {
+                "write it above the first [table]".to_owned()
             } else {
                 format!("those are {}", keys.join(", "))
             }

@@ -3,10 +3,10 @@
 use toml::de::{DeTable, DeValue};
 
 use super::document::Document;
-use super::reader::{Reader, Value, entries};
+use super::reader::{Reader, Value, entries, found};
 use super::{File, HostTexts, ROUTE_KEYS, Record, RouteTexts};
 use crate::cli::UsageError;
-use crate::cli::known::Known;
+use crate::cli::known::{Known, misplaced};
 use crate::cli::values::{Values, Written};
 
 /// Reads all that stands in a file.
@@ -82,8 +82,12 @@ impl Reader<'_> {
                 if let DeValue::String(text) = item.get_ref() {
                     return Ok(Written::new(text.as_ref(), self.origin(item)));
                 }
-                let expected = "an address, as a string, or a list of these";
-                Err(self.wrong_type(&format!("{name:?}"), item, expected))
+                let found = found(item.get_ref());
+                let hint = misplaced(&name, self.known);
+                let what = format!(
+                    "{name:?}: is {found}, where an address, as a string, or a list of these is expected{hint}"
+                );
+                Err(self.document.error(item.span().start, what))
             };
             let texts: Result<Vec<Written>, UsageError> = items.into_iter().map(address).collect();
             hosts.push(HostTexts {
