@@ -335,6 +335,54 @@ fn a_command_line_with_a_mistake_is_found() {
     }
 }
 
+/// The blocks of a page in this language, with the number of the line above each.
+fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
+    let (mut found, mut open) = (Vec::new(), None::<(usize, String)>);
+    for (index, line) in page.lines().enumerate() {
+        match &mut open {
+            None if line.strip_prefix("```") == Some(language) => {
+                open = Some((index + 1, String::new()));
+            }
+            None => {}
+            Some(_) if line == "```" => found.extend(open.take()),
+            Some((_, text)) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_configuration_file_that_is_shown_is_accepted() {
+    let directory = TempDir::new();
+    let (file, hosts) = (
+        directory.path().join("dotward.toml"),
+        directory.path().join("hosts"),
+    );
+    fs::write(&hosts, "192.0.2.1 a.test\n").expect("written");
+    let hosts = hosts.to_str().expect("a text");
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for (path, page) in files("md") {
+        for (number, text) in blocks(&page, "toml") {
+            fs::write(&file, text.replace("/etc/dotward/hosts", hosts)).expect("written");
+            let arguments = ["check".into(), "--config".into(), file.clone().into()];
+            checked += 1;
+            match parse(arguments, []) {
+                Ok(command) if command.warnings().is_empty() => {}
+                Ok(command) => {
+                    let warnings = command.warnings().join("\n");
+                    wrong.push(format!("{}:{number}: {warnings}", path.display()));
+                }
+                Err(error) => wrong.push(format!("{}:{number}: {error}", path.display())),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(checked > 4, "{checked} files");
+}
+
 fn help(arguments: &[&str]) -> String {
     match parse(arguments.iter().map(OsString::from), []) {
         Ok(Command::Help(text)) => text,

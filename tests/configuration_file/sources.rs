@@ -137,7 +137,8 @@ fn the_program_looks_in_the_folder_of_the_user_but_not_for_root() {
     let outcome = run(command);
     let error = format!("{own}:1:1: there is no key \"lisen\"");
     assert_eq!(outcome.stderr.contains(&error), !is_root, "{outcome:?}");
-    assert_eq!(outcome.code == Some(2), !is_root, "{outcome:?}");
+    // What comes of it for root depends on the file of the system.
+    assert!(is_root || outcome.code == Some(2), "{outcome:?}");
 }
 
 #[test]
