@@ -44,6 +44,9 @@ fn serve(settings: Settings) -> ExitCode {
         );
         return fail(&why, ExitCode::FAILURE);
     }
+    if let Some(file) = &settings.file {
+        log::info!("the configuration is read from {file}");
+    }
     for warning in &settings.warnings {
         log::warn!("{warning}");
     }

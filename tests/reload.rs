@@ -89,6 +89,14 @@ fn text(files: &TempDir, settings: &str) -> String {
     format!("ca-file = {:?}\n{settings}\n", root.display().to_string())
 }
 
+#[test]
+fn the_log_names_the_file_at_the_start() {
+    let stand = Stand::new(&[]);
+    let path = stand.files.path().join("dotward.toml");
+    let line = stand.proxy.wait_log("the configuration is read from");
+    assert!(line.contains(&path.display().to_string()), "{line}");
+}
+
 // fault 85
 #[test]
 fn a_changed_file_is_obeyed_without_losing_a_query() {
