@@ -92,7 +92,7 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `cli`, `logger`, `reload` and `signals` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `cli`, `logger`, `reload`, `signals` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -117,6 +117,13 @@ pub mod serve;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod signals;
+#[cfg(feature = "cli")]
+#[cfg_attr(
+    not(all(feature = "sockets", target_os = "linux")),
+    path = "systemd/absent.rs"
+)]
+#[doc(hidden)]
+pub mod systemd;
 pub mod transport;
 #[path = "../transports/mod.rs"]
 pub mod transports;

@@ -4,11 +4,13 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use dotward::Config;
 use dotward::cli::{self, Command, Settings};
 use dotward::reload::Reloader;
 use dotward::serve::Control;
-use dotward::transports::RunError;
-use dotward::{logger, signals, transports};
+use dotward::systemd::Inheritance;
+use dotward::transports::{Inherited, RunError};
+use dotward::{logger, signals, systemd, transports};
 use log::LevelFilter;
 
 /// The exit code for arguments that cannot be used, as in shells and most programs.
@@ -31,28 +33,37 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(settings: Settings) -> ExitCode {
-    let log = match logger::start(settings.log) {
+fn serve(mut settings: Settings) -> ExitCode {
+    let level = settings.log;
+    let log = match logger::start(level) {
         Ok(log) => log,
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
-    let control = Control::new();
-    let mut reloader = Reloader::new(settings.clone(), control.clone());
-    if let Err(error) = signals::forward(control.clone(), move || reloader.reload()) {
-        let why = format!(
-            "signals cannot be received: {error}; is the limit of files (ulimit -n) or of threads (ulimit -u) too low?"
-        );
-        return fail(&why, ExitCode::FAILURE);
-    }
     if let Some(file) = &settings.file {
         log::info!("the configuration is read from {file}");
     }
-    for warning in &settings.warnings {
-        log::warn!("{warning}");
-    }
-    let result = transports::run(&settings.runtime, settings.config, &control);
+    let result = systemd::inherit(settings.config.clone()).and_then(move |inheritance| {
+        let Inheritance {
+            config,
+            inherited,
+            ending,
+            kept,
+        } = inheritance;
+        settings.config = config;
+        let control = Control::new();
+        let mut reloader = Reloader::new(settings.clone(), control.clone(), kept);
+        signals::forward(control.clone(), ending, move || reloader.reload()).map_err(|error| {
+            RunError::System(format!(
+                "signals cannot be received: {error}; is the limit of files (ulimit -n) or of threads (ulimit -u) too low?"
+            ))
+        })?;
+        for warning in &settings.warnings {
+            log::warn!("{warning}");
+        }
+        run(&settings.runtime, settings.config, &control, inherited)
+    });
     if let Err(error) = &result {
-        if settings.log == LevelFilter::Off {
+        if level == LevelFilter::Off {
             print_error(error);
         }
         // The log does not block: a standard error that nobody reads does not delay the exit.
@@ -64,6 +75,23 @@ fn serve(settings: Settings) -> ExitCode {
         Err(RunError::Config(_) | RunError::NoRuntime(_)) => USAGE_ERROR.into(),
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Serves, and tells the service manager so.
+fn run(
+    runtime: &str,
+    config: Config,
+    control: &Control,
+    inherited: Inherited,
+) -> Result<(), RunError> {
+    let cache_bytes = config.cache_bytes();
+    let started = transports::start(runtime, config, control, inherited)?;
+    systemd::ready(started.summary());
+    systemd::watch(control).map_err(|error| RunError::System(format!("the watchdog: {error}")))?;
+    let cache = started.cache();
+    started.serve()?;
+    systemd::leave(&cache, cache_bytes);
+    Ok(())
 }
 
 /// Writes to standard output. A reader that is gone, as in `dotward providers | head -1`, is no error.

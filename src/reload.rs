@@ -1,8 +1,9 @@
 //! Reading the configuration again: as a whole or not at all.
 
 use crate::cli::Settings;
-use crate::config::Config;
+use crate::config::{Config, Upstream};
 use crate::serve::Control;
+use crate::systemd::{self, KeptSockets};
 use crate::transports::prepare;
 use log::{error, info, warn};
 
@@ -13,27 +14,38 @@ pub struct Reloader {
     /// The configuration that is in force.
     config: Config,
     control: Control,
+    kept: KeptSockets,
 }
 
 impl Reloader {
-    /// For loops that begin with these settings, and are told by `control`.
-    pub fn new(started: Settings, control: Control) -> Self {
+    /// For loops that begin with these settings, and are told by `control`. A service manager has `kept` some of their sockets.
+    pub fn new(started: Settings, control: Control, kept: KeptSockets) -> Self {
         Self {
             config: started.config.clone(),
             started,
             control,
+            kept,
         }
     }
 
-    /// Reads arguments, variables and files again. If there is a mistake in them, nothing changes. The log says which it is.
+    /// Reads arguments, variables and files again. If there is a mistake in them, nothing changes. The log says which it is, and so does the
+    /// status that a service manager shows, which waits for either outcome.
     pub fn reload(&mut self) {
-        let settings = match self.read() {
-            Ok(settings) => settings,
+        systemd::reloading();
+        let status = match self.read() {
+            Ok(settings) => self.obey(settings),
             Err(why) => {
                 error!("SIGHUP: {why}; the configuration stays as it was");
-                return;
+                format!(
+                    "the configuration that was read again is refused: {why}; the one before is in force"
+                )
             }
         };
+        systemd::ready(&status);
+    }
+
+    /// Has the loops serve by these settings, and says what is in force.
+    fn obey(&mut self, settings: Settings) -> String {
         for warning in &settings.warnings {
             warn!("{warning}");
         }
@@ -47,13 +59,26 @@ impl Reloader {
             warn!("only a restart changes {}", fixed.join(", "));
         }
         log::set_max_level(settings.log);
-        self.config = settings.config.clone();
-        self.control.reload(settings.config);
+        let config = settings.config;
+        let bound = self.kept.change(&self.config, &config);
+        self.control.reload_beside(config.clone(), bound);
+        let listen: Vec<String> = (config.listen().iter())
+            .map(|listen| listen.addr().to_string())
+            .collect();
+        let upstreams: Vec<&str> = config.upstreams().iter().map(Upstream::label).collect();
+        let status = format!(
+            "the configuration was read again; serving on {}; upstreams: {}",
+            listen.join(", "),
+            upstreams.join(", ")
+        );
+        self.config = config;
+        status
     }
 
     fn read(&self) -> Result<Settings, String> {
         let mut settings = self.started.reload().map_err(|error| error.to_string())?;
-        settings.config = prepare(&self.config, settings.config)?;
+        let config = self.kept.listen(settings.config)?;
+        settings.config = prepare(&self.config, config)?;
         Ok(settings)
     }
 }

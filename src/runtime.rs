@@ -4,7 +4,7 @@ use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -37,6 +37,14 @@ pub trait Runtime: Clone + Unpin {
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener>;
     /// Binds a UDP socket; `share` and the errors are as in [`Runtime::listen`].
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Self::Datagrams>;
+    /// Listens at a socket that listens already, because somebody else has bound it. A runtime without file descriptors refuses.
+    fn adopt_listener(&self, _socket: TcpListener) -> io::Result<Self::Listener> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Takes a UDP socket that is bound already, as [`Runtime::adopt_listener`] does.
+    fn adopt_datagrams(&self, _socket: UdpSocket) -> io::Result<Self::Datagrams> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// The networks that this host is on, as far as the system tells. Clients in them may ask unless the user says which clients may.
     fn networks(&self) -> Vec<Cidr> {
         Vec::new()

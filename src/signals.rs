@@ -1,9 +1,9 @@
-//! Signals as commands to the event loops: the first SIGTERM or SIGINT drains, the second stops, SIGUSR1 logs the counters, SIGHUP has the
-//! configuration read again.
+//! Signals as commands to the event loops: the first SIGTERM or SIGINT ends them in good order, the second stops them, SIGUSR1 logs the
+//! counters, SIGHUP has the configuration read again.
 
+use crate::serve::{Command, Control};
 #[cfg(unix)]
-use crate::serve::Command;
-use crate::serve::Control;
+use crate::systemd;
 #[cfg(unix)]
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 #[cfg(unix)]
@@ -12,16 +12,20 @@ use std::io;
 #[cfg(unix)]
 use std::thread;
 
-/// Forwards signals to the event loops, from a thread that runs as long as the process, and calls `hang_up` there at each SIGHUP. An error is
-/// of the system: no more threads or descriptors.
+/// Forwards signals to the event loops, from a thread that runs as long as the process. The first that ends them sends `ending`; each SIGHUP
+/// calls `hang_up` there. An error is of the system: no more threads or descriptors.
 ///
 /// The system's default for each of these signals ends the process, and with it the queries in flight. SIGPIPE is not among them: Rust
 /// programs ignore it, and get an error from the write instead.
 #[cfg(unix)]
-pub fn forward(control: Control, mut hang_up: impl FnMut() + Send + 'static) -> io::Result<()> {
+pub fn forward(
+    control: Control,
+    ending: Command,
+    mut hang_up: impl FnMut() + Send + 'static,
+) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
     let work = move || {
-        let mut drained = false;
+        let mut ends = false;
         for signal in signals.forever() {
             match signal {
                 SIGHUP => hang_up(),
@@ -29,12 +33,9 @@ pub fn forward(control: Control, mut hang_up: impl FnMut() + Send + 'static) -> 
                 // It has no meaning here, and does not end the process.
                 SIGUSR2 => {}
                 _ => {
-                    control.send(if drained {
-                        Command::Stop
-                    } else {
-                        Command::Drain
-                    });
-                    drained = true;
+                    systemd::stopping();
+                    control.send(if ends { Command::Stop } else { ending });
+                    ends = true;
                 }
             }
         }
@@ -47,6 +48,10 @@ pub fn forward(control: Control, mut hang_up: impl FnMut() + Send + 'static) -> 
 
 /// Does nothing where there are no signals, as in a WASI component, which its host ends.
 #[cfg(not(unix))]
-pub fn forward(_control: Control, _hang_up: impl FnMut() + Send + 'static) -> io::Result<()> {
+pub fn forward(
+    _control: Control,
+    _ending: Command,
+    _hang_up: impl FnMut() + Send + 'static,
+) -> io::Result<()> {
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The end-to-end tests: one binary, one topic a file, nothing but loopback.
 
+#[cfg(target_os = "linux")]
+mod activation;
 mod arguments;
 mod authentication;
 mod battery;

@@ -180,11 +180,11 @@ pub struct Udp {
 }
 
 impl Udp {
-    /// Binds.
-    pub fn bind(at: SocketAddr, share: bool) -> io::Result<Self> {
-        let (socket, batches) = sockets::bind(at, share)?;
+    /// Over a socket that is bound.
+    pub fn new(socket: UdpSocket) -> io::Result<Self> {
+        let batches = Batches::new(&socket)?;
         Ok(Self {
-            socket: Async::new_nonblocking(socket)?,
+            socket: Async::new(socket)?,
             batches,
             drained: false,
         })

@@ -14,7 +14,7 @@ use async_std::net::{TcpListener, TcpStream};
 use futures::future::BoxFuture;
 use smol_timeout::{Timeout, TimeoutExt};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -65,12 +65,21 @@ impl Runtime for AsyncStd {
     }
 
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener> {
-        let socket = TcpListener::from(sockets::listen(at, share)?);
-        Ok(Listening::new(socket, self.reserve.clone()))
+        self.adopt_listener(sockets::listen(at, share)?)
     }
 
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
-        Udp::bind(at, share)
+        self.adopt_datagrams(sockets::bind(at, share)?)
+    }
+
+    fn adopt_listener(&self, socket: net::TcpListener) -> io::Result<Self::Listener> {
+        socket.set_nonblocking(true)?;
+        let reserve = self.reserve.clone();
+        Ok(Listening::new(TcpListener::from(socket), reserve))
+    }
+
+    fn adopt_datagrams(&self, socket: UdpSocket) -> io::Result<Udp> {
+        Udp::new(socket)
     }
 
     fn networks(&self) -> Vec<Cidr> {

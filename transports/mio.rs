@@ -68,15 +68,25 @@ impl Runtime for Mio {
     }
 
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Listening> {
+        self.adopt_listener(sockets::listen(at, share)?)
+    }
+
+    fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
+        self.adopt_datagrams(sockets::bind(at, share)?)
+    }
+
+    fn adopt_listener(&self, socket: TcpListener) -> io::Result<Listening> {
+        socket.set_nonblocking(true)?;
         Ok(Listening {
-            socket: self.reactor.register(sockets::listen(at, share)?)?,
+            socket: self.reactor.register(socket)?,
             reactor: self.reactor.clone(),
             reserve: self.reserve.clone(),
         })
     }
 
-    fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
-        let (socket, batches) = sockets::bind(at, share)?;
+    fn adopt_datagrams(&self, socket: UdpSocket) -> io::Result<Udp> {
+        socket.set_nonblocking(true)?;
+        let batches = Batches::new(&socket)?;
         Ok(Udp {
             socket: self.reactor.register(socket)?,
             batches,

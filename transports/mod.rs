@@ -8,6 +8,8 @@
 mod async_io_parts;
 #[cfg(feature = "async-std")]
 pub mod async_std;
+#[cfg(feature = "sockets")]
+mod bind_ahead;
 mod capabilities;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/interfaces.rs")]
 mod interfaces;
@@ -25,6 +27,7 @@ mod scheduling;
 pub mod smol;
 #[cfg(feature = "sockets")]
 mod sockets;
+mod started;
 mod table;
 pub mod tcp;
 mod time_limit;
@@ -40,7 +43,11 @@ pub mod wasi;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod workers;
 
+#[cfg(feature = "sockets")]
+#[doc(hidden)]
+pub use bind_ahead::bind_ahead;
 pub use interfaces::interface_number;
+pub use started::{CacheAccess, Inherited, Started};
 
 use crate::config::{Config, ConfigError, Scheme, Upstream};
 use crate::runtime::Runtime;
@@ -90,6 +97,11 @@ table::runtimes! {
     "mio", Capabilities::NATIVE => mio::Mio;
     #[cfg(all(feature = "wasi", target_os = "wasi"))]
     "wasi", Capabilities { reply_source: false, shared_ports: false, threads: false } => wasi::Wasi;
+}
+
+/// Serves until `control` says otherwise. An error says why that could not begin.
+pub fn run(runtime: &str, config: Config, control: &Control) -> Result<(), RunError> {
+    start(runtime, config, control, Inherited::default())?.serve()
 }
 
 /// This configuration, as this process can obey it in place of the one `before`. An error says which address that is new cannot be listened

@@ -13,7 +13,7 @@ use async_io::Async;
 use futures::future::BoxFuture;
 use smol_timeout::{Timeout, TimeoutExt};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -65,12 +65,19 @@ impl Runtime for Smol {
     }
 
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener> {
-        let socket = Async::new_nonblocking(sockets::listen(at, share)?)?;
-        Ok(Listening::new(socket, self.reserve.clone()))
+        self.adopt_listener(sockets::listen(at, share)?)
     }
 
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
-        Udp::bind(at, share)
+        self.adopt_datagrams(sockets::bind(at, share)?)
+    }
+
+    fn adopt_listener(&self, socket: TcpListener) -> io::Result<Self::Listener> {
+        Ok(Listening::new(Async::new(socket)?, self.reserve.clone()))
+    }
+
+    fn adopt_datagrams(&self, socket: UdpSocket) -> io::Result<Udp> {
+        Udp::new(socket)
     }
 
     fn networks(&self) -> Vec<Cidr> {

@@ -2,7 +2,6 @@
 //!
 //! Nothing here waits. That is the task of a runtime.
 
-use super::udp::Batches;
 use crate::config::{Config, Listen, Modes, bind_advice, is_missing};
 use crate::engine::{Now, Time};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
@@ -79,22 +78,17 @@ pub fn listen(at: SocketAddr, share: bool) -> io::Result<TcpListener> {
     sockopt::set_socket_reuseaddr(&socket, true)?;
     net::bind(&socket, &at)?;
     net::listen(&socket, BACKLOG)?;
-    let listener = TcpListener::from(socket);
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    Ok(TcpListener::from(socket))
 }
 
 /// A UDP socket.
-pub fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
+pub fn bind(at: SocketAddr, share: bool) -> io::Result<UdpSocket> {
     let socket = socket(at, SocketType::DGRAM, share)?;
     if let Err(error) = sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER) {
         log::debug!("SO_RCVBUF could not be set: {error}; the socket has a smaller buffer");
     }
     net::bind(&socket, &at)?;
-    let socket = UdpSocket::from(socket);
-    socket.set_nonblocking(true)?;
-    let batches = Batches::new(&socket)?;
-    Ok((socket, batches))
+    Ok(UdpSocket::from(socket))
 }
 
 /// Whether the addresses can be listened on that a configuration has beside those of the one `before`, which are in use.

@@ -131,18 +131,18 @@ macro_rules! runtimes {
             }
         }
 
-        /// Serves until `control` says otherwise. An error says why that could not begin.
-        pub fn run(runtime: &str, config: Config, control: &Control) -> Result<(), RunError> {
+        /// Binds, or takes what is inherited; [`Started::serve`] then serves until `control` says otherwise. An error says why that cannot be.
+        pub fn start(runtime: &str, config: Config, control: &Control, inherited: Inherited) -> Result<Started, RunError> {
             match runtime {
                 $(
                     $(#[$gate])*
                     $name => {
                         $can.allow(&config).map_err(RunError::Config)?;
-                        native::run::<$module::$Type>(config, control)
+                        native::start::<$module::$Type>(config, control, inherited)
                     }
                 )*
                 other => {
-                    let _not_used_without_runtimes = (config, control);
+                    let _not_used_without_runtimes = (config, control, inherited);
                     Err(RunError::NoRuntime(other.to_owned()))
                 }
             }

@@ -72,15 +72,25 @@ impl Runtime for Tokio {
     }
 
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Listening> {
+        self.adopt_listener(sockets::listen(at, share)?)
+    }
+
+    fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
+        self.adopt_datagrams(sockets::bind(at, share)?)
+    }
+
+    fn adopt_listener(&self, socket: net::TcpListener) -> io::Result<Listening> {
+        socket.set_nonblocking(true)?;
         let join = |socket: &net::TcpListener| TcpListener::from_std(socket.try_clone()?);
         Ok(Listening {
-            socket: Joining::new(sockets::listen(at, share)?, join),
+            socket: Joining::new(socket, join),
             reserve: self.reserve.clone(),
         })
     }
 
-    fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Udp> {
-        let (socket, batches) = sockets::bind(at, share)?;
+    fn adopt_datagrams(&self, socket: net::UdpSocket) -> io::Result<Udp> {
+        socket.set_nonblocking(true)?;
+        let batches = Batches::new(&socket)?;
         let join = |socket: &net::UdpSocket| UdpSocket::from_std(socket.try_clone()?);
         Ok(Udp {
             socket: Joining::new(socket, join),

@@ -384,8 +384,14 @@ fn has_segmentation(_socket: &UdpSocket) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sockets::bind;
+    use super::super::sockets;
     use super::*;
+
+    fn bind(at: SocketAddr, share: bool) -> io::Result<(UdpSocket, Batches)> {
+        let socket = sockets::bind(at, share)?;
+        let batches = Batches::new(&socket)?;
+        Ok((socket, batches))
+    }
     use std::net::SocketAddr;
 
     #[test]

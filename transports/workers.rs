@@ -6,8 +6,8 @@ pub use super::resource_limits::{affordable, check as check_resource_limits};
 pub use super::scheduling::use_batch_policy;
 use crate::engine::Stats;
 use crate::runtime::Runtime;
-use crate::serve::Options;
-use std::sync::mpsc;
+use crate::serve::{BoundSockets, Options};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 /// Running workers.
@@ -15,9 +15,12 @@ pub struct Others(Vec<JoinHandle<Stats>>);
 
 impl Others {
     /// Starts all but the first. An error says why one of them cannot listen.
-    pub fn start<R: Runtime + Default>(options: &Options) -> Result<Self, RunError> {
+    pub fn start<R: Runtime + Default>(
+        options: &Options,
+        bound: &Arc<BoundSockets>,
+    ) -> Result<Self, RunError> {
         let numbers = 1..options.config().workers().get();
-        let started = numbers.map(|number| start_one::<R>(number, options.clone()));
+        let started = numbers.map(|number| start_one::<R>(number, options.clone(), bound.clone()));
         started.collect::<Result<_, _>>().map(Self)
     }
 
@@ -32,10 +35,12 @@ impl Others {
 fn start_one<R: Runtime + Default>(
     number: usize,
     options: Options,
+    bound: Arc<BoundSockets>,
 ) -> Result<JoinHandle<Stats>, RunError> {
     let (ready, is_ready) = mpsc::channel();
-    let work = move || match Worker::<R>::new(options.config()) {
+    let work = move || match Worker::<R>::new(options.config(), &bound, number) {
         Ok(worker) => {
+            drop(bound);
             let serve = worker.start(&options);
             // The receiver waits for this, so that it cannot fail.
             drop(ready.send(Ok(())));

@@ -43,7 +43,7 @@ mod transactions;
 mod upstream_set;
 mod upstreams;
 
-pub use cache::{Cache, Counts, Found, Key, Times};
+pub use cache::{Cache, Counts, Found, ImportError, Key, Times};
 pub use client::{Client, Via};
 pub use forwarder::Forwarder;
 pub use gauges::Gauges;

@@ -1,10 +1,14 @@
 //! Commands and new configurations to running event loops: a handle to send them, a stream for each loop to receive them.
 
+use super::bound::BoundSockets;
 use super::reload::Reload;
 use crate::config::Config;
 use crate::locks::lock;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::stream::StreamExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 /// A command to running event loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +16,9 @@ use std::sync::{Arc, Mutex};
 pub enum Command {
     /// Answer what was accepted, then end.
     Drain,
+    /// End at a moment at which nobody waits for a response, and read nothing after it: another process has the same sockets
+    /// ([`BoundSockets`](super::BoundSockets)), or will have them.
+    HandOver,
     /// End now.
     Stop,
     /// Log the counters.
@@ -24,6 +31,8 @@ pub enum Message {
     Command(Command),
     /// Another configuration holds from now on.
     Reload(Arc<Reload>),
+    /// To be answered.
+    Probe,
 }
 
 /// Sends commands to all event loops that were given it ([`Options::control`](super::Options::control)), from any thread. Clones send
@@ -33,9 +42,50 @@ pub struct Control {
     receivers: Arc<Mutex<Receivers>>,
 }
 
+/// The way to a loop.
+#[derive(Debug)]
+struct Receiver {
+    messages: UnboundedSender<Message>,
+    /// Probes that it was sent.
+    probes: u64,
+    /// Probes that it has answered.
+    answers: Arc<AtomicU64>,
+}
+
+impl Receiver {
+    /// False when the loop has ended.
+    fn send(&self, message: Message) -> bool {
+        self.messages.unbounded_send(message).is_ok()
+    }
+
+    fn has_answered(&self) -> bool {
+        self.answers.load(Ordering::Relaxed) == self.probes
+    }
+}
+
+/// What a loop receives.
+pub struct Messages {
+    messages: UnboundedReceiver<Message>,
+    answers: Arc<AtomicU64>,
+}
+
+impl Messages {
+    /// The next command or configuration. Answers the probes before it.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            match self.messages.poll_next_unpin(cx) {
+                Poll::Ready(Some(Message::Probe)) => {
+                    self.answers.fetch_add(1, Ordering::Relaxed);
+                }
+                polled => return polled,
+            }
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Receivers {
-    loops: Vec<UnboundedSender<Message>>,
+    loops: Vec<Receiver>,
     /// The last configuration, for loops that begin later.
     reload: Option<Arc<Reload>>,
     /// For loops that begin later: a signal during the start is not lost. At most one of each.
@@ -49,17 +99,23 @@ impl Control {
     }
 
     /// What is sent from now on, and before that what was sent already and still holds.
-    pub(super) fn subscribe(&self) -> UnboundedReceiver<Message> {
-        let (sender, receiver) = unbounded();
+    pub(super) fn subscribe(&self) -> Messages {
+        let (sender, messages) = unbounded();
+        let answers = Arc::new(AtomicU64::new(0));
+        let receiver = Receiver {
+            messages: sender,
+            probes: 0,
+            answers: answers.clone(),
+        };
         let mut receivers = lock(&self.receivers);
         let reload = receivers.reload.clone().map(Message::Reload);
         let commands = receivers.sent.iter().copied().map(Message::Command);
         for message in reload.into_iter().chain(commands) {
-            // It cannot fail: the receiver is in this very function.
-            drop(sender.unbounded_send(message));
+            // It cannot fail: the other end is in this very function.
+            receiver.send(message);
         }
-        receivers.loops.push(sender);
-        receiver
+        receivers.loops.push(receiver);
+        Messages { messages, answers }
     }
 
     /// Sends a command to every loop.
@@ -75,30 +131,64 @@ impl Control {
     /// Has every loop serve by another configuration. Sockets, connections and cached responses that it leaves as they are stay; no query
     /// is lost. [`Config::fixed`] names the settings that stay as they are. A loop that is ending does not take it any more.
     pub fn reload(&self, config: Config) {
+        self.reload_beside(config, BoundSockets::new());
+    }
+
+    /// As [`Control::reload`], with sockets of new addresses that are bound already.
+    pub fn reload_beside(&self, config: Config, bound: BoundSockets) {
         let mut receivers = lock(&self.receivers);
-        let reload = Arc::new(Reload::new(config));
+        let reload = Arc::new(Reload::new(config, bound));
         receivers.reload = Some(reload.clone());
         receivers.tell(&Message::Reload(reload));
+    }
+
+    /// Has every loop gone round since the last probe? Sends the next one to those that have. A loop answers in its iterations, so that one
+    /// that hangs, in its own code or because its thread does not run, is found out. Loops that have ended do not count.
+    pub fn probe(&self) -> bool {
+        let mut receivers = lock(&self.receivers);
+        let loops = &mut receivers.loops;
+        loops.retain(|one| !one.messages.is_closed());
+        let all = loops.iter().all(Receiver::has_answered);
+        for one in loops.iter_mut().filter(|one| one.has_answered()) {
+            one.probes += 1;
+            // One that ends just now is found closed next time.
+            one.send(Message::Probe);
+        }
+        all
     }
 }
 
 impl Receivers {
     fn tell(&mut self, message: &Message) {
         // A loop that has ended needs to know nothing.
-        self.loops
-            .retain(|one| one.unbounded_send(message.clone()).is_ok());
+        self.loops.retain(|one| one.send(message.clone()));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::task::noop_waker_ref;
 
-    /// The next command.
-    fn command(receiver: &mut UnboundedReceiver<Message>) -> Option<Command> {
-        match receiver.try_recv() {
-            Ok(Message::Command(command)) => Some(command),
-            _ => None,
+    impl Messages {
+        /// What is there now.
+        fn received(&mut self) -> Vec<Message> {
+            let mut cx = Context::from_waker(noop_waker_ref());
+            let next = || match self.poll_next(&mut cx) {
+                Poll::Ready(message) => message,
+                Poll::Pending => None,
+            };
+            std::iter::from_fn(next).collect()
+        }
+
+        /// The commands among that.
+        fn commands(&mut self) -> Vec<Command> {
+            let all = self.received().into_iter();
+            let command = |message| match message {
+                Message::Command(command) => Some(command),
+                _ => None,
+            };
+            all.filter_map(command).collect()
         }
     }
 
@@ -110,12 +200,10 @@ mod tests {
         drop(second);
         control.send(Command::Drain);
         control.clone().send(Command::Stop);
-        assert_eq!(command(&mut first), Some(Command::Drain));
-        assert_eq!(command(&mut first), Some(Command::Stop));
+        assert_eq!(first.commands(), [Command::Drain, Command::Stop]);
         assert_eq!(lock(&control.receivers).loops.len(), 1);
         let mut late = control.subscribe();
-        assert_eq!(command(&mut late), Some(Command::Drain));
-        assert_eq!(command(&mut late), Some(Command::Stop));
+        assert_eq!(late.commands(), [Command::Drain, Command::Stop]);
     }
 
     #[test]
@@ -126,12 +214,9 @@ mod tests {
         control.send(Command::Report);
         control.send(Command::Report);
         control.send(Command::Drain);
-        for expected in [Command::Report, Command::Report, Command::Drain] {
-            assert_eq!(command(&mut first), Some(expected));
-        }
-        let mut late = control.subscribe();
-        assert_eq!(command(&mut late), Some(Command::Drain));
-        assert!(late.try_recv().is_err());
+        let sent = [Command::Report, Command::Report, Command::Drain];
+        assert_eq!(first.commands(), sent);
+        assert_eq!(control.subscribe().commands(), [Command::Drain]);
     }
 
     #[test]
@@ -145,15 +230,34 @@ mod tests {
         control.send(Command::Drain);
         control.reload(config(3));
         control.reload(config(7));
-        let timeout = |receiver: &mut UnboundedReceiver<Message>| match receiver.try_recv() {
-            Ok(Message::Reload(reload)) => reload.config.timeout().as_secs(),
-            other => panic!("{other:?}"),
+        let described = |messages: &mut Messages| -> Vec<String> {
+            let describe = |message| match message {
+                Message::Reload(reload) => reload.config.timeout().as_secs().to_string(),
+                Message::Command(command) => format!("{command:?}"),
+                Message::Probe => "probe".to_owned(),
+            };
+            messages.received().into_iter().map(describe).collect()
         };
-        assert_eq!(command(&mut first), Some(Command::Drain));
-        assert_eq!((timeout(&mut first), timeout(&mut first)), (3, 7));
-        let mut late = control.subscribe();
-        assert_eq!(timeout(&mut late), 7);
-        assert_eq!(command(&mut late), Some(Command::Drain));
-        assert!(late.try_recv().is_err());
+        assert_eq!(described(&mut first), ["Drain", "3", "7"]);
+        assert_eq!(described(&mut control.subscribe()), ["7", "Drain"]);
+    }
+
+    #[test]
+    fn a_loop_that_does_not_go_round_fails_the_probe_until_it_does() {
+        let control = Control::new();
+        assert!(control.probe(), "no loop hangs");
+        let (mut first, mut second) = (control.subscribe(), control.subscribe());
+        assert!(control.probe(), "nothing was asked before");
+        assert!(first.received().is_empty());
+        for _ in 0..3 {
+            assert!(!control.probe());
+            assert!(first.received().is_empty(), "a probe is no command");
+        }
+        assert!(second.received().is_empty());
+        assert!(control.probe());
+        assert!(first.received().is_empty() && second.received().is_empty());
+        drop(second);
+        assert!(control.probe(), "one that has ended does not count");
+        assert!(!control.probe());
     }
 }

@@ -3,13 +3,14 @@
 //! One iteration: read the connections to upstreams, send the responses, take the clients' queries, write once to each connection,
 //! acknowledge. Each step is bounded; what reaches its bound is ready again at once, after the others had their turn.
 
-use super::control::{Command, Message};
+use super::control::{Command, Message, Messages};
 use super::core::Core;
+use super::handover::Handover;
 use super::host_networks::HostNetworks;
 use super::lookups::Lookups;
 use super::missing_addresses::MissingAddresses;
 use super::options::Options;
-use super::shutdown::{DRAIN_QUIET, DRAIN_TIMEOUT, Phase, Trigger};
+use super::shutdown::{Phase, Trigger};
 use super::sockets::Sockets;
 use super::sources::{Alarm, Kind, Source, Sources};
 use super::tcp::TcpClients;
@@ -19,9 +20,6 @@ use crate::config::Config;
 use crate::engine::{Cache, Forwarder, Output, Stats};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
-use futures::channel::mpsc::UnboundedReceiver;
-use futures::stream::StreamExt;
-use log::info;
 use rand_chacha::rand_core::Rng;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -53,7 +51,7 @@ pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) cache: Arc<Cache>,
     pub(super) runtime: R,
     pub(super) transport: T,
-    commands: UnboundedReceiver<Message>,
+    commands: Messages,
     commands_source: Source,
     sources: Sources,
     ready: Vec<Kind>,
@@ -66,6 +64,7 @@ pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) missing: MissingAddresses,
     pub(super) host_networks: HostNetworks,
     pub(super) phase: Phase,
+    pub(super) handover: Handover,
 }
 
 impl<R: Runtime, T: Transport> EventLoop<R, T> {
@@ -76,6 +75,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         let mut core_seed = [0; 32];
         random.fill_bytes(&mut core_seed);
         let (config, cache) = (shared.config.clone(), shared.cache.clone());
+        let handover = shared.loops_in_step.join();
         let logs_for_all = number == 1;
         let now = runtime.now();
         let sources = Sources::default();
@@ -95,6 +95,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             alarm: Alarm::new(&sources),
             upstreams: UpstreamConnections::new(&sources),
             lookups: Lookups::new(random, &sources),
+            handover,
             config,
             cache,
             runtime,
@@ -143,6 +144,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         self.update_networks();
         for kind in ready {
             match *kind {
+                Kind::Udp(index) if !self.phase.reads() => self.udp.flush(index),
                 Kind::Udp(index) => {
                     if self.udp.ready(index, &mut self.core) {
                         self.advance(Trigger::Queries);
@@ -203,52 +205,18 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
     fn take_commands(&mut self) {
         loop {
             let mut cx = self.commands_source.context();
-            let Poll::Ready(Some(message)) = self.commands.poll_next_unpin(&mut cx) else {
+            let Poll::Ready(Some(message)) = self.commands.poll_next(&mut cx) else {
                 return;
             };
             match message {
                 Message::Command(Command::Drain) => self.advance(Trigger::Drain),
+                Message::Command(Command::HandOver) => self.advance(Trigger::HandOver),
                 Message::Command(Command::Stop) => self.advance(Trigger::Stop),
                 Message::Command(Command::Report) => self.report(),
                 Message::Reload(reload) => self.reconfigure(&reload),
+                // It was answered when it was received.
+                Message::Probe => {}
             }
-        }
-    }
-
-    /// At the end of an iteration: goes on as far as what is left to do allows.
-    fn finish(&mut self) {
-        while self.phase != Phase::Serving {
-            let (before, now) = (self.phase, self.core.now.mono);
-            if let Phase::Draining { .. } = before {
-                self.tcp.close_idle(DRAIN_QUIET, now);
-            }
-            let responses = self.core.forwarder.in_flight() > 0
-                || !self.tcp.is_empty()
-                || !self.udp.are_flushed();
-            self.advance(Trigger::Remaining {
-                responses,
-                connections: !self.upstreams.is_empty(),
-            });
-            if self.phase == before {
-                return;
-            }
-        }
-    }
-
-    /// Goes to the phase that follows.
-    fn advance(&mut self, trigger: Trigger) {
-        let now = self.core.now.mono;
-        let next = self.phase.after(trigger, now);
-        match (std::mem::replace(&mut self.phase, next), next) {
-            (Phase::Serving, Phase::Draining { .. }) => {
-                info!(
-                    "draining: queries that were accepted are answered, for at most {DRAIN_TIMEOUT:?}"
-                );
-                self.missing.give_up();
-                self.tcp.stop_accepting(now);
-            }
-            (Phase::Serving | Phase::Draining { .. }, Phase::Closing { .. }) => self.close(),
-            _ => {}
         }
     }
 

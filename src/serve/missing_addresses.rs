@@ -1,5 +1,6 @@
 //! Addresses that this host did not have at the start: bound as soon as it has them.
 
+use super::bound::BoundSockets;
 use super::sockets::Sockets;
 use crate::config::{Config, bind_advice};
 use crate::engine::Time;
@@ -67,13 +68,14 @@ impl MissingAddresses {
 
     /// Tries what is due, and hands out what was bound.
     pub fn time<R: Runtime>(&mut self, runtime: &R, config: &Config, now: Time) -> Sockets<R> {
-        let mut bound = Sockets::none();
+        let mut bound = Sockets::none_of(0, config);
         if self.next_try.is_none_or(|at| at > now) {
             return bound;
         }
-        let logs = self.logs;
+        // Nobody else has a socket of an address that this host lacks.
+        let (logs, nobodys) = (self.logs, BoundSockets::new());
         self.missing.retain_mut(|(addr, logged)| {
-            let Err(error) = bound.bind_one(runtime, (*addr).into(), config) else {
+            let Err(error) = bound.bind_one(runtime, (*addr).into(), config, &nobodys) else {
                 if logs {
                     info!("{addr}: bound at last; it is served from now on");
                 }

@@ -7,15 +7,20 @@
 //! - `udp` and `tcp` are its sides towards clients, `upstream_connections` is its side towards upstreams.
 //! - `lookups` finds the addresses of upstreams that were given by name.
 //! - `sources` knows what is ready, and has the one timer; `pause` is for sockets that fail.
-//! - `sockets` binds the addresses that are served, `missing_addresses` those that the host did not have at the start.
+//! - `sockets` binds the addresses that are served, `missing_addresses` those that the host did not have at the start; `bound` has the sockets
+//!   that were bound before.
 //! - `host_networks` has the networks of this host on the access list.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
-//! - `control` carries commands and new configurations to the loop, `reload` has it serve by one; `shutdown` is the way from serving to the end.
+//! - `control` carries commands and new configurations to the loop, `reload` has it serve by one; `shutdown` is the way from serving to the end,
+//!   and `ending` what is done on it; loops that hand over go it together (`handover`).
 
 mod actions;
+mod bound;
 mod control;
 mod core;
+mod ending;
 mod event_loop;
+mod handover;
 mod host_networks;
 mod inspect;
 mod lookups;
@@ -33,6 +38,7 @@ mod tcp;
 mod udp;
 mod upstream_connections;
 
+pub use bound::BoundSockets;
 pub use control::{Command, Control};
 pub use options::Options;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]

@@ -42,6 +42,12 @@ impl Options {
         self
     }
 
+    /// What all workers have cached.
+    #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+    pub(crate) fn cache(&self) -> &Arc<crate::engine::Cache> {
+        &self.shared.cache
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.shared.config

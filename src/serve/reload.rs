@@ -1,5 +1,6 @@
 //! Another configuration while the loop serves: sockets and connections that it leaves as they are stay, and no query is lost.
 
+use super::bound::BoundSockets;
 use super::event_loop::EventLoop;
 use super::host_networks::HostNetworks;
 use super::shared::cache_for;
@@ -21,6 +22,8 @@ const MAX_LAST_READS: usize = 64;
 #[derive(Debug)]
 pub struct Reload {
     pub(super) config: Config,
+    /// Sockets of new addresses that are bound already.
+    bound: BoundSockets,
     /// Made by the first loop that takes it, and the same for all.
     cache: OnceLock<SharedCache>,
 }
@@ -34,9 +37,10 @@ impl std::fmt::Debug for SharedCache {
 }
 
 impl Reload {
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: Config, bound: BoundSockets) -> Self {
         Self {
             config,
+            bound,
             cache: OnceLock::new(),
         }
     }
@@ -67,7 +71,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         }
         let before = std::mem::replace(&mut self.config, config);
         self.cache = reload.cache(&self.cache);
-        self.change_sockets(&before);
+        self.change_sockets(&before, &reload.bound);
         self.tcp.reconfigure(&self.config);
         let (now, core) = (self.core.now, &mut self.core);
         core.forwarder.reconfigure(
@@ -91,7 +95,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
     }
 
     /// Closes the sockets of addresses that are served no more, and binds those that are new.
-    fn change_sockets(&mut self, before: &Config) {
+    fn change_sockets(&mut self, before: &Config, prepared: &BoundSockets) {
         let (now, wanted) = (self.core.now.mono, addresses(&self.config));
         let known = addresses(before);
         for addr in known.iter().filter(|addr| !wanted.contains(addr)) {
@@ -107,7 +111,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             self.tcp.retire(*addr, now);
             self.missing.forget(*addr);
         }
-        let mut bound = Sockets::none();
+        let mut bound = Sockets::none_of(self.number - 1, &self.config);
         for listen in self.config.listen() {
             let addr = listen.addr();
             if known.contains(&addr) {
@@ -115,13 +119,13 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             }
             // Where several workers share the address, one that nobody reads would get queries. The new one has its number.
             self.udp.close_retired(|other| other == addr);
-            let mut done = bound.bind_one(&self.runtime, *listen, &self.config);
+            let mut done = bound.bind_one(&self.runtime, *listen, &self.config, prepared);
             if let Err(error) = &done
                 && error.kind() == ErrorKind::AddrInUse
             {
                 // It may be one of ours, as where a wildcard address is replaced by a concrete one.
                 self.udp.close_retired(|other| other.port() == addr.port());
-                done = bound.bind_one(&self.runtime, *listen, &self.config);
+                done = bound.bind_one(&self.runtime, *listen, &self.config, prepared);
             }
             if let Err(error) = done
                 && (listen.is_required() || !is_missing(&error))

@@ -1,5 +1,6 @@
 //! What the workers of one program share: the configuration, the cache, and the limits that hold for all of them together.
 
+use super::handover::LoopsInStep;
 use crate::config::{Config, Limits, TtlBounds};
 use crate::engine::{Cache, PerClient, Times};
 use crate::locks::lock;
@@ -19,6 +20,7 @@ pub struct Shared {
     connections: Mutex<PerClient>,
     /// Workers that have begun.
     workers: AtomicUsize,
+    pub loops_in_step: LoopsInStep,
 }
 
 /// The limit at which a TCP connection is not admitted.
@@ -43,6 +45,7 @@ impl Shared {
             random,
             connections: Mutex::default(),
             workers: AtomicUsize::new(0),
+            loops_in_step: LoopsInStep::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The addresses that are served, bound at the start.
 
+use super::bound::{BoundSockets, Share};
 use crate::config::{Config, Listen, bind_advice, is_missing};
 use crate::runtime::{Datagrams, Listener, Runtime};
 use log::info;
@@ -12,13 +13,24 @@ const PORT_TRIES: usize = 32;
 
 /// The sockets of one loop, bound and ready.
 pub struct Sockets<R: Runtime> {
+    pub(super) datagrams: Vec<BoundDatagrams<R::Datagrams>>,
     /// Each with the address that is configured for it.
-    pub(super) datagrams: Vec<(SocketAddr, R::Datagrams)>,
     pub(super) listeners: Vec<(SocketAddr, R::Listener)>,
     addresses: Vec<SocketAddr>,
     /// The address that is configured for each of these.
     wanted: Vec<SocketAddr>,
     missing: Vec<SocketAddr>,
+    share: Share,
+}
+
+/// A UDP socket.
+pub(super) struct BoundDatagrams<D> {
+    /// The address that is configured for it.
+    pub addr: SocketAddr,
+    pub socket: D,
+    /// The address that another socket may be bound to in its place. One that was bound before has none: the address is taken as long as
+    /// somebody else has that socket, too.
+    pub rebind: Option<SocketAddr>,
 }
 
 /// An address could not be bound. The text is for the operator: which address, the error of the operating system, and what can be done
@@ -45,11 +57,22 @@ impl<R: Runtime> Sockets<R> {
     /// An address that no interface has is missing: the loop tries to bind it every few seconds. One that the user did not name
     /// (`[::1]` where IPv6 is off) is left out, as long as another is there.
     pub fn bind(runtime: &R, config: &Config) -> Result<Self, BindError> {
-        let mut sockets = Self::none();
+        Self::bind_beside(runtime, config, &BoundSockets::new(), 0)
+    }
+
+    /// As [`Sockets::bind`], but takes the sockets that are bound already: the part of them that belongs to the worker of this number, which
+    /// is 0 where there is one.
+    pub fn bind_beside(
+        runtime: &R,
+        config: &Config,
+        bound: &BoundSockets,
+        worker: usize,
+    ) -> Result<Self, BindError> {
+        let mut sockets = Self::none_of(worker, config);
         let mut left_out = None;
         for wanted in config.listen() {
             let addr = wanted.addr();
-            let Err(error) = sockets.bind_one(runtime, *wanted, config) else {
+            let Err(error) = sockets.bind_one(runtime, *wanted, config, bound) else {
                 continue;
             };
             if !wanted.is_required() && is_missing(&error) {
@@ -65,14 +88,16 @@ impl<R: Runtime> Sockets<R> {
         left_out.filter(|_| is_empty).map_or(Ok(sockets), Err)
     }
 
-    /// No sockets yet.
-    pub(super) fn none() -> Self {
+    /// No sockets yet, for the worker of this number, from 0 on.
+    pub(super) fn none_of(worker: usize, config: &Config) -> Self {
+        let workers = config.workers().get();
         Self {
             datagrams: Vec::new(),
             listeners: Vec::new(),
             addresses: Vec::new(),
             wanted: Vec::new(),
             missing: Vec::new(),
+            share: Share { worker, workers },
         }
     }
 
@@ -83,33 +108,59 @@ impl<R: Runtime> Sockets<R> {
         runtime: &R,
         wanted: Listen,
         config: &Config,
+        bound: &BoundSockets,
     ) -> io::Result<()> {
         let is_chosen = wanted.bound().port() == 0;
         let mut tries = if is_chosen { PORT_TRIES } else { 1 };
         loop {
             tries -= 1;
-            match self.try_bind(runtime, wanted, config) {
+            match self.try_bind(runtime, wanted, config, bound) {
                 Err(error) if tries > 0 && error.kind() == ErrorKind::AddrInUse => {}
                 done => return done,
             }
         }
     }
 
-    fn try_bind(&mut self, runtime: &R, wanted: Listen, config: &Config) -> io::Result<()> {
+    fn try_bind(
+        &mut self,
+        runtime: &R,
+        wanted: Listen,
+        config: &Config,
+        prepared: &BoundSockets,
+    ) -> io::Result<()> {
         let (share, addr) = (are_shared(config), wanted.addr());
         let mut bound = wanted.bound();
-        let mut datagrams = None;
+        let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
         if config.modes().udp() {
-            let socket = runtime.bind(bound, share)?;
-            bound = socket.local_addr()?;
-            datagrams = Some((addr, socket));
+            for socket in prepared.datagrams_for(addr, self.share)? {
+                datagrams.push(BoundDatagrams {
+                    addr,
+                    socket: runtime.adopt_datagrams(socket)?,
+                    rebind: None,
+                });
+            }
+            if datagrams.is_empty() {
+                let socket = runtime.bind(bound, share)?;
+                bound = socket.local_addr()?;
+                datagrams.push(BoundDatagrams {
+                    addr,
+                    socket,
+                    rebind: Some(bound),
+                });
+            }
         }
         if config.modes().tcp() {
-            let listener = runtime.listen(bound, share)?;
-            bound = listener.local_addr()?;
-            self.listeners.push((addr, listener));
+            for socket in prepared.listeners_for(addr, self.share)? {
+                listeners.push((addr, runtime.adopt_listener(socket)?));
+            }
+            if listeners.is_empty() {
+                let listener = runtime.listen(bound, share)?;
+                bound = listener.local_addr()?;
+                listeners.push((addr, listener));
+            }
         }
-        self.datagrams.extend(datagrams);
+        self.datagrams.append(&mut datagrams);
+        self.listeners.append(&mut listeners);
         self.addresses.push(bound);
         self.wanted.push(addr);
         Ok(())

@@ -27,15 +27,15 @@ const AD: u16 = 0x0020;
 /// The offsets of all TTLs follow the message, 16 bits each.
 #[derive(Clone, Debug)]
 pub struct CachedResponse {
-    octets: Box<[u8]>,
-    header: Header,
-    question: QuestionAt,
+    pub(super) octets: Box<[u8]>,
+    pub(super) header: Header,
+    pub(super) question: QuestionAt,
     /// Where the OPT record starts.
-    opt_at: u32,
+    pub(super) opt_at: u32,
     /// Where the option with the state starts.
-    state_at: u32,
+    pub(super) state_at: u32,
     /// Where the message ends and the offsets start.
-    end: u32,
+    pub(super) end: u32,
 }
 
 impl CachedResponse {

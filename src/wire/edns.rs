@@ -11,7 +11,7 @@ pub(super) const FLAG_DO: u16 = 0x8000;
 /// The smallest UDP size that can be meant; below, it counts as this (RFC 6891 §6.2.3).
 const MIN_UDP_SIZE: u16 = 512;
 /// Octets of an option before its data: code and length.
-const OPTION_FIXED: usize = 4;
+pub(super) const OPTION_FIXED: usize = 4;
 
 /// EDE, extended DNS errors (RFC 8914).
 pub(super) const OPTION_EDE: u16 = 15;

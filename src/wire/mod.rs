@@ -35,6 +35,7 @@ mod rdata;
 mod response;
 mod rotation;
 mod scan;
+mod stored_response;
 
 #[cfg(test)]
 mod simple_dns_tests;

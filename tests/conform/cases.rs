@@ -109,6 +109,7 @@ macro_rules! protocol {
             many_questions_do_not_mix: [],
             a_stop_ends_at_once: [],
             dropping_the_loop_frees_its_addresses: [],
+            sockets_go_on_with_the_next_loop: [Descriptors],
         }
     };
 }

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use dotward::engine::Stats;
 use dotward::runtime::{Datagram, Datagrams, Ring};
-use dotward::serve::{Command, Control, Options, Sockets, serve};
+use dotward::serve::{BoundSockets, Command, Control, Options, Sockets, serve};
 use futures::future::{Either, join, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -187,4 +187,52 @@ pub async fn dropping_the_loop_frees_its_addresses<R: World>(runtime: R, scheme:
     server.configure(|config| config.listen([at.into()]));
     let again = Sockets::bind(&runtime, &server.config).expect("they are free");
     assert_eq!(again.addresses(), [at]);
+}
+
+// fault 84: what clients send between two loops waits in sockets that were bound before, and the second loop answers it.
+pub async fn sockets_go_on_with_the_next_loop<R: World>(runtime: R, scheme: &'static str) {
+    let udp = std::net::UdpSocket::bind(loopback()).expect("a socket");
+    let at = udp.local_addr().expect("its address");
+    let tcp = std::net::TcpListener::bind(at).expect("the same port");
+    let mut bound = BoundSockets::new();
+    bound.add_datagrams(udp).expect("an address");
+    bound.add_listener(tcp).expect("an address");
+    let mut server = Server::new(&runtime, scheme);
+    server.configure(|config| config.listen([at.into()]));
+    let config = server.config.clone();
+    let transports = [server.transport(), server.transport()];
+    let story = async {
+        for transport in transports {
+            let mut asked = Vec::new();
+            let by_udp = query("udp.test", A).id(1).build();
+            let by_tcp = query("tcp.test", A).id(2).build();
+            // Nobody serves yet.
+            let mut stream = runtime.connect(at).await.expect("a connection");
+            stream.write_all(&frame(&by_tcp)).await.expect("room");
+            asked.push(by_udp);
+            let sockets = Sockets::bind_beside(&runtime, &config, &bound, 0);
+            let control = Control::new();
+            let options = Options::with_seed(config.clone(), [7; 32]).expect("one worker");
+            let options = options.control(&control);
+            let sockets = sockets.expect("they are bound");
+            let clients = async {
+                let got = ask_udp(&runtime, at, &asked).await;
+                assert_answers(&got[0], &asked[0]);
+                let mut answer = vec![0; 2];
+                stream.read_exact(&mut answer).await.expect("a length");
+                let len = u16::from_be_bytes([answer[0], answer[1]]);
+                answer = vec![0; len.into()];
+                stream.read_exact(&mut answer).await.expect("an answer");
+                assert_answers(&answer, &by_tcp);
+                control.send(Command::HandOver);
+            };
+            let serving = serve(runtime.clone(), transport, sockets, options);
+            let (stats, ()) = join(serving, clients).await;
+            assert_eq!((stats.queries, stats.failed), (2, 0));
+        }
+    };
+    match select(pin!(story), pin!(answer_all(server))).await {
+        Either::Left(((), _)) => {}
+        Either::Right(_) => unreachable!("an upstream never ends"),
+    }
 }

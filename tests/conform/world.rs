@@ -25,6 +25,8 @@ pub enum Need {
     SharedPorts,
     /// As in [`Capabilities::threads`].
     Threads,
+    /// File descriptors: sockets of the standard library can be taken over.
+    Descriptors,
     /// A system below, which may refuse to send.
     System,
     /// A clock that leaps: the case would wait in real time.
@@ -40,7 +42,8 @@ impl Need {
         let can = |what: fn(Capabilities) -> bool| row.is_some_and(what);
         match self {
             Self::ReplySource => can(|row| row.reply_source),
-            Self::SharedPorts => can(|row| row.shared_ports),
+            // Whoever has them can share ports, too.
+            Self::SharedPorts | Self::Descriptors => can(|row| row.shared_ports),
             Self::Threads => can(|row| row.threads),
             Self::System => row.is_some(),
             Self::VirtualTime => row.is_none(),

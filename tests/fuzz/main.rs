@@ -1,10 +1,11 @@
-//! Fuzzing on stable Rust: octets of any kind against the wire format, the cache's form of a response, and the whole core.
+//! Fuzzing on stable Rust: octets of any kind against the wire format, the cache's form of a response and its dump, and the whole core.
 //!
 //! `cargo test` runs each target over its corpus and over some thousand changed inputs that are the same each time. With
 //! `FUZZ_SECONDS` each target goes on for so long, from a seed that `FUZZ_SEED` sets or the clock does: `just fuzz SECONDS`. An input that
 //! finds a fault is left in the target's corpus, and so is tried ever after.
 
 mod cache;
+mod dumps;
 mod generated;
 mod invariants;
 mod looping;
@@ -49,6 +50,12 @@ fn streams() {
 #[test]
 fn cached_responses() {
     run("cached_responses", cache::cached_response, ROUNDS);
+}
+
+// req 52
+#[test]
+fn dumps() {
+    run("dumps", dumps::dump, ROUNDS);
 }
 
 // req 58, req 70, fault 24

@@ -7,6 +7,7 @@ load.py pipeline ADDRESS PORT COUNT         COUNT questions on one TCP connectio
 load.py steady ADDRESS PORT RATE FILE       RATE questions a second over UDP until FILE exists
 load.py both ADDRESS PORT RATE TCP FILE     RATE questions a second over UDP and TCP of them over four connections, until FILE exists;
                                            a connection that ends is a failure
+load.py popular ADDRESS PORT RATE FILE      RATE questions a second over UDP until FILE exists, 19 of 20 for one of 1,000 names
 load.py until ADDRESS PORT RATE LOG TEXT    RATE questions a second, over UDP and TCP, until LOG has a line with TEXT
 
 In `steady` and `until`, every other question is for slow.test, whose answers take their time.
@@ -167,7 +168,7 @@ def pipeline(address, port, count):
     asker.close("pipelined")
 
 
-def paced(address, port, rate, ended, tcp):
+def paced(address, port, rate, ended, tcp, number=lambda sent: sent % 100_000, slow=True, forgiven=1):
     """RATE questions a second until `ended()`, which is asked after each question; then the answers that are due.
 
     A question is counted as sent before the end when `ended()` still said no after it was sent: so the very last one
@@ -194,7 +195,7 @@ def paced(address, port, rate, ended, tcp):
     while True:
         send, where, _ = links[asker.sent % len(links)]
         try:
-            send(asker.query(where, asker.sent % 100_000, slow=asker.sent // len(links) % 2 == 0))
+            send(asker.query(where, number(asker.sent), slow=slow and asker.sent // len(links) % 2 == 0))
         except OSError:
             pass  # never reached a socket that anybody reads; it is counted as lost
         if ended():
@@ -206,7 +207,12 @@ def paced(address, port, rate, ended, tcp):
                 break
     while asker.waiting and not asker.overdue() and selector.get_map():
         read(0.2)
-    asker.close(f"{rate} a second for {time.monotonic() - start:.1f} s", forgiven=1)
+    asker.close(f"{rate} a second for {time.monotonic() - start:.1f} s", forgiven)
+
+
+def popular(sent):
+    """One of 20 questions is for a name that nobody asked for before; the others are for names that somebody did."""
+    return 1_000 + sent // 20 % 99_000 if sent % 20 == 0 else sent * 7919 % 1_000
 
 
 def both(address, port, rate, tcp_rate, file):
@@ -260,6 +266,9 @@ def main():
         paced(address, int(port), int(rest[0]), lambda: os.path.exists(rest[1]), tcp=False)
     elif mode == "both":
         both(address, int(port), int(rest[0]), int(rest[1]), rest[2])
+    elif mode == "popular":
+        ended = lambda: os.path.exists(rest[1])  # noqa: E731
+        paced(address, int(port), int(rest[0]), ended, tcp=False, number=popular, slow=False, forgiven=0)
     elif mode == "until":
         log = open(rest[1], "rb")
         paced(address, int(port), int(rest[0]), lambda: rest[2].encode() in log.read(), tcp=True)

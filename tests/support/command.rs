@@ -25,6 +25,8 @@ pub fn command(args: &[&str]) -> Command {
         .args(args)
         .env_remove("JOURNAL_STREAM")
         .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC")
+        .env_remove("LISTEN_PID")
         .stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("DOTWARD_") {

@@ -2,8 +2,9 @@
 
 use crate::config::Config;
 use crate::engine::Stats;
-use crate::serve::Options;
+use crate::serve::{BoundSockets, Options};
 use crate::transports::RunError;
+use std::sync::Arc;
 
 /// No other workers.
 pub struct Others;
@@ -15,7 +16,7 @@ impl Others {
         clippy::unnecessary_wraps,
         reason = "as where there are threads"
     )]
-    pub fn start<R>(_: &Options) -> Result<Self, RunError> {
+    pub fn start<R>(_: &Options, _: &Arc<BoundSockets>) -> Result<Self, RunError> {
         Ok(Self)
     }
 

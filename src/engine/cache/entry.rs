@@ -2,6 +2,8 @@
 
 use super::super::time::Time;
 use super::Times;
+use super::dump::{Octets, Read};
+use super::key::Key;
 use crate::wire::{CachedResponse, Recipient};
 use std::time::Duration;
 
@@ -70,6 +72,11 @@ impl Entry {
         }
     }
 
+    /// Is it no failure?
+    pub(super) fn is_data(&self) -> bool {
+        !self.failure
+    }
+
     pub(super) fn question(&self) -> &[u8] {
         self.kept.question()
     }
@@ -112,6 +119,43 @@ impl Entry {
             && self.expires.since(now) <= last;
         self.prefetched |= due;
         due
+    }
+
+    /// Appends it to a dump, with its key's bits, and whether somebody `asked` for it lately.
+    pub(super) fn store(&self, asked: bool, out: &mut Vec<u8>) {
+        let (octets, state_at, end) = self.kept.stored();
+        for number in [octets.len() as u32, state_at, end, self.aged] {
+            out.extend_from_slice(&number.to_be_bytes());
+        }
+        out.extend_from_slice(&self.bits.to_be_bytes());
+        for moment in [self.stored, self.expires] {
+            out.extend_from_slice(&moment.as_nanos().to_be_bytes());
+        }
+        let marks = u8::from(self.prefetched) << 1 | u8::from(asked);
+        out.extend_from_slice(&[self.hits, marks]);
+        out.extend_from_slice(octets);
+    }
+
+    /// Reads what [`Entry::store`] wrote, and makes its key anew.
+    pub(super) fn read(from: &mut Octets<'_>, seed: [u8; 16]) -> Option<Read> {
+        let mut number = || from.number::<4>().map(|number| number as u32);
+        let (len, state_at, end) = (number()?, number()?, number()?);
+        let aged = number()?;
+        let bits = from.number::<8>()?;
+        let mut moment = || from.number::<8>().map(Time::from_nanos);
+        let (stored, expires) = (moment()?, moment()?);
+        let (hits, marks) = (from.number::<1>()? as u8, from.number::<1>()?);
+        let kept = CachedResponse::restore(from.take(len as usize)?, state_at, end)?;
+        let key = Key::restore(kept.question(), bits, seed)?;
+        let entry = Self {
+            prefetched: marks & 2 != 0,
+            hits,
+            aged,
+            expires,
+            ..Self::data(kept, bits, 0, stored)
+        };
+        let asked = marks & 1 != 0;
+        Some(Read { key, entry, asked })
     }
 
     /// From now on its addresses are in another order.

@@ -31,13 +31,31 @@ impl Key {
             return None;
         }
         let mut key = Self::again(message, query, route, 0)?;
+        key.hash = key.hashed(seed);
+        Some(key)
+    }
+
+    /// The key with this question, which is in lower case, and these bits: those of an entry that had another seed.
+    pub(super) fn restore(lowercase: &[u8], bits: u64, seed: [u8; 16]) -> Option<Self> {
+        let mut key = Self {
+            question: [0; MAX_QUESTION],
+            len: u16::try_from(lowercase.len()).ok()?,
+            bits,
+            hash: 0,
+        };
+        let question = key.question.get_mut(..lowercase.len())?;
+        question.copy_from_slice(lowercase);
+        key.hash = key.hashed(seed);
+        Some(key)
+    }
+
+    fn hashed(&self, seed: [u8; 16]) -> u64 {
         let mut hasher = DefaultHasher::new();
         hasher.write(&seed);
-        hasher.write(key.question());
-        hasher.write_u32(key.bits as u32);
+        hasher.write(self.question());
+        hasher.write_u32(self.bits as u32);
         // The same query on two routes has two hashes, of which nobody knows either.
-        key.hash = hasher.finish() ^ u64::from(route).wrapping_mul(SPREAD);
-        Some(key)
+        hasher.finish() ^ (self.bits >> 32).wrapping_mul(SPREAD)
     }
 
     /// The key of a query that had one before, with this hash.

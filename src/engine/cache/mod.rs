@@ -10,7 +10,9 @@
 //! - `key` says what a question is remembered under, and which are none of the cache's business.
 //! - `entry` is one answer and its times; [`CachedResponse`] is its form, [`wire::cacheability`] its admission.
 //! - `shard` bounds a part; `index` finds in it, `sieve` says who has to go.
+//! - `dump` is the cache as octets, for the next process.
 
+mod dump;
 mod entry;
 mod index;
 mod key;
@@ -23,6 +25,8 @@ use super::response;
 use super::time::Time;
 use crate::locks::lock;
 use crate::wire::{self, Cacheability, CachedResponse, Ede, Query, Recipient, Response};
+use dump::Dump;
+pub use dump::ImportError;
 use entry::{Entry, State};
 pub use key::Key;
 use shard::Shard;
@@ -105,6 +109,7 @@ pub struct Counts {
 pub struct Cache {
     /// A power of two of them; none when the cache is off.
     shards: Arc<[Mutex<Shard>]>,
+    /// The most octets that it takes.
     bytes: usize,
     seed: [u8; 16],
     times: Times,
@@ -279,6 +284,47 @@ impl Cache {
         if !self.shards.is_empty() {
             self.fail(key, CachedResponse::servfail(message, query, why), now);
         }
+    }
+
+    /// All answers that hold now as octets, for [`Cache::import`] in another process: at most `limit` octets, else `None`.
+    ///
+    /// Answers that only held once and failures are left out.
+    pub fn export(&self, limit: usize, now: Time) -> Option<Vec<u8>> {
+        let mut dump = Dump::new(&self.times, now);
+        for shard in self.all() {
+            for (entry, asked) in shard.entries() {
+                if entry.is_data() && entry.state(now, &self.times) == State::Fresh {
+                    dump.add(entry, asked);
+                }
+                // More is not even collected.
+                if dump.len() > limit {
+                    return None;
+                }
+            }
+        }
+        (dump.len() <= limit).then(|| dump.close())
+    }
+
+    /// Takes the answers of a dump that [`Cache::export`] made, as far as they hold now; says how many those are. An error leaves the cache
+    /// as it is. What it knows already is newer, and stays.
+    pub fn import(&self, dump: &[u8], now: Time) -> Result<usize, ImportError> {
+        if dump.len() > self.bytes {
+            return Err(ImportError::TooLarge);
+        }
+        let mut taken = 0;
+        for read in dump::read(dump, &self.times, self.seed, now)? {
+            let holds = read.entry.state(now, &self.times) == State::Fresh;
+            if let Some(mut shard) = self.lock(&read.key).filter(|_| holds)
+                && shard.find(&read.key).is_none()
+            {
+                shard.put(&read.key, read.entry);
+                if let Some(slot) = shard.find(&read.key).filter(|_| read.asked) {
+                    shard.ask(slot);
+                }
+                taken += 1;
+            }
+        }
+        Ok(taken)
     }
 
     /// Octets in use, at most what the cache was made with.

@@ -82,6 +82,12 @@ impl Shard {
         self.slots[slot as usize].as_mut()
     }
 
+    /// The entries, the oldest first, and whether somebody asked for each lately.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Entry, bool)> {
+        let row = self.order.row();
+        row.filter_map(|(slot, asked)| Some((self.slots[slot as usize].as_ref()?, asked)))
+    }
+
     /// Notes that somebody asked for a slot that was found.
     pub(super) fn ask(&mut self, slot: u32) {
         self.order.ask(slot);

@@ -81,6 +81,16 @@ impl Sieve {
         }
     }
 
+    /// The slots from the oldest to the newest, and whether somebody asked for each since the hand came by last.
+    pub(super) fn row(&self) -> impl Iterator<Item = (u32, bool)> {
+        let mut at = self.oldest;
+        std::iter::from_fn(move || {
+            let link = self.links.get(at as usize)?;
+            let slot = std::mem::replace(&mut at, link.newer);
+            Some((slot, link.asked))
+        })
+    }
+
     /// Who has to go; the caller removes it. `None` when nobody is there.
     ///
     /// Ends within two rounds: the first leaves nobody spared.

@@ -288,6 +288,11 @@ impl<R: Runtime> TcpClients<R> {
         self.listeners.clear();
     }
 
+    /// Accepts no more clients. Those that have connected meanwhile are for whoever else has the socket.
+    pub fn leave(&mut self) {
+        self.listeners.clear();
+    }
+
     /// Closes the connections to which no response is due, and from which nothing has come for so long.
     pub fn close_idle(&mut self, quiet: Duration, now: Time) {
         let mut idle: Vec<ClientKey> = self.connections.keys().collect();

@@ -4,7 +4,7 @@ mod batch;
 mod socket;
 
 use super::core::Core;
-use super::sockets::are_shared;
+use super::sockets::{BoundDatagrams, are_shared};
 use super::sources::{Kind, Polled, Sources};
 use crate::config::Config;
 use crate::engine::{Output, Time};
@@ -34,7 +34,7 @@ struct Serving<D> {
 }
 
 impl<R: Runtime> UdpSockets<R> {
-    pub fn new(sockets: Vec<(SocketAddr, R::Datagrams)>, sources: &Sources) -> Self {
+    pub fn new(sockets: Vec<BoundDatagrams<R::Datagrams>>, sources: &Sources) -> Self {
         let mut all = Self {
             sources: sources.clone(),
             sockets: Vec::new(),
@@ -49,13 +49,13 @@ impl<R: Runtime> UdpSockets<R> {
     }
 
     /// Serves at one socket more.
-    pub fn add(&mut self, (addr, socket): (SocketAddr, R::Datagrams)) {
+    pub fn add(&mut self, bound: BoundDatagrams<R::Datagrams>) {
         let free = self.sockets.iter().position(Option::is_none);
         let number = free.unwrap_or(self.sockets.len());
         let source = self.sources.add(Kind::Udp(number));
         let serving = Serving {
-            addr,
-            socket: Socket::new(socket, source),
+            addr: bound.addr,
+            socket: Socket::new(bound.socket, bound.rebind, source),
             until: None,
         };
         match self.sockets.get_mut(number) {
@@ -92,6 +92,13 @@ impl<R: Runtime> UdpSockets<R> {
         for place in &mut self.sockets {
             let closes = |it: &mut Serving<_>| it.until.is_some() && which(it.addr);
             drop(place.take_if(closes));
+        }
+    }
+
+    /// A socket was woken and may not be read: sends what waits.
+    pub fn flush(&mut self, index: usize) {
+        if let Some(Some(serving)) = self.sockets.get_mut(index) {
+            serving.socket.retry(&mut self.lost);
         }
     }
 

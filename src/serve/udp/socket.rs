@@ -26,7 +26,8 @@ pub struct Socket<D> {
     pub source: Source,
     /// `None` once it was given up, until another is bound.
     inner: Option<D>,
-    addr: Option<SocketAddr>,
+    /// Where another is bound in its place. Without, it is not given up.
+    rebind: Option<SocketAddr>,
     pause: Pause,
     /// Responses that the socket had no room for.
     backlog: VecDeque<(SocketAddr, Option<IpAddr>, Vec<u8>)>,
@@ -35,12 +36,12 @@ pub struct Socket<D> {
 }
 
 impl<D: Datagrams> Socket<D> {
-    pub fn new(socket: D, source: Source) -> Self {
+    pub fn new(socket: D, rebind: Option<SocketAddr>, source: Source) -> Self {
         let addr = socket.local_addr().ok();
         Self {
             source,
             inner: Some(socket),
-            addr,
+            rebind,
             pause: Pause::new(addr, "receiving over UDP", TOLERATED_ERRORS),
             backlog: VecDeque::new(),
             octets: 0,
@@ -65,7 +66,7 @@ impl<D: Datagrams> Socket<D> {
                 Poll::Pending => return (received, Polled::Pending),
                 Poll::Ready(Err(error)) => {
                     if self.pause.failed(&error, core.now.mono) {
-                        if self.pause.pauses > MAX_PAUSES && self.addr.is_some() {
+                        if self.pause.pauses > MAX_PAUSES && self.rebind.is_some() {
                             self.inner = None;
                             self.pause.pauses = 0;
                         }
@@ -103,7 +104,7 @@ impl<D: Datagrams> Socket<D> {
         if !self.pause.ends(now) {
             return;
         }
-        if let (None, Some(addr)) = (&self.inner, self.addr) {
+        if let (None, Some(addr)) = (&self.inner, self.rebind) {
             match runtime.bind(addr, share) {
                 Ok(socket) => self.inner = Some(socket),
                 Err(error) => {
@@ -227,7 +228,7 @@ mod tests {
     fn a_full_socket_keeps_so_many_responses_and_no_more() {
         let mut lost = 0;
         let source = Sources::default().add(Kind::Udp(0));
-        let mut socket = Socket::new(Narrow(5, Vec::new()), source);
+        let mut socket = Socket::new(Narrow(5, Vec::new()), None, source);
         let messages: Vec<_> = (0..2_000_u16).map(u16::to_be_bytes).collect();
         let reply = |message| Datagram { message, ..EMPTY };
         let replies: Vec<_> = messages.iter().map(|octets| reply(octets)).collect();

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bounds;
+mod dump;
 mod failing;
 mod lifetimes;
 
