@@ -173,7 +173,7 @@ def counters(manager, reports):
     end = time.monotonic() + 5
     while time.monotonic() < end:
         lines = open(manager.log).read().splitlines()
-        found = [re.search(r"worker \d+: queries (\d+)(?:, hits (\d+))?", line) for line in lines]
+        found = [re.search(r"worker \d+: (?:queries (\d+)(?:, hits (\d+))?|nothing so far)", line) for line in lines]
         found = [match for match in found if match]
         if len(found) >= reports[0] + reports[1]:
             reports[0] += reports[1]
