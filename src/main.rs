@@ -42,6 +42,9 @@ fn serve(mut settings: Settings) -> ExitCode {
     if let Some(file) = &settings.file {
         log::info!("the configuration is read from {file}");
     }
+    if let Some(note) = settings.bootstrap_note() {
+        log::info!("{note}");
+    }
     let result = systemd::inherit(settings.config.clone()).and_then(move |inheritance| {
         let Inheritance {
             config,

@@ -54,6 +54,11 @@ impl Reloader {
             .as_deref()
             .unwrap_or("arguments and variables");
         info!("SIGHUP: the configuration is read again: {from}");
+        if settings.config.bootstrap() != self.config.bootstrap()
+            && let Some(note) = settings.bootstrap_note()
+        {
+            info!("{note}");
+        }
         let fixed = settings.fixed(&self.started);
         if !fixed.is_empty() {
             warn!("only a restart changes {}", fixed.join(", "));

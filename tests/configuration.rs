@@ -28,7 +28,6 @@ fn a_wrong_value_is_named_with_its_option() {
         ("--upstream", "1.1.1.1#"),
         ("--upstream", "tls://1.1.1.1:53"),
         ("--upstream", "tcp://192.0.2.1"),
-        ("--upstream", "tls://dns.test"),
         ("--bootstrap", "dns.test"),
         ("--ca-file", "/nonexistent/root.pem"),
         ("--timeout", "soon"),

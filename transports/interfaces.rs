@@ -1,7 +1,7 @@
 //! This host's network interfaces.
 
 use crate::config::{Cidr, interface_network};
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
 use std::net::IpAddr;
@@ -11,16 +11,15 @@ pub fn interface_number(name: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(name).ok()
 }
 
+/// Whether an interface of this host has this address. `false` where the system does not tell.
+pub fn is_own_address(ip: IpAddr) -> bool {
+    let mut own = interfaces().filter_map(|interface| ip_of(&interface.address?));
+    own.any(|own| own == ip)
+}
+
 /// The networks that this host is on. Empty where the system does not tell.
 pub fn networks() -> Vec<Cidr> {
-    let interfaces = match getifaddrs() {
-        Ok(interfaces) => interfaces,
-        Err(error) => {
-            log::debug!("the addresses of the interfaces could not be read: {error}");
-            return Vec::new();
-        }
-    };
-    let found = interfaces.filter_map(|interface| {
+    let found = interfaces().filter_map(|interface| {
         let up = interface.flags.contains(InterfaceFlags::IFF_UP);
         let ip = ip_of(&interface.address.filter(|_| up)?)?;
         let length = length_of(ip_of(&interface.netmask?)?);
@@ -28,6 +27,13 @@ pub fn networks() -> Vec<Cidr> {
         interface_network(ip, length, tunnel)
     });
     found.collect()
+}
+
+fn interfaces() -> impl Iterator<Item = InterfaceAddress> {
+    let interfaces = getifaddrs().inspect_err(|error| {
+        log::debug!("the addresses of the interfaces could not be read: {error}");
+    });
+    interfaces.into_iter().flatten()
 }
 
 fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
@@ -53,6 +59,8 @@ mod tests {
     fn this_host_is_on_loopback_at_least() {
         let loopback = IpAddr::from([127, 0, 0, 1]);
         assert!(networks().iter().any(|cidr| cidr.contains(&loopback)));
+        let documentation = IpAddr::from([192, 0, 2, 1]);
+        assert!(is_own_address(loopback) && !is_own_address(documentation));
     }
 
     #[test]

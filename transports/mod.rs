@@ -46,7 +46,7 @@ mod workers;
 #[cfg(feature = "sockets")]
 #[doc(hidden)]
 pub use bind_ahead::bind_ahead;
-pub use interfaces::interface_number;
+pub use interfaces::{interface_number, is_own_address};
 pub use started::{CacheAccess, Inherited, Started};
 
 use crate::config::{Config, ConfigError, Scheme, Upstream};

@@ -62,7 +62,7 @@ options! {
                 [2620:fe::fe]:853#dns.quad9.net, or 9.9.9.9@853#dns.quad9.net\n  \
                 fe80::1%eth0#dns.test     a link-local address, with its interface\n  \
                 tls://9.9.9.9             an address that is itself in the certificate\n  \
-                tls://dns.quad9.net       a name; requires --bootstrap\n  \
+                tls://dns.quad9.net       a name; see --bootstrap\n  \
                 tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n",
         note = "A policy NAME is one of\n  {{policies}}\n",
         note = "At SIGTERM or SIGINT the program answers what it has accepted, then exits; at\n\
@@ -95,8 +95,9 @@ options! {
         Switch hedge = &["false"],
 
         /// IP[:PORT] of a resolver that finds the addresses of upstreams given by name, without
-        /// encryption and for these names only; repeatable. Default: none. DOTWARD_BOOTSTRAP
-        List bootstrap = &[],
+        /// encryption and for these names only; repeatable. Default: system, which is the name servers of
+        /// /etc/resolv.conf without dotward itself. DOTWARD_BOOTSTRAP
+        List bootstrap = &["system"],
 
         /// permit tcp:// upstreams, which are not encrypted: everybody on the way can read the queries.
         /// Default: no. DOTWARD_ALLOW_PLAINTEXT=true

@@ -1,5 +1,6 @@
 //! The values of all options as settings: a [`Config`], and what else the program needs to start.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -11,6 +12,7 @@ use super::UsageError;
 use super::file::read_limited;
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
+use super::name_servers::{NameServers, SYSTEM};
 use super::routes::read_routes;
 use super::sources::Sources;
 use super::units::{duration, octets, switch};
@@ -19,7 +21,7 @@ use super::warnings::warnings;
 use super::zones::read_zoned;
 use crate::config::{
     AccessList, Cidr, Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy,
-    Roots, Scheme, Upstream, hint, read_prefix, server_address,
+    Roots, Route, Scheme, Upstream, hint, read_prefix, server_address,
 };
 use crate::transports::{RUNTIMES, SCHEMES, capabilities, check, interface_number};
 
@@ -48,6 +50,8 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// The configuration file, if there is one.
     pub file: Option<String>,
+    /// The file of this host that names bootstrap resolvers, if it is needed.
+    pub(super) bootstrap_file: Option<&'static str>,
     pub(super) sources: Sources,
 }
 
@@ -100,7 +104,8 @@ const POLICY: &Table<Policy> = &[("policy", ConfigBuilder::policy)];
 impl Settings {
     pub(super) fn read(modes: Modes, given: &Given, sources: &Sources) -> Result<Self, UsageError> {
         let (hosts, mut warnings_of_hosts) = read_hosts(given)?;
-        let config = config(given, Config::builder().modes(modes).hosts(hosts))?;
+        let start = Config::builder().modes(modes).hosts(hosts);
+        let (config, bootstrap_file) = config(given, start, sources.root())?;
         let runtime = given.one("runtime", runtime)?.ok_or_else(|| {
             UsageError("this program was built without a runtime and cannot serve".to_owned())
         })?;
@@ -123,6 +128,7 @@ impl Settings {
             runtime,
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
             file: given.file.clone(),
+            bootstrap_file,
             sources: sources.clone(),
         })
     }
@@ -138,14 +144,31 @@ impl Settings {
         names.map(|name| name.replace('_', "-")).collect()
     }
 
+    /// Which name servers of this host find the addresses of upstreams, if they do: a line for the log.
+    pub fn bootstrap_note(&self) -> Option<String> {
+        let file = self.bootstrap_file?;
+        let servers: Vec<String> = (self.config.bootstrap().iter())
+            .map(ToString::to_string)
+            .collect();
+        Some(format!(
+            "the addresses of upstreams given by name are asked for at {}, without encryption; {file} names these servers (bootstrap)",
+            servers.join(", ")
+        ))
+    }
+
     /// Reads the same sources again: the same arguments and variables, and the files as they are now.
     pub fn reload(&self) -> Result<Self, UsageError> {
         self.sources.settings()
     }
 }
 
-fn config(given: &Given, config: ConfigBuilder) -> Result<Config, UsageError> {
-    let mut config = addresses(given, config)?;
+/// The configuration, and the file of this host that names bootstrap resolvers for it.
+fn config(
+    given: &Given,
+    config: ConfigBuilder,
+    root: Option<&Path>,
+) -> Result<(Config, Option<&'static str>), UsageError> {
+    let (mut config, bootstrap_file) = addresses(given, config, root)?;
     config = given.apply(config, SWITCHES, switch)?;
     config = given.apply(config, TIMES, duration)?;
     config = given.apply(config, SIZES, octets)?;
@@ -157,23 +180,62 @@ fn config(given: &Given, config: ConfigBuilder) -> Result<Config, UsageError> {
         config = config.roots(roots);
     }
     config = config.allow(access_list(given)?);
-    config.build().map_err(|error| given.usage_error(&error))
+    let config = config.build().map_err(|error| given.usage_error(&error))?;
+    Ok((config, bootstrap_file))
 }
 
-fn addresses(given: &Given, config: ConfigBuilder) -> Result<ConfigBuilder, UsageError> {
+fn addresses(
+    given: &Given,
+    config: ConfigBuilder,
+    root: Option<&Path>,
+) -> Result<(ConfigBuilder, Option<&'static str>), UsageError> {
     let listen = given.all("listen", |text| read_listen(&text.text))?;
+    let listen = listen.concat();
     let plaintext = Plaintext::read(given)?;
     let upstreams = given.all("upstream", |text| read_upstream(text, &plaintext))?;
-    let bootstrap = given.all("bootstrap", |text| {
-        let parse = |text: &str| {
-            let error = |reason: String| ConfigError::new("bootstrap", text, reason);
-            server_address(text, DNS_PORT).map_err(error)
-        };
-        read_zoned("bootstrap", &text.text, interface_number, parse)
-    })?;
     let routes = read_routes(given, &plaintext)?;
-    let config = config.listen(listen.concat()).upstreams(upstreams);
-    Ok(config.bootstrap(bootstrap).routes(routes))
+    let written = given.all("bootstrap", read_bootstrap)?;
+    let mut bootstrap: Vec<SocketAddr> = written.iter().copied().flatten().collect();
+    let mut bootstrap_file = None;
+    let mut all = upstreams
+        .iter()
+        .chain(routes.iter().flat_map(Route::upstreams));
+    if let (Some(root), true, Some(named)) = (
+        root,
+        written.contains(&None),
+        all.find(|upstream| upstream.host().is_some()),
+    ) {
+        match NameServers::read(root, &listen) {
+            Ok(NameServers { file, servers }) => {
+                let new = servers.into_iter().filter(|new| !bootstrap.contains(new));
+                let new: Vec<SocketAddr> = new.collect();
+                bootstrap.extend(new);
+                bootstrap_file = Some(file);
+            }
+            Err(why) if bootstrap.is_empty() => {
+                let reason = format!(
+                    "is a name, and finding its address takes a bootstrap resolver, but {why}: name one, or write IP#NAME"
+                );
+                let error = ConfigError::new("upstream", named.label(), reason);
+                return Err(given.usage_error(&error.with_remedy("bootstrap")));
+            }
+            Err(_) => {}
+        }
+    }
+    let config = config.listen(listen).upstreams(upstreams);
+    Ok((config.bootstrap(bootstrap).routes(routes), bootstrap_file))
+}
+
+/// The address of a bootstrap resolver, or nothing for those of this host.
+fn read_bootstrap(text: &Written) -> Result<Option<SocketAddr>, ConfigError> {
+    if text.text == SYSTEM {
+        return Ok(None);
+    }
+    let parse = |text: &str| {
+        let error = |reason: String| ConfigError::new("bootstrap", text, reason);
+        server_address(text, DNS_PORT).map_err(error)
+    };
+    read_zoned("bootstrap", &text.text, interface_number, parse).map(Some)
 }
 
 fn read_listen(text: &str) -> Result<Vec<Listen>, ConfigError> {

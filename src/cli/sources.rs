@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use argh::FromArgs as _;
 
@@ -25,6 +25,8 @@ pub struct Sources {
     variables: Vec<(OsString, OsString)>,
     /// Where the configuration file is looked for that nobody names.
     usual: Vec<PathBuf>,
+    /// Below which the files of this host are.
+    root: Option<PathBuf>,
 }
 
 /// What is to be done with the settings.
@@ -48,6 +50,7 @@ impl Sources {
             arguments: arguments.into_iter().collect(),
             variables: variables.into_iter().filter(is_own).collect(),
             usual: Vec::new(),
+            root: None,
         }
     }
 
@@ -58,6 +61,13 @@ impl Sources {
         self
     }
 
+    /// The name servers of this host are read from files below this folder. Without one the host has none.
+    #[must_use]
+    pub fn with_root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = Some(root.into());
+        self
+    }
+
     /// Those of this process.
     pub fn of_process() -> Self {
         let usual = usual_places(
@@ -65,7 +75,9 @@ impl Sources {
             env::var_os("HOME").as_deref(),
             is_root(),
         );
-        Self::new(env::args_os().skip(1), env::vars_os()).with_usual_files(usual)
+        Self::new(env::args_os().skip(1), env::vars_os())
+            .with_usual_files(usual)
+            .with_root("/")
     }
 
     /// What the user wants.
@@ -112,6 +124,10 @@ impl Sources {
             Command::Serve(settings) | Command::Check(settings) => Ok(settings),
             _ => Err(UsageError("this command has no settings".to_owned())),
         }
+    }
+
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 
     fn given(&self, options: Options) -> Result<Given, UsageError> {

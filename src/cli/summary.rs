@@ -23,7 +23,7 @@ impl fmt::Display for Settings {
             ),
             ("clients", clients(config)),
             ("upstreams", upstreams(config.upstreams(), config.policy())),
-            ("", more_of_upstreams(config)),
+            ("", more_of_upstreams(self)),
         ] {
             row(f, what, &text)?;
         }
@@ -96,7 +96,8 @@ fn upstreams(upstreams: &[Upstream], policy: Policy) -> String {
     }
 }
 
-fn more_of_upstreams(config: &Config) -> String {
+fn more_of_upstreams(settings: &Settings) -> String {
+    let config = &settings.config;
     let mut parts = Vec::new();
     if config.hedge() {
         parts.push("late queries are sent twice".to_owned());
@@ -106,7 +107,9 @@ fn more_of_upstreams(config: &Config) -> String {
     }
     if !config.bootstrap().is_empty() {
         let all: Vec<String> = config.bootstrap().iter().map(ToString::to_string).collect();
-        parts.push(format!("names found by {}", all.join(" and ")));
+        let file = settings.bootstrap_file;
+        let file = file.map_or_else(String::new, |file| format!(" ({file})"));
+        parts.push(format!("names found by {}{file}", all.join(" and ")));
     }
     parts.join("; ")
 }

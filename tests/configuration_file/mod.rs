@@ -1,6 +1,7 @@
 //! The configuration file: what it can say, what takes precedence over it, what it looks like, and what is said of its mistakes.
 
 mod any;
+mod bootstrap;
 mod printed;
 mod samples;
 mod sources;
@@ -118,7 +119,7 @@ fn keys() -> BTreeSet<String> {
 const ALL: &str = r#"
 listen = ["127.0.0.1:5300", "[::1]:5300"]
 upstream = ["quad9", { address = "tcp://192.0.2.1", allow-plaintext = true }]
-bootstrap = []
+bootstrap = "system"
 timeout = 1.5
 max-in-flight = 2_048
 hedge = true

@@ -105,7 +105,7 @@ fn each_value_is_printed_with_its_origin() {
         "upstream = [\"quad9\", { address = \"tcp://192.0.2.1\", allow-plaintext = true }]  # FILE:3",
         "policy = \"fastest\"  # variable DOTWARD_POLICY",
         "hedge = true  # FILE:7",
-        "bootstrap = []  # FILE:4",
+        "bootstrap = \"system\"  # FILE:4",
         "workers = 2  # flag --workers",
         "timeout = \"1.5\"  # FILE:5",
         "cache-size = \"4M\"  # default",

@@ -4,3 +4,8 @@
 pub fn interface_number(_: &str) -> Option<u32> {
     None
 }
+
+/// Whether an interface of this host has this address.
+pub fn is_own_address(_: std::net::IpAddr) -> bool {
+    false
+}

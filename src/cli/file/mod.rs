@@ -15,7 +15,7 @@ use super::known::{Kind, Known};
 use super::origin::Place;
 use super::values::Values;
 use document::Document;
-pub(super) use locate::{NONE, find, read_limited, usual_places};
+pub(super) use locate::{NONE, ReadError, find, read_limited, usual_places};
 
 /// The values of a table in which the keys are known.
 pub(super) type Record = BTreeMap<&'static str, Values>;
