@@ -2,8 +2,9 @@
 //!
 //! Nothing here waits. That is the task of a runtime.
 
-use crate::config::{Config, Listen, Modes, bind_advice, is_missing};
+use crate::config::{Config, Listen, Modes, is_missing};
 use crate::engine::{Now, Time};
+use crate::serve::bind_advice;
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::{self, AddressFamily, SocketType, sockopt};
 use std::io;

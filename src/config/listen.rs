@@ -1,4 +1,4 @@
-//! Addresses to listen on, and what to do if one cannot be bound.
+//! Addresses to listen on.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -120,30 +120,6 @@ impl FromStr for Listen {
     }
 }
 
-/// Ports below this one require a privilege on Unix, unless the system is configured otherwise.
-const FIRST_UNPRIVILEGED_PORT: u16 = 1_024;
-
-/// An error of a bind in one line: the address, the reason, and a remedy where one is known.
-pub fn bind_advice(addr: SocketAddr, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        io::ErrorKind::PermissionDenied if addr.port() < FIRST_UNPRIVILEGED_PORT => {
-            ": ports below 1024 require a privilege. Either run \
-             `sysctl net.ipv4.ip_unprivileged_port_start=53`, or `setcap cap_net_bind_service=+ep` \
-             on the program (AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit), or use \
-             another port, such as 5300"
-        }
-        io::ErrorKind::AddrInUse => {
-            ": another program uses this address and port; `ss -lntup` shows which. Stop it, or \
-             choose another address or port"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            ": no interface of this host has this address; `ip address` shows those it has"
-        }
-        _ => "",
-    };
-    format!("cannot listen on {addr}: {error}{advice}")
-}
-
 /// Whether a bind failed because the host lacks the address, or its whole family.
 pub fn is_missing(error: &io::Error) -> bool {
     matches!(
@@ -234,41 +210,5 @@ mod tests {
         assert!(!receives("0.0.0.0:853", "[::1]:853") && !receives("0.0.0.0:853", "9.9.9.9:853"));
         assert!(receives("[::]:853", "[::1]:853") && receives("[::]:853", "127.0.0.1:853"));
         assert!(receives("127.0.0.1:53", "0.0.0.0:53"));
-    }
-
-    #[test]
-    fn advice_names_address_error_and_remedy() {
-        // fault 87; 13, 98, 99 are EACCES, EADDRINUSE, EADDRNOTAVAIL on Linux.
-        let advice = |addr: &str, errno| {
-            bind_advice(addr.parse().unwrap(), &io::Error::from_raw_os_error(errno))
-        };
-        let denied = advice("127.0.0.1:53", 13);
-        assert!(
-            denied.starts_with("cannot listen on 127.0.0.1:53: "),
-            "{denied}"
-        );
-        for part in [
-            "os error 13",
-            "sysctl net.ipv4.ip_unprivileged_port_start=53",
-            "cap_net_bind_service=+ep",
-            "AmbientCapabilities",
-            "such as 5300",
-        ] {
-            assert!(denied.contains(part), "{part} is not in {denied}");
-        }
-        assert!(!advice("127.0.0.1:5300", 13).contains("sysctl"));
-        assert!(!denied.contains('\n'));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_busy_and_a_foreign_address_are_explained() {
-        // fault 87
-        let advice = |addr: &str, errno| {
-            bind_advice(addr.parse().unwrap(), &io::Error::from_raw_os_error(errno))
-        };
-        assert!(advice("[::1]:53", 98).starts_with("cannot listen on [::1]:53: "));
-        assert!(advice("[::1]:53", 98).contains("another program uses this address"));
-        assert!(advice("192.0.2.1:53", 99).contains("no interface of this host"));
     }
 }

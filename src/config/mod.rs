@@ -35,7 +35,7 @@ pub use hosts::Hosts;
 pub(crate) use identity::Identity;
 pub use limits::Limits;
 pub use listen::Listen;
-pub(crate) use listen::{bind_advice, is_missing};
+pub(crate) use listen::is_missing;
 pub use local_names::LocalNames;
 pub use policy::Policy;
 pub use roots::Roots;

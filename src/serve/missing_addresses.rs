@@ -1,8 +1,9 @@
 //! Addresses that this host did not have at the start: bound as soon as it has them.
 
+use super::bind_advice::bind_advice;
 use super::bound::BoundSockets;
 use super::sockets::Sockets;
-use crate::config::{Config, bind_advice};
+use crate::config::Config;
 use crate::engine::Time;
 use crate::runtime::Runtime;
 use log::{info, warn};

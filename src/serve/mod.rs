@@ -8,13 +8,14 @@
 //! - `lookups` finds the addresses of upstreams that were given by name.
 //! - `sources` knows what is ready, and has the one timer; `pause` is for sockets that fail.
 //! - `sockets` binds the addresses that are served, `missing_addresses` those that the host did not have at the start; `bound` has the sockets
-//!   that were bound before.
+//!   that were bound before, and `bind_advice` says what to do about one that cannot be.
 //! - `host_networks` has the networks of this host on the access list.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
 //! - `control` carries commands and new configurations to the loop, `reload` has it serve by one; `shutdown` is the way from serving to the end,
 //!   and `ending` what is done on it; loops that hand over go it together (`handover`).
 
 mod actions;
+mod bind_advice;
 mod bound;
 mod control;
 mod core;
@@ -38,6 +39,8 @@ mod tcp;
 mod udp;
 mod upstream_connections;
 
+#[cfg(feature = "sockets")]
+pub(crate) use bind_advice::bind_advice;
 pub use bound::BoundSockets;
 pub use control::{Command, Control};
 pub use options::Options;

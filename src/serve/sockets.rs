@@ -1,7 +1,8 @@
 //! The addresses that are served, bound at the start.
 
+use super::bind_advice::bind_advice;
 use super::bound::{BoundSockets, Share};
-use crate::config::{Config, Listen, bind_advice, is_missing};
+use crate::config::{Config, Listen, is_missing};
 use crate::runtime::{Datagrams, Listener, Runtime};
 use log::info;
 use std::fmt;
