@@ -151,6 +151,20 @@ mod tests {
             "{check}"
         );
         assert!(check.contains("127.0.0.1:5300 over UDP\n"), "{check}");
+        for (line, expected) in [
+            ("check", "4 MiB for 0 to 1d, stale for up to 1d\n"),
+            ("check", "  4s for a response, "),
+            ("check", ", 10s idle\n"),
+            (
+                "check --min-ttl 2m --max-ttl 36h --serve-stale 90s",
+                "4 MiB for 120s to 36h, stale for up to 90s\n",
+            ),
+            ("check --timeout 1500ms", "  1.5s for a response, "),
+            ("check --tcp-idle 60m", ", 1h idle\n"),
+        ] {
+            let check = text(line);
+            assert!(check.contains(expected), "{line}: {check}");
+        }
         assert!(text("config").contains("\nlisten = \"loopback\"  # default\n"));
         assert_eq!(parse_line("serve").unwrap().text(), None);
     }

@@ -37,7 +37,10 @@ fn route(texts: &RouteTexts, plaintext: &Plaintext) -> Result<Route, UsageError>
             let plaintext = own.as_ref().unwrap_or(plaintext);
             let policy = field("policy").map(|one| one.last("policy", str::parse::<Policy>));
             Target::Upstreams {
-                upstreams: upstreams.all("upstreams", |text| read_upstream(text, plaintext))?,
+                upstreams: upstreams.all("upstreams", |text| {
+                    no_target(&text.text)?;
+                    read_upstream(text, plaintext)
+                })?,
                 policy: policy.transpose()?.flatten().unwrap_or_default(),
             }
         }
@@ -64,11 +67,28 @@ fn route(texts: &RouteTexts, plaintext: &Plaintext) -> Result<Route, UsageError>
     Ok(Route::new(domains, target))
 }
 
+/// What is done instead of forwarding is no upstream.
+fn no_target(text: &str) -> Result<(), ConfigError> {
+    let mut targets = TARGETS.iter();
+    match targets.find(|(name, _)| name.eq_ignore_ascii_case(text)) {
+        Some((name, _)) => {
+            let reason = format!("is no upstream: write to = {name:?} in the place of upstreams");
+            Err(ConfigError::new("upstreams", text, reason))
+        }
+        None => Ok(()),
+    }
+}
+
 fn read_domain(text: &str) -> Result<Domain, ConfigError> {
-    if let Some(domain) = text.strip_prefix("*.") {
-        let reason = format!(
-            "has a wildcard, and a domain has all names below it already: write {domain:?}"
-        );
+    let (mistake, rest) = match text.strip_prefix("*.") {
+        Some(rest) => ("has a wildcard", rest),
+        None if text == "*" => ("has a wildcard", ""),
+        None => ("begins with a dot", text.strip_prefix('.').unwrap_or(text)),
+    };
+    let domain = if rest.is_empty() { "." } else { rest };
+    if domain != text && domain.parse::<Domain>().is_ok() {
+        let reason =
+            format!("{mistake}, and a route takes all names below its domain: write {domain:?}");
         return Err(ConfigError::new("domain", text, reason));
     }
     text.parse()

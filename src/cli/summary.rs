@@ -1,10 +1,9 @@
 //! What the program would do, in a block that people can read: what `dotward check` prints.
 
 use std::fmt::{self, Write as _};
-use std::time::Duration;
 
 use super::settings::Settings;
-use crate::config::{Config, Limits, Listen, Policy, Roots, Route, Target, Upstream};
+use crate::config::{Config, Limits, Listen, Policy, Roots, Route, Target, Upstream, time_text};
 
 /// More routes than these are counted and not listed.
 const MOST_ROUTES: usize = 20;
@@ -136,14 +135,14 @@ fn cache(config: &Config) -> String {
     let mut text = format!(
         "{} for {} to {}",
         size(config.cache_bytes()),
-        time(ttl.min),
-        time(ttl.max)
+        time_text(ttl.min),
+        time_text(ttl.max)
     );
     // Writing to a string does not fail.
     let _ = if ttl.stale.is_zero() {
         write!(text, ", nothing stale is served")
     } else {
-        write!(text, ", stale for up to {}", time(ttl.stale))
+        write!(text, ", stale for up to {}", time_text(ttl.stale))
     };
     text
 }
@@ -163,7 +162,7 @@ fn bounds(config: &Config) -> [String; 4] {
     [
         format!(
             "{} for a response, {} of memory beside the cache",
-            time(config.timeout()),
+            time_text(config.timeout()),
             size(*queue_bytes)
         ),
         format!(
@@ -171,14 +170,10 @@ fn bounds(config: &Config) -> [String; 4] {
         ),
         format!(
             "{tcp_connections} TCP connections, {tcp_per_client} per client, {tcp_in_flight} queries in flight on each, {} idle",
-            time(*tcp_idle)
+            time_text(*tcp_idle)
         ),
         format!("{udp_payload} octets in a UDP response"),
     ]
-}
-
-fn time(time: Duration) -> String {
-    humantime::format_duration(time).to_string()
 }
 
 fn size(octets: usize) -> String {

@@ -221,8 +221,8 @@ pub(super) fn invalid(
     Err(ConfigError::new(setting, value, reason.to_string()))
 }
 
-/// A time as people write it: in days or hours if it is a whole number of these.
-fn time_text(time: Duration) -> String {
+/// A time as people write it, and as the program reads it: in days or hours if it is a whole number of these.
+pub(crate) fn time_text(time: Duration) -> String {
     for (seconds, unit) in [(86_400, "d"), (3_600, "h")] {
         let count = time.as_secs() / seconds;
         if count > 0 && time == Duration::from_secs(count * seconds) {
