@@ -126,6 +126,7 @@ const COMMANDS: &[&str] = &[
     "serve",
     "check",
     "config",
+    "resolv-conf",
     "providers",
     "help",
     "-h",

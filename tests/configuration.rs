@@ -233,6 +233,7 @@ fn version_help_and_providers_are_told() {
         (&["udp", "-h"], "--upstream"),
         (&["serve", "--help"], "--upstream"),
         (&["providers"], "quad9"),
+        (&["resolv-conf"], "/etc/resolv.conf"),
     ] {
         let outcome = run(command(args));
         assert_eq!(outcome.code, Some(0), "{outcome:?}");

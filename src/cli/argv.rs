@@ -17,13 +17,14 @@ const SERVING: [(&str, Modes); 3] = [
     ("serve", Modes::UdpAndTcp),
 ];
 /// The commands that tell what those would do. The name of one of them may follow.
-const TELLING: [&str; 2] = ["check", "config"];
-const COMMANDS: [&str; 7] = [
+const TELLING: [&str; 3] = ["check", "config", "resolv-conf"];
+const COMMANDS: [&str; 8] = [
     "udp",
     "tcp",
     "serve",
     "check",
     "config",
+    "resolv-conf",
     "providers",
     "help",
 ];
@@ -153,7 +154,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config and providers; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf and providers; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),
@@ -248,7 +249,7 @@ mod tests {
             ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
             (
                 "forward",
-                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config and providers; see"#,
+                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf and providers; see"#,
             ),
             (
                 "--versoin",

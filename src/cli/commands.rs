@@ -29,6 +29,7 @@ pub(super) enum Subcommand {
     Serve(Serve),
     Check(Check),
     Effective(Effective),
+    ResolvConf(ResolvConf),
     Providers(Providers),
 }
 
@@ -69,6 +70,7 @@ commands! {
     Serve: "serve", "[options]", "Serve clients over UDP and TCP, as resolvers should.";
     Check: "check", "[udp|tcp|serve] [options]", "Check options, variables and files, and say what would be done.";
     Effective: "config", "[udp|tcp|serve] [options]", "Print the effective configuration as a file (TOML).";
+    ResolvConf: "resolv-conf", "[udp|tcp|serve] [options]", "Say what makes this machine use dotward; change nothing.";
 }
 
 /// What argh says of the options, in place of which each command speaks of itself.

@@ -3,7 +3,7 @@
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
 //! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `routes`, `hosts`, `units` and
-//! `zones`, and `warnings` names probable mistakes. `name_servers` knows those of this host. `sources` does all of it, once or again. `effective` and `summary` tell people the result.
+//! `zones`, and `warnings` names probable mistakes. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `sources` does all of it, once or again. `effective` and `summary` tell people the result.
 
 mod argv;
 mod commands;
@@ -11,6 +11,7 @@ mod effective;
 mod environment;
 mod file;
 mod given;
+mod hook_up;
 mod hosts;
 mod known;
 mod name_servers;
@@ -41,6 +42,8 @@ pub enum Command {
     Check(Settings),
     /// Print this configuration file.
     Config(String),
+    /// Print this: how to make this host use dotward.
+    ResolvConf(String),
     /// Print the table of providers.
     Providers,
     /// Print the program's name and version.
@@ -54,7 +57,11 @@ impl Command {
     pub fn warnings(&self) -> &[String] {
         match self {
             Self::Serve(settings) | Self::Check(settings) => &settings.warnings,
-            Self::Config(_) | Self::Providers | Self::Version | Self::Help(_) => &[],
+            Self::Config(_)
+            | Self::ResolvConf(_)
+            | Self::Providers
+            | Self::Version
+            | Self::Help(_) => &[],
         }
     }
 
@@ -69,7 +76,7 @@ impl Command {
             Self::Version => Some(
                 concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"), "\n").to_owned(),
             ),
-            Self::Config(text) | Self::Help(text) => Some(text.clone()),
+            Self::Config(text) | Self::ResolvConf(text) | Self::Help(text) => Some(text.clone()),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The name servers that this host itself uses, as resolv.conf(5) names them: they find the addresses of upstreams given by name, unless
 //! others are configured.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use super::file::{ReadError, read_limited};
 use super::zones::read_zoned;
@@ -38,19 +39,30 @@ pub(super) struct NameServers {
     pub(super) servers: Vec<SocketAddr>,
 }
 
+/// Why there are none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoServers {
+    pub(super) why: String,
+    /// Dotward itself is named, and nobody else.
+    pub(super) is_dotward: bool,
+}
+
 impl NameServers {
-    /// Those of the host whose files are below `root`, without those where `listen` receives. An error says why there are none.
-    pub(super) fn read(root: &Path, listen: &[Listen]) -> Result<Self, String> {
-        let read = |file: &'static str| {
-            let octets = read_limited(&root.join(file.trim_start_matches('/')), MOST_OCTETS)?;
-            Ok((file, named(&String::from_utf8_lossy(&octets))))
+    /// Those of the host whose files are below `root`, without those where `listen` receives.
+    pub(super) fn read(root: &Path, listen: &[Listen]) -> Result<Self, NoServers> {
+        let (mut file, mut servers) = match read_file(root, FILE) {
+            Ok(text) => (FILE, named(&text)),
+            Err(why) => {
+                return Err(NoServers {
+                    why: format!("{FILE} cannot be read ({why})"),
+                    is_dotward: false,
+                });
+            }
         };
-        let (mut file, mut servers) =
-            read(FILE).map_err(|why: ReadError| format!("{FILE} cannot be read ({why})"))?;
         if servers.iter().any(|server| STUB.contains(&server.ip()))
-            && let Ok(behind) = read(BEHIND_STUB)
+            && let Ok(behind) = read_file(root, BEHIND_STUB)
         {
-            (file, servers) = behind;
+            (file, servers) = (BEHIND_STUB, named(&behind));
         }
         let servers = others(file, servers, |server| {
             listen.iter().any(|listen| receives(listen, server))
@@ -59,22 +71,51 @@ impl NameServers {
     }
 }
 
-/// The servers that are not dotward itself. An error says why none is left.
+/// The text of a file of the host whose files are below `root`, where a link means a place of the host, too.
+pub(super) fn read_file(root: &Path, file: &str) -> Result<String, ReadError> {
+    let file = Path::new(file);
+    let folder = file.parent().unwrap_or(file);
+    let path = match fs::read_link(below(root, file)) {
+        Ok(link) => below(root, &folder.join(link)),
+        Err(_) => below(root, file),
+    };
+    let octets = read_limited(&path, MOST_OCTETS)?;
+    Ok(String::from_utf8_lossy(&octets).into_owned())
+}
+
+/// A path of the host, as one below `root`.
+pub(super) fn below(root: &Path, path: &Path) -> PathBuf {
+    let mut names = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => names.push(name),
+            Component::ParentDir => {
+                names.pop();
+            }
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    root.join(names)
+}
+
+/// The servers that are not dotward itself.
 fn others(
     file: &str,
     servers: Vec<SocketAddr>,
     is_dotward: impl Fn(SocketAddr) -> bool,
-) -> Result<Vec<SocketAddr>, String> {
+) -> Result<Vec<SocketAddr>, NoServers> {
     let (own, mut others): (Vec<_>, Vec<_>) =
         servers.into_iter().partition(|server| is_dotward(*server));
     if others.is_empty() {
         let own: Vec<String> = own.iter().map(ToString::to_string).collect();
-        return Err(if own.is_empty() {
+        let why = if own.is_empty() {
             format!("{file} names none")
         } else {
             let own = own.join(", ");
             format!("{file} names none but dotward itself ({own})")
-        });
+        };
+        let is_dotward = !own.is_empty();
+        return Err(NoServers { why, is_dotward });
     }
     others.truncate(MOST);
     Ok(others)
@@ -94,7 +135,7 @@ fn receives(listen: &Listen, server: SocketAddr) -> bool {
 
 /// The servers in the text of a resolv.conf, each once. As for stub resolvers the keyword begins its line, and what is no address is passed
 /// over.
-fn named(text: &str) -> Vec<SocketAddr> {
+pub(super) fn named(text: &str) -> Vec<SocketAddr> {
     let mut servers = Vec::new();
     for line in text.lines() {
         let value = line.strip_prefix("nameserver");
@@ -181,7 +222,9 @@ mod tests {
         let is_dotward = |server: SocketAddr| server.ip().is_loopback();
         let of = |ips: &[&str]| {
             let servers = others("FILE", named(&lines(ips)), is_dotward);
-            servers.map(|servers| servers.iter().map(ToString::to_string).collect::<Vec<_>>())
+            servers
+                .map(|servers| servers.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .map_err(|none| (none.why, none.is_dotward))
         };
         let expected = ["192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"];
         assert_eq!(of(&all).unwrap(), expected);
@@ -189,10 +232,13 @@ mod tests {
             of(&["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]).unwrap(),
             expected
         );
-        assert_eq!(of(&[]), Err("FILE names none".to_owned()));
+        assert_eq!(of(&[]), Err(("FILE names none".to_owned(), false)));
         assert_eq!(
             of(&["::1", "127.0.0.1"]),
-            Err("FILE names none but dotward itself ([::1]:53, 127.0.0.1:53)".to_owned())
+            Err((
+                "FILE names none but dotward itself ([::1]:53, 127.0.0.1:53)".to_owned(),
+                true
+            ))
         );
     }
 

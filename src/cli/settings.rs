@@ -12,7 +12,7 @@ use super::UsageError;
 use super::file::read_limited;
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
-use super::name_servers::{NameServers, SYSTEM};
+use super::name_servers::{NameServers, NoServers, SYSTEM};
 use super::routes::read_routes;
 use super::sources::Sources;
 use super::units::{duration, octets, switch};
@@ -212,7 +212,7 @@ fn addresses(
                 bootstrap.extend(new);
                 bootstrap_file = Some(file);
             }
-            Err(why) if bootstrap.is_empty() => {
+            Err(NoServers { why, .. }) if bootstrap.is_empty() => {
                 let reason = format!(
                     "is a name, and finding its address takes a bootstrap resolver, but {why}: name one, or write IP#NAME"
                 );

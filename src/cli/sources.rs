@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use argh::FromArgs as _;
 
 use super::argv::Argv;
-use super::commands::{Arguments, Check, Effective, Serve, Subcommand, Tcp, Udp};
+use super::commands::{Arguments, Check, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
 use super::effective::effective;
 use super::file::{File, find, usual_places};
 use super::given::Given;
+use super::hook_up::hook_up;
 use super::options::Options;
 use super::origin::PREFIX;
 use super::settings::Settings;
@@ -35,6 +36,7 @@ enum Use {
     Serve,
     Check,
     Print,
+    HookUp,
 }
 
 impl Sources {
@@ -61,7 +63,7 @@ impl Sources {
         self
     }
 
-    /// The name servers of this host are read from files below this folder. Without one the host has none.
+    /// The files of this host, which say which name servers it uses, are below this folder. Without one it has no name servers.
     #[must_use]
     pub fn with_root(mut self, root: impl Into<PathBuf>) -> Self {
         self.root = Some(root.into());
@@ -99,7 +101,7 @@ impl Sources {
         let (purpose, modes, options) = match typed.subcommand {
             None => {
                 return Err(UsageError(
-                    "a command is missing: udp, tcp, serve, check, config or providers; see dotward --help".to_owned(),
+                    "a command is missing: udp, tcp, serve, check, config, resolv-conf or providers; see dotward --help".to_owned(),
                 ));
             }
             Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
@@ -108,6 +110,7 @@ impl Sources {
             Some(Subcommand::Serve(Serve(options))) => (Use::Serve, Modes::UdpAndTcp, options),
             Some(Subcommand::Check(Check(options))) => (Use::Check, told, options),
             Some(Subcommand::Effective(Effective(options))) => (Use::Print, told, options),
+            Some(Subcommand::ResolvConf(ResolvConf(options))) => (Use::HookUp, told, options),
         };
         let given = self.given(options)?;
         let settings = Settings::read(modes, &given, self)?;
@@ -115,6 +118,10 @@ impl Sources {
             Use::Serve => Command::Serve(settings),
             Use::Check => Command::Check(settings),
             Use::Print => Command::Config(effective(&given, Options::KNOWN)),
+            Use::HookUp => {
+                let root = self.root().unwrap_or(Path::new("/"));
+                Command::ResolvConf(hook_up(root, settings.config.listen()))
+            }
         })
     }
 

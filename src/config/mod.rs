@@ -29,6 +29,7 @@ use std::time::Duration;
 
 pub use access::{AccessList, Cidr, interface_network, read_prefix};
 pub use builder::ConfigBuilder;
+#[cfg(feature = "cli")]
 pub(crate) use builder::time_text;
 pub use error::ConfigError;
 pub(crate) use hosts::Addresses;

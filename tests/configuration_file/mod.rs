@@ -2,6 +2,8 @@
 
 mod any;
 mod bootstrap;
+#[cfg(unix)]
+mod hook_up;
 mod printed;
 mod samples;
 mod sources;
