@@ -1,13 +1,20 @@
 //! Whether a response may be cached, as what, and for how long.
 
-use super::compression::NameWalker;
+use std::ops::Range;
+
+use super::compression::{NameWalker, in_place, pointed_to};
 use super::edns::TYPE_OPT;
 use super::header::{HEADER_LEN, Rcode};
+use super::malformed::Malformed;
 use super::name::pointer_target;
 use super::rdata::{TYPE_SOA, is_address, is_well_formed, soa_minimum};
+use super::response::Response;
 use super::response::records;
-use super::response::{Response, parse_response};
 use super::scan::Section;
+
+/// Runs of labels to which pointers lead and that are looked at in one response. Usual responses have fewer than a hundred.
+const MOST_RUNS: usize = 2_000;
+const CHANGES: Malformed = Malformed("a name that changes in the cache");
 
 /// Whether a response may be cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +61,7 @@ fn data(message: &[u8], response: &Response) -> Cacheability {
     let (mut lowest, mut answered, mut minimum) = (u32::MAX, false, None);
     let mut points_elsewhere = false;
     for record in records(message, response).filter(|record| record.rtype != TYPE_OPT) {
-        if !is_well_formed(message, &record, &mut names) {
+        if !is_well_formed(message, &record, |message, at| names.walk(message, at)) {
             return Cacheability::Unusable;
         }
         let target = pointer_target(message, record.start);
@@ -68,7 +75,7 @@ fn data(message: &[u8], response: &Response) -> Cacheability {
             _ => {}
         }
     }
-    if (points_elsewhere || names.followed) && !pointers_lead_to_names(message, response) {
+    if (points_elsewhere || names.followed) && !names_stay(message, response) {
         return Cacheability::Unusable;
     }
     let negative = !answered || response.rcode() == Rcode::NXDOMAIN;
@@ -83,25 +90,37 @@ fn data(message: &[u8], response: &Response) -> Cacheability {
     }
 }
 
-/// Whether all names stay the same when TTLs decrease and addresses are rotated. A compression pointer into a TTL or an address would make them
-/// change, so those octets are overwritten in a copy with a value that no label starts with, and the copy must still be well-formed.
-fn pointers_lead_to_names(message: &[u8], response: &Response) -> bool {
-    const NO_LABEL: u8 = 0x40;
-    let mut changed = message.to_vec();
+/// Whether all names stay the same when TTLs decrease and addresses are rotated: a compression pointer may not lead through those octets.
+fn names_stay(message: &[u8], response: &Response) -> bool {
+    let mut changing = Vec::new();
     for record in records(message, response).filter(|record| record.rtype != TYPE_OPT) {
-        let address = if is_address(&record) {
-            record.rdata
-        } else {
-            0..0
-        };
-        for range in [record.ttl_at..record.ttl_at + 4, address] {
-            changed.get_mut(range).unwrap_or_default().fill(NO_LABEL);
+        changing.push(record.ttl_at..record.ttl_at + 4);
+        if is_address(&record) {
+            changing.push(record.rdata);
         }
     }
-    let question = response.question.map_or(0, |question| question.name_len);
-    let mut names = NameWalker::new(question);
-    parse_response(&changed).is_ok()
-        && records(&changed, response).all(|record| is_well_formed(&changed, &record, &mut names))
+    // They are in order and disjoint: the last that starts before the end of a run ends behind its start, or none lies in it.
+    let stays = |run: &Range<usize>| {
+        let before = changing.partition_point(|change| change.start < run.end);
+        let last = before.checked_sub(1).and_then(|last| changing.get(last));
+        last.is_none_or(|change| change.end <= run.start)
+    };
+    let (mut left, mut known) = (MOST_RUNS, None);
+    let mut walk_name = |message: &[u8], at: usize| {
+        let target = pointer_target(message, at);
+        // Records of one owner point to one name.
+        if target != known {
+            for run in pointed_to(message, at) {
+                left = left.checked_sub(1).ok_or(CHANGES)?;
+                Some(run).filter(stays).ok_or(CHANGES)?;
+            }
+            known = target;
+        }
+        in_place(message, at)
+    };
+    records(message, response).all(|record| {
+        walk_name(message, record.start).is_ok() && is_well_formed(message, &record, &mut walk_name)
+    })
 }
 
 /// A TTL has 31 bits; one with the top bit set is 0 (RFC 2181 §8).
@@ -111,6 +130,7 @@ fn effective_ttl(ttl: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::response::parse_response;
     use super::super::testing::{self, Message, TO_QUESTION, header_only};
     use super::*;
 
@@ -258,6 +278,24 @@ mod tests {
             for built in [second, third] {
                 assert_eq!(of(&built) != Cacheability::Unusable, usable, "{target}");
             }
+        }
+    }
+
+    // fault 17
+    #[test]
+    fn a_name_of_which_a_part_is_a_ttl_is_unusable() {
+        // The class of the first record and its TTL are a pointer to the question, or a label that reaches as far as the RDATA.
+        for (class, ttl) in [(0x01C0, 0x0C00_0009), (6, 9)] {
+            let first = testing::response("a.test.", 1).record(
+                Section::Answer,
+                TO_QUESTION,
+                65280,
+                (class, ttl),
+                &[0; 4],
+            );
+            assert_eq!(of(&first), Cacheability::MustNotCache);
+            let second = first.record(Section::Answer, b"\xC0\x1D", 1, (1, 9), &[0; 4]);
+            assert_eq!(of(&second), Cacheability::Unusable, "class {class}");
         }
     }
 

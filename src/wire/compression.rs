@@ -4,6 +4,8 @@
 //! usual messages take, the names that pointers lead to are memoized: a message of 65,535 octets with a long name in every record costs a
 //! few steps for each octet, not a hundred for each record.
 
+use std::ops::Range;
+
 use super::header::HEADER_LEN;
 use super::integers::u16_at;
 use super::malformed::Malformed;
@@ -124,6 +126,18 @@ pub(super) fn in_place(message: &[u8], start: usize) -> Result<NameAt, Malformed
     Ok(NameAt {
         end: part.end,
         root: part.len == 0 && part.target.is_none(),
+    })
+}
+
+/// The labels that the pointers of a name lead to, run by run, as far as the question's name. For a name that was walked before.
+pub(super) fn pointed_to(message: &[u8], start: usize) -> impl Iterator<Item = Range<usize>> {
+    let target = |start| Part::read(message, start).ok()?.target;
+    let mut next = target(start);
+    std::iter::from_fn(move || {
+        let start = next.filter(|target| *target != HEADER_LEN)?;
+        let part = Part::read(message, start).ok()?;
+        next = part.target;
+        Some(start..part.end)
     })
 }
 

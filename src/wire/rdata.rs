@@ -1,6 +1,7 @@
 //! RDATA whose shape is known: whether it is well-formed, so that it can be cached.
 
-use super::compression::NameWalker;
+use super::compression::NameAt;
+use super::malformed::Malformed;
 use super::scan::Record;
 
 /// Class IN, the Internet. A and AAAA are addresses in this class only.
@@ -21,10 +22,14 @@ const SOA_NUMBERS: usize = 20;
 /// Whether the RDATA has the size that its type has, or the names in it end where it ends. Other types are
 /// opaque, and always well-formed (RFC 3597).
 ///
-/// `names` bounds the work for the names of all records together.
-pub(super) fn is_well_formed(message: &[u8], record: &Record, names: &mut NameWalker) -> bool {
+/// `walk_name` walks the names in it.
+pub(super) fn is_well_formed(
+    message: &[u8],
+    record: &Record,
+    mut walk_name: impl FnMut(&[u8], usize) -> Result<NameAt, Malformed>,
+) -> bool {
     let (start, end) = (record.rdata.start, record.rdata.end);
-    let mut name_end = |at| names.walk(message, at).ok().map(|name| name.end);
+    let mut name_end = |at| walk_name(message, at).ok().map(|name| name.end);
     match record.rtype {
         TYPE_A if is_address(record) => record.rdata.len() == 4,
         TYPE_AAAA if is_address(record) => record.rdata.len() == 16,
@@ -53,6 +58,7 @@ pub(super) fn soa_minimum(message: &[u8], soa: &Record) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::compression::NameWalker;
     use super::super::response::parse_response;
     use super::super::response::records;
     use super::super::scan::Section;
@@ -67,7 +73,9 @@ mod tests {
             .build();
         let response = parse_response(&message).unwrap();
         let record = records(&message, &response).next().unwrap();
-        is_well_formed(&message, &record, &mut NameWalker::new(8))
+        is_well_formed(&message, &record, |message, at| {
+            NameWalker::new(8).walk(message, at)
+        })
     }
 
     // req 18
