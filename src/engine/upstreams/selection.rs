@@ -70,10 +70,11 @@ impl Selection {
     /// An upstream's place in the order of a query that should be sent to `preferred`; the lowest is asked first.
     ///
     /// - It depends on the arguments alone: it is asked for many times about one query, and for pairs of upstreams.
-    /// - No upstream has a lower one than `preferred`. Of equal ones any may be asked, so `preferred` should be below the others
-    ///   unless they are as good.
+    /// - No upstream has a lower one than `preferred`, not even one that became better since: upstreams answer and fail while the
+    ///   query is under way. Of equal ones any may be asked, so `preferred` should be below the others unless they are as good.
     /// - Numbers are only compared with each other, so their distance means nothing. There is no clock here: to rank by an
     ///   age, the older the later, count back from the moment, as in `u64::MAX - moment.as_nanos()`.
+    /// - What is not known of an upstream yet, as `answered_at: None`, needs a place too.
     /// - It is part of every query, so it costs no memory and no search.
     #[inline]
     pub fn rank(&self, upstreams: &[Upstream], preferred: usize, upstream: usize) -> u64 {
@@ -159,10 +160,17 @@ mod tests {
         let known = [(0, 0), (80, 9_000), (20, 5_000), (40, 7_000), (20, 5_000)];
         for (name, policy) in Policy::ALL {
             for count in 1..=known.len() {
-                let upstreams = upstreams(&known[..count]);
+                let mut upstreams = upstreams(&known[..count]);
                 let mut selection = Selection::new(*policy, (0..count).collect());
-                for _ in 0..200 {
+                for turn in 0..200 {
                     let preferred = selection.preferred(&upstreams, random);
+                    // Another one answers meanwhile, sooner than any did before.
+                    let other = (preferred + 1) % count;
+                    let now = Time::ZERO + Duration::from_secs(10 + turn);
+                    upstreams[other].answered(0, now);
+                    upstreams[other]
+                        .round_trip
+                        .measured(Duration::from_millis(1), now);
                     let rank = |upstream| selection.rank(&upstreams, preferred, upstream);
                     let best = (0..count).map(rank).min();
                     assert_eq!(best, Some(rank(preferred)), "{name} of {count}");
