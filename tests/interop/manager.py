@@ -13,6 +13,7 @@ It prints `PASS` and `FAIL` lines, and exits with 1 if there is one of the latte
 """
 
 import os
+import pathlib
 import re
 import select
 import signal
@@ -23,6 +24,8 @@ import sys
 import tempfile
 import time
 
+# Not in Python's socket module: a size beyond net.core.rmem_max, as systemd sets it.
+SO_RCVBUFFORCE = 33
 STORE_MOST = 64
 failed = 0
 
@@ -157,8 +160,14 @@ def same(one, other):
 
 
 def sockets_of_unit(port):
-    """What a socket unit binds: a UDP and a TCP socket on 127.0.0.1."""
+    """What a socket unit binds: a UDP and a TCP socket on 127.0.0.1, with the receive buffer of `deploy/systemd/dotward.socket`."""
+    unit = (pathlib.Path(__file__).parents[2] / "deploy/systemd/dotward.socket").read_text()
+    buffer = int(re.search(r"^ReceiveBuffer=(\d+)M$", unit, re.M)[1]) << 20
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer)
+    except PermissionError:
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
     udp.bind(("127.0.0.1", port))
     tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
