@@ -36,6 +36,11 @@ impl<S: ByteStream> Framed<S> {
         }
     }
 
+    /// The stream below.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
     /// Reads until a whole message is there.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         while !self.incoming.has_message() {

@@ -92,7 +92,7 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `cli`, `logger`, `reload`, `signals` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `cli`, `logger`, `probe`, `reload`, `signals` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -109,6 +109,16 @@ mod locks;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod logger;
+#[cfg(feature = "cli")]
+#[cfg_attr(
+    not(all(
+        feature = "tls",
+        any(feature = "sockets", all(feature = "wasi", target_os = "wasi"))
+    )),
+    path = "probe/absent.rs"
+)]
+#[doc(hidden)]
+pub mod probe;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod reload;

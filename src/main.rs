@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use dotward::Config;
-use dotward::cli::{self, Command, Settings};
+use dotward::cli::{self, Command, Probe, Settings};
 use dotward::reload::Reloader;
 use dotward::serve::Control;
 use dotward::systemd::Inheritance;
 use dotward::transports::{Inherited, RunError};
-use dotward::{logger, signals, systemd, transports};
+use dotward::{logger, probe, signals, systemd, transports};
 use log::LevelFilter;
 
 /// The exit code for arguments that cannot be used, as in shells and most programs.
@@ -27,9 +27,31 @@ fn main() -> ExitCode {
             for warning in command.warnings() {
                 print_error(&format!("warning: {warning}"));
             }
-            code
+            match command {
+                Command::Probe(settings, how) if code == ExitCode::SUCCESS => {
+                    probe(&settings, &how)
+                }
+                _ => code,
+            }
         }
         Err(error) => fail(&error, USAGE_ERROR.into()),
+    }
+}
+
+/// Contacts the upstreams, and succeeds if each can be used.
+fn probe(settings: &Settings, how: &Probe) -> ExitCode {
+    let report = match probe::run(&settings.runtime, &settings.config, how.name.as_ref()) {
+        Ok(report) => report,
+        Err(error) => return fail(&error, ExitCode::FAILURE),
+    };
+    let text = if how.json {
+        report.json()
+    } else {
+        report.to_string()
+    };
+    match print(&text) {
+        ExitCode::SUCCESS if !report.is_usable() => ExitCode::FAILURE,
+        code => code,
     }
 }
 

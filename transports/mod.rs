@@ -99,6 +99,15 @@ table::runtimes! {
     "wasi", Capabilities { reply_source: false, shared_ports: false, threads: false } => wasi::Wasi;
 }
 
+/// Work that any runtime can do, beside serving: see [`work_on`].
+#[doc(hidden)]
+pub trait Work {
+    /// What comes of it.
+    type Output;
+    /// Does it.
+    fn done_on<R: Runtime + 'static>(self, runtime: R) -> Self::Output;
+}
+
 /// Serves until `control` says otherwise. An error says why that could not begin.
 pub fn run(runtime: &str, config: Config, control: &Control) -> Result<(), RunError> {
     start(runtime, config, control, Inherited::default())?.serve()

@@ -131,6 +131,18 @@ macro_rules! runtimes {
             }
         }
 
+        /// Has this work done on a runtime. An error says that this build lacks it.
+        #[doc(hidden)]
+        pub fn work_on<W: Work>(runtime: &str, work: W) -> Result<W::Output, RunError> {
+            match runtime {
+                $( $(#[$gate])* $name => Ok(work.done_on($module::$Type::default())), )*
+                other => {
+                    let _not_used_without_runtimes = work;
+                    Err(RunError::NoRuntime(other.to_owned()))
+                }
+            }
+        }
+
         /// Binds, or takes what is inherited; [`Started::serve`] then serves until `control` says otherwise. An error says why that cannot be.
         pub fn start(runtime: &str, config: Config, control: &Control, inherited: Inherited) -> Result<Started, RunError> {
             match runtime {

@@ -3,9 +3,12 @@
 
 mod ca_file;
 mod error_messages;
+#[doc(hidden)]
+pub mod inspect;
 mod trust;
 
 use self::error_messages::{handshake_error, is_alpn_refusal};
+use self::inspect::{Observed, Observing};
 use self::trust::Verifier;
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Roots, Upstream};
@@ -17,6 +20,7 @@ use futures_rustls::client::TlsStream;
 use futures_rustls::{Connect, TlsConnector};
 use log::info;
 use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
@@ -49,11 +53,13 @@ struct Clients {
     without_alpn: TlsConnector,
     /// Labels of the upstreams that refuse the handshake because of ALPN. At most as many as upstreams.
     refusing: Mutex<BTreeSet<String>>,
+    /// Takes note of what a server shows, where that is wanted.
+    observed: Option<Observed>,
 }
 
 /// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
-    client(config)?;
+    client(config, None)?;
     let Roots::Pem(pem) = config.roots() else {
         return Ok(Vec::new());
     };
@@ -68,23 +74,31 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
 }
 
 /// Trusts the configured roots and no others. An error names what is wrong with them.
-fn client(config: &Config) -> Result<ClientConfig, ConfigError> {
+fn client(config: &Config, observed: Option<&Observed>) -> Result<ClientConfig, ConfigError> {
     let wrong = |why: String| ConfigError::new("ca_file", "", why);
     let provider = Arc::new(ring::default_provider());
     let verifier = Verifier::new(config.roots(), &provider).map_err(wrong)?;
+    let verifier: Arc<dyn ServerCertVerifier> = match observed {
+        Some(observed) => Arc::new(Observing::new(verifier, observed)),
+        None => Arc::new(verifier),
+    };
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| wrong(error.to_string()))?
         // `Verifier` verifies with webpki, and makes one exception: see there.
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
 }
 
 impl<R: Runtime> Tls<R> {
     /// Trusts the configured roots and no others. An error names what is wrong with them.
     pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
-        let mut tls = client(config)?;
+        Self::with(runtime, config, None)
+    }
+
+    fn with(runtime: R, config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
+        let mut tls = client(config, observed.as_ref())?;
         tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
         let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
         tls.alpn_protocols = vec![ALPN.to_vec()];
@@ -95,7 +109,25 @@ impl<R: Runtime> Tls<R> {
                 with_alpn: TlsConnector::from(Arc::new(tls)),
                 without_alpn,
                 refusing: Mutex::default(),
+                observed,
             }),
+        })
+    }
+
+    /// The server to connect to. An error says that its name cannot be in a certificate.
+    fn target(&self, to: &Upstream, addr: SocketAddr) -> Result<Target<R>, ConnectError> {
+        let name = to.server_name().unwrap_or_default().to_owned();
+        let name = ServerName::try_from(name).map_err(|error| ConnectError::Unauthenticated {
+            why: error.to_string(),
+            remedy: "check the name behind # of this upstream".into(),
+        })?;
+        Ok(Target {
+            runtime: self.runtime.clone(),
+            clients: self.clients.clone(),
+            addr,
+            label: to.label().to_owned(),
+            offers_alpn: !lock(&self.clients.refusing).contains(to.label()),
+            name,
         })
     }
 }
@@ -105,23 +137,9 @@ impl<R: Runtime> Transport for Tls<R> {
     type Connect = Bounded<R, Handshake<R>>;
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
-        let name = to.server_name().unwrap_or_default().to_owned();
-        let work = match ServerName::try_from(name) {
-            Ok(name) => Handshake::Connecting(
-                Box::pin(self.runtime.connect(addr)),
-                Target {
-                    runtime: self.runtime.clone(),
-                    clients: self.clients.clone(),
-                    addr,
-                    label: to.label().to_owned(),
-                    offers_alpn: !lock(&self.clients.refusing).contains(to.label()),
-                    name,
-                },
-            ),
-            Err(error) => Handshake::Failed(ConnectError::Unauthenticated {
-                why: error.to_string(),
-                remedy: "check the name behind # of this upstream".into(),
-            }),
+        let work = match self.target(to, addr) {
+            Ok(target) => Handshake::Connecting(Box::pin(self.runtime.connect(addr)), target),
+            Err(why) => Handshake::Failed(why),
         };
         Bounded::new(&self.runtime, self.limit, work)
     }
@@ -175,6 +193,9 @@ impl<R: Runtime> Target<R> {
     /// The handshake has failed. If ALPN was the reason, connects once more without it, and does so for this upstream from now on.
     fn failed(&self, error: &io::Error) -> Handshake<R> {
         if !self.offers_alpn || !is_alpn_refusal(error) {
+            if let Some(observed) = &self.clients.observed {
+                observed.failed(error);
+            }
             return Handshake::Failed(handshake_error(error, &self.name.to_str()));
         }
         if lock(&self.clients.refusing).insert(self.label.clone()) {

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use super::UsageError;
 use super::known::{Kind, Known};
 use super::origin::option;
-use crate::config::Modes;
+use super::{Probe, UsageError};
 use crate::config::words::closest;
+use crate::config::{ConfigError, Domain, Modes};
 
 /// The commands that serve clients.
 const SERVING: [(&str, Modes); 3] = [
@@ -32,12 +32,20 @@ const HELP: [&str; 3] = ["-h", "--help", "help"];
 /// Options that may precede a command.
 const GLOBAL: [&str; 4] = ["-h", "--help", "-V", "--version"];
 
+/// The command that can also contact upstreams, and its options for that, which are no settings.
+const PROBING: &str = "check";
+const PROBE: &str = "--probe";
+const PROBE_NAME: &str = "--probe-name";
+const JSON: &str = "--json";
+
 /// The arguments for argh.
 #[derive(Debug, Default)]
 pub(super) struct Argv {
     pub(super) arguments: Vec<String>,
     /// What clients are to speak, where the command does not say so.
     pub(super) modes: Option<Modes>,
+    /// How upstreams are to be probed, if they are.
+    pub(super) probe: Option<Probe>,
     seen: BTreeSet<&'static str>,
 }
 
@@ -60,7 +68,11 @@ impl Argv {
             words.modes = Some(modes);
             rest.next();
         }
+        let mut probing = Probing::default();
         while let Some(word) = rest.next() {
+            if command == PROBING && probing.read(&word, &mut rest)? {
+                continue;
+            }
             if takes_options {
                 words.read_option(word, &mut rest, &command, known)?;
             } else if HELP.contains(&word.as_str())
@@ -73,6 +85,7 @@ impl Argv {
                 )));
             }
         }
+        words.probe = probing.probe()?;
         Ok(words)
     }
 
@@ -126,6 +139,64 @@ impl Argv {
     }
 }
 
+/// What was read of the options for probing.
+#[derive(Default)]
+struct Probing {
+    on: bool,
+    json: bool,
+    name: Option<Domain>,
+}
+
+impl Probing {
+    /// Reads an option, and its value; `false` if it is none for probing.
+    fn read(
+        &mut self,
+        word: &str,
+        rest: &mut impl Iterator<Item = String>,
+    ) -> Result<bool, UsageError> {
+        let (option, value) = match word.split_once('=') {
+            Some((option, value)) => (option, Some(value.to_owned())),
+            None => (word, None),
+        };
+        let is_repeated = match option {
+            PROBE => std::mem::replace(&mut self.on, true),
+            JSON => std::mem::replace(&mut self.json, true),
+            PROBE_NAME => {
+                let name = value.or_else(|| rest.next());
+                let name = name
+                    .ok_or_else(|| UsageError(format!("{PROBE_NAME} needs a NAME to look up")))?;
+                let domain = name.parse().map_err(|error: ConfigError| {
+                    UsageError(format!("{PROBE_NAME} {name:?}: {}", error.reason))
+                })?;
+                self.name.replace(domain).is_some()
+            }
+            _ => return Ok(false),
+        };
+        if is_repeated {
+            return Err(UsageError(format!("{option} is given twice")));
+        }
+        if option != PROBE_NAME && word != option {
+            return Err(UsageError(format!("{option} takes no value")));
+        }
+        Ok(true)
+    }
+
+    /// An error says that an option is of no use.
+    fn probe(self) -> Result<Option<Probe>, UsageError> {
+        let needless = match (self.on, self.json, &self.name) {
+            (false, true, _) => JSON,
+            (false, _, Some(_)) => PROBE_NAME,
+            _ => {
+                let Self { on, json, name } = self;
+                return Ok(on.then_some(Probe { json, name }));
+            }
+        };
+        Err(UsageError(format!(
+            "{needless} needs {PROBE}: dotward {PROBING} {PROBE} {needless}"
+        )))
+    }
+}
+
 fn modes_of(command: &str) -> Option<Modes> {
     let found = SERVING.iter().find(|(name, _)| *name == command);
     found.map(|(_, modes)| *modes)
@@ -170,7 +241,13 @@ fn no_option(word: &str, name: &str, command: &str, known: &[Known]) -> UsageErr
     }
     // One dash or an underscore is taken for a mistake, too.
     let plain = name.trim_start_matches('-').replace('-', "_");
-    let hint = closest(&plain, known.iter().map(|known| known.name)).map_or_else(
+    let probing: &[&str] = if command == PROBING {
+        &["probe", "probe_name", "json"]
+    } else {
+        &[]
+    };
+    let names = known.iter().map(|known| known.name);
+    let hint = closest(&plain, names.chain(probing.iter().copied())).map_or_else(
         || format!("see dotward {command} --help"),
         |near| format!("did you mean {}?", option(near)),
     );
@@ -239,6 +316,46 @@ mod tests {
         assert_eq!(words.arguments, ["help", "serve"]);
         assert_eq!(read("-V").unwrap().arguments, ["-V"]);
         assert!(read("").unwrap().arguments.is_empty());
+    }
+
+    #[test]
+    fn options_for_probing_are_those_of_check() {
+        let probe = |line: &str| read(line).unwrap().probe;
+        assert_eq!(probe("check --listen ::1"), None);
+        let plain = Probe::default();
+        assert_eq!(probe("check udp --probe"), Some(plain));
+        let words = read("check --listen ::1 --json --probe-name=a.test --probe --hedge").unwrap();
+        let all = Probe {
+            json: true,
+            name: "a.test".parse().ok(),
+        };
+        assert_eq!(words.probe, Some(all));
+        assert_eq!(
+            words.arguments,
+            ["check", "--listen", "::1", "--hedge", "true"]
+        );
+        for (line, start) in [
+            ("check --json", "--json needs --probe: dotward check"),
+            ("check --probe-name a.test", "--probe-name needs --probe"),
+            ("check --probe --probe", "--probe is given twice"),
+            ("check --probe=yes", "--probe takes no value"),
+            ("check --probe --probe-name", "--probe-name needs a NAME"),
+            (
+                "check --probe --probe-name a..b",
+                r#"--probe-name "a..b": "#,
+            ),
+            (
+                "check --prob",
+                r#"there is no option "--prob"; did you mean --probe?"#,
+            ),
+            (
+                "serve --probe",
+                r#"there is no option "--probe"; see dotward serve --help"#,
+            ),
+        ] {
+            let error = error(line);
+            assert!(error.starts_with(start), "{line}: {error}");
+        }
     }
 
     #[test]

@@ -40,14 +40,15 @@ pub(super) struct Providers {}
 
 /// The commands that serve clients, and those that tell what these would do. All take the same options, which argh cannot share by itself.
 macro_rules! commands {
-    ($( $Command:ident: $name:literal, $usage:literal, $about:literal; )*) => { $(
+    ($( $Command:ident: $name:literal, $usage:literal, $about:literal $(, $more:ident)?; )*) => { $(
         #[derive(Debug)]
         pub(super) struct $Command(pub(super) Options);
 
         impl FromArgs for $Command {
             fn from_args(command_name: &[&str], arguments: &[&str]) -> Result<Self, EarlyExit> {
+                let about = [$about, $($more)?].concat();
                 let told = |exit: EarlyExit| EarlyExit {
-                    output: exit.output.replacen(USAGE, $usage, 1).replacen(ABOUT, $about, 1),
+                    output: exit.output.replacen(USAGE, $usage, 1).replacen(ABOUT, &about, 1),
                     ..exit
                 };
                 Options::from_args(command_name, arguments).map(Self).map_err(told)
@@ -68,7 +69,7 @@ commands! {
     Udp: "udp", "[options]", "Serve clients over UDP only.";
     Tcp: "tcp", "[options]", "Serve clients over TCP only.";
     Serve: "serve", "[options]", "Serve clients over UDP and TCP, as resolvers should.";
-    Check: "check", "[udp|tcp|serve] [options]", "Check options, variables and files, and say what would be done.";
+    Check: "check", "[udp|tcp|serve] [--probe] [options]", "Check options, variables and files, and say what would be done.", PROBING;
     Effective: "config", "[udp|tcp|serve] [options]", "Print the effective configuration as a file (TOML).";
     ResolvConf: "resolv-conf", "[udp|tcp|serve] [options]", "Say what makes this machine use dotward; change nothing.";
 }
@@ -76,3 +77,18 @@ commands! {
 /// What argh says of the options, in place of which each command speaks of itself.
 const USAGE: &str = "[options]";
 const ABOUT: &str = "Options of all commands.";
+
+/// The options that `argv` takes out before argh sees the others.
+const PROBING: &str = "
+
+With --probe it also contacts all upstreams at once, for 5 s at most, and says
+of each whether it can be used, what it is like, and what to do if it fails.
+
+Probing:
+  --probe           contact the upstreams, those of routes too. The exit code is
+                    0 only if each of them can be used, else 1.
+  --json            print what was found as one JSON document, and nothing else;
+                    docs/probe.md describes it.
+  --probe-name      NAME to look up; one that is signed shows who validates
+                    DNSSEC. Upstreams of routes are asked for the domain of
+                    their route. Default: example.com.";

@@ -29,7 +29,7 @@ mod zones;
 use std::ffi::OsString;
 use std::fmt;
 
-use crate::config::providers;
+use crate::config::{Domain, providers};
 pub use settings::Settings;
 pub use sources::Sources;
 
@@ -40,6 +40,8 @@ pub enum Command {
     Serve(Settings),
     /// Check the options, variables and files, and tell what serving would do.
     Check(Settings),
+    /// Check, and contact the upstreams.
+    Probe(Settings, Probe),
     /// Print this configuration file.
     Config(String),
     /// Print this: how to make this host use dotward.
@@ -52,11 +54,22 @@ pub enum Command {
     Help(String),
 }
 
+/// How the upstreams are to be probed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// Print a JSON document alone.
+    pub json: bool,
+    /// The name to look up, if not the usual one.
+    pub name: Option<Domain>,
+}
+
 impl Command {
     /// Settings that are valid and probably a mistake, one line each.
     pub fn warnings(&self) -> &[String] {
         match self {
-            Self::Serve(settings) | Self::Check(settings) => &settings.warnings,
+            Self::Serve(settings) | Self::Check(settings) | Self::Probe(settings, _) => {
+                &settings.warnings
+            }
             Self::Config(_)
             | Self::ResolvConf(_)
             | Self::Providers
@@ -69,6 +82,10 @@ impl Command {
     pub fn text(&self) -> Option<String> {
         match self {
             Self::Serve(_) => None,
+            Self::Probe(_, probe) if probe.json => None,
+            Self::Probe(settings, _) => Some(format!(
+                "options, variables and files are valid (not tested: listening)\n{settings}\n"
+            )),
             Self::Check(settings) => Some(format!(
                 "options, variables and files are valid (not tested: listening, reaching upstreams)\n{settings}"
             )),

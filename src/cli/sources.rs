@@ -116,7 +116,10 @@ impl Sources {
         let settings = Settings::read(modes, &given, self)?;
         Ok(match purpose {
             Use::Serve => Command::Serve(settings),
-            Use::Check => Command::Check(settings),
+            Use::Check => match argv.probe {
+                Some(probe) => Command::Probe(settings, probe),
+                None => Command::Check(settings),
+            },
             Use::Print => Command::Config(effective(&given, Options::KNOWN)),
             Use::HookUp => {
                 let root = self.root().unwrap_or(Path::new("/"));
@@ -128,7 +131,9 @@ impl Sources {
     /// The settings, for a command that has some.
     pub(super) fn settings(&self) -> Result<Settings, UsageError> {
         match self.read()? {
-            Command::Serve(settings) | Command::Check(settings) => Ok(settings),
+            Command::Serve(settings) | Command::Check(settings) | Command::Probe(settings, _) => {
+                Ok(settings)
+            }
             _ => Err(UsageError("this command has no settings".to_owned())),
         }
     }

@@ -47,6 +47,9 @@ pub use options::Options;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 pub(crate) use seed::random_seed;
 pub use sockets::{BindError, Sockets};
+// Open for the program, which looks an upstream up without serving; nothing is promised of it.
+#[doc(hidden)]
+pub use lookups::look_up;
 // Open for the simulator, which looks at a loop after each poll; nothing is promised of it.
 #[doc(hidden)]
 pub use event_loop::EventLoop;

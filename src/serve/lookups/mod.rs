@@ -9,7 +9,10 @@ use crate::config::{Config, Host, Upstream};
 use crate::runtime::Runtime;
 use crate::transport::ConnectError;
 use lookup::Lookup;
+use messages::Found;
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -25,6 +28,16 @@ struct Running<R: Runtime> {
     source: Source,
     host: Host,
     lookup: Lookup<R>,
+}
+
+/// Looks a host up as the event loop does, and says for how long its addresses may be used.
+pub fn look_up<R: Runtime>(
+    runtime: R,
+    host: Host,
+    resolvers: &[SocketAddr],
+    seed: [u8; 32],
+) -> impl Future<Output = Result<Found, ConnectError>> + use<R> {
+    Lookup::new(runtime, host, resolvers, &mut ChaCha8Rng::from_seed(seed))
 }
 
 impl<R: Runtime> Lookups<R> {

@@ -1,0 +1,137 @@
+//! One address of an upstream: it is connected to twice, so that the second handshake can resume the session, and asked.
+
+use super::Clock;
+use super::exchange::{ask, close, overtakes};
+use super::messages::Questions;
+use super::problem::Problem;
+use super::report::AddressReport;
+use crate::config::{Config, Upstream};
+use crate::framed::Framed;
+use crate::runtime::Runtime;
+use crate::transport::Connection;
+use crate::transports::tls::Tls;
+use crate::transports::tls::inspect::{Observed, Session};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What is probed.
+#[derive(Clone, Copy)]
+pub struct Target<'c> {
+    pub config: &'c Config,
+    pub upstream: &'c Upstream,
+    pub addr: SocketAddr,
+}
+
+/// Probes one address. What was found until something went wrong, or the time was over, is in the report.
+pub async fn probe<R: Runtime + 'static>(
+    clock: &Clock<'_, R>,
+    target: Target<'_>,
+    questions: Questions,
+) -> AddressReport {
+    let mut found = AddressReport::new(target.addr);
+    let observed = Observed::default();
+    let outcome = steps(clock, target, &questions, &observed, &mut found).await;
+    found.problem = outcome.err();
+    found.certificate = observed.certificate();
+    found
+}
+
+async fn steps<R: Runtime + 'static>(
+    clock: &Clock<'_, R>,
+    target: Target<'_>,
+    questions: &Questions,
+    observed: &Observed,
+    found: &mut AddressReport,
+) -> Result<(), Problem> {
+    let way = Way::new(clock, target, observed)?;
+    let Connected {
+        mut connection,
+        tcp,
+        handshake,
+        session,
+    } = way.connect().await?;
+    found.tcp = Some(tcp);
+    found.handshake = handshake;
+    found.session = session;
+    let connection = connection.as_mut();
+    let (answer, time) = ask(clock, connection, questions).await?;
+    found.time = Some(time);
+    let problem = Problem::of_answer(&answer, &questions.name());
+    found.answer = Some(answer);
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
+    // The tickets of TLS 1.3 have come with the response. A server that closes after each response is asked on a connection of its own.
+    match way.connect().await {
+        Ok(mut second) => {
+            found.resumed = second.session.map(|session| session.resumed);
+            found.second_handshake = second.handshake;
+            let second = second.connection.as_mut();
+            found.overtakes = overtakes(clock, second, questions).await;
+            close(clock, second).await;
+        }
+        Err(_) => found.overtakes = overtakes(clock, connection, questions).await,
+    }
+    close(clock, connection).await;
+    Ok(())
+}
+
+/// How to connect.
+struct Way<'a, R> {
+    clock: &'a Clock<'a, R>,
+    target: Target<'a>,
+    observed: &'a Observed,
+    tls: Option<Tls<R>>,
+}
+
+struct Connected {
+    connection: Box<dyn Connection>,
+    tcp: Duration,
+    handshake: Option<Duration>,
+    session: Option<Session>,
+}
+
+impl<'a, R: Runtime + 'static> Way<'a, R> {
+    fn new(
+        clock: &'a Clock<'a, R>,
+        target: Target<'a>,
+        observed: &'a Observed,
+    ) -> Result<Self, Problem> {
+        let tls = if target.upstream.server_name().is_some() {
+            let tls = Tls::observing(clock.runtime.clone(), target.config, observed);
+            Some(tls.map_err(|error| Problem::config(error.to_string()))?)
+        } else {
+            None
+        };
+        Ok(Self {
+            clock,
+            target,
+            observed,
+            tls,
+        })
+    }
+
+    async fn connect(&self) -> Result<Connected, Problem> {
+        let Target { upstream, addr, .. } = self.target;
+        let tcp = self.clock.timed(self.clock.runtime.connect(addr)).await;
+        let (stream, tcp) = tcp.ok_or_else(|| Problem::tcp_timeout(upstream))?;
+        let stream = stream.map_err(|error| Problem::tcp(&error, upstream))?;
+        let Some(tls) = &self.tls else {
+            return Ok(Connected {
+                connection: Box::new(Framed::new(stream, String::new())),
+                tcp,
+                handshake: None,
+                session: None,
+            });
+        };
+        let shaken = self.clock.timed(tls.shake(upstream, addr, stream)).await;
+        let (shaken, handshake) = shaken.ok_or_else(Problem::handshake_timeout)?;
+        let connection = shaken.map_err(|why| Problem::handshake(&why, self.observed))?;
+        Ok(Connected {
+            tcp,
+            handshake: Some(handshake),
+            session: Some(Session::of(&connection)),
+            connection: Box::new(connection),
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! Queries over one connection, and the responses to them.
+
+use super::Clock;
+use super::messages::{Answer, Questions};
+use super::problem::Problem;
+use crate::runtime::Runtime;
+use crate::transport::{Connection, ConnectionError, Event};
+use futures::future::poll_fn;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+/// Asks for the name, once more without EDNS if the server does not understand it. Says how long the response took.
+pub async fn ask<R: Runtime>(
+    clock: &Clock<'_, R>,
+    connection: &mut dyn Connection,
+    questions: &Questions,
+) -> Result<(Answer, Duration), Problem> {
+    let first = ask_once(clock, connection, &questions.usual(true)).await?;
+    if !first.0.refuses_edns() {
+        return Ok(first);
+    }
+    ask_once(clock, connection, &questions.usual(false)).await
+}
+
+async fn ask_once<R: Runtime>(
+    clock: &Clock<'_, R>,
+    connection: &mut dyn Connection,
+    query: &[u8],
+) -> Result<(Answer, Duration), Problem> {
+    let exchange = async {
+        send(connection, &[query]).await?;
+        next(connection).await
+    };
+    let (message, time) = clock
+        .timed(exchange)
+        .await
+        .ok_or_else(Problem::unanswered)?;
+    let message = message.map_err(|why| Problem::lost(&why))?;
+    Ok((Answer::read(&message, query)?, time))
+}
+
+/// Sends queries that take a while, and behind them one whose response is known: does that overtake (RFC 7766 section 6.2.1.1)? If it does
+/// not, nothing is known: all responses may have been there at once.
+pub async fn overtakes<R: Runtime>(
+    clock: &Clock<'_, R>,
+    connection: &mut dyn Connection,
+    questions: &Questions,
+) -> bool {
+    let (slow, fast) = (questions.slow(), questions.usual(false));
+    let exchange = async {
+        let queries: Vec<&[u8]> = (slow.iter().chain([&fast])).map(Vec::as_slice).collect();
+        send(connection, &queries).await?;
+        let mut waiting: Vec<&[u8]> = slow.iter().filter_map(|query| query.get(..2)).collect();
+        while !waiting.is_empty() {
+            let message = next(connection).await?;
+            if message.get(..2) == fast.get(..2) {
+                return Ok(true);
+            }
+            waiting.retain(|id| message.get(..2) != Some(id));
+        }
+        Ok::<bool, ConnectionError>(false)
+    };
+    matches!(clock.within(exchange).await, Some(Ok(true)))
+}
+
+/// Closes in order, so that the log of the server does not complain.
+pub async fn close<R: Runtime>(clock: &Clock<'_, R>, connection: &mut dyn Connection) {
+    // What does not close in time is dropped.
+    let _closed_or_not = clock.within(poll_fn(|cx| connection.poll_close(cx))).await;
+}
+
+/// Sends all of these in as few writes as possible.
+async fn send(connection: &mut dyn Connection, queries: &[&[u8]]) -> Result<(), ConnectionError> {
+    for query in queries {
+        connection.queue(query);
+    }
+    poll_fn(|cx| connection.poll_flush(cx)).await
+}
+
+/// The next message.
+async fn next(connection: &mut dyn Connection) -> Result<Vec<u8>, ConnectionError> {
+    let message = poll_fn(|cx| {
+        Poll::Ready(match ready!(connection.poll_next(cx)) {
+            Event::Message(message) => Ok(message.to_vec()),
+            Event::Closed(why) => Err(why),
+        })
+    });
+    message.await
+}

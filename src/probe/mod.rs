@@ -1,0 +1,147 @@
+//! Contacts each upstream without serving, and says what it is like: `dotward check --probe`.
+//!
+//! The connections are those of the transports, with their verifier; here is what is asked over them. `address` probes one address of an
+//! upstream, `exchange` sends queries and waits for responses, `messages` builds and reads these, `problem` explains what went wrong,
+//! `report` tells people and `json` programs.
+
+mod address;
+mod exchange;
+mod json;
+mod messages;
+mod problem;
+mod report;
+
+pub use report::Report;
+
+use crate::config::{Config, Domain, Upstream};
+use crate::engine::Time;
+use crate::runtime::Runtime;
+use crate::serve::{look_up, random_seed};
+use crate::transports::{RunError, Work, work_on};
+use address::Target;
+use futures::future::join_all;
+use messages::Questions;
+use problem::Problem;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use report::UpstreamReport;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What all probes of one upstream may take together. They run side by side, so that this is also what all upstreams take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// The most addresses of one upstream that are probed.
+const MAX_ADDRESSES: usize = 16;
+/// The name that is looked up unless the user names another one: signed with DNSSEC, and known to every resolver of the Internet (RFC 2606).
+const NAME: &str = "example.com";
+
+/// Contacts all upstreams of the configuration at once. Those that only routes have are asked for the domain of their route, the others for
+/// `name`, or for a usual one. An error says why nothing could be done.
+pub fn run(runtime: &str, config: &Config, name: Option<&Domain>) -> Result<Report, RunError> {
+    let name = name.map_or(NAME, Domain::name);
+    work_on(runtime, Probing { config, name })?
+}
+
+#[derive(Clone, Copy)]
+struct Probing<'c> {
+    config: &'c Config,
+    name: &'c str,
+}
+
+impl Work for Probing<'_> {
+    type Output = Result<Report, RunError>;
+
+    fn done_on<R: Runtime + 'static>(self, runtime: R) -> Self::Output {
+        let mut random = ChaCha8Rng::from_seed(random_seed().map_err(RunError::System)?);
+        let probes = self.config.all_upstreams().iter().map(|upstream| {
+            let mut seed = [0; 32];
+            random.fill_bytes(&mut seed);
+            probe(&runtime, self, upstream, seed)
+        });
+        let upstreams = runtime.block_on(join_all(probes.collect::<Vec<_>>()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Ok(Report {
+            upstreams,
+            now: now.unwrap_or_default().as_secs(),
+        })
+    }
+}
+
+/// The domain of an upstream that is only for some domains: it is not asked for other names.
+fn domain<'c>(config: &'c Config, upstream: &Upstream) -> Option<&'c Domain> {
+    if config.upstreams().contains(upstream) {
+        return None;
+    }
+    let mut routes = config.routes().iter();
+    let route = routes.find(|route| route.upstreams().contains(upstream))?;
+    route.domains().first()
+}
+
+async fn probe<R: Runtime + 'static>(
+    runtime: &R,
+    Probing { config, name }: Probing<'_>,
+    upstream: &Upstream,
+    seed: [u8; 32],
+) -> UpstreamReport {
+    let clock = Clock::new(runtime, LIMIT);
+    let domain = domain(config, upstream).map(Domain::name);
+    let name = domain.unwrap_or(name);
+    let mut random = ChaCha8Rng::from_seed(seed);
+    let mut found = UpstreamReport::new(upstream, name);
+    let addresses = match upstream.host() {
+        None => upstream.addresses().to_vec(),
+        Some(host) => {
+            let mut seed = [0; 32];
+            random.fill_bytes(&mut seed);
+            let lookup = look_up(runtime.clone(), host.clone(), config.bootstrap(), seed);
+            match clock.within(lookup).await {
+                Some(Ok((addresses, _))) => addresses,
+                Some(Err(why)) => {
+                    found.problem = Some(Problem::unresolved(why.to_string()));
+                    return found;
+                }
+                None => {
+                    found.problem = Some(Problem::unresolved("no response in time".to_owned()));
+                    return found;
+                }
+            }
+        }
+    };
+    let probes = addresses.iter().take(MAX_ADDRESSES).map(|addr| {
+        let target = Target {
+            config,
+            upstream,
+            addr: *addr,
+        };
+        let random = [random.next_u32(), random.next_u32()];
+        let questions = Questions::new(name, domain.is_some(), random);
+        address::probe(&clock, target, questions)
+    });
+    found.addresses = join_all(probes.collect::<Vec<_>>()).await;
+    found
+}
+
+/// The clock of one upstream's probes, and when their time is over.
+struct Clock<'r, R> {
+    runtime: &'r R,
+    end: Time,
+}
+
+impl<'r, R: Runtime> Clock<'r, R> {
+    fn new(runtime: &'r R, limit: Duration) -> Self {
+        let end = runtime.now().mono + limit;
+        Self { runtime, end }
+    }
+
+    /// Does this work, unless the time is over before. `None`: it is.
+    async fn within<F: Future>(&self, work: F) -> Option<F::Output> {
+        let left = self.end.since(self.runtime.now().mono);
+        self.runtime.within(left, work).await
+    }
+
+    /// As [`Clock::within`], with how long it took.
+    async fn timed<F: Future>(&self, work: F) -> Option<(F::Output, Duration)> {
+        let start = self.runtime.now().mono;
+        let output = self.within(work).await?;
+        Some((output, self.runtime.now().mono.since(start)))
+    }
+}

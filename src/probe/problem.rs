@@ -1,0 +1,245 @@
+//! What is wrong with an upstream: a word for programs, what happened, and what to do about it.
+
+use super::messages::Answer;
+use crate::config::Upstream;
+use crate::transport::{ConnectError, ConnectionError};
+use crate::transports::tls::inspect::{Certificate, Observed};
+use crate::wire::Rcode;
+use std::io;
+
+/// Why an upstream cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One of the words in `docs/probe.md`.
+    pub kind: &'static str,
+    /// What happened.
+    pub why: String,
+    /// What to do about it; may be empty.
+    pub advice: String,
+}
+
+impl Problem {
+    fn new(kind: &'static str, why: impl Into<String>, advice: impl Into<String>) -> Self {
+        let (why, advice) = (why.into(), advice.into());
+        Self { kind, why, advice }
+    }
+
+    /// The host of the upstream has no address.
+    pub fn unresolved(why: String) -> Self {
+        let advice = "check the name, and the resolvers that find it (bootstrap); or write IP#NAME";
+        Self::new("unresolved", why, advice)
+    }
+
+    /// What the configuration asks for cannot be.
+    pub fn config(why: String) -> Self {
+        Self::new("configuration", why, "")
+    }
+
+    /// The operating system reports no TCP connection.
+    pub fn tcp(error: &io::Error, upstream: &Upstream) -> Self {
+        let service = service(upstream);
+        let (kind, advice) = match error.kind() {
+            io::ErrorKind::ConnectionRefused => (
+                "refused",
+                format!("nothing listens there, or a firewall refuses it: see that the server runs, and that {service} is on this port"),
+            ),
+            io::ErrorKind::TimedOut => ("timeout", filtered(service)),
+            io::ErrorKind::PermissionDenied => (
+                "unreachable",
+                "a firewall of this machine forbids it".to_owned(),
+            ),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => (
+                "closed",
+                "its access list may not allow this machine, or a firewall ends the connection"
+                    .to_owned(),
+            ),
+            _ => (
+                "unreachable",
+                "this machine has no way to that address: check its network, and for an IPv6 address whether it has IPv6"
+                    .to_owned(),
+            ),
+        };
+        Self::new(kind, ConnectError::unreachable(error).to_string(), advice)
+    }
+
+    /// There was no TCP connection in time.
+    pub fn tcp_timeout(upstream: &Upstream) -> Self {
+        let why = "cannot connect: no reply in time";
+        Self::new("timeout", why, filtered(service(upstream)))
+    }
+
+    /// The TLS handshake failed.
+    pub fn handshake(why: &ConnectError, seen: &Observed) -> Self {
+        if matches!(why, ConnectError::TimedOut) {
+            return Self::handshake_timeout();
+        }
+        let failure = seen.failure();
+        let kind = failure.map_or("handshake", |failure| failure.kind);
+        let weak = seen
+            .certificate()
+            .and_then(|Certificate { weak_rsa, .. }| weak_rsa);
+        match (why, weak) {
+            (ConnectError::Unauthenticated { .. }, Some(bits)) if kind == "certificate" => {
+                Self::new(
+                    "weak_key",
+                    format!(
+                        "not authenticated: the key of the certificate is weak (RSA with {bits} bits)"
+                    ),
+                    "make a new certificate for the server, with an ECDSA key on P-256 or an RSA key of 2048 bits or more",
+                )
+            }
+            (ConnectError::Unauthenticated { remedy, .. }, _) if !remedy.is_empty() => {
+                Self::new(kind, why.to_string(), remedy.as_str())
+            }
+            (ConnectError::Unauthenticated { .. }, _) => {
+                let advice = failure.map_or("", |failure| failure.advice);
+                let advice = if advice.is_empty() {
+                    "make a new certificate for the server"
+                } else {
+                    advice
+                };
+                Self::new(kind, why.to_string(), advice)
+            }
+            _ => {
+                let advice = failure.map_or("", |failure| failure.advice);
+                Self::new(kind, why.to_string(), advice)
+            }
+        }
+    }
+
+    /// The TLS handshake was not done in time.
+    pub fn handshake_timeout() -> Self {
+        Self::new(
+            "handshake_timeout",
+            "handshake failed: connected, but the server does not respond to TLS",
+            "see that DNS over TLS is on this port, and that the server is not overloaded; a firewall may also stop large packets (MTU)",
+        )
+    }
+
+    /// The connection ended before the response came.
+    pub fn lost(why: &ConnectionError) -> Self {
+        match why {
+            ConnectionError::Protocol(_) => Self::malformed(&why.to_string()),
+            ConnectionError::Truncated => Self::malformed("the connection ended within a message"),
+            _ => Self::new(
+                "closed_without_answer",
+                format!("no response to a query: {why}"),
+                "its access list may not allow this machine to query; the log of the server says more",
+            ),
+        }
+    }
+
+    /// No response came in time.
+    pub fn unanswered() -> Self {
+        Self::new(
+            "no_answer",
+            "connected, but there is no response to a query in time",
+            "the server may not reach other name servers, or this is no DNS server; the log of the server says more",
+        )
+    }
+
+    /// What came is no response.
+    pub fn malformed(why: &str) -> Self {
+        Self::new(
+            "malformed",
+            format!("what it sends is no DNS response: {why}"),
+            "check that this is a DNS server, and its version",
+        )
+    }
+
+    /// It is a response to something else.
+    pub fn mismatch(kind: &'static str, why: &str) -> Self {
+        let advice = "do not use this server: it, or something on the way, mixes responses up or forges them";
+        Self::new(kind, why, advice)
+    }
+
+    /// A response that is of no use, if it is.
+    pub fn of_answer(answer: &Answer, name: &str) -> Option<Self> {
+        let reason = (answer.reason.as_ref()).map_or(String::new(), |why| format!(" ({why})"));
+        let why = format!(
+            "it responds to a query for {name} with {}{reason}",
+            answer.rcode
+        );
+        let (kind, advice) = match answer.rcode {
+            Rcode::NOERROR | Rcode::NXDOMAIN if answer.is_lame => {
+                return Some(Self::new(
+                    "no_recursion",
+                    format!(
+                        "it does not resolve {name} for clients: recursion is not available (RA)"
+                    ),
+                    "use a recursive resolver; a server that is authoritative for some domains belongs into a route for these",
+                ));
+            }
+            Rcode::NOERROR | Rcode::NXDOMAIN => return None,
+            Rcode::SERVFAIL => (
+                "servfail",
+                "it may not reach other name servers, or finds DNSSEC wrong; try another name (--probe-name)",
+            ),
+            Rcode::REFUSED => (
+                "refused_query",
+                "its access list does not allow this machine, or it is no resolver for this name (--probe-name)",
+            ),
+            _ => ("rcode", "try another name (--probe-name)"),
+        };
+        Some(Self::new(kind, why, advice))
+    }
+}
+
+/// What is expected on the port of an upstream.
+fn service(upstream: &Upstream) -> &'static str {
+    if upstream.server_name().is_some() {
+        "DNS over TLS"
+    } else {
+        "DNS over TCP"
+    }
+}
+
+fn filtered(service: &str) -> String {
+    format!(
+        "a firewall on the way may drop {service}: try from another network; or the address is wrong"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transports::SCHEMES;
+
+    #[test]
+    fn each_error_of_the_system_says_what_to_do() {
+        let upstream = |spec: &str| Upstream::parse(spec, SCHEMES).unwrap();
+        let (tls, tcp) = (upstream("192.0.2.1#dns.test"), upstream("tcp://192.0.2.1"));
+        for (error, kind, advice) in [
+            (
+                io::ErrorKind::ConnectionRefused,
+                "refused",
+                "DNS over TLS is on this port",
+            ),
+            (
+                io::ErrorKind::NetworkUnreachable,
+                "unreachable",
+                "whether it has IPv6",
+            ),
+            (
+                io::ErrorKind::HostUnreachable,
+                "unreachable",
+                "check its network",
+            ),
+            (
+                io::ErrorKind::PermissionDenied,
+                "unreachable",
+                "firewall of this machine",
+            ),
+            (io::ErrorKind::TimedOut, "timeout", "may drop DNS over TLS"),
+            (io::ErrorKind::ConnectionReset, "closed", "access list"),
+        ] {
+            let problem = Problem::tcp(&error.into(), &tls);
+            assert_eq!(problem.kind, kind);
+            assert!(problem.why.starts_with("cannot connect: "), "{problem:?}");
+            assert!(problem.advice.contains(advice), "{problem:?}");
+        }
+        let refused = Problem::tcp(&io::ErrorKind::ConnectionRefused.into(), &tcp);
+        assert!(refused.advice.contains("DNS over TCP is on"), "{refused:?}");
+        assert_eq!(Problem::tcp_timeout(&tls).kind, "timeout");
+    }
+}

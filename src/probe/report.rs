@@ -1,0 +1,416 @@
+//! What was found, for people and for programs. Its JSON is described in `docs/probe.md`, and does not change without a new `format`.
+
+use super::json::Json;
+use super::messages::Answer;
+use super::problem::Problem;
+use crate::config::Upstream;
+use crate::transports::tls::inspect::{Certificate, Session};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// The number of the JSON document's format.
+const FORMAT: i64 = 1;
+/// Names of a certificate that are shown.
+const MAX_NAMES: usize = 4;
+const DAY: u64 = 86_400;
+
+/// What was found about all upstreams.
+#[derive(Debug)]
+pub struct Report {
+    pub(super) upstreams: Vec<UpstreamReport>,
+    /// The time of this machine's clock, in seconds since 1970.
+    pub(super) now: u64,
+}
+
+/// What was found about one upstream.
+#[derive(Debug)]
+pub struct UpstreamReport {
+    label: String,
+    scheme: &'static str,
+    host: Option<String>,
+    server_name: Option<String>,
+    /// The name that it was asked for.
+    name: String,
+    pub(super) addresses: Vec<AddressReport>,
+    /// Why it has no addresses.
+    pub(super) problem: Option<Problem>,
+}
+
+/// What was found at one address, as far as the probe came.
+#[derive(Debug)]
+pub struct AddressReport {
+    pub(super) addr: SocketAddr,
+    /// What connecting over TCP took.
+    pub(super) tcp: Option<Duration>,
+    /// What the first TLS handshake took.
+    pub(super) handshake: Option<Duration>,
+    pub(super) second_handshake: Option<Duration>,
+    /// The second one resumed the session of the first.
+    pub(super) resumed: Option<bool>,
+    pub(super) session: Option<Session>,
+    pub(super) certificate: Option<Certificate>,
+    pub(super) answer: Option<Answer>,
+    /// What the response took.
+    pub(super) time: Option<Duration>,
+    /// A later query was answered before an earlier one.
+    pub(super) overtakes: bool,
+    pub(super) problem: Option<Problem>,
+}
+
+impl Report {
+    /// Each upstream can be used.
+    pub fn is_usable(&self) -> bool {
+        self.upstreams.iter().all(UpstreamReport::is_usable)
+    }
+
+    /// One JSON document, without a line break within.
+    pub fn json(&self) -> String {
+        let upstreams = self.upstreams.iter().map(|one| one.json(self.now));
+        let document = Json::Object(vec![
+            ("format", Json::Number(FORMAT)),
+            ("usable", Json::Bool(self.is_usable())),
+            ("upstreams", Json::List(upstreams.collect())),
+        ]);
+        format!("{document}\n")
+    }
+}
+
+impl fmt::Display for Report {
+    /// A block of eight lines at most for each upstream.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut upstreams = self.upstreams.iter();
+        upstreams.try_for_each(|one| one.write(f, self.now))
+    }
+}
+
+impl UpstreamReport {
+    pub fn new(upstream: &Upstream, name: &str) -> Self {
+        Self {
+            label: upstream.label().to_owned(),
+            scheme: upstream.scheme(),
+            host: upstream.host().map(|host| host.name().to_owned()),
+            server_name: upstream.server_name().map(str::to_owned),
+            name: if name.is_empty() { "." } else { name }.to_owned(),
+            addresses: Vec::new(),
+            problem: None,
+        }
+    }
+
+    /// One of its addresses is enough: the others are tried when one fails.
+    fn is_usable(&self) -> bool {
+        self.addresses.iter().any(AddressReport::is_usable)
+    }
+
+    /// The address that the block is about: the first that can be used, else the first.
+    fn shown(&self) -> Option<&AddressReport> {
+        let mut usable = self.addresses.iter().filter(|one| one.is_usable());
+        usable.next().or(self.addresses.first())
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, now: u64) -> fmt::Result {
+        let verdict = if self.is_usable() {
+            "usable"
+        } else {
+            "NOT USABLE"
+        };
+        writeln!(f, "{}: {verdict}", self.label)?;
+        if let Some(one) = self.shown() {
+            row(f, "address", Some(self.address(one)))?;
+            row(f, "TLS", one.session.as_ref().map(session))?;
+            let shown = one.certificate.as_ref();
+            row(f, "certificate", shown.map(|it| certificate(it, now)))?;
+            row(f, "pin", one.pin())?;
+            row(f, "time", one.times())?;
+            let answer = one.answer.as_ref();
+            row(f, "answers", answer.map(|it| one.answers(it, &self.name)))?;
+        }
+        row(f, "problem", self.problem().map(problem))?;
+        row(f, "problem", self.other_problem())
+    }
+
+    /// The address of an upstream, and as whom it was authenticated.
+    fn address(&self, one: &AddressReport) -> String {
+        let who = match (&self.server_name, &one.session) {
+            (None, _) => "not encrypted, authenticated by nothing".to_owned(),
+            (Some(_), None) if one.certificate.is_some() => "not authenticated".to_owned(),
+            (Some(_), None) => return format!("{}{}", one.addr, self.others()),
+            (Some(name), Some(_)) => {
+                let matched = one.certificate.as_ref().and_then(|it| it.name_for(name));
+                match matched.filter(|matched| !matched.eq_ignore_ascii_case(name)) {
+                    Some(matched) => format!("authenticated as {name} by {matched}"),
+                    None => format!("authenticated as {name}"),
+                }
+            }
+        };
+        format!("{}{}, {who}", one.addr, self.others())
+    }
+
+    /// How the other addresses fare.
+    fn others(&self) -> String {
+        let usable = self.addresses.iter().filter(|one| one.is_usable()).count();
+        match self.addresses.len() {
+            0 | 1 => String::new(),
+            count => format!(" ({usable} of {count} addresses are usable)"),
+        }
+    }
+
+    /// What is wrong with the address that is shown, or with the whole upstream.
+    fn problem(&self) -> Option<&Problem> {
+        let shown = || self.shown().and_then(|one| one.problem.as_ref());
+        self.problem.as_ref().or_else(shown)
+    }
+
+    /// What is wrong with another address, where the one that is shown can be used.
+    fn other_problem(&self) -> Option<String> {
+        if !self.is_usable() {
+            return None;
+        }
+        let mut addresses = self.addresses.iter();
+        addresses.find_map(|one| {
+            let text = problem(one.problem.as_ref()?);
+            Some(format!("{}: {text}", one.addr))
+        })
+    }
+
+    fn json(&self, now: u64) -> Json {
+        let text = |text: &Option<String>| Json::maybe(text.as_deref(), Json::text);
+        let addresses = self.addresses.iter().map(|one| one.json(self, now));
+        Json::Object(vec![
+            ("upstream", Json::text(&self.label)),
+            ("usable", Json::Bool(self.is_usable())),
+            ("scheme", Json::text(self.scheme)),
+            ("host", text(&self.host)),
+            ("server_name", text(&self.server_name)),
+            ("probe_name", Json::text(&self.name)),
+            ("problem", Json::maybe(self.problem(), problem_json)),
+            ("addresses", Json::List(addresses.collect())),
+        ])
+    }
+}
+
+impl AddressReport {
+    pub fn new(addr: SocketAddr) -> Self {
+        Self {
+            addr,
+            tcp: None,
+            handshake: None,
+            second_handshake: None,
+            resumed: None,
+            session: None,
+            certificate: None,
+            answer: None,
+            time: None,
+            overtakes: false,
+            problem: None,
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.problem.is_none()
+    }
+
+    fn pin(&self) -> Option<String> {
+        let pin = &self.certificate.as_ref()?.pin;
+        let warning = if self.session.is_none() {
+            " (of a certificate that is not trusted: compare it with what the operator publishes)"
+        } else {
+            ""
+        };
+        Some(format!("sha256/{pin}{warning}"))
+    }
+
+    fn times(&self) -> Option<String> {
+        let mut parts = vec![format!("TCP {}", millis(self.tcp?))];
+        if let Some(full) = self.handshake {
+            parts.push(format!("full handshake {}", millis(full)));
+        }
+        match (self.resumed, self.second_handshake) {
+            (Some(true), Some(time)) => parts.push(format!("resumed {}", millis(time))),
+            (Some(false), _) => parts.push("sessions are not resumed".to_owned()),
+            _ => {}
+        }
+        if let Some(time) = self.time {
+            parts.push(format!("answer {}", millis(time)));
+        }
+        Some(parts.join(", "))
+    }
+
+    fn answers(&self, answer: &Answer, name: &str) -> String {
+        let overtaken = if self.overtakes {
+            "out of order"
+        } else {
+            "out of order not seen"
+        };
+        let padded = if answer.padded {
+            "padded"
+        } else {
+            "not padded"
+        };
+        let keepalive = match answer.keepalive {
+            Some(time) => format!("keepalive {} s", time.as_secs_f64()),
+            None => "no keepalive".to_owned(),
+        };
+        let authentic = if answer.authentic {
+            format!("validates DNSSEC (AD for {name})")
+        } else {
+            format!("DNSSEC validation not seen (no AD for {name})")
+        };
+        let edns = if answer.edns { "" } else { ", no EDNS" };
+        format!("{overtaken}, {padded}, {keepalive}, {authentic}{edns}")
+    }
+
+    fn json(&self, of: &UpstreamReport, now: u64) -> Json {
+        let server_name = of.server_name.as_deref();
+        let authenticated = server_name.map(|_| self.session.is_some());
+        let matched = server_name.and_then(|name| {
+            self.session.as_ref()?;
+            self.certificate.as_ref()?.name_for(name)
+        });
+        let second = self.second_handshake.filter(|_| self.resumed == Some(true));
+        let times = [
+            ("tcp", self.tcp),
+            ("full_handshake", self.handshake),
+            ("resumed_handshake", second),
+            ("answer", self.time),
+        ];
+        let times = times.map(|(name, time)| (name, Json::maybe(time, in_millis)));
+        Json::Object(vec![
+            ("address", Json::text(self.addr.to_string())),
+            ("usable", Json::Bool(self.is_usable())),
+            ("authenticated", Json::maybe(authenticated, Json::Bool)),
+            ("matched_name", Json::maybe(matched, Json::text)),
+            ("tls", Json::maybe(self.session.as_ref(), session_json)),
+            (
+                "certificate",
+                Json::maybe(self.certificate.as_ref(), |it| certificate_json(it, now)),
+            ),
+            ("times_ms", Json::Object(times.into())),
+            ("resumes", Json::maybe(self.resumed, Json::Bool)),
+            (
+                "answer",
+                Json::maybe(self.answer.as_ref(), |it| self.answer_json(it)),
+            ),
+            ("problem", Json::maybe(self.problem.as_ref(), problem_json)),
+        ])
+    }
+
+    fn answer_json(&self, answer: &Answer) -> Json {
+        let millis = |time: Duration| time.as_millis() as i64;
+        // What was not seen may still be so.
+        let overtakes = self.overtakes.then_some(true);
+        Json::Object(vec![
+            ("rcode", Json::text(answer.rcode.to_string())),
+            ("reason", Json::maybe(answer.reason.as_deref(), Json::text)),
+            ("edns", Json::Bool(answer.edns)),
+            ("padding", Json::Bool(answer.padded)),
+            (
+                "keepalive_ms",
+                Json::maybe(answer.keepalive, |time| Json::Number(millis(time))),
+            ),
+            ("authentic_data", Json::Bool(answer.authentic)),
+            ("out_of_order", Json::maybe(overtakes, Json::Bool)),
+        ])
+    }
+}
+
+/// A line of a block, if there is something to say.
+fn row(f: &mut fmt::Formatter<'_>, what: &str, text: Option<String>) -> fmt::Result {
+    match text {
+        Some(text) => writeln!(f, "  {what:<13}{text}"),
+        None => Ok(()),
+    }
+}
+
+fn session(session: &Session) -> String {
+    let group = session.group.as_deref().unwrap_or("no key exchange");
+    let alpn = if session.alpn { ", ALPN dot" } else { "" };
+    format!("{}, {group}, {}{alpn}", session.version, session.cipher)
+}
+
+fn session_json(session: &Session) -> Json {
+    Json::Object(vec![
+        ("version", Json::text(session.version)),
+        ("group", Json::maybe(session.group.as_deref(), Json::text)),
+        ("cipher", Json::text(&session.cipher)),
+        ("alpn", Json::Bool(session.alpn)),
+    ])
+}
+
+fn certificate(certificate: &Certificate, now: u64) -> String {
+    let names = &certificate.names;
+    let first: Vec<&str> = names.iter().take(MAX_NAMES).map(String::as_str).collect();
+    let names = match names.len() {
+        0 => "no host names".to_owned(),
+        count if count > MAX_NAMES => {
+            format!("{} and {} more", first.join(", "), count - MAX_NAMES)
+        }
+        _ => first.join(", "),
+    };
+    let validity = match (certificate.not_before, certificate.not_after) {
+        (Some(from), _) if from > now => format!("not valid before {}", date(from)),
+        (_, Some(until)) if until < now => {
+            format!(
+                "expired at {}, {} days ago",
+                date(until),
+                (now - until) / DAY
+            )
+        }
+        (_, Some(until)) => {
+            format!(
+                "valid until {}, {} days left",
+                date(until),
+                (until - now) / DAY
+            )
+        }
+        (_, None) => "its period of validity cannot be read".to_owned(),
+    };
+    format!("{validity}; for {names}")
+}
+
+fn certificate_json(certificate: &Certificate, now: u64) -> Json {
+    let names = certificate.names.iter().map(Json::text).collect();
+    let time = |seconds: Option<u64>| Json::maybe(seconds, |at| Json::text(date(at)));
+    let left = certificate.not_after.map(|until| {
+        let left = i128::from(until) - i128::from(now);
+        // More days than this are no date.
+        i64::try_from(left.div_euclid(i128::from(DAY))).unwrap_or(i64::MAX)
+    });
+    Json::Object(vec![
+        ("names", Json::List(names)),
+        ("not_before", time(certificate.not_before)),
+        ("not_after", time(certificate.not_after)),
+        ("days_left", Json::maybe(left, Json::Number)),
+        ("spki_sha256", Json::text(&certificate.pin)),
+    ])
+}
+
+fn problem(problem: &Problem) -> String {
+    if problem.advice.is_empty() {
+        return problem.why.clone();
+    }
+    format!("{}; {}", problem.why, problem.advice)
+}
+
+fn problem_json(problem: &Problem) -> Json {
+    Json::Object(vec![
+        ("kind", Json::text(problem.kind)),
+        ("message", Json::text(&problem.why)),
+        ("advice", Json::text(&problem.advice)),
+    ])
+}
+
+fn date(seconds: u64) -> String {
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    time.map_or("later".to_owned(), |time| {
+        humantime::format_rfc3339_seconds(time).to_string()
+    })
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+fn in_millis(time: Duration) -> Json {
+    Json::Fraction(time.as_secs_f64() * 1000.0)
+}
