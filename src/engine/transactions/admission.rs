@@ -14,6 +14,7 @@ use crate::engine::time::Now;
 use crate::wire::{self, Query};
 use log::debug;
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Duration;
 
 /// The client response timer: with a stale answer at hand, a fresh one is waited for so long (RFC 8767 section 5 recommends 1.8 s).
@@ -126,11 +127,14 @@ impl Transactions {
         now: Now,
     ) -> TransactionKey {
         debug!("query: {}", wire::describe(message, &query.question));
-        let mut kept = self.spare.pop().unwrap_or_default();
+        let mut spare = self.spare.pop();
+        let mut kept = spare
+            .as_mut()
+            .map_or_else(Vec::new, |spare| mem::take(&mut spare.message));
         kept.extend_from_slice(message);
         self.hedging.started();
         let deadline = now.mono + self.timeout;
-        let key = self.table.insert(Transaction {
+        let transaction = Transaction {
             message: kept,
             query,
             hash,
@@ -142,7 +146,15 @@ impl Transactions {
             stale_at: None,
             history: History::new(Opt::of(&query), route, now.mono),
             fallback: None,
-        });
+        };
+        let boxed = match spare {
+            Some(mut spare) => {
+                *spare = transaction;
+                spare
+            }
+            None => Box::new(transaction),
+        };
+        let key = self.table.insert(boxed);
         if let Some(hash) = hash {
             self.joinable.insert(hash, key);
         }
@@ -245,7 +257,7 @@ impl Transactions {
                 Room::Free => return Ok(()),
                 Room::InsteadOfIdle(key) => {
                     if let Some(transaction) = self.remove(key, fx) {
-                        self.recycle(transaction.message);
+                        self.recycle(transaction);
                     }
                 }
                 Room::InsteadOf(key, number, why) => self.give_up(key, number, why, fx),

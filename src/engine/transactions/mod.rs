@@ -46,14 +46,15 @@ use waiting::Waiting;
 
 /// A response that takes longer is asked for elsewhere, too. Resolvers answer most names that they do not know yet within a second.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// Emptied buffers that are kept for the next queries.
+/// Transactions that are over whose memory is kept for the next queries.
 const MAX_SPARE: usize = 256;
 /// Transactions that there is an address for from the start.
 const MAX_RESERVED: usize = 4_096;
 
 /// The transactions.
 pub struct Transactions {
-    table: SlotMap<TransactionKey, Transaction>,
+    /// Each in a box: it is large, and is moved when it begins and when it is over.
+    table: SlotMap<TransactionKey, Box<Transaction>>,
     /// Those that an identical query may join, by the hash of their key in the cache.
     joinable: RandomMap<u64, TransactionKey>,
     waiting: Waiting,
@@ -62,7 +63,9 @@ pub struct Transactions {
     hedging: Hedging,
     /// Transactions that are over, with clients that have not got their responses yet.
     unfinished: VecDeque<Unfinished>,
-    spare: Vec<Vec<u8>>,
+    /// Those that are over and forgotten, for their memory.
+    #[allow(clippy::vec_box, reason = "they go back into the table as they are")]
+    spare: Vec<Box<Transaction>>,
     /// There were so many transactions that it mattered whose they are, and some of them still are.
     was_full: bool,
     cache: Arc<Cache>,
@@ -153,13 +156,13 @@ impl Transactions {
     }
 
     /// Takes a transaction out, with its clients, who wait for a response all the same.
-    pub fn take(&mut self, key: TransactionKey, fx: &mut Effects<'_>) -> Option<Transaction> {
+    pub fn take(&mut self, key: TransactionKey, fx: &mut Effects<'_>) -> Option<Box<Transaction>> {
         self.remove(key, fx)
     }
 
     /// One of them.
     pub fn get(&self, key: TransactionKey) -> Option<&Transaction> {
-        self.table.get(key)
+        self.table.get(key).map(|transaction| &**transaction)
     }
 
     /// What was tried for one.
@@ -269,7 +272,7 @@ impl Transactions {
     }
 
     /// Removes one that is over: nothing of it may stay behind.
-    fn remove(&mut self, key: TransactionKey, fx: &mut Effects<'_>) -> Option<Transaction> {
+    fn remove(&mut self, key: TransactionKey, fx: &mut Effects<'_>) -> Option<Box<Transaction>> {
         let transaction = self.table.remove(key)?;
         self.timers.cancel(key);
         self.forget(key, transaction.hash);
@@ -305,15 +308,15 @@ impl Transactions {
         }
     }
 
-    /// Keeps a buffer for the next transaction.
-    fn recycle(&mut self, mut message: Vec<u8>) {
+    /// Keeps the memory of a transaction that is over for the next one.
+    fn recycle(&mut self, mut transaction: Box<Transaction>) {
         if self.was_full {
             // What was allocated under load lies anywhere, and would be in the way of giving memory back.
             self.spare = Vec::new();
             self.was_full = !self.table.is_empty();
-        } else if self.spare.len() < MAX_SPARE && message.capacity() <= 1024 {
-            message.clear();
-            self.spare.push(message);
+        } else if self.spare.len() < MAX_SPARE && transaction.message.capacity() <= 1024 {
+            transaction.message.clear();
+            self.spare.push(transaction);
         }
     }
 
@@ -341,7 +344,7 @@ impl Transactions {
         gauges.timers = self.timers.count();
         gauges.sends = histories().map(History::sends).max().unwrap_or_default();
         gauges.connects = histories().map(History::connects).max().unwrap_or_default();
-        let octets: usize = all().map(Transaction::octets).sum();
+        let octets: usize = all().map(|transaction| transaction.octets()).sum();
         gauges.octets = octets + self.octets_unfinished();
     }
 }

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 
 /// A transaction that is over, with clients that have not got their responses yet.
 pub struct Unfinished {
-    transaction: Transaction,
+    transaction: Box<Transaction>,
     response: Response<'static>,
 }
 
@@ -86,7 +86,7 @@ impl Transactions {
     /// Answers all clients that wait. With a key, a stale answer is better than a failure or an unusable response.
     fn relay(
         &mut self,
-        mut transaction: Transaction,
+        mut transaction: Box<Transaction>,
         key: Option<Key>,
         response: Response<'_>,
         fx: &mut Effects<'_>,
@@ -134,7 +134,7 @@ impl Transactions {
                 }
             }
         }
-        self.recycle(transaction.message);
+        self.recycle(transaction);
     }
 
     /// Answers one client of a transaction with SERVFAIL and the reason.
@@ -208,7 +208,7 @@ impl Transactions {
         if transaction.clients().next().is_none()
             && let Some(transaction) = self.remove(key, fx)
         {
-            self.recycle(transaction.message);
+            self.recycle(transaction);
         }
     }
 
