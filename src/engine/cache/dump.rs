@@ -14,7 +14,6 @@
 use super::super::time::Time;
 use super::Times;
 use super::entry::Entry;
-use super::key::Key;
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher as _};
 
@@ -54,13 +53,6 @@ impl fmt::Display for ImportError {
 }
 
 impl std::error::Error for ImportError {}
-
-/// An entry that was read, with its key, and whether somebody asked for it lately.
-pub(super) struct Read {
-    pub(super) key: Key,
-    pub(super) entry: Entry,
-    pub(super) asked: bool,
-}
 
 /// A dump in the making.
 pub(super) struct Dump {
@@ -108,13 +100,12 @@ impl Dump {
     }
 }
 
-/// Reads all entries of a dump; they get keys with this seed.
+/// Reads all entries of a dump, and whether somebody asked for each lately.
 pub(super) fn read(
     dump: &[u8],
     times: &Times,
-    seed: [u8; 16],
     now: Time,
-) -> Result<Vec<Read>, ImportError> {
+) -> Result<Vec<(Entry, bool)>, ImportError> {
     let mut rest = Octets(dump);
     let of_version = |octets: &mut Octets<'_>| {
         let magic = octets.take(MAGIC.len())?;
@@ -141,7 +132,7 @@ pub(super) fn read(
     let count = rest.number::<4>().ok_or(ImportError::Damaged)?;
     let mut entries = Vec::new();
     for _ in 0..count {
-        let read = Entry::read(&mut rest, seed).ok_or(ImportError::Damaged)?;
+        let read = Entry::read(&mut rest).ok_or(ImportError::Damaged)?;
         entries.push(read);
     }
     if rest.0.len() != CHECKSUM {

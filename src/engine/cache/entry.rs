@@ -2,8 +2,7 @@
 
 use super::super::time::Time;
 use super::Times;
-use super::dump::{Octets, Read};
-use super::key::Key;
+use super::dump::Octets;
 use crate::wire::{CachedResponse, Recipient};
 use std::time::Duration;
 
@@ -136,8 +135,8 @@ impl Entry {
         out.extend_from_slice(octets);
     }
 
-    /// Reads what [`Entry::store`] wrote, and makes its key anew.
-    pub(super) fn read(from: &mut Octets<'_>, seed: [u8; 16]) -> Option<Read> {
+    /// Reads what [`Entry::store`] wrote, and whether somebody asked for it lately.
+    pub(super) fn read(from: &mut Octets<'_>) -> Option<(Self, bool)> {
         let mut number = || from.number::<4>().map(|number| number as u32);
         let (len, state_at, end) = (number()?, number()?, number()?);
         let aged = number()?;
@@ -146,7 +145,6 @@ impl Entry {
         let (stored, expires) = (moment()?, moment()?);
         let (hits, marks) = (from.number::<1>()? as u8, from.number::<1>()?);
         let kept = CachedResponse::restore(from.take(len as usize)?, state_at, end)?;
-        let key = Key::restore(kept.question(), bits, seed)?;
         let entry = Self {
             prefetched: marks & 2 != 0,
             hits,
@@ -154,8 +152,7 @@ impl Entry {
             expires,
             ..Self::data(kept, bits, 0, stored)
         };
-        let asked = marks & 1 != 0;
-        Some(Read { key, entry, asked })
+        Some((entry, marks & 1 != 0))
     }
 
     /// From now on its addresses are in another order.

@@ -3,8 +3,10 @@
 use crate::wire::{self, Query};
 use std::hash::{DefaultHasher, Hasher};
 
-/// Octets in the longest question: a name of 255, type and class.
-const MAX_QUESTION: usize = 259;
+/// Octets behind the name of a question: type and class.
+const TYPE_AND_CLASS: usize = 4;
+/// Octets of a question that are brought into lower case at once, to be hashed. Most questions have no more.
+const CHUNK: usize = 64;
 /// NSID, which asks for the name of the server (RFC 5001). An answer without it is an answer all the same.
 const OPTION_NSID: u16 = 3;
 /// Bits of a header that are part of the key: RD, AD and CD. A query with any other goes by the cache.
@@ -15,76 +17,78 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The question in lower case, RD, AD, CD and the EDNS flags: DO, and those that this program knows nothing of (CO of RFC 9824, for
 /// instance), since they are forwarded and the answer may depend on them; and the route, whose upstreams may know other names
 /// than those of others. Two clients who agree in these get the same answer.
-pub struct Key {
-    question: [u8; MAX_QUESTION],
-    len: u16,
+///
+/// It borrows the question of a query, in whatever case: it is compared and hashed as if in lower case.
+#[derive(Clone, Copy)]
+pub struct Key<'a> {
+    question: &'a [u8],
     /// The fingerprint of the route in the upper half.
     bits: u64,
     hash: u64,
 }
 
-impl Key {
+impl<'a> Key<'a> {
     /// The key of a query; `None` if the cache neither answers it nor learns from its answer. Without the seed nobody
     /// can aim queries at one place of the table.
-    pub(super) fn of(message: &[u8], query: &Query, route: u32, seed: [u8; 16]) -> Option<Self> {
+    pub(super) fn of(message: &'a [u8], query: &Query, route: u32, seed: [u8; 16]) -> Option<Self> {
         if !is_ordinary(message, query) {
             return None;
         }
-        let mut key = Self::again(message, query, route, 0)?;
-        key.hash = key.hashed(seed);
-        Some(key)
+        let key = Self::again(message, query, route, 0);
+        Some(Self::restore(key.question, key.bits, seed))
     }
 
-    /// The key with this question, which is in lower case, and these bits: those of an entry that had another seed.
-    pub(super) fn restore(lowercase: &[u8], bits: u64, seed: [u8; 16]) -> Option<Self> {
-        let mut key = Self {
-            question: [0; MAX_QUESTION],
-            len: u16::try_from(lowercase.len()).ok()?,
-            bits,
-            hash: 0,
-        };
-        let question = key.question.get_mut(..lowercase.len())?;
-        question.copy_from_slice(lowercase);
-        key.hash = key.hashed(seed);
-        Some(key)
-    }
-
-    fn hashed(&self, seed: [u8; 16]) -> u64 {
+    /// The key with this question and these bits: those of an entry that had another seed.
+    pub(super) fn restore(question: &'a [u8], bits: u64, seed: [u8; 16]) -> Self {
         let mut hasher = DefaultHasher::new();
         hasher.write(&seed);
-        hasher.write(self.question());
-        hasher.write_u32(self.bits as u32);
+        let mut name_left = parts(question).0.len();
+        for chunk in question.chunks(CHUNK) {
+            let mut lower = [0; CHUNK];
+            if let Some(lower) = lower.get_mut(..chunk.len()) {
+                lower.copy_from_slice(chunk);
+                // Length octets are below 64, so they are no letters; type and class may be.
+                let of_name = name_left.min(CHUNK);
+                if let Some(name) = lower.get_mut(..of_name) {
+                    name.make_ascii_lowercase();
+                }
+                name_left -= of_name;
+                hasher.write(lower);
+            }
+        }
+        hasher.write_u32(bits as u32);
         // The same query on two routes has two hashes, of which nobody knows either.
-        hasher.finish() ^ (self.bits >> 32).wrapping_mul(SPREAD)
+        let hash = hasher.finish() ^ (bits >> 32).wrapping_mul(SPREAD);
+        Self {
+            question,
+            bits,
+            hash,
+        }
     }
 
     /// The key of a query that had one before, with this hash.
     #[inline]
-    pub fn again(message: &[u8], query: &Query, route: u32, hash: u64) -> Option<Self> {
-        let octets = query.question.octets(message);
+    pub fn again(message: &'a [u8], query: &Query, route: u32, hash: u64) -> Self {
         let edns_flags = query.opt.map_or(0, |opt| opt.flags);
-        let mut key = Self {
-            question: [0; MAX_QUESTION],
-            len: octets.len() as u16,
+        Self {
+            question: query.question.octets(message),
             bits: u64::from(route) << 32
                 | u64::from(edns_flags) << 16
                 | u64::from(query.header.flags.0 & KEY_FLAGS),
             hash,
-        };
-        let lower = key.question.get_mut(..octets.len())?;
-        lower.copy_from_slice(octets);
-        // Length octets are below 64, so they are no letters; type and class may be.
-        lower
-            .get_mut(..query.question.name_len)?
-            .make_ascii_lowercase();
-        Some(key)
+        }
     }
 
-    /// The question in lower case.
-    pub(super) fn question(&self) -> &[u8] {
-        self.question
-            .get(..usize::from(self.len))
-            .unwrap_or_default()
+    /// Whether it is the key of what is remembered with this question, in lower case, and with these bits.
+    #[inline]
+    pub(super) fn matches(&self, question: &[u8], bits: u64) -> bool {
+        let in_any_case = || {
+            let (name, fixed) = parts(self.question);
+            let (their_name, their_fixed) = parts(question);
+            fixed == their_fixed && name.eq_ignore_ascii_case(their_name)
+        };
+        // Most clients ask in lower case.
+        self.bits == bits && (self.question == question || in_any_case())
     }
 
     pub(super) fn bits(&self) -> u64 {
@@ -95,6 +99,11 @@ impl Key {
     pub fn hash(&self) -> u64 {
         self.hash
     }
+}
+
+/// The name of a question, and its type and class.
+fn parts(question: &[u8]) -> (&[u8], &[u8]) {
+    question.split_at(question.len().saturating_sub(TYPE_AND_CLASS))
 }
 
 /// Whether nothing but the key can make a difference to the answer.
@@ -131,14 +140,15 @@ mod tests {
 
     const SEED: [u8; 16] = [7; 16];
 
-    fn key(built: &Message) -> Option<Key> {
+    /// What the key of a query is made of: its question as it is remembered, its bits and its hash. `None` if it has no key.
+    fn parts(built: &Message) -> Option<(Vec<u8>, u64, u64)> {
         let message = built.build();
-        Key::of(&message, &wire::parse_query(&message).unwrap(), 7, SEED)
-    }
-
-    fn parts(built: &Message) -> (Vec<u8>, u64, u64) {
-        let key = key(built).unwrap();
-        (key.question().to_vec(), key.bits(), key.hash())
+        let query = wire::parse_query(&message).unwrap();
+        let key = Key::of(&message, &query, 7, SEED)?;
+        let mut lower = Vec::new();
+        wire::lowercase_into(&message, &query.question, &mut lower);
+        assert!(key.matches(&lower, key.bits()));
+        Some((lower, key.bits(), key.hash()))
     }
 
     fn plain() -> Message {
@@ -147,7 +157,7 @@ mod tests {
 
     #[test]
     fn ids_cases_and_what_speaks_of_one_hop_make_no_difference() {
-        let usual = parts(&plain());
+        let usual = parts(&plain()).unwrap();
         assert_eq!(usual.0, b"\x01a\x04test\x00\x00\x01\x00\x01");
         let hop: [(u16, &[u8]); 4] = [(3, b""), (10, &[7; 8]), (11, b""), (12, &[0; 40])];
         for same in [
@@ -156,13 +166,40 @@ mod tests {
             plain().edns(4096, 0, &[]),
             plain().edns(1232, 0, &hop),
         ] {
-            assert_eq!(parts(&same), usual);
+            assert_eq!(parts(&same).unwrap(), usual);
         }
-        // HTTPS, whose type is the letter A.
-        assert_eq!(
-            parts(&testing::query("a.", 65)).0,
-            b"\x01a\x00\x00\x41\x00\x01"
-        );
+    }
+
+    #[test]
+    fn type_and_class_have_no_case() {
+        // The types of the letters A, which is HTTPS, and a.
+        let [https, other] = [65, 97].map(|qtype| testing::query("a.", qtype).build());
+        let key = |message| {
+            let query = wire::parse_query(message).unwrap();
+            Key::of(message, &query, 7, SEED).unwrap()
+        };
+        let (https, other) = (key(&https), key(&other));
+        assert_ne!(https.hash(), other.hash());
+        assert!(https.matches(b"\x01a\x00\x00\x41\x00\x01", https.bits()));
+        assert!(!other.matches(b"\x01a\x00\x00\x41\x00\x01", https.bits()));
+    }
+
+    #[test]
+    fn a_key_matches_only_its_question_and_bits() {
+        let message = testing::query("A.tEsT.", 1).build();
+        let query = wire::parse_query(&message).unwrap();
+        let key = Key::of(&message, &query, 7, SEED).unwrap();
+        let question = b"\x01a\x04test\x00\x00\x01\x00\x01";
+        assert!(key.matches(question, key.bits()));
+        assert!(!key.matches(question, key.bits() ^ 1));
+        for other in [
+            &b"\x01b\x04test\x00\x00\x01\x00\x01"[..],
+            b"\x04test\x00\x00\x01\x00\x01",
+            b"\x01a\x04test\x00\x00\x01\x00\x03",
+            b"",
+        ] {
+            assert!(!key.matches(other, key.bits()), "{other:?}");
+        }
     }
 
     // req 47, req 48, req 49
@@ -185,13 +222,22 @@ mod tests {
             plain().edns(1232, 0x0001, &[]),
         ]
         .iter()
-        .map(parts)
+        .map(|built| parts(built).unwrap())
         .collect();
         let count = all.len();
         all.sort();
         all.dedup_by_key(|parts| parts.2);
         assert_eq!(all.len(), count);
-        assert!(key(&named(&name_of_len(255), 1, 1)).is_some());
+        let long = |name: [u8; 255]| parts(&named(&name, 1, 1)).unwrap();
+        let name: [u8; 255] = name_of_len(255).try_into().unwrap();
+        assert_eq!(
+            long(name),
+            long(name.map(|octet| octet.to_ascii_uppercase()))
+        );
+        // One octet is different behind those that are hashed first.
+        let mut other = name;
+        other[253] ^= 1;
+        assert_ne!(long(name).2, long(other).2);
     }
 
     #[test]
@@ -206,11 +252,11 @@ mod tests {
     fn another_route_is_another_key() {
         let message = plain().build();
         let query = wire::parse_query(&message).unwrap();
-        let parts = |route| {
+        let of = |route| {
             let key = Key::of(&message, &query, route, SEED).unwrap();
             (key.bits(), key.hash())
         };
-        let (one, other) = (parts(7), parts(8));
+        let (one, other) = (of(7), of(8));
         assert!(one.0 != other.0 && one.1 != other.1);
     }
 
@@ -234,10 +280,10 @@ mod tests {
             classed(254),
             classed(255),
         ] {
-            assert!(key(&passing).is_none(), "{passing:?}");
+            assert!(parts(&passing).is_none(), "{passing:?}");
         }
         for kept in [typed(1), typed(127), typed(256), typed(65280), classed(3)] {
-            assert!(key(&kept).is_some());
+            assert!(parts(&kept).is_some());
         }
     }
 }

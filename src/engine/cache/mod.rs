@@ -162,7 +162,7 @@ impl Cache {
 
     /// What a query is remembered under, whose answer comes from the upstreams with the fingerprint `route`; `None` if it is none of the
     /// cache's business.
-    pub fn key(&self, message: &[u8], query: &Query, route: u32) -> Option<Key> {
+    pub fn key<'a>(&self, message: &'a [u8], query: &Query, route: u32) -> Option<Key<'a>> {
         Key::of(message, query, route, self.seed)
     }
 
@@ -171,7 +171,7 @@ impl Cache {
     /// `payload` is the UDP size that we offer, `now` the boot clock.
     pub fn get(
         &self,
-        key: &Key,
+        key: &Key<'_>,
         reply: &Recipient<'_>,
         payload: u16,
         now: Time,
@@ -203,7 +203,7 @@ impl Cache {
     /// §5). Says whether there was something.
     pub fn get_stale(
         &self,
-        key: &Key,
+        key: &Key<'_>,
         reply: &Recipient<'_>,
         payload: u16,
         now: Time,
@@ -228,7 +228,7 @@ impl Cache {
     /// Learns from an upstream's answer to a query. One to another question is not looked at.
     pub fn put(
         &self,
-        key: &Key,
+        key: &Key<'_>,
         (message, query): (&[u8], &Query),
         (answer_bytes, answer): (&[u8], &Response),
         now: Time,
@@ -276,7 +276,7 @@ impl Cache {
     /// Learns that no upstream had an answer to a query, because of `why` (RFC 9520).
     pub fn put_failure(
         &self,
-        key: &Key,
+        key: &Key<'_>,
         (message, query): (&[u8], &Query),
         why: Ede<'_>,
         now: Time,
@@ -312,13 +312,15 @@ impl Cache {
             return Err(ImportError::TooLarge);
         }
         let mut taken = 0;
-        for read in dump::read(dump, &self.times, self.seed, now)? {
-            let holds = read.entry.state(now, &self.times) == State::Fresh;
-            if let Some(mut shard) = self.lock(&read.key).filter(|_| holds)
-                && shard.find(&read.key).is_none()
+        for (entry, asked) in dump::read(dump, &self.times, now)? {
+            let holds = entry.state(now, &self.times) == State::Fresh;
+            let question = entry.question().to_vec();
+            let key = Key::restore(&question, entry.bits, self.seed);
+            if let Some(mut shard) = self.lock(&key).filter(|_| holds)
+                && shard.find(&key).is_none()
             {
-                shard.put(&read.key, read.entry);
-                if let Some(slot) = shard.find(&read.key).filter(|_| read.asked) {
+                shard.put(&key, entry);
+                if let Some(slot) = shard.find(&key).filter(|_| asked) {
                     shard.ask(slot);
                 }
                 taken += 1;
@@ -359,14 +361,14 @@ impl Cache {
         }
     }
 
-    fn store(&self, key: &Key, entry: Entry) {
+    fn store(&self, key: &Key<'_>, entry: Entry) {
         if let Some(mut shard) = self.lock(key) {
             shard.put(key, entry);
         }
     }
 
     /// There is a new answer that may not be remembered: what was true once is not any more.
-    fn forget(&self, key: &Key) {
+    fn forget(&self, key: &Key<'_>) {
         if let Some(mut shard) = self.lock(key)
             && let Some(slot) = shard.find(key)
         {
@@ -376,7 +378,7 @@ impl Cache {
 
     /// A failure never takes the place of data that can still be served (RFC 8767 §4). Those stand instead, and
     /// asking is not repeated for as long as the failure would have been remembered.
-    fn fail(&self, key: &Key, kept: Option<CachedResponse>, now: Time) {
+    fn fail(&self, key: &Key<'_>, kept: Option<CachedResponse>, now: Time) {
         let (Some(kept), Some(mut shard)) = (kept, self.lock(key)) else {
             return;
         };
@@ -389,7 +391,7 @@ impl Cache {
     }
 
     /// The shard of a key. The lower half of the hash is the table's in it.
-    fn lock(&self, key: &Key) -> Option<MutexGuard<'_, Shard>> {
+    fn lock(&self, key: &Key<'_>) -> Option<MutexGuard<'_, Shard>> {
         let upper = (key.hash() >> 32) as usize;
         let shard = self.shards.get(upper & self.shards.len().wrapping_sub(1))?;
         Some(lock(shard))

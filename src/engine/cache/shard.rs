@@ -63,16 +63,15 @@ impl Shard {
     }
 
     /// The slot of this key.
-    pub(super) fn find(&self, key: &Key) -> Option<u32> {
+    pub(super) fn find(&self, key: &Key<'_>) -> Option<u32> {
         self.index.candidates(key.hash()).find(|&slot| {
             let entry = self.slots[slot as usize].as_ref();
-            entry
-                .is_some_and(|entry| entry.bits == key.bits() && entry.question() == key.question())
+            entry.is_some_and(|entry| key.matches(entry.question(), entry.bits))
         })
     }
 
     /// The slot of this key and what is in it.
-    pub(super) fn get(&mut self, key: &Key) -> Option<(u32, &mut Entry)> {
+    pub(super) fn get(&mut self, key: &Key<'_>) -> Option<(u32, &mut Entry)> {
         let slot = self.find(key)?;
         Some((slot, self.entry(slot)?))
     }
@@ -94,7 +93,7 @@ impl Shard {
     }
 
     /// Remembers an entry in the place of the one that this key has, if any.
-    pub(super) fn put(&mut self, key: &Key, entry: Entry) {
+    pub(super) fn put(&mut self, key: &Key<'_>, entry: Entry) {
         let found = self.find(key);
         if entry.heap_size() > self.bound / LARGEST_PART {
             // What it would have replaced is no longer true.

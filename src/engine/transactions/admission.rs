@@ -23,11 +23,11 @@ const CLIENT_RESPONSE_TIMER: Duration = Duration::from_millis(1_800);
 const MAX_PREFETCHES: usize = 64;
 
 /// What the cache knows of a query that it does not answer.
-pub struct Lookup {
+pub struct Lookup<'a> {
     /// The hash of its key, if it has one.
     pub hash: Option<u64>,
     /// The key, if there is a stale answer.
-    pub stale: Option<Key>,
+    pub stale: Option<Key<'a>>,
 }
 
 /// What became of a query.
@@ -50,7 +50,7 @@ impl Transactions {
         query: Query,
         client: WaitingClient,
         route: ForwardingRoute,
-        Lookup { hash, stale }: Lookup,
+        Lookup { hash, stale }: Lookup<'_>,
         fx: &mut Effects<'_>,
     ) -> Accepted {
         let mut known = hash.and_then(|hash| self.joinable.get(&hash).copied());

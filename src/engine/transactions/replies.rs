@@ -47,13 +47,12 @@ impl Transactions {
         let Some(transaction) = self.remove(key, fx) else {
             return;
         };
-        let key = transaction.key();
-        if let Some(key) = &key {
+        if let Some(key) = transaction.key() {
             let query = (&*transaction.message, &transaction.query);
-            self.cache.put(key, query, (message, answer), fx.now.boot);
+            self.cache.put(&key, query, (message, answer), fx.now.boot);
         }
         let response = Response::Answer(message.into(), *answer);
-        self.relay(transaction, key, response, fx);
+        self.relay(transaction, response, fx);
     }
 
     /// The clients get what there is: an unusable response, a stale answer, or SERVFAIL and the reason.
@@ -75,29 +74,27 @@ impl Transactions {
             why.ede().text,
         );
         // What was never sent says nothing about the name: it must work at once when there is a network again.
-        let key = transaction.key();
-        if let Some(key) = key.as_ref().filter(|_| sends > 0) {
+        if let Some(key) = transaction.key().filter(|_| sends > 0) {
             let query = (&*transaction.message, &transaction.query);
-            self.cache.put_failure(key, query, why.ede(), fx.now.boot);
+            self.cache.put_failure(&key, query, why.ede(), fx.now.boot);
         }
-        self.relay(transaction, key, Response::Failure(why), fx);
+        self.relay(transaction, Response::Failure(why), fx);
     }
 
-    /// Answers all clients that wait. With a key, a stale answer is better than a failure or an unusable response.
+    /// Answers all clients that wait. A stale answer is better than a failure or an unusable response.
     fn relay(
         &mut self,
         mut transaction: Box<Transaction>,
-        key: Option<Key>,
         response: Response<'_>,
         fx: &mut Effects<'_>,
     ) {
         let payload = self.udp_payload;
-        let stale = key.filter(|_| match &response {
+        let is_worse_than_stale = match &response {
             Response::Answer(message, answer) => {
                 response::meaning(message, answer).is_worse_than_stale()
             }
             Response::Failure(_) => true,
-        });
+        };
         while let Some(waiting) = transaction.next_client() {
             if fx.out.is_full() {
                 // The driver first has to do what there is; then the rest is answered.
@@ -109,7 +106,8 @@ impl Transactions {
                 });
             }
             let question = transaction.question();
-            if self.reply_stale(stale.as_ref(), question, &waiting, fx) {
+            let key = transaction.key().filter(|_| is_worse_than_stale);
+            if self.reply_stale(key.as_ref(), question, &waiting, fx) {
                 continue;
             }
             match &response {
@@ -155,8 +153,7 @@ impl Transactions {
         while !fx.out.is_full()
             && let Some(unfinished) = self.unfinished.pop_front()
         {
-            let key = unfinished.transaction.key();
-            self.relay(unfinished.transaction, key, unfinished.response, fx);
+            self.relay(unfinished.transaction, unfinished.response, fx);
         }
     }
 
@@ -217,9 +214,9 @@ impl Transactions {
         let Some(transaction) = self.table.get_mut(key) else {
             return;
         };
-        let Some(known) = transaction.key() else {
+        if transaction.key().is_none() {
             return;
-        };
+        }
         let mut waiting: Vec<WaitingClient> = Vec::new();
         while let Some(client) = transaction.next_client() {
             waiting.push(client);
@@ -229,7 +226,8 @@ impl Transactions {
         for client in waiting {
             put_off |= fx.out.is_full();
             let transaction = &self.table[key];
-            if !put_off && self.reply_stale(Some(&known), transaction.question(), &client, fx) {
+            let key = transaction.key();
+            if !put_off && self.reply_stale(key.as_ref(), transaction.question(), &client, fx) {
                 self.quotas
                     .leave(&client.client, client.number, client.units);
             } else {
@@ -251,7 +249,7 @@ impl Transactions {
     /// Answers a client with what the cache has, be it stale, if it has anything.
     pub(super) fn reply_stale(
         &self,
-        key: Option<&Key>,
+        key: Option<&Key<'_>>,
         question: &[u8],
         waiting: &WaitingClient,
         fx: &mut Effects<'_>,

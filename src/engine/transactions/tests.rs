@@ -93,7 +93,7 @@ impl Stage {
         self.now.boot = self.now.boot + span;
     }
 
-    fn key(&self, message: &[u8]) -> Key {
+    fn key<'a>(&self, message: &'a [u8]) -> Key<'a> {
         let query = wire::parse_query(message).unwrap();
         self.cache.key(message, &query, 0).unwrap()
     }

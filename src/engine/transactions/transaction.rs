@@ -112,9 +112,9 @@ impl Transaction {
     }
 
     /// Its key in the cache, if it has one.
-    pub fn key(&self) -> Option<Key> {
+    pub fn key(&self) -> Option<Key<'_>> {
         let route = self.history.route().fingerprint;
-        Key::again(&self.message, &self.query, route, self.hash?)
+        Some(Key::again(&self.message, &self.query, route, self.hash?))
     }
 
     /// The client that has waited for longest waits no more.
