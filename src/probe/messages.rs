@@ -146,7 +146,8 @@ impl Answer {
         let keepalive = option(KEEPALIVE).and_then(|data| <[u8; 2]>::try_from(data).ok());
         Ok(Self {
             rcode,
-            authentic: flags.ad(),
+            // Some copy the bit of the query into an error.
+            authentic: flags.ad() && matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN),
             edns: response.opt.is_some(),
             padded: option(PADDING).is_some(),
             // In units of 100 ms.
@@ -246,6 +247,7 @@ mod tests {
         assert_eq!(good.keepalive, None);
         assert!(kind(&edited(&[])).unwrap().is_lame);
         assert!(kind(&edited(&[(3, 1)])).unwrap().refuses_edns());
+        assert!(!kind(&edited(&[(3, 0xA5)])).unwrap().authentic);
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl UpstreamReport {
             row(f, "certificate", shown.map(|it| certificate(it, now)))?;
             row(f, "pin", one.pin())?;
             row(f, "time", one.times())?;
-            let answer = one.answer.as_ref();
+            // An error says little of what a server is able to do.
+            let answer = one.answer.as_ref().filter(|_| one.is_usable());
             row(f, "answers", answer.map(|it| one.answers(it, &self.name)))?;
         }
         row(f, "problem", self.problem().map(problem))?;
