@@ -3,9 +3,13 @@
 use crate::support::authority::TempDir;
 use crate::support::checks::canary;
 use crate::support::command::{Outcome, command, run};
+use crate::support::messages::{address_for, question_octets, response_to};
 use crate::support::proxy::Proxy;
 use crate::support::setup::{Setup, Trust};
 use crate::support::upstream::DotServer;
+use std::collections::BTreeSet;
+use std::net::UdpSocket;
+use std::thread;
 
 fn assert_usage_error(outcome: &Outcome, parts: &[&str]) {
     assert_eq!(outcome.code, Some(2), "{outcome:?}");
@@ -191,6 +195,49 @@ fn a_plaintext_upstream_needs_permission() {
     let proxy = trust.proxy(&[&spec], &["--allow-plaintext"]);
     canary(proxy.address(), "a.test");
     assert!(proxy.wait_log(" serving ").contains("(tcp)"));
+}
+
+// req 60, req 73
+#[test]
+fn an_upstream_over_udp_needs_permission_and_gets_each_query_from_another_port() {
+    let resolver = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = resolver.local_addr().unwrap();
+    let spec = format!("udp://{at}");
+    assert_usage_error(
+        &run(command(&["check", "--upstream", &spec])),
+        &["--allow-plaintext", &spec],
+    );
+    let serving = thread::spawn(move || {
+        let (mut octets, mut ports) = ([0; 4096], BTreeSet::new());
+        loop {
+            let (len, from) = resolver.recv_from(&mut octets).unwrap();
+            if len == 0 {
+                return ports;
+            }
+            ports.insert(from.port());
+            let query = &octets[..len];
+            let address = address_for(question_octets(query));
+            let response = response_to(query).a(300, address).build();
+            resolver.send_to(&response, from).unwrap();
+        }
+    });
+    let proxy = Trust::new().proxy(&[&spec], &["--allow-plaintext"]);
+    for name in ["a.test", "b.test", "c.test", "d.test"] {
+        canary(proxy.address(), name);
+    }
+    assert!(proxy.wait_log(" serving ").contains("(udp)"));
+    let probed = run(command(&[
+        "check",
+        "--probe",
+        "--upstream",
+        &spec,
+        "--allow-plaintext",
+    ]));
+    assert_eq!(probed.code, Some(0), "{probed:?}");
+    assert!(probed.stdout.contains("not encrypted"), "{probed:?}");
+    let end = UdpSocket::bind("127.0.0.1:0").unwrap();
+    end.send_to(&[], at).unwrap();
+    assert!(serving.join().unwrap().len() > 2);
 }
 
 #[test]

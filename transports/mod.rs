@@ -17,6 +17,8 @@ mod interfaces;
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod native;
+#[cfg(any(feature = "sockets", feature = "wasi"))]
+pub mod plain_udp;
 #[cfg(feature = "sockets")]
 mod reserve;
 #[cfg(feature = "sockets")]
@@ -63,6 +65,8 @@ table::protocols! {
     #[cfg(feature = "tls")]
     "tls", 853, true => tls::Tls;
     "tcp", 53, false => tcp::Tcp;
+    #[cfg(any(feature = "sockets", feature = "wasi"))]
+    "udp", 53, false => plain_udp::Udp;
 }
 
 /// What a runtime can do beyond the trait [`Runtime`]. A configuration that needs more is refused.

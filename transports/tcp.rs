@@ -30,13 +30,20 @@ impl<R> Tcp<R> {
     }
 }
 
+impl<R: Runtime> Tcp<R> {
+    /// Connects to this address.
+    pub(super) fn dial(&self, addr: SocketAddr) -> Bounded<R, Connecting<R>> {
+        let tcp = Box::pin(self.runtime.connect(addr));
+        Bounded::new(&self.runtime, self.limit, Connecting(tcp))
+    }
+}
+
 impl<R: Runtime> Transport for Tcp<R> {
     type Connection = Framed<R::Stream>;
     type Connect = Bounded<R, Connecting<R>>;
 
     fn connect(&self, _to: &Upstream, addr: SocketAddr) -> Self::Connect {
-        let tcp = Box::pin(self.runtime.connect(addr));
-        Bounded::new(&self.runtime, self.limit, Connecting(tcp))
+        self.dial(addr)
     }
 
     fn reconfigure(&mut self, _before: &Config, config: &Config) -> Result<(), ConfigError> {

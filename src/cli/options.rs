@@ -63,7 +63,8 @@ options! {
                 fe80::1%eth0#dns.test     a link-local address, with its interface\n  \
                 tls://9.9.9.9             an address that is itself in the certificate\n  \
                 tls://dns.quad9.net       a name; see --bootstrap\n  \
-                tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n",
+                tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n  \
+                udp://192.0.2.1           the same over UDP; prefer TCP where it works\n",
         note = "A policy NAME is one of\n  {{policies}}\n",
         note = "At SIGTERM or SIGINT the program answers what it has accepted, then exits; at\n\
                 a second one it exits at once. SIGUSR1 logs the counters. SIGHUP has\n\
@@ -99,8 +100,8 @@ options! {
         /// /etc/resolv.conf without dotward itself. DOTWARD_BOOTSTRAP
         List bootstrap = &["system"],
 
-        /// permit tcp:// upstreams, which are not encrypted: everybody on the way can read the queries.
-        /// Default: no. DOTWARD_ALLOW_PLAINTEXT=true
+        /// permit tcp:// and udp:// upstreams, which are not encrypted: everybody on the way can read the
+        /// queries. Default: no. DOTWARD_ALLOW_PLAINTEXT=true
         Switch allow_plaintext = &["false"],
 
         /// PEM file of certificates to trust instead of the built-in ones: those of authorities, or an

@@ -65,7 +65,8 @@ impl Upstream {
     /// - `IP[:PORT]#NAME`: DNS over TLS (RFC 7858), with a certificate for `NAME`; also `IP@PORT#NAME`, as in the configuration of unbound;
     /// - `IP[:PORT]`: the same, with a certificate for the address itself (RFC 8310 section 8.1);
     /// - `tls://` before one of the last two, or `tls://NAME[:PORT]`, whose addresses a bootstrap resolver finds;
-    /// - `tcp://IP[:PORT]`: DNS over TCP (RFC 7766), without encryption.
+    /// - `tcp://IP[:PORT]`: DNS over TCP (RFC 7766), without encryption;
+    /// - `udp://IP[:PORT]`: DNS over UDP, and over TCP where that is needed, without encryption.
     ///
     /// An error says what is wrong, and suggests the provider or scheme that is probably meant.
     pub fn parse(spec: &str, schemes: &[Scheme]) -> Result<Self, ConfigError> {
@@ -163,7 +164,7 @@ fn find_scheme<'a>(name: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, Stri
             format!(
                 "there is no scheme {}:// in this program; it knows {}{}",
                 name.escape_debug(),
-                known.join(" and "),
+                known.join(", "),
                 hint(name, schemes.iter().map(|scheme| scheme.name))
             )
         })
@@ -439,7 +440,7 @@ pub(super) mod tests {
         assert!(error("dns.quad9.net:853").contains("or tls://dns.quad9.net:853"));
         assert_eq!(
             error("https://dns.google"),
-            "there is no scheme https:// in this program; it knows tls:// and tcp://"
+            "there is no scheme https:// in this program; it knows tls://, tcp://, udp://"
         );
         assert!(error("tlss://dns.google").ends_with("; did you mean tls?"));
         let without_tls = Upstream::parse("quad9", SCHEMES.get(1..).unwrap()).unwrap_err();

@@ -8,7 +8,8 @@ use super::report::AddressReport;
 use crate::config::{Config, Upstream};
 use crate::framed::Framed;
 use crate::runtime::Runtime;
-use crate::transport::Connection;
+use crate::transport::{Connection, Transport};
+use crate::transports::plain_udp::Udp;
 use crate::transports::tls::Tls;
 use crate::transports::tls::inspect::{Observed, Session};
 use std::net::SocketAddr;
@@ -50,7 +51,7 @@ async fn steps<R: Runtime + 'static>(
         handshake,
         session,
     } = way.connect().await?;
-    found.tcp = Some(tcp);
+    found.tcp = tcp;
     found.handshake = handshake;
     found.session = session;
     let connection = connection.as_mut();
@@ -86,7 +87,8 @@ struct Way<'a, R> {
 
 struct Connected {
     connection: Box<dyn Connection>,
-    tcp: Duration,
+    /// Over UDP there is nothing to connect.
+    tcp: Option<Duration>,
     handshake: Option<Duration>,
     session: Option<Session>,
 }
@@ -111,15 +113,36 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         })
     }
 
+    async fn without_connection(&self) -> Result<Connected, Problem> {
+        let Target {
+            config,
+            upstream,
+            addr,
+        } = self.target;
+        let udp = Udp::new(self.clock.runtime.clone(), config);
+        let udp = udp.map_err(|error| Problem::config(error.to_string()))?;
+        let connection = udp.connect(upstream, addr).await;
+        let connection = connection.map_err(|why| Problem::config(why.to_string()))?;
+        Ok(Connected {
+            connection: Box::new(connection),
+            tcp: None,
+            handshake: None,
+            session: None,
+        })
+    }
+
     async fn connect(&self) -> Result<Connected, Problem> {
         let Target { upstream, addr, .. } = self.target;
+        if upstream.scheme() == "udp" {
+            return self.without_connection().await;
+        }
         let tcp = self.clock.timed(self.clock.runtime.connect(addr)).await;
         let (stream, tcp) = tcp.ok_or_else(|| Problem::tcp_timeout(upstream))?;
         let stream = stream.map_err(|error| Problem::tcp(&error, upstream))?;
         let Some(tls) = &self.tls else {
             return Ok(Connected {
                 connection: Box::new(Framed::new(stream, String::new())),
-                tcp,
+                tcp: Some(tcp),
                 handshake: None,
                 session: None,
             });
@@ -128,7 +151,7 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         let (shaken, handshake) = shaken.ok_or_else(Problem::handshake_timeout)?;
         let connection = shaken.map_err(|why| Problem::handshake(&why, self.observed))?;
         Ok(Connected {
-            tcp,
+            tcp: Some(tcp),
             handshake: Some(handshake),
             session: Some(Session::of(&connection)),
             connection: Box::new(connection),

@@ -85,6 +85,12 @@ pub fn add_opt(out: &mut Vec<u8>, start: usize, our_udp_size: u16) {
     }
 }
 
+/// Changes the size of responses over UDP that the OPT record asks for (RFC 6891 section 6.2.3).
+pub fn set_udp_size(message: &mut [u8], opt: &OptAt, size: u16) {
+    // It is the class, which comes with TTL and RDLENGTH before the options: 2 + 4 + 2 octets.
+    set_u16(message, opt.options_at.saturating_sub(8), size);
+}
+
 fn copy(message: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
     out.extend_from_slice(message.get(range).unwrap_or_default());
 }

@@ -41,7 +41,7 @@ mod stored_response;
 mod simple_dns_tests;
 pub use cacheability::{Cacheability, cacheability};
 pub use cached_response::CachedResponse;
-pub use edit_query::{add_opt, add_option, forward_query};
+pub use edit_query::{add_opt, add_option, forward_query, set_udp_size};
 pub use edit_response::{Recipient, relay_response};
 pub use edns::{ClientEdns, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};

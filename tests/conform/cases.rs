@@ -5,6 +5,8 @@ pub const PROTOCOLS: &[&str] = &[
     #[cfg(feature = "tls")]
     "tls",
     "tcp",
+    #[cfg(any(feature = "sockets", feature = "wasi"))]
+    "udp",
 ];
 
 /// Mounts every case in each world, and lists the worlds.
@@ -26,6 +28,10 @@ macro_rules! worlds {
                 }
                 mod tcp {
                     $crate::cases::protocol! { $name, $Runtime, "tcp" }
+                }
+                #[cfg(any(feature = "sockets", feature = "wasi"))]
+                mod udp {
+                    $crate::cases::unconnected! { $name, $Runtime }
                 }
                 // An application may spawn the loop: the compiler sees that it can move between threads.
                 const _: fn($Runtime, Protocols<$Runtime>, Sockets<$Runtime>, Options) =
@@ -114,6 +120,26 @@ macro_rules! protocol {
     };
 }
 
+/// What is asked of plain UDP to an upstream, which knows no connections.
+#[cfg(any(feature = "sockets", feature = "wasi"))]
+macro_rules! unconnected {
+    ($name:literal, $Runtime:ty) => {
+        $crate::cases::topic! { $name, None, $Runtime, plain_udp
+            ids_on_the_way_are_not_those_of_the_core: [],
+            what_answers_nothing_is_dropped: [],
+            an_error_may_lack_its_question: [],
+            a_truncated_response_is_asked_for_over_tcp: [],
+            a_signed_query_goes_over_tcp: [],
+            what_is_asked_for_fits_a_packet: [],
+            a_query_that_is_lost_is_sent_again: [VirtualTime],
+            every_query_leaves_from_a_port_of_its_own: [],
+            responses_may_come_in_any_order: [],
+            guesses_lead_to_tcp: [],
+            a_response_to_what_was_given_up_is_dropped: [],
+        }
+    };
+}
+
 /// Mounts one topic. A case over a protocol gets its name, too.
 macro_rules! topic {
     ($name:literal, None, $Runtime:ty, $topic:ident $( $case:ident : [$($need:ident),*], )*) => {
@@ -141,4 +167,6 @@ macro_rules! topic {
     };
 }
 
+#[cfg(any(feature = "sockets", feature = "wasi"))]
+pub(crate) use unconnected;
 pub(crate) use {protocol, topic, world, worlds};

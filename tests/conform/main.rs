@@ -12,6 +12,8 @@ mod datagrams;
 #[cfg(feature = "tokio")]
 mod embedding;
 mod links;
+#[cfg(any(feature = "sockets", feature = "wasi"))]
+mod plain_udp;
 mod serving;
 mod streams;
 #[path = "../support"]
