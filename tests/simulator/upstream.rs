@@ -165,7 +165,7 @@ impl Conversation {
         }
         let now = self.stage.world.now().mono;
         let mut memoir = self.stage.upstreams[self.index].borrow_mut();
-        let counted = memoir.fruitless.ended(now);
+        let counted = memoir.fruitless.ended(now, false);
         let counted = counted.map_err(|what| format!("upstream {}: {what}", self.index));
         self.stage.log.check(counted);
     }

@@ -22,26 +22,33 @@ pub const TICK: Duration = Duration::from_millis(17);
 /// Connections to one upstream that end without an answer to one question, within a minute: ten at once, then one a second, and a
 /// little.
 const MAX_FRUITLESS: usize = 75;
+/// The same with connects that meet silence, which are tried twice a second while nothing else is connected.
+const MAX_WITH_SILENT: usize = 135;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// When connections to one upstream ended that had carried no answer, in the last minute.
+/// When connections to one upstream ended that had carried no answer, in the last minute, and which of them met silence.
 #[derive(Default)]
-pub struct Fruitless(VecDeque<Time>);
+pub struct Fruitless(VecDeque<(Time, bool)>);
 
 impl Fruitless {
-    /// One more has ended.
-    pub fn ended(&mut self, now: Time) -> Result<(), String> {
-        self.0.push_back(now);
-        let is_old = |at: &Time| now.since(*at) > MINUTE;
-        while self.0.front().is_some_and(is_old) {
+    /// One more has ended; `silent`: it was never made, because nothing came back.
+    pub fn ended(&mut self, now: Time, silent: bool) -> Result<(), String> {
+        self.0.push_back((now, silent));
+        while self
+            .0
+            .front()
+            .is_some_and(|(at, _)| now.since(*at) > MINUTE)
+        {
             self.0.pop_front();
         }
-        match self.0.len() {
-            0..=MAX_FRUITLESS => Ok(()),
-            many => Err(format!(
-                "{many} connections in a minute that carried no answer"
-            )),
+        let all = self.0.len();
+        let silent = self.0.iter().filter(|(_, silent)| *silent).count();
+        if all - silent <= MAX_FRUITLESS && all <= MAX_WITH_SILENT {
+            return Ok(());
         }
+        Err(format!(
+            "{all} connections in a minute that carried no answer, of which {silent} were never made"
+        ))
     }
 }
 

@@ -123,12 +123,13 @@ impl Ledger {
         upstream.is_some() && upstream == self.healthy
     }
 
-    /// A connection to this upstream failed, or could not be made.
+    /// A connection to this upstream failed, or could not be made because nothing came back.
     pub fn failed(&mut self, line: &Line, now: Time) -> Result<(), String> {
         if line.is_useful {
             return Ok(());
         }
-        let counted = self.fruitless.entry(line.upstream).or_default().ended(now);
+        let counted = self.fruitless.entry(line.upstream).or_default();
+        let counted = counted.ended(now, !line.is_up);
         counted.map_err(|what| format!("upstream {}: {what}", line.upstream))
     }
 
