@@ -66,6 +66,12 @@ impl<R: World> Stage<R> {
         send(&mut self.socket, to, message).await;
     }
 
+    /// Listens on its port over TCP.
+    fn listen(&self) -> R::Listener {
+        let listener = self.runtime.listen(self.at, false);
+        listener.expect("the same port over TCP")
+    }
+
     /// The next response.
     async fn response(&mut self) -> Vec<u8> {
         next(&mut self.connection).await
@@ -76,6 +82,22 @@ fn bind<R: World>(runtime: &R) -> (R::Datagrams, SocketAddr) {
     let socket = runtime.bind(loopback(), false).expect("a socket");
     let at = socket.local_addr().expect("its address");
     (socket, at)
+}
+
+/// Takes a connection and this query on it, and answers.
+async fn serve_over_tcp<R: World>(
+    listener: &mut R::Listener,
+    asked: &[u8],
+    response: Vec<u8>,
+) -> R::Stream {
+    let (mut stream, _) = accept::<R>(listener).await;
+    let mut octets = vec![0; frame(asked).len()];
+    stream.read_exact(&mut octets).await.expect("a query");
+    assert_eq!(octets, frame(asked));
+    let response = frame(&response);
+    stream.write_all(&response).await.expect("a response");
+    stream.flush().await.expect("it leaves");
+    stream
 }
 
 async fn received(socket: &mut impl Datagrams) -> (Vec<u8>, SocketAddr) {
@@ -173,66 +195,25 @@ pub async fn an_error_may_lack_its_question<R: World>(runtime: R) {
 
 pub async fn a_truncated_response_is_asked_for_over_tcp<R: World>(runtime: R) {
     let mut stage = Stage::new(runtime.clone()).await;
-    let mut listener = runtime
-        .listen(stage.at, false)
-        .expect("the same port over TCP");
+    let mut listener = stage.listen();
+    // The connection of the first ends, and the second gets another.
     for id in [7, 8] {
         let asked = numbered(id);
         let (heard, from) = stage.ask(&asked).await;
         let truncated = address_or_error(&heard, 0).on(TRUNCATED).build();
         stage.reply(from, &truncated).await;
-        if id == 7 {
-            let serve = async {
-                let (mut stream, _) = accept::<R>(&mut listener).await;
-                let mut octets = vec![0; frame(&asked).len()];
-                stream.read_exact(&mut octets).await.expect("a query");
-                assert_eq!(octets, frame(&asked));
-                stream
-                    .write_all(&frame(&answer(&asked)))
-                    .await
-                    .expect("a response");
-                stream.flush().await.expect("it leaves");
-                stream
-            };
-            let (told, stream) = join(next(&mut stage.connection), serve).await;
-            assert_eq!(told, answer(&asked));
-            // It ends, and the next one gets another.
-            drop(stream);
-        } else {
-            let serve = async {
-                let (mut stream, _) = accept::<R>(&mut listener).await;
-                stream
-                    .write_all(&frame(&answer(&asked)))
-                    .await
-                    .expect("a response");
-                stream.flush().await.expect("it leaves");
-                stream
-            };
-            let (told, _stream) = join(next(&mut stage.connection), serve).await;
-            assert_eq!(told, answer(&asked));
-        }
+        let serve = serve_over_tcp::<R>(&mut listener, &asked, answer(&asked));
+        let (told, _stream) = join(next(&mut stage.connection), serve).await;
+        assert_eq!(told, answer(&asked));
     }
 }
 
 pub async fn a_signed_query_goes_over_tcp<R: World>(runtime: R) {
     let mut stage = Stage::new(runtime.clone()).await;
-    let mut listener = runtime
-        .listen(stage.at, false)
-        .expect("the same port over TCP");
+    let mut listener = stage.listen();
     let asked = query("signed.test.", 1).id(7).tsig().build();
     stage.connection.queue(&asked);
-    let serve = async {
-        let (mut stream, _) = accept::<R>(&mut listener).await;
-        let mut octets = vec![0; frame(&asked).len()];
-        stream.read_exact(&mut octets).await.expect("a query");
-        assert_eq!(octets, frame(&asked));
-        stream
-            .write_all(&frame(&answer(&numbered(7))))
-            .await
-            .expect("a response");
-        stream.flush().await.expect("it leaves");
-        stream
-    };
+    let serve = serve_over_tcp::<R>(&mut listener, &asked, answer(&numbered(7)));
     let (told, _stream) = join(next(&mut stage.connection), serve).await;
     assert_eq!(told, answer(&numbered(7)));
 }
@@ -307,9 +288,7 @@ pub async fn a_response_to_what_was_given_up_is_dropped<R: World>(runtime: R) {
 
 pub async fn guesses_lead_to_tcp<R: World>(runtime: R) {
     let mut stage = Stage::new(runtime.clone()).await;
-    let mut listener = runtime
-        .listen(stage.at, false)
-        .expect("the same port over TCP");
+    let mut listener = stage.listen();
     let asked = numbered(7);
     let (heard, from) = stage.ask(&asked).await;
     let id = word(&heard, 0);
@@ -318,15 +297,7 @@ pub async fn guesses_lead_to_tcp<R: World>(runtime: R) {
         let guessed = [&(id ^ guess).to_be_bytes()[..], &guessed].concat();
         stage.reply(from, &guessed).await;
     }
-    let serve = async {
-        let (mut stream, _) = accept::<R>(&mut listener).await;
-        stream
-            .write_all(&frame(&answer(&asked)))
-            .await
-            .expect("a response");
-        stream.flush().await.expect("it leaves");
-        stream
-    };
+    let serve = serve_over_tcp::<R>(&mut listener, &asked, answer(&asked));
     let (told, _stream) = join(next(&mut stage.connection), serve).await;
     assert_eq!(told, answer(&asked));
 }
