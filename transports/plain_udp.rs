@@ -21,13 +21,13 @@ use log::debug;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{HashMap, VecDeque};
-use std::future::{Ready, ready};
+use std::future::{self, Ready};
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// A response of at most so many octets is asked for: it fits into one packet nearly everywhere (RFC 9715).
@@ -68,12 +68,12 @@ impl<R: Runtime> Transport for Udp<R> {
     /// There is nothing to wait for.
     fn connect(&self, _to: &Upstream, addr: SocketAddr) -> Self::Connect {
         let seed = random_seed().map_err(ConnectError::Unreachable);
-        ready(seed.map(|seed| UdpConnection {
+        future::ready(seed.map(|seed| UdpConnection {
             runtime: self.runtime.clone(),
             addr,
             random: ChaCha8Rng::from_seed(seed),
             ring: Arc::default(),
-            unsent: Vec::new(),
+            unsent: VecDeque::new(),
             exchanges: FuturesUnordered::new(),
             over: VecDeque::new(),
             awaited: HashMap::new(),
@@ -96,7 +96,7 @@ pub struct UdpConnection<R: Runtime> {
     random: ChaCha8Rng,
     /// Where all of them receive.
     ring: Arc<Mutex<Ring>>,
-    unsent: Vec<Exchange<R>>,
+    unsent: VecDeque<Exchange<R>>,
     exchanges: FuturesUnordered<Exchange<R>>,
     /// Those that are over and were not looked at yet.
     over: VecDeque<Over>,
@@ -144,9 +144,20 @@ impl<R: Runtime> UdpConnection<R> {
         })
     }
 
-    /// Goes on over UDP.
+    /// Sends what is unsent. `Pending` when a socket does not take it yet.
+    fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(mut exchange) = self.unsent.pop_front() {
+            if exchange.poll_send(cx).is_pending() {
+                self.unsent.push_front(exchange);
+                return Poll::Pending;
+            }
+            self.exchanges.push(exchange);
+        }
+        Poll::Ready(())
+    }
+
+    /// Goes on with what was sent over UDP.
     fn poll_exchanges(&mut self, cx: &mut Context<'_>) {
-        self.exchanges.extend(self.unsent.drain(..));
         while let Poll::Ready(Some(over)) = Pin::new(&mut self.exchanges).poll_next(cx) {
             self.over.push_back(over);
         }
@@ -240,7 +251,7 @@ impl<R: Runtime> Connection for UdpConnection<R> {
             .filter(|_| has_room)
             .and_then(|(datagram, query)| self.exchange(id, datagram, query).ok());
         match exchange {
-            Some(exchange) => self.unsent.push(exchange),
+            Some(exchange) => self.unsent.push_back(exchange),
             None => self.send_over_tcp(message.to_vec()),
         }
     }
@@ -257,19 +268,20 @@ impl<R: Runtime> Connection for UdpConnection<R> {
 
     /// A connection over TCP that is being made is not waited for.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        let sent = self.poll_unsent(cx);
         self.poll_exchanges(cx);
-        if !self.over.is_empty() {
+        let flushed = match &mut self.fallback {
+            Fallback::Open(connection) => connection.poll_flush(cx),
+            _ => Poll::Ready(Ok(())),
+        };
+        if !self.over.is_empty() || matches!(self.fallback, Fallback::Connecting(..)) {
+            // There is something for `poll_next`, which nothing else may wake.
             cx.waker().wake_by_ref();
         }
-        match &mut self.fallback {
-            Fallback::Open(connection) => connection.poll_flush(cx),
-            Fallback::Connecting(..) => {
-                // Somebody has to go on with it.
-                cx.waker().wake_by_ref();
-                Poll::Ready(Ok(()))
-            }
-            Fallback::None => Poll::Ready(Ok(())),
+        if sent.is_pending() {
+            return Poll::Pending;
         }
+        flushed
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event<'_>> {
@@ -335,25 +347,29 @@ enum Outcome {
 }
 
 impl<R: Runtime> Exchange<R> {
-    fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        loop {
-            if self.again_at.is_none() {
-                let (to, from, message) = (self.addr, None, &*self.message);
-                let datagram = Datagram { to, from, message };
-                match self.socket.poll_send(cx, &[datagram]) {
-                    Poll::Ready(Ok(sent)) if sent.refused == 0 => {}
-                    Poll::Ready(Ok(_)) => {
-                        let why = "the system does not send to this address".to_owned();
-                        return Poll::Ready(Outcome::Error(why));
-                    }
-                    Poll::Ready(Err(error)) => {
-                        return Poll::Ready(Outcome::Error(system_message(&error)));
-                    }
-                    Poll::Pending => return Poll::Pending,
-                }
+    /// Sends the query, and sets the time at which it is sent again. An error says why it cannot be sent.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+        let (to, from, message) = (self.addr, None, &*self.message);
+        let datagram = Datagram { to, from, message };
+        let why = match ready!(self.socket.poll_send(cx, &[datagram])) {
+            Ok(sent) if sent.refused == 0 => {
                 self.sends += 1;
                 let again_at = self.runtime.now().mono + RETRY_AFTER;
                 self.again_at = Some(self.runtime.sleep_until(again_at));
+                return Poll::Ready(Ok(()));
+            }
+            Ok(_) => "the system does not send to this address".to_owned(),
+            Err(error) => system_message(&error),
+        };
+        Poll::Ready(Err(why))
+    }
+
+    fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        loop {
+            if self.again_at.is_none()
+                && let Err(why) = ready!(self.poll_send(cx))
+            {
+                return Poll::Ready(Outcome::Error(why));
             }
             while let Poll::Ready(received) = self.poll_received(cx) {
                 match received {
