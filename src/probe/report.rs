@@ -352,21 +352,28 @@ fn certificate(certificate: &Certificate, now: u64) -> String {
         (Some(from), _) if from > now => format!("not valid before {}", date(from)),
         (_, Some(until)) if until < now => {
             format!(
-                "expired at {}, {} days ago",
+                "expired at {}, {} ago",
                 date(until),
-                (now - until) / DAY
+                days((now - until) / DAY)
             )
         }
         (_, Some(until)) => {
             format!(
-                "valid until {}, {} days left",
+                "valid until {}, {} left",
                 date(until),
-                (until - now) / DAY
+                days((until - now) / DAY)
             )
         }
         (_, None) => "its period of validity cannot be read".to_owned(),
     };
     format!("{validity}; for {names}")
+}
+
+fn days(count: u64) -> String {
+    match count {
+        1 => "1 day".to_owned(),
+        count => format!("{count} days"),
+    }
 }
 
 fn certificate_json(certificate: &Certificate, now: u64) -> Json {
