@@ -80,6 +80,7 @@ impl<R: Runtime> Transport for Udp<R> {
             number: 0,
             tcp: self.tcp.clone(),
             fallback: Fallback::None,
+            over_tcp: Vec::new(),
             response: Vec::new(),
         }))
     }
@@ -105,6 +106,8 @@ pub struct UdpConnection<R: Runtime> {
     number: u64,
     tcp: Tcp<R>,
     fallback: Fallback<R>,
+    /// The queries that are sent over it.
+    over_tcp: Vec<OverTcp>,
     /// The response that was reported last.
     response: Vec<u8>,
 }
@@ -112,8 +115,15 @@ pub struct UdpConnection<R: Runtime> {
 /// The connection for what is not sent over UDP.
 enum Fallback<R: Runtime> {
     None,
-    Connecting(Bounded<R, Connecting<R>>, Vec<Vec<u8>>),
+    Connecting(Bounded<R, Connecting<R>>),
     Open(Framed<R::Stream>),
+}
+
+/// A query that is sent over TCP.
+struct OverTcp {
+    message: Vec<u8>,
+    /// A connection has ended without a response to it.
+    again: bool,
 }
 
 impl<R: Runtime> UdpConnection<R> {
@@ -193,49 +203,64 @@ impl<R: Runtime> UdpConnection<R> {
 
     fn send_over_tcp(&mut self, message: Vec<u8>) {
         match &mut self.fallback {
-            Fallback::None => {
-                let connecting = self.tcp.dial(self.addr);
-                self.fallback = Fallback::Connecting(connecting, vec![message]);
-            }
-            Fallback::Connecting(_, waiting) => waiting.push(message),
+            Fallback::None => self.fallback = Fallback::Connecting(self.tcp.dial(self.addr)),
+            Fallback::Connecting(_) => {}
             Fallback::Open(connection) => connection.queue(&message),
         }
+        let again = false;
+        self.over_tcp.push(OverTcp { message, again });
+    }
+
+    /// The connection has ended, as it may at any time: what it left unanswered is sent once more on another (RFC 7766 section 6.2.4).
+    fn connect_again(&mut self) {
+        self.over_tcp
+            .retain_mut(|one| !mem::replace(&mut one.again, true));
+        self.fallback = if self.over_tcp.is_empty() {
+            Fallback::None
+        } else {
+            Fallback::Connecting(self.tcp.dial(self.addr))
+        };
     }
 
     /// Goes on over TCP. Says whether there is a response for the core. Where that fails, nothing comes, and the core asks again or elsewhere.
     fn poll_tcp(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Fallback::Connecting(connecting, waiting) = &mut self.fallback {
-            match Pin::new(connecting).poll(cx) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(mut connection)) => {
-                    for message in mem::take(waiting) {
-                        connection.queue(&message);
+        loop {
+            match &mut self.fallback {
+                Fallback::None => return false,
+                Fallback::Connecting(connecting) => match Pin::new(connecting).poll(cx) {
+                    Poll::Pending => return false,
+                    Poll::Ready(Ok(mut connection)) => {
+                        for one in &self.over_tcp {
+                            connection.queue(&one.message);
+                        }
+                        self.fallback = Fallback::Open(connection);
                     }
-                    self.fallback = Fallback::Open(connection);
-                }
-                Poll::Ready(Err(why)) => {
-                    debug!("{}: over TCP, after a truncated response: {why}", self.addr);
-                    self.fallback = Fallback::None;
+                    Poll::Ready(Err(why)) => {
+                        debug!("{}: over TCP: {why}", self.addr);
+                        self.over_tcp.clear();
+                        self.fallback = Fallback::None;
+                    }
+                },
+                Fallback::Open(connection) => {
+                    let flushed = connection.poll_flush(cx);
+                    match connection.poll_next(cx) {
+                        Poll::Ready(Event::Message(message)) => {
+                            self.response.clear();
+                            self.response.extend_from_slice(message);
+                            let id = self.response.first_chunk::<2>();
+                            self.over_tcp
+                                .retain(|one| one.message.first_chunk::<2>() != id);
+                            return true;
+                        }
+                        Poll::Ready(Event::Closed(_)) => self.connect_again(),
+                        Poll::Pending if matches!(flushed, Poll::Ready(Err(_))) => {
+                            self.connect_again();
+                        }
+                        Poll::Pending => return false,
+                    }
                 }
             }
         }
-        let Fallback::Open(connection) = &mut self.fallback else {
-            return false;
-        };
-        let flushed = connection.poll_flush(cx);
-        match connection.poll_next(cx) {
-            Poll::Ready(Event::Message(message)) => {
-                self.response.clear();
-                self.response.extend_from_slice(message);
-                return true;
-            }
-            Poll::Ready(Event::Closed(_)) => self.fallback = Fallback::None,
-            Poll::Pending if matches!(flushed, Poll::Ready(Err(_))) => {
-                self.fallback = Fallback::None;
-            }
-            Poll::Pending => {}
-        }
-        false
     }
 }
 
@@ -246,6 +271,8 @@ impl<R: Runtime> Connection for UdpConnection<R> {
         };
         // The core has given up what it asked under this id before.
         self.awaited.remove(&id);
+        self.over_tcp
+            .retain(|one| one.message.first_chunk() != Some(&id.to_be_bytes()));
         let has_room = self.exchanges.len() + self.unsent.len() < MAX_SOCKETS;
         let exchange = as_datagram(message)
             .filter(|_| has_room)
@@ -260,7 +287,7 @@ impl<R: Runtime> Connection for UdpConnection<R> {
         let unsent: usize = self.unsent.iter().map(|one| one.message.len()).sum();
         let over_tcp = match &self.fallback {
             Fallback::None => 0,
-            Fallback::Connecting(_, waiting) => waiting.iter().map(Vec::len).sum(),
+            Fallback::Connecting(_) => self.over_tcp.iter().map(|one| one.message.len()).sum(),
             Fallback::Open(connection) => connection.backlog(),
         };
         unsent + over_tcp
