@@ -319,6 +319,7 @@ mod tests {
         assert_eq!(error("0.0.0.0:853", "127.0.0.1#a.test", ""), expected);
         assert!(error("[::]:853", "[::1]#a.test", "").contains("would loop"));
         assert!(error("127.0.0.1", "tcp://127.0.0.1", "").contains("would loop"));
+        assert!(error("127.0.0.1", "udp://127.0.0.1", "").contains("would loop"));
         assert!(config("127.0.0.1:5300", "127.0.0.1#a.test", "").is_ok());
     }
 

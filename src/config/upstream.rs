@@ -279,7 +279,7 @@ fn check_port(port: u16, scheme: &Scheme) -> Result<(), String> {
 pub(super) mod tests {
     use super::*;
 
-    /// In every build, whatever its features.
+    /// The same in every build, whatever its features.
     pub(crate) const SCHEMES: &[Scheme] = &[
         Scheme {
             name: "tls",
@@ -288,6 +288,11 @@ pub(super) mod tests {
         },
         Scheme {
             name: "tcp",
+            port: 53,
+            encrypted: false,
+        },
+        Scheme {
+            name: "udp",
             port: 53,
             encrypted: false,
         },
@@ -378,6 +383,9 @@ pub(super) mod tests {
 
     #[test]
     fn conventional_dns_has_no_name() {
+        let udp = upstream("udp://192.0.2.1");
+        assert_eq!((udp.scheme(), udp.server_name()), ("udp", None));
+        assert_eq!(udp.addresses(), ["192.0.2.1:53".parse().unwrap()]);
         let plain = upstream("tcp://192.0.2.1");
         assert_eq!(
             (plain.scheme(), plain.server_name(), plain.host()),
@@ -476,6 +484,8 @@ pub(super) mod tests {
             ("tls://dns_quad9 net", "is not a host name"),
             ("tcp://192.0.2.1#a.test", "authenticates no server"),
             ("tcp://a.test", "needs an IP address"),
+            ("udp://192.0.2.1#a.test", "authenticates no server"),
+            ("udp://a.test", "needs an IP address"),
             ("0.0.0.0#a.test", "not the address of one server"),
         ] {
             let error = error(spec);
