@@ -4,7 +4,7 @@ use crate::config::Cidr;
 use crate::engine::{Now, Time};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -37,6 +37,17 @@ pub trait Runtime: Clone + Unpin {
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener>;
     /// Binds a UDP socket; `share` and the errors are as in [`Runtime::listen`].
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<Self::Datagrams>;
+    /// A UDP socket for one peer, on a port that the system chooses. Its errors, unlike those of others, are reported: that nobody is there
+    /// (ICMP port unreachable). By default a socket that receives from everybody, and learns nothing of that.
+    fn datagrams_to(&self, peer: SocketAddr) -> io::Result<Self::Datagrams> {
+        let ip: IpAddr = match peer.ip() {
+            IpAddr::V4(ip) if ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_loopback() => Ipv6Addr::LOCALHOST.into(),
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        self.bind(SocketAddr::new(ip, 0), false)
+    }
     /// Listens at a socket that listens already, because somebody else has bound it. A runtime without file descriptors refuses.
     fn adopt_listener(&self, _socket: TcpListener) -> io::Result<Self::Listener> {
         Err(io::ErrorKind::Unsupported.into())

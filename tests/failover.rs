@@ -272,3 +272,25 @@ fn the_story_of_an_upstream_that_comes_and_goes() {
         proxy.logs()
     );
 }
+
+// fault 4: the system says that nobody is there, and no time is waited for.
+#[test]
+fn an_upstream_over_udp_that_nobody_serves_is_passed_over_at_once() {
+    let trust = Trust::new();
+    let good = DotServer::with(trust.authority.good()).start();
+    // Nothing chooses this port.
+    let nobody = "udp://127.0.0.1:1";
+    let proxy = trust.proxy(&[nobody, &good.spec()], &["--allow-plaintext"]);
+    canary(proxy.address(), "a.test");
+    proxy.wait_log("connection refused");
+    let alone = trust.proxy(&[nobody], &["--allow-plaintext"]);
+    let asked = query("a.test", A).edns(1232, 0, &[]).build();
+    let got = read(&UdpClient::new(alone.address()).ask(&asked));
+    assert_eq!(got.rcode(), SERVFAIL);
+    assert!(
+        got.extended_errors()
+            .iter()
+            .any(|code| [22, 23].contains(code))
+    );
+    alone.wait_log("connection refused");
+}

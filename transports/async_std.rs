@@ -72,6 +72,10 @@ impl Runtime for AsyncStd {
         self.adopt_datagrams(sockets::bind(at, share)?)
     }
 
+    fn datagrams_to(&self, peer: SocketAddr) -> io::Result<Udp> {
+        self.adopt_datagrams(sockets::datagrams_to(peer)?)
+    }
+
     fn adopt_listener(&self, socket: net::TcpListener) -> io::Result<Self::Listener> {
         socket.set_nonblocking(true)?;
         let reserve = self.reserve.clone();

@@ -75,6 +75,10 @@ impl Runtime for Mio {
         self.adopt_datagrams(sockets::bind(at, share)?)
     }
 
+    fn datagrams_to(&self, peer: SocketAddr) -> io::Result<Udp> {
+        self.adopt_datagrams(sockets::datagrams_to(peer)?)
+    }
+
     fn adopt_listener(&self, socket: TcpListener) -> io::Result<Listening> {
         socket.set_nonblocking(true)?;
         Ok(Listening {

@@ -3,12 +3,13 @@
 //! Whoever can send datagrams with the upstream's address can try to guess a response. So each query has a socket of its own, on a port that
 //! the system chose, and an id from a cryptographic generator (RFC 5452 section 9.2). What comes from another address, with another id, or
 //! with another question, is dropped; after some of that the query is sent over TCP instead. So is a query whose response was truncated
-//! (RFC 7766 section 5), and one that may not be changed. A query without a response is repeated a few times.
+//! (RFC 7766 section 5), and one that may not be changed. A query without a response is repeated a few times. When the system reports that
+//! nobody is there, the connection ends.
 
-use super::tcp::{Connecting, Tcp};
-use super::time_limit::Bounded;
+mod over_tcp;
+
+use super::tcp::Tcp;
 use crate::config::{Config, ConfigError, Upstream};
-use crate::framed::Framed;
 use crate::locks::lock;
 use crate::runtime::{Datagram, Datagrams, Ring, Runtime};
 use crate::serve::random_seed;
@@ -17,14 +18,14 @@ use crate::transport::{
 };
 use crate::wire::{self, Query};
 use futures::stream::{FuturesUnordered, Stream};
-use log::debug;
+use over_tcp::OverTcp;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{HashMap, VecDeque};
 use std::future::{self, Ready};
 use std::io;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -78,9 +79,7 @@ impl<R: Runtime> Transport for Udp<R> {
             over: VecDeque::new(),
             awaited: HashMap::new(),
             number: 0,
-            tcp: self.tcp.clone(),
-            fallback: Fallback::None,
-            over_tcp: Vec::new(),
+            tcp: OverTcp::new(self.tcp.clone(), addr),
             response: Vec::new(),
         }))
     }
@@ -104,26 +103,10 @@ pub struct UdpConnection<R: Runtime> {
     /// The number of the exchange that is for an id. Others with that id are given up.
     awaited: HashMap<u16, u64>,
     number: u64,
-    tcp: Tcp<R>,
-    fallback: Fallback<R>,
-    /// The queries that are sent over it.
-    over_tcp: Vec<OverTcp>,
+    /// For what is not sent over UDP.
+    tcp: OverTcp<R>,
     /// The response that was reported last.
     response: Vec<u8>,
-}
-
-/// The connection for what is not sent over UDP.
-enum Fallback<R: Runtime> {
-    None,
-    Connecting(Bounded<R, Connecting<R>>),
-    Open(Framed<R::Stream>),
-}
-
-/// A query that is sent over TCP.
-struct OverTcp {
-    message: Vec<u8>,
-    /// A connection has ended without a response to it.
-    again: bool,
 }
 
 impl<R: Runtime> UdpConnection<R> {
@@ -134,7 +117,7 @@ impl<R: Runtime> UdpConnection<R> {
         mut message: Vec<u8>,
         mut query: Query,
     ) -> io::Result<Exchange<R>> {
-        let socket = bind(&self.runtime, self.addr)?;
+        let socket = self.runtime.datagrams_to(self.addr)?;
         query.header.id = self.random.next_u32() as u16;
         wire::set_id(&mut message, query.header.id);
         self.number += 1;
@@ -193,74 +176,12 @@ impl<R: Runtime> UdpConnection<R> {
             }
             Outcome::OverTcp => {
                 wire::set_id(&mut message, id);
-                self.send_over_tcp(message);
+                self.tcp.queue(id, message);
             }
             Outcome::Nothing => {}
             Outcome::Error(why) => return Err(ConnectionError::Io(why)),
         }
         Ok(false)
-    }
-
-    fn send_over_tcp(&mut self, message: Vec<u8>) {
-        match &mut self.fallback {
-            Fallback::None => self.fallback = Fallback::Connecting(self.tcp.dial(self.addr)),
-            Fallback::Connecting(_) => {}
-            Fallback::Open(connection) => connection.queue(&message),
-        }
-        let again = false;
-        self.over_tcp.push(OverTcp { message, again });
-    }
-
-    /// The connection has ended, as it may at any time: what it left unanswered is sent once more on another (RFC 7766 section 6.2.4).
-    fn connect_again(&mut self) {
-        self.over_tcp
-            .retain_mut(|one| !mem::replace(&mut one.again, true));
-        self.fallback = if self.over_tcp.is_empty() {
-            Fallback::None
-        } else {
-            Fallback::Connecting(self.tcp.dial(self.addr))
-        };
-    }
-
-    /// Goes on over TCP. Says whether there is a response for the core. Where that fails, nothing comes, and the core asks again or elsewhere.
-    fn poll_tcp(&mut self, cx: &mut Context<'_>) -> bool {
-        loop {
-            match &mut self.fallback {
-                Fallback::None => return false,
-                Fallback::Connecting(connecting) => match Pin::new(connecting).poll(cx) {
-                    Poll::Pending => return false,
-                    Poll::Ready(Ok(mut connection)) => {
-                        for one in &self.over_tcp {
-                            connection.queue(&one.message);
-                        }
-                        self.fallback = Fallback::Open(connection);
-                    }
-                    Poll::Ready(Err(why)) => {
-                        debug!("{}: over TCP: {why}", self.addr);
-                        self.over_tcp.clear();
-                        self.fallback = Fallback::None;
-                    }
-                },
-                Fallback::Open(connection) => {
-                    let flushed = connection.poll_flush(cx);
-                    match connection.poll_next(cx) {
-                        Poll::Ready(Event::Message(message)) => {
-                            self.response.clear();
-                            self.response.extend_from_slice(message);
-                            let id = self.response.first_chunk::<2>();
-                            self.over_tcp
-                                .retain(|one| one.message.first_chunk::<2>() != id);
-                            return true;
-                        }
-                        Poll::Ready(Event::Closed(_)) => self.connect_again(),
-                        Poll::Pending if matches!(flushed, Poll::Ready(Err(_))) => {
-                            self.connect_again();
-                        }
-                        Poll::Pending => return false,
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -271,44 +192,33 @@ impl<R: Runtime> Connection for UdpConnection<R> {
         };
         // The core has given up what it asked under this id before.
         self.awaited.remove(&id);
-        self.over_tcp
-            .retain(|one| one.message.first_chunk() != Some(&id.to_be_bytes()));
+        self.tcp.forget(id);
         let has_room = self.exchanges.len() + self.unsent.len() < MAX_SOCKETS;
         let exchange = as_datagram(message)
             .filter(|_| has_room)
             .and_then(|(datagram, query)| self.exchange(id, datagram, query).ok());
         match exchange {
             Some(exchange) => self.unsent.push_back(exchange),
-            None => self.send_over_tcp(message.to_vec()),
+            None => self.tcp.queue(id, message.to_vec()),
         }
     }
 
     fn backlog(&self) -> usize {
         let unsent: usize = self.unsent.iter().map(|one| one.message.len()).sum();
-        let over_tcp = match &self.fallback {
-            Fallback::None => 0,
-            Fallback::Connecting(_) => self.over_tcp.iter().map(|one| one.message.len()).sum(),
-            Fallback::Open(connection) => connection.backlog(),
-        };
-        unsent + over_tcp
+        unsent + self.tcp.backlog()
     }
 
     /// A connection over TCP that is being made is not waited for.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         let sent = self.poll_unsent(cx);
         self.poll_exchanges(cx);
-        let flushed = match &mut self.fallback {
-            Fallback::Open(connection) => connection.poll_flush(cx),
-            _ => Poll::Ready(Ok(())),
-        };
-        if !self.over.is_empty() || matches!(self.fallback, Fallback::Connecting(..)) {
+        let flushed = self.tcp.poll_flush(cx);
+        if !self.over.is_empty() {
             // There is something for `poll_next`, which nothing else may wake.
             cx.waker().wake_by_ref();
         }
-        if sent.is_pending() {
-            return Poll::Pending;
-        }
-        flushed
+        ready!(sent);
+        flushed.map(Ok)
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event<'_>> {
@@ -320,17 +230,12 @@ impl<R: Runtime> Connection for UdpConnection<R> {
                 Err(why) => return Poll::Ready(Event::Closed(why)),
             }
         }
-        if self.poll_tcp(cx) {
-            return Poll::Ready(Event::Message(&mut self.response));
-        }
-        Poll::Pending
+        ready!(self.tcp.poll_next(cx, &mut self.response));
+        Poll::Ready(Event::Message(&mut self.response))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.fallback {
-            Fallback::Open(connection) => connection.poll_close(cx),
-            _ => Poll::Ready(()),
-        }
+        self.tcp.poll_close(cx)
     }
 
     fn describe(&self) -> String {
@@ -451,17 +356,6 @@ impl<R: Runtime> Future for Exchange<R> {
     }
 }
 
-/// A socket on a port that the system chooses.
-fn bind<R: Runtime>(runtime: &R, to: SocketAddr) -> std::io::Result<R::Datagrams> {
-    let ip: IpAddr = match to.ip() {
-        IpAddr::V4(ip) if ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_loopback() => Ipv6Addr::LOCALHOST.into(),
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    runtime.bind(SocketAddr::new(ip, 0), false)
-}
-
 /// A query as it is sent in a datagram: without options that concern a connection (RFC 7828 section 3.2.1), and asking for no response that does
 /// not fit. `None` if it is signed, so that it may not be changed, or too long.
 fn as_datagram(message: &[u8]) -> Option<(Vec<u8>, Query)> {
@@ -481,6 +375,12 @@ fn as_datagram(message: &[u8]) -> Option<(Vec<u8>, Query)> {
 
 /// Whether this is the response to a query. Only an error may lack the question, as some servers send it.
 fn answers(octets: &[u8], message: &[u8], query: &Query) -> bool {
+    if is_cut(octets) {
+        // It cannot be read to its end.
+        let question = &query.question;
+        return wire::Header::parse(octets).is_some_and(|header| header.id == query.header.id)
+            && wire::same_question(octets, question, message, question);
+    }
     let Ok(response) = wire::parse_response(octets) else {
         return false;
     };
@@ -491,6 +391,11 @@ fn answers(octets: &[u8], message: &[u8], query: &Query) -> bool {
     is_asked && response.header.id == query.header.id
 }
 
+/// Whether it may have been larger than what is received of a datagram. That is more than was asked for.
+fn is_cut(octets: &[u8]) -> bool {
+    octets.len() >= Ring::SLOT_LEN
+}
+
 fn is_truncated(response: &[u8]) -> bool {
-    wire::Header::parse(response).is_some_and(|header| header.flags.tc())
+    is_cut(response) || wire::Header::parse(response).is_some_and(|header| header.flags.tc())
 }

@@ -72,6 +72,10 @@ impl Runtime for Smol {
         self.adopt_datagrams(sockets::bind(at, share)?)
     }
 
+    fn datagrams_to(&self, peer: SocketAddr) -> io::Result<Udp> {
+        self.adopt_datagrams(sockets::datagrams_to(peer)?)
+    }
+
     fn adopt_listener(&self, socket: TcpListener) -> io::Result<Self::Listener> {
         Ok(Listening::new(Async::new(socket)?, self.reserve.clone()))
     }

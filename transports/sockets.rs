@@ -92,6 +92,13 @@ pub fn bind(at: SocketAddr, share: bool) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from(socket))
 }
 
+/// A UDP socket for one peer: it receives from nobody else, and reports that nobody is there.
+pub fn datagrams_to(peer: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket(peer, SocketType::DGRAM, false)?;
+    net::connect(&socket, &peer)?;
+    Ok(UdpSocket::from(socket))
+}
+
 /// Whether the addresses can be listened on that a configuration has beside those of the one `before`, which are in use.
 pub fn can_listen(before: &Config, config: &Config) -> Result<(), String> {
     let share = config.workers().get() > 1;

@@ -79,6 +79,10 @@ impl Runtime for Tokio {
         self.adopt_datagrams(sockets::bind(at, share)?)
     }
 
+    fn datagrams_to(&self, peer: SocketAddr) -> io::Result<Udp> {
+        self.adopt_datagrams(sockets::datagrams_to(peer)?)
+    }
+
     fn adopt_listener(&self, socket: net::TcpListener) -> io::Result<Listening> {
         socket.set_nonblocking(true)?;
         let join = |socket: &net::TcpListener| TcpListener::from_std(socket.try_clone()?);

@@ -20,12 +20,22 @@ const MAX_SEGMENT: usize = 1232;
 
 /// Sends and receives the datagrams of one socket in batches.
 pub struct Batches {
-    /// The socket is bound to an unspecified address: each datagram says which address it was sent to, and its reply leaves from there.
-    wildcard: bool,
+    kind: Kind,
     /// The last batch was small, so the next one probably is.
     small: bool,
     /// The kernel cuts one buffer into datagrams (`UDP_SEGMENT`). False after it refused.
     segments: bool,
+}
+
+/// What a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Bound to one address.
+    Address,
+    /// Bound to an unspecified address: each datagram says which address it was sent to, and its reply leaves from there.
+    Wildcard,
+    /// Connected to one peer, whose address some systems refuse to be told again.
+    Peer,
 }
 
 /// One datagram that the kernel put into a slot: its length, its sender, the address it was sent to.
@@ -45,7 +55,11 @@ impl Batches {
         #[cfg(target_os = "linux")]
         allow_fragments(socket, at.is_ipv4())?;
         Ok(Self {
-            wildcard,
+            kind: match socket.peer_addr() {
+                Ok(_) => Kind::Peer,
+                Err(_) if wildcard => Kind::Wildcard,
+                Err(_) => Kind::Address,
+            },
             small: true,
             segments: has_segmentation(socket),
         })
@@ -88,7 +102,7 @@ impl Batches {
     ) -> io::Result<Vec<Received>> {
         use nix::sys::socket::{MultiHeaders, recvmmsg};
         // Made anew for each batch: the kernel leaves the lengths that it used in the headers, and they would bound the next batch.
-        let control = self.wildcard.then(|| cmsg_space!(in6_pktinfo));
+        let control = (self.kind == Kind::Wildcard).then(|| cmsg_space!(in6_pktinfo));
         let mut headers = MultiHeaders::preallocate(count, control);
         let slots = ring.free_slots().take(count);
         let mut slots: Vec<_> = slots.map(|slot| [IoSliceMut::new(slot)]).collect();
@@ -107,9 +121,8 @@ impl Batches {
     ) -> io::Result<Vec<Received>> {
         let mut batch = Vec::new();
         for slot in ring.free_slots().take(count) {
-            let mut control = self
-                .wildcard
-                .then(|| vec![0; cmsg_space!(in6_pktinfo).capacity()]);
+            let mut control =
+                (self.kind == Kind::Wildcard).then(|| vec![0; cmsg_space!(in6_pktinfo).capacity()]);
             let (mut slot, control) = ([IoSliceMut::new(slot)], control.as_deref_mut());
             let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
             match nix::sys::socket::recvmsg(fd, &mut slot, control, flags) {
@@ -131,7 +144,11 @@ impl Batches {
                 Ok(n) => sent.done += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && sent.done > 0 => break,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock || self.kind == Kind::Peer =>
+                {
+                    return Err(error);
+                }
                 Err(error) => {
                     // It concerns the first response only: its client is gone, or a filter forbids it.
                     log::debug!("{}: response not sent: {error}; it is dropped", first.to);
@@ -145,6 +162,11 @@ impl Batches {
 
     /// Sends at least the first.
     fn send_some(&mut self, socket: &UdpSocket, batch: &[Datagram<'_>]) -> io::Result<usize> {
+        if self.kind == Kind::Peer
+            && let Some(first) = batch.first()
+        {
+            return socket.send(first.message).map(|_| 1);
+        }
         if self.segments
             && let Some(run) = batch.get(..run(batch))
             && run.len() > 1
@@ -162,7 +184,7 @@ impl Batches {
                 send_as_one(socket, std::slice::from_ref(reply)).map(|()| 1)
             }
             #[cfg(target_os = "linux")]
-            [_, _, ..] if !self.wildcard => {
+            [_, _, ..] if self.kind == Kind::Address => {
                 let count = if self.segments {
                     singles(batch)
                 } else {
@@ -492,7 +514,7 @@ mod tests {
         assert!(batches.segments, "the kernel has UDP_SEGMENT");
         batches.segments = segments;
         let content = [7; 2000];
-        let from = batches.wildcard.then(|| [127, 0, 0, 9].into());
+        let from = (batches.kind == Kind::Wildcard).then(|| [127, 0, 0, 9].into());
         let to = client.local_addr().unwrap();
         let batch: Vec<Datagram<'_>> = (lengths.iter())
             .map(|&length| Datagram {

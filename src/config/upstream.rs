@@ -448,7 +448,7 @@ pub(super) mod tests {
         assert!(error("dns.quad9.net:853").contains("or tls://dns.quad9.net:853"));
         assert_eq!(
             error("https://dns.google"),
-            "there is no scheme https:// in this program; it knows tls://, tcp://"
+            "there is no scheme https:// in this program; it knows tls://, tcp://, udp://"
         );
         assert!(error("tlss://dns.google").ends_with("; did you mean tls?"));
         let without_tls = Upstream::parse("quad9", SCHEMES.get(1..).unwrap()).unwrap_err();

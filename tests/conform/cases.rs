@@ -136,6 +136,10 @@ macro_rules! unconnected {
             responses_may_come_in_any_order: [],
             guesses_lead_to_tcp: [],
             a_response_to_what_was_given_up_is_dropped: [],
+            nobody_there_ends_the_connection: [System],
+            a_response_that_was_cut_is_asked_for_over_tcp: [],
+            what_fails_over_tcp_fails_at_once: [],
+            a_query_whose_tcp_connection_ended_is_sent_on_another: [],
         }
     };
 }

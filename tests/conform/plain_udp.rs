@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::Poll;
 
 use dotward::config::Config;
 use dotward::runtime::{Datagram, Datagrams, Ring};
-use dotward::transport::{Connection, Event, Transport};
+use dotward::transport::{Connection, ConnectionError, Event, Transport};
 use dotward::transports::{AnyConnection, Protocols};
-use futures::future::join;
+use futures::future::{Either, join, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::messages::{address_or_error, frame, query, response, word};
 use crate::upstream::upstream;
-use crate::world::{World, accept, loopback};
+use crate::world::{World, accept, loopback, nobody};
 
 /// What may not stand in a query over UDP (RFC 7828 section 3.2.1).
 const OPTION_KEEPALIVE: u16 = 11;
@@ -36,6 +38,11 @@ struct Stage<R: World> {
 impl<R: World> Stage<R> {
     async fn new(runtime: R) -> Self {
         let (socket, at) = bind(&runtime);
+        Self::at(runtime, socket, at).await
+    }
+
+    /// A connection to this address.
+    async fn at(runtime: R, socket: R::Datagrams, at: SocketAddr) -> Self {
         let upstream = upstream("udp", at);
         let config = Config::builder()
             .listen([loopback().into()])
@@ -300,4 +307,79 @@ pub async fn guesses_lead_to_tcp<R: World>(runtime: R) {
     let serve = serve_over_tcp::<R>(&mut listener, &asked, answer(&asked));
     let (told, _stream) = join(next(&mut stage.connection), serve).await;
     assert_eq!(told, answer(&asked));
+}
+
+pub async fn nobody_there_ends_the_connection<R: World>(runtime: R) {
+    let (socket, _) = bind(&runtime);
+    let mut stage = Stage::at(runtime, socket, nobody()).await;
+    stage.connection.queue(&numbered(7));
+    let ended = poll_fn(|cx| {
+        let sent = stage.connection.poll_flush(cx);
+        match stage.connection.poll_next(cx) {
+            Poll::Ready(Event::Closed(why)) => Poll::Ready(why),
+            Poll::Ready(other) => panic!("{other:?}"),
+            Poll::Pending => match sent {
+                Poll::Ready(Err(why)) => Poll::Ready(why),
+                _ => Poll::Pending,
+            },
+        }
+    });
+    let why = ConnectionError::Io("connection refused".into());
+    assert_eq!(ended.await, why);
+}
+
+pub async fn a_response_that_was_cut_is_asked_for_over_tcp<R: World>(runtime: R) {
+    let mut stage = Stage::new(runtime).await;
+    let mut listener = stage.listen();
+    let asked = numbered(7);
+    let (heard, from) = stage.ask(&asked).await;
+    // It belongs to no query, and is larger than what is received, too.
+    let larger = [&answer(&numbered(8))[..], &[0; Ring::SLOT_LEN]].concat();
+    stage.reply(from, &larger).await;
+    let larger = [&answer(&heard)[..], &[0; Ring::SLOT_LEN]].concat();
+    stage.reply(from, &larger).await;
+    let serve = serve_over_tcp::<R>(&mut listener, &asked, answer(&asked));
+    let (told, _stream) = join(next(&mut stage.connection), serve).await;
+    assert_eq!(told, answer(&asked));
+}
+
+pub async fn what_fails_over_tcp_fails_at_once<R: World>(runtime: R) {
+    let mut stage = Stage::new(runtime).await;
+    let asked = numbered(7);
+    let (heard, from) = stage.ask(&asked).await;
+    // Nobody listens for TCP there.
+    let truncated = address_or_error(&heard, 0).on(TRUNCATED).build();
+    stage.reply(from, &truncated).await;
+    let failed = response("n7.test.", 1).id(7).flags(0x8182).build();
+    assert_eq!(stage.response().await, failed);
+}
+
+pub async fn a_query_whose_tcp_connection_ended_is_sent_on_another<R: World>(runtime: R) {
+    let mut stage = Stage::new(runtime).await;
+    let mut listener = stage.listen();
+    for id in [7, 8] {
+        // It is idle for too long when the second one leaves.
+        let signed = query("signed.test.", 1).id(id).tsig().build();
+        stage.connection.queue(&signed);
+        let serve = serve_over_tcp::<R>(&mut listener, &signed, answer(&numbered(id)));
+        let (told, _ends) = join(next(&mut stage.connection), serve).await;
+        assert_eq!(told, answer(&numbered(id)));
+    }
+    let signed = query("signed.test.", 1).id(9).tsig().build();
+    stage.connection.queue(&signed);
+    // The server closes whenever it is asked this.
+    let refuse = async {
+        for asked in 1.. {
+            let (mut stream, _) = accept::<R>(&mut listener).await;
+            let mut octets = vec![0; frame(&signed).len()];
+            stream.read_exact(&mut octets).await.expect("a query");
+            assert!(asked < 10, "without an end");
+        }
+    };
+    let failed = response("signed.test.", 1).id(9).flags(0x8182).build();
+    let (response, refuse) = (pin!(next(&mut stage.connection)), pin!(refuse));
+    match select(response, refuse).await {
+        Either::Left((told, _)) => assert_eq!(told, failed),
+        Either::Right(_) => unreachable!("a server never ends"),
+    }
 }

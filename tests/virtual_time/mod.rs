@@ -11,6 +11,7 @@ mod listeners;
 mod local_names;
 mod manners;
 mod outages;
+mod plain_udp;
 mod reload;
 mod routes;
 mod scene;
