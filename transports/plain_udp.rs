@@ -18,6 +18,7 @@ use crate::transport::{
 };
 use crate::wire::{self, Query};
 use futures::stream::{FuturesUnordered, Stream};
+use log::warn;
 use over_tcp::OverTcp;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -34,11 +35,11 @@ use std::time::Duration;
 /// A response of at most so many octets is asked for: it fits into one packet nearly everywhere (RFC 9715).
 const MAX_RESPONSE: u16 = 1232;
 /// Between two sends of one query.
-const RETRY_AFTER: Duration = Duration::from_millis(800);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// So often a query is sent. After that it is forgotten, if the core has not given it up before.
-const MAX_SENDS: u8 = 4;
+const MAX_SENDS: u8 = 6;
 /// Datagrams that do not answer a query, and may be guesses.
-const MAX_STRAYS: usize = 32;
+const MAX_STRAYS: usize = 100;
 /// Sockets at once. Further queries are sent over TCP.
 const MAX_SOCKETS: usize = 256;
 
@@ -79,6 +80,7 @@ impl<R: Runtime> Transport for Udp<R> {
             over: VecDeque::new(),
             awaited: HashMap::new(),
             number: 0,
+            warned: false,
             tcp: OverTcp::new(self.tcp.clone(), addr),
             response: Vec::new(),
         }))
@@ -103,6 +105,8 @@ pub struct UdpConnection<R: Runtime> {
     /// The number of the exchange that is for an id. Others with that id are given up.
     awaited: HashMap<u16, u64>,
     number: u64,
+    /// That somebody guesses is in the log once.
+    warned: bool,
     /// For what is not sent over UDP.
     tcp: OverTcp<R>,
     /// The response that was reported last.
@@ -174,7 +178,13 @@ impl<R: Runtime> UdpConnection<R> {
                 wire::set_id(&mut self.response, id);
                 return Ok(true);
             }
-            Outcome::OverTcp => {
+            Outcome::OverTcp | Outcome::Guessed => {
+                if matches!(outcome, Outcome::Guessed) && !mem::replace(&mut self.warned, true) {
+                    warn!(
+                        "{}: more than {MAX_STRAYS} datagrams came for one query that are no response to it, as when somebody guesses; it is sent over TCP",
+                        self.addr
+                    );
+                }
                 wire::set_id(&mut message, id);
                 self.tcp.queue(id, message);
             }
@@ -273,6 +283,8 @@ enum Outcome {
     Response(Vec<u8>),
     /// It is to be sent over TCP.
     OverTcp,
+    /// The same, because of what came that was no response to it.
+    Guessed,
     /// There is no response.
     Nothing,
     Error(String),
@@ -309,7 +321,7 @@ impl<R: Runtime> Exchange<R> {
                         return Poll::Ready(Outcome::OverTcp);
                     }
                     Ok(Some(response)) => return Poll::Ready(Outcome::Response(response)),
-                    Ok(None) if self.strays > MAX_STRAYS => return Poll::Ready(Outcome::OverTcp),
+                    Ok(None) if self.strays > MAX_STRAYS => return Poll::Ready(Outcome::Guessed),
                     Ok(None) => {}
                     Err(error) => return Poll::Ready(Outcome::Error(system_message(&error))),
                 }

@@ -8,6 +8,7 @@ use super::settings::{Plaintext, read_upstream};
 use super::units::switch;
 use super::values::Values;
 use crate::config::{ConfigError, Domain, Policy, Route, Target, hint};
+use std::net::IpAddr;
 
 /// What is done with the queries of a route that has no upstreams.
 const TARGETS: [(&str, Target); 3] = [
@@ -89,6 +90,11 @@ fn read_domain(text: &str) -> Result<Domain, ConfigError> {
     if domain != text && domain.parse::<Domain>().is_ok() {
         let reason =
             format!("{mistake}, and a route takes all names below its domain: write {domain:?}");
+        return Err(ConfigError::new("domain", text, reason));
+    }
+    let bare = text.split_once('/').map_or(text, |(address, _)| address);
+    if bare.parse::<IpAddr>().is_ok() {
+        let reason = "is an address, and a route is for names: write the reverse zone, as 10.in-addr.arpa for 10.0.0.0/8";
         return Err(ConfigError::new("domain", text, reason));
     }
     text.parse()

@@ -14,7 +14,8 @@ pub(super) enum Style {
     Journal,
 }
 
-/// One line with its line feed. Control characters are escaped, so that a record is never more than one line and never moves the cursor.
+/// One line with its line feed. Control characters are escaped, those of the direction of text among them, so that a record is never more than
+/// one line, never moves the cursor, and reads as it is written.
 pub(super) fn line(style: Style, level: Level, now: SystemTime, text: &str) -> String {
     let mut line = match style {
         // A clock before 1970 is not set, and is shown as 1970.
@@ -22,7 +23,7 @@ pub(super) fn line(style: Style, level: Level, now: SystemTime, text: &str) -> S
         Style::Journal => format!("<{}>", severity(level)),
     };
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() || changes_direction(character) {
             line.extend(character.escape_default());
         } else {
             line.push(character);
@@ -30,6 +31,11 @@ pub(super) fn line(style: Style, level: Level, now: SystemTime, text: &str) -> S
     }
     line.push('\n');
     line
+}
+
+/// The marks, embeddings, overrides and isolates of Unicode's bidirectional algorithm.
+fn changes_direction(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The severity of RFC 5424 section 6.2.1.
@@ -82,5 +88,14 @@ mod tests {
             "a\n<0>b\u{1b}[2Jc\u{85}é",
         );
         assert_eq!(line, "<6>a\\n<0>b\\u{1b}[2Jc\\u{85}é\n");
+    }
+
+    #[test]
+    fn text_from_elsewhere_cannot_change_how_a_line_reads() {
+        let text = "a\u{1b}[2J\r\n\u{9b}b\u{202e}c\u{2066}";
+        assert_eq!(
+            line(Style::Journal, Level::Info, UNIX_EPOCH, text),
+            "<6>a\\u{1b}[2J\\r\\n\\u{9b}b\\u{202e}c\\u{2066}\n"
+        );
     }
 }

@@ -23,7 +23,7 @@ const OPTION_KEEPALIVE: u16 = 11;
 const TRUNCATED: u16 = 0x8380;
 
 /// More than are overlooked.
-const GUESSES: u16 = 64;
+const GUESSES: u16 = 128;
 /// Queries in one case.
 const MANY: u16 = 600;
 

@@ -106,11 +106,12 @@ fn date(time: UnixTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-/// The names of a certificate without their types, such as `DnsName("a.test")`.
+/// The names of a certificate without their types, such as `DnsName("a.test")`. Whoever sent it is not trusted: what is no printable ASCII is
+/// escaped, so that a name neither ends a line nor moves a cursor.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inside = name.split_once('(').map_or(&**name, |(_, rest)| rest);
-        inside.trim_matches(['"', ')']).to_owned()
+        inside.trim_matches(['"', ')']).escape_default().to_string()
     };
     let listed: Vec<String> = presented.iter().take(MAX_NAMES).map(bare).collect();
     match presented.len() {
@@ -220,5 +221,11 @@ mod tests {
             assert!(why.contains(words), "{why}");
             assert!(remedy.contains(advice), "{remedy}");
         }
+    }
+
+    #[test]
+    fn a_name_in_a_certificate_that_is_not_trusted_stays_on_its_line() {
+        let presented = ["DnsName(\"evil\u{1b}[2J\r\n\u{9b}\u{202e}.test\")".to_owned()];
+        assert_eq!(names(&presented), r"evil\u{1b}[2J\r\n\u{9b}\u{202e}.test");
     }
 }
