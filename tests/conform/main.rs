@@ -12,7 +12,7 @@ mod datagrams;
 #[cfg(feature = "tokio")]
 mod embedding;
 mod links;
-#[cfg(any(feature = "sockets", feature = "wasi"))]
+#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod plain_udp;
 mod serving;
 mod streams;
