@@ -111,10 +111,7 @@ mod locks;
 pub mod logger;
 #[cfg(feature = "cli")]
 #[cfg_attr(
-    not(all(
-        feature = "tls",
-        any(feature = "sockets", all(feature = "wasi", target_os = "wasi"))
-    )),
+    not(all(feature = "tls", feature = "sockets")),
     path = "probe/absent.rs"
 )]
 #[doc(hidden)]

@@ -17,7 +17,7 @@ mod interfaces;
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod native;
-#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+#[cfg(feature = "sockets")]
 pub mod plain_udp;
 #[cfg(feature = "sockets")]
 mod reserve;
@@ -65,7 +65,7 @@ table::protocols! {
     #[cfg(feature = "tls")]
     "tls", 853, true => tls::Tls;
     "tcp", 53, false => tcp::Tcp;
-    #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+    #[cfg(feature = "sockets")]
     "udp", 53, false => plain_udp::Udp;
 }
 

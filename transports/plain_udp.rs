@@ -41,7 +41,7 @@ const MAX_SENDS: u8 = 6;
 /// Datagrams that do not answer a query, and may be guesses.
 const MAX_STRAYS: usize = 100;
 /// Sockets at once. Further queries are sent over TCP.
-const MAX_SOCKETS: usize = 256;
+const MAX_SOCKETS: usize = 64;
 
 /// Sends queries over UDP.
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! A build without TLS or without sockets probes nothing. Stands in for `src/probe/mod.rs`.
+//! A build without TLS or without sockets, as for WebAssembly, probes nothing. Stands in for `src/probe/mod.rs`.
 
 use crate::config::{Config, Domain};
 use crate::transports::RunError;

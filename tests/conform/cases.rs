@@ -5,7 +5,7 @@ pub const PROTOCOLS: &[&str] = &[
     #[cfg(feature = "tls")]
     "tls",
     "tcp",
-    #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+    #[cfg(feature = "sockets")]
     "udp",
 ];
 
@@ -29,7 +29,7 @@ macro_rules! worlds {
                 mod tcp {
                     $crate::cases::protocol! { $name, $Runtime, "tcp" }
                 }
-                #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+                #[cfg(feature = "sockets")]
                 mod udp {
                     $crate::cases::unconnected! { $name, $Runtime }
                 }
@@ -121,7 +121,7 @@ macro_rules! protocol {
 }
 
 /// What is asked of plain UDP to an upstream, which knows no connections.
-#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+#[cfg(feature = "sockets")]
 macro_rules! unconnected {
     ($name:literal, $Runtime:ty) => {
         $crate::cases::topic! { $name, None, $Runtime, plain_udp
@@ -171,6 +171,6 @@ macro_rules! topic {
     };
 }
 
-#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+#[cfg(feature = "sockets")]
 pub(crate) use unconnected;
 pub(crate) use {protocol, topic, world, worlds};

@@ -12,7 +12,7 @@ mod datagrams;
 #[cfg(feature = "tokio")]
 mod embedding;
 mod links;
-#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+#[cfg(feature = "sockets")]
 mod plain_udp;
 mod serving;
 mod streams;

@@ -30,15 +30,23 @@ const MANY: u16 = 600;
 /// A server, and a connection to it.
 struct Stage<R: World> {
     runtime: R,
+    /// At the same port over TCP, for who wants it.
+    listener: Option<R::Listener>,
     socket: R::Datagrams,
-    at: SocketAddr,
     connection: AnyConnection<R>,
 }
 
 impl<R: World> Stage<R> {
     async fn new(runtime: R) -> Self {
-        let (socket, at) = bind(&runtime);
-        Self::at(runtime, socket, at).await
+        // Somebody else may have the port over TCP.
+        loop {
+            let (socket, at) = bind(&runtime);
+            if let Ok(listener) = runtime.listen(at, false) {
+                let stage = Self::at(runtime, socket, at).await;
+                let listener = Some(listener);
+                return Self { listener, ..stage };
+            }
+        }
     }
 
     /// A connection to this address.
@@ -53,8 +61,8 @@ impl<R: World> Stage<R> {
         let connection = transport.connect(&upstream, at).await;
         Self {
             runtime,
+            listener: None,
             socket,
-            at,
             connection: connection.expect("a socket"),
         }
     }
@@ -73,10 +81,9 @@ impl<R: World> Stage<R> {
         send(&mut self.socket, to, message).await;
     }
 
-    /// Listens on its port over TCP.
-    fn listen(&self) -> R::Listener {
-        let listener = self.runtime.listen(self.at, false);
-        listener.expect("the same port over TCP")
+    /// Who listens on its port over TCP.
+    fn listen(&mut self) -> R::Listener {
+        self.listener.take().expect("the same port over TCP")
     }
 
     /// The next response.
@@ -347,7 +354,8 @@ pub async fn what_fails_over_tcp_fails_at_once<R: World>(runtime: R) {
     let mut stage = Stage::new(runtime).await;
     let asked = numbered(7);
     let (heard, from) = stage.ask(&asked).await;
-    // Nobody listens for TCP there.
+    // Nobody listens for TCP there any more.
+    drop(stage.listen());
     let truncated = address_or_error(&heard, 0).on(TRUNCATED).build();
     stage.reply(from, &truncated).await;
     let failed = response("n7.test.", 1).id(7).flags(0x8182).build();
