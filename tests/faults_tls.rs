@@ -1,11 +1,10 @@
 //! TLS from upstreams that are odd, old or hostile: what works, works; what does not, ends at once and is told.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rcgen::{
@@ -21,63 +20,11 @@ use crate::support::client::UdpClient;
 use crate::support::codes::{A, NOERROR, SERVFAIL};
 use crate::support::journal::DEADLINE;
 use crate::support::messages::{address_for, frame, query, question_octets, response_to};
+use crate::support::odd::Odd;
 use crate::support::proxy::Proxy;
 use crate::support::reading::read;
 use crate::support::setup::Trust;
 use crate::support::upstream::DotServer;
-
-/// A server that does with each connection, one after the other, what the test says. Dropping it joins its thread.
-struct Odd {
-    address: SocketAddr,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Odd {
-    fn start(serve: impl Fn(&mut TcpStream) -> io::Result<()> + Send + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let address = listener.local_addr().expect("its address");
-        let over = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&over);
-        let work = move || {
-            while let Ok((mut socket, _)) = listener.accept() {
-                if ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                socket
-                    .set_read_timeout(Some(DEADLINE))
-                    .expect("a time limit");
-                if let Err(error) = serve(&mut socket) {
-                    // Most of these conversations end badly, and are meant to.
-                    eprintln!("the odd server: {error}");
-                }
-            }
-        };
-        let thread = Some(std::thread::spawn(work));
-        Self {
-            address,
-            over,
-            thread,
-        }
-    }
-
-    fn spec(&self) -> String {
-        format!("{}#{NAME}", self.address)
-    }
-}
-
-impl Drop for Odd {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        // Wakes the thread; if nobody listens any more, it has ended.
-        let _ = TcpStream::connect(self.address);
-        let joined = self.thread.take().map(JoinHandle::join);
-        assert!(
-            matches!(joined, Some(Ok(()))) || std::thread::panicking(),
-            "the odd server panicked"
-        );
-    }
-}
 
 fn tls(leaf: &Leaf, provider: CryptoProvider) -> ServerConfig {
     ServerConfig::builder_with_provider(Arc::new(provider))

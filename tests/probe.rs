@@ -2,10 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::net::Ipv6Addr;
 
 use rustls::SupportedProtocolVersion;
 use serde_json::Value;
@@ -13,8 +10,8 @@ use serde_json::Value;
 use crate::support::authority::{Authority, Leaf, NAME, TempDir};
 use crate::support::codes::{AAAA, FORMERR, NOERROR, NXDOMAIN, REFUSED, SERVFAIL};
 use crate::support::command::{Outcome, command, run};
-use crate::support::journal::DEADLINE;
 use crate::support::messages::{Message, response_to};
+use crate::support::odd::Odd;
 use crate::support::script::{Conduct, Gate, Received, Step, right_answer};
 use crate::support::setup::Trust;
 use crate::support::upstream::{Builder, DotServer};
@@ -29,56 +26,15 @@ const NEW: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 const AD: u16 = 0x20;
 const RA: u16 = 0x80;
 
-/// A server that does one thing with each connection. Dropping it joins its thread.
-struct Odd {
-    address: SocketAddr,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Odd {
-    /// Reads what comes first, if it is to, says this, and closes.
-    fn says(reads: bool, octets: &'static [u8]) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let address = listener.local_addr().expect("its address");
-        let over = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&over);
-        let work = move || {
-            while let Ok((mut socket, _)) = listener.accept() {
-                if ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                let limited = socket.set_read_timeout(Some(DEADLINE));
-                limited.expect("a time limit");
-                let mut buffer = [0; 4096];
-                // The client may be gone already.
-                let _ = if reads {
-                    socket.read(&mut buffer)
-                } else {
-                    Ok(0)
-                };
-                let _ = socket.write_all(octets);
-            }
-        };
-        Self {
-            address,
-            over,
-            thread: Some(std::thread::spawn(work)),
+/// A server that reads what comes first, if it is to, says this, and closes.
+fn says(reads: bool, octets: &'static [u8]) -> Odd {
+    Odd::start(move |socket| {
+        if reads {
+            // The client may be gone already.
+            let _ = socket.read(&mut [0; 4096]);
         }
-    }
-
-    fn spec(&self) -> String {
-        format!("{}#{NAME}", self.address)
-    }
-}
-
-impl Drop for Odd {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        // Wakes the thread.
-        let _ = TcpStream::connect(self.address);
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
+        socket.write_all(octets)
+    })
 }
 
 /// Probes these upstreams.
@@ -482,18 +438,18 @@ impl Broken {
         all.odd(
             "closed",
             &["handshake failed: the server closed the connection; if DNS over TLS"],
-            Odd::says(true, b""),
+            says(true, b""),
         );
         all.odd(
             "not_tls",
             &["what the server says is not TLS; check the port: "],
-            Odd::says(true, b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+            says(true, b"HTTP/1.1 400 Bad Request\r\n\r\n"),
         );
         all.odd(
             "no_common_tls",
             &["the server ended it: protocol version; enable TLS 1.3 or 1.2"],
             // An alert in a record of TLS 1.0: fatal, protocol_version.
-            Odd::says(true, &[21, 3, 1, 0, 2, 2, 70]),
+            says(true, &[21, 3, 1, 0, 2, 2, 70]),
         );
         all
     }

@@ -12,6 +12,7 @@ pub mod link;
 pub mod memory;
 #[expect(dead_code, reason = "some helpers are for unit tests alone")]
 pub mod messages;
+pub mod odd;
 pub mod proxy;
 pub mod reading;
 pub mod script;
