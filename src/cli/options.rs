@@ -64,7 +64,16 @@ options! {
                 tls://9.9.9.9             an address that is itself in the certificate\n  \
                 tls://dns.quad9.net       a name; see --bootstrap\n  \
                 tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n  \
-                udp://192.0.2.1           the same over UDP; prefer TCP where it works\n",
+                udp://192.0.2.1           the same over UDP; prefer TCP where it works\n\n\
+                Behind each may follow ? and parameters with & between them:\n  \
+                pin-sha256=BASE64         a public key, of which one must be in the chain of\n                            \
+                certificates; repeatable. With an address and no name\n                            \
+                the pins alone count\n  \
+                profile=opportunistic     send queries even if it cannot be authenticated\n  \
+                client-certificate=FILE   what it is shown if it asks, and client-key=FILE\n  \
+                early-data=true           queries in the first flight of a resumed connection\n  \
+                socks5=IP[:PORT]          a proxy to connect through; isolate=true: for each\n                            \
+                registrable domain by connections of its own\n",
         note = "A policy NAME is one of\n  {{policies}}\n",
         note = "At SIGTERM or SIGINT the program answers what it has accepted, then exits; at\n\
                 a second one it exits at once. SIGUSR1 logs the counters. SIGHUP has\n\

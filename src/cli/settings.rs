@@ -20,8 +20,8 @@ use super::values::Written;
 use super::warnings::warnings;
 use super::zones::read_zoned;
 use crate::config::{
-    AccessList, Cidr, Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen, Modes, Policy,
-    Roots, Route, Scheme, Upstream, hint, read_prefix, server_address,
+    AccessList, Cidr, ClientCertificate, Config, ConfigBuilder, ConfigError, DNS_PORT, Limits,
+    Listen, Modes, Policy, Roots, Route, Scheme, Upstream, hint, read_prefix, server_address,
 };
 use crate::transports::{RUNTIMES, SCHEMES, capabilities, check, interface_number};
 
@@ -293,12 +293,26 @@ pub(super) fn read_upstream(
         let error = ConfigError::new("upstream", spec, reason);
         return Err(error.with_remedy("allow_plaintext"));
     }
+    let upstream = match upstream.client_files() {
+        Some((chain, key)) => {
+            let certificate = ClientCertificate::new(read_pem(spec, chain)?, read_pem(spec, key)?);
+            upstream.with_client_certificate(certificate)
+        }
+        None => upstream,
+    };
     // As the user wrote it, with the interface's name instead of its number.
-    Ok(if spec.contains('%') {
-        upstream.with_label(spec)
+    let written = spec.split('?').next().unwrap_or_default();
+    Ok(if written.contains('%') {
+        upstream.with_label(written)
     } else {
         upstream
     })
+}
+
+/// A file that a parameter of an upstream names.
+fn read_pem(spec: &str, path: &str) -> Result<Vec<u8>, ConfigError> {
+    let pem = read_limited(Path::new(path), CA_FILE_OCTETS);
+    pem.map_err(|why| ConfigError::new("upstream", spec, format!("{path}: {why}")))
 }
 
 fn access_list(given: &Given) -> Result<AccessList, UsageError> {

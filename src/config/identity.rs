@@ -1,6 +1,7 @@
 //! What makes an upstream the one that it is, whatever it is called.
 
 use super::Upstream;
+use super::parameters::Parameters;
 use std::net::SocketAddr;
 
 /// The way to an upstream: two with the same one are one server, with the same connections. The order of addresses makes no difference.
@@ -10,6 +11,8 @@ pub(crate) struct Identity {
     server_name: Option<String>,
     host: Option<(String, u16)>,
     addresses: Vec<SocketAddr>,
+    needs_name: bool,
+    parameters: Parameters,
 }
 
 impl Identity {
@@ -25,6 +28,8 @@ impl Identity {
                 .host()
                 .map(|host| (host.name().to_owned(), host.port())),
             addresses,
+            needs_name: upstream.needs_name(),
+            parameters: upstream.parameters().clone(),
         }
     }
 }
@@ -65,6 +70,12 @@ mod tests {
             host("a.test", 8853),
             host("b.test", 853),
         ];
+        let spec = |spec: &str| Upstream::parse(spec, super::super::SCHEMES).unwrap();
+        let pinned = "?pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        let address = spec("192.0.2.1");
+        for other in ["192.0.2.1?early-data=true", &format!("192.0.2.1{pinned}")] {
+            assert_ne!(Identity::of(&address), Identity::of(&spec(other)));
+        }
         let same = same.with_label("another label");
         assert_eq!(Identity::of(&one), Identity::of(&same));
         let all: Vec<_> = [&one, &same].into_iter().chain(&others).collect();

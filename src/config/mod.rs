@@ -12,6 +12,7 @@ mod identity;
 mod limits;
 mod listen;
 mod local_names;
+pub(crate) mod parameters;
 mod policy;
 pub mod providers;
 mod roots;
@@ -39,6 +40,7 @@ pub use limits::Limits;
 pub use listen::Listen;
 pub(crate) use listen::is_missing;
 pub use local_names::LocalNames;
+pub use parameters::{ClientCertificate, Pin, Profile, Socks5};
 pub use policy::Policy;
 pub use roots::Roots;
 pub use route::{Domain, Route, Target};
@@ -153,8 +155,8 @@ impl Config {
         &self.upstreams
     }
 
-    /// All different upstreams: those of [`Config::upstreams`], then those of [`Config::routes`] that are not among the ones before. Two are the same if they have the same scheme, name and addresses,
-    /// whatever their labels; such a server has one set of connections.
+    /// All different upstreams: those of [`Config::upstreams`], then those of [`Config::routes`] that are not among the ones before. Two are the same if they have the same scheme, name, addresses
+    /// and parameters, whatever their labels; such a server has one set of connections.
     pub fn all_upstreams(&self) -> &[Upstream] {
         &self.all_upstreams
     }

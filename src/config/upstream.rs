@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::parameters::{ClientCertificate, Parameters, Pin, Profile, Socks5};
 use super::providers::{self, Provider};
 use super::text::{host_name, port, server_address, split_port};
 use super::{ConfigError, DNS_PORT, TLS_PORT, hint};
@@ -23,7 +24,10 @@ pub struct Upstream {
     label: String,
     scheme: &'static str,
     server_name: Option<String>,
+    /// The user said what the certificate must be for, so that it is not the address by default.
+    is_named: bool,
     location: Location,
+    parameters: Parameters,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +72,15 @@ impl Upstream {
     /// - `tcp://IP[:PORT]`: DNS over TCP (RFC 7766), without encryption;
     /// - `udp://IP[:PORT]`: DNS over UDP, and over TCP where that is needed, without encryption.
     ///
-    /// An error says what is wrong, and suggests the provider or scheme that is probably meant.
+    /// Behind any of them may follow `?NAME=VALUE`, and more of these after `&`:
+    ///
+    /// - `pin-sha256=BASE64`: [`Upstream::pins`], may be repeated;
+    /// - `profile=opportunistic`: [`Upstream::profile`];
+    /// - `client-certificate=FILE` and `client-key=FILE`: [`Upstream::client_files`];
+    /// - `early-data=true`: [`Upstream::early_data`];
+    /// - `socks5=IP[:PORT]` and `isolate=true`: [`Upstream::socks5`].
+    ///
+    /// An error says what is wrong, and suggests the provider, scheme or parameter that is probably meant.
     pub fn parse(spec: &str, schemes: &[Scheme]) -> Result<Self, ConfigError> {
         read(spec, schemes).map_err(|reason| ConfigError::new("upstream", spec, reason))
     }
@@ -83,8 +95,10 @@ impl Upstream {
         Self {
             label: label.to_owned(),
             scheme,
+            is_named: server_name.is_some(),
             server_name,
             location: Location::Addresses(addresses),
+            parameters: Parameters::default(),
         }
     }
 
@@ -109,7 +123,14 @@ impl Upstream {
         Self { location, ..self }
     }
 
-    /// The upstream as the user named it, such as `cloudflare` or `9.9.9.9#dns.quad9.net`.
+    /// The same resolver, to which this host authenticates itself.
+    #[must_use]
+    pub fn with_client_certificate(mut self, certificate: ClientCertificate) -> Self {
+        self.parameters.client_certificate = Some(certificate);
+        self
+    }
+
+    /// The upstream as the user named it, such as `cloudflare` or `9.9.9.9#dns.quad9.net`, without its parameters.
     pub fn label(&self) -> &str {
         &self.label
     }
@@ -123,6 +144,49 @@ impl Upstream {
     /// authenticated.
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
+    }
+
+    /// The public keys of which one must be in its chain of certificates (RFC 7858 section 4.2); none: any. In order.
+    pub fn pins(&self) -> &[Pin] {
+        &self.parameters.pins
+    }
+
+    /// Whether its certificate must be valid for [`Upstream::server_name`] and lead to a trusted root. Not if it is given by address and
+    /// pins alone, or opportunistic.
+    pub fn needs_name(&self) -> bool {
+        self.profile() == Profile::Strict && (self.is_named || self.pins().is_empty())
+    }
+
+    /// Whether it gets queries when it cannot be authenticated. Default: no.
+    pub fn profile(&self) -> Profile {
+        self.parameters.profile
+    }
+
+    /// The files that hold its client certificate and the private key; both may be the same. Whoever makes the configuration reads them:
+    /// [`Upstream::with_client_certificate`].
+    pub fn client_files(&self) -> Option<(&str, &str)> {
+        let files = self.parameters.client_files.as_ref();
+        files.map(|(certificate, key)| (certificate.as_str(), key.as_str()))
+    }
+
+    /// By what this host authenticates itself to it, if it asks. Default: nothing.
+    pub fn client_certificate(&self) -> Option<&ClientCertificate> {
+        self.parameters.client_certificate.as_ref()
+    }
+
+    /// Whether queries may leave with the first flight of a resumed connection (RFC 8446 section 2.3), where an observer can repeat them
+    /// (appendix E.5). Default: no.
+    pub fn early_data(&self) -> bool {
+        self.parameters.early_data
+    }
+
+    /// The proxy through which it is connected to. Default: none.
+    pub fn socks5(&self) -> Option<Socks5> {
+        self.parameters.socks5
+    }
+
+    pub(super) fn parameters(&self) -> &Parameters {
+        &self.parameters
     }
 
     /// Its addresses, ports included. Empty where [`Upstream::host`] has still to be found.
@@ -180,10 +244,23 @@ impl From<&Provider> for Upstream {
 
 /// Only an explicit scheme lets a bare word be a host name.
 fn read(spec: &str, schemes: &[Scheme]) -> Result<Upstream, String> {
+    let (spec, parameters) = spec
+        .split_once('?')
+        .map_or((spec, None), |(spec, parameters)| (spec, Some(parameters)));
     let (scheme, text) = spec.split_once("://").unwrap_or(("tls", spec));
     let scheme = find_scheme(scheme, schemes)?;
+    if let Some((before, name)) = parameters.and_then(|text| text.rsplit_once('#')) {
+        return Err(format!(
+            "#NAME stands before the parameters: write {spec}#{name}?{before}"
+        ));
+    }
+    let parameters = parameters.map(|text| Parameters::read(text, scheme));
+    let parameters = parameters.transpose()?.unwrap_or_default();
     if let Some(provider) = providers::find(spec) {
-        return Ok(provider.into());
+        return Ok(Upstream {
+            parameters,
+            ..provider.into()
+        });
     }
     let explicit = text.len() < spec.len();
     if text.is_empty() {
@@ -200,6 +277,7 @@ fn read(spec: &str, schemes: &[Scheme]) -> Result<Upstream, String> {
     }
     let (host, digits) = split_port(place)?;
     let is_address = place.starts_with('[') || host.contains(':') || looks_numeric(host);
+    let is_named = name.is_some() || !is_address;
     let (port, server_name, location) = if is_address {
         let address = server_address(place, scheme.port)?;
         let server_name = match name {
@@ -230,7 +308,9 @@ fn read(spec: &str, schemes: &[Scheme]) -> Result<Upstream, String> {
         label: spec.to_owned(),
         scheme: scheme.name,
         server_name: scheme.encrypted.then_some(server_name),
+        is_named,
         location,
+        parameters,
     })
 }
 
@@ -360,7 +440,10 @@ pub(super) mod tests {
             ("10.0.0.1#9.9.9.9", "10.0.0.1:853", "9.9.9.9"),
         ] {
             let addresses = vec![address.parse().unwrap()];
-            let expected = Upstream::known(spec, "tls", Some(name.to_owned()), addresses);
+            let expected = Upstream {
+                is_named: spec.contains('#'),
+                ..Upstream::known(spec, "tls", Some(name.to_owned()), addresses)
+            };
             assert_eq!(upstream(spec), expected);
         }
     }
@@ -491,6 +574,34 @@ pub(super) mod tests {
             let error = error(spec);
             assert!(error.contains(reason), "{spec}: {error}");
         }
+    }
+
+    #[test]
+    fn parameters_follow_any_form() {
+        let pin = "MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        let pinned = |form: &str| upstream(&format!("{form}?pin-sha256={pin}"));
+        for (form, needs_name) in [
+            ("9.9.9.9#dns.quad9.net", true),
+            ("9.9.9.9#9.9.9.9", true),
+            ("tls://dns.quad9.net", true),
+            ("quad9", true),
+            ("9.9.9.9", false),
+            ("tls://[2620:fe::fe]:8853", false),
+        ] {
+            let upstream = pinned(form);
+            assert_eq!(upstream.label(), form);
+            assert_eq!(upstream.pins(), [pin.parse().unwrap()], "{form}");
+            assert_eq!(upstream.needs_name(), needs_name, "{form}");
+        }
+        assert!(upstream("9.9.9.9").needs_name());
+        let opportunistic = upstream("9.9.9.9#dns.quad9.net?profile=opportunistic");
+        assert_eq!(opportunistic.profile(), Profile::Opportunistic);
+        assert!(!opportunistic.needs_name());
+        assert_eq!(
+            error("9.9.9.9?early-data=true#dns.quad9.net"),
+            "#NAME stands before the parameters: write 9.9.9.9#dns.quad9.net?early-data=true"
+        );
+        assert!(error("quad9?").starts_with(r#"has no parameter """#));
     }
 
     #[test]

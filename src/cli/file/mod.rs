@@ -20,10 +20,17 @@ pub(super) use locate::{NONE, ReadError, find, read_limited, usual_places};
 /// The values of a table in which the keys are known.
 pub(super) type Record = BTreeMap<&'static str, Values>;
 
-/// The keys of an upstream that is written as a table.
+/// The keys of an upstream that is written as a table: beside the first two, its parameters.
 pub(super) const UPSTREAM_KEYS: &[Known] = &[
     field("address", Kind::Word),
     field("allow_plaintext", Kind::Switch),
+    field("pin_sha256", Kind::List),
+    field("profile", Kind::Word),
+    field("client_certificate", Kind::Path),
+    field("client_key", Kind::Path),
+    field("early_data", Kind::Switch),
+    field("socks5", Kind::Word),
+    field("isolate", Kind::Switch),
 ];
 
 /// The keys of a route.

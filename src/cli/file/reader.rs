@@ -96,7 +96,7 @@ impl<'d> Reader<'d> {
         Ok(Values::new(texts, &self.origin(value)).texts)
     }
 
-    /// An upstream of whom more is said than where it is.
+    /// An upstream of whom more is said than where it is. Its parameters become a part of its text, as on the command line.
     fn upstream(&self, table: &DeTable<'_>, value: &Value<'_>) -> Result<Written, UsageError> {
         let within = self.within(UPSTREAM_KEYS, "an upstream");
         let fields = self.record(table, within)?;
@@ -105,7 +105,14 @@ impl<'d> Reader<'d> {
             let start = value.span().start;
             self.document.error(start, "this upstream has no address")
         };
-        let address = address.cloned().ok_or_else(missing)?;
+        let mut address = address.cloned().ok_or_else(missing)?;
+        for name in UPSTREAM_KEYS.iter().skip(2).map(|known| known.name) {
+            for value in fields.get(name).iter().flat_map(|values| &values.texts) {
+                let mark = if address.text.contains('?') { '&' } else { '?' };
+                let (name, value) = (key(name), &value.text);
+                address.text.push_str(&format!("{mark}{name}={value}"));
+            }
+        }
         let allowed = fields
             .get("allow_plaintext")
             .map(|values| values.last("allow_plaintext", switch));

@@ -1,0 +1,291 @@
+//! The parameters of an upstream, which stand behind `?` in it: how it is authenticated, and how it is reached.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use super::text::server_address;
+use super::{Scheme, hint};
+
+/// The port of SOCKS (RFC 1928).
+const SOCKS_PORT: u16 = 1_080;
+
+/// The SHA-256 digest of the public key in a certificate, its SubjectPublicKeyInfo (RFC 7858 section 4.2, RFC 7469 section 2.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pin([u8; 32]);
+
+impl Pin {
+    /// A digest that was computed.
+    pub fn new(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
+
+impl FromStr for Pin {
+    type Err = String;
+
+    /// Reads base64 (RFC 4648 section 4), as in `kdig +tls-pin` and the configuration of stubby.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let octets = data_encoding::BASE64.decode(text.as_bytes());
+        let octets = octets.ok().and_then(|octets| octets.try_into().ok());
+        octets.map(Self).ok_or_else(|| {
+            "is not the base64 of a SHA-256 digest, which is 44 characters and ends with ="
+                .to_owned()
+        })
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::BASE64.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What happens when an upstream cannot be authenticated (RFC 8310 section 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Profile {
+    /// No query is sent to it.
+    #[default]
+    Strict,
+    /// Queries are sent all the same, encrypted. Whoever is on the way can take the upstream's place and read them. What it says of DNSSEC is not passed on (AD is cleared).
+    Opportunistic,
+}
+
+/// The certificate by which this host authenticates itself to an upstream, with its private key.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientCertificate {
+    chain: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl ClientCertificate {
+    /// The contents of two PEM files (RFC 7468): the certificate with those of the authorities between it and the root, and its private
+    /// key. Whether they can be read and belong together shows when a transport is made.
+    pub fn new(chain: Vec<u8>, key: Vec<u8>) -> Self {
+        Self { chain, key }
+    }
+
+    /// The certificates.
+    pub fn chain(&self) -> &[u8] {
+        &self.chain
+    }
+
+    /// The private key.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientCertificate")
+    }
+}
+
+/// A SOCKS5 proxy (RFC 1928) through which an upstream is connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Socks5 {
+    /// The address of the proxy.
+    pub proxy: SocketAddr,
+    /// Whether the queries of each registrable domain have connections of their own, each with a username of its own at the proxy: Tor
+    /// sends these over different circuits.
+    pub isolate: bool,
+}
+
+/// All parameters of one upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Parameters {
+    /// In order, none twice.
+    pub(super) pins: Vec<Pin>,
+    pub(super) profile: Profile,
+    /// The files, and what was in them once they were read.
+    pub(super) client_files: Option<(String, String)>,
+    pub(super) client_certificate: Option<ClientCertificate>,
+    pub(super) early_data: bool,
+    pub(super) socks5: Option<Socks5>,
+}
+
+/// The names of all parameters.
+pub(crate) const NAMES: [&str; 7] = [
+    "pin-sha256",
+    "profile",
+    "client-certificate",
+    "client-key",
+    "early-data",
+    "socks5",
+    "isolate",
+];
+
+impl Parameters {
+    /// Reads `NAME=VALUE` with `&` between them. An error is the reason alone.
+    pub(super) fn read(text: &str, scheme: &Scheme) -> Result<Self, String> {
+        let (mut read, mut given) = (Self::default(), Vec::new());
+        let (mut proxy, mut isolate) = (None, false);
+        let (mut certificate, mut key) = (None, None);
+        for part in text.split('&') {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let wrong = |why: String| format!("{name} {value:?} {why}");
+            if !scheme.encrypted && !matches!(name, "socks5" | "isolate") && NAMES.contains(&name) {
+                let scheme = scheme.name;
+                return Err(format!(
+                    "{scheme}:// does not encrypt, so {name} has no meaning there"
+                ));
+            }
+            if name != "pin-sha256" && given.contains(&name) {
+                return Err(format!("{name} is given twice"));
+            }
+            given.push(name);
+            match name {
+                "pin-sha256" => read.pins.push(value.parse().map_err(wrong)?),
+                "profile" => read.profile = profile(value).map_err(wrong)?,
+                "client-certificate" => certificate = Some(file(value).map_err(wrong)?),
+                "client-key" => key = Some(file(value).map_err(wrong)?),
+                "early-data" => read.early_data = switch(value).map_err(wrong)?,
+                "socks5" => {
+                    proxy = Some(
+                        server_address(value, SOCKS_PORT)
+                            .map_err(|why| format!("{name}: {why}"))?,
+                    )
+                }
+                "isolate" => isolate = switch(value).map_err(wrong)?,
+                other => return Err(unknown(other)),
+            }
+        }
+        read.pins.sort_unstable();
+        read.pins.dedup();
+        read.client_files = match (certificate, key) {
+            (None, Some(_)) => return Err("client-key needs client-certificate".to_owned()),
+            // Both may be in one file.
+            (certificate, key) => certificate.map(|chain| (chain.clone(), key.unwrap_or(chain))),
+        };
+        if isolate && proxy.is_none() {
+            return Err(
+                "isolate needs socks5: it is the proxy that keeps the connections apart".to_owned(),
+            );
+        }
+        read.socks5 = proxy.map(|proxy| Socks5 { proxy, isolate });
+        if read.profile == Profile::Opportunistic && !read.pins.is_empty() {
+            return Err(
+                "profile=opportunistic lets any server answer, so pin-sha256 has no effect: leave one of them out".to_owned(),
+            );
+        }
+        Ok(read)
+    }
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    match text {
+        "strict" => Ok(Profile::Strict),
+        "opportunistic" => Ok(Profile::Opportunistic),
+        other => {
+            let hint = hint(other, ["strict", "opportunistic"].into_iter());
+            Err(format!("is neither strict nor opportunistic{hint}"))
+        }
+    }
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    text.parse()
+        .map_err(|_| "is neither true nor false".to_owned())
+}
+
+fn file(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("is no file".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn unknown(name: &str) -> String {
+    let hint = hint(name, NAMES.into_iter());
+    let all = NAMES.join(", ");
+    format!("has no parameter {name:?}; those are {all}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SCHEMES;
+    use super::*;
+
+    const PIN: &str = "MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+
+    fn read(text: &str) -> Result<Parameters, String> {
+        Parameters::read(text, &SCHEMES[0])
+    }
+
+    #[test]
+    fn every_parameter_is_read() {
+        let both = format!("pin-sha256={PIN}&pin-sha256={PIN}");
+        let pins = read(&both).unwrap().pins;
+        assert_eq!(pins, [PIN.parse().unwrap()]);
+        assert_eq!(pins[0].to_string(), PIN);
+        let all = read(
+            "client-certificate=/a.pem&client-key=/k&early-data=true&socks5=127.0.0.1:9050&isolate=true",
+        );
+        let all = all.unwrap();
+        assert_eq!(all.client_files, Some(("/a.pem".into(), "/k".into())));
+        let proxy = "127.0.0.1:9050".parse().unwrap();
+        assert_eq!(
+            all.socks5,
+            Some(Socks5 {
+                proxy,
+                isolate: true
+            })
+        );
+        assert!(all.early_data);
+        let one_file = read("client-certificate=/a.pem").unwrap().client_files;
+        assert_eq!(one_file, Some(("/a.pem".into(), "/a.pem".into())));
+        let profile = |text| read(text).unwrap().profile;
+        assert_eq!(profile("profile=opportunistic"), Profile::Opportunistic);
+        assert_eq!(profile("profile=strict"), Profile::Strict);
+        let socks = read("socks5=[::1]").unwrap().socks5.unwrap();
+        assert_eq!((socks.proxy.port(), socks.isolate), (1080, false));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        // fault 86
+        let error = |text: &str| read(text).unwrap_err();
+        for (text, reason) in [
+            ("", r#"has no parameter """#),
+            (
+                "pin-sha265=x",
+                r#"has no parameter "pin-sha265"; those are pin-sha256,"#,
+            ),
+            ("pin-sha256=AAAA", "is not the base64 of a SHA-256 digest"),
+            ("profile=oportunistic", "did you mean opportunistic?"),
+            (
+                "early-data=yes",
+                r#"early-data "yes" is neither true nor false"#,
+            ),
+            (
+                "early-data=true&early-data=true",
+                "early-data is given twice",
+            ),
+            ("client-key=/k", "client-key needs client-certificate"),
+            ("client-certificate=", "is no file"),
+            ("isolate=true", "isolate needs socks5"),
+            ("socks5=localhost", "is not an IP address"),
+        ] {
+            assert!(error(text).contains(reason), "{text}: {}", error(text));
+        }
+        let both = format!("profile=opportunistic&pin-sha256={PIN}");
+        assert!(error(&both).contains("has no effect"));
+        let plain = |text| Parameters::read(text, &SCHEMES[1]);
+        assert!(plain("socks5=192.0.2.1").is_ok());
+        let reason = plain("early-data=true").unwrap_err();
+        assert!(reason.starts_with("tcp:// does not encrypt"), "{reason}");
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        let certificate = ClientCertificate::new(b"public".to_vec(), b"secret".to_vec());
+        assert_eq!(format!("{certificate:?}"), "ClientCertificate");
+    }
+}
