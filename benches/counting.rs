@@ -72,11 +72,11 @@ fn edit(times: u32) -> usize {
     else {
         return 0;
     };
-    let recipient = stand::recipient(&query, &asked);
+    let (recipient, rewrite) = (stand::recipient(&query, &asked), stand::rewrite());
     let (mut octets, mut out) = (0, Vec::with_capacity(1024));
     for _ in 0..times {
         out.clear();
-        wire::forward_query(black_box(&query), &asked, true, &mut out);
+        wire::forward_query(black_box(&query), &asked, &rewrite, &mut out);
         wire::relay_response(black_box(&answer), &answered, &recipient, 1232, &mut out);
         octets += out.len();
     }

@@ -7,7 +7,7 @@ use dotward::engine::{
     Action, Cache, Client, ConnectionKey, Forwarder, Now, Output, Time, Times, Via,
 };
 use dotward::transports::SCHEMES;
-use dotward::wire::{Query, Recipient};
+use dotward::wire::{Query, Recipient, Rewrite};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,15 @@ pub fn recipient<'a>(query: &'a [u8], asked: &Query) -> Recipient<'a> {
         rd: true,
         edns: None,
         limit: 512,
+    }
+}
+
+/// How [`query`] is sent to an upstream by default: with an OPT record, padded.
+pub fn rewrite() -> Rewrite {
+    Rewrite {
+        own_opt: Some(1232),
+        padding: Config::PADDING,
+        ..Rewrite::default()
     }
 }
 

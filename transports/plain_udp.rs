@@ -16,7 +16,7 @@ use crate::serve::random_seed;
 use crate::transport::{
     ConnectError, Connection, ConnectionError, Event, Transport, system_message,
 };
-use crate::wire::{self, Query};
+use crate::wire::{self, ClientSubnet, Query, Rewrite};
 use futures::stream::{FuturesUnordered, Stream};
 use log::warn;
 use over_tcp::OverTcp;
@@ -375,7 +375,11 @@ fn as_datagram(message: &[u8]) -> Option<(Vec<u8>, Query)> {
         .ok()
         .filter(|query| !query.signed)?;
     let mut out = Vec::with_capacity(message.len());
-    wire::forward_query(message, &query, true, &mut out);
+    let rewrite = Rewrite {
+        subnet: ClientSubnet::Keep,
+        ..Rewrite::default()
+    };
+    wire::forward_query(message, &query, &rewrite, &mut out);
     let query = wire::parse_query(&out).ok()?;
     if let Some(opt) = query.opt
         && opt.udp_size > MAX_RESPONSE

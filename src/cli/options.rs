@@ -66,12 +66,12 @@ options! {
                 tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n  \
                 udp://192.0.2.1           the same over UDP; prefer TCP where it works\n\n\
                 Behind each may follow ? and parameters with & between them:\n  \
-                pin-sha256=BASE64         a public key, of which one must be in the chain of\n                            \
-                certificates; repeatable. With an address and no name\n                            \
-                the pins alone count\n  \
+                pin-sha256=BASE64         a public key; one of them must be in the chain of\n                            \
+                certificates. With an address and no name, nothing\n                            \
+                else counts. Repeatable\n  \
                 profile=opportunistic     send queries even if it cannot be authenticated\n  \
                 client-certificate=FILE   what it is shown if it asks, and client-key=FILE\n  \
-                early-data=true           queries in the first flight of a resumed connection\n  \
+                early-data=true           queries in the first flight of a connection\n  \
                 socks5=IP[:PORT]          a proxy to connect through; isolate=true: for each\n                            \
                 registrable domain by connections of its own\n",
         note = "A policy NAME is one of\n  {{policies}}\n",
@@ -116,6 +116,14 @@ options! {
         /// PEM file of certificates to trust instead of the built-in ones: those of authorities, or an
         /// upstream's own, such as a self-signed one. Default: built-in. DOTWARD_CA_FILE
         Path ca_file = &["built-in"],
+
+        /// OCTETS to a multiple of which queries are padded on encrypted connections, so that their length
+        /// shows less (RFC 8467), 16 to 4096, or off. Default: 128. DOTWARD_PADDING
+        Octets padding = &["128"],
+
+        /// what becomes of the client subnet that a query has (RFC 7871): keep; strip, which removes it; or
+        /// forbid, by which each query also says that none is to be sent on. Default: strip. DOTWARD_ECS
+        Word ecs = &["strip"],
 
         /// TIME until a query is answered with SERVFAIL, such as 4s, 1.5s or 1500ms. Default: 4s.
         /// DOTWARD_TIMEOUT

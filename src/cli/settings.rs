@@ -1,7 +1,7 @@
 //! The values of all options as settings: a [`Config`], and what else the program needs to start.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -20,8 +20,9 @@ use super::values::Written;
 use super::warnings::warnings;
 use super::zones::read_zoned;
 use crate::config::{
-    AccessList, Cidr, ClientCertificate, Config, ConfigBuilder, ConfigError, DNS_PORT, Limits,
-    Listen, Modes, Policy, Roots, Route, Scheme, Upstream, hint, read_prefix, server_address,
+    AccessList, Cidr, ClientCertificate, ClientSubnet, Config, ConfigBuilder, ConfigError,
+    DNS_PORT, Limits, Listen, Modes, Policy, Roots, Route, Scheme, Upstream, hint, read_prefix,
+    server_address,
 };
 use crate::transports::{RUNTIMES, SCHEMES, capabilities, check, interface_number};
 
@@ -98,6 +99,10 @@ const WORKERS: &Table<usize> = &[("workers", |config, count| {
 const PAYLOAD: &Table<usize> = &[("udp_payload", |config, octets| {
     config.udp_payload(octets as u16)
 })];
+
+const PADDING: &Table<Option<NonZeroU16>> = &[("padding", ConfigBuilder::padding)];
+
+const CLIENT_SUBNET: &Table<ClientSubnet> = &[("ecs", ConfigBuilder::client_subnet)];
 
 const POLICY: &Table<Policy> = &[("policy", ConfigBuilder::policy)];
 
@@ -176,6 +181,8 @@ fn config(
     config = given.apply(config, WORKERS, |text| number(text, &Config::WORKERS))?;
     config = given.apply(config, PAYLOAD, |text| number(text, &Limits::UDP_PAYLOADS))?;
     config = given.apply(config, POLICY, str::parse)?;
+    config = given.apply(config, PADDING, padding)?;
+    config = given.apply(config, CLIENT_SUBNET, client_subnet)?;
     if let Some(roots) = given.all("ca_file", read_roots)?.pop() {
         config = config.roots(roots);
     }
@@ -334,6 +341,28 @@ fn number(text: &str, range: &RangeInclusive<usize>) -> Result<usize, String> {
     number
         .filter(|number| plain && range.contains(number))
         .ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
+}
+
+fn padding(text: &str) -> Result<Option<NonZeroU16>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let block = number(text, &Config::PADDINGS).map_err(|why| format!("{why}, or off"))?;
+    Ok(NonZeroU16::new(block as u16))
+}
+
+fn client_subnet(text: &str) -> Result<ClientSubnet, String> {
+    const WORDS: [(&str, ClientSubnet); 3] = [
+        ("keep", ClientSubnet::Keep),
+        ("strip", ClientSubnet::Strip),
+        ("forbid", ClientSubnet::Forbid),
+    ];
+    let found = WORDS.into_iter().find(|(word, _)| *word == text);
+    found.map(|(_, meant)| meant).ok_or_else(|| {
+        let words = WORDS.map(|(word, _)| word);
+        let hint = hint(text, words.into_iter());
+        format!("is none of {}{hint}", words.join(", "))
+    })
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {

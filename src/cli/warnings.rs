@@ -34,7 +34,11 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp());
     let reasons: [(bool, &str, &[&str]); 10] = [
         (!any_named, "no upstream is given by name", &["bootstrap"]),
-        (!any_encrypted, "no upstream uses TLS", &["ca_file"]),
+        (
+            !any_encrypted,
+            "no upstream uses TLS",
+            &["ca_file", "padding"],
+        ),
         (
             all_encrypted,
             "every upstream is encrypted",

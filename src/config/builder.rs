@@ -2,14 +2,14 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::Duration;
 
 use super::checks::{named_upstreams, routes_fit, upstreams_fit};
 use super::identity::different;
 use super::{
-    AccessList, Config, ConfigError, Hosts, Limits, Listen, Modes, Policy, Roots, Route, TtlBounds,
-    Upstream,
+    AccessList, ClientSubnet, Config, ConfigError, Hosts, Limits, Listen, Modes, Policy, Roots,
+    Route, TtlBounds, Upstream,
 };
 
 /// The settings of a [`Config`]. One that is not set has its default. Each is described at the method or field that reads it.
@@ -73,6 +73,10 @@ setters! {
     serve_stale(Duration) => ttl.stale;
     /// [`Config::rotate`].
     rotate(bool) => rotate;
+    /// [`Config::padding`], within [`Config::PADDINGS`].
+    padding(Option<NonZeroU16>) => padding;
+    /// [`Config::client_subnet`].
+    client_subnet(ClientSubnet) => client_subnet;
     /// [`Config::allow`].
     allow(AccessList) => allow;
     /// [`Limits::in_flight`], within [`Limits::COUNTS`].
@@ -180,6 +184,13 @@ impl ConfigBuilder {
                 "udp_payload",
                 limits.udp_payload.into(),
                 &Limits::UDP_PAYLOADS,
+            ),
+            (
+                "padding",
+                self.config
+                    .padding
+                    .map_or(*Config::PADDINGS.start(), |block| block.get().into()),
+                &Config::PADDINGS,
             ),
             ("max_in_flight", limits.in_flight, &Limits::COUNTS),
             (

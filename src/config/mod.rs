@@ -24,10 +24,11 @@ pub(crate) mod words;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub use crate::wire::ClientSubnet;
 pub use access::{AccessList, Cidr, interface_network, read_prefix};
 pub use builder::ConfigBuilder;
 #[cfg(feature = "cli")]
@@ -78,6 +79,8 @@ pub struct Config {
     hosts: Hosts,
     ttl: TtlBounds,
     rotate: bool,
+    padding: Option<NonZeroU16>,
+    client_subnet: ClientSubnet,
     allow: AccessList,
     limits: Limits,
 }
@@ -103,6 +106,8 @@ impl Default for Config {
             hosts: Hosts::default(),
             ttl: TtlBounds::default(),
             rotate: false,
+            padding: Self::PADDING,
+            client_subnet: ClientSubnet::default(),
             allow: AccessList::default(),
             limits: Limits::default(),
         }
@@ -119,6 +124,12 @@ impl Config {
 
     /// The default of [`Config::cache_bytes`]: about 17,000 responses of one address, more than a household or a node asks for.
     pub const CACHE_BYTES: usize = 4 << 20;
+
+    /// The default of [`Config::padding`]: 128, as RFC 8467 section 4.1 recommends.
+    pub const PADDING: Option<NonZeroU16> = NonZeroU16::new(128);
+
+    /// Smaller blocks hide little, and larger ones than the largest response over UDP cost more than they hide.
+    pub const PADDINGS: RangeInclusive<usize> = 16..=4_096;
 
     /// The forwarder keeps sets of upstreams in the bits of a number.
     pub const MAX_UPSTREAMS: usize = 64;
@@ -230,6 +241,17 @@ impl Config {
     /// all. Default: no, they keep the upstream's order.
     pub fn rotate(&self) -> bool {
         self.rotate
+    }
+
+    /// The block to a multiple of which queries are padded on encrypted connections, in octets (RFC 8467 section 4.1); `None`: they are not.
+    /// Default: [`Config::PADDING`].
+    pub fn padding(&self) -> Option<NonZeroU16> {
+        self.padding
+    }
+
+    /// What becomes of a client's subnet in its query (RFC 7871). Default: it is removed.
+    pub fn client_subnet(&self) -> ClientSubnet {
+        self.client_subnet
     }
 
     /// The clients that are served. Default: those in private networks and in the networks of this host.

@@ -70,6 +70,8 @@ pub struct Attempt {
     pub probes: bool,
     /// It has the keepalive option (RFC 7828), which was added here.
     pub keepalive: bool,
+    /// It has the padding option (RFC 7830).
+    pub padded: bool,
 }
 
 /// How a query may be sent with respect to EDNS.
@@ -134,6 +136,8 @@ pub struct History {
     pub repeated: bool,
     /// Upstreams that did not understand it with EDNS: they get it without.
     pub without_edns: UpstreamSet,
+    /// Upstreams that did not understand it with options that were added here: they get it without.
+    pub without_options: UpstreamSet,
     /// Upstreams that are asked why it failed: they get it with an OPT record of ours.
     pub with_edns: UpstreamSet,
 }
@@ -201,6 +205,7 @@ impl History {
             &mut self.tried,
             &mut self.connected,
             &mut self.without_edns,
+            &mut self.without_options,
             &mut self.with_edns,
         ] {
             *set = *set & !fresh;
@@ -369,6 +374,7 @@ mod tests {
             edns: Edns::Absent,
             probes: false,
             keepalive: false,
+            padded: false,
         }
     }
 

@@ -54,8 +54,8 @@ pub struct Sent {
     pub signed: bool,
     /// With or without an OPT record.
     pub edns: Edns,
-    /// With the option that asks how long an idle connection is kept (RFC 7828), which was added here.
-    pub keepalive: bool,
+    /// With options that were added here: keepalive (RFC 7828) or padding (RFC 7830).
+    pub own_options: bool,
     /// Another upstream may be asked, or there is a stale answer: it matters why this one failed.
     pub alternatives: bool,
 }
@@ -65,8 +65,8 @@ pub struct Sent {
 pub enum Verdict {
     /// The clients get it.
     Relay,
-    /// The same upstream is asked without the option that we added.
-    WithoutKeepalive,
+    /// The same upstream is asked without the options that we added.
+    WithoutOptions,
     /// The same upstream is asked without EDNS (RFC 6891 section 6.2.2).
     WithoutEdns,
     /// The same upstream is asked with EDNS, to learn why it failed.
@@ -80,7 +80,7 @@ impl Verdict {
     pub fn is_same_upstream(self) -> bool {
         matches!(
             self,
-            Self::WithoutKeepalive | Self::WithoutEdns | Self::WithEdns
+            Self::WithoutOptions | Self::WithoutEdns | Self::WithEdns
         )
     }
 }
@@ -171,7 +171,7 @@ pub fn judge(meaning: Meaning, sent: Sent) -> Verdict {
         Meaning::Useful | Meaning::Final(_) => Verdict::Relay,
         _ if sent.signed => Verdict::Relay,
         // One that knows EDNS may still not like an option.
-        Meaning::NotUnderstood { opt: true } if sent.keepalive => Verdict::WithoutKeepalive,
+        Meaning::NotUnderstood { opt: true } if sent.own_options => Verdict::WithoutOptions,
         Meaning::NotUnderstood { opt: false } if sent.edns == Edns::Sent => Verdict::WithoutEdns,
         Meaning::Failure if sent.edns == Edns::Absent && sent.alternatives => Verdict::WithEdns,
         Meaning::NotUnderstood { .. } | Meaning::Failure | Meaning::Truncated => Verdict::Elsewhere,
@@ -248,18 +248,18 @@ mod tests {
     #[test]
     fn what_follows_from_an_answer() {
         use Edns::{Absent, Fixed, LeftOut, Sent as With};
-        use Verdict::{Elsewhere, Relay, WithEdns, WithoutEdns, WithoutKeepalive};
+        use Verdict::{Elsewhere, Relay, WithEdns, WithoutEdns, WithoutOptions};
         let bare = Meaning::NotUnderstood { opt: false };
         let opt = Meaning::NotUnderstood { opt: true };
         let failure = Meaning::Failure;
-        // What was said, how the query was sent, with the option, whether there is an alternative; what follows.
+        // What was said, how the query was sent, with options of ours, whether there is an alternative; what follows.
         let table = [
             (bare, With, false, true, WithoutEdns),
             (bare, With, true, false, WithoutEdns),
             (bare, LeftOut, false, true, Elsewhere),
             (bare, Absent, false, true, Elsewhere),
             (bare, Fixed, false, true, Elsewhere),
-            (opt, With, true, true, WithoutKeepalive),
+            (opt, With, true, true, WithoutOptions),
             (opt, With, false, true, Elsewhere),
             (opt, LeftOut, false, false, Elsewhere),
             (failure, With, true, true, Elsewhere),
@@ -270,11 +270,11 @@ mod tests {
             (Meaning::Truncated, Absent, false, true, Elsewhere),
             (Meaning::Truncated, With, true, true, Elsewhere),
         ];
-        for (said, edns, keepalive, alternatives, expected) in table {
+        for (said, edns, own_options, alternatives, expected) in table {
             let sent = |signed| Sent {
                 signed,
                 edns,
-                keepalive,
+                own_options,
                 alternatives,
             };
             assert_eq!(judge(said, sent(false)), expected, "{said:?} {edns:?}");

@@ -1,8 +1,9 @@
 //! The queries of a probe, and what their responses say. Pure.
 
 use super::problem::Problem;
-use crate::wire::{self, Rcode, Response};
+use crate::wire::{self, Rcode, Response, Rewrite};
 use std::fmt::Write as _;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 const TYPE_A: u16 = 1;
@@ -14,9 +15,7 @@ const KEEPALIVE: u16 = 11;
 const PADDING: u16 = 12;
 const EXTENDED_ERROR: u16 = 15;
 /// Queries are padded to a multiple of this (RFC 8467 section 4.1).
-const PADDED_TO: usize = 128;
-/// Octets of an option before its data.
-const OPTION_FIXED: usize = 4;
+const PADDED_TO: u16 = 128;
 /// Letters of a server's explanation that are shown.
 const MAX_REASON: usize = 120;
 
@@ -44,14 +43,19 @@ impl Questions {
 
     /// The query for the name. With EDNS it is padded and says that keepalive is understood.
     pub fn usual(&self, with_edns: bool) -> Vec<u8> {
-        let mut query = query(self.id, self.labels.iter().map(String::as_str));
-        if with_edns {
-            wire::add_opt(&mut query, 0, UDP_SIZE);
-            wire::add_option(&mut query, 0, KEEPALIVE, &[]);
-            let len = query.len() + OPTION_FIXED;
-            let padding = vec![0; len.next_multiple_of(PADDED_TO) - len];
-            wire::add_option(&mut query, 0, PADDING, &padding);
-        }
+        let bare = query(self.id, self.labels.iter().map(String::as_str));
+        let Some(read) = wire::parse_query(&bare).ok().filter(|_| with_edns) else {
+            return bare;
+        };
+        let rewrite = Rewrite {
+            own_opt: Some(UDP_SIZE),
+            keepalive: true,
+            padding: NonZeroU16::new(PADDED_TO),
+            ..Rewrite::default()
+        };
+        let mut query = Vec::new();
+        wire::forward_query(&bare, &read, &rewrite, &mut query);
+        wire::set_id(&mut query, self.id);
         query
     }
 
@@ -200,7 +204,7 @@ mod tests {
     fn the_queries_are_ones_that_we_would_forward_ourselves() {
         let asked = questions("www.example.com");
         let usual = asked.usual(true);
-        assert_eq!(usual.len() % PADDED_TO, 0);
+        assert_eq!(usual.len() % usize::from(PADDED_TO), 0);
         assert_eq!(shown(&usual), "www.example.com. A IN");
         let opt = wire::parse_query(&usual).unwrap().opt.unwrap();
         let codes: Vec<u16> = wire::options(&usual, &opt).map(|(code, _)| code).collect();

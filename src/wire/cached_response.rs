@@ -301,7 +301,9 @@ mod tests {
                 id: self.query.header.id,
                 question: self.query.question.octets(&self.message),
                 rd: self.query.header.flags.rd(),
-                edns: opt.map(|opt| ClientEdns::of(&self.message, &opt)),
+                edns: opt.map(|opt| {
+                    ClientEdns::of(&self.message, &opt, crate::wire::ClientSubnet::Keep)
+                }),
                 limit: if opt.is_some_and(|opt| opt.udp_size == 4096) {
                     4096
                 } else {
@@ -609,7 +611,7 @@ mod tests {
                 id: 77,
                 question: client.query.question.octets(&client.message),
                 rd: true,
-                edns: client.query.opt.map(|opt| ClientEdns::of(&client.message, &opt)),
+                edns: client.query.opt.map(|opt| ClientEdns::of(&client.message, &opt, crate::wire::ClientSubnet::Keep)),
                 limit: if over_tcp { 65535 } else { usize::from(edns.map_or(512, |(size, _)| size)) },
             };
             let (mut young, mut relayed) = (Vec::new(), Vec::new());

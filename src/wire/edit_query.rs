@@ -1,32 +1,75 @@
 //! A client's query on its way upstream.
 
+use std::num::NonZeroU16;
 use std::ops::Range;
 
-use super::edns::{BARE_OPT, OptAt, OurOpt, is_hop_by_hop, option_len, options, put_option};
+use super::edns::{
+    BARE_OPT, ClientSubnet, OPTION_CLIENT_SUBNET, OPTION_FIXED, OPTION_KEEPALIVE, OPTION_PADDING,
+    OptAt, OurOpt, options, put_option,
+};
 use super::header::set_id;
-use super::integers::{put_u16, set_u16, u16_at};
-use super::query::{Query, parse_query};
+use super::integers::{put_u16, set_u16};
+use super::query::Query;
 
 /// Offset of ARCOUNT.
 const ARCOUNT_AT: usize = 10;
 /// Octets of the largest message, by the length before it (RFC 1035 §4.2.2).
 const MAX_MESSAGE: usize = 65_535;
+/// A client subnet of no length, which asks that none be sent on (RFC 7871 section 7.1.2): FAMILY 1, SOURCE and SCOPE PREFIX-LENGTH 0.
+const NO_SUBNET: [u8; 4] = [0, 1, 0, 0];
+
+/// What becomes of a query's OPT record on its way upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rewrite {
+    /// The record is left out, for a server that does not understand EDNS.
+    pub without_edns: bool,
+    /// A query without the record gets one of ours, with this size for responses over UDP.
+    pub own_opt: Option<u16>,
+    /// What becomes of the option of a client's subnet.
+    pub subnet: ClientSubnet,
+    /// The keepalive option is added, as a client sends it, without data (RFC 7828 section 3.2.1).
+    pub keepalive: bool,
+    /// The padding option is added, by which the length of the message becomes a multiple of so many octets (RFC 8467 section 4.1).
+    pub padding: Option<NonZeroU16>,
+}
 
 /// Appends the query as it goes upstream: the octets that came, with id 0 for the connection to overwrite.
 ///
-/// Hop-by-hop options are removed from the OPT record; without `edns` the whole record is removed, for a server that does not understand it. A signed query is not touched (RFC 8945 §5.5), and neither
-/// is an OPT record that has others behind it: compression pointers there could lead across the gap.
-pub fn forward_query(message: &[u8], query: &Query, edns: bool, out: &mut Vec<u8>) {
+/// Hop-by-hop options are removed from the OPT record, and options are added as `rewrite` says, where they fit. A signed query is not
+/// touched (RFC 8945 §5.5), and neither is an OPT record that has others behind it: compression pointers there could lead across the gap.
+pub fn forward_query(message: &[u8], query: &Query, rewrite: &Rewrite, out: &mut Vec<u8>) {
     let start = out.len();
     let mut additionals = query.header.additionals;
-    // The last record of a signed query is its signature, so its OPT record is never the last.
-    match query.opt.filter(|opt| opt.last) {
-        Some(opt) if !edns => {
+    match query.opt {
+        // The last record of a signed query is its signature, so its OPT record is never the last.
+        Some(opt) if opt.last && rewrite.without_edns => {
             copy(message, 0..opt.start, out);
             additionals = additionals.saturating_sub(1);
         }
-        Some(opt) if options(message, &opt).any(|(code, _)| is_hop_by_hop(code)) => {
-            without_hop_options(message, &opt, out);
+        Some(opt) if opt.last => {
+            copy(message, 0..opt.options_at, out);
+            let options_at = out.len();
+            for (code, data) in options(message, &opt) {
+                if !rewrite.subnet.ends_here(code) {
+                    put_option(out, code, data);
+                }
+            }
+            rewrite.add_options(start, options_at, out);
+        }
+        None if let Some(udp_size) = rewrite.own_opt
+            && !query.signed
+            && additionals < u16::MAX
+            && query.end + BARE_OPT <= MAX_MESSAGE =>
+        {
+            copy(message, 0..query.end, out);
+            let ours = OurOpt {
+                udp_size,
+                extended_rcode: 0,
+                dnssec_ok: false,
+            };
+            ours.write(0, out);
+            additionals += 1;
+            rewrite.add_options(start, out.len(), out);
         }
         _ => copy(message, 0..query.end, out),
     }
@@ -36,52 +79,29 @@ pub fn forward_query(message: &[u8], query: &Query, edns: bool, out: &mut Vec<u8
     }
 }
 
-/// Appends the message up to and including its OPT record, without the hop-by-hop options.
-fn without_hop_options(message: &[u8], opt: &OptAt, out: &mut Vec<u8>) {
-    let kept = || options(message, opt).filter(|(code, _)| !is_hop_by_hop(*code));
-    let len: usize = kept().map(|(_, data)| option_len(data)).sum();
-    // All but RDLENGTH, the last field before the options, stays as it is.
-    copy(message, 0..opt.options_at.saturating_sub(2), out);
-    put_u16(out, len as u16);
-    for (code, data) in kept() {
-        put_option(out, code, data);
-    }
-}
-
-/// Adds an option to the OPT record of the query that stands in `out` from `start` on. The query stays as it is if it has no OPT record, if
-/// other records follow that, or if it would become too long.
-pub fn add_option(out: &mut Vec<u8>, start: usize, code: u16, data: &[u8]) {
-    let Some(message) = out.get_mut(start..) else {
-        return;
-    };
-    let opt = parse_query(message).ok().and_then(|query| query.opt);
-    let Some(opt) = opt.filter(|opt| opt.last) else {
-        return;
-    };
-    let more = option_len(data);
-    // The record is a part of the message, so where this fits, RDLENGTH does.
-    if u16::try_from(message.len() + more).is_ok() {
-        let options = opt.end.saturating_sub(opt.options_at) + more;
-        // RDLENGTH is the last field before the options.
-        set_u16(message, opt.options_at.saturating_sub(2), options as u16);
-        put_option(out, code, data);
-    }
-}
-
-/// Adds an OPT record of ours, without options, to the query that stands in `out` from `start` on and has none.
-pub fn add_opt(out: &mut Vec<u8>, start: usize, our_udp_size: u16) {
-    let Some(message) = out.get_mut(start..) else {
-        return;
-    };
-    let additionals = u16_at(message, ARCOUNT_AT).and_then(|count| count.checked_add(1));
-    if let Some(additionals) = additionals.filter(|_| message.len() + BARE_OPT <= MAX_MESSAGE) {
-        set_u16(message, ARCOUNT_AT, additionals);
-        let ours = OurOpt {
-            udp_size: our_udp_size,
-            extended_rcode: 0,
-            dnssec_ok: false,
-        };
-        ours.write(0, out);
+impl Rewrite {
+    /// Adds options behind those of the OPT record at the end of `out`, of which the first is at `options_at`, and writes its RDLENGTH. The
+    /// message begins at `start`.
+    fn add_options(&self, start: usize, options_at: usize, out: &mut Vec<u8>) {
+        let room = |out: &Vec<u8>| MAX_MESSAGE.saturating_sub(out.len() - start);
+        if self.subnet == ClientSubnet::Forbid && room(out) >= OPTION_FIXED + NO_SUBNET.len() {
+            put_option(out, OPTION_CLIENT_SUBNET, &NO_SUBNET);
+        }
+        if self.keepalive && room(out) >= OPTION_FIXED {
+            put_option(out, OPTION_KEEPALIVE, &[]);
+        }
+        if let Some(block) = self.padding {
+            let bare = out.len() - start + OPTION_FIXED;
+            let padding = bare.next_multiple_of(block.get().into()) - bare;
+            if room(out) >= OPTION_FIXED + padding {
+                put_u16(out, OPTION_PADDING);
+                put_u16(out, padding as u16);
+                out.resize(out.len() + padding, 0);
+            }
+        }
+        // RDLENGTH is the last field before the options. They are a part of the message, so their length fits.
+        let options = out.len() - options_at;
+        set_u16(out, options_at - 2, options as u16);
     }
 }
 
@@ -97,17 +117,27 @@ fn copy(message: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::query::parse_query;
     use super::super::scan::Section;
     use super::super::testing::{self, Message, ROOT};
     use super::*;
 
     /// The query as it goes upstream, behind octets that are not its own.
-    fn forwarded(built: &Message, edns: bool) -> Vec<u8> {
-        let message = built.build();
+    fn rewritten(message: &[u8], rewrite: &Rewrite) -> Vec<u8> {
         let mut out = b"before".to_vec();
-        forward_query(&message, &parse_query(&message).unwrap(), edns, &mut out);
+        forward_query(message, &parse_query(message).unwrap(), rewrite, &mut out);
+        assert_eq!(&out[..6], b"before");
         assert!(parse_query(&out[6..]).is_ok(), "what leaves is a query");
         out.split_off(6)
+    }
+
+    fn forwarded(built: &Message, edns: bool) -> Vec<u8> {
+        let rewrite = Rewrite {
+            without_edns: !edns,
+            subnet: ClientSubnet::Keep,
+            ..Rewrite::default()
+        };
+        rewritten(&built.build(), &rewrite)
     }
 
     fn plain() -> Message {
@@ -200,24 +230,30 @@ mod tests {
         assert_eq!(forwarded(&sent, false), plain().id(0).build());
     }
 
-    /// The query with one more option, behind octets that are not its own.
-    fn with_option(message: &[u8], code: u16, data: &[u8]) -> Vec<u8> {
-        let mut out = [b"before", message].concat();
-        add_option(&mut out, 6, code, data);
-        assert_eq!(&out[..6], b"before");
-        out.split_off(6)
+    const KEEPALIVE: Rewrite = Rewrite {
+        without_edns: false,
+        own_opt: None,
+        subnet: ClientSubnet::Keep,
+        keepalive: true,
+        padding: None,
+    };
+
+    fn padded(block: u16) -> Rewrite {
+        Rewrite {
+            own_opt: Some(1232),
+            padding: NonZeroU16::new(block),
+            ..Rewrite::default()
+        }
     }
 
     // req 71
     #[test]
     fn an_option_is_added_behind_the_others() {
         for sent in [&[][..], &[(3, &b""[..]), (65001, b"own")]] {
-            let added = [sent, &[(11, b"data")]].concat();
-            let (message, expected) = (
-                plain().edns(1232, 0x8000, sent).build(),
-                plain().edns(1232, 0x8000, &added).build(),
-            );
-            assert_eq!(with_option(&message, 11, b"data"), expected);
+            let added = [sent, &[(11, b"")]].concat();
+            let message = plain().edns(1232, 0x8000, sent).build();
+            let expected = plain().id(0).edns(1232, 0x8000, &added).build();
+            assert_eq!(rewritten(&message, &KEEPALIVE), expected);
         }
     }
 
@@ -225,45 +261,107 @@ mod tests {
     fn where_there_is_no_place_for_an_option_none_is_added() {
         let other =
             |built: Message| built.record(Section::Additional, ROOT, 1, (1, 0), &[127, 0, 0, 1]);
+        let all = Rewrite {
+            keepalive: true,
+            subnet: ClientSubnet::Forbid,
+            ..padded(128)
+        };
         for built in [
-            plain(),
-            plain().edns(1232, 0, &[]).tsig(),
-            other(plain().edns(1232, 0, &[])),
-            testing::response("a.test.", 1).edns(1232, 0, &[]),
+            plain().edns(1232, 0, &[(12, &[0; 9])]).tsig(),
+            plain().tsig(),
+            other(plain().edns(1232, 0, &[(8, &[0, 1, 0, 0])])),
         ] {
-            let message = built.build();
-            assert_eq!(with_option(&message, 11, b""), message);
+            let expected = built.clone().id(0).build();
+            assert_eq!(rewritten(&built.build(), &all), expected);
         }
-        let mut nowhere = b"abc".to_vec();
-        add_option(&mut nowhere, 4, 11, b"");
-        assert_eq!(nowhere, b"abc");
+        assert_eq!(
+            rewritten(&plain().build(), &KEEPALIVE),
+            plain().id(0).build()
+        );
     }
 
     #[test]
     fn a_message_grows_no_larger_than_a_frame_holds() {
-        let padded = |len: usize| plain().edns(1232, 0, &[(65001, &vec![0; len][..])]).build();
-        let bare = padded(0).len();
-        let room = usize::from(u16::MAX) - bare;
+        let filled = |len: usize| plain().edns(1232, 0, &[(65001, &vec![0; len][..])]).build();
+        let room = MAX_MESSAGE - filled(0).len();
         for (len, fits) in [(room - 4, true), (room - 3, false), (room, false)] {
-            let message = padded(len);
-            let longer = with_option(&message, 11, b"");
+            let message = filled(len);
+            let longer = rewritten(&message, &KEEPALIVE);
             assert_eq!(longer.len() > message.len(), fits, "{len} octets");
-            assert!(parse_query(&longer).is_ok());
+        }
+        for block in [16, 128, 468, 4096] {
+            for len in (room - 2 * usize::from(block)..=room).step_by(7) {
+                let out = rewritten(&filled(len), &padded(block));
+                let fits = (filled(len).len() + 4).next_multiple_of(block.into()) <= MAX_MESSAGE;
+                assert_eq!(out.len() % usize::from(block) == 0, fits, "{len} {block}");
+                assert!(out.len() <= MAX_MESSAGE);
+            }
+        }
+        let with = |len: usize| plain().record(Section::Authority, ROOT, 99, (1, 1), &vec![0; len]);
+        let full = with(MAX_MESSAGE - BARE_OPT + 1 - with(0).build().len());
+        assert_eq!(rewritten(&full.build(), &padded(128)), full.id(0).build());
+    }
+
+    #[test]
+    fn every_length_becomes_a_multiple_of_the_block() {
+        for len in 0..300 {
+            let own = vec![7; len];
+            for built in [
+                plain().edns(4096, 0x8000, &[(65001, &own[..])]),
+                plain().edns(1232, 0, &[(12, &own[..]), (10, &own[..])]),
+                plain().record(Section::Authority, ROOT, 99, (1, 1), &own),
+            ] {
+                let keepalive = len % 2 == 0;
+                let rewrite = Rewrite {
+                    keepalive,
+                    ..padded(128)
+                };
+                let out = rewritten(&built.build(), &rewrite);
+                assert_eq!(out.len() % 128, 0, "{len}");
+                let read = parse_query(&out).unwrap();
+                let codes: Vec<u16> = options(&out, &read.opt.unwrap())
+                    .map(|(code, _)| code)
+                    .collect();
+                assert_eq!(codes.last(), Some(&12));
+                assert_eq!(codes.contains(&11), keepalive);
+                assert!(!codes.contains(&10));
+                assert_eq!(codes.iter().filter(|code| **code == 12).count(), 1);
+            }
         }
     }
 
     // fault 115
     #[test]
     fn an_opt_record_of_ours_is_the_last_record() {
-        let plain = testing::query("a.test.", 1);
-        let mut out = [&b"before"[..], &plain.build()].concat();
-        add_opt(&mut out, 6, 1232);
-        assert_eq!(out[6..], plain.edns(1232, 0, &[]).build());
-        // None fits.
-        let mut full = vec![0; 65_530];
-        add_opt(&mut full, 0, 1232);
-        assert_eq!(full.len(), 65_530);
-        add_opt(&mut full, 70_000, 1232);
-        assert_eq!(full.len(), 65_530);
+        let ours = Rewrite {
+            own_opt: Some(1232),
+            ..Rewrite::default()
+        };
+        let message = plain().build();
+        let expected = plain().id(0).edns(1232, 0, &[]).build();
+        assert_eq!(rewritten(&message, &ours), expected);
+        // A client's own stays as it is.
+        let own = plain().edns(4096, 0x8000, &[(3, b"")]);
+        assert_eq!(rewritten(&own.build(), &ours), own.id(0).build());
+    }
+
+    #[test]
+    fn a_client_subnet_is_kept_removed_or_forbidden() {
+        let own: (u16, &[u8]) = (8, &[0, 1, 24, 0, 192, 0, 2]);
+        let none: (u16, &[u8]) = (8, &[0, 1, 0, 0]);
+        let sent = plain().edns(1232, 0, &[(3, b""), own]).build();
+        let by = |subnet, message: &[u8]| {
+            let rewrite = Rewrite {
+                subnet,
+                own_opt: (subnet == ClientSubnet::Forbid).then_some(1232),
+                ..Rewrite::default()
+            };
+            rewritten(message, &rewrite)
+        };
+        let with = |options: &[(u16, &[u8])]| plain().id(0).edns(1232, 0, options).build();
+        assert_eq!(by(ClientSubnet::Keep, &sent), with(&[(3, b""), own]));
+        assert_eq!(by(ClientSubnet::Strip, &sent), with(&[(3, b"")]));
+        assert_eq!(by(ClientSubnet::Forbid, &sent), with(&[(3, b""), none]));
+        assert_eq!(by(ClientSubnet::Forbid, &plain().build()), with(&[none]));
     }
 }

@@ -252,7 +252,7 @@ mod tests {
             .edns(1232, 0x8000, sent)
             .build();
         let opt = parse_query(&message).unwrap().opt.unwrap();
-        ClientEdns::of(&message, &opt)
+        ClientEdns::of(&message, &opt, crate::wire::ClientSubnet::Keep)
     }
 
     /// The question in this client's letter case.

@@ -13,13 +13,39 @@ const MIN_UDP_SIZE: u16 = 512;
 /// Octets of an option before its data: code and length.
 pub(super) const OPTION_FIXED: usize = 4;
 
+/// The network of the client that asked first (RFC 7871).
+pub const OPTION_CLIENT_SUBNET: u16 = 8;
+/// A client's cookie and the server's (RFC 7873).
+const OPTION_COOKIE: u16 = 10;
+/// edns-tcp-keepalive: for how long an idle connection is kept (RFC 7828).
+pub const OPTION_KEEPALIVE: u16 = 11;
+/// Octets that hide the length of a message (RFC 7830).
+pub const OPTION_PADDING: u16 = 12;
 /// EDE, extended DNS errors (RFC 8914).
 pub(super) const OPTION_EDE: u16 = 15;
 
-/// Whether an option speaks of one hop only, and so never crosses us: COOKIE (RFC 7873), edns-tcp-keepalive
-/// (RFC 7828) and PADDING (RFC 7830).
+/// Whether an option speaks of one hop only, and so never crosses us: COOKIE, edns-tcp-keepalive and PADDING.
 pub fn is_hop_by_hop(code: u16) -> bool {
-    matches!(code, 10..=12)
+    matches!(code, OPTION_COOKIE | OPTION_KEEPALIVE | OPTION_PADDING)
+}
+
+/// What becomes of the network of a client in its query (RFC 7871).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientSubnet {
+    /// It is passed on, if the client sends it.
+    Keep,
+    /// It is removed: upstreams see the address of this host alone.
+    #[default]
+    Strip,
+    /// It is removed, and every query says that none is to be sent on: SOURCE PREFIX-LENGTH 0 (section 7.1.2).
+    Forbid,
+}
+
+impl ClientSubnet {
+    /// Whether an option never crosses us.
+    pub fn ends_here(self, code: u16) -> bool {
+        is_hop_by_hop(code) || (code == OPTION_CLIENT_SUBNET && self != Self::Keep)
+    }
 }
 
 /// Where the OPT record is and what its fixed fields say.
@@ -112,16 +138,16 @@ pub struct ClientEdns {
     pub udp_size: u16,
     /// DO: it wants DNSSEC records.
     pub dnssec_ok: bool,
-    /// The options that it sent, and so understands. Those that speak of one hop are left out.
+    /// The options that it sent, and so understands. Those that do not cross us are left out.
     pub options: OptionCodes,
 }
 
 impl ClientEdns {
     /// Reads a client's OPT record.
-    pub fn of(message: &[u8], opt: &OptAt) -> ClientEdns {
+    pub fn of(message: &[u8], opt: &OptAt, subnet: ClientSubnet) -> ClientEdns {
         let mut codes = OptionCodes::default();
         for (code, _) in options(message, opt) {
-            if !is_hop_by_hop(code) {
+            if !subnet.ends_here(code) {
                 codes.insert(code);
             }
         }
@@ -272,7 +298,10 @@ mod tests {
         for (sent, meant) in [(0, 512), (100, 512), (511, 512), (512, 512), (4096, 4096)] {
             let (message, opt) = with_options(sent, 0, &[]);
             assert_eq!(opt.udp_size, sent);
-            assert_eq!(ClientEdns::of(&message, &opt).udp_size, meant);
+            assert_eq!(
+                ClientEdns::of(&message, &opt, ClientSubnet::Keep).udp_size,
+                meant
+            );
         }
     }
 
@@ -288,7 +317,7 @@ mod tests {
             (100, b"x"),
         ];
         let (message, opt) = with_options(1232, 0x8000, &sent);
-        let client = ClientEdns::of(&message, &opt);
+        let client = ClientEdns::of(&message, &opt, ClientSubnet::Keep);
         assert!(client.dnssec_ok);
         for code in [3, 8, 15, 100] {
             assert!(client.takes(code), "{code}");
@@ -304,7 +333,7 @@ mod tests {
         let mut sent: Vec<(u16, &[u8])> = vec![(500, b""); 5000];
         sent.extend((100..120).map(|code| (code, &b""[..])));
         let (message, opt) = with_options(1232, 0, &sent);
-        let codes = ClientEdns::of(&message, &opt).options;
+        let codes = ClientEdns::of(&message, &opt, ClientSubnet::Keep).options;
         assert!(codes.contains(500) && codes.contains(100) && codes.contains(106));
         assert!(!codes.contains(107));
         assert!(!codes.contains(0), "an empty slot is no code");

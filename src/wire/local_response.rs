@@ -183,7 +183,7 @@ mod tests {
     fn edns() -> ClientEdns {
         let message = testing::query("a.test.", 1).edns(1232, 0x8000, &[]).build();
         let opt = parse_query(&message).unwrap().opt.unwrap();
-        ClientEdns::of(&message, &opt)
+        ClientEdns::of(&message, &opt, crate::wire::ClientSubnet::Keep)
     }
 
     /// The question in this client's letter case.

@@ -8,7 +8,7 @@
 //!   [`parse_response`] checks an upstream's. Both return a small `Copy` value with the offsets that the edits need.
 //! - Inspecting: [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`options`].
 //! - Editing: [`forward_query`], [`relay_response`], [`local_response`], [`local_records`]. Each appends one whole message to a
-//!   `Vec<u8>`; [`add_opt`] and [`add_option`] edit the query that was appended last.
+//!   `Vec<u8>`.
 //! - Caching: [`cacheability`] says whether a response may be cached and for how long; [`CachedResponse`] is its stored form.
 //! - Framing: [`Frames`] and [`append_frame`], the two-octet length prefix of streams.
 //!
@@ -41,9 +41,9 @@ mod stored_response;
 mod simple_dns_tests;
 pub use cacheability::{Cacheability, cacheability};
 pub use cached_response::CachedResponse;
-pub use edit_query::{add_opt, add_option, forward_query, set_udp_size};
+pub use edit_query::{Rewrite, forward_query, set_udp_size};
 pub use edit_response::{Recipient, relay_response};
-pub use edns::{ClientEdns, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
+pub use edns::{ClientEdns, ClientSubnet, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};
 pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id};
 pub use labels::Labels;

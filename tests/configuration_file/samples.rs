@@ -19,6 +19,8 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("bootstrap", "\"192.0.2.53\"", "192.0.2.53"),
     ("allow-plaintext", "true", "true"),
     ("ca-file", "\"FOLDER/ca.pem\"", "FOLDER/ca.pem"),
+    ("padding", "256", "256"),
+    ("ecs", "\"forbid\"", "forbid"),
     ("timeout", "1.5", "1500ms"),
     ("cache-size", "1_048_576", "1M"),
     ("queue-size", "\"32M\"", "32M"),

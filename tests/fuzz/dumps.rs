@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 use std::time::Duration;
 
 use dotward::engine::{Cache, Found, ImportError, Time, Times};
-use dotward::wire::{ClientEdns, Query, Recipient, parse_query, parse_response};
+use dotward::wire::{ClientEdns, ClientSubnet, Query, Recipient, parse_query, parse_response};
 
 /// Room for all that an input may hold.
 const AMPLE: usize = 1 << 20;
@@ -27,7 +27,7 @@ pub fn dump(input: &[u8]) -> Doing {
         return doing(&[1]);
     };
     let first = cache(1);
-    let Some(key) = first.key(query, &asked, ROUTE) else {
+    let Some(key) = first.key(query, &asked, ROUTE, ClientSubnet::Keep) else {
         return doing(&[2]);
     };
     let start = Time::ZERO + Duration::from_secs(1_000);
@@ -99,10 +99,14 @@ fn ask(cache: &Cache, query: &[u8], asked: &Query, now: Time) -> Vec<u8> {
         id: 7,
         question: asked.question.octets(query),
         rd: true,
-        edns: asked.opt.map(|opt| ClientEdns::of(query, &opt)),
+        edns: asked
+            .opt
+            .map(|opt| ClientEdns::of(query, &opt, ClientSubnet::Keep)),
         limit: 1_232,
     };
-    let key = cache.key(query, asked, ROUTE).expect("it had one before");
+    let key = cache
+        .key(query, asked, ROUTE, ClientSubnet::Keep)
+        .expect("it had one before");
     let mut out = Vec::new();
     if cache.get(&key, &recipient, PAYLOAD, now, &mut out) == Found::Stale {
         cache.get_stale(&key, &recipient, PAYLOAD, now, &mut out);

@@ -4,11 +4,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::invariants::{check_forwarded, check_relayed, exercise};
+use super::invariants::{check_forwarded, check_relayed, exercise, rewrite};
 use crate::support::messages::{Message, TO_QUESTION, header_only, query};
 use dotward::wire::{
-    self, ClientEdns, Ede, Frames, LocalRdata, LocalRecord, Rcode, Recipient, Response, Section,
-    append_frame, local_records, local_response, parse_query, parse_response, records,
+    self, ClientEdns, ClientSubnet, Ede, Frames, LocalRdata, LocalRecord, Rcode, Recipient,
+    Response, Section, append_frame, local_records, local_response, parse_query, parse_response,
+    records,
 };
 use std::net::IpAddr;
 
@@ -128,7 +129,7 @@ prop_compose! {
         let (size, bits, options) = edns?;
         let message = with_opt(query(".", 1), size, u32::from(bits), &options).build();
         let opt = parse_query(&message).unwrap().opt.unwrap();
-        Some(ClientEdns::of(&message, &opt))
+        Some(ClientEdns::of(&message, &opt, ClientSubnet::Keep))
     }
 }
 
@@ -197,8 +198,9 @@ proptest! {
     fn a_good_query_goes_on(built in good_query()) {
         let message = built.build();
         let read = parse_query(&message).unwrap();
-        check_forwarded(&message, &read, true);
-        check_forwarded(&message, &read, false);
+        for number in 0..=u8::MAX {
+            check_forwarded(&message, &read, rewrite(number));
+        }
     }
 
     // req 1, req 2, req 6, req 7, req 32

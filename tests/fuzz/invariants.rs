@@ -1,10 +1,11 @@
 //! What holds for every message: nothing panics, what is edited stays well-formed, and nothing passes that belongs to one hop.
 
 use dotward::wire::{
-    ClientEdns, Ede, Query, Recipient, Refusal, Response, add_option, describe, display,
+    ClientEdns, ClientSubnet, Ede, Query, Recipient, Refusal, Response, Rewrite, describe, display,
     forward_query, local_response, lowercase_into, options, parse_query, parse_response, records,
     relay_response, same_question, typed,
 };
+use std::num::NonZeroU16;
 
 /// Reads and edits a message in every way there is.
 pub fn exercise(message: &[u8], client: Option<ClientEdns>) {
@@ -19,8 +20,9 @@ pub fn exercise(message: &[u8], client: Option<ClientEdns>) {
     let mut out = Vec::new();
     let question = match parse_query(message) {
         Ok(read) => {
-            check_forwarded(message, &read, true);
-            check_forwarded(message, &read, false);
+            for number in 0..=u8::MAX {
+                check_forwarded(message, &read, rewrite(number));
+            }
             Some(read.question)
         }
         Err(Refusal::Answer {
@@ -28,7 +30,7 @@ pub fn exercise(message: &[u8], client: Option<ClientEdns>) {
             question,
             opt,
         }) => {
-            let edns = opt.map(|opt| ClientEdns::of(message, &opt));
+            let edns = opt.map(|opt| ClientEdns::of(message, &opt, ClientSubnet::Keep));
             let own = Recipient {
                 question: question.as_ref().map_or(&[], |at| at.octets(message)),
                 edns,
@@ -70,35 +72,71 @@ pub fn exercise(message: &[u8], client: Option<ClientEdns>) {
     assert!(display(message).to_string().is_ascii());
 }
 
-/// What leaves is a query, asks the same, and tells the upstream nothing about the client's hop.
-pub fn check_forwarded(message: &[u8], read: &Query, edns: bool) {
-    let mut out = Vec::new();
-    forward_query(message, read, edns, &mut out);
-    let sent = parse_query(&out).unwrap();
+/// What leaves is a query, asks the same, tells the upstream nothing about the client's hop, and is as long as it should be.
+pub fn check_forwarded(message: &[u8], read: &Query, rewrite: Rewrite) {
+    let mut out = b"before".to_vec();
+    forward_query(message, read, &rewrite, &mut out);
+    let out = &out[6..];
+    let sent = parse_query(out).unwrap();
     assert_eq!((sent.header.id, sent.header.flags), (0, read.header.flags));
-    assert_eq!(sent.question.octets(&out), read.question.octets(message));
+    assert_eq!(sent.question.octets(out), read.question.octets(message));
     assert_eq!(sent.signed, read.signed);
-    assert!(out.len() <= message.len());
-    if let Some(opt) = sent.opt.filter(|opt| opt.last) {
-        assert!(edns && options(&out, &opt).all(|(code, _)| !(10..=12).contains(&code)));
+    let is_fixed = read.signed || read.opt.is_some_and(|opt| !opt.last);
+    if is_fixed || (read.opt.is_none() && rewrite.own_opt.is_none()) {
+        assert_eq!(out[2..], message[2..]);
+        return;
     }
-    check_with_option(&out);
-}
-
-/// One option more, where there is a place for it, is the only change.
-pub fn check_with_option(message: &[u8]) {
-    let mut out = message.to_vec();
-    add_option(&mut out, 0, 11, b"x");
-    let (before, after) = (parse_query(message).unwrap(), parse_query(&out).unwrap());
-    let Some(opt) = before.opt.filter(|opt| opt.last) else {
-        assert_eq!(out, message);
+    let Some(opt) = sent.opt else {
+        let left_out = rewrite.without_edns && read.opt.is_some();
+        assert!(left_out || message.len() > 65_500);
         return;
     };
-    let mut expected: Vec<_> = options(message, &opt).collect();
-    expected.push((11, b"x"));
-    let got: Vec<_> = options(&out, &after.opt.unwrap()).collect();
-    assert_eq!(got, expected);
-    assert_eq!(out[..opt.options_at - 2], message[..opt.options_at - 2]);
+    let read_options = |message: &[u8], opt| -> Vec<(u16, Vec<u8>)> {
+        let all = options(message, opt);
+        all.map(|(code, data)| (code, data.to_vec())).collect()
+    };
+    let mut expected = Vec::new();
+    if let Some(opt) = &read.opt {
+        expected = read_options(message, opt);
+        expected.retain(|(code, _)| !(10..=12).contains(code));
+        expected.retain(|(code, _)| *code != 8 || rewrite.subnet == ClientSubnet::Keep);
+    }
+    let mut got = read_options(out, &opt);
+    if let Some(block) = rewrite.padding
+        && got.last().is_some_and(|(code, _)| *code == 12)
+    {
+        assert_eq!(out.len() % usize::from(block.get()), 0);
+        let (_, padding) = got.pop().unwrap();
+        assert!(padding.len() < block.get().into() && padding.iter().all(|octet| *octet == 0));
+    } else {
+        assert!(rewrite.padding.is_none() || out.len() > 60_000);
+    }
+    if message.len() < 60_000 {
+        if rewrite.subnet == ClientSubnet::Forbid {
+            expected.push((8, vec![0, 1, 0, 0]));
+        }
+        if rewrite.keepalive {
+            expected.push((11, Vec::new()));
+        }
+        assert_eq!(got, expected);
+    }
+}
+
+/// Some ways to rewrite a query, by a number.
+pub fn rewrite(number: u8) -> Rewrite {
+    let subnets = [
+        ClientSubnet::Keep,
+        ClientSubnet::Strip,
+        ClientSubnet::Forbid,
+    ];
+    let blocks = [0, 16, 128, 468];
+    Rewrite {
+        without_edns: number & 1 > 0,
+        own_opt: (number & 2 > 0).then_some(1232),
+        keepalive: number & 4 > 0,
+        subnet: subnets[usize::from(number >> 3) % 3],
+        padding: NonZeroU16::new(blocks[usize::from(number >> 6)]),
+    }
 }
 
 /// What a client gets is a response to its question, in its limit, with an OPT record if it sent one.

@@ -1,6 +1,6 @@
 //! What an answer is remembered under, and which queries are none of the cache's business.
 
-use crate::wire::{self, Query};
+use crate::wire::{self, ClientSubnet, Query};
 use std::hash::{DefaultHasher, Hasher};
 
 /// Octets behind the name of a question: type and class.
@@ -30,8 +30,13 @@ pub struct Key<'a> {
 impl<'a> Key<'a> {
     /// The key of a query; `None` if the cache neither answers it nor learns from its answer. Without the seed nobody
     /// can aim queries at one place of the table.
-    pub(super) fn of(message: &'a [u8], query: &Query, route: u32, seed: [u8; 16]) -> Option<Self> {
-        if !is_ordinary(message, query) {
+    pub(super) fn of(
+        message: &'a [u8],
+        query: &Query,
+        (route, subnet): (u32, ClientSubnet),
+        seed: [u8; 16],
+    ) -> Option<Self> {
+        if !is_ordinary(message, query, subnet) {
             return None;
         }
         let key = Self::again(message, query, route, 0);
@@ -107,7 +112,7 @@ fn parts(question: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Whether nothing but the key can make a difference to the answer.
-fn is_ordinary(message: &[u8], query: &Query) -> bool {
+fn is_ordinary(message: &[u8], query: &Query, subnet: ClientSubnet) -> bool {
     let header = &query.header;
     let question = &query.question;
     !query.signed
@@ -118,7 +123,7 @@ fn is_ordinary(message: &[u8], query: &Query) -> bool {
         && is_data_class(question.qclass)
         && query.opt.is_none_or(|opt| {
             wire::options(message, &opt)
-                .all(|(code, _)| code == OPTION_NSID || wire::is_hop_by_hop(code))
+                .all(|(code, _)| code == OPTION_NSID || subnet.ends_here(code))
         })
 }
 
@@ -144,7 +149,7 @@ mod tests {
     fn parts(built: &Message) -> Option<(Vec<u8>, u64, u64)> {
         let message = built.build();
         let query = wire::parse_query(&message).unwrap();
-        let key = Key::of(&message, &query, 7, SEED)?;
+        let key = Key::of(&message, &query, (7, ClientSubnet::Keep), SEED)?;
         let mut lower = Vec::new();
         wire::lowercase_into(&message, &query.question, &mut lower);
         assert!(key.matches(&lower, key.bits()));
@@ -176,7 +181,7 @@ mod tests {
         let [https, other] = [65, 97].map(|qtype| testing::query("a.", qtype).build());
         let key = |message| {
             let query = wire::parse_query(message).unwrap();
-            Key::of(message, &query, 7, SEED).unwrap()
+            Key::of(message, &query, (7, ClientSubnet::Keep), SEED).unwrap()
         };
         let (https, other) = (key(&https), key(&other));
         assert_ne!(https.hash(), other.hash());
@@ -188,7 +193,7 @@ mod tests {
     fn a_key_matches_only_its_question_and_bits() {
         let message = testing::query("A.tEsT.", 1).build();
         let query = wire::parse_query(&message).unwrap();
-        let key = Key::of(&message, &query, 7, SEED).unwrap();
+        let key = Key::of(&message, &query, (7, ClientSubnet::Keep), SEED).unwrap();
         let question = b"\x01a\x04test\x00\x00\x01\x00\x01";
         assert!(key.matches(question, key.bits()));
         assert!(!key.matches(question, key.bits() ^ 1));
@@ -244,7 +249,11 @@ mod tests {
     fn another_seed_is_another_place() {
         let message = plain().build();
         let query = wire::parse_query(&message).unwrap();
-        let hash = |seed| Key::of(&message, &query, 7, seed).unwrap().hash();
+        let hash = |seed| {
+            Key::of(&message, &query, (7, ClientSubnet::Keep), seed)
+                .unwrap()
+                .hash()
+        };
         assert_ne!(hash([1; 16]), hash([2; 16]));
     }
 
@@ -253,7 +262,7 @@ mod tests {
         let message = plain().build();
         let query = wire::parse_query(&message).unwrap();
         let of = |route| {
-            let key = Key::of(&message, &query, route, SEED).unwrap();
+            let key = Key::of(&message, &query, (route, ClientSubnet::Keep), SEED).unwrap();
             (key.bits(), key.hash())
         };
         let (one, other) = (of(7), of(8));

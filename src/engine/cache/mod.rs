@@ -24,7 +24,9 @@ mod tests;
 use super::response;
 use super::time::Time;
 use crate::locks::lock;
-use crate::wire::{self, Cacheability, CachedResponse, Ede, Query, Recipient, Response};
+use crate::wire::{
+    self, Cacheability, CachedResponse, ClientSubnet, Ede, Query, Recipient, Response,
+};
 use dump::Dump;
 pub use dump::ImportError;
 use entry::{Entry, State};
@@ -162,8 +164,14 @@ impl Cache {
 
     /// What a query is remembered under, whose answer comes from the upstreams with the fingerprint `route`; `None` if it is none of the
     /// cache's business.
-    pub fn key<'a>(&self, message: &'a [u8], query: &Query, route: u32) -> Option<Key<'a>> {
-        Key::of(message, query, route, self.seed)
+    pub fn key<'a>(
+        &self,
+        message: &'a [u8],
+        query: &Query,
+        route: u32,
+        subnet: ClientSubnet,
+    ) -> Option<Key<'a>> {
+        Key::of(message, query, (route, subnet), self.seed)
     }
 
     /// Looks for the answer to a query. If there is one that holds, appends it to `out` as `reply` wants it.

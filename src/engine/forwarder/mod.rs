@@ -28,7 +28,7 @@ use crate::engine::time::{Now, Time};
 use crate::engine::transactions::Transactions;
 use crate::engine::upstreams::UpstreamPool;
 use crate::transport::{ConnectError, ConnectionError};
-use crate::wire::{self, Header};
+use crate::wire::{self, ClientSubnet, Header};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::net::SocketAddr;
@@ -44,6 +44,7 @@ pub struct Forwarder {
     pool: UpstreamPool,
     ledger: Ledger,
     udp_payload: u16,
+    subnet: ClientSubnet,
 }
 
 impl Forwarder {
@@ -59,6 +60,7 @@ impl Forwarder {
             pool,
             ledger: Ledger::default(),
             udp_payload: config.limits().udp_payload,
+            subnet: config.client_subnet(),
         }
     }
 

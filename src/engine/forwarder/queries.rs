@@ -20,7 +20,7 @@ impl Forwarder {
             Admission::Refused => return true,
             Admission::Dropped => return false,
         };
-        let client = WaitingClient::new(message, &query, client, self.udp_payload);
+        let client = WaitingClient::new(message, &query, client, (self.udp_payload, self.subnet));
         // What the cache tells apart, two clients may not share; what it does not, they may (RFC 5452 section 5).
         let route = match self.routes.find(message, &query.question) {
             Routed::Forward(route) => route,
@@ -29,7 +29,9 @@ impl Forwarder {
                 return gate.answer_locally(message, &query, &client, answered, fx);
             }
         };
-        let key = self.cache.key(message, &query, route.fingerprint);
+        let key = self
+            .cache
+            .key(message, &query, route.fingerprint, self.subnet);
         let hash = key.as_ref().map(Key::hash);
         let found = key.as_ref().map_or(Found::Miss, |key| {
             let reply = client.reply(query.question.octets(message));

@@ -39,6 +39,7 @@ impl Forwarder {
             .reconfigure(config, upstreams, cache.clone());
         self.cache = cache;
         self.udp_payload = config.limits().udp_payload;
+        self.subnet = config.client_subnet();
         for key in self.transactions.keys() {
             self.reroute(key, fresh, now, out);
         }

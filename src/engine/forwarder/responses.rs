@@ -74,7 +74,7 @@ impl Forwarder {
             response::Sent {
                 signed: transaction.query.signed,
                 edns: attempt.edns,
-                keepalive: attempt.keepalive,
+                own_options: attempt.keepalive || attempt.padded,
                 alternatives: others || transaction.stale_at.is_some(),
             },
         );
@@ -119,6 +119,10 @@ impl Forwarder {
         match verdict {
             Verdict::WithoutEdns => {
                 history.without_edns.insert(upstream);
+                history.readmit(upstream);
+            }
+            Verdict::WithoutOptions => {
+                history.without_options.insert(upstream);
                 history.readmit(upstream);
             }
             Verdict::WithEdns => history.with_edns.insert(upstream),

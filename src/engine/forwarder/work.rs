@@ -8,7 +8,7 @@ use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::output::Output;
 use crate::engine::time::{Now, Time};
 use crate::engine::transactions::{Due, Happened, Outcome, Possible, Step, WaitsFor, next_step};
-use crate::engine::upstreams::{Second, write_query};
+use crate::engine::upstreams::Second;
 
 impl Forwarder {
     /// Carries out the tasks that an event left, and those that they leave.
@@ -240,7 +240,7 @@ impl Forwarder {
         };
         out.send(to, attempt.id, |out| {
             let (message, query) = (&transaction.message, &transaction.query);
-            write_query(message, query, &attempt, self.udp_payload, out);
+            self.pool.write_query(message, query, &attempt, out);
         });
         let late = self.pool.late_after(upstream);
         let fx = &mut self.ledger.at(now, out);

@@ -95,7 +95,9 @@ impl Stage {
 
     fn key<'a>(&self, message: &'a [u8]) -> Key<'a> {
         let query = wire::parse_query(message).unwrap();
-        self.cache.key(message, &query, 0).unwrap()
+        self.cache
+            .key(message, &query, 0, wire::ClientSubnet::Keep)
+            .unwrap()
     }
 
     /// A client's query, which the cache does not answer.
@@ -105,7 +107,7 @@ impl Stage {
 
     fn accept(&mut self, message: &[u8], client: Client) -> Accepted {
         let query = wire::parse_query(message).unwrap();
-        let waiting = WaitingClient::new(message, &query, client, 1232);
+        let waiting = WaitingClient::new(message, &query, client, (1232, wire::ClientSubnet::Keep));
         let key = self.key(message);
         let reply = waiting.reply(query.question.octets(message));
         let mut scratch = Vec::new();
@@ -136,6 +138,7 @@ impl Stage {
             edns: Edns::Absent,
             probes: false,
             keepalive: false,
+            padded: false,
         };
         let fx = &mut self.ledger.at(self.now, &mut self.out);
         let to = (upstream, late);
@@ -431,7 +434,7 @@ fn a_stale_response_is_served_when_the_client_response_timer_ends() {
     assert!(stage.replies().is_empty() && stage.is_empty());
     let asked = query(CASES[0], 1);
     let (key, parsed) = (stage.key(&asked), wire::parse_query(&asked).unwrap());
-    let waiting = WaitingClient::new(&asked, &parsed, client(1), 1232);
+    let waiting = WaitingClient::new(&asked, &parsed, client(1), (1232, wire::ClientSubnet::Keep));
     let reply = waiting.reply(parsed.question.octets(&asked));
     let found = (stage.cache).get(&key, &reply, 1232, stage.now.boot, &mut Vec::new());
     assert!(matches!(found, Found::Hit { .. }), "{found:?}");

@@ -4,7 +4,7 @@ use crate::engine::cache::Key;
 use crate::engine::client::Client;
 use crate::engine::history::History;
 use crate::engine::time::Time;
-use crate::wire::{ClientEdns, Query, Recipient};
+use crate::wire::{ClientEdns, ClientSubnet, Query, Recipient};
 use std::collections::VecDeque;
 
 /// A client that waits for a response.
@@ -26,8 +26,13 @@ pub struct WaitingClient {
 
 impl WaitingClient {
     /// The client's side of a query that came in.
-    pub fn new(message: &[u8], query: &Query, client: Client, udp_payload: u16) -> Self {
-        let edns = query.opt.map(|opt| ClientEdns::of(message, &opt));
+    pub fn new(
+        message: &[u8],
+        query: &Query,
+        client: Client,
+        (udp_payload, subnet): (u16, ClientSubnet),
+    ) -> Self {
+        let edns = query.opt.map(|opt| ClientEdns::of(message, &opt, subnet));
         Self {
             client,
             number: 0,

@@ -1,14 +1,14 @@
 //! Which connection a query takes, and what else its sending gives occasion to.
 
+use super::UpstreamPool;
 use super::capacity::Bounds;
 use super::connection::{Connection, Room};
 use super::edns_support::EdnsSupport;
-use super::{UpstreamPool, keepalive};
 use crate::engine::history::{Attempt, History, Opt, Purpose, Queue};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::response::Edns;
 use crate::engine::time::{Now, Time};
-use crate::wire::{self, Query};
+use crate::wire::{self, ClientSubnet, Query, Rewrite};
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -121,11 +121,20 @@ impl UpstreamPool {
         if !on_route || !has_room || !history.may_send(purpose) || history.is_on(to) {
             return None;
         }
-        let edns = edns_of(history, connection.upstream, &mut upstream.edns, now.mono);
+        let padded = self.own.padding.is_some()
+            && upstream.padding.is_possible()
+            && !history.without_options.contains(connection.upstream);
+        let wants_opt = padded || self.own.subnet == ClientSubnet::Forbid;
+        let edns = edns_of(
+            history,
+            connection.upstream,
+            wants_opt,
+            &mut upstream.edns,
+            now.mono,
+        );
         // The first query on a connection asks how long it may be idle, if it can (RFC 7828 section 3.2.1).
         // A query that got no response is not sent with it again: the option may be the reason.
         let keepalive = edns == Edns::Sent
-            && history.opt == Opt::Last
             && history.sends() == 0
             && connection.pipeline.is_unused()
             && upstream.keepalive.may_ask(now.mono);
@@ -145,8 +154,21 @@ impl UpstreamPool {
             edns,
             probes,
             keepalive,
+            padded: padded && edns == Edns::Sent,
         };
         Some((attempt, connection.upstream))
+    }
+
+    /// Writes a query as this attempt sends it.
+    pub fn write_query(&self, message: &[u8], query: &Query, attempt: &Attempt, out: &mut Vec<u8>) {
+        let rewrite = Rewrite {
+            without_edns: attempt.edns == Edns::LeftOut,
+            own_opt: self.own.own_opt.filter(|_| attempt.edns == Edns::Sent),
+            subnet: self.own.subnet,
+            keepalive: attempt.keepalive,
+            padding: self.own.padding.filter(|_| attempt.padded),
+        };
+        wire::forward_query(message, query, &rewrite, out);
     }
 
     /// What a query that was just sent gives occasion to: a standby for a suspect connection, and a try of an upstream that would have
@@ -297,36 +319,22 @@ impl UpstreamPool {
 }
 
 /// Whether a query is sent to an upstream with an OPT record.
-fn edns_of(history: &History, upstream: usize, support: &mut EdnsSupport, now: Time) -> Edns {
+fn edns_of(
+    history: &History,
+    upstream: usize,
+    wants_opt: bool,
+    support: &mut EdnsSupport,
+    now: Time,
+) -> Edns {
     match history.opt {
         Opt::Fixed => Edns::Fixed,
         Opt::Last if !history.without_edns.contains(upstream) && support.send_with(now) => {
             Edns::Sent
         }
         Opt::Last => Edns::LeftOut,
-        Opt::Absent
-            if history.with_edns.contains(upstream) && !history.without_edns.contains(upstream) =>
-        {
-            Edns::Sent
-        }
+        Opt::Absent if history.without_edns.contains(upstream) => Edns::Absent,
+        Opt::Absent if history.with_edns.contains(upstream) => Edns::Sent,
+        Opt::Absent if wants_opt && support.send_with(now) => Edns::Sent,
         Opt::Absent => Edns::Absent,
-    }
-}
-
-/// Writes a query as this attempt sends it.
-pub fn write_query(
-    message: &[u8],
-    query: &Query,
-    attempt: &Attempt,
-    udp_payload: u16,
-    out: &mut Vec<u8>,
-) {
-    let start = out.len();
-    wire::forward_query(message, query, attempt.edns != Edns::LeftOut, out);
-    if attempt.edns == Edns::Sent && query.opt.is_none() {
-        wire::add_opt(out, start, udp_payload);
-    }
-    if attempt.keepalive {
-        keepalive::ask(out, start);
     }
 }

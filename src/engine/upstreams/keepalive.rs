@@ -59,12 +59,6 @@ impl KeepaliveOption {
     }
 }
 
-/// Adds the option to the query that stands in `out` from `start` on: as a client sends it, without data (RFC 7828
-/// section 3.2.1).
-pub fn ask(out: &mut Vec<u8>, start: usize) {
-    wire::add_option(out, start, KEEPALIVE, &[]);
-}
-
 /// What the upstream says in this answer: zero means that it wants the connection closed.
 pub fn said(message: &[u8], answer: &Response) -> Option<Duration> {
     let opt = answer.opt.filter(|opt| opt.end > opt.options_at)?;
@@ -77,17 +71,6 @@ pub fn said(message: &[u8], answer: &Response) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::wire::testing;
-
-    #[test]
-    fn the_option_is_asked_for_and_read() {
-        // req 71
-        let plain = testing::query("a.test.", 1);
-        let built = plain.clone().edns(1232, 0, &[(3, b"")]);
-        let mut out = built.build();
-        ask(&mut out, 0);
-        let expected = plain.clone().edns(1232, 0, &[(3, b""), (11, b"")]);
-        assert_eq!(out, expected.build());
-    }
 
     #[test]
     fn two_silences_are_enough_for_an_hour() {

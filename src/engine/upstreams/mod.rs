@@ -8,7 +8,8 @@
 //! - `connecting`: when a connection is made, to which upstream. `backoff`: when that may be tried again.
 //! - `responses`: what a response teaches about its upstream. `losses`: what the end of a connection does.
 //! - `silence`: connections that do not answer, and what is asked elsewhere because of that. `health`: upstreams that do not.
-//! - `upstream`: what is known of one, with `capacity`, `edns_support`, `idle_timeout`, `keepalive`, `round_trip`, `incidents`.
+//! - `upstream`: what is known of one, with `capacity`, `edns_support`, `idle_timeout`, `keepalive`, `padding`, `round_trip`,
+//!   `incidents`.
 //! - `connection`: one connection, with the queries in flight on it: `pipeline`.
 //! - `resume`: noticing that the machine was suspended. `reconfiguration`: other upstreams than before.
 
@@ -23,6 +24,7 @@ mod idle_timeout;
 mod incidents;
 mod keepalive;
 mod losses;
+mod padding;
 mod pipeline;
 mod reconfiguration;
 mod responses;
@@ -35,7 +37,7 @@ mod silence;
 mod tests;
 mod upstream;
 
-pub use assignment::{Second, write_query};
+pub use assignment::Second;
 pub use responses::Matched;
 
 use super::effects::{Effects, Task};
@@ -50,6 +52,7 @@ use super::stats::UpstreamStats;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
 use crate::config::{Config, Upstream as Configured};
+use crate::wire::Rewrite;
 use connection::Connection;
 use rand_chacha::ChaCha8Rng;
 use routes::Routes;
@@ -65,11 +68,23 @@ pub struct UpstreamPool {
     connections: SlotMap<ConnectionKey, Connection>,
     routes: Routes,
     random: ChaCha8Rng,
+    /// What may be added to queries here.
+    own: Rewrite,
     /// The most queries in flight on one connection.
     in_flight: usize,
     timeout: Duration,
     /// The clocks at the last event.
     seen: Now,
+}
+
+/// What may be added to a query on its way to an upstream, whatever the upstream can do.
+fn own_options(config: &Config) -> Rewrite {
+    Rewrite {
+        own_opt: Some(config.limits().udp_payload),
+        subnet: config.client_subnet(),
+        padding: config.padding(),
+        ..Rewrite::default()
+    }
 }
 
 impl UpstreamPool {
@@ -82,6 +97,7 @@ impl UpstreamPool {
             routes: Routes::new(all.len(), route_upstreams(config, &numbers)),
             numbers,
             random,
+            own: own_options(config),
             in_flight: config.limits().link_in_flight,
             timeout: config.timeout(),
             seen: Now::default(),

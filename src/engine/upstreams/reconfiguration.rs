@@ -1,9 +1,9 @@
 //! Other upstreams and routes than before: what stays keeps its connections and what is known of it, and what goes is waited for.
 
-use super::UpstreamPool;
 use super::connection::Connection;
 use super::routes::Routes;
 use super::upstream::Upstream;
+use super::{UpstreamPool, own_options};
 use crate::config::Config;
 use crate::engine::effects::{Effects, Task};
 use crate::engine::keys::ConnectionKey;
@@ -45,6 +45,7 @@ impl UpstreamPool {
         let mut routes = Routes::new(self.upstreams.len(), route_upstreams(config, &self.numbers));
         routes.go_on(&self.routes, fresh);
         self.routes = routes;
+        self.own = own_options(config);
         self.in_flight = config.limits().link_in_flight;
         self.timeout = config.timeout();
         self.end_connections(

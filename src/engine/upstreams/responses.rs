@@ -109,6 +109,22 @@ impl UpstreamPool {
                 _ => state.keepalive.answered(),
             }
         }
+        if attempt.padded && state.padding.answered(message, answer) {
+            let label = &state.label;
+            info!(
+                "{label}: does not pad its responses (RFC 7830), so that their lengths show something of what they are"
+            );
+        }
+        if history.without_options.contains(upstream)
+            && !attempt.padded
+            && meaning.is_useful()
+            && state.padding.refused()
+        {
+            let label = &state.label;
+            info!(
+                "{label}: does not understand padded queries (RFC 7830); from now on none to it is padded"
+            );
+        }
         if attempt.edns == Edns::Sent {
             if answer.opt.is_some() || meaning.is_useful() {
                 state.edns.taken(answer.opt.is_some());

@@ -7,6 +7,7 @@ use super::health::Health;
 use super::idle_timeout::IdleTimeout;
 use super::incidents::Incidents;
 use super::keepalive::KeepaliveOption;
+use super::padding::Padding;
 use super::round_trip::RoundTrip;
 use crate::config::Upstream as Configured;
 use crate::engine::stats::UpstreamStats;
@@ -40,6 +41,7 @@ pub struct Upstream {
     pub health: Health,
     pub idle_timeout: IdleTimeout,
     pub keepalive: KeepaliveOption,
+    pub padding: Padding,
     pub round_trip: RoundTrip,
     order: Order,
     /// When a query was last sent to it.
@@ -81,6 +83,7 @@ impl Upstream {
             health: Health::default(),
             idle_timeout: IdleTimeout::new(),
             keepalive: KeepaliveOption::default(),
+            padding: Padding::new(configured),
             round_trip: RoundTrip::default(),
             order: Order::Unknown,
             used_at: Time::ZERO,

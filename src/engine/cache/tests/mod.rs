@@ -48,7 +48,12 @@ fn asked(built: &Message) -> Asked {
 impl Asked {
     /// Its key, which is the same when its hash is known already.
     fn key(&self, cache: &Cache) -> Option<Key<'_>> {
-        let key = cache.key(&self.message, &self.query, self.route)?;
+        let key = cache.key(
+            &self.message,
+            &self.query,
+            self.route,
+            wire::ClientSubnet::Keep,
+        )?;
         let again = Key::again(&self.message, &self.query, self.route, key.hash());
         let mut lower = Vec::new();
         wire::lowercase_into(&self.message, &self.query.question, &mut lower);
@@ -62,7 +67,7 @@ impl Asked {
             id: self.query.header.id,
             question: self.query.question.octets(&self.message),
             rd: self.query.header.flags.rd(),
-            edns: opt.map(|opt| ClientEdns::of(&self.message, &opt)),
+            edns: opt.map(|opt| ClientEdns::of(&self.message, &opt, wire::ClientSubnet::Keep)),
             limit: self.limit,
         }
     }
