@@ -10,7 +10,7 @@ use crate::support::client::UdpClient;
 use crate::support::codes::{A, AAAA, SERVFAIL};
 use crate::support::messages::{query, response_to, word};
 use crate::support::proxy::Proxy;
-use crate::support::reading::read;
+use crate::support::reading::{extra_text, read};
 use crate::support::script::{Conduct, Received, Step, right_answer};
 use crate::support::setup::{Setup, Trust};
 use crate::support::upstream::{Builder, DotServer};
@@ -32,12 +32,9 @@ fn assert_refused(proxy: &Proxy) {
 }
 
 /// Asks, and gives the text of the extended error.
-fn extra_text(proxy: &Proxy) -> String {
-    let got = UdpClient::new(proxy.address()).ask(&query("why.test", A).edns(1232, 0, &[]).build());
-    let options = read(&got).options();
-    let text = options.iter().find(|(code, _)| *code == 15);
-    let text = text.and_then(|(_, data)| data.get(2..)).unwrap_or_default();
-    String::from_utf8(text.to_vec()).expect("text")
+fn told(proxy: &Proxy) -> String {
+    let asked = query("why.test", A).edns(1232, 0, &[]).build();
+    extra_text(&UdpClient::new(proxy.address()).ask(&asked))
 }
 
 /// A server with such a certificate gets nothing. Clients learn which upstream that is and why, in these words; the log says what to do.
@@ -53,7 +50,7 @@ fn refuses(leaf: fn(&Authority) -> Leaf, why: &str, remedy: &str) {
         (0, 0),
         "not a single octet of a question"
     );
-    let told = extra_text(&proxy);
+    let told = told(&proxy);
     let expected = format!("{}: certificate not trusted: {why}", upstream.spec());
     assert!(told.starts_with(&expected), "{told}");
     let logs = proxy.logs().join("\n");

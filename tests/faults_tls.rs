@@ -243,7 +243,7 @@ fn an_alert_after_data_costs_no_answer() {
     let proxy = trust.proxy(&[&server.spec()], &["--log", "debug"]);
     canary(proxy.address(), "a.test");
     canary(proxy.address(), "b.test");
-    proxy.wait_log("alert: BadRecordMac, after");
+    proxy.wait_log("TLS alert: bad record mac, after");
     idle.send(()).expect("the server listens");
     proxy.wait_log("1 responses, 0 queries in flight");
     canary(proxy.address(), "c.test");

@@ -17,6 +17,7 @@ mod limits;
 mod listening;
 mod matching;
 mod pages;
+mod pins;
 mod probe;
 mod queries;
 mod reload;

@@ -30,6 +30,7 @@ pub mod smol;
 #[cfg(feature = "sockets")]
 mod sockets;
 mod started;
+mod system_roots;
 mod table;
 pub mod tcp;
 mod time_limit;
@@ -50,6 +51,7 @@ mod workers;
 pub use bind_ahead::bind_ahead;
 pub use interfaces::{interface_number, is_own_address};
 pub use started::{CacheAccess, Inherited, Started};
+pub use system_roots::system_roots;
 
 use crate::config::{Config, ConfigError, Scheme, Upstream};
 use crate::runtime::Runtime;

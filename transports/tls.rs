@@ -2,38 +2,36 @@
 //! chain and the name before any query is sent.
 
 mod ca_file;
+mod clients;
 mod error_messages;
 #[doc(hidden)]
 pub mod inspect;
+mod pins;
+mod stream;
 mod trust;
 
+use self::clients::{Client, Clients};
 use self::error_messages::{handshake_error, is_alpn_refusal};
-use self::inspect::{Observed, Observing};
-use self::trust::Verifier;
+use self::inspect::Observed;
+use self::stream::Stream;
 use super::time_limit::{Bounded, connect_limit};
-use crate::config::{Config, ConfigError, Roots, Upstream};
+use crate::config::{Config, ConfigError, Profile, Roots, Upstream};
 use crate::framed::Framed;
-use crate::locks::lock;
-use crate::runtime::{ByteStream, Runtime};
+use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
+use futures_rustls::Connect;
 use futures_rustls::client::TlsStream;
-use futures_rustls::{Connect, TlsConnector};
 use log::info;
-use rustls::client::Resumption;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::ring;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
-use std::collections::BTreeSet;
+use rustls::{HandshakeKind, ProtocolVersion};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Upstreams whose session tickets are stored; rustls stores up to eight of each (RFC 8446 appendix C.4: one use per ticket).
-const MAX_SESSIONS: usize = 64;
 /// The protocol name of DNS over TLS in ALPN (RFC 7301). Servers without ALPN must work, too.
 const ALPN: &[u8] = b"dot";
 
@@ -45,21 +43,9 @@ pub struct Tls<R> {
     limit: Duration,
 }
 
-/// What all connects share.
-struct Clients {
-    /// With ALPN.
-    with_alpn: TlsConnector,
-    /// Without ALPN.
-    without_alpn: TlsConnector,
-    /// Labels of the upstreams that refuse the handshake because of ALPN. At most as many as upstreams.
-    refusing: Mutex<BTreeSet<String>>,
-    /// Takes note of what a server shows, where that is wanted.
-    observed: Option<Observed>,
-}
-
 /// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
-    client(config, None)?;
+    Clients::new(config, provider(), None)?;
     let Roots::Pem(pem) = config.roots() else {
         return Ok(Vec::new());
     };
@@ -73,49 +59,29 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     Ok(leaf.map(remark).into_iter().collect())
 }
 
-/// Trusts the configured roots and no others. An error names what is wrong with them.
-fn client(config: &Config, observed: Option<&Observed>) -> Result<ClientConfig, ConfigError> {
-    let wrong = |why: String| ConfigError::new("ca_file", "", why);
-    let provider = Arc::new(ring::default_provider());
-    let verifier = Verifier::new(config.roots(), &provider).map_err(wrong)?;
-    let verifier: Arc<dyn ServerCertVerifier> = match observed {
-        Some(observed) => Arc::new(Observing::new(verifier, observed)),
-        None => Arc::new(verifier),
-    };
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(error.to_string()))?
-        // `Verifier` verifies with webpki, and makes one exception: see there.
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+/// The cryptography.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
 }
 
 impl<R: Runtime> Tls<R> {
-    /// Trusts the configured roots and no others. An error names what is wrong with them.
+    /// Trusts the configured roots and no others. An error names what is wrong with them, or with the certificate of this host for an
+    /// upstream.
     pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
         Self::with(runtime, config, None)
     }
 
     fn with(runtime: R, config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
-        let mut tls = client(config, observed.as_ref())?;
-        tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
-        let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
-        tls.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self {
-            runtime,
             limit: connect_limit(config),
-            clients: Arc::new(Clients {
-                with_alpn: TlsConnector::from(Arc::new(tls)),
-                without_alpn,
-                refusing: Mutex::default(),
-                observed,
-            }),
+            clients: Arc::new(Clients::new(config, provider(), observed)?),
+            runtime,
         })
     }
 
     /// The server to connect to. An error says that its name cannot be in a certificate.
     fn target(&self, to: &Upstream, addr: SocketAddr) -> Result<Target<R>, ConnectError> {
+        let client = self.clients.of(to).map_err(ConnectError::Handshake)?;
         let name = to.server_name().unwrap_or_default().to_owned();
         let name = ServerName::try_from(name).map_err(|error| ConnectError::Unauthenticated {
             why: error.to_string(),
@@ -126,14 +92,16 @@ impl<R: Runtime> Tls<R> {
             clients: self.clients.clone(),
             addr,
             label: to.label().to_owned(),
-            offers_alpn: !lock(&self.clients.refusing).contains(to.label()),
+            offers_alpn: self.clients.offers_alpn(to),
             name,
+            client,
+            verified: verification(to),
         })
     }
 }
 
 impl<R: Runtime> Transport for Tls<R> {
-    type Connection = Framed<TlsStream<R::Stream>>;
+    type Connection = Framed<Stream<R::Stream>>;
     type Connect = Bounded<R, Handshake<R>>;
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
@@ -144,12 +112,13 @@ impl<R: Runtime> Transport for Tls<R> {
         Bounded::new(&self.runtime, self.limit, work)
     }
 
-    /// What is known of the servers stays, unless other certificates are trusted: a session that was verified by those before must not be
-    /// resumed then.
+    /// What is known of the servers stays, unless other certificates are trusted or an upstream is authenticated in another way: a session
+    /// that was verified by those before must not be resumed then.
     fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
         if before.roots() != config.roots() {
             *self = Self::new(self.runtime.clone(), config)?;
         }
+        self.clients.make_all(config)?;
         self.limit = connect_limit(config);
         Ok(())
     }
@@ -170,6 +139,9 @@ pub enum Handshake<R: Runtime> {
 pub struct Target<R> {
     runtime: R,
     clients: Arc<Clients>,
+    client: Client,
+    /// What a handshake has shown, for the log.
+    verified: String,
     addr: SocketAddr,
     label: String,
     /// ALPN is offered.
@@ -182,9 +154,9 @@ impl<R: Runtime> Target<R> {
     /// The TCP connection is there: starts the handshake.
     fn shake(&self, stream: R::Stream) -> Handshake<R> {
         let connector = if self.offers_alpn {
-            &self.clients.with_alpn
+            &self.client.with_alpn
         } else {
-            &self.clients.without_alpn
+            &self.client.without_alpn
         };
         let handshake = connector.connect(self.name.clone(), stream);
         Handshake::Shaking(Box::new(handshake), self.clone())
@@ -193,12 +165,12 @@ impl<R: Runtime> Target<R> {
     /// The handshake has failed. If ALPN was the reason, connects once more without it, and does so for this upstream from now on.
     fn failed(&self, error: &io::Error) -> Handshake<R> {
         if !self.offers_alpn || !is_alpn_refusal(error) {
-            if let Some(observed) = &self.clients.observed {
+            if let Some(observed) = self.clients.observed() {
                 observed.failed(error);
             }
             return Handshake::Failed(handshake_error(error, &self.name.to_str()));
         }
-        if lock(&self.clients.refusing).insert(self.label.clone()) {
+        if self.clients.refuses_alpn(&self.label) {
             info!(
                 "{} {}: refuses the ALPN protocol name \"dot\"; from now on none is offered to it",
                 self.label, self.addr
@@ -214,7 +186,7 @@ impl<R: Runtime> Target<R> {
 }
 
 impl<R: Runtime> Future for Handshake<R> {
-    type Output = Result<Framed<TlsStream<R::Stream>>, ConnectError>;
+    type Output = Result<Framed<Stream<R::Stream>>, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
@@ -226,7 +198,8 @@ impl<R: Runtime> Future for Handshake<R> {
                 },
                 Self::Shaking(tls, to) => match ready!(Pin::new(&mut **tls).poll(cx)) {
                     Ok(stream) => {
-                        let description = describe(&stream, &to.name.to_str());
+                        let description = describe(&stream, &to.verified);
+                        let stream = Stream::new(stream);
                         return Poll::Ready(Ok(Framed::new(stream, description)));
                     }
                     Err(error) => to.failed(&error),
@@ -237,7 +210,18 @@ impl<R: Runtime> Future for Handshake<R> {
     }
 }
 
-fn describe<S>(stream: &TlsStream<S>, name: &str) -> String {
+/// What is known of an upstream when it was connected to.
+fn verification(upstream: &Upstream) -> String {
+    let name = upstream.server_name().unwrap_or_default();
+    match (upstream.profile(), upstream.needs_name()) {
+        (Profile::Opportunistic, _) => "not authenticated".to_owned(),
+        (Profile::Strict, false) => "verified by its public key".to_owned(),
+        (Profile::Strict, true) if upstream.pins().is_empty() => format!("verified as {name}"),
+        (Profile::Strict, true) => format!("verified as {name} and by a public key"),
+    }
+}
+
+fn describe<S>(stream: &TlsStream<S>, verified: &str) -> String {
     let session = stream.get_ref().1;
     let resumed = match session.handshake_kind() {
         Some(HandshakeKind::Resumed) => " resumed",
@@ -248,11 +232,5 @@ fn describe<S>(stream: &TlsStream<S>, name: &str) -> String {
         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
         _ => "TLS",
     };
-    format!("verified as {name}, {version}{resumed}")
-}
-
-impl<S: ByteStream> ByteStream for TlsStream<S> {
-    fn ack_soon(&self) {
-        self.get_ref().0.ack_soon();
-    }
+    format!("{verified}, {version}{resumed}")
 }

@@ -114,7 +114,8 @@ options! {
         Switch allow_plaintext = &["false"],
 
         /// PEM file of certificates to trust instead of the built-in ones: those of authorities, or an
-        /// upstream's own, such as a self-signed one. Default: built-in. DOTWARD_CA_FILE
+        /// upstream's own, such as a self-signed one; system is those that this system trusts. Default:
+        /// built-in. DOTWARD_CA_FILE
         Path ca_file = &["built-in"],
 
         /// OCTETS to a multiple of which queries are padded on encrypted connections, so that their length

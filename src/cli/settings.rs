@@ -24,7 +24,7 @@ use crate::config::{
     DNS_PORT, Limits, Listen, Modes, Policy, Roots, Route, Scheme, Upstream, hint, read_prefix,
     server_address,
 };
-use crate::transports::{RUNTIMES, SCHEMES, capabilities, check, interface_number};
+use crate::transports::{RUNTIMES, SCHEMES, capabilities, check, interface_number, system_roots};
 
 /// The word for the root certificates that are built in.
 const BUILT_IN: &str = "built-in";
@@ -388,8 +388,10 @@ fn runtime(text: &str) -> Result<String, String> {
 
 fn read_roots(text: &Written) -> Result<Roots, ConfigError> {
     let path = text.text.as_str();
-    if path == BUILT_IN {
-        return Ok(Roots::BuiltIn);
+    match path {
+        BUILT_IN => return Ok(Roots::BuiltIn),
+        SYSTEM => return system_roots(),
+        _ => {}
     }
     let pem = read_limited(Path::new(path), CA_FILE_OCTETS);
     let pem = pem.map_err(|why| ConfigError::new("ca_file", path, why.to_string()))?;

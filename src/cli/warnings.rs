@@ -6,7 +6,7 @@ use super::file::RouteTexts;
 use super::given::Given;
 use super::options::Options;
 use crate::config::providers::{self, Provider};
-use crate::config::{Cidr, Config, Listen, Policy, Route, Target, Upstream};
+use crate::config::{Cidr, Config, Listen, Policy, Profile, Route, Target, Upstream};
 use crate::transports::SCHEMES;
 
 /// All warnings for this configuration.
@@ -16,6 +16,7 @@ pub(super) fn warnings(given: &Given, config: &Config) -> Vec<String> {
         lines.extend(without_effect_in_route(texts, route));
     }
     lines.extend(keys_among_hosts(given));
+    lines.extend(unauthenticated(config));
     lines.extend(own_programs_denied(given, config));
     lines.extend(open_resolvers(given, config));
     lines.extend(unequal_providers(config.upstreams()));
@@ -122,6 +123,20 @@ fn keys_among_hosts(given: &Given) -> Vec<String> {
         )
     })
     .collect()
+}
+
+/// Upstreams that anybody can stand in for.
+fn unauthenticated(config: &Config) -> Vec<String> {
+    let all = config.all_upstreams().iter();
+    let opportunistic = all.filter(|one| one.profile() == Profile::Opportunistic);
+    opportunistic
+        .map(|upstream| {
+            format!(
+                "upstream {}: is not authenticated (profile=opportunistic), so whoever is on the way can answer in its place and read the queries",
+                upstream.label()
+            )
+        })
+        .collect()
 }
 
 fn is_encrypted(upstream: &Upstream) -> bool {
@@ -305,6 +320,16 @@ mod tests {
         assert_eq!(warnings_of("udp", &variable), [expected]);
         // A default above another limit is not the user's choice.
         assert_eq!(warnings("serve --max-in-flight 500"), [""; 0]);
+    }
+
+    #[test]
+    fn an_upstream_that_is_not_authenticated_is_warned_of() {
+        let [warning] = &warnings("serve --upstream 192.0.2.1#a.test?profile=opportunistic")[..]
+        else {
+            panic!("one warning")
+        };
+        let expected = "upstream 192.0.2.1#a.test: is not authenticated (profile=opportunistic)";
+        assert!(warning.starts_with(expected), "{warning}");
     }
 
     #[test]

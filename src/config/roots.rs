@@ -9,6 +9,8 @@ pub enum Roots {
     BuiltIn,
     /// The certificates of a PEM file (RFC 7468), instead of the built-in ones.
     Pem(Vec<u8>),
+    /// The certificates that this system trusts, in DER, instead of the built-in ones.
+    System(Vec<Vec<u8>>),
 }
 
 impl Roots {

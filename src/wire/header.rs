@@ -23,6 +23,7 @@ impl Flags {
     pub(super) const TC: u16 = 0x0200;
     pub(super) const RD: u16 = 0x0100;
     pub(super) const RA: u16 = 0x0080;
+    pub(super) const AD: u16 = 0x0020;
     pub(super) const CD: u16 = 0x0010;
     pub(super) const RCODE: u16 = 0x000F;
 
@@ -63,7 +64,7 @@ impl Flags {
 
     /// AD: authentic data (RFC 4035).
     pub fn ad(self) -> bool {
-        self.0 & 0x0020 != 0
+        self.0 & Self::AD != 0
     }
 
     /// CD: checking disabled (RFC 4035).
@@ -135,6 +136,13 @@ impl Header {
 /// Overwrites the id. Does nothing to a message of fewer than two octets.
 pub fn set_id(message: &mut [u8], id: u16) {
     set_u16(message, 0, id);
+}
+
+/// Clears AD in a message with these flags, which says that the data is authentic. Gives the flags that it has then.
+pub fn clear_ad(message: &mut [u8], flags: Flags) -> Flags {
+    let flags = flags.with(Flags::AD, 0);
+    set_u16(message, 2, flags.0);
+    flags
 }
 
 /// A response code of up to twelve bits: four in the header, eight in the OPT record (RFC 6891).
@@ -255,6 +263,17 @@ mod tests {
         let mut short = [7];
         set_id(&mut short, 1);
         assert_eq!(short, [7]);
+    }
+
+    #[test]
+    fn only_ad_is_cleared() {
+        for flags in [0x8180, 0x81A0, 0xFFFF, 0x0020] {
+            let mut message = [7; 12];
+            set_u16(&mut message, 2, flags);
+            let cleared = clear_ad(&mut message, Flags(flags));
+            assert_eq!(cleared, Header::parse(&message).unwrap().flags);
+            assert_eq!(cleared.0, flags & !0x0020);
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub use edit_query::{Rewrite, forward_query, set_udp_size};
 pub use edit_response::{Recipient, relay_response};
 pub use edns::{ClientEdns, ClientSubnet, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
 pub use frame::{Frames, append_frame};
-pub use header::{Flags, HEADER_LEN, Header, Rcode, set_id};
+pub use header::{Flags, HEADER_LEN, Header, Rcode, clear_ad, set_id};
 pub use labels::Labels;
 pub use local_response::{LocalRdata, LocalRecord, local_records, local_response};
 pub use malformed::Malformed;

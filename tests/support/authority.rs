@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints,
-    date_time_ymd,
+    PublicKeyData, date_time_ymd,
 };
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -105,10 +105,28 @@ impl Authority {
         leaf
     }
 
-    /// An ordinary, careful TLS client that trusts this root alone. The harness tests itself with it.
-    pub fn client(&self) -> Arc<ClientConfig> {
+    /// A certificate for a client.
+    pub fn client_leaf(&self) -> Leaf {
+        let mut params = leaf(&["client.test"]);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(&params)
+    }
+
+    /// The root certificate.
+    pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.der().clone()).expect("a usable root");
+        roots
+    }
+
+    /// The pin of the root's public key.
+    pub fn pin(&self) -> String {
+        pin(self.root.key())
+    }
+
+    /// An ordinary, careful TLS client that trusts this root alone. The harness tests itself with it.
+    pub fn client(&self) -> Arc<ClientConfig> {
+        let roots = self.roots();
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("the default versions")
@@ -154,6 +172,22 @@ impl Leaf {
         self.chain.clone()
     }
 
+    /// The certificates that are shown, as PEM text.
+    pub fn pem(&self) -> String {
+        let block = |der: &CertificateDer<'_>| block("CERTIFICATE", der);
+        self.chain.iter().map(block).collect()
+    }
+
+    /// The private key as PEM text.
+    pub fn key_pem(&self) -> String {
+        block("PRIVATE KEY", self.key.secret_pkcs8_der())
+    }
+
+    /// The pin of its public key (RFC 7858 section 4.2).
+    pub fn pin(&self) -> String {
+        pin(&KeyPair::try_from(&self.key).expect("a key"))
+    }
+
     /// The private key.
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.key.clone_key())
@@ -186,6 +220,22 @@ impl Drop for TempDir {
             eprintln!("{}: {error}", self.0.display());
         }
     }
+}
+
+fn pin(key: &KeyPair) -> String {
+    let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let hash = suite
+        .tls13()
+        .expect("a suite of TLS 1.3")
+        .common
+        .hash_provider;
+    data_encoding::BASE64.encode(hash.hash(&key.subject_public_key_info()).as_ref())
+}
+
+/// Some DER as PEM text.
+fn block(what: &str, der: &[u8]) -> String {
+    let text = data_encoding::BASE64.encode(der);
+    format!("-----BEGIN {what}-----\n{text}\n-----END {what}-----\n")
 }
 
 fn issuer(name: &str) -> CertificateParams {

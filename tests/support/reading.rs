@@ -162,3 +162,11 @@ fn take<'m>(message: &'m [u8], at: &mut usize, size: usize) -> Option<&'m [u8]> 
     *at += size;
     Some(part)
 }
+
+/// The text of the extended error in a response (RFC 8914); empty if there is none.
+pub fn extra_text(message: &[u8]) -> String {
+    let options = read(message).options();
+    let text = options.iter().find(|(code, _)| *code == 15);
+    let text = text.and_then(|(_, data)| data.get(2..)).unwrap_or_default();
+    String::from_utf8(text.to_vec()).expect("text")
+}

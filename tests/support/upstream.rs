@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 use rustls::crypto::ring;
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use super::authority::{Leaf, NAME};
+use super::authority::{Authority, Leaf, NAME};
 use super::journal::{Journal, Seen};
 use super::link::{Link, Shared};
 use super::script::{Conduct, Received, Step, answers};
@@ -29,6 +30,8 @@ struct Dialect {
     versions: &'static [&'static SupportedProtocolVersion],
     protocols: Vec<Vec<u8>>,
     tickets: usize,
+    /// The authorities of the certificates that clients must have, if they must.
+    clients_of: Option<RootCertStore>,
 }
 
 /// A server that runs, or is stopped with its port kept closed. Dropping it joins every thread.
@@ -72,6 +75,12 @@ impl Builder {
     /// Sends so many session tickets after each handshake of TLS 1.3.
     pub fn tickets(mut self, tickets: usize) -> Self {
         self.dialect.tickets = tickets;
+        self
+    }
+
+    /// Wants a certificate of this authority from each client.
+    pub fn clients_of(mut self, authority: &Authority) -> Self {
+        self.dialect.clients_of = Some(authority.roots());
         self
     }
 
@@ -119,10 +128,20 @@ impl Builder {
 
 impl Dialect {
     fn config(&self, leaf: &Leaf) -> Arc<ServerConfig> {
-        let mut tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let clients = match &self.clients_of {
+            Some(roots) => {
+                let roots = Arc::new(roots.clone());
+                WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+                    .build()
+                    .expect("roots for clients")
+            }
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
+        let mut tls = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(self.versions)
             .expect("versions that ring knows")
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(leaf.chain(), leaf.key())
             .expect("a certificate with its key");
         tls.alpn_protocols.clone_from(&self.protocols);
@@ -140,6 +159,7 @@ impl DotServer {
                 versions: rustls::ALL_VERSIONS,
                 protocols: vec![b"dot".to_vec()],
                 tickets: 2,
+                clients_of: None,
             },
             conduct: Arc::new(|_| Conduct::Tls),
             script: Box::new(answers),

@@ -1,5 +1,6 @@
 //! Error messages for what rustls reports: what is wrong, and what the operator can do.
 
+use super::pins::WrongPin;
 use super::trust::{SelfSigned, webpki_error};
 use crate::transport::{ConnectError, system_message};
 use rustls::pki_types::UnixTime;
@@ -9,6 +10,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// The most names of a certificate in a message; some have hundreds.
 const MAX_NAMES: usize = 4;
+
+/// No release of this program is older, in seconds since 1970: an earlier time on the clock is wrong. Moved up with each release.
+const RELEASED: u64 = 1_793_750_400;
+
+/// The certificate of this host is missing or not accepted.
+const CLIENT_CERTIFICATE: &str =
+    "the server wants a client certificate, and takes none or not this one (client-certificate)";
 
 /// The error of rustls within an error of a stream.
 pub fn tls_error(error: &io::Error) -> Option<&Error> {
@@ -24,6 +32,13 @@ pub fn handshake_error(error: &io::Error, name: &str) -> ConnectError {
                 why: "the server shows no certificate".into(),
                 remedy: String::new(),
             };
+        }
+        Some(Error::AlertReceived(alert)) if is_about_client_certificate(*alert) => {
+            CLIENT_CERTIFICATE.into()
+        }
+        // Before TLS 1.3 a client that has no certificate to show is refused like this.
+        Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
+            "the server ended it: handshake failure (no common settings, or it wants a client certificate)".into()
         }
         Some(Error::AlertReceived(alert)) => {
             format!("the server ended it: {}", spaced(alert))
@@ -45,6 +60,35 @@ pub fn handshake_error(error: &io::Error, name: &str) -> ConnectError {
     ConnectError::Handshake(why)
 }
 
+/// What a server says that it wants a client certificate, and takes none or not this one.
+fn is_about_client_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+    )
+}
+
+/// An error of a connection after its handshake, in words where it is one of TLS.
+pub fn stream_error(error: io::Error) -> io::Error {
+    let words = match tls_error(&error) {
+        // With TLS 1.3 the server has the last word of the handshake, when the client has sent its queries already.
+        Some(Error::AlertReceived(alert)) if is_about_client_certificate(*alert) => {
+            CLIENT_CERTIFICATE.to_owned()
+        }
+        Some(Error::AlertReceived(alert)) => {
+            format!("the server ended it by a TLS alert: {}", spaced(alert))
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), words)
+}
+
 /// Did the server refuse because of the protocol name that was offered (RFC 7301 section 3.2)?
 pub fn is_alpn_refusal(error: &io::Error) -> bool {
     let refusal = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
@@ -53,10 +97,11 @@ pub fn is_alpn_refusal(error: &io::Error) -> bool {
 
 /// What is wrong with a certificate, and what can be done.
 pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
-    const CLOCK: &str = "check this machine's clock";
     const RENEW: &str = "renew it on the server";
     const REMAKE: &str = "make a new one for the server";
     const OWN: &str = "if this is the right server, trust its certificate (ca-file)";
+    const PIN: &str =
+        "ask its operator whether that is a new key of theirs, and pin it if so (pin-sha256)";
     const AUTHORITY: &str =
         "if this is the right server, trust the certificate of its authority (ca-file)";
     let both = |why: &str, remedy: &str| (why.to_owned(), remedy.to_owned());
@@ -64,12 +109,12 @@ pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
         CertificateError::UnknownIssuer => both("unknown issuer", AUTHORITY),
         CertificateError::ExpiredContext { time, not_after } => (
             format!("expired at {}", date(*not_after)),
-            format!("{RENEW}, or {CLOCK}, which says {}", date(*time)),
+            format!("{RENEW}, or {}", clock(*time)),
         ),
         CertificateError::Expired => both("it ends before it begins to be valid", RENEW),
         CertificateError::NotValidYetContext { time, not_before } => (
             format!("not valid before {}", date(*not_before)),
-            format!("{CLOCK}, which says {}", date(*time)),
+            clock(*time),
         ),
         CertificateError::NotValidForNameContext { presented, .. } => (
             format!("it is for {}, not for {name}", names(presented)),
@@ -83,6 +128,9 @@ pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
             both("the signature on it, or of the handshake, is wrong", "")
         }
         CertificateError::Other(other) if other.0.is::<SelfSigned>() => both("self-signed", OWN),
+        CertificateError::Other(other) if other.0.is::<WrongPin>() => {
+            (other.to_string(), PIN.to_owned())
+        }
         CertificateError::Other(other) => match webpki_error(other) {
             Some(webpki::Error::CaUsedAsEndEntity) => {
                 both("it is an authority's, not a server's", OWN)
@@ -99,6 +147,18 @@ pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
         why: format!("certificate not trusted: {why}"),
         remedy,
     }
+}
+
+/// What to do about a clock that says this.
+fn clock(time: UnixTime) -> String {
+    let says = date(time);
+    if time.as_secs() < RELEASED {
+        let released = date(UnixTime::since_unix_epoch(Duration::from_secs(RELEASED)));
+        return format!(
+            "set this machine's clock: it says {says}, and this program was released after {released}"
+        );
+    }
+    format!("check this machine's clock, which says {says}")
 }
 
 fn date(time: UnixTime) -> String {
@@ -149,8 +209,8 @@ mod tests {
     #[test]
     fn failures_are_told_in_words() {
         let alert = Error::AlertReceived(AlertDescription::HandshakeFailure);
-        let words = "handshake failed: the server ended it: handshake failure";
-        assert_eq!(told(alert), words);
+        let words = "handshake failed: the server ended it: handshake failure (";
+        assert!(told(alert).starts_with(words));
         let plain = Error::InvalidMessage(InvalidMessage::InvalidContentType);
         assert_eq!(
             told(plain),
@@ -187,7 +247,7 @@ mod tests {
                     not_after: end,
                 },
                 "expired at 2000-02-29T00:00:00Z",
-                "renew it on the server, or check this machine's clock, which says 2000-02-29",
+                "renew it on the server, or set this machine's clock: it says 2000-02-29T00:00:00Z, and this program was released after 2026",
             ),
             (
                 CertificateError::NotValidYetContext {
@@ -195,7 +255,7 @@ mod tests {
                     not_before: end,
                 },
                 "not valid before 2000-02-29T00:00:00Z",
-                "check this machine's clock",
+                "set this machine's clock",
             ),
             (
                 names(&[r#"DnsName("a.test")"#, "IpAddress(192.0.2.1)"]),
@@ -221,6 +281,13 @@ mod tests {
             assert!(why.contains(words), "{why}");
             assert!(remedy.contains(advice), "{remedy}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_may_be_right_is_to_be_checked() {
+        let at = |seconds| clock(UnixTime::since_unix_epoch(Duration::from_secs(seconds)));
+        assert!(at(RELEASED - 1).starts_with("set this machine's clock: it says 2026-"));
+        assert!(at(RELEASED).starts_with("check this machine's clock, which says 2026-"));
     }
 
     #[test]

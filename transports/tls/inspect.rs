@@ -2,6 +2,8 @@
 //! its verifier.
 
 use super::error_messages::tls_error;
+use super::pins::{self, WrongPin};
+use super::stream::Stream;
 use super::trust::{SelfSigned, Verifier};
 use super::{Handshake, Tls};
 use crate::config::{Config, ConfigError, Upstream};
@@ -10,13 +12,11 @@ use crate::locks::lock;
 use crate::runtime::{ByteStream, Runtime};
 use crate::transport::ConnectError;
 use crate::transports::time_limit::Bounded;
-use futures_rustls::client::TlsStream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, DigitallySignedStruct, Error, HandshakeKind,
-    InvalidMessage, ProtocolVersion, SignatureScheme, SupportedCipherSuite,
+    InvalidMessage, ProtocolVersion, SignatureScheme,
 };
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -147,7 +147,7 @@ impl<R: Runtime> Tls<R> {
 }
 
 /// A connection as [`Tls`] makes it.
-pub type Connection<S> = Framed<TlsStream<S>>;
+pub type Connection<S> = Framed<Stream<S>>;
 /// The result of a handshake.
 pub type Shaken<S> = Result<Connection<S>, ConnectError>;
 
@@ -169,7 +169,7 @@ pub struct Session {
 impl Session {
     /// That of a connection.
     pub fn of<S: ByteStream>(connection: &Connection<S>) -> Self {
-        let session = connection.stream().get_ref().1;
+        let session = connection.stream().session();
         let cipher = session
             .negotiated_cipher_suite()
             .map(|suite| format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1));
@@ -214,7 +214,7 @@ impl Certificate {
             names: parsed.valid_dns_names().map(str::to_owned).collect(),
             not_before: bound(&parsed, 0),
             not_after: bound(&parsed, u64::MAX),
-            pin: base64(&sha256(&spki)),
+            pin: pins::of_key(&spki).to_string(),
             weak_rsa: bits.filter(|bits| *bits < MIN_RSA_BITS),
         })
     }
@@ -283,35 +283,6 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, contents, rest))
 }
 
-/// The hash function comes with a cipher suite that uses it.
-fn sha256(octets: &[u8]) -> Vec<u8> {
-    let hash = match TLS13_AES_128_GCM_SHA256 {
-        SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider,
-        SupportedCipherSuite::Tls12(suite) => suite.common.hash_provider,
-    };
-    hash.hash(octets).as_ref().to_vec()
-}
-
-/// Base64 with padding (RFC 4648 section 4).
-fn base64(octets: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in octets.chunks(3) {
-        let octet = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
-        let bits = octet(0) << 16 | octet(1) << 8 | octet(2);
-        for digit in 0..4 {
-            let index = (bits >> (18 - 6 * digit)) as usize & 63;
-            let is_padding = digit > chunk.len();
-            text.push(if is_padding {
-                '='
-            } else {
-                char::from(ALPHABET[index])
-            });
-        }
-    }
-    text
-}
-
 /// The kind of a failed handshake, with advice where the error has none of its own.
 fn failure(error: &io::Error) -> Failure {
     const CLOSED: Failure = Failure {
@@ -366,6 +337,7 @@ fn certificate_kind(why: &CertificateError) -> &'static str {
             "wrong_name"
         }
         CertificateError::Other(other) if other.0.is::<SelfSigned>() => "self_signed",
+        CertificateError::Other(other) if other.0.is::<WrongPin>() => "wrong_pin",
         _ => "certificate",
     }
 }
@@ -374,27 +346,6 @@ fn certificate_kind(why: &CertificateError) -> &'static str {
 mod tests {
     use super::*;
     use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        // RFC 4648 section 10.
-        for (plain, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), text);
-        }
-        // The digest of nothing (FIPS 180-4).
-        assert_eq!(
-            base64(&sha256(b"")),
-            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-        );
-    }
 
     #[test]
     fn a_certificate_is_read_whether_it_is_valid_or_not() {
@@ -408,7 +359,10 @@ mod tests {
         assert_eq!(read.names, ["dns.test", "*.a.test"]);
         assert_eq!(read.not_before, Some(946_684_800));
         assert_eq!(read.not_after, Some(978_307_200));
-        assert_eq!(read.pin, base64(&sha256(&key.subject_public_key_info())));
+        assert_eq!(
+            read.pin,
+            pins::of_key(&key.subject_public_key_info()).to_string()
+        );
         assert_eq!(read.weak_rsa, None);
         for (asked, name) in [
             ("dns.test", Some("dns.test")),

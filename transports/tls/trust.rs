@@ -1,7 +1,8 @@
 //! The verifier of certificates, and what it trusts.
 
 use super::ca_file::{anchor, certificates};
-use crate::config::Roots;
+use super::pins;
+use crate::config::{Pin, Profile, Roots, Upstream};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
@@ -15,34 +16,103 @@ use std::fmt;
 use std::sync::Arc;
 use webpki::EndEntityCert;
 
-/// Verifies as webpki does, and also accepts a server certificate that is in the CA file: the user trusts it explicitly, as a self-signed one
-/// requires. webpki alone rejects it if it is marked as an authority, as `openssl req -x509` does.
-#[derive(Debug)]
-pub struct Verifier {
+/// What is trusted, whichever upstream is connected to.
+#[derive(Clone, Debug)]
+pub struct Trusted {
     webpki: Arc<WebPkiServerVerifier>,
+    authorities: Arc<RootCertStore>,
     /// The certificates of the CA file: a server that presents one of them is trusted, whoever signed it.
-    from_file: Vec<CertificateDer<'static>>,
+    from_file: Arc<[CertificateDer<'static>]>,
 }
 
-impl Verifier {
-    /// Trusts what is configured. An error says what is wrong.
+impl Trusted {
+    /// What is configured. An error says what is wrong.
     pub fn new(roots: &Roots, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
         let mut authorities = RootCertStore::empty();
         let mut from_file = Vec::new();
         match roots {
             Roots::BuiltIn => authorities.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            Roots::System(certificates) => {
+                let certificates = certificates
+                    .iter()
+                    .map(|der| CertificateDer::from_slice(der));
+                // Some systems have certificates that cannot be read, beside those in use.
+                let (added, _) = authorities.add_parsable_certificates(certificates);
+                if added == 0 {
+                    return Err("this system trusts no certificate that can be read".to_owned());
+                }
+            }
             Roots::Pem(pem) => {
                 from_file = certificates(pem)?;
                 let anchors = from_file.iter().map(anchor).collect::<Result<Vec<_>, _>>();
                 authorities.extend(anchors.map_err(|error| error.to_string())?);
             }
         }
-        let (roots, provider) = (Arc::new(authorities), provider.clone());
-        let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+        let (authorities, provider) = (Arc::new(authorities), provider.clone());
+        let webpki = WebPkiServerVerifier::builder_with_provider(authorities.clone(), provider);
         Ok(Self {
-            webpki: webpki.map_err(|error| error.to_string())?,
-            from_file,
+            webpki: webpki.build().map_err(|error| error.to_string())?,
+            authorities,
+            from_file: from_file.into(),
         })
+    }
+
+    /// Verifies as webpki does, and also accepts a server certificate that is in the CA file: the user trusts it explicitly, as a
+    /// self-signed one requires. webpki alone rejects it if it is marked as an authority, as `openssl req -x509` does.
+    fn verify(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let webpki = &self.webpki;
+        let found = webpki.verify_server_cert(end_entity, intermediates, server_name, &[], now);
+        let Err(error) = found else {
+            return Ok(());
+        };
+        // webpki has checked the validity period before it returns one of these errors; the tests verify that.
+        if !is_about_the_issuer(&error) {
+            return Err(error);
+        }
+        if self.from_file.iter().any(|one| one == end_entity) {
+            return verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name);
+        }
+        let own = is_self_signed(end_entity);
+        Err(if own { SelfSigned.into() } else { error })
+    }
+}
+
+/// By what one upstream is authenticated.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Requirements {
+    profile: Profile,
+    needs_name: bool,
+    pins: Vec<Pin>,
+}
+
+impl Requirements {
+    /// Those of this upstream.
+    pub fn of(upstream: &Upstream) -> Self {
+        Self {
+            profile: upstream.profile(),
+            needs_name: upstream.needs_name(),
+            pins: upstream.pins().to_vec(),
+        }
+    }
+}
+
+/// Verifies certificates of one upstream, or of several with the same requirements.
+#[derive(Debug)]
+pub struct Verifier {
+    trusted: Trusted,
+    required: Requirements,
+}
+
+impl Verifier {
+    /// By what is trusted, with these requirements.
+    pub fn new(trusted: Trusted, required: Requirements) -> Self {
+        Self { trusted, required }
     }
 }
 
@@ -52,29 +122,27 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let found = self.webpki.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
-        let Err(error) = found else {
-            return found;
-        };
-        // webpki has checked the validity period before it returns one of these errors; the tests verify that.
-        if !is_about_the_issuer(&error) {
-            return Err(error);
+        let Requirements {
+            profile,
+            needs_name,
+            pins,
+        } = &self.required;
+        if *needs_name {
+            self.trusted
+                .verify(end_entity, intermediates, server_name, now)?;
         }
-        if self.from_file.iter().any(|one| one == end_entity) {
-            verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-            return Ok(ServerCertVerified::assertion());
+        if !pins.is_empty() {
+            let roots = &self.trusted.authorities.roots;
+            pins::check(pins, end_entity, intermediates, roots, now)?;
         }
-        let own = is_self_signed(end_entity);
-        Err(if own { SelfSigned.into() } else { error })
+        let is_checked = *needs_name || !pins.is_empty();
+        if !is_checked && *profile != Profile::Opportunistic {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -83,7 +151,9 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls12_signature(message, cert, dss)
+        self.trusted
+            .webpki
+            .verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -92,11 +162,13 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls13_signature(message, cert, dss)
+        self.trusted
+            .webpki
+            .verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
+        self.trusted.webpki.supported_verify_schemes()
     }
 }
 
@@ -200,7 +272,9 @@ mod tests {
     ) -> Result<(), Error> {
         let provider = Arc::new(ring::default_provider());
         let pem: String = given.iter().map(|one| one.certificate.pem()).collect();
-        let verifier = Verifier::new(&Roots::Pem(pem.into_bytes()), &provider).unwrap();
+        let trusted = Trusted::new(&Roots::Pem(pem.into_bytes()), &provider).unwrap();
+        let upstream = Upstream::parse("192.0.2.1#dns.test", crate::config::SCHEMES).unwrap();
+        let verifier = Verifier::new(trusted, Requirements::of(&upstream));
         let client = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[version])?
             .dangerous()

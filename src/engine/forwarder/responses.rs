@@ -24,6 +24,15 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
+        let mut without_ad;
+        let (mut message, mut answer) = (message, *answer);
+        let may_be_said_by_anybody = !answer.signed && self.pool.is_opportunistic(connection);
+        if answer.header.flags.ad() && may_be_said_by_anybody {
+            without_ad = message.to_vec();
+            answer.header.flags = wire::clear_ad(&mut without_ad, answer.header.flags);
+            message = &without_ad;
+        }
+        let answer = &answer;
         match self.pool.find(connection, answer.header.id, now) {
             Matched::Transaction(key) if self.is_answer(key, message, answer) => {
                 self.answered(key, connection, (message, answer), now, out);

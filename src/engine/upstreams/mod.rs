@@ -121,6 +121,12 @@ impl UpstreamPool {
         Some(self.connections.get(connection)?.upstream)
     }
 
+    /// Whether the upstream of a connection need not be the one that is meant (RFC 8310 section 5).
+    pub fn is_opportunistic(&self, connection: ConnectionKey) -> bool {
+        let upstream = self.upstream_of(connection);
+        upstream.is_some_and(|upstream| self.upstreams[upstream].is_opportunistic)
+    }
+
     /// The transactions that wait for a response on a connection.
     pub fn waiting_on(&self, connection: ConnectionKey) -> impl Iterator<Item = TransactionKey> {
         let connection = self.connections.get(connection);

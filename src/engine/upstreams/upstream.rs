@@ -9,7 +9,7 @@ use super::incidents::Incidents;
 use super::keepalive::KeepaliveOption;
 use super::padding::Padding;
 use super::round_trip::RoundTrip;
-use crate::config::Upstream as Configured;
+use crate::config::{Profile, Upstream as Configured};
 use crate::engine::stats::UpstreamStats;
 use crate::engine::time::Time;
 use rand_chacha::ChaCha8Rng;
@@ -29,6 +29,8 @@ pub struct Upstream {
     /// `None` if it is configured no more: it gets no more queries, and those that it has are waited for.
     pub configured: Option<Configured>,
     addresses: Vec<SocketAddr>,
+    /// It gets queries even if it cannot be authenticated.
+    pub is_opportunistic: bool,
     /// Given by name: addresses come from a look-up.
     by_name: bool,
     pub resolving: bool,
@@ -73,6 +75,7 @@ impl Upstream {
             label: configured.label().to_owned(),
             configured: Some(configured.clone()),
             addresses: alternate(configured.addresses()),
+            is_opportunistic: configured.profile() == Profile::Opportunistic,
             by_name: configured.host().is_some(),
             resolving: false,
             resolve_again: Time::ZERO,

@@ -1,0 +1,215 @@
+//! The settings of TLS for each upstream: by what it is authenticated, and by what this host is.
+//!
+//! Sessions are stored apart for different settings, so that none is resumed that was verified by other ones (RFC 8310 section 9).
+
+use super::ALPN;
+use super::inspect::{Observed, Observing};
+use super::trust::{Requirements, Trusted, Verifier};
+use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
+use crate::locks::lock;
+use futures_rustls::TlsConnector;
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+/// Upstreams whose session tickets are stored; rustls stores up to eight of each (RFC 8446 appendix C.4: one use per ticket).
+const MAX_SESSIONS: usize = 64;
+
+/// What all connects share.
+pub struct Clients {
+    provider: Arc<CryptoProvider>,
+    trusted: Trusted,
+    made: Mutex<BTreeMap<Settings, Client>>,
+    /// Labels of the upstreams that refuse the handshake because of ALPN. At most as many as upstreams.
+    refusing_alpn: Mutex<BTreeSet<String>>,
+    /// Takes note of what a server shows, where that is wanted.
+    observed: Option<Observed>,
+}
+
+/// What makes a difference to a handshake and to whether a session may be resumed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Settings {
+    required: Requirements,
+    certificate: Option<ClientCertificate>,
+}
+
+impl Settings {
+    fn of(upstream: &Upstream) -> Self {
+        Self {
+            required: Requirements::of(upstream),
+            certificate: upstream.client_certificate().cloned(),
+        }
+    }
+}
+
+/// The connectors for some settings.
+#[derive(Clone)]
+pub struct Client {
+    pub with_alpn: TlsConnector,
+    pub without_alpn: TlsConnector,
+}
+
+impl Clients {
+    /// Those for all upstreams of a configuration. An error names what is wrong with the trusted certificates, or with those of this host.
+    pub fn new(
+        config: &Config,
+        provider: Arc<CryptoProvider>,
+        observed: Option<Observed>,
+    ) -> Result<Self, ConfigError> {
+        let wrong = |why: String| ConfigError::new("ca_file", "", why);
+        let clients = Self {
+            trusted: Trusted::new(config.roots(), &provider).map_err(wrong)?,
+            provider,
+            made: Mutex::default(),
+            refusing_alpn: Mutex::default(),
+            observed,
+        };
+        clients.make_all(config)?;
+        Ok(clients)
+    }
+
+    /// Makes those for the upstreams of another configuration that trusts the same certificates, and forgets others with their sessions.
+    pub fn make_all(&self, config: &Config) -> Result<(), ConfigError> {
+        let encrypted = config.all_upstreams().iter();
+        let encrypted = encrypted.filter(|upstream| upstream.server_name().is_some());
+        let mut wanted = BTreeSet::new();
+        for upstream in encrypted {
+            let wrong = |why| ConfigError::new("upstream", upstream.label(), why);
+            self.of(upstream).map_err(wrong)?;
+            wanted.insert(Settings::of(upstream));
+        }
+        lock(&self.made).retain(|settings, _| wanted.contains(settings));
+        Ok(())
+    }
+
+    /// The one for an upstream. An error says what is wrong with the certificate of this host.
+    pub fn of(&self, upstream: &Upstream) -> Result<Client, String> {
+        let settings = Settings::of(upstream);
+        if let Some(known) = lock(&self.made).get(&settings) {
+            return Ok(known.clone());
+        }
+        if let (Some((file, _)), None) = (upstream.client_files(), &settings.certificate) {
+            return Err(format!("the client certificate {file} was not read"));
+        }
+        let mut tls = self.config(&settings)?;
+        tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+        let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        let client = Client {
+            with_alpn: TlsConnector::from(Arc::new(tls)),
+            without_alpn,
+        };
+        lock(&self.made).insert(settings, client.clone());
+        Ok(client)
+    }
+
+    fn config(&self, settings: &Settings) -> Result<ClientConfig, String> {
+        let verifier = Verifier::new(self.trusted.clone(), settings.required.clone());
+        let verifier: Arc<dyn ServerCertVerifier> = match &self.observed {
+            Some(observed) => Arc::new(Observing::new(verifier, observed)),
+            None => Arc::new(verifier),
+        };
+        let builder = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            // `Verifier` verifies with webpki, by what the upstream requires: see there.
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let Some(certificate) = &settings.certificate else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let (chain, key) = read(certificate)?;
+        let config = builder.with_client_auth_cert(chain, key);
+        config.map_err(|error| format!("the client certificate cannot be used: {error}"))
+    }
+
+    /// Whether ALPN is offered to an upstream.
+    pub fn offers_alpn(&self, upstream: &Upstream) -> bool {
+        !lock(&self.refusing_alpn).contains(upstream.label())
+    }
+
+    /// An upstream refuses ALPN: from now on it is not offered to it. Says whether this is new.
+    pub fn refuses_alpn(&self, label: &str) -> bool {
+        lock(&self.refusing_alpn).insert(label.to_owned())
+    }
+
+    /// What takes note of what a server shows.
+    pub fn observed(&self) -> Option<&Observed> {
+        self.observed.as_ref()
+    }
+}
+
+fn read(
+    certificate: &ClientCertificate,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.chain()).collect();
+    let chain = chain.map_err(|error| format!("the client certificate is no PEM: {error}"))?;
+    if chain.is_empty() {
+        return Err("there is no PEM certificate in the file of the client certificate".to_owned());
+    }
+    let key = PrivateKeyDer::from_pem_slice(certificate.key())
+        .map_err(|error| format!("the client's private key cannot be read: {error}"))?;
+    Ok((chain, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SCHEMES;
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::crypto::ring;
+
+    fn upstream(spec: &str) -> Upstream {
+        Upstream::parse(spec, SCHEMES).unwrap()
+    }
+
+    fn clients(upstreams: &[Upstream]) -> Result<Clients, ConfigError> {
+        let config = Config::builder().upstreams(upstreams).build().unwrap();
+        Clients::new(&config, Arc::new(ring::default_provider()), None)
+    }
+
+    fn error(certificate: &str, key: &str) -> String {
+        let certificate = ClientCertificate::new(certificate.into(), key.into());
+        let upstream = upstream("192.0.2.1#a.test").with_client_certificate(certificate);
+        clients(&[upstream]).err().unwrap().reason
+    }
+
+    #[test]
+    fn settings_are_shared_by_upstreams_that_agree_in_them() {
+        let pinned = "192.0.2.3?pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        let all = ["192.0.2.1#a.test", "192.0.2.2#b.test", pinned].map(upstream);
+        let clients = clients(&all).unwrap();
+        assert_eq!(lock(&clients.made).len(), 2);
+        let [one, _, pinned] = &all;
+        let only = Config::builder()
+            .upstreams([pinned.clone()])
+            .build()
+            .unwrap();
+        clients.make_all(&only).unwrap();
+        assert_eq!(lock(&clients.made).len(), 1);
+        assert!(clients.of(one).is_ok());
+        assert_eq!(lock(&clients.made).len(), 2);
+    }
+
+    #[test]
+    fn a_client_certificate_that_cannot_be_used_is_an_error() {
+        // fault 86
+        let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let certificate = CertificateParams::new(vec!["client.test".to_owned()]).unwrap();
+        let certificate = certificate.self_signed(&key).unwrap().pem();
+        let key = key.serialize_pem();
+        assert!(error("", &key).contains("no PEM certificate"));
+        assert!(error(&certificate, "").contains("private key cannot be read"));
+        assert!(error(&certificate, &other.serialize_pem()).contains("cannot be used"));
+        let certificate = ClientCertificate::new(certificate.into(), key.into());
+        let upstream = upstream("192.0.2.1#a.test");
+        assert!(clients(&[upstream.with_client_certificate(certificate)]).is_ok());
+        let unread = super::tests::upstream("192.0.2.1#a.test?client-certificate=/a.pem");
+        assert!(clients(&[unread]).is_err());
+    }
+}
