@@ -25,6 +25,7 @@ mod routes;
 mod rude_clients;
 mod sharing;
 mod simulator;
+mod split;
 mod streams;
 mod support;
 mod tcp_clients;

@@ -2,8 +2,8 @@
 //!
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
-//! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `routes`, `hosts`, `units` and
-//! `zones`, and `warnings` names probable mistakes. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `sources` does all of it, once or again. `effective` and `summary` tell people the result.
+//! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `routes`, `hosts`, `units`, `split_key` and
+//! `zones`, and `warnings` names probable mistakes, with `operators`. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `sources` does all of it, once or again. `effective` and `summary` tell people the result.
 
 mod argv;
 mod commands;
@@ -15,11 +15,14 @@ mod hook_up;
 mod hosts;
 mod known;
 mod name_servers;
+mod operators;
 mod options;
 mod origin;
 mod routes;
 mod settings;
 mod sources;
+#[cfg_attr(not(feature = "split"), path = "split_key/absent.rs")]
+mod split_key;
 mod summary;
 mod units;
 mod values;

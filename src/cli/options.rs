@@ -100,6 +100,14 @@ options! {
         /// DOTWARD_POLICY
         Word policy = &["failover"],
 
+        /// NUMBER of upstreams to which policy split sends the queries for a domain: one, and the others
+        /// in its place. Default: 1. DOTWARD_SPLIT_UPSTREAMS
+        Count split_upstreams = &["1"],
+
+        /// FILE of the key by which policy split chooses: 16 or more random octets; it is made if it is
+        /// not there. Default: none, which is another key at each start. DOTWARD_SPLIT_KEY_FILE
+        Path split_key_file = &["none"],
+
         /// send a query a second time, to another upstream or on another connection, when its response
         /// is later than 95 % of them; for 5 % of the queries at most. Default: no. DOTWARD_HEDGE=true
         Switch hedge = &["false"],

@@ -15,6 +15,7 @@ use super::hosts::read_hosts;
 use super::name_servers::{NameServers, NoServers, SYSTEM};
 use super::routes::read_routes;
 use super::sources::Sources;
+use super::split_key::read_split_key;
 use super::units::{duration, octets, switch};
 use super::values::Written;
 use super::warnings::warnings;
@@ -104,13 +105,22 @@ const PADDING: &Table<Option<NonZeroU16>> = &[("padding", ConfigBuilder::padding
 
 const CLIENT_SUBNET: &Table<ClientSubnet> = &[("ecs", ConfigBuilder::client_subnet)];
 
+const SPLIT: &Table<usize> = &[("split_upstreams", ConfigBuilder::split_upstreams)];
+
 const POLICY: &Table<Policy> = &[("policy", ConfigBuilder::policy)];
 
 impl Settings {
-    pub(super) fn read(modes: Modes, given: &Given, sources: &Sources) -> Result<Self, UsageError> {
+    /// `makes_files`: files that are missing and can be made are.
+    pub(super) fn read(
+        modes: Modes,
+        given: &Given,
+        sources: &Sources,
+        makes_files: bool,
+    ) -> Result<Self, UsageError> {
         let (hosts, mut warnings_of_hosts) = read_hosts(given)?;
         let start = Config::builder().modes(modes).hosts(hosts);
         let (config, bootstrap_file) = config(given, start, sources.root())?;
+        let config = with_split_key(given, config, makes_files)?;
         let runtime = given.one("runtime", runtime)?.ok_or_else(|| {
             UsageError("this program was built without a runtime and cannot serve".to_owned())
         })?;
@@ -183,12 +193,24 @@ fn config(
     config = given.apply(config, POLICY, str::parse)?;
     config = given.apply(config, PADDING, padding)?;
     config = given.apply(config, CLIENT_SUBNET, client_subnet)?;
+    config = given.apply(config, SPLIT, |text| number(text, &Config::SPLIT_UPSTREAMS))?;
     if let Some(roots) = given.all("ca_file", read_roots)?.pop() {
         config = config.roots(roots);
     }
     config = config.allow(access_list(given)?);
     let config = config.build().map_err(|error| given.usage_error(&error))?;
     Ok((config, bootstrap_file))
+}
+
+/// With the key by which domains are split, if a file has it. The file is made only if it matters.
+fn with_split_key(given: &Given, config: Config, makes_files: bool) -> Result<Config, UsageError> {
+    let create = makes_files && config.splits();
+    let mut keys = given.all("split_key_file", |text| read_split_key(&text.text, create))?;
+    let Some(key) = keys.pop().flatten() else {
+        return Ok(config);
+    };
+    let config = config.into_builder().split_key(key).build();
+    config.map_err(|error| given.usage_error(&error))
 }
 
 fn addresses(
@@ -645,7 +667,7 @@ mod tests {
             ),
             (
                 "--policy random",
-                r#"--policy "random": is not a policy; those are failover, round-robin, fastest"#,
+                r#"--policy "random": is not a policy; those are failover, round-robin, fastest, split"#,
             ),
             (
                 "--runtime none",

@@ -31,7 +31,7 @@ pub struct Sources {
 }
 
 /// What is to be done with the settings.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
     Serve,
     Check,
@@ -113,7 +113,7 @@ impl Sources {
             Some(Subcommand::ResolvConf(ResolvConf(options))) => (Use::HookUp, told, options),
         };
         let given = self.given(options)?;
-        let settings = Settings::read(modes, &given, self)?;
+        let settings = Settings::read(modes, &given, self, purpose == Use::Serve)?;
         Ok(match purpose {
             Use::Serve => Command::Serve(settings),
             Use::Check => match argv.probe {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::file::RouteTexts;
 use super::given::Given;
+use super::operators::splits_that_protect_little;
 use super::options::Options;
 use crate::config::providers::{self, Provider};
 use crate::config::{Cidr, Config, Listen, Policy, Profile, Route, Target, Upstream};
@@ -20,6 +21,7 @@ pub(super) fn warnings(given: &Given, config: &Config) -> Vec<String> {
     lines.extend(own_programs_denied(given, config));
     lines.extend(open_resolvers(given, config));
     lines.extend(unequal_providers(config.upstreams()));
+    lines.extend(splits_that_protect_little(config));
     lines
 }
 
@@ -33,7 +35,7 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let all_encrypted = upstreams().all(is_encrypted);
     let single = config.upstreams().len() < 2 && config.policy() != Policy::default();
     let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp());
-    let reasons: [(bool, &str, &[&str]); 10] = [
+    let reasons: [(bool, &str, &[&str]); 11] = [
         (!any_named, "no upstream is given by name", &["bootstrap"]),
         (
             !any_encrypted,
@@ -46,6 +48,11 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
             &["allow_plaintext"],
         ),
         (single, "there is one upstream to choose from", &["policy"]),
+        (
+            !config.splits(),
+            "no policy is split",
+            &["split_upstreams", "split_key_file"],
+        ),
         (
             no_cache,
             "the cache is off (cache-size 0)",

@@ -9,7 +9,7 @@ use super::checks::{named_upstreams, routes_fit, upstreams_fit};
 use super::identity::different;
 use super::{
     AccessList, ClientSubnet, Config, ConfigError, Hosts, Limits, Listen, Modes, Policy, Roots,
-    Route, TtlBounds, Upstream,
+    Route, SplitKey, TtlBounds, Upstream,
 };
 
 /// The settings of a [`Config`]. One that is not set has its default. Each is described at the method or field that reads it.
@@ -42,6 +42,10 @@ setters! {
     upstreams(impl Into<Vec<Upstream>>) => upstreams;
     /// [`Config::policy`].
     policy(Policy) => policy;
+    /// [`Config::split_upstreams`], within [`Config::SPLIT_UPSTREAMS`].
+    split_upstreams(usize) => split_upstreams;
+    /// [`Config::split_key`].
+    split_key(SplitKey) => split_key;
     /// [`Config::hedge`].
     hedge(bool) => hedge;
     /// [`Config::bootstrap`].
@@ -128,6 +132,11 @@ impl ConfigBuilder {
         routes_fit(&self.config)?;
         upstreams_fit(&self.config, self.driver_resolves)?;
         self.values_are_in_range()?;
+        if self.config.splits()
+            && let Err(why) = Policy::Split.is_built_in()
+        {
+            return Err(ConfigError::new("policy", &Policy::Split, why));
+        }
         let config = &mut self.config;
         config.all_upstreams = different(named_upstreams(&config.upstreams, &config.routes));
         Ok(self.config)
@@ -180,6 +189,11 @@ impl ConfigBuilder {
         }
         for (setting, number, range) in [
             ("workers", workers, &Config::WORKERS),
+            (
+                "split_upstreams",
+                self.config.split_upstreams,
+                &Config::SPLIT_UPSTREAMS,
+            ),
             (
                 "udp_payload",
                 limits.udp_payload.into(),

@@ -16,6 +16,8 @@ impl Config {
             workers: before.workers,
             keep_scheduling: before.keep_scheduling,
             modes: before.modes,
+            // Without a key of its own it goes on by the one that it has.
+            split_key: self.split_key.or(before.split_key),
             listen: self.listen.iter().map(as_before).collect(),
             ..self.clone()
         }
@@ -97,7 +99,7 @@ fn list<'t>(text: &mut String, what: &str, items: impl Iterator<Item = &'t str>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ConfigBuilder;
+    use crate::config::{ConfigBuilder, SplitKey};
     use std::num::NonZeroUsize;
 
     fn config(change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Config {
@@ -121,6 +123,18 @@ mod tests {
         let after = next.after(&before);
         assert_eq!((after.workers().get(), after.keep_scheduling()), (1, false));
         assert!(after.hedge() && after.fixed(&before).is_empty());
+    }
+
+    #[test]
+    fn the_key_of_the_split_stays_until_another_is_given() {
+        let [one, other] = [1, 2].map(|octet| SplitKey::new(&[octet; 16]).unwrap());
+        let before = config(|config| config).or_split_key(one);
+        let after = |change: fn(ConfigBuilder, SplitKey) -> ConfigBuilder| {
+            config(|config| change(config, other)).after(&before)
+        };
+        assert_eq!(after(|config, _| config).split_key(), Some(one));
+        let given = after(ConfigBuilder::split_key);
+        assert_eq!(given.split_key(), Some(other));
     }
 
     #[test]

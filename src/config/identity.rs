@@ -32,6 +32,17 @@ impl Identity {
             parameters: upstream.parameters().clone(),
         }
     }
+
+    /// Who it is, as octets that do not change from one build to the next. Parameters say how it is spoken to, and make nobody else of it.
+    pub(crate) fn octets(&self) -> Vec<u8> {
+        let host = self.host.as_ref();
+        let host = host.map_or_else(String::new, |(name, port)| format!("{name}:{port}"));
+        let name = self.server_name.as_deref().unwrap_or_default();
+        let addresses = self.addresses.iter().map(ToString::to_string);
+        let parts = [self.scheme.to_owned(), name.to_owned(), host].into_iter();
+        let lines: Vec<String> = parts.chain(addresses).collect();
+        lines.join("\n").into_bytes()
+    }
 }
 
 /// Those of these upstreams that are different, each where it is first.
@@ -51,6 +62,7 @@ pub(super) fn different<'u>(upstreams: impl Iterator<Item = &'u Upstream>) -> Ve
 mod tests {
     use super::*;
     use crate::config::Host;
+    use std::collections::BTreeSet;
 
     fn upstream(scheme: &'static str, name: &str, addresses: &[&str]) -> Upstream {
         let addresses = addresses.iter().map(|addr| addr.parse().unwrap());
@@ -79,6 +91,9 @@ mod tests {
         let same = same.with_label("another label");
         assert_eq!(Identity::of(&one), Identity::of(&same));
         let all: Vec<_> = [&one, &same].into_iter().chain(&others).collect();
+        let octets: BTreeSet<_> = all.iter().map(|one| Identity::of(one).octets()).collect();
+        assert_eq!(octets.len(), 7);
+        assert!(octets.contains(&b"tls\na.test\n\n192.0.2.1:853"[..]));
         let different = different(all.into_iter());
         assert_eq!(different.len(), 7);
         assert_eq!((&different[0], &different[1]), (&one, &others[0]));

@@ -15,8 +15,13 @@ mod local_names;
 pub(crate) mod parameters;
 mod policy;
 pub mod providers;
+#[cfg_attr(not(feature = "split"), path = "public_suffix/absent.rs")]
+mod public_suffix;
+#[cfg(feature = "cli")]
+mod registrable;
 mod roots;
 mod route;
+mod split_key;
 mod text;
 mod ttl;
 mod upstream;
@@ -43,8 +48,12 @@ pub(crate) use listen::is_missing;
 pub use local_names::LocalNames;
 pub use parameters::{ClientCertificate, Pin, Profile, Socks5};
 pub use policy::Policy;
+pub(crate) use public_suffix::suffix_octets;
+#[cfg(feature = "cli")]
+pub(crate) use registrable::registrable_domain;
 pub use roots::Roots;
 pub use route::{Domain, Route, Target};
+pub use split_key::SplitKey;
 pub use text::server_address;
 pub use ttl::TtlBounds;
 #[cfg(test)]
@@ -67,6 +76,8 @@ pub struct Config {
     /// Follows from `upstreams` and `routes`.
     all_upstreams: Vec<Upstream>,
     policy: Policy,
+    split_upstreams: usize,
+    split_key: Option<SplitKey>,
     hedge: bool,
     bootstrap: Vec<SocketAddr>,
     roots: Roots,
@@ -94,6 +105,8 @@ impl Default for Config {
             upstreams: vec![providers::DEFAULT.into()],
             all_upstreams: vec![providers::DEFAULT.into()],
             policy: Policy::default(),
+            split_upstreams: 1,
+            split_key: None,
             hedge: false,
             bootstrap: Vec::new(),
             roots: Roots::BuiltIn,
@@ -137,6 +150,9 @@ impl Config {
     /// More than people write by hand. Each has state of its own: whose turn it is, how long its responses take.
     pub const MAX_ROUTES: usize = 1_024;
 
+    /// From one to all upstreams that there can be.
+    pub const SPLIT_UPSTREAMS: RangeInclusive<usize> = 1..=Self::MAX_UPSTREAMS;
+
     /// One loop serves a household or an office; beyond 64 the kernel's sockets are the limit.
     pub const WORKERS: RangeInclusive<usize> = 1..=64;
 
@@ -175,6 +191,28 @@ impl Config {
     /// Which of several upstreams a query is forwarded to. Default: the first that is healthy.
     pub fn policy(&self) -> Policy {
         self.policy
+    }
+
+    /// To how many of its upstreams a route with [`Policy::Split`] sends the queries for one domain. Default: 1.
+    pub fn split_upstreams(&self) -> usize {
+        self.split_upstreams
+    }
+
+    /// By which domains are split among upstreams. Default: none, which is one that follows from the seed.
+    pub fn split_key(&self) -> Option<SplitKey> {
+        self.split_key
+    }
+
+    /// Whether some queries are sent by [`Policy::Split`].
+    pub fn splits(&self) -> bool {
+        let of_route = |route: &Route| matches!(route.target(), Target::Upstreams { policy, .. } if *policy == Policy::Split);
+        self.policy == Policy::Split || self.routes.iter().any(of_route)
+    }
+
+    /// With this key, unless there is one.
+    pub(crate) fn or_split_key(mut self, key: SplitKey) -> Self {
+        self.split_key = self.split_key.or(Some(key));
+        self
     }
 
     /// Whether a query whose response is late is sent a second time, to another upstream or on another connection; for 5 % of the

@@ -87,6 +87,14 @@ impl Provider {
     pub(super) fn ips(&self) -> impl Iterator<Item = IpAddr> {
         self.addresses.iter().filter_map(|text| text.parse().ok())
     }
+
+    /// Who operates it, as the beginning of its name: `quad9` of `quad9-ecs`.
+    pub fn operator(&self) -> &'static str {
+        match self.name.split_once('-') {
+            Some((operator, kind)) if kind != "sb" => operator,
+            _ => self.name,
+        }
+    }
 }
 
 /// The provider of this name. Case does not matter.
@@ -101,6 +109,13 @@ pub fn with_server_name(name: &str) -> Option<&'static Provider> {
     PROVIDERS
         .iter()
         .find(|provider| provider.server_name == name)
+}
+
+/// The provider that has this address.
+pub fn with_address(ip: IpAddr) -> Option<&'static Provider> {
+    PROVIDERS
+        .iter()
+        .find(|provider| provider.ips().any(|own| own == ip))
 }
 
 /// The provider whose name is nearest to a word that is none, if it is near enough to be a slip.
@@ -224,6 +239,24 @@ mod tests {
             assert_eq!(with_server_name(provider.server_name), Some(provider));
         }
         assert_eq!(with_server_name("dns.test"), None);
+    }
+
+    #[test]
+    fn one_organisation_operates_several_providers() {
+        let of = |name: &str| find(name).unwrap().operator();
+        for (name, operator) in [
+            ("cloudflare", "cloudflare"),
+            ("cloudflare-family", "cloudflare"),
+            ("quad9-ecs", "quad9"),
+            ("dns-sb", "dns-sb"),
+            ("dns4eu-protective", "dns4eu"),
+            ("cleanbrowsing-adult", "cleanbrowsing"),
+        ] {
+            assert_eq!(of(name), operator);
+        }
+        let by_address = with_address("149.112.112.11".parse().unwrap());
+        assert_eq!(by_address.map(|provider| provider.name), Some("quad9-ecs"));
+        assert_eq!(with_address("192.0.2.1".parse().unwrap()), None);
     }
 
     #[test]

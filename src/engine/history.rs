@@ -98,14 +98,24 @@ impl Opt {
     }
 }
 
+/// What the policy says of a query, once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Preference {
+    /// The upstream that should be asked first.
+    pub upstream: usize,
+    /// Stands for the domain of its name, where the policy goes by that.
+    pub domain: u64,
+}
+
 /// What was tried for one transaction.
 #[derive(Default)]
 pub struct History {
     pub arrived: Time,
-    /// Its upstreams are all that it may be sent to.
     route: ForwardingRoute,
-    /// The upstream that should be asked first, by the policy.
-    pub preferred: usize,
+    /// Those of the route's upstreams that it may be sent to now: all, unless the policy keeps a domain to some of them.
+    upstreams: UpstreamSet,
+    /// By the policy.
+    pub preferred: Preference,
     pub opt: Opt,
     /// Attempts that may still be answered.
     attempts: [Option<Attempt>; MAX_ATTEMPTS],
@@ -124,7 +134,7 @@ pub struct History {
     pub holds_up_others: bool,
     /// Upstreams that were asked.
     tried: UpstreamSet,
-    /// Upstreams that shall not be asked (again), and all that are outside of its route.
+    /// Upstreams that shall not be asked (again), and all that it may not be sent to.
     exclude: UpstreamSet,
     /// The queue in which it waits for a connection.
     queued: Option<Queue>,
@@ -148,6 +158,7 @@ impl History {
         Self {
             arrived: now,
             route,
+            upstreams: route.upstreams,
             opt,
             exclude: !route.upstreams,
             queued_at: now,
@@ -175,32 +186,54 @@ impl History {
         self.route
     }
 
-    /// Upstreams that shall not be asked, and all that are outside of its route.
+    /// Those of the route's upstreams that it may be sent to.
+    pub fn upstreams(&self) -> UpstreamSet {
+        self.upstreams
+    }
+
+    /// Whether these are not all of them.
+    pub fn is_confined(&self) -> bool {
+        self.upstreams != self.route.upstreams
+    }
+
+    /// From now on it may be sent to these upstreams of its route, and to no others. Those that it was not to be sent to again stay excluded,
+    /// unless none would be left.
+    pub fn confine(&mut self, upstreams: UpstreamSet) {
+        let excluded = self.exclude & self.upstreams;
+        self.upstreams = upstreams & self.route.upstreams;
+        self.exclude = excluded | !self.upstreams;
+        if excluded.has_all(self.upstreams) {
+            self.readmit_all();
+        }
+    }
+
+    /// Upstreams that shall not be asked, and all that it may not be sent to.
     pub fn exclude(&self) -> UpstreamSet {
         self.exclude
     }
 
-    /// From now on, only upstreams of its route are asked that were not asked yet.
+    /// From now on, only upstreams are asked that were not asked yet.
     pub fn exclude_tried(&mut self) {
-        self.exclude = self.tried | !self.route.upstreams;
+        self.exclude = self.tried | !self.upstreams;
     }
 
-    /// From now on, all upstreams of its route may be asked.
+    /// From now on, all upstreams may be asked that it may be sent to.
     pub fn readmit_all(&mut self) {
-        self.exclude = !self.route.upstreams;
+        self.exclude = !self.upstreams;
     }
 
-    /// This upstream may be asked (again), if it is one of its route.
+    /// This upstream may be asked (again), if it may be sent there.
     pub fn readmit(&mut self, upstream: usize) {
-        if self.route.upstreams.contains(upstream) {
+        if self.upstreams.contains(upstream) {
             self.exclude.remove(upstream);
         }
     }
 
     /// It takes another route from now on, or the same one by other numbers. `fresh`: the numbers that stand for other upstreams now.
-    pub fn reroute(&mut self, route: ForwardingRoute, preferred: usize, fresh: UpstreamSet) {
-        let excluded = self.exclude & self.route.upstreams & !fresh;
-        (self.route, self.preferred) = (route, preferred);
+    pub fn reroute(&mut self, route: ForwardingRoute, preferred: Preference, fresh: UpstreamSet) {
+        let excluded = self.exclude & self.upstreams & !fresh;
+        (self.route, self.upstreams) = (route, route.upstreams);
+        self.preferred = preferred;
         for set in [
             &mut self.tried,
             &mut self.connected,
@@ -216,9 +249,9 @@ impl History {
         }
     }
 
-    /// Whether an upstream of its route was not asked yet.
+    /// Whether an upstream was not asked yet that it may be sent to.
     pub fn has_untried(&self) -> bool {
-        !self.tried.has_all(self.route.upstreams)
+        !self.tried.has_all(self.upstreams)
     }
 
     /// Attempts that may still be answered, the oldest first.
@@ -312,7 +345,7 @@ impl History {
 
     /// Whether a connect was begun for it to each upstream of its route that is not in `exclude`.
     pub fn has_connected_to_all(&self, exclude: UpstreamSet) -> bool {
-        self.connected.has_all(self.route.upstreams & !exclude)
+        self.connected.has_all(self.upstreams & !exclude)
     }
 
     /// Notes that a connect to this upstream was begun for it.
@@ -468,6 +501,30 @@ mod tests {
         assert_eq!((allowed(&history), history.has_untried()), (vec![], false));
         history.readmit_all();
         assert_eq!(allowed(&history), [1, 3]);
+    }
+
+    #[test]
+    fn what_is_confined_to_some_upstreams_is_sent_to_no_others() {
+        let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
+        let mut history = History::new(Opt::Absent, ForwardingRoute::default_of(3), Time::ZERO);
+        let allowed = |history: &History| -> Vec<usize> {
+            (0..64)
+                .filter(|n| !history.exclude().contains(*n))
+                .collect()
+        };
+        assert!(!history.is_confined());
+        history.confine(UpstreamSet::of(1));
+        assert_eq!((allowed(&history), history.is_confined()), (vec![1], true));
+        history.sent(attempt(connections.insert(())), Purpose::Need, 1);
+        history.exclude_tried();
+        assert_eq!((allowed(&history), history.has_untried()), (vec![], false));
+        // The one that was tried stays excluded while another may be asked.
+        history.confine(UpstreamSet::from_iter([1, 2]));
+        assert_eq!((allowed(&history), history.has_untried()), (vec![2], true));
+        history.confine(UpstreamSet::of(1));
+        assert_eq!(allowed(&history), [1]);
+        history.readmit(0);
+        assert_eq!(allowed(&history), [1], "it may not be sent there");
     }
 
     #[test]

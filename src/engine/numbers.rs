@@ -38,6 +38,11 @@ impl Numbers {
         self.identities.len()
     }
 
+    /// By number, those of upstreams that are configured no more included.
+    pub fn identities(&self) -> &[Identity] {
+        &self.identities
+    }
+
     /// Those of all upstreams that are configured.
     pub fn configured(&self) -> UpstreamSet {
         self.configured

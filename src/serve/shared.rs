@@ -1,7 +1,7 @@
 //! What the workers of one program share: the configuration, the cache, and the limits that hold for all of them together.
 
 use super::handover::LoopsInStep;
-use crate::config::{Config, Limits, TtlBounds};
+use crate::config::{Config, Limits, SplitKey, TtlBounds};
 use crate::engine::{Cache, PerClient, Times};
 use crate::locks::lock;
 use rand_chacha::ChaCha8Rng;
@@ -41,7 +41,8 @@ impl Shared {
         let cache = Cache::new(config.cache_bytes(), cache_seed, times(&config.ttl()));
         Self {
             cache: Arc::new(cache.with_rotation(config.rotate())),
-            config,
+            // All workers split domains alike.
+            config: config.or_split_key(SplitKey::of_seed(seed)),
             random,
             connections: Mutex::default(),
             workers: AtomicUsize::new(0),

@@ -15,6 +15,8 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ),
     ("upstream", "\"quad9\"", "quad9"),
     ("policy", "\"fastest\"", "fastest"),
+    ("split-upstreams", "2", "2"),
+    ("split-key-file", "\"FOLDER/key\"", "FOLDER/key"),
     ("hedge", "true", "true"),
     ("bootstrap", "\"192.0.2.53\"", "192.0.2.53"),
     ("allow-plaintext", "true", "true"),
@@ -56,6 +58,7 @@ fn a_file_says_what_options_and_variables_say() {
     assert_eq!(sampled, keys(), "each key has a sample");
     let stand = Stand::new();
     stand.write("ca.pem", &Authority::new().pem());
+    stand.write("key", "0123456789abcdef");
     stand.write("hosts", "192.0.2.7 nas.home.arpa\n");
     let defaults = settings(&sources("serve", &[]));
     for (key, in_file, typed) in SAMPLES {

@@ -15,6 +15,7 @@ mod plain_udp;
 mod reload;
 mod routes;
 mod scene;
+mod split;
 mod tcp_clients;
 mod verdicts;
 

@@ -72,10 +72,12 @@ impl Forwarder {
             }
         };
         if let Some(key) = started {
-            let preferred = self.pool.preferred(route.number);
+            let name = query.question.name(message);
+            let preferred = self.pool.preferred(route.number, name);
             if let Some(history) = self.transactions.history_mut(key) {
                 history.preferred = preferred;
             }
+            self.confine(key, now);
             self.dispatch(key, now, out);
         }
         self.carry_out(now, out);

@@ -55,8 +55,9 @@ impl Forwarder {
         let (message, question) = (&transaction.message, &transaction.query.question);
         match self.routes.find(message, question) {
             Routed::Forward(route) => {
-                let preferred = self.pool.preferred(route.number);
+                let preferred = self.pool.preferred(route.number, question.name(message));
                 self.transactions.reroute(key, route, preferred, fresh, now);
+                self.confine(key, now);
             }
             answered @ Routed::Answer(..) => {
                 let fx = &mut self.ledger.at(now, out);

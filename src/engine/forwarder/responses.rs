@@ -1,7 +1,7 @@
 //! The response to a query: judged, learned from, and relayed, unless another one is asked for.
 
 use super::Forwarder;
-use crate::engine::history::Purpose;
+use crate::engine::history::{History, Purpose};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::output::Output;
 use crate::engine::response::{self, Verdict};
@@ -77,14 +77,21 @@ impl Forwarder {
         let history = &transaction.history;
         self.pool
             .learn(&attempt, history, (message, answer), meaning, fx);
-        let others = history.has_untried();
+        let (signed, is_stale) = (transaction.query.signed, transaction.stale_at.is_some());
+        let mut others = history.has_untried();
+        if !meaning.is_useful() && self.pool.splits() {
+            // This may have been the failure by which its upstream became suspect.
+            self.confine(key, now);
+            let history = self.transactions.history(key);
+            others = history.is_some_and(History::has_untried);
+        }
         let verdict = response::judge(
             meaning,
             response::Sent {
-                signed: transaction.query.signed,
+                signed,
                 edns: attempt.edns,
                 own_options: attempt.keepalive || attempt.padded,
-                alternatives: others || transaction.stale_at.is_some(),
+                alternatives: others || is_stale,
             },
         );
         if verdict != Verdict::Relay

@@ -6,6 +6,7 @@ use crate::engine::failure::Failure;
 use crate::engine::history::{Attempt, History, Purpose, Queue};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::output::Output;
+use crate::engine::routes::ForwardingRoute;
 use crate::engine::time::{Now, Time};
 use crate::engine::transactions::{Due, Happened, Outcome, Possible, Step, WaitsFor, next_step};
 use crate::engine::upstreams::Second;
@@ -41,7 +42,7 @@ impl Forwarder {
                 let may = |history: &History| !history.lane().is_isolated() && history.may_repeat();
                 if history.is_some_and(may)
                     && !self.send(key, connection, Purpose::Need, now, out)
-                    && !self.is_on_route(key, connection)
+                    && !self.may_be_sent_on(key, connection)
                 {
                     self.react(key, Happened::Slow, now, out);
                 }
@@ -61,13 +62,13 @@ impl Forwarder {
         }
     }
 
-    /// Whether a transaction may be sent on this connection by its route. It may be on one by which it may not, if its route has changed.
-    fn is_on_route(&self, key: TransactionKey, connection: ConnectionKey) -> bool {
+    /// Whether a transaction may be sent to the upstream of this connection. It may be on one where it may not, if its route has changed.
+    fn may_be_sent_on(&self, key: TransactionKey, connection: ConnectionKey) -> bool {
         let history = self.transactions.history(key);
         let upstream = self.pool.upstream_of(connection);
         history
             .zip(upstream)
-            .is_some_and(|(history, upstream)| history.route().upstreams.contains(upstream))
+            .is_some_and(|(history, upstream)| history.upstreams().contains(upstream))
     }
 
     /// What is done next for a transaction. `same_connection`: whether it may be sent again on the connection that its response came on.
@@ -105,6 +106,7 @@ impl Forwarder {
 
     /// Does what is to be done next for a transaction.
     fn react(&mut self, key: TransactionKey, happened: Happened, now: Now, out: &mut Output) {
+        self.confine(key, now);
         let step = self.next_step(key, happened, false, now);
         self.take(step, key, now, out);
     }
@@ -153,6 +155,7 @@ impl Forwarder {
     pub(super) fn settle(&mut self, now: Now, out: &mut Output) {
         self.carry_out(now, out);
         if self.transactions.any_waiting() {
+            self.confine_waiting(now);
             self.dispatch_waiting(now, out);
             self.give_up_hopeless(now, out);
             self.carry_out(now, out);
@@ -217,8 +220,11 @@ impl Forwarder {
             } else {
                 history.queued_at()
             };
-            self.pool
-                .is_hopeless(history.route(), queue, since, can_pay)
+            let route = ForwardingRoute {
+                upstreams: history.upstreams(),
+                ..history.route()
+            };
+            self.pool.is_hopeless(route, queue, since, can_pay)
         })
     }
 
@@ -365,6 +371,7 @@ impl Forwarder {
                 }
                 if elsewhere {
                     self.react(key, Happened::Slow, now, out);
+                    self.transactions.look_again(key, now);
                 }
             }
             None => {}

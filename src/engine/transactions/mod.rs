@@ -27,7 +27,7 @@ use super::cache::Cache;
 use super::effects::{Effects, Task};
 use super::gauges::Gauges;
 use super::hashing::RandomMap;
-use super::history::{Attempt, History, Purpose};
+use super::history::{Attempt, History, Preference, Purpose};
 use super::keys::{ConnectionKey, TransactionKey};
 use super::routes::ForwardingRoute;
 use super::time::{Now, Time};
@@ -46,6 +46,8 @@ use waiting::Waiting;
 
 /// A response that takes longer is asked for elsewhere, too. Resolvers answer most names that they do not know yet within a second.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// While a policy keeps a query to some upstreams, those are looked at so often: another may be asked once none of them works.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Transactions that are over whose memory is kept for the next queries.
 const MAX_SPARE: usize = 256;
 /// Transactions that there is an address for from the start.
@@ -122,7 +124,7 @@ impl Transactions {
         &mut self,
         key: TransactionKey,
         route: ForwardingRoute,
-        preferred: usize,
+        preferred: Preference,
         fresh: UpstreamSet,
         now: Now,
     ) {
@@ -227,6 +229,17 @@ impl Transactions {
         if let Some(transaction) = self.table.get_mut(key) {
             transaction.history.exclude_tried();
             transaction.elsewhere_at = Some(now.mono + ATTEMPT_TIMEOUT);
+            self.timers.set(key, transaction.alarm());
+        }
+    }
+
+    /// One that its policy keeps to some upstreams: those may fail yet, so that it is looked at again.
+    pub fn look_again(&mut self, key: TransactionKey, now: Now) {
+        if let Some(transaction) = self.table.get_mut(key)
+            && transaction.history.is_confined()
+            && transaction.elsewhere_at.is_none()
+        {
+            transaction.elsewhere_at = Some(now.mono + LOOK_AGAIN);
             self.timers.set(key, transaction.alarm());
         }
     }

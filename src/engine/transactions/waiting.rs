@@ -52,6 +52,7 @@ impl Transactions {
         if let Some(queue) = transaction.history.wait(now.mono) {
             self.waiting.push(queue, key);
         }
+        self.look_again(key, now);
     }
 
     /// A transaction waits for a connection no more.

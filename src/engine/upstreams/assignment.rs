@@ -103,7 +103,7 @@ impl UpstreamPool {
         connection.room(self.in_flight, bounds)
     }
 
-    /// Gives a query a message id on a connection: the one gate, where its route and all bounds on sending hold. `None` if it may not be sent there.
+    /// Gives a query a message id on a connection: the one gate, where what it may be sent to and all bounds on sending hold. `None` if it may not be sent there.
     pub fn enter(
         &mut self,
         transaction: TransactionKey,
@@ -117,8 +117,8 @@ impl UpstreamPool {
         let upstream = &mut self.upstreams[connection.upstream];
         let probes = room == Room::Beyond;
         let has_room = room != Room::None && (!probes || upstream.capacity.may_probe());
-        let on_route = history.route().upstreams.contains(connection.upstream);
-        if !on_route || !has_room || !history.may_send(purpose) || history.is_on(to) {
+        let is_allowed = history.upstreams().contains(connection.upstream);
+        if !is_allowed || !has_room || !history.may_send(purpose) || history.is_on(to) {
             return None;
         }
         let padded = self.own.padding.is_some()
@@ -185,11 +185,11 @@ impl UpstreamPool {
         // Queries are spread over two connections, so that a slow name holds up only half of them.
         if self.upstreams[upstream].answers_in_order()
             && self.count_of(upstream, false) < 2
-            && self.may_connect(upstream, self.nothing_up(history.route().upstreams), now)
+            && self.may_connect(upstream, self.nothing_up(history.upstreams()), now)
         {
             companions.connect[0] = Some(upstream);
         }
-        if !history.route().upstreams.has_several() {
+        if !history.upstreams().has_several() {
             return Some(companions);
         }
         let suspect = connection.is_suspect() || self.upstreams[upstream].health.is_suspect();
@@ -232,7 +232,7 @@ impl UpstreamPool {
     /// An upstream that this query would rather have gone to, or that could stand in for a suspect one, and that has no good
     /// connection: the most preferred of those before `rank`.
     pub fn missing(&self, history: &History, used: usize, rank: u64, now: Now) -> Option<usize> {
-        let nothing_up = self.nothing_up(history.route().upstreams);
+        let nothing_up = self.nothing_up(history.upstreams());
         let wanted = |upstream: &usize| {
             *upstream != used
                 && !history.exclude().contains(*upstream)
@@ -250,17 +250,20 @@ impl UpstreamPool {
             .min_by_key(|upstream| self.rank(history, *upstream))
     }
 
-    /// Whether an upstream of its route that was not asked yet has a good connection, or may be connected to.
+    /// Whether an upstream that it may be sent to and was not asked yet has a good connection, or may be connected to.
     pub fn has_untried(&self, history: &History, now: Now) -> bool {
-        let route = history.route();
-        let nothing_up = self.nothing_up(route.upstreams);
+        let upstreams = history.upstreams();
+        let nothing_up = self.nothing_up(upstreams);
         let is_there = |upstream: usize| {
             let up = |c: &Connection| c.upstream == upstream && c.is_good();
             self.connections.values().any(up)
                 || now.mono >= self.upstreams[upstream].backoff.connect_at(nothing_up)
         };
-        let mut order = self.routes.order(route.number);
-        order.any(|upstream| !history.tried().contains(upstream) && is_there(upstream))
+        let mut order = self.routes.order(history.route().number);
+        order.any(|upstream| {
+            let may_be_asked = upstreams.contains(upstream) && !history.tried().contains(upstream);
+            may_be_asked && is_there(upstream)
+        })
     }
 
     /// After how long without a response a query to this upstream counts as late.
@@ -303,7 +306,7 @@ impl UpstreamPool {
 
     /// The upstream to connect to so that the next late query finds a second connection.
     fn standby(&self, history: &History, elsewhere: bool, now: Now) -> Option<usize> {
-        let all = history.route().upstreams;
+        let all = history.upstreams();
         if self.pending(|upstream| all.contains(upstream), false) > 0 {
             return None;
         }

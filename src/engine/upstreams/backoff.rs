@@ -86,6 +86,16 @@ impl Backoff {
         self.failures > 0 && now.since(self.last_connect) < LATELY
     }
 
+    /// Whether the last connect to each of so many addresses failed, a short while ago.
+    pub fn has_failed_everywhere(&self, addresses: usize, now: Time) -> bool {
+        self.failures as usize >= addresses && self.has_failed_lately(now)
+    }
+
+    /// For how long connects have had no success.
+    pub fn tried_for(&self, now: Time) -> Duration {
+        now.since(self.series_since)
+    }
+
     /// A connect begins.
     pub fn connecting(&mut self, now: Time) {
         if now.since(self.last_connect) >= SERIES_ENDS {

@@ -97,9 +97,9 @@ impl UpstreamPool {
         let route = history.route();
         let soonest = match self.pending(usable, isolated) {
             0 => Time::ZERO,
-            _ => self.last_connect(route.number) + CONNECTION_ATTEMPT_DELAY,
+            _ => self.last_connect(history) + CONNECTION_ATTEMPT_DELAY,
         };
-        let nothing_up = self.nothing_up(route.upstreams);
+        let nothing_up = self.nothing_up(history.upstreams());
         self.routes
             .order(route.number)
             .filter(|&upstream| usable(upstream) && history.may_connect(upstream))
@@ -187,9 +187,10 @@ impl UpstreamPool {
         self.connections.values().filter(connecting).count()
     }
 
-    /// When a connect to an upstream of this route was last begun.
-    fn last_connect(&self, route: u16) -> Time {
-        let order = self.routes.order(route);
+    /// When a connect was last begun to an upstream that this query may be sent to.
+    fn last_connect(&self, history: &History) -> Time {
+        let order = self.routes.order(history.route().number);
+        let order = order.filter(|upstream| history.upstreams().contains(*upstream));
         let begun = order.map(|upstream| self.upstreams[upstream].backoff.last_connect());
         begun.max().unwrap_or_default()
     }

@@ -5,9 +5,11 @@
 //! tasks.
 //!
 //! - `assignment`: which connection a query takes. `selection`: which upstream comes first, by the policy. `routes`: among which.
+//!   `split`: which of them a domain is kept to, where the policy does that.
 //! - `connecting`: when a connection is made, to which upstream. `backoff`: when that may be tried again.
 //! - `responses`: what a response teaches about its upstream. `losses`: what the end of a connection does.
 //! - `silence`: connections that do not answer, and what is asked elsewhere because of that. `health`: upstreams that do not.
+//!   `reachability`: both together.
 //! - `upstream`: what is known of one, with `capacity`, `edns_support`, `idle_timeout`, `keepalive`, `padding`, `round_trip`,
 //!   `incidents`.
 //! - `connection`: one connection, with the queries in flight on it: `pipeline`.
@@ -26,6 +28,7 @@ mod keepalive;
 mod losses;
 mod padding;
 mod pipeline;
+mod reachability;
 mod reconfiguration;
 mod responses;
 mod resume;
@@ -33,6 +36,7 @@ mod round_trip;
 mod routes;
 mod selection;
 mod silence;
+mod split;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -43,20 +47,21 @@ pub use responses::Matched;
 use super::effects::{Effects, Task};
 use super::failure::Trouble;
 use super::gauges::Gauges;
-use super::history::{Attempt, History};
+use super::history::{Attempt, History, Preference};
 use super::keys::{ConnectionKey, TransactionKey};
 use super::numbers::Numbers;
 use super::output::Action;
-use super::routes::route_upstreams;
+use super::routes::{ForwardingRoute, route_upstreams};
 use super::stats::UpstreamStats;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
-use crate::config::{Config, Upstream as Configured};
+use crate::config::{Config, SplitKey, Upstream as Configured};
 use crate::wire::Rewrite;
 use connection::Connection;
 use rand_chacha::ChaCha8Rng;
 use routes::Routes;
 use slotmap::SlotMap;
+use split::Split;
 use std::time::Duration;
 use upstream::Upstream;
 
@@ -73,6 +78,10 @@ pub struct UpstreamPool {
     /// The most queries in flight on one connection.
     in_flight: usize,
     timeout: Duration,
+    /// Splits domains while none is configured.
+    split_key: SplitKey,
+    /// The upstreams that were healthy when this last mattered.
+    healthy: UpstreamSet,
     /// The clocks at the last event.
     seen: Now,
 }
@@ -91,24 +100,41 @@ impl UpstreamPool {
     /// As configured, with nothing known and no connection.
     pub fn new(config: &Config, random: ChaCha8Rng) -> Self {
         let (all, numbers) = (config.all_upstreams(), Numbers::new(config));
+        let split_key = SplitKey::of_seed(random.get_seed());
+        let split = Split::new(config, split_key, &numbers);
         Self {
             upstreams: all.iter().map(Upstream::new).collect(),
             connections: SlotMap::with_key(),
-            routes: Routes::new(all.len(), route_upstreams(config, &numbers)),
+            routes: Routes::new(all.len(), route_upstreams(config, &numbers), split),
             numbers,
             random,
             own: own_options(config),
             in_flight: config.limits().link_in_flight,
             timeout: config.timeout(),
+            split_key,
+            healthy: UpstreamSet::EMPTY,
             seen: Now::default(),
         }
     }
 
-    /// The upstream that a new query on this route should be sent to first.
+    /// The upstream that a new query for this name on this route should be sent to first.
     #[inline]
-    pub fn preferred(&mut self, route: u16) -> usize {
+    pub fn preferred(&mut self, route: u16, name: &[u8]) -> Preference {
         let random = &mut self.random;
-        self.routes.preferred(route, &self.upstreams, random)
+        self.routes
+            .preferred((route, name), &self.upstreams, random)
+    }
+
+    /// Whether a route splits domains among its upstreams, so that [`UpstreamPool::within`] matters.
+    #[inline]
+    pub fn splits(&self) -> bool {
+        self.routes.splits()
+    }
+
+    /// Those of the route's upstreams that a query may be sent to now, by the policy.
+    pub fn within(&self, route: ForwardingRoute, preferred: Preference, now: Now) -> UpstreamSet {
+        let is_healthy = |upstream, is_own| self.is_healthy(upstream, is_own, now.mono);
+        self.routes.within(route, preferred, is_healthy)
     }
 
     /// An upstream's place in the order of this query; 0 is the best.

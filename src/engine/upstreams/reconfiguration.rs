@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::routes::Routes;
+use super::split::Split;
 use super::upstream::Upstream;
 use super::{UpstreamPool, own_options};
 use crate::config::Config;
@@ -42,7 +43,9 @@ impl UpstreamPool {
                 upstream.remove();
             }
         }
-        let mut routes = Routes::new(self.upstreams.len(), route_upstreams(config, &self.numbers));
+        let split = Split::new(config, self.split_key, &self.numbers);
+        let routes = route_upstreams(config, &self.numbers);
+        let mut routes = Routes::new(self.upstreams.len(), routes, split);
         routes.go_on(&self.routes, fresh);
         self.routes = routes;
         self.own = own_options(config);

@@ -2,9 +2,11 @@
 
 use super::Upstream;
 use super::connection::Connection;
-use super::selection::Selection;
-use crate::engine::history::History;
-use crate::engine::routes::RouteUpstreams;
+use super::selection::{Known, Selection};
+use super::split::Split;
+use crate::config::Policy;
+use crate::engine::history::{History, Preference};
+use crate::engine::routes::{ForwardingRoute, RouteUpstreams};
 use crate::engine::upstream_set::UpstreamSet;
 use log::info;
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +18,9 @@ pub struct Routes {
     sets: Vec<UpstreamSet>,
     /// For each upstream those that it shares a route with, itself included.
     peers: Vec<UpstreamSet>,
+    split: Split,
+    /// Whether the policy of a route splits domains.
+    splits: bool,
 }
 
 struct Route {
@@ -28,7 +33,7 @@ struct Route {
 
 impl Routes {
     /// Those of so many upstreams.
-    pub fn new(upstreams: usize, routes: Vec<RouteUpstreams>) -> Self {
+    pub fn new(upstreams: usize, routes: Vec<RouteUpstreams>, split: Split) -> Self {
         let mut sets: Vec<UpstreamSet> = Vec::new();
         for route in &routes {
             let set = route.order.iter().copied().collect();
@@ -42,6 +47,8 @@ impl Routes {
         };
         Self {
             peers: (0..upstreams).map(peers).collect(),
+            splits: routes.iter().any(|route| route.policy == Policy::Split),
+            split,
             by_number: routes.into_iter().map(Route::new).collect(),
             sets,
         }
@@ -57,23 +64,47 @@ impl Routes {
         }
     }
 
-    /// The upstream that a new query on this route should be sent to.
+    /// The upstream that a new query for this name on this route should be sent to.
     #[inline]
     pub fn preferred(
         &mut self,
-        route: u16,
+        (route, name): (u16, &[u8]),
         upstreams: &[Upstream],
         random: &mut ChaCha8Rng,
-    ) -> usize {
+    ) -> Preference {
         let selection = &mut self.by_number[usize::from(route)].selection;
-        selection.preferred(upstreams, random)
+        let split = &self.split;
+        selection.preferred(name, Known { upstreams, split }, random)
+    }
+
+    /// Whether the policy of a route splits domains.
+    #[inline]
+    pub fn splits(&self) -> bool {
+        self.splits
+    }
+
+    /// Those of the route's upstreams that a query may be sent to, as far as the policy decides that. `is_healthy` is asked of one
+    /// after the other, and told whether it is one that the query is kept to, or stands in.
+    pub fn within(
+        &self,
+        route: ForwardingRoute,
+        preferred: Preference,
+        is_healthy: impl Fn(usize, bool) -> bool,
+    ) -> UpstreamSet {
+        let selection = &self.by_number[usize::from(route.number)].selection;
+        if selection.policy() != Policy::Split {
+            return route.upstreams;
+        }
+        let order = || selection.order();
+        self.split.within(preferred.domain, order, is_healthy)
     }
 
     /// An upstream's place in the order of this query; 0 is the best.
     #[inline]
     pub fn rank(&self, upstreams: &[Upstream], history: &History, upstream: usize) -> u64 {
         let selection = &self.by_number[usize::from(history.route().number)].selection;
-        selection.rank(upstreams, history.preferred, upstream)
+        let split = &self.split;
+        selection.rank(Known { upstreams, split }, history.preferred, upstream)
     }
 
     /// The upstreams of a route, in their order.
@@ -144,8 +175,8 @@ impl Route {
 
 #[cfg(test)]
 mod tests {
+    use super::super::split::tests::split;
     use super::*;
-    use crate::config::Policy;
 
     fn route(order: &[usize]) -> RouteUpstreams {
         RouteUpstreams {
@@ -157,7 +188,8 @@ mod tests {
 
     #[test]
     fn upstreams_of_one_route_stand_in_for_each_other_and_for_no_others() {
-        let routes = Routes::new(4, vec![route(&[0, 1]), route(&[2, 0]), route(&[3])]);
+        let routes = vec![route(&[0, 1]), route(&[2, 0]), route(&[3])];
+        let routes = Routes::new(4, routes, split(&[1, 2, 3, 4], 1, "secret"));
         let set = |upstreams: &[usize]| upstreams.iter().copied().collect::<UpstreamSet>();
         assert_eq!(routes.peers(0), set(&[0, 1, 2]));
         assert_eq!(routes.peers(1), set(&[0, 1]));
