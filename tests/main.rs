@@ -8,6 +8,7 @@ mod battery;
 mod configuration;
 mod configuration_file;
 mod decisions;
+mod designation;
 mod edns;
 mod failover;
 mod faults_tls;

@@ -14,6 +14,7 @@ mod given;
 mod hook_up;
 mod hosts;
 mod known;
+mod loops;
 mod name_servers;
 mod operators;
 mod options;

@@ -65,7 +65,8 @@ impl NameServers {
             (file, servers) = (BEHIND_STUB, named(&behind));
         }
         let servers = others(file, servers, |server| {
-            listen.iter().any(|listen| receives(listen, server))
+            let mut listen = listen.iter();
+            listen.any(|listen| receives(listen, server, is_own_address))
         })?;
         Ok(Self { file, servers })
     }
@@ -122,7 +123,11 @@ fn others(
 }
 
 /// Whether what this host sends to `server` arrives at this listener, also at another address of the host.
-fn receives(listen: &Listen, server: SocketAddr) -> bool {
+pub(super) fn receives(
+    listen: &Listen,
+    server: SocketAddr,
+    is_own_address: impl Fn(IpAddr) -> bool,
+) -> bool {
     let loopback: IpAddr = match server.ip() {
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
@@ -256,7 +261,7 @@ mod tests {
             ("[::]:53", "[2001:db8::1]:53", false),
         ] {
             let listener: Listen = listen.parse().unwrap();
-            let received = receives(&listener, server.parse().unwrap());
+            let received = receives(&listener, server.parse().unwrap(), is_own_address);
             assert_eq!(received, expected, "{listen} {server}");
         }
     }
@@ -269,7 +274,7 @@ mod tests {
         let own = own.filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()));
         for ip in own {
             let server = SocketAddr::new(ip.into(), 53);
-            let receives = |text: &str| receives(&text.parse().unwrap(), server);
+            let receives = |text: &str| receives(&text.parse().unwrap(), server, is_own_address);
             assert!(
                 receives("0.0.0.0") && receives("::") && !receives("0.0.0.0:5300"),
                 "{ip}"

@@ -12,6 +12,7 @@ use super::UsageError;
 use super::file::read_limited;
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
+use super::loops::find_loop;
 use super::name_servers::{NameServers, NoServers, SYSTEM};
 use super::routes::read_routes;
 use super::sources::Sources;
@@ -25,7 +26,9 @@ use crate::config::{
     DNS_PORT, Limits, Listen, Modes, Policy, Roots, Route, Scheme, Upstream, hint, read_prefix,
     server_address,
 };
-use crate::transports::{RUNTIMES, SCHEMES, capabilities, check, interface_number, system_roots};
+use crate::transports::{
+    RUNTIMES, SCHEMES, capabilities, check, interface_number, is_own_address, system_roots,
+};
 
 /// The word for the root certificates that are built in.
 const BUILT_IN: &str = "built-in";
@@ -199,6 +202,9 @@ fn config(
     }
     config = config.allow(access_list(given)?);
     let config = config.build().map_err(|error| given.usage_error(&error))?;
+    if let Some(error) = find_loop(&config, is_own_address) {
+        return Err(given.usage_error(&error));
+    }
     Ok((config, bootstrap_file))
 }
 

@@ -120,7 +120,7 @@ impl From<Config> for ConfigBuilder {
 
 impl ConfigBuilder {
     /// Upstreams given by name need no bootstrap resolver, because the program that drives the [`Forwarder`](crate::Forwarder) finds their
-    /// addresses itself ([`Action::Resolve`](crate::engine::Action::Resolve)).
+    /// addresses itself ([`Action::Resolve`](crate::engine::Action::Resolve)), and those that another resolver designates.
     pub fn driver_resolves_names(mut self) -> Self {
         self.driver_resolves = true;
         self

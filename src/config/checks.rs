@@ -90,7 +90,8 @@ fn can_be_reached(
         let error = ConfigError::new("upstream", upstream.label(), reason);
         return Err(error.with_remedy("bootstrap"));
     }
-    let mut addresses = upstream.addresses().iter();
+    let designated_by = upstream.designated_by();
+    let mut addresses = upstream.addresses().iter().chain(&designated_by);
     if let Some(addr) = addresses.find(|addr| is_received_here(config, addr)) {
         let reason = format_args!("{addr} is where dotward itself listens, so queries would loop");
         return invalid("upstream", &upstream.label(), &reason);
@@ -181,6 +182,10 @@ mod tests {
         assert!(
             loops.ends_with("127.0.0.1:53 is where dotward itself listens, so queries would loop")
         );
+        let scheme = crate::config::SCHEMES;
+        let asked = Upstream::parse("ddr://127.0.0.1", scheme).unwrap();
+        let loops = error(vec![to("a.test", vec![asked])]);
+        assert!(loops.ends_with("so queries would loop"), "{loops}");
         let named = upstream(3).with_host(Host::new("dns.test", 53).unwrap());
         let lost = build(vec![to("a.test", vec![named])]).unwrap_err();
         assert_eq!(

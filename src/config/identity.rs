@@ -10,6 +10,7 @@ pub(crate) struct Identity {
     scheme: &'static str,
     server_name: Option<String>,
     host: Option<(String, u16)>,
+    designated_by: Option<SocketAddr>,
     addresses: Vec<SocketAddr>,
     needs_name: bool,
     parameters: Parameters,
@@ -27,6 +28,7 @@ impl Identity {
             host: upstream
                 .host()
                 .map(|host| (host.name().to_owned(), host.port())),
+            designated_by: upstream.designated_by(),
             addresses,
             needs_name: upstream.needs_name(),
             parameters: upstream.parameters().clone(),

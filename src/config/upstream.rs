@@ -35,6 +35,8 @@ enum Location {
     /// Never empty.
     Addresses(Vec<SocketAddr>),
     Host(Host),
+    /// Where the resolver at this address says.
+    DesignatedBy(SocketAddr),
 }
 
 /// A server that is known by name only.
@@ -69,6 +71,7 @@ impl Upstream {
     /// - `IP[:PORT]#NAME`: DNS over TLS (RFC 7858), with a certificate for `NAME`; also `IP@PORT#NAME`, as in the configuration of unbound;
     /// - `IP[:PORT]`: the same, with a certificate for the address itself (RFC 8310 section 8.1);
     /// - `tls://` before one of the last two, or `tls://NAME[:PORT]`, whose addresses a bootstrap resolver finds;
+    /// - `ddr://IP[:PORT]`: the resolver for DNS over TLS that the one at this address designates (RFC 9462), with a certificate for the address;
     /// - `tcp://IP[:PORT]`: DNS over TCP (RFC 7766), without encryption;
     /// - `udp://IP[:PORT]`: DNS over UDP, and over TCP where that is needed, without encryption.
     ///
@@ -189,30 +192,42 @@ impl Upstream {
         &self.parameters
     }
 
-    /// Its addresses, ports included. Empty where [`Upstream::host`] has still to be found.
+    /// Its addresses, ports included. Empty where they have still to be found: see [`Upstream::host`] and [`Upstream::designated_by`].
     pub fn addresses(&self) -> &[SocketAddr] {
         match &self.location {
             Location::Addresses(addresses) => addresses,
-            Location::Host(_) => &[],
+            Location::Host(_) | Location::DesignatedBy(_) => &[],
         }
     }
 
     /// The host whose addresses a bootstrap resolver has to find.
     pub fn host(&self) -> Option<&Host> {
         match &self.location {
-            Location::Addresses(_) => None,
             Location::Host(host) => Some(host),
+            Location::Addresses(_) | Location::DesignatedBy(_) => None,
         }
+    }
+
+    /// The resolver that is asked, without encryption, where this one is (RFC 9462). Nothing else is asked there.
+    pub fn designated_by(&self) -> Option<SocketAddr> {
+        match &self.location {
+            Location::DesignatedBy(resolver) => Some(*resolver),
+            Location::Addresses(_) | Location::Host(_) => None,
+        }
+    }
+
+    /// Whether a look-up has to find its addresses, and finds for both the same ones.
+    pub(crate) fn is_looked_up_as(&self, other: &Self) -> bool {
+        self.addresses().is_empty() && self.location == other.location
     }
 
     /// Whether both are the same server: they share the scheme, the name, and at least one address.
     pub(super) fn is_same_server(&self, other: &Self) -> bool {
         let mut addresses = self.addresses().iter();
         let shares_address = addresses.any(|address| other.addresses().contains(address));
-        let shares_host = self.host().is_some() && self.host() == other.host();
         self.scheme == other.scheme
             && self.server_name == other.server_name
-            && (shares_address || shares_host)
+            && (shares_address || self.is_looked_up_as(other))
     }
 }
 
@@ -221,15 +236,15 @@ fn find_scheme<'a>(name: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, Stri
         .iter()
         .find(|scheme| scheme.name.eq_ignore_ascii_case(name))
         .ok_or_else(|| {
-            let known: Vec<String> = schemes
-                .iter()
-                .map(|scheme| format!("{}://", scheme.name))
-                .collect();
+            let designated = schemes.iter().any(|scheme| scheme.name == DESIGNATED);
+            let known = schemes.iter().map(|scheme| scheme.name);
+            let known = known.chain(designated.then_some(DDR));
+            let shown: Vec<String> = known.clone().map(|name| format!("{name}://")).collect();
             format!(
                 "there is no scheme {}:// in this program; it knows {}{}",
                 name.escape_debug(),
-                known.join(", "),
-                hint(name, schemes.iter().map(|scheme| scheme.name))
+                shown.join(", "),
+                hint(name, known)
             )
         })
 }
@@ -242,13 +257,65 @@ impl From<&Provider> for Upstream {
     }
 }
 
+/// The word for resolvers that another one designates, in the place of a scheme.
+const DDR: &str = "ddr";
+/// The scheme by which those are reached.
+const DESIGNATED: &str = "tls";
+
+/// Reads what follows `ddr://`. The certificate must be valid for the address itself (RFC 9462 section 4.2).
+fn read_designating(
+    spec: &str,
+    text: &str,
+    scheme: &Scheme,
+    parameters: Parameters,
+) -> Result<Upstream, String> {
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if text.contains('#') {
+        return Err(
+            "the certificate must be for the address itself, so #NAME has no meaning behind ddr://"
+                .to_owned(),
+        );
+    }
+    if parameters.profile != Profile::Strict {
+        return Err(
+            "profile=opportunistic is not for ddr://: anybody on the path could name another server"
+                .to_owned(),
+        );
+    }
+    if parameters.socks5.is_some() {
+        return Err(
+            "socks5 is not for ddr://: the resolver would be asked beside the proxy".to_owned(),
+        );
+    }
+    let resolver = server_address(text, DNS_PORT)
+        .map_err(|why| format!("ddr:// needs the IP address of a resolver: {why}"))?;
+    if resolver.port() == TLS_PORT {
+        return Err(
+            "port 853 is for DNS over TLS only; the discovery is asked without encryption"
+                .to_owned(),
+        );
+    }
+    Ok(Upstream {
+        label: spec.to_owned(),
+        scheme: scheme.name,
+        server_name: Some(resolver.ip().to_string()),
+        // Pins alone do not do: the address is what ties the server to the resolver that was asked.
+        is_named: true,
+        location: Location::DesignatedBy(resolver),
+        parameters,
+    })
+}
+
 /// Only an explicit scheme lets a bare word be a host name.
 fn read(spec: &str, schemes: &[Scheme]) -> Result<Upstream, String> {
     let (spec, parameters) = spec
         .split_once('?')
         .map_or((spec, None), |(spec, parameters)| (spec, Some(parameters)));
     let (scheme, text) = spec.split_once("://").unwrap_or(("tls", spec));
-    let scheme = find_scheme(scheme, schemes)?;
+    let is_designated = scheme.eq_ignore_ascii_case(DDR);
+    let scheme = find_scheme(if is_designated { DESIGNATED } else { scheme }, schemes)?;
     if let Some((before, name)) = parameters.and_then(|text| text.rsplit_once('#')) {
         return Err(format!(
             "#NAME stands before the parameters: write {spec}#{name}?{before}"
@@ -256,6 +323,9 @@ fn read(spec: &str, schemes: &[Scheme]) -> Result<Upstream, String> {
     }
     let parameters = parameters.map(|text| Parameters::read(text, scheme));
     let parameters = parameters.transpose()?.unwrap_or_default();
+    if is_designated {
+        return read_designating(spec, text, scheme, parameters);
+    }
     if let Some(provider) = providers::find(spec) {
         return Ok(Upstream {
             parameters,
@@ -465,6 +535,34 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_resolver_may_designate_another_one() {
+        // req 89
+        let pin = "ddr://192.0.2.1?pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        for (spec, resolver, name) in [
+            ("ddr://192.0.2.1", "192.0.2.1:53", "192.0.2.1"),
+            (pin, "192.0.2.1:53", "192.0.2.1"),
+            ("DDR://192.0.2.1:5300", "192.0.2.1:5300", "192.0.2.1"),
+            ("ddr://192.0.2.1@5300", "192.0.2.1:5300", "192.0.2.1"),
+            ("ddr://[2001:db8:0::1]", "[2001:db8::1]:53", "2001:db8::1"),
+            ("ddr://2001:db8::1", "[2001:db8::1]:53", "2001:db8::1"),
+            ("ddr://[::ffff:192.0.2.1]", "192.0.2.1:53", "192.0.2.1"),
+            ("ddr://[fe80::1%2]:5300", "[fe80::1%2]:5300", "fe80::1"),
+        ] {
+            let upstream = upstream(spec);
+            assert_eq!(upstream.designated_by(), resolver.parse().ok(), "{spec}");
+            assert_eq!(
+                (upstream.scheme(), upstream.server_name()),
+                ("tls", Some(name))
+            );
+            assert_eq!((upstream.addresses(), upstream.host()), (&[][..], None));
+            assert!(upstream.needs_name());
+        }
+        let [one, other] = ["ddr://192.0.2.1", "ddr://192.0.2.2"].map(upstream);
+        assert!(one.is_same_server(&upstream("ddr://192.0.2.1:53")) && !one.is_same_server(&other));
+        assert!(!one.is_same_server(&upstream("tls://192.0.2.1")));
+    }
+
+    #[test]
     fn conventional_dns_has_no_name() {
         let udp = upstream("udp://192.0.2.1");
         assert_eq!((udp.scheme(), udp.server_name()), ("udp", None));
@@ -531,7 +629,7 @@ pub(super) mod tests {
         assert!(error("dns.quad9.net:853").contains("or tls://dns.quad9.net:853"));
         assert_eq!(
             error("https://dns.google"),
-            "there is no scheme https:// in this program; it knows tls://, tcp://, udp://"
+            "there is no scheme https:// in this program; it knows tls://, tcp://, udp://, ddr://"
         );
         assert!(error("tlss://dns.google").ends_with("; did you mean tls?"));
         let without_tls = Upstream::parse("quad9", SCHEMES.get(1..).unwrap()).unwrap_err();
@@ -570,6 +668,13 @@ pub(super) mod tests {
             ("udp://192.0.2.1#a.test", "authenticates no server"),
             ("udp://a.test", "needs an IP address"),
             ("0.0.0.0#a.test", "not the address of one server"),
+            ("ddr://", "is empty"),
+            ("ddr://dns.test", "needs the IP address of a resolver"),
+            ("ddr://0.0.0.0", "not the address of one server"),
+            ("ddr://192.0.2.1#dns.test", "must be for the address itself"),
+            ("ddr://192.0.2.1:853", "port 853 is for DNS over TLS only"),
+            ("ddr://192.0.2.1?profile=opportunistic", "is not for ddr://"),
+            ("ddr://192.0.2.1?socks5=127.0.0.1:9050", "is not for ddr://"),
         ] {
             let error = error(spec);
             assert!(error.contains(reason), "{spec}: {error}");

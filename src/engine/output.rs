@@ -39,7 +39,7 @@ pub enum Action {
         /// Which of its addresses.
         addr: SocketAddr,
     },
-    /// Find the addresses of an upstream that was configured by name; then report `resolved`.
+    /// Find the addresses of an upstream that was configured by name, or that another one designates; then report `resolved`.
     Resolve {
         /// Which upstream: see [`Forwarder::upstream`](super::Forwarder::upstream).
         upstream: usize,

@@ -87,24 +87,22 @@ async fn probe<R: Runtime + 'static>(
     let name = domain.unwrap_or(name);
     let mut random = ChaCha8Rng::from_seed(seed);
     let mut found = UpstreamReport::new(upstream, name);
-    let addresses = match upstream.host() {
+    let mut seed = [0; 32];
+    random.fill_bytes(&mut seed);
+    let addresses = match look_up(runtime.clone(), upstream, config.bootstrap(), seed) {
         None => upstream.addresses().to_vec(),
-        Some(host) => {
-            let mut seed = [0; 32];
-            random.fill_bytes(&mut seed);
-            let lookup = look_up(runtime.clone(), host.clone(), config.bootstrap(), seed);
-            match clock.within(lookup).await {
-                Some(Ok((addresses, _))) => addresses,
-                Some(Err(why)) => {
-                    found.problem = Some(Problem::unresolved(why.to_string()));
-                    return found;
-                }
-                None => {
-                    found.problem = Some(Problem::unresolved("no response in time".to_owned()));
-                    return found;
-                }
+        Some(lookup) => match clock.within(lookup).await {
+            Some(Ok((addresses, _))) => addresses,
+            Some(Err(why)) => {
+                found.problem = Some(Problem::unresolved(why.to_string(), upstream));
+                return found;
             }
-        }
+            None => {
+                let why = "no response in time".to_owned();
+                found.problem = Some(Problem::unresolved(why, upstream));
+                return found;
+            }
+        },
     };
     let probes = addresses.iter().take(MAX_ADDRESSES).map(|addr| {
         let target = Target {

@@ -24,9 +24,14 @@ impl Problem {
         Self { kind, why, advice }
     }
 
-    /// The host of the upstream has no address.
-    pub fn unresolved(why: String) -> Self {
-        let advice = "check the name, and the resolvers that find it (bootstrap); or write IP#NAME";
+    /// The upstream has no address that could be found.
+    pub fn unresolved(why: String, upstream: &Upstream) -> Self {
+        let advice = match upstream.designated_by() {
+            Some(_) => {
+                "its operator has to publish SVCB records at _dns.resolver.arpa (RFC 9462); or write IP#NAME"
+            }
+            None => "check the name, and the resolvers that find it (bootstrap); or write IP#NAME",
+        };
         Self::new("unresolved", why, advice)
     }
 

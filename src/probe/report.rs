@@ -29,6 +29,7 @@ pub struct UpstreamReport {
     label: String,
     scheme: &'static str,
     host: Option<String>,
+    designated_by: Option<String>,
     server_name: Option<String>,
     /// The name that it was asked for.
     name: String,
@@ -90,6 +91,7 @@ impl UpstreamReport {
             label: upstream.label().to_owned(),
             scheme: upstream.scheme(),
             host: upstream.host().map(|host| host.name().to_owned()),
+            designated_by: upstream.designated_by().map(|addr| addr.to_string()),
             server_name: upstream.server_name().map(str::to_owned),
             name: if name.is_empty() { "." } else { name }.to_owned(),
             addresses: Vec::new(),
@@ -182,6 +184,7 @@ impl UpstreamReport {
             ("usable", Json::Bool(self.is_usable())),
             ("scheme", Json::text(self.scheme)),
             ("host", text(&self.host)),
+            ("designated_by", text(&self.designated_by)),
             ("server_name", text(&self.server_name)),
             ("probe_name", Json::text(&self.name)),
             ("problem", Json::maybe(self.problem(), problem_json)),

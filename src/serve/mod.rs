@@ -5,7 +5,7 @@
 //!
 //! - `event_loop` is the loop, `core` the forwarder that it drives; `actions` carries out what that wants, and `inspect` shows what is in it.
 //! - `udp` and `tcp` are its sides towards clients, `upstream_connections` is its side towards upstreams.
-//! - `lookups` finds the addresses of upstreams that were given by name.
+//! - `lookups` finds the addresses of upstreams that were given by name, or that another resolver designates.
 //! - `sources` knows what is ready, and has the one timer; `pause` is for sockets that fail.
 //! - `sockets` binds the addresses that are served, `missing_addresses` those that the host did not have at the start; `bound` has the sockets
 //!   that were bound before, and `bind_advice` says what to do about one that cannot be.

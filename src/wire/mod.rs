@@ -6,7 +6,7 @@
 //!
 //! - Reading: [`parse_query`] says whether a client's message is forwarded or which response it gets instead;
 //!   [`parse_response`] checks an upstream's. Both return a small `Copy` value with the offsets that the edits need.
-//! - Inspecting: [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`options`].
+//! - Inspecting: [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`uncompressed`], [`Svcb`], [`options`].
 //! - Editing: [`forward_query`], [`relay_response`], [`local_response`], [`local_records`]. Each appends one whole message to a
 //!   `Vec<u8>`.
 //! - Caching: [`cacheability`] says whether a response may be cached and for how long; [`CachedResponse`] is its stored form.
@@ -36,6 +36,7 @@ mod response;
 mod rotation;
 mod scan;
 mod stored_response;
+mod svcb;
 
 #[cfg(test)]
 mod simple_dns_tests;
@@ -49,7 +50,7 @@ pub use header::{Flags, HEADER_LEN, Header, Rcode, clear_ad, set_id};
 pub use labels::Labels;
 pub use local_response::{LocalRdata, LocalRecord, local_records, local_response};
 pub use malformed::Malformed;
-pub use name::{NameDisplay, display};
+pub use name::{NameDisplay, display, uncompressed};
 pub use query::{Query, Refusal, parse_query};
 pub use question::{
     QuestionAt, QuestionDisplay, TYPE_DS, describe, lowercase_into, same_question, typed,
@@ -57,6 +58,7 @@ pub use question::{
 };
 pub use response::{Response, parse_response, records};
 pub use scan::{Record, Section};
+pub use svcb::{Svcb, TYPE_SVCB};
 
 #[cfg(test)]
 #[path = "../../tests/support"]

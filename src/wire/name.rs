@@ -44,6 +44,31 @@ pub(super) fn pointer_target(message: &[u8], start: usize) -> Option<usize> {
     }
 }
 
+/// The name at `start` in lower case, with its compression pointers followed. `None` when it does not end within the message or is too long.
+/// For a name that was walked before: a pointer that does not lead backwards ends the reading, and no more is checked.
+pub fn uncompressed(message: &[u8], start: usize) -> Option<Vec<u8>> {
+    let (mut name, mut at) = (Vec::new(), start);
+    loop {
+        let label = *message.get(at)?;
+        if label > MAX_LABEL {
+            let target = usize::from(u16_at(message, at)? & 0x3FFF);
+            at = Some(target).filter(|target| *target < at)?;
+            continue;
+        }
+        let next = at + 1 + usize::from(label);
+        name.extend_from_slice(message.get(at..next)?);
+        if name.len() > MAX_NAME {
+            return None;
+        }
+        if label == 0 {
+            // Length octets are below 64, so they are no letters.
+            name.make_ascii_lowercase();
+            return Some(name);
+        }
+        at = next;
+    }
+}
+
 /// Displays a name: labels in letters, `\.` and `\\` for those two, `\DDD` for what is not printable
 /// (RFC 1035 §5.1). So no octet of a client's name can corrupt a log.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +159,26 @@ mod tests {
         assert_eq!(pointer_target(message, 4), Some(12));
         assert_eq!(pointer_target(message, 6), None);
         assert_eq!(pointer_target(message, 99), None);
+    }
+
+    #[test]
+    fn a_name_is_put_together_from_where_its_pointers_lead() {
+        let message = b"\x04Test\x00\x01A\xC0\x00\x03www\xC0\x06";
+        assert_eq!(uncompressed(message, 0), Some(name_octets("test.")));
+        assert_eq!(uncompressed(message, 10), Some(name_octets("www.a.test.")));
+        // Loops, by a pointer or through labels, and what runs past the end.
+        for broken in [
+            &b"\xC0\x00"[..],
+            b"\x01a\xC0\x00",
+            b"\xC0\x02\x00",
+            b"\x02a",
+            b"\xC0",
+            b"",
+        ] {
+            assert_eq!(uncompressed(broken, 0), None, "{broken:?}");
+        }
+        assert_eq!(uncompressed(&name_of_len(255), 0), Some(name_of_len(255)));
+        assert_eq!(uncompressed(&name_of_len(256), 0), None);
     }
 
     // req 11

@@ -186,6 +186,45 @@ fn an_upstream_whose_name_leads_nowhere_leaves_the_other() {
 }
 
 #[test]
+fn a_designation_that_leads_to_a_wrong_certificate_is_not_asked_for_all_the_time() {
+    // req 89: RFC 9462 section 4.2 has a client wait for the TTL, unless that is excessive.
+    for (ttl, waits) in [(120, 120), (86_400, 300)] {
+        let mut r = Rig::new(&["ddr://192.0.2.1"]);
+        r.ask("a.test");
+        assert_eq!(r.resolves, 1);
+        let found = |r: &mut Rig| {
+            let addresses = vec!["192.0.2.8:853".parse().unwrap()];
+            let (n, ttl) = (r.n(), Duration::from_secs(ttl));
+            r.f.resolved(0, Ok((addresses, ttl)), n, &mut r.out);
+            r.drain();
+        };
+        found(&mut r);
+        let (mut rejected, start) = (0, r.now);
+        while r.resolves == 1 {
+            while let Some((connection, _)) = r.dials.get(rejected).copied() {
+                let why = ConnectError::Unauthenticated {
+                    why: "x".into(),
+                    remedy: String::new(),
+                };
+                let n = r.n();
+                r.f.connect_failed(connection, &why, n, &mut r.out);
+                r.drain();
+                rejected += 1;
+            }
+            r.pass(ms(1_000));
+            r.ask("b.test");
+        }
+        let after = r.now.since(start).as_secs();
+        assert!((waits..=waits + 10).contains(&after), "{after} of {ttl} s");
+        assert!(
+            rejected >= 10,
+            "it is connected to all the same: {rejected}"
+        );
+        assert!(r.sends.is_empty());
+    }
+}
+
+#[test]
 fn an_upstream_that_moved_is_found_where_it_is() {
     // fault 53: its name is looked up again when that is due, and the old connection serves until it ends.
     let mut r = by_name(&[]);

@@ -1,9 +1,9 @@
 //! What holds for every message: nothing panics, what is edited stays well-formed, and nothing passes that belongs to one hop.
 
 use dotward::wire::{
-    ClientEdns, ClientSubnet, Ede, Query, Recipient, Refusal, Response, Rewrite, describe, display,
-    forward_query, local_response, lowercase_into, options, parse_query, parse_response, records,
-    relay_response, same_question, typed,
+    ClientEdns, ClientSubnet, Ede, Query, Recipient, Refusal, Response, Rewrite, Svcb, describe,
+    display, forward_query, local_response, lowercase_into, options, parse_query, parse_response,
+    records, relay_response, same_question, typed, uncompressed,
 };
 use std::num::NonZeroU16;
 
@@ -59,6 +59,15 @@ pub fn exercise(message: &[u8], client: Option<ClientEdns>) {
             records(message, &read).count(),
             claimed.iter().sum::<usize>()
         );
+        for record in records(message, &read) {
+            // The owner was walked, so that it is whole.
+            let owner = uncompressed(message, record.start).unwrap();
+            assert!(owner.len() <= 255 && owner.last() == Some(&0));
+            if let Ok(svcb) = Svcb::read(&message[record.rdata]) {
+                assert!(svcb.alpn().all(|name| !name.is_empty()));
+                assert!(!svcb.is_alias() || svcb.port().is_none());
+            }
+        }
         // The question of a response of this length would be the client's.
         let own = read
             .question

@@ -274,6 +274,16 @@ pub fn option(code: u16, data: &[u8]) -> Vec<u8> {
     [&code.to_be_bytes(), &len_octets(data), data].concat()
 }
 
+/// The RDATA of an SVCB record (RFC 9460 section 2.2): priority, target, and parameters as they are given.
+pub fn svcb(priority: u16, target: &str, params: &[(u16, &[u8])]) -> Vec<u8> {
+    let params = params.iter().flat_map(|(key, value)| option(*key, value));
+    let rdata = priority
+        .to_be_bytes()
+        .into_iter()
+        .chain(name_octets(target));
+    rdata.chain(params).collect()
+}
+
 /// The RDATA of a transaction signature (RFC 8945 section 4.2) whose MAC is `mac`; nothing here can check it.
 pub fn tsig_rdata(original_id: u16, mac: &[u8]) -> Vec<u8> {
     let mut rdata = name_octets("hmac-sha256");

@@ -12,7 +12,7 @@ use futures::future::{Either, select};
 use std::pin::pin;
 
 /// Who knows where the upstream is.
-const RESOLVER: &str = "192.0.2.53:53";
+pub const RESOLVER: &str = "192.0.2.53:53";
 
 fn by_name(config: ConfigBuilder) -> ConfigBuilder {
     let host = Host::new("dns.test", addr(FIRST).port()).unwrap();
@@ -32,7 +32,7 @@ fn answered(query: &[u8], flags: u16) -> Vec<u8> {
 }
 
 /// The story, with a resolver that speaks UDP alone and answers what `reply` makes of a query.
-async fn with_udp_resolver(
+pub async fn with_udp_resolver(
     scene: &mut Scene,
     story: impl AsyncFnOnce(&mut Scene),
     mut reply: impl FnMut(&Datagrams, std::net::SocketAddr, &[u8]),

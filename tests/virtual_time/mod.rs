@@ -4,6 +4,7 @@ mod bootstrap;
 mod cache;
 mod choosing;
 mod crowds;
+mod designation;
 mod far;
 mod isolation;
 mod links;

@@ -7,6 +7,7 @@ use dotward::config::{Config, ConfigBuilder, Upstream};
 use dotward::engine::{Stats, Time};
 use dotward::runtime::Runtime;
 use dotward::serve::{Command, Control, Options, Sockets, serve};
+use dotward::transport::Transport;
 use dotward::transports::{Protocols, SCHEMES};
 use dotward::wire::{self, Frames, append_frame};
 use futures::future::{Either, join, join4, select};
@@ -300,10 +301,24 @@ pub fn tell_with<F>(
 where
     F: AsyncFnOnce(&mut Scene),
 {
+    tell_over(|protocols| protocols, tweak, upstreams, story)
+}
+
+/// As [`tell_with`], over whatever `transport` makes of the protocols.
+pub fn tell_over<T, F>(
+    transport: impl FnOnce(Protocols<Memory>) -> T,
+    tweak: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
+    upstreams: &[&str],
+    story: F,
+) -> Stats
+where
+    T: Transport,
+    F: AsyncFnOnce(&mut Scene),
+{
     let world = Memory::new();
     world.set_absent(addr(LATE).ip(), true);
     let config = tweak(builder(upstreams)).build().unwrap();
-    let protocols = Protocols::new(&world, &config).unwrap();
+    let protocols = transport(Protocols::new(&world, &config).unwrap());
     let sockets = Sockets::bind(&world, &config).unwrap();
     let control = Control::new();
     let options = Options::with_seed(config, [7; 32]).unwrap();

@@ -6,6 +6,7 @@ use crate::transport::{ConnectError, system_message};
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The most names of a certificate in a message; some have hundreds.
@@ -118,7 +119,13 @@ pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
         ),
         CertificateError::NotValidForNameContext { presented, .. } => (
             format!("it is for {}, not for {name}", names(presented)),
-            "check the name behind # of this upstream".to_owned(),
+            match name.parse::<IpAddr>() {
+                Ok(_) => {
+                    "it must be for the address itself; if the server has a name, write IP#NAME"
+                }
+                Err(_) => "check the name behind # of this upstream",
+            }
+            .to_owned(),
         ),
         CertificateError::InvalidPurposeContext { .. } => {
             both("not made for a server (extended key usage)", REMAKE)

@@ -43,6 +43,10 @@ impl Running {
             .map(|spec| Upstream::parse(spec, SCHEMES))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| error.to_string())?;
+        // The host looks names up, and knows nothing of SVCB records.
+        if let Some(one) = upstreams.iter().find(|one| one.designated_by().is_some()) {
+            return Err(format!("{}: ddr:// is not for this module", one.label()));
+        }
         let config = Config::builder()
             .upstreams(upstreams.clone())
             .timeout(timeout)

@@ -127,7 +127,7 @@ impl Forwarder {
         self.settle(now, out);
     }
 
-    /// The name of an upstream was looked up: its addresses, and for how long they hold.
+    /// An upstream was looked up: its addresses, and for how long they hold.
     pub fn resolved(
         &mut self,
         upstream: usize,

@@ -339,7 +339,7 @@ impl UpstreamPool {
         self.ask_elsewhere(failed.upstream, fx);
     }
 
-    /// The name of an upstream was looked up: its addresses, and for how long they hold.
+    /// An upstream was looked up: its addresses, and for how long they hold.
     pub fn resolved(
         &mut self,
         upstream: usize,
@@ -385,7 +385,11 @@ impl UpstreamPool {
         let gone = !self.connections.values().any(|c| c.upstream == upstream);
         let state = &mut self.upstreams[upstream];
         state.stats.failed_connects += 1;
-        state.failed(*why == ConnectError::TimedOut, now, &mut self.random);
+        if let ConnectError::Unauthenticated { .. } = why {
+            state.rejected(now, &mut self.random);
+        } else {
+            state.failed(*why == ConnectError::TimedOut, now, &mut self.random);
+        }
         if gone {
             state.capacity.forget();
         }

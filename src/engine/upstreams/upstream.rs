@@ -20,6 +20,9 @@ use std::time::Duration;
 const LATELY: Duration = Duration::from_secs(60);
 /// An upstream that answered so long ago works.
 const JUST_NOW: Duration = Duration::from_secs(1);
+/// For how long, at most, a resolver is not asked again which one it designates after a certificate was not valid for it. RFC 9462 section 4.2
+/// wants the TTL, unless that is excessive.
+const REJECTED: Duration = Duration::from_secs(300);
 /// How long it is remembered that an upstream answers in order.
 const ORDER_HOLDS: Duration = Duration::from_secs(600);
 
@@ -31,9 +34,10 @@ pub struct Upstream {
     addresses: Vec<SocketAddr>,
     /// It gets queries even if it cannot be authenticated.
     pub is_opportunistic: bool,
-    /// Given by name: addresses come from a look-up.
-    by_name: bool,
+    /// Given by name, or designated by another resolver: addresses come from a look-up.
+    looked_up: bool,
     pub resolving: bool,
+    resolved_at: Time,
     resolve_again: Time,
     /// The address that is next.
     next: usize,
@@ -76,8 +80,9 @@ impl Upstream {
             configured: Some(configured.clone()),
             addresses: alternate(configured.addresses()),
             is_opportunistic: configured.profile() == Profile::Opportunistic,
-            by_name: configured.host().is_some(),
+            looked_up: configured.addresses().is_empty(),
             resolving: false,
+            resolved_at: Time::ZERO,
             resolve_again: Time::ZERO,
             next: 0,
             backoff: Backoff::default(),
@@ -135,12 +140,13 @@ impl Upstream {
 
     /// Whether its addresses are so old that they should be looked up again, beside a connect to those that are known.
     pub fn wants_resolving(&self, now: Time) -> bool {
-        self.by_name && !self.resolving && now >= self.resolve_again
+        self.looked_up && !self.resolving && now >= self.resolve_again
     }
 
-    /// Its name was looked up.
+    /// It was looked up.
     pub fn resolved(&mut self, addresses: &[SocketAddr], holds: Duration, now: Time) {
         self.resolving = false;
+        self.resolved_at = now;
         self.resolve_again = now + holds;
         if !addresses.is_empty() {
             self.addresses = alternate(addresses);
@@ -161,9 +167,19 @@ impl Upstream {
     /// A connect failed; `silent`: nothing came back at all.
     pub fn failed(&mut self, silent: bool, now: Time, random: &mut ChaCha8Rng) {
         let width = self.width();
-        if self.backoff.failed(width, silent, now, random) && self.by_name {
+        if self.backoff.failed(width, silent, now, random) && self.looked_up {
             // The addresses did not help: perhaps they changed.
             self.resolve_again = Time::ZERO;
+        }
+    }
+
+    /// A connect failed because the server is not who it should be.
+    pub fn rejected(&mut self, now: Time, random: &mut ChaCha8Rng) {
+        let known_until = self.resolve_again;
+        self.failed(false, now, random);
+        let designated = |configured: &Configured| configured.designated_by().is_some();
+        if self.configured.as_ref().is_some_and(designated) {
+            self.resolve_again = known_until.min(self.resolved_at + REJECTED);
         }
     }
 

@@ -3,14 +3,14 @@
 //! It uses TCP, which nobody off the path can forge (RFC 5452 section 9), and UDP beside it when TCP is refused or slow: some networks
 //! let only one of them pass. A datagram counts if it comes from the resolver, to a random port, with a random id and the
 //! question (RFC 5452 section 9.1). A forged response can cause no more than delay, because the TLS certificate is checked for the
-//! name.
+//! name, or for the address of the resolver that designates others.
 
-use super::messages::{Found, Queries};
-use crate::config::Host;
+use super::messages::{Queries, Question};
+use super::search::{Found, Search, Step};
 use crate::framed::Framed;
 use crate::runtime::{Datagram, Datagrams, Ring, Runtime};
 use crate::transport::{ConnectError, Connection, Event, system_message};
-use rand_chacha::rand_core::Rng;
+use rand_chacha::ChaCha8Rng;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
@@ -22,13 +22,17 @@ const RESOLVER_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// TCP is so much ahead of UDP. From then on the queries that are not answered go out by UDP as often.
 const UDP_INTERVAL: Duration = Duration::from_millis(400);
 
-/// The addresses of one host.
+/// The addresses of one upstream.
 pub struct Lookup<R: Runtime> {
     runtime: R,
+    search: Search,
     queries: Queries,
     /// Those that were not asked yet, the next one last.
     resolvers: Vec<SocketAddr>,
     attempt: Option<Attempt<R>>,
+    /// Why the resolvers that were asked did not help: what the last one said.
+    failure: String,
+    random: ChaCha8Rng,
 }
 
 /// The queries to one resolver.
@@ -55,13 +59,22 @@ struct Udp<R: Runtime> {
 
 impl<R: Runtime> Lookup<R> {
     /// Asks the resolvers in this order.
-    pub fn new(runtime: R, host: Host, resolvers: &[SocketAddr], random: &mut impl Rng) -> Self {
+    pub fn new(runtime: R, search: Search, resolvers: &[SocketAddr], random: ChaCha8Rng) -> Self {
         Self {
             runtime,
-            queries: Queries::new(host, random.next_u32()),
+            search,
+            queries: Queries::default(),
             resolvers: resolvers.iter().rev().copied().collect(),
             attempt: None,
+            failure: "no bootstrap resolver".into(),
+            random,
         }
+    }
+
+    /// Sends these to a resolver.
+    fn ask(&mut self, resolver: SocketAddr, questions: Vec<Question>) {
+        self.queries = Queries::new(questions, self.search.nothing(), &mut self.random);
+        self.attempt = Some(Attempt::new(self.runtime.clone(), resolver));
     }
 }
 
@@ -73,16 +86,26 @@ impl<R: Runtime> Future for Lookup<R> {
         loop {
             if let Some(attempt) = &mut this.attempt {
                 ready!(attempt.poll(&mut this.queries, cx));
-            }
-            if let Some(found) = this.queries.found() {
-                return Poll::Ready(Ok(found));
+                let resolver = attempt.resolver;
+                this.attempt = None;
+                match this.search.step(&this.queries, &mut this.random) {
+                    Step::Found(found) => return Poll::Ready(Ok(found)),
+                    Step::Ask(questions) => {
+                        this.ask(resolver, questions);
+                        continue;
+                    }
+                    Step::Nothing(why) => {
+                        let failure = || this.queries.why_nothing().to_owned();
+                        this.failure = why.unwrap_or_else(failure);
+                    }
+                }
             }
             let Some(resolver) = this.resolvers.pop() else {
-                let why = std::mem::take(&mut this.queries.failure);
+                let why = std::mem::take(&mut this.failure);
                 return Poll::Ready(Err(ConnectError::Unresolved(why)));
             };
-            this.queries.start_over();
-            this.attempt = Some(Attempt::new(this.runtime.clone(), resolver));
+            let questions = this.search.first();
+            this.ask(resolver, questions);
         }
     }
 }

@@ -1,17 +1,20 @@
-//! Looking up the addresses of upstreams that were given by name, with the bootstrap resolvers.
+//! Looking up the addresses of upstreams: of those that were given by name, with the bootstrap resolvers, and of those that another resolver
+//! designates, with that one.
 
+mod designation;
 mod lookup;
 mod messages;
+mod search;
 
 use super::core::Core;
 use super::sources::{Kind, Source, Sources};
-use crate::config::{Config, Host, Upstream};
+use crate::config::{Config, Upstream};
 use crate::runtime::Runtime;
 use crate::transport::ConnectError;
 use lookup::Lookup;
-use messages::Found;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
+use search::{Found, Search};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
@@ -26,18 +29,21 @@ pub struct Lookups<R: Runtime> {
 
 struct Running<R: Runtime> {
     source: Source,
-    host: Host,
+    /// For which it was begun.
+    upstream: Upstream,
     lookup: Lookup<R>,
 }
 
-/// Looks a host up as the event loop does, and says for how long its addresses may be used.
+/// Looks an upstream up as the event loop does, and says for how long its addresses may be used. `None` if they are known.
 pub fn look_up<R: Runtime>(
     runtime: R,
-    host: Host,
-    resolvers: &[SocketAddr],
+    upstream: &Upstream,
+    bootstrap: &[SocketAddr],
     seed: [u8; 32],
-) -> impl Future<Output = Result<Found, ConnectError>> + use<R> {
-    Lookup::new(runtime, host, resolvers, &mut ChaCha8Rng::from_seed(seed))
+) -> Option<impl Future<Output = Result<Found, ConnectError>> + use<R>> {
+    let (search, resolvers) = Search::of(upstream, bootstrap)?;
+    let random = ChaCha8Rng::from_seed(seed);
+    Some(Lookup::new(runtime, search, &resolvers, random))
 }
 
 impl<R: Runtime> Lookups<R> {
@@ -55,19 +61,22 @@ impl<R: Runtime> Lookups<R> {
 
     /// Begins to look an upstream up.
     pub fn start(&mut self, upstream: usize, config: &Config, runtime: &R, core: &mut Core) {
-        let configured = core.forwarder.upstream(upstream);
-        let Some(host) = configured.and_then(|upstream| upstream.host().cloned()) else {
-            let why = Err(ConnectError::Unresolved("it has no name".into()));
+        let configured = core.forwarder.upstream(upstream).cloned();
+        let search = configured.and_then(|configured| {
+            let (search, resolvers) = Search::of(&configured, config.bootstrap())?;
+            Some((configured, search, resolvers))
+        });
+        let Some((configured, search, resolvers)) = search else {
+            let why = Err(ConnectError::Unresolved("it needs no look-up".into()));
             core.forwarder
                 .resolved(upstream, why, core.now, &mut core.out);
             return;
         };
-        let (bootstrap, random) = (config.bootstrap(), &mut self.random);
-        let lookup = Lookup::new(runtime.clone(), host.clone(), bootstrap, random);
+        let random = ChaCha8Rng::from_rng(&mut self.random);
         let running = Running {
             source: self.sources.add(Kind::Lookup(upstream)),
-            host,
-            lookup,
+            upstream: configured,
+            lookup: Lookup::new(runtime.clone(), search, &resolvers, random),
         };
         let count = self.running.len().max(upstream + 1);
         self.running.resize_with(count, || None);
@@ -77,8 +86,12 @@ impl<R: Runtime> Lookups<R> {
     /// Gives up those that are not for the upstreams that have these numbers now.
     pub fn keep<'u>(&mut self, upstream: impl Fn(usize) -> Option<&'u Upstream>) {
         for (number, place) in self.running.iter_mut().enumerate() {
-            let host = upstream(number).and_then(Upstream::host);
-            drop(place.take_if(|running| host != Some(&running.host)));
+            let now = upstream(number);
+            drop(
+                place.take_if(|running| {
+                    now.is_none_or(|now| !now.is_looked_up_as(&running.upstream))
+                }),
+            );
         }
     }
 
