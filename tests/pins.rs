@@ -39,19 +39,20 @@ fn hang_up(asked: &Received) -> Vec<Step> {
     ]
 }
 
+/// What the server shows; whether a name is given; which pins, `%` being its own and `@` that of the authority; why it is refused.
+type Row = (
+    fn(&Authority) -> Leaf,
+    bool,
+    &'static [&'static str],
+    Option<&'static str>,
+);
+
 // req 74: what is wrong never gets an octet of a question, with either version of TLS.
 #[test]
 fn each_certificate_is_accepted_or_refused_by_pins_and_name() {
     let trust = Trust::new();
     let authority = &trust.authority;
     let wrong_pin = "no public key in its chain is pinned; its own is ";
-    // What the server shows; whether a name is given; which pins, `%` being its own and `@` that of the authority; why it is refused.
-    type Row = (
-        fn(&Authority) -> Leaf,
-        bool,
-        &'static [&'static str],
-        Option<&'static str>,
-    );
     let rows: &[Row] = &[
         (Authority::good, true, &["%"], None),
         (Authority::good, true, &[NOBODY, "%"], None),

@@ -87,7 +87,10 @@ mod tests {
         let spec = |spec: &str| Upstream::parse(spec, super::super::SCHEMES).unwrap();
         let pinned = "?pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
         let address = spec("192.0.2.1");
-        for other in ["192.0.2.1?early-data=true", &format!("192.0.2.1{pinned}")] {
+        for other in [
+            "192.0.2.1?profile=opportunistic",
+            &format!("192.0.2.1{pinned}"),
+        ] {
             assert_ne!(Identity::of(&address), Identity::of(&spec(other)));
         }
         let same = same.with_label("another label");

@@ -46,7 +46,7 @@ pub use limits::Limits;
 pub use listen::Listen;
 pub(crate) use listen::is_missing;
 pub use local_names::LocalNames;
-pub use parameters::{ClientCertificate, Pin, Profile, Socks5};
+pub use parameters::{ClientCertificate, Pin, Profile};
 pub use policy::Policy;
 pub(crate) use public_suffix::suffix_octets;
 #[cfg(feature = "cli")]

@@ -1,16 +1,11 @@
-//! The parameters of an upstream, which stand behind `?` in it: how it is authenticated, and how it is reached.
+//! The parameters of an upstream, which stand behind `?` in it: how it is authenticated, and how this host is.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 
-use super::text::server_address;
 use super::{Scheme, hint};
 
-/// The port of SOCKS (RFC 1928).
-const SOCKS_PORT: u16 = 1_080;
-
-/// The SHA-256 digest of the public key in a certificate, its SubjectPublicKeyInfo (RFC 7858 section 4.2, RFC 7469 section 2.4).
+/// The SHA-256 digest of the public key in a certificate, its `SubjectPublicKeyInfo` (RFC 7858 section 4.2, RFC 7469 section 2.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pin([u8; 32]);
 
@@ -88,16 +83,6 @@ impl fmt::Debug for ClientCertificate {
     }
 }
 
-/// A SOCKS5 proxy (RFC 1928) through which an upstream is connected to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Socks5 {
-    /// The address of the proxy.
-    pub proxy: SocketAddr,
-    /// Whether the queries of each registrable domain have connections of their own, each with a username of its own at the proxy: Tor
-    /// sends these over different circuits.
-    pub isolate: bool,
-}
-
 /// All parameters of one upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Parameters {
@@ -107,31 +92,20 @@ pub(super) struct Parameters {
     /// The files, and what was in them once they were read.
     pub(super) client_files: Option<(String, String)>,
     pub(super) client_certificate: Option<ClientCertificate>,
-    pub(super) early_data: bool,
-    pub(super) socks5: Option<Socks5>,
 }
 
 /// The names of all parameters.
-pub(crate) const NAMES: [&str; 7] = [
-    "pin-sha256",
-    "profile",
-    "client-certificate",
-    "client-key",
-    "early-data",
-    "socks5",
-    "isolate",
-];
+pub(crate) const NAMES: [&str; 4] = ["pin-sha256", "profile", "client-certificate", "client-key"];
 
 impl Parameters {
     /// Reads `NAME=VALUE` with `&` between them. An error is the reason alone.
     pub(super) fn read(text: &str, scheme: &Scheme) -> Result<Self, String> {
         let (mut read, mut given) = (Self::default(), Vec::new());
-        let (mut proxy, mut isolate) = (None, false);
         let (mut certificate, mut key) = (None, None);
         for part in text.split('&') {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let wrong = |why: String| format!("{name} {value:?} {why}");
-            if !scheme.encrypted && !matches!(name, "socks5" | "isolate") && NAMES.contains(&name) {
+            if !scheme.encrypted && NAMES.contains(&name) {
                 let scheme = scheme.name;
                 return Err(format!(
                     "{scheme}:// does not encrypt, so {name} has no meaning there"
@@ -146,14 +120,6 @@ impl Parameters {
                 "profile" => read.profile = profile(value).map_err(wrong)?,
                 "client-certificate" => certificate = Some(file(value).map_err(wrong)?),
                 "client-key" => key = Some(file(value).map_err(wrong)?),
-                "early-data" => read.early_data = switch(value).map_err(wrong)?,
-                "socks5" => {
-                    proxy = Some(
-                        server_address(value, SOCKS_PORT)
-                            .map_err(|why| format!("{name}: {why}"))?,
-                    )
-                }
-                "isolate" => isolate = switch(value).map_err(wrong)?,
                 other => return Err(unknown(other)),
             }
         }
@@ -164,12 +130,6 @@ impl Parameters {
             // Both may be in one file.
             (certificate, key) => certificate.map(|chain| (chain.clone(), key.unwrap_or(chain))),
         };
-        if isolate && proxy.is_none() {
-            return Err(
-                "isolate needs socks5: it is the proxy that keeps the connections apart".to_owned(),
-            );
-        }
-        read.socks5 = proxy.map(|proxy| Socks5 { proxy, isolate });
         if read.profile == Profile::Opportunistic && !read.pins.is_empty() {
             return Err(
                 "profile=opportunistic lets any server answer, so pin-sha256 has no effect: leave one of them out".to_owned(),
@@ -188,11 +148,6 @@ fn profile(text: &str) -> Result<Profile, String> {
             Err(format!("is neither strict nor opportunistic{hint}"))
         }
     }
-}
-
-fn switch(text: &str) -> Result<bool, String> {
-    text.parse()
-        .map_err(|_| "is neither true nor false".to_owned())
 }
 
 fn file(text: &str) -> Result<String, String> {
@@ -225,27 +180,14 @@ mod tests {
         let pins = read(&both).unwrap().pins;
         assert_eq!(pins, [PIN.parse().unwrap()]);
         assert_eq!(pins[0].to_string(), PIN);
-        let all = read(
-            "client-certificate=/a.pem&client-key=/k&early-data=true&socks5=127.0.0.1:9050&isolate=true",
-        );
-        let all = all.unwrap();
-        assert_eq!(all.client_files, Some(("/a.pem".into(), "/k".into())));
-        let proxy = "127.0.0.1:9050".parse().unwrap();
-        assert_eq!(
-            all.socks5,
-            Some(Socks5 {
-                proxy,
-                isolate: true
-            })
-        );
-        assert!(all.early_data);
+        let files = read("client-certificate=/a.pem&client-key=/k");
+        let expected = Some(("/a.pem".into(), "/k".into()));
+        assert_eq!(files.unwrap().client_files, expected);
         let one_file = read("client-certificate=/a.pem").unwrap().client_files;
         assert_eq!(one_file, Some(("/a.pem".into(), "/a.pem".into())));
         let profile = |text| read(text).unwrap().profile;
         assert_eq!(profile("profile=opportunistic"), Profile::Opportunistic);
         assert_eq!(profile("profile=strict"), Profile::Strict);
-        let socks = read("socks5=[::1]").unwrap().socks5.unwrap();
-        assert_eq!((socks.proxy.port(), socks.isolate), (1080, false));
     }
 
     #[test]
@@ -260,26 +202,17 @@ mod tests {
             ),
             ("pin-sha256=AAAA", "is not the base64 of a SHA-256 digest"),
             ("profile=oportunistic", "did you mean opportunistic?"),
-            (
-                "early-data=yes",
-                r#"early-data "yes" is neither true nor false"#,
-            ),
-            (
-                "early-data=true&early-data=true",
-                "early-data is given twice",
-            ),
+            ("profile=strict&profile=strict", "profile is given twice"),
             ("client-key=/k", "client-key needs client-certificate"),
             ("client-certificate=", "is no file"),
-            ("isolate=true", "isolate needs socks5"),
-            ("socks5=localhost", "is not an IP address"),
+            ("socks5=127.0.0.1", r#"has no parameter "socks5""#),
         ] {
             assert!(error(text).contains(reason), "{text}: {}", error(text));
         }
         let both = format!("profile=opportunistic&pin-sha256={PIN}");
         assert!(error(&both).contains("has no effect"));
         let plain = |text| Parameters::read(text, &SCHEMES[1]);
-        assert!(plain("socks5=192.0.2.1").is_ok());
-        let reason = plain("early-data=true").unwrap_err();
+        let reason = plain("profile=strict").unwrap_err();
         assert!(reason.starts_with("tcp:// does not encrypt"), "{reason}");
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::parameters::{ClientCertificate, Parameters, Pin, Profile, Socks5};
+use super::parameters::{ClientCertificate, Parameters, Pin, Profile};
 use super::providers::{self, Provider};
 use super::text::{host_name, port, server_address, split_port};
 use super::{ConfigError, DNS_PORT, TLS_PORT, hint};
@@ -79,9 +79,7 @@ impl Upstream {
     ///
     /// - `pin-sha256=BASE64`: [`Upstream::pins`], may be repeated;
     /// - `profile=opportunistic`: [`Upstream::profile`];
-    /// - `client-certificate=FILE` and `client-key=FILE`: [`Upstream::client_files`];
-    /// - `early-data=true`: [`Upstream::early_data`];
-    /// - `socks5=IP[:PORT]` and `isolate=true`: [`Upstream::socks5`].
+    /// - `client-certificate=FILE` and `client-key=FILE`: [`Upstream::client_files`].
     ///
     /// An error says what is wrong, and suggests the provider, scheme or parameter that is probably meant.
     pub fn parse(spec: &str, schemes: &[Scheme]) -> Result<Self, ConfigError> {
@@ -175,17 +173,6 @@ impl Upstream {
     /// By what this host authenticates itself to it, if it asks. Default: nothing.
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.parameters.client_certificate.as_ref()
-    }
-
-    /// Whether queries may leave with the first flight of a resumed connection (RFC 8446 section 2.3), where an observer can repeat them
-    /// (appendix E.5). Default: no.
-    pub fn early_data(&self) -> bool {
-        self.parameters.early_data
-    }
-
-    /// The proxy through which it is connected to. Default: none.
-    pub fn socks5(&self) -> Option<Socks5> {
-        self.parameters.socks5
     }
 
     pub(super) fn parameters(&self) -> &Parameters {
@@ -282,11 +269,6 @@ fn read_designating(
         return Err(
             "profile=opportunistic is not for ddr://: anybody on the path could name another server"
                 .to_owned(),
-        );
-    }
-    if parameters.socks5.is_some() {
-        return Err(
-            "socks5 is not for ddr://: the resolver would be asked beside the proxy".to_owned(),
         );
     }
     let resolver = server_address(text, DNS_PORT)
@@ -674,7 +656,6 @@ pub(super) mod tests {
             ("ddr://192.0.2.1#dns.test", "must be for the address itself"),
             ("ddr://192.0.2.1:853", "port 853 is for DNS over TLS only"),
             ("ddr://192.0.2.1?profile=opportunistic", "is not for ddr://"),
-            ("ddr://192.0.2.1?socks5=127.0.0.1:9050", "is not for ddr://"),
         ] {
             let error = error(spec);
             assert!(error.contains(reason), "{spec}: {error}");
@@ -703,8 +684,8 @@ pub(super) mod tests {
         assert_eq!(opportunistic.profile(), Profile::Opportunistic);
         assert!(!opportunistic.needs_name());
         assert_eq!(
-            error("9.9.9.9?early-data=true#dns.quad9.net"),
-            "#NAME stands before the parameters: write 9.9.9.9#dns.quad9.net?early-data=true"
+            error("9.9.9.9?profile=strict#dns.quad9.net"),
+            "#NAME stands before the parameters: write 9.9.9.9#dns.quad9.net?profile=strict"
         );
         assert!(error("quad9?").starts_with(r#"has no parameter """#));
     }

@@ -293,7 +293,11 @@ mod tests {
             for len in (room - 2 * usize::from(block)..=room).step_by(7) {
                 let out = rewritten(&filled(len), &padded(block));
                 let fits = (filled(len).len() + 4).next_multiple_of(block.into()) <= MAX_MESSAGE;
-                assert_eq!(out.len() % usize::from(block) == 0, fits, "{len} {block}");
+                assert_eq!(
+                    out.len().is_multiple_of(block.into()),
+                    fits,
+                    "{len} {block}"
+                );
                 assert!(out.len() <= MAX_MESSAGE);
             }
         }

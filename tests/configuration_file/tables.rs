@@ -1,6 +1,7 @@
 //! Routes and hosts, which only a file can say.
 
 use super::{ALL, Stand, settings, sources};
+use crate::support::authority::Authority;
 use dotward::config::{Target, Upstream};
 
 #[test]
@@ -97,25 +98,27 @@ listen = "192.0.2.1"
 #[test]
 fn the_parameters_of_an_upstream_are_keys_of_its_table() {
     let stand = Stand::new();
-    let pem = stand.write("client.pem", "a certificate and its key");
+    let client = Authority::new().client_leaf();
+    let both = client.pem() + &client.key_pem();
+    let pem = stand.write("client.pem", &both);
     let pins = [
         "MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=",
         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
     ];
     let table = format!(
         "[[upstream]]\naddress = \"192.0.2.1#a.test\"\npin-sha256 = {pins:?}\nclient-certificate = \"{pem}\"\n\
-         early-data = true\nsocks5 = \"127.0.0.1\"\nisolate = true\n[[upstream]]\naddress = \"192.0.2.2\"\nprofile = \"opportunistic\""
+         [[upstream]]\naddress = \"192.0.2.2\"\nprofile = \"opportunistic\""
     );
     let [one, other] = pins;
     let text = format!(
-        "upstream = [\"192.0.2.1#a.test?pin-sha256={other}&client-certificate={pem}&pin-sha256={one}&early-data=true\
-         &socks5=127.0.0.1:1080&isolate=true\", \"192.0.2.2?profile=opportunistic\"]"
+        "upstream = [\"192.0.2.1#a.test?pin-sha256={other}&client-certificate={pem}&pin-sha256={one}\", \
+         \"192.0.2.2?profile=opportunistic\"]"
     );
     let upstreams = |text: &str| stand.read(text, "", &[]).config.upstreams().to_vec();
     let read = upstreams(&table);
     assert_eq!(read, upstreams(&text));
     assert_eq!(read, upstreams(&stand.effective(&table, "", &[])));
     let certificate = read[0].client_certificate().expect("the file was read");
-    assert_eq!(certificate.key(), b"a certificate and its key");
+    assert_eq!(certificate.key(), both.as_bytes());
     assert_eq!(read[0].label(), "192.0.2.1#a.test");
 }

@@ -90,18 +90,11 @@ impl Clients {
     /// The one for an upstream. An error says what is wrong with the certificate of this host.
     pub fn of(&self, upstream: &Upstream) -> Result<Client, String> {
         let settings = Settings::of(upstream);
-        let known = lock(&self.made).get(&settings).cloned();
-        if let (Some(known), None, false) = (known, upstream.socks5(), upstream.early_data()) {
-            return Ok(known);
+        if let Some(known) = lock(&self.made).get(&settings) {
+            return Ok(known.clone());
         }
         if let (Some((file, _)), None) = (upstream.client_files(), &settings.certificate) {
             return Err(format!("the client certificate {file} was not read"));
-        }
-        if upstream.socks5().is_some() || upstream.early_data() {
-            return Err(
-                "socks5 and early-data are not obeyed by this version yet: leave them out"
-                    .to_owned(),
-            );
         }
         let mut tls = self.config(&settings)?;
         tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);

@@ -1,5 +1,7 @@
 //! From the tables of a file to texts with their places.
 
+use std::fmt::Write as _;
+
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -110,7 +112,8 @@ impl<'d> Reader<'d> {
             for value in fields.get(name).iter().flat_map(|values| &values.texts) {
                 let mark = if address.text.contains('?') { '&' } else { '?' };
                 let (name, value) = (key(name), &value.text);
-                address.text.push_str(&format!("{mark}{name}={value}"));
+                // Writing to a string does not fail.
+                let _ = write!(address.text, "{mark}{name}={value}");
             }
         }
         let allowed = fields

@@ -55,7 +55,7 @@ use super::routes::{ForwardingRoute, route_upstreams};
 use super::stats::UpstreamStats;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
-use crate::config::{Config, SplitKey, Upstream as Configured};
+use crate::config::{Config, Profile, SplitKey, Upstream as Configured};
 use crate::wire::Rewrite;
 use connection::Connection;
 use rand_chacha::ChaCha8Rng;
@@ -150,7 +150,7 @@ impl UpstreamPool {
     /// Whether the upstream of a connection need not be the one that is meant (RFC 8310 section 5).
     pub fn is_opportunistic(&self, connection: ConnectionKey) -> bool {
         let upstream = self.upstream_of(connection);
-        upstream.is_some_and(|upstream| self.upstreams[upstream].is_opportunistic)
+        upstream.is_some_and(|upstream| self.upstreams[upstream].profile == Profile::Opportunistic)
     }
 
     /// The transactions that wait for a response on a connection.

@@ -36,7 +36,7 @@ impl Padding {
     }
 
     /// Whether queries to it may be padded.
-    pub fn is_possible(&self) -> bool {
+    pub fn is_possible(self) -> bool {
         self.encrypted && !self.refused
     }
 

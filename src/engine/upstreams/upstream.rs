@@ -32,8 +32,8 @@ pub struct Upstream {
     /// `None` if it is configured no more: it gets no more queries, and those that it has are waited for.
     pub configured: Option<Configured>,
     addresses: Vec<SocketAddr>,
-    /// It gets queries even if it cannot be authenticated.
-    pub is_opportunistic: bool,
+    /// Whether it gets queries even if it cannot be authenticated.
+    pub profile: Profile,
     /// Given by name, or designated by another resolver: addresses come from a look-up.
     looked_up: bool,
     pub resolving: bool,
@@ -79,7 +79,7 @@ impl Upstream {
             label: configured.label().to_owned(),
             configured: Some(configured.clone()),
             addresses: alternate(configured.addresses()),
-            is_opportunistic: configured.profile() == Profile::Opportunistic,
+            profile: configured.profile(),
             looked_up: configured.addresses().is_empty(),
             resolving: false,
             resolved_at: Time::ZERO,
