@@ -118,7 +118,7 @@ fn each_certificate_is_accepted_or_refused_by_pins_and_name() {
                 upstream.address().to_string()
             };
             let spec = format!("{place}?{}", pins.join("&"));
-            let proxy = trust.proxy(&[&spec], &["--timeout", "1s"]);
+            let proxy = trust.proxy(&[&spec], &["--timeout", "300ms"]);
             let Some(why) = refused else {
                 canary(proxy.address(), "a.test");
                 continue;
@@ -241,7 +241,7 @@ fn a_client_certificate_is_shown_to_an_upstream_that_wants_one() {
         for parameters in [String::new(), format!("?client-certificate={strange}")] {
             let upstream = wanting(&trust, versions).start();
             let spec = format!("{}{parameters}", upstream.spec());
-            let told = refusal(&trust.proxy(&[&spec], &["--timeout", "1s"]));
+            let told = refusal(&trust.proxy(&[&spec], &["--timeout", "300ms"]));
             assert!(
                 told.contains("client certificate") || told.contains("decrypt error"),
                 "{told}"
