@@ -17,6 +17,7 @@ mod lifecycle;
 mod limits;
 mod listening;
 mod matching;
+mod padding;
 mod pages;
 mod pins;
 mod probe;

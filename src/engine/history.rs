@@ -2,7 +2,7 @@
 //! [`retry`](super::transactions::retry) the next step.
 
 use super::keys::ConnectionKey;
-use super::response::Edns;
+use super::response::{Added, Edns};
 use super::routes::ForwardingRoute;
 use super::time::Time;
 use super::upstream_set::UpstreamSet;
@@ -72,6 +72,17 @@ pub struct Attempt {
     pub keepalive: bool,
     /// It has the padding option (RFC 7830).
     pub padded: bool,
+}
+
+impl Attempt {
+    /// The option that was added here, if it has one.
+    pub fn added(&self) -> Added {
+        match (self.keepalive, self.padded) {
+            (true, _) => Added::Keepalive,
+            (false, true) => Added::Padding,
+            (false, false) => Added::Nothing,
+        }
+    }
 }
 
 /// How a query may be sent with respect to EDNS.
@@ -146,8 +157,8 @@ pub struct History {
     pub repeated: bool,
     /// Upstreams that did not understand it with EDNS: they get it without.
     pub without_edns: UpstreamSet,
-    /// Upstreams that did not understand it with options that were added here: they get it without.
-    pub without_options: UpstreamSet,
+    /// Upstreams that did not understand it padded: they get it without padding.
+    pub without_padding: UpstreamSet,
     /// Upstreams that are asked why it failed: they get it with an OPT record of ours.
     pub with_edns: UpstreamSet,
 }
@@ -238,7 +249,7 @@ impl History {
             &mut self.tried,
             &mut self.connected,
             &mut self.without_edns,
-            &mut self.without_options,
+            &mut self.without_padding,
             &mut self.with_edns,
         ] {
             *set = *set & !fresh;

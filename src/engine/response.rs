@@ -54,10 +54,20 @@ pub struct Sent {
     pub signed: bool,
     /// With or without an OPT record.
     pub edns: Edns,
-    /// With options that were added here: keepalive (RFC 7828) or padding (RFC 7830).
-    pub own_options: bool,
+    /// With an option that was added here.
+    pub added: Added,
     /// Another upstream may be asked, or there is a stale answer: it matters why this one failed.
     pub alternatives: bool,
+}
+
+/// An option that was added to a query here. Of two it is the one that is left out first if the query is not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    Nothing,
+    /// The option that asks how long an idle connection is kept (RFC 7828).
+    Keepalive,
+    /// The padding option (RFC 7830).
+    Padding,
 }
 
 /// What follows from an answer. Each step but the first falls back to the first where it cannot be taken.
@@ -65,8 +75,10 @@ pub struct Sent {
 pub enum Verdict {
     /// The clients get it.
     Relay,
-    /// The same upstream is asked without the options that we added.
-    WithoutOptions,
+    /// The same upstream is asked without the keepalive option that we added.
+    WithoutKeepalive,
+    /// The same upstream is asked without the padding that we added.
+    WithoutPadding,
     /// The same upstream is asked without EDNS (RFC 6891 section 6.2.2).
     WithoutEdns,
     /// The same upstream is asked with EDNS, to learn why it failed.
@@ -80,7 +92,7 @@ impl Verdict {
     pub fn is_same_upstream(self) -> bool {
         matches!(
             self,
-            Self::WithoutOptions | Self::WithoutEdns | Self::WithEdns
+            Self::WithoutKeepalive | Self::WithoutPadding | Self::WithoutEdns | Self::WithEdns
         )
     }
 }
@@ -170,8 +182,13 @@ pub fn judge(meaning: Meaning, sent: Sent) -> Verdict {
     match meaning {
         Meaning::Useful | Meaning::Final(_) => Verdict::Relay,
         _ if sent.signed => Verdict::Relay,
-        // One that knows EDNS may still not like an option.
-        Meaning::NotUnderstood { opt: true } if sent.own_options => Verdict::WithoutOptions,
+        // One that knows EDNS may still not like an option. Which one is found out one by one.
+        Meaning::NotUnderstood { opt: true } if sent.added == Added::Keepalive => {
+            Verdict::WithoutKeepalive
+        }
+        Meaning::NotUnderstood { opt: true } if sent.added == Added::Padding => {
+            Verdict::WithoutPadding
+        }
         Meaning::NotUnderstood { opt: false } if sent.edns == Edns::Sent => Verdict::WithoutEdns,
         Meaning::Failure if sent.edns == Edns::Absent && sent.alternatives => Verdict::WithEdns,
         Meaning::NotUnderstood { .. } | Meaning::Failure | Meaning::Truncated => Verdict::Elsewhere,
@@ -248,18 +265,18 @@ mod tests {
     #[test]
     fn what_follows_from_an_answer() {
         use Edns::{Absent, Fixed, LeftOut, Sent as With};
-        use Verdict::{Elsewhere, Relay, WithEdns, WithoutEdns, WithoutOptions};
+        use Verdict::{Elsewhere, Relay, WithEdns, WithoutEdns, WithoutKeepalive};
         let bare = Meaning::NotUnderstood { opt: false };
         let opt = Meaning::NotUnderstood { opt: true };
         let failure = Meaning::Failure;
-        // What was said, how the query was sent, with options of ours, whether there is an alternative; what follows.
+        // What was said, how the query was sent, with the option, whether there is an alternative; what follows.
         let table = [
             (bare, With, false, true, WithoutEdns),
             (bare, With, true, false, WithoutEdns),
             (bare, LeftOut, false, true, Elsewhere),
             (bare, Absent, false, true, Elsewhere),
             (bare, Fixed, false, true, Elsewhere),
-            (opt, With, true, true, WithoutOptions),
+            (opt, With, true, true, WithoutKeepalive),
             (opt, With, false, true, Elsewhere),
             (opt, LeftOut, false, false, Elsewhere),
             (failure, With, true, true, Elsewhere),
@@ -270,11 +287,15 @@ mod tests {
             (Meaning::Truncated, Absent, false, true, Elsewhere),
             (Meaning::Truncated, With, true, true, Elsewhere),
         ];
-        for (said, edns, own_options, alternatives, expected) in table {
+        for (said, edns, keepalive, alternatives, expected) in table {
             let sent = |signed| Sent {
                 signed,
                 edns,
-                own_options,
+                added: if keepalive {
+                    Added::Keepalive
+                } else {
+                    Added::Nothing
+                },
                 alternatives,
             };
             assert_eq!(judge(said, sent(false)), expected, "{said:?} {edns:?}");
@@ -287,6 +308,26 @@ mod tests {
             ] {
                 assert_eq!(judge(relayed, sent(false)), Relay);
             }
+        }
+    }
+
+    #[test]
+    fn an_option_that_is_not_understood_is_left_out_one_by_one() {
+        let sent = |added| Sent {
+            signed: false,
+            edns: Edns::Sent,
+            added,
+            alternatives: true,
+        };
+        let opt = Meaning::NotUnderstood { opt: true };
+        let none = Meaning::NotUnderstood { opt: false };
+        for (added, expected) in [
+            (Added::Nothing, Verdict::Elsewhere),
+            (Added::Keepalive, Verdict::WithoutKeepalive),
+            (Added::Padding, Verdict::WithoutPadding),
+        ] {
+            assert_eq!(judge(opt, sent(added)), expected);
+            assert_eq!(judge(none, sent(added)), Verdict::WithoutEdns);
         }
     }
 

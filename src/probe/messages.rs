@@ -1,7 +1,7 @@
 //! The queries of a probe, and what their responses say. Pure.
 
 use super::problem::Problem;
-use crate::wire::{self, Rcode, Response, Rewrite};
+use crate::wire::{self, OPTION_KEEPALIVE, OPTION_PADDING, Rcode, Response, Rewrite};
 use std::fmt::Write as _;
 use std::num::NonZeroU16;
 use std::time::Duration;
@@ -10,9 +10,7 @@ const TYPE_A: u16 = 1;
 /// RD, and AD: the client understands AD in the response (RFC 6840 section 5.7).
 const FLAGS: u16 = 0x0120;
 const UDP_SIZE: u16 = 1232;
-/// EDNS options: edns-tcp-keepalive (RFC 7828), padding (RFC 7830), extended DNS errors (RFC 8914).
-const KEEPALIVE: u16 = 11;
-const PADDING: u16 = 12;
+/// The EDNS option of extended DNS errors (RFC 8914).
 const EXTENDED_ERROR: u16 = 15;
 /// Queries are padded to a multiple of this (RFC 8467 section 4.1).
 const PADDED_TO: u16 = 128;
@@ -147,13 +145,13 @@ impl Answer {
         }
         let flags = response.header.flags;
         let option = |code| option(message, &response, code);
-        let keepalive = option(KEEPALIVE).and_then(|data| <[u8; 2]>::try_from(data).ok());
+        let keepalive = option(OPTION_KEEPALIVE).and_then(|data| <[u8; 2]>::try_from(data).ok());
         Ok(Self {
             rcode,
             // Some copy the bit of the query into an error.
             authentic: flags.ad() && matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN),
             edns: response.opt.is_some(),
-            padded: option(PADDING).is_some(),
+            padded: option(OPTION_PADDING).is_some(),
             // In units of 100 ms.
             keepalive: keepalive
                 .map(|units| Duration::from_millis(u64::from(u16::from_be_bytes(units)) * 100)),
@@ -208,7 +206,7 @@ mod tests {
         assert_eq!(shown(&usual), "www.example.com. A IN");
         let opt = wire::parse_query(&usual).unwrap().opt.unwrap();
         let codes: Vec<u16> = wire::options(&usual, &opt).map(|(code, _)| code).collect();
-        assert_eq!(codes, [KEEPALIVE, PADDING]);
+        assert_eq!(codes, [OPTION_KEEPALIVE, OPTION_PADDING]);
         assert_eq!(wire::parse_query(&asked.usual(false)).unwrap().opt, None);
         let slow: Vec<String> = asked.slow().iter().map(|query| shown(query)).collect();
         assert_eq!(

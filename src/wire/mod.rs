@@ -44,7 +44,10 @@ pub use cacheability::{Cacheability, cacheability};
 pub use cached_response::CachedResponse;
 pub use edit_query::{Rewrite, forward_query, set_udp_size};
 pub use edit_response::{Recipient, relay_response};
-pub use edns::{ClientEdns, ClientSubnet, Ede, OptAt, OptionCodes, is_hop_by_hop, options};
+pub use edns::{
+    ClientEdns, ClientSubnet, Ede, OPTION_KEEPALIVE, OPTION_PADDING, OptAt, OptionCodes,
+    is_hop_by_hop, options,
+};
 pub use frame::{Frames, append_frame};
 pub use header::{Flags, HEADER_LEN, Header, Rcode, clear_ad, set_id};
 pub use labels::Labels;

@@ -24,15 +24,12 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
-        let mut without_ad;
-        let (mut message, mut answer) = (message, *answer);
-        let may_be_said_by_anybody = !answer.signed && self.pool.is_opportunistic(connection);
-        if answer.header.flags.ad() && may_be_said_by_anybody {
-            without_ad = message.to_vec();
-            answer.header.flags = wire::clear_ad(&mut without_ad, answer.header.flags);
-            message = &without_ad;
+        if answer.header.flags.ad() && !answer.signed && self.pool.is_opportunistic(connection) {
+            // Nobody knows who says that it is authentic.
+            let (mut message, mut answer) = (message.to_vec(), *answer);
+            answer.header.flags = wire::clear_ad(&mut message, answer.header.flags);
+            return self.read_response(connection, &message, &answer, now, out);
         }
-        let answer = &answer;
         match self.pool.find(connection, answer.header.id, now) {
             Matched::Transaction(key) if self.is_answer(key, message, answer) => {
                 self.answered(key, connection, (message, answer), now, out);
@@ -90,7 +87,7 @@ impl Forwarder {
             response::Sent {
                 signed,
                 edns: attempt.edns,
-                own_options: attempt.keepalive || attempt.padded,
+                added: attempt.added(),
                 alternatives: others || is_stale,
             },
         );
@@ -137,8 +134,8 @@ impl Forwarder {
                 history.without_edns.insert(upstream);
                 history.readmit(upstream);
             }
-            Verdict::WithoutOptions => {
-                history.without_options.insert(upstream);
+            Verdict::WithoutPadding => {
+                history.without_padding.insert(upstream);
                 history.readmit(upstream);
             }
             Verdict::WithEdns => history.with_edns.insert(upstream),

@@ -291,7 +291,7 @@ mod tests {
 
     /// All that [`next_step`] can say, as transitions: from, event, step.
     fn steps() -> BTreeSet<(&'static str, &'static str, &'static str)> {
-        let verdicts = variants!(Verdict: Relay, WithoutOptions, WithoutEdns, WithEdns, Elsewhere);
+        let verdicts = variants!(Verdict: Relay, WithoutKeepalive, WithoutPadding, WithoutEdns, WithEdns, Elsewhere);
         let happened = verdicts.iter().flat_map(|(_, verdict)| {
             variants!(
                 Happened: ConnectionLost, AttemptFailed, Response(*verdict), Slow, DeadlinePassed, NoConnection

@@ -123,7 +123,7 @@ impl UpstreamPool {
         }
         let padded = self.own.padding.is_some()
             && upstream.padding.is_possible()
-            && !history.without_options.contains(connection.upstream);
+            && !history.without_padding.contains(connection.upstream);
         let wants_opt = padded || self.own.subnet == ClientSubnet::Forbid;
         let edns = edns_of(
             history,

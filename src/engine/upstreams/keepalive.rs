@@ -1,11 +1,9 @@
 //! Asking an upstream how long it keeps an idle connection, and hearing what it says (RFC 7828).
 
 use crate::engine::time::Time;
-use crate::wire::{self, Response};
+use crate::wire::{self, OPTION_KEEPALIVE, Response};
 use std::time::Duration;
 
-/// The option's code.
-const KEEPALIVE: u16 = 11;
 /// A TIMEOUT counts tenths of a second.
 const UNIT: Duration = Duration::from_millis(100);
 
@@ -62,7 +60,7 @@ impl KeepaliveOption {
 /// What the upstream says in this answer: zero means that it wants the connection closed.
 pub fn said(message: &[u8], answer: &Response) -> Option<Duration> {
     let opt = answer.opt.filter(|opt| opt.end > opt.options_at)?;
-    let (_, data) = wire::options(message, &opt).find(|(code, _)| *code == KEEPALIVE)?;
+    let (_, data) = wire::options(message, &opt).find(|(code, _)| *code == OPTION_KEEPALIVE)?;
     let timeout = u16::from_be_bytes(data.try_into().ok()?);
     Some(UNIT * u32::from(timeout))
 }

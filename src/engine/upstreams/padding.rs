@@ -1,10 +1,8 @@
 //! Whether queries to an upstream are padded (RFC 7830, RFC 8467), and whether its responses are.
 
 use crate::config::Upstream;
-use crate::wire::{self, Response};
+use crate::wire::{self, OPTION_PADDING, Response};
 
-/// The option's code.
-const PADDING: u16 = 12;
 /// Responses to padded queries after which an upstream whose responses are not padded is reported.
 const ENOUGH: u8 = 8;
 
@@ -55,7 +53,7 @@ impl Padding {
         let Some(opt) = &answer.opt else {
             return false;
         };
-        let padded = wire::options(message, opt).any(|(code, _)| code == PADDING);
+        let padded = wire::options(message, opt).any(|(code, _)| code == OPTION_PADDING);
         *count += 1;
         let report = !padded && *count >= ENOUGH;
         if padded || report {

@@ -115,8 +115,8 @@ impl UpstreamPool {
                 "{label}: does not pad its responses (RFC 7830), so that their lengths show something of what they are"
             );
         }
-        if history.without_options.contains(upstream)
-            && !attempt.padded
+        if history.without_padding.contains(upstream)
+            && !history.without_edns.contains(upstream)
             && meaning.is_useful()
             && state.padding.refused()
         {
