@@ -13,10 +13,12 @@ const NEW_OCTETS: usize = 32;
 
 /// The key in this file, or none if it is not there. With `create` it is made then, with a random key.
 pub(super) fn read_split_key(file: &str, create: bool) -> Result<Option<SplitKey>, ConfigError> {
+    if file == NONE {
+        return Ok(None);
+    }
     let error = |why: String| ConfigError::new("split_key_file", file, why);
     let path = Path::new(file);
     let octets = match read_limited(path, MOST_OCTETS) {
-        _ if file == NONE => return Ok(None),
         Ok(octets) => octets,
         Err(ReadError::Io(absent)) if absent.kind() == io::ErrorKind::NotFound => {
             if !create {

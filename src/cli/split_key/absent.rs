@@ -1,8 +1,13 @@
 //! In the place of the file that keeps the key of `policy = "split"`, in a build that lacks that policy.
 
+use crate::cli::file::NONE;
 use crate::config::{ConfigError, SplitKey};
 
-/// No key: nothing is split.
-pub(super) fn read_split_key(_file: &str, _create: bool) -> Result<Option<SplitKey>, ConfigError> {
-    Ok(None)
+/// No key, since nothing is split. A file is an error: it would be of no use.
+pub(super) fn read_split_key(file: &str, _create: bool) -> Result<Option<SplitKey>, ConfigError> {
+    if file == NONE {
+        return Ok(None);
+    }
+    let reason = "is for policy = \"split\", which is not in this build of dotward (feature split)";
+    Err(ConfigError::new("split_key_file", file, reason))
 }
