@@ -5,6 +5,10 @@ mod ca_file;
 mod error_messages;
 #[doc(hidden)]
 pub mod inspect;
+mod key_exchange;
+mod key_log;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 use self::error_messages::{handshake_error, is_alpn_refusal};
@@ -21,7 +25,6 @@ use futures_rustls::{Connect, TlsConnector};
 use log::info;
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
 use std::collections::BTreeSet;
@@ -60,8 +63,9 @@ struct Clients {
 /// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     client(config, None)?;
+    let mut remarks: Vec<ConfigError> = key_log::remark(config).into_iter().collect();
     let Roots::Pem(pem) = config.roots() else {
-        return Ok(Vec::new());
+        return Ok(remarks);
     };
     let leaf = ca_file::certificates(pem).map_or(None, |all| ca_file::first_leaf(&all));
     let remark = |number: usize| {
@@ -70,25 +74,31 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
         );
         ConfigError::new("ca_file", "", reason)
     };
-    Ok(leaf.map(remark).into_iter().collect())
+    remarks.extend(leaf.map(remark));
+    Ok(remarks)
 }
 
 /// Trusts the configured roots and no others. An error names what is wrong with them.
 fn client(config: &Config, observed: Option<&Observed>) -> Result<ClientConfig, ConfigError> {
     let wrong = |why: String| ConfigError::new("ca_file", "", why);
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(key_exchange::provider());
     let verifier = Verifier::new(config.roots(), &provider).map_err(wrong)?;
     let verifier: Arc<dyn ServerCertVerifier> = match observed {
         Some(observed) => Arc::new(Observing::new(verifier, observed)),
         None => Arc::new(verifier),
     };
-    Ok(ClientConfig::builder_with_provider(provider)
+    let mut client = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| wrong(error.to_string()))?
         // `Verifier` verifies with webpki, and makes one exception: see there.
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    client.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+    if let Some(log) = key_log::of(config)? {
+        client.key_log = log;
+    }
+    Ok(client)
 }
 
 impl<R: Runtime> Tls<R> {
@@ -99,7 +109,6 @@ impl<R: Runtime> Tls<R> {
 
     fn with(runtime: R, config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
         let mut tls = client(config, observed.as_ref())?;
-        tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
         let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
         tls.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self {
@@ -147,7 +156,7 @@ impl<R: Runtime> Transport for Tls<R> {
     /// What is known of the servers stays, unless other certificates are trusted: a session that was verified by those before must not be
     /// resumed then.
     fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
-        if before.roots() != config.roots() {
+        if before.roots() != config.roots() || before.key_log() != config.key_log() {
             *self = Self::new(self.runtime.clone(), config)?;
         }
         self.limit = connect_limit(config);

@@ -48,6 +48,8 @@ setters! {
     bootstrap(impl Into<Vec<SocketAddr>>) => bootstrap;
     /// [`Config::roots`].
     roots(Roots) => roots;
+    /// [`Config::key_log`].
+    key_log(bool) => key_log;
     /// [`Config::timeout`], within [`Config::TIMEOUTS`].
     timeout(Duration) => timeout;
     /// [`Config::cache_bytes`].

@@ -70,6 +70,7 @@ pub struct Config {
     hedge: bool,
     bootstrap: Vec<SocketAddr>,
     roots: Roots,
+    key_log: bool,
     timeout: Duration,
     cache_bytes: usize,
     workers: NonZeroUsize,
@@ -97,6 +98,7 @@ impl Default for Config {
             hedge: false,
             bootstrap: Vec::new(),
             roots: Roots::BuiltIn,
+            key_log: false,
             timeout: Self::TIMEOUT,
             cache_bytes: Self::CACHE_BYTES,
             workers: NonZeroUsize::MIN,
@@ -192,6 +194,12 @@ impl Config {
     /// Whose certificates are trusted. Default: the built-in root certificates.
     pub fn roots(&self) -> &Roots {
         &self.roots
+    }
+
+    /// Whether the secrets of TLS connections are written to the file that the environment variable `SSLKEYLOGFILE` names (RFC 9850), if it
+    /// is set. Who reads that file can decrypt the connections. Default: no, and the variable is ignored.
+    pub fn key_log(&self) -> bool {
+        self.key_log
     }
 
     /// How long a client waits at most for its response, whatever happens upstream. Default: [`Config::TIMEOUT`].
@@ -331,7 +339,7 @@ mod tests {
                 .all(|upstream| upstream.scheme() == "tls" && upstream.server_name().is_some())
         );
         assert_eq!((config.cache_bytes, config.workers.get()), (4 << 20, 1));
-        assert_eq!(config.roots, Roots::BuiltIn);
+        assert_eq!((&config.roots, config.key_log), (&Roots::BuiltIn, false));
         // One operator sees the queries, and sees each once, unless the user wants otherwise.
         assert_eq!((config.policy, config.hedge), (Policy::Failover, false));
         assert!(Config::TIMEOUTS.contains(&config.timeout));
