@@ -15,7 +15,7 @@ const CIPHERTEXT: usize = 1088;
 const SEED: usize = 64;
 
 /// The provider of ring, with X25519MLKEM768 as its preferred group. rustls sends an X25519 share beside it, so that a server without it needs no
-/// HelloRetryRequest, which would cost a round trip.
+/// `HelloRetryRequest`, which would cost a round trip.
 pub(super) fn provider() -> CryptoProvider {
     let mut provider = ring::default_provider();
     provider.kx_groups.insert(0, &X25519MlKem768);

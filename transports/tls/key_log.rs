@@ -10,7 +10,6 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 #[cfg(unix)]
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +19,8 @@ const VARIABLE: &str = "SSLKEYLOGFILE";
 /// A key log in a file, to which other connections and other programs may write, too.
 #[derive(Debug)]
 struct KeyLogFile {
-    path: PathBuf,
+    /// For messages.
+    name: String,
     file: Mutex<File>,
     /// A line could not be written, which has been told.
     has_failed: AtomicBool,
@@ -50,7 +50,8 @@ pub(super) fn remark(config: &Config) -> Option<ConfigError> {
     }
     let reason = match std::env::var_os(VARIABLE) {
         Some(path) => format!(
-            "whoever can read {path:?}, which {VARIABLE} names, can decrypt all connections to upstreams"
+            "whoever can read {:?}, which {VARIABLE} names, can decrypt all connections to upstreams",
+            path.to_string_lossy()
         ),
         None => format!("has no effect: the variable {VARIABLE}, which names the file, is not set"),
     };
@@ -60,18 +61,18 @@ pub(super) fn remark(config: &Config) -> Option<ConfigError> {
 impl KeyLogFile {
     /// Opens a file to append to it; one that is new can be read by its owner alone. An error names it and says why it cannot be written.
     fn open(path: OsString) -> Result<Self, ConfigError> {
-        let path = PathBuf::from(path);
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         #[cfg(unix)]
         options.mode(0o600);
-        let file = options.open(&path).map_err(|why| {
+        let name = path.to_string_lossy().into_owned();
+        let file = options.open(path).map_err(|why| {
             let reason =
-                format!("the key log {path:?}, which {VARIABLE} names, cannot be written: {why}");
+                format!("the key log {name:?}, which {VARIABLE} names, cannot be written: {why}");
             ConfigError::new("key_log", "", reason)
         })?;
         Ok(Self {
-            path,
+            name,
             file: Mutex::new(file),
             has_failed: AtomicBool::new(false),
         })
@@ -90,8 +91,8 @@ impl KeyLog for KeyLogFile {
         if let Err(why) = written
             && !self.has_failed.swap(true, Ordering::Relaxed)
         {
-            let path = &self.path;
-            warn!("the key log {path:?} lacks lines, since it cannot be written: {why}");
+            let name = &self.name;
+            warn!("the key log {name:?} lacks lines, since it cannot be written: {why}");
         }
     }
 }
