@@ -13,6 +13,7 @@ mod edns;
 mod failover;
 mod faults_tls;
 mod harness;
+mod key_log;
 mod lifecycle;
 mod limits;
 mod listening;

@@ -73,7 +73,7 @@ impl Config {
             "addresses that are served no more",
             removed.map(String::as_str),
         );
-        if self.roots != before.roots {
+        if self.tls.roots != before.tls.roots {
             list(
                 &mut text,
                 "other trusted certificates",

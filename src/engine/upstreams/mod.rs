@@ -51,7 +51,7 @@ use super::history::{Attempt, History, Preference};
 use super::keys::{ConnectionKey, TransactionKey};
 use super::numbers::Numbers;
 use super::output::Action;
-use super::routes::{ForwardingRoute, route_upstreams};
+use super::routes::route_upstreams;
 use super::stats::UpstreamStats;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
