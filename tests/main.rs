@@ -21,6 +21,7 @@ mod matching;
 mod padding;
 mod pages;
 mod pins;
+mod privacy;
 mod probe;
 mod queries;
 mod reload;
