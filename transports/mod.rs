@@ -11,12 +11,17 @@ pub mod async_std;
 #[cfg(feature = "sockets")]
 mod bind_ahead;
 mod capabilities;
+#[cfg(feature = "doh")]
+pub mod doh;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/interfaces.rs")]
 mod interfaces;
 #[cfg(feature = "mio")]
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod native;
+#[cfg_attr(not(feature = "doh"), path = "over_tls/without_doh.rs")]
+#[cfg(feature = "tls")]
+mod over_tls;
 #[cfg(feature = "sockets")]
 pub mod plain_udp;
 #[cfg(feature = "sockets")]
@@ -49,6 +54,9 @@ mod workers;
 #[cfg(feature = "sockets")]
 #[doc(hidden)]
 pub use bind_ahead::bind_ahead;
+#[cfg(feature = "tls")]
+#[doc(hidden)]
+pub use over_tls::over_tls;
 pub use interfaces::{interface_number, is_own_address};
 pub use started::{CacheAccess, Inherited, Started};
 pub use system_roots::system_roots;
@@ -56,7 +64,7 @@ pub use system_roots::system_roots;
 use crate::config::{Config, ConfigError, Scheme, Upstream};
 use crate::runtime::Runtime;
 use crate::serve::{BindError, Control};
-use crate::transport::{ConnectError, Connection, ConnectionError, Event, Transport};
+use crate::transport::{ConnectError, Connection, ConnectionError, Event, Limits, Transport};
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -69,6 +77,8 @@ table::protocols! {
     "tcp", 53, false => tcp::Tcp;
     #[cfg(feature = "sockets")]
     "udp", 53, false => plain_udp::Udp;
+    #[cfg(feature = "doh")]
+    "https", 443, true => doh::Doh;
 }
 
 /// What a runtime can do beyond the trait [`Runtime`]. A configuration that needs more is refused.

@@ -106,6 +106,10 @@ macro_rules! protocols {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.ack_soon(), )* }
             }
 
+            fn limits(&self) -> Limits {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.limits(), )* }
+            }
+
             fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.poll_close(cx), )* }
             }

@@ -17,12 +17,14 @@ mod trust;
 use self::clients::{Client, Clients};
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::Observed;
-use self::stream::Stream;
+pub use self::stream::Stream;
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Profile, Roots, Upstream};
 use crate::framed::Framed;
-use crate::runtime::Runtime;
+use crate::runtime::{ByteStream, Runtime};
 use crate::transport::{ConnectError, Transport};
+use futures::TryFutureExt;
+use futures::future::MapOk;
 use futures_rustls::Connect;
 use futures_rustls::client::TlsStream;
 use log::info;
@@ -35,8 +37,32 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// The protocol name of DNS over TLS in ALPN (RFC 7301). Servers without ALPN must work, too.
-const ALPN: &[u8] = b"dot";
+/// What is spoken over TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Application {
+    /// The scheme of its upstreams.
+    pub scheme: &'static str,
+    /// Its protocol name in ALPN (RFC 7301).
+    pub alpn: &'static [u8],
+    /// What is wrong with a server that does not choose that name. `None`: such servers must work, too.
+    pub required: Option<&'static str>,
+}
+
+/// DNS over TLS.
+const DOT: Application = Application {
+    scheme: "tls",
+    alpn: b"dot",
+    required: None,
+};
+
+/// DNS over HTTPS: HTTP/2 (RFC 9113 section 3.2).
+pub(super) const HTTP2: Application = Application {
+    scheme: "https",
+    alpn: b"h2",
+    required: Some(
+        "the server does not speak HTTP/2: it does not choose the ALPN protocol name \"h2\"",
+    ),
+};
 
 /// Connects by TLS.
 #[derive(Clone)]
@@ -48,7 +74,7 @@ pub struct Tls<R> {
 
 /// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
-    Clients::new(config, None)?;
+    check_application(DOT, config)?;
     let mut remarks: Vec<ConfigError> = key_log::remark(config).into_iter().collect();
     let Roots::Pem(pem) = config.roots() else {
         return Ok(remarks);
@@ -64,19 +90,54 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     Ok(remarks)
 }
 
+/// Checks what [`Tls::speaking`] checks.
+pub(super) fn check_application(
+    application: Application,
+    config: &Config,
+) -> Result<(), ConfigError> {
+    Clients::new(application, config, None).map(drop)
+}
+
 impl<R: Runtime> Tls<R> {
     /// Trusts the configured roots and no others. An error names what is wrong with them, or with the certificate of this host for an
     /// upstream.
     pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
-        Self::with(runtime, config, None)
+        Self::speaking(DOT, runtime, config)
     }
 
-    fn with(runtime: R, config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
+    /// For one application over TLS.
+    pub(super) fn speaking(
+        application: Application,
+        runtime: R,
+        config: &Config,
+    ) -> Result<Self, ConfigError> {
+        Self::with(application, runtime, config, None)
+    }
+
+    fn with(
+        application: Application,
+        runtime: R,
+        config: &Config,
+        observed: Option<Observed>,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             limit: connect_limit(config),
-            clients: Arc::new(Clients::new(config, observed)?),
+            clients: Arc::new(Clients::new(application, config, observed)?),
             runtime,
         })
+    }
+
+    /// Connects, and shakes hands.
+    pub(super) fn handshake(&self, to: &Upstream, addr: SocketAddr) -> Handshake<R> {
+        match self.target(to, addr) {
+            Ok(target) => Handshake::Connecting(Box::pin(self.runtime.connect(addr)), target),
+            Err(why) => Handshake::Failed(why),
+        }
+    }
+
+    /// Gives a connect its time limit.
+    pub(super) fn bounded<F: Future>(&self, work: F) -> Bounded<R, F> {
+        Bounded::new(&self.runtime, self.limit, work)
     }
 
     /// The server to connect to. An error says that its name cannot be in a certificate.
@@ -102,25 +163,44 @@ impl<R: Runtime> Tls<R> {
 
 impl<R: Runtime> Transport for Tls<R> {
     type Connection = Framed<Stream<R::Stream>>;
-    type Connect = Bounded<R, Handshake<R>>;
+    type Connect = Bounded<R, Framing<R>>;
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
-        let work = match self.target(to, addr) {
-            Ok(target) => Handshake::Connecting(Box::pin(self.runtime.connect(addr)), target),
-            Err(why) => Handshake::Failed(why),
-        };
-        Bounded::new(&self.runtime, self.limit, work)
+        let framed: fn(_) -> _ = Encrypted::framed;
+        self.bounded(self.handshake(to, addr).map_ok(framed))
     }
 
     /// What is known of the servers stays, unless other certificates are trusted or an upstream is authenticated in another way: a session
     /// that was verified by those before must not be resumed then.
     fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
         if before.roots() != config.roots() || before.key_log() != config.key_log() {
-            *self = Self::new(self.runtime.clone(), config)?;
+            let application = self.clients.application();
+            *self = Self::with(application, self.runtime.clone(), config, None)?;
         }
         self.clients.make_all(config)?;
         self.limit = connect_limit(config);
         Ok(())
+    }
+}
+
+/// A connect to a server of DNS over TLS.
+pub type Framing<R> = MapOk<
+    Handshake<R>,
+    fn(Encrypted<<R as Runtime>::Stream>) -> Framed<Stream<<R as Runtime>::Stream>>,
+>;
+
+/// A TCP connection after the handshake of TLS.
+pub struct Encrypted<S> {
+    /// The octets within TLS.
+    pub stream: Stream<S>,
+    /// For the log.
+    pub description: String,
+}
+
+impl<S: ByteStream> Encrypted<S> {
+    /// The messages of DNS over TLS.
+    pub fn framed(self) -> Framed<Stream<S>> {
+        Framed::new(self.stream, self.description)
     }
 }
 
@@ -164,6 +244,12 @@ impl<R: Runtime> Target<R> {
 
     /// The handshake has failed. If ALPN was the reason, connects once more without it, and does so for this upstream from now on.
     fn failed(&self, error: &io::Error) -> Handshake<R> {
+        let application = self.clients.application();
+        if let Some(lacks) = application.required
+            && is_alpn_refusal(error)
+        {
+            return Handshake::Failed(ConnectError::Handshake(lacks.into()));
+        }
         if !self.offers_alpn || !is_alpn_refusal(error) {
             if let Some(observed) = self.clients.observed() {
                 observed.failed(error);
@@ -186,7 +272,7 @@ impl<R: Runtime> Target<R> {
 }
 
 impl<R: Runtime> Future for Handshake<R> {
-    type Output = Result<Framed<Stream<R::Stream>>, ConnectError>;
+    type Output = Result<Encrypted<R::Stream>, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
@@ -198,9 +284,21 @@ impl<R: Runtime> Future for Handshake<R> {
                 },
                 Self::Shaking(tls, to) => match ready!(Pin::new(&mut **tls).poll(cx)) {
                     Ok(stream) => {
-                        let description = describe(&stream, &to.verified);
-                        let stream = Stream::new(stream);
-                        return Poll::Ready(Ok(Framed::new(stream, description)));
+                        let application = to.clients.application();
+                        let chosen = stream.get_ref().1.alpn_protocol();
+                        match application.required {
+                            Some(lacks) if chosen != Some(application.alpn) => {
+                                Self::Failed(ConnectError::Handshake(lacks.into()))
+                            }
+                            _ => {
+                                let description = describe(&stream, &to.verified);
+                                let stream = Stream::new(stream);
+                                return Poll::Ready(Ok(Encrypted {
+                                    stream,
+                                    description,
+                                }));
+                            }
+                        }
                     }
                     Err(error) => to.failed(&error),
                 },

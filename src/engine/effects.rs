@@ -17,6 +17,8 @@ pub enum Task {
     AttemptFailed(TransactionKey, ConnectionKey),
     /// An attempt was lost with what carried it, and its connection lives on.
     AttemptLost(TransactionKey, ConnectionKey),
+    /// An attempt was not processed by its upstream, and its connection lives on.
+    AttemptUnprocessed(TransactionKey, ConnectionKey),
     /// Ask an upstream that was not asked yet, if one can be.
     AskElsewhere(TransactionKey),
     /// Send a query also on this connection: the one that it is on is suspect.

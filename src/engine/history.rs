@@ -14,6 +14,9 @@ const MAX_RECOVERIES: u8 = 3;
 /// How often a query may be sent beside an attempt that is under way: because the response is late, or to see whether an upstream
 /// is healthy again. Such copies have a budget of their own, so that they never use up what recovery needs.
 const MAX_COPIES: u8 = 1;
+/// So many attempts that their upstream did not process use up neither budget. An upstream that processes nothing must not be asked
+/// without end.
+const MAX_UNPROCESSED: u8 = 3;
 /// All attempts that one transaction may make.
 const MAX_ATTEMPTS: usize = 1 + MAX_RECOVERIES as usize + MAX_COPIES as usize;
 
@@ -133,6 +136,8 @@ pub struct History {
     sends: u8,
     /// Of those, the ones that were copies: see [`Purpose::Copy`].
     copies: u8,
+    /// Attempts that were not processed and do not count.
+    unprocessed: u8,
     /// Connects that were begun for it.
     connects: u8,
     /// Upstreams that they were begun to.
@@ -390,6 +395,17 @@ impl History {
         let on_it = |attempt: &Attempt| attempt.connection == connection;
         let mut attempts = self.attempts.iter_mut();
         attempts.find_map(|attempt| attempt.take_if(|attempt| on_it(attempt)))
+    }
+
+    /// Notes that its upstream did not process it: the attempt does not count, unless that happens again and again.
+    pub fn unprocessed(&mut self, connection: ConnectionKey) {
+        if self.leave(connection).is_some()
+            && self.unprocessed < MAX_UNPROCESSED
+            && self.sends > self.copies
+        {
+            self.unprocessed += 1;
+            self.sends -= 1;
+        }
     }
 
     /// Notes that its connection was lost; `blame`: perhaps because of this query.

@@ -8,7 +8,8 @@ use super::report::AddressReport;
 use crate::config::{Config, Upstream};
 use crate::framed::Framed;
 use crate::runtime::Runtime;
-use crate::transport::{Connection, Transport};
+use crate::transport::{ConnectError, Connection, Transport};
+use crate::transports::over_tls;
 use crate::transports::plain_udp::Udp;
 use crate::transports::tls::Tls;
 use crate::transports::tls::inspect::{Observed, Session};
@@ -100,7 +101,12 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         observed: &'a Observed,
     ) -> Result<Self, Problem> {
         let tls = if target.upstream.server_name().is_some() {
-            let tls = Tls::observing(clock.runtime.clone(), target.config, observed);
+            let tls = Tls::observing(
+                clock.runtime.clone(),
+                target.config,
+                target.upstream,
+                observed,
+            );
             Some(tls.map_err(|error| Problem::config(error.to_string()))?)
         } else {
             None
@@ -149,12 +155,13 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         };
         let shaken = self.clock.timed(tls.shake(upstream, addr, stream)).await;
         let (shaken, handshake) = shaken.ok_or_else(Problem::handshake_timeout)?;
-        let connection = shaken.map_err(|why| Problem::handshake(&why, self.observed))?;
+        let failed = |why: ConnectError| Problem::handshake(&why, self.observed);
+        let encrypted = shaken.map_err(failed)?;
         Ok(Connected {
             tcp: Some(tcp),
             handshake: Some(handshake),
-            session: Some(Session::of(&connection)),
-            connection: Box::new(connection),
+            session: Some(Session::of(&encrypted)),
+            connection: over_tls(upstream, encrypted).map_err(failed)?,
         })
     }
 }

@@ -159,6 +159,8 @@ impl<T: Transport> Stage<T> {
                     return Polled::Ended;
                 }
                 Poll::Ready(Ok(connection)) => {
+                    // Before those that wait are sent on it.
+                    core.forwarder.limited(key, connection.limits(), now, out);
                     core.forwarder
                         .connected(key, &connection.describe(), now, out);
                     *self = Self::Established(connection);
@@ -206,6 +208,9 @@ impl<T: Transport> Stage<T> {
                 }
                 Poll::Ready(Event::Failed { id, why }) => {
                     core.forwarder.query_lost(key, id, &why, now, out);
+                }
+                Poll::Ready(Event::Limits(limits)) => {
+                    core.forwarder.limited(key, limits, now, out);
                 }
                 Poll::Ready(Event::Closed(why)) => {
                     core.forwarder.connection_lost(key, &why, now, out);

@@ -1,7 +1,7 @@
 //! What an upstream sent: whether it is a well-formed response, and where things are in it.
 
 use super::compression::in_place;
-use super::edns::OptAt;
+use super::edns::{OptAt, TYPE_OPT};
 use super::header::{HEADER_LEN, Header, OPCODE_QUERY, Rcode};
 use super::malformed::Malformed;
 use super::question::{QuestionAt, question_at};
@@ -80,6 +80,25 @@ pub fn records<'a>(
         over = record.is_none();
         record
     })
+}
+
+/// Lowers the TTL of every record by so many seconds, to no less than 0. A response that cannot be read, or is signed, stays as it is.
+pub fn lower_ttls(message: &mut [u8], seconds: u32) {
+    let Ok(response) = parse_response(message) else {
+        return;
+    };
+    if response.signed {
+        return;
+    }
+    let records = records(message, &response).filter(|record| record.rtype != TYPE_OPT);
+    let ttls: Vec<(usize, u32)> = records.map(|record| (record.ttl_at, record.ttl)).collect();
+    for (at, ttl) in ttls {
+        // RFC 2181 section 8: one with the highest bit set is 0.
+        let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
+        if let Some(field) = message.get_mut(at..).and_then(|tail| tail.first_chunk_mut()) {
+            *field = ttl.saturating_sub(seconds).to_be_bytes();
+        }
+    }
 }
 
 #[cfg(test)]

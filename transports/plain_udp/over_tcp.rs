@@ -135,6 +135,8 @@ impl<R: Runtime> OverTcp<R> {
                     }
                     return Poll::Ready(());
                 }
+                // Nothing else is said of a stream of messages.
+                Event::Failed { .. } | Event::Limits(_) => {}
                 Event::Closed(why) => self.ended(&why),
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Sessions are stored apart for different settings, so that none is resumed that was verified by other ones (RFC 8310 section 9).
 
-use super::ALPN;
+use super::Application;
 use super::inspect::{Observed, Observing};
 use super::trust::{Requirements, Trusted, Verifier};
 use super::{key_exchange, key_log};
@@ -23,6 +23,7 @@ const MAX_SESSIONS: usize = 64;
 
 /// What all connects share.
 pub struct Clients {
+    application: Application,
     provider: Arc<CryptoProvider>,
     trusted: Trusted,
     key_log: Option<Arc<dyn KeyLog>>,
@@ -59,10 +60,15 @@ pub struct Client {
 impl Clients {
     /// Those for all upstreams of a configuration. An error names what is wrong with the trusted certificates, with those of this host, or
     /// with the key log.
-    pub fn new(config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
+    pub fn new(
+        application: Application,
+        config: &Config,
+        observed: Option<Observed>,
+    ) -> Result<Self, ConfigError> {
         let wrong = |why: String| ConfigError::new("ca_file", "", why);
         let provider = Arc::new(key_exchange::provider());
         let clients = Self {
+            application,
             trusted: Trusted::new(config.roots(), &provider).map_err(wrong)?,
             provider,
             key_log: key_log::of(config)?,
@@ -76,10 +82,10 @@ impl Clients {
 
     /// Makes those for the upstreams of another configuration that trusts the same certificates, and forgets others with their sessions.
     pub fn make_all(&self, config: &Config) -> Result<(), ConfigError> {
-        let encrypted = config.all_upstreams().iter();
-        let encrypted = encrypted.filter(|upstream| upstream.server_name().is_some());
+        let upstreams = config.all_upstreams().iter();
+        let own = upstreams.filter(|upstream| upstream.scheme() == self.application.scheme);
         let mut wanted = BTreeSet::new();
-        for upstream in encrypted {
+        for upstream in own {
             let wrong = |why| ConfigError::new("upstream", upstream.label(), why);
             self.of(upstream).map_err(wrong)?;
             wanted.insert(Settings::of(upstream));
@@ -99,7 +105,7 @@ impl Clients {
         }
         let mut tls = self.config(&settings)?;
         let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
-        tls.alpn_protocols = vec![ALPN.to_vec()];
+        tls.alpn_protocols = vec![self.application.alpn.to_vec()];
         let client = Client {
             with_alpn: TlsConnector::from(Arc::new(tls)),
             without_alpn,
@@ -139,6 +145,11 @@ impl Clients {
     #[cfg(test)]
     pub fn config_of(&self, upstream: &Upstream) -> Result<ClientConfig, String> {
         self.config(&Settings::of(upstream))
+    }
+
+    /// What is spoken over TLS.
+    pub fn application(&self) -> Application {
+        self.application
     }
 
     /// Whether ALPN is offered to an upstream.
@@ -182,7 +193,7 @@ mod tests {
 
     fn clients(upstreams: &[Upstream]) -> Result<Clients, ConfigError> {
         let config = Config::builder().upstreams(upstreams).build().unwrap();
-        Clients::new(&config, None)
+        Clients::new(super::super::DOT, &config, None)
     }
 
     fn error(certificate: &str, key: &str) -> String {

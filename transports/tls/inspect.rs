@@ -3,14 +3,11 @@
 
 use super::error_messages::tls_error;
 use super::pins::{self, WrongPin};
-use super::stream::Stream;
 use super::trust::{SelfSigned, Verifier};
-use super::{Handshake, Tls};
+use super::{DOT, Encrypted, HTTP2, Handshake, Tls};
 use crate::config::{Config, ConfigError, Upstream};
-use crate::framed::Framed;
 use crate::locks::lock;
-use crate::runtime::{ByteStream, Runtime};
-use crate::transport::ConnectError;
+use crate::runtime::Runtime;
 use crate::transports::time_limit::Bounded;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -120,14 +117,19 @@ impl ServerCertVerifier for Observing {
 }
 
 impl<R: Runtime> Tls<R> {
-    /// As [`Tls::new`], and what servers show is noted.
+    /// As [`Tls::new`] for the scheme of this upstream, and what servers show is noted.
     #[doc(hidden)]
     pub fn observing(
         runtime: R,
         config: &Config,
+        to: &Upstream,
         observed: &Observed,
     ) -> Result<Self, ConfigError> {
-        Self::with(runtime, config, Some(observed.clone()))
+        let application = match to.scheme() {
+            "https" => HTTP2,
+            _ => DOT,
+        };
+        Self::with(application, runtime, config, Some(observed.clone()))
     }
 
     /// The handshake over a TCP connection that is made already.
@@ -142,14 +144,9 @@ impl<R: Runtime> Tls<R> {
             Ok(target) => target.shake(stream),
             Err(why) => Handshake::Failed(why),
         };
-        Bounded::new(&self.runtime, self.limit, work)
+        self.bounded(work)
     }
 }
-
-/// A connection as [`Tls`] makes it.
-pub type Connection<S> = Framed<Stream<S>>;
-/// The result of a handshake.
-pub type Shaken<S> = Result<Connection<S>, ConnectError>;
 
 /// What both ends have agreed on.
 #[derive(Clone, Debug)]
@@ -160,7 +157,7 @@ pub struct Session {
     pub group: Option<String>,
     /// The name of the cipher suite in the registry of IANA.
     pub cipher: String,
-    /// The server chose the ALPN protocol name `dot`.
+    /// The server chose an ALPN protocol name: `dot`, or `h2`.
     pub alpn: bool,
     /// It goes on with an earlier session, without a certificate.
     pub resumed: bool,
@@ -168,8 +165,8 @@ pub struct Session {
 
 impl Session {
     /// That of a connection.
-    pub fn of<S: ByteStream>(connection: &Connection<S>) -> Self {
-        let session = connection.stream().session();
+    pub fn of<S>(connection: &Encrypted<S>) -> Self {
+        let session = connection.stream.session();
         let cipher = session
             .negotiated_cipher_suite()
             .map(|suite| format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1));

@@ -28,7 +28,7 @@ use crate::engine::stats::{Stats, UpstreamStats};
 use crate::engine::time::{Now, Time};
 use crate::engine::transactions::Transactions;
 use crate::engine::upstreams::UpstreamPool;
-use crate::transport::{ConnectError, ConnectionError};
+use crate::transport::{ConnectError, ConnectionError, Limits};
 use crate::wire::{self, ClientSubnet, Header};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -138,6 +138,18 @@ impl Forwarder {
     ) {
         self.pool
             .query_lost(connection, id, why, &mut self.ledger.at(now, out));
+        self.settle(now, out);
+    }
+
+    /// What a connection takes, from now on: see [`Limits`].
+    pub fn limited(
+        &mut self,
+        connection: ConnectionKey,
+        limits: Limits,
+        now: Now,
+        out: &mut Output,
+    ) {
+        self.pool.limited(connection, limits);
         self.settle(now, out);
     }
 

@@ -43,6 +43,13 @@ impl Forwarder {
                 history.lost(connection, false, now.mono);
                 self.react(key, Happened::AttemptLost, now, out);
             }
+            Task::AttemptUnprocessed(key, connection) => {
+                let Some(history) = self.transactions.history_mut(key) else {
+                    return;
+                };
+                history.unprocessed(connection);
+                self.react(key, Happened::ConnectionLost, now, out);
+            }
             Task::AskElsewhere(key) => self.react(key, Happened::Slow, now, out),
             Task::RepeatOn(key, connection) => {
                 let history = self.transactions.history(key);

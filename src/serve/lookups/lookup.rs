@@ -167,6 +167,8 @@ impl<R: Runtime> Attempt<R> {
                         queries.take(message, true);
                         return Poll::Ready(());
                     }
+                    // It is not said of a stream of messages.
+                    Event::Limits(_) => return Poll::Ready(()),
                     Event::Closed(why) | Event::Failed { why, .. } => why.to_string(),
                 }
             }
