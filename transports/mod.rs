@@ -54,10 +54,10 @@ mod workers;
 #[cfg(feature = "sockets")]
 #[doc(hidden)]
 pub use bind_ahead::bind_ahead;
+pub use interfaces::{interface_number, is_own_address};
 #[cfg(feature = "tls")]
 #[doc(hidden)]
 pub use over_tls::over_tls;
-pub use interfaces::{interface_number, is_own_address};
 pub use started::{CacheAccess, Inherited, Started};
 pub use system_roots::system_roots;
 

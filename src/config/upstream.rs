@@ -284,7 +284,10 @@ fn split_path<'a>(place: &'a str, scheme: &Scheme) -> Result<(&'a str, Option<St
     // RFC 3986 section 3.3.
     let is_of_paths =
         |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte);
-    if let Some(wrong) = path.chars().find(|c| !c.is_ascii() || !is_of_paths(*c as u8)) {
+    if let Some(wrong) = path
+        .chars()
+        .find(|c| !c.is_ascii() || !is_of_paths(*c as u8))
+    {
         return Err(format!("the path {path:?} has the character {wrong:?}"));
     }
     Ok((place, Some(path.to_owned())))
@@ -574,15 +577,55 @@ pub(super) mod tests {
     #[test]
     fn the_uri_of_a_server_has_a_path() {
         for (spec, at, name, path) in [
-            ("https://Dns.Quad9.Net/dns-query", Err(443), "dns.quad9.net", "/dns-query"),
-            ("HTTPS://dns.quad9.net", Err(443), "dns.quad9.net", "/dns-query"),
-            ("https://dns.quad9.net:8443/", Err(8443), "dns.quad9.net", "/"),
-            ("https://dns.test/a/B-c~%20", Err(443), "dns.test", "/a/B-c~%20"),
+            (
+                "https://Dns.Quad9.Net/dns-query",
+                Err(443),
+                "dns.quad9.net",
+                "/dns-query",
+            ),
+            (
+                "HTTPS://dns.quad9.net",
+                Err(443),
+                "dns.quad9.net",
+                "/dns-query",
+            ),
+            (
+                "https://dns.quad9.net:8443/",
+                Err(8443),
+                "dns.quad9.net",
+                "/",
+            ),
+            (
+                "https://dns.test/a/B-c~%20",
+                Err(443),
+                "dns.test",
+                "/a/B-c~%20",
+            ),
             ("https://dns.test/q{?dns}", Err(443), "dns.test", "/q"),
-            ("https://9.9.9.9/dns-query#dns.quad9.net", Ok("9.9.9.9:443"), "dns.quad9.net", "/dns-query"),
-            ("https://9.9.9.9#dns.quad9.net", Ok("9.9.9.9:443"), "dns.quad9.net", "/dns-query"),
-            ("https://9.9.9.9:8443/x", Ok("9.9.9.9:8443"), "9.9.9.9", "/x"),
-            ("https://[2620:fe::fe]/dns-query", Ok("[2620:fe::fe]:443"), "2620:fe::fe", "/dns-query"),
+            (
+                "https://9.9.9.9/dns-query#dns.quad9.net",
+                Ok("9.9.9.9:443"),
+                "dns.quad9.net",
+                "/dns-query",
+            ),
+            (
+                "https://9.9.9.9#dns.quad9.net",
+                Ok("9.9.9.9:443"),
+                "dns.quad9.net",
+                "/dns-query",
+            ),
+            (
+                "https://9.9.9.9:8443/x",
+                Ok("9.9.9.9:8443"),
+                "9.9.9.9",
+                "/x",
+            ),
+            (
+                "https://[2620:fe::fe]/dns-query",
+                Ok("[2620:fe::fe]:443"),
+                "2620:fe::fe",
+                "/dns-query",
+            ),
         ] {
             let upstream = upstream(spec);
             assert_eq!((upstream.scheme(), upstream.label()), ("https", spec));
@@ -607,8 +650,14 @@ pub(super) mod tests {
             ("https://dns.test/a b", "has the character ' '"),
             ("https://dns.test/{name}", "has the character '{'"),
             ("https://dns.test/ü", "has the character 'ü'"),
-            ("https://dns.test:53/dns-query", "DNS over HTTPS is on port 443"),
-            ("https://dns.test/dns-query#dns.test", "#NAME may follow an IP address only"),
+            (
+                "https://dns.test:53/dns-query",
+                "DNS over HTTPS is on port 443",
+            ),
+            (
+                "https://dns.test/dns-query#dns.test",
+                "#NAME may follow an IP address only",
+            ),
             ("tls://dns.test/dns-query", "is not a host name"),
         ] {
             let error = error(spec);

@@ -95,7 +95,10 @@ pub fn lower_ttls(message: &mut [u8], seconds: u32) {
     for (at, ttl) in ttls {
         // RFC 2181 section 8: one with the highest bit set is 0.
         let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
-        if let Some(field) = message.get_mut(at..).and_then(|tail| tail.first_chunk_mut()) {
+        if let Some(field) = message
+            .get_mut(at..)
+            .and_then(|tail| tail.first_chunk_mut())
+        {
             *field = ttl.saturating_sub(seconds).to_be_bytes();
         }
     }

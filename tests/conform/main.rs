@@ -9,6 +9,8 @@
 
 mod cases;
 mod datagrams;
+#[cfg(feature = "doh")]
+mod doh;
 #[cfg(feature = "tokio")]
 mod embedding;
 mod links;
@@ -25,6 +27,8 @@ mod support {
     #[cfg(feature = "tls")]
     pub mod authority;
     pub mod codes;
+    #[cfg(feature = "doh")]
+    pub mod http2;
     pub mod memory;
     pub mod messages;
 }

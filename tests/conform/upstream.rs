@@ -21,7 +21,10 @@ pub struct Server<R: World> {
     /// How its clients are configured.
     pub config: Config,
     #[cfg(feature = "tls")]
-    acceptor: futures_rustls::TlsAcceptor,
+    tls: std::sync::Arc<rustls::ServerConfig>,
+    /// Connections whose handshakes failed.
+    #[cfg(feature = "tls")]
+    refused: Vec<R::Stream>,
 }
 
 /// Octets in both directions, authenticated and encrypted where the protocol does that.
@@ -30,7 +33,12 @@ pub trait Octets: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Octets for S {}
 
 /// A server's end of a link.
-pub struct Peer(pub Box<dyn Octets>);
+pub struct Peer(
+    pub Box<dyn Octets>,
+    /// The streams of HTTP/2, if it speaks that.
+    #[cfg(feature = "doh")]
+    pub Option<crate::doh::Streams>,
+);
 
 impl<R: World> Server<R> {
     /// Listens, with a certificate that its clients believe.
@@ -40,10 +48,10 @@ impl<R: World> Server<R> {
             .listen([crate::world::loopback().into()])
             .upstreams([upstream(scheme, at)]);
         #[cfg(feature = "tls")]
-        let (config, acceptor) = {
+        let (config, tls) = {
             let authority = crate::support::authority::Authority::new();
             let roots = dotward::config::Roots::Pem(authority.pem().into_bytes());
-            (config.roots(roots), tls::acceptor(&authority))
+            (config.roots(roots), tls::settings(&authority, scheme))
         };
         Self {
             runtime: runtime.clone(),
@@ -52,7 +60,9 @@ impl<R: World> Server<R> {
             scheme,
             config: config.build().expect("a sound configuration"),
             #[cfg(feature = "tls")]
-            acceptor,
+            tls,
+            #[cfg(feature = "tls")]
+            refused: Vec::new(),
         }
     }
 
@@ -86,11 +96,37 @@ impl<R: World> Server<R> {
     pub async fn accept(&mut self) -> std::io::Result<Peer> {
         let stream = self.accept_tcp().await;
         #[cfg(feature = "tls")]
-        if self.scheme == "tls" {
-            return Ok(Peer(Box::new(self.acceptor.accept(stream).await?)));
+        if self.scheme != "tcp" {
+            let acceptor = futures_rustls::TlsAcceptor::from(self.tls.clone());
+            let accepted = acceptor.accept(stream).into_fallible().await;
+            let octets = accepted.map_err(|(error, stream)| {
+                // The reason is still to be read.
+                self.refused.push(stream);
+                error
+            });
+            let octets = Box::new(octets?);
+            #[cfg(feature = "doh")]
+            return Ok(Peer(
+                octets,
+                (self.scheme == "https").then(Default::default),
+            ));
+            #[cfg(not(feature = "doh"))]
+            return Ok(Peer(octets));
         }
         assert_eq!(self.scheme, "tcp");
-        Ok(Peer(Box::new(stream)))
+        Ok(Peer(
+            Box::new(stream),
+            #[cfg(feature = "doh")]
+            None,
+        ))
+    }
+
+    /// Chooses among these ALPN protocol names; with none, the extension is ignored.
+    #[cfg(feature = "doh")]
+    pub fn speak(&mut self, names: &[&str]) {
+        let mut tls = rustls::ServerConfig::clone(&self.tls);
+        tls.alpn_protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        self.tls = std::sync::Arc::new(tls);
     }
 
     /// Both ends of a new link.
@@ -104,8 +140,8 @@ impl<R: World> Server<R> {
 /// An upstream at this address, as a user names it.
 pub fn upstream(scheme: &str, at: SocketAddr) -> Upstream {
     #[cfg(feature = "tls")]
-    if scheme == "tls" {
-        let spec = format!("tls://{at}#{}", crate::support::authority::NAME);
+    if scheme == "tls" || scheme == "https" {
+        let spec = format!("{scheme}://{at}#{}", crate::support::authority::NAME);
         return Upstream::parse(&spec, SCHEMES).expect("an upstream");
     }
     Upstream::parse(&format!("{scheme}://{at}"), SCHEMES).expect("an upstream")
@@ -114,6 +150,10 @@ pub fn upstream(scheme: &str, at: SocketAddr) -> Upstream {
 impl Peer {
     /// The next message; `None` when the other end has said goodbye.
     pub async fn hear(&mut self) -> Option<Vec<u8>> {
+        #[cfg(feature = "doh")]
+        if let Some(streams) = &mut self.1 {
+            return streams.hear(&mut self.0).await;
+        }
         let mut len = [0; 2];
         self.0.read_exact(&mut len).await.ok()?;
         let mut message = vec![0; u16::from_be_bytes(len).into()];
@@ -129,6 +169,11 @@ impl Peer {
 
     /// Sends a message.
     pub async fn say(&mut self, message: &[u8]) {
+        #[cfg(feature = "doh")]
+        if let Some(streams) = &mut self.1 {
+            let response = streams.answer(message);
+            return self.put(&response).await;
+        }
         self.put(&frame(message)).await;
     }
 }
@@ -137,21 +182,23 @@ impl Peer {
 mod tls {
     use std::sync::Arc;
 
-    use futures_rustls::TlsAcceptor;
     use rustls::ServerConfig;
     use rustls::crypto::ring;
 
     use crate::support::authority::Authority;
 
     /// A server with a good certificate.
-    pub fn acceptor(authority: &Authority) -> TlsAcceptor {
+    pub fn settings(authority: &Authority, scheme: &str) -> Arc<ServerConfig> {
         let leaf = authority.good();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("versions that ring knows")
             .with_no_client_auth()
             .with_single_cert(leaf.chain(), leaf.key())
             .expect("a certificate with its key");
-        TlsAcceptor::from(Arc::new(config))
+        if scheme == "https" {
+            config.alpn_protocols = vec![b"h2".to_vec()];
+        }
+        Arc::new(config)
     }
 }

@@ -27,6 +27,8 @@ pub struct Link<S> {
     waker: Waker,
     /// HTTP/2 may read.
     pub reads: bool,
+    /// The other end has closed.
+    pub is_closed: bool,
     pub frames: DataFrames,
 }
 
@@ -39,6 +41,7 @@ impl<S: ByteStream> Link<S> {
             unflushed: false,
             waker: Waker::noop().clone(),
             reads: false,
+            is_closed: false,
             frames: DataFrames::new(),
         }
     }
@@ -57,8 +60,12 @@ impl<S: ByteStream> Link<S> {
         self.stream.ack_soon();
     }
 
-    /// Writes all frames.
+    /// Writes all frames. Once the other end has closed, there is nobody to read them.
     fn poll_drain(&mut self) -> Poll<io::Result<()>> {
+        if self.is_closed {
+            (self.outgoing, self.taken) = (Vec::new(), 0);
+            return Poll::Ready(Ok(()));
+        }
         let cx = &mut Context::from_waker(&self.waker);
         while let Some(rest) = self.outgoing.get(self.taken..)
             && !rest.is_empty()
@@ -86,12 +93,13 @@ impl<S: ByteStream> Link<S> {
         }
         let cx = &mut Context::from_waker(&self.waker);
         let stream = Pin::new(&mut self.stream);
-        match ready!(stream.poll_read(cx, into.initialize_unfilled())) {
-            Ok(n) => into.advance(n),
-            // The other end closed, without the `close_notify` of TLS: within a frame HTTP/2 notices that itself.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
-            Err(error) => return Poll::Ready(Err(error)),
-        }
+        let read = match ready!(stream.poll_read(cx, into.initialize_unfilled())) {
+            // Without the `close_notify` of TLS. HTTP/2 notices itself whether that is within a frame.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            read => read?,
+        };
+        self.is_closed = read == 0;
+        into.advance(read);
         Poll::Ready(Ok(()))
     }
 
@@ -107,7 +115,11 @@ impl<S: ByteStream> Link<S> {
     fn poll_close(&mut self) -> Poll<io::Result<()>> {
         ready!(self.poll_drain())?;
         let cx = &mut Context::from_waker(&self.waker);
-        Pin::new(&mut self.stream).poll_close(cx)
+        match Pin::new(&mut self.stream).poll_close(cx) {
+            // That the other end has closed is what counts.
+            _ if self.is_closed => Poll::Ready(Ok(())),
+            closed => closed,
+        }
     }
 }
 

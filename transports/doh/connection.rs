@@ -13,7 +13,6 @@ use h2::client::{Builder, SendRequest};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Request};
 use std::collections::VecDeque;
-use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,8 +22,8 @@ use std::task::{Context, Poll, Wake, Waker};
 const FIRST_STREAMS: usize = 100;
 /// Octets of responses that the server may send before it is told that they were read: many whole messages.
 const WINDOW: u32 = 1024 * 1024;
-/// Octets of one response that the server may send likewise: the largest message.
-const STREAM_WINDOW: u32 = 65_535;
+/// Octets of one response that the server may send likewise: one more than the largest message, so that a larger one shows as such.
+const STREAM_WINDOW: u32 = 65_536;
 /// Octets of the headers of a response. Servers send a few hundred.
 const MAX_HEADERS: u32 = 16 * 1024;
 
@@ -75,11 +74,7 @@ impl Wake for Progress {
 
 impl<S: ByteStream> Connection<S> {
     /// Begins HTTP/2 on a stream that is ready for it. The preface leaves with the first queries.
-    pub fn new(
-        stream: S,
-        target: Request<()>,
-        description: String,
-    ) -> Result<Self, ConnectError> {
+    pub fn new(stream: S, target: Request<()>, description: String) -> Result<Self, ConnectError> {
         let link = Arc::new(Mutex::new(Link::new(stream)));
         let handshake = Builder::new()
             .enable_push(false)
@@ -156,7 +151,9 @@ impl<S: ByteStream> Connection<S> {
             if self.ended.is_none()
                 && let Poll::Ready(end) = Pin::new(&mut self.driver).poll(cx)
             {
-                self.ended = Some(end.map_or_else(|error| why(&error), |()| ConnectionError::Closed));
+                let is_cut = lock(&self.link).is_closed;
+                let why = |error| why(&error, is_cut);
+                self.ended = Some(end.map_or_else(why, |()| ConnectionError::Closed));
                 self.going = true;
             }
             let before = self.done.len();
@@ -209,19 +206,19 @@ impl<S: ByteStream> Connection<S> {
     }
 }
 
-/// Why the connection ended.
-fn why(error: &h2::Error) -> ConnectionError {
-    if let Some(error) = error.get_io() {
-        return match error.kind() {
-            io::ErrorKind::UnexpectedEof => ConnectionError::Truncated,
-            _ => ConnectionError::Io(system_message(error)),
-        };
+/// Why the connection ended. `is_cut`: the other end has closed.
+fn why(error: &h2::Error, is_cut: bool) -> ConnectionError {
+    match error.get_io() {
+        Some(_) if is_cut => return ConnectionError::Truncated,
+        Some(error) => return ConnectionError::Io(system_message(error)),
+        None => {}
     }
     match error.reason() {
         Some(Reason::NO_ERROR) | None => ConnectionError::Closed,
-        Some(reason) if error.is_remote() => {
-            ConnectionError::Io(format!("HTTP/2: the upstream reports: {}", reason.description()))
-        }
+        Some(reason) if error.is_remote() => ConnectionError::Io(format!(
+            "HTTP/2: the upstream reports: {}",
+            reason.description()
+        )),
         Some(_) => ConnectionError::Protocol("what comes is not as HTTP/2 has it (RFC 9113)"),
     }
 }
