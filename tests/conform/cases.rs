@@ -146,6 +146,7 @@ macro_rules! with_streams {
             an_end_within_a_frame_is_a_truncation: [],
             what_is_no_http2_is_a_protocol_error: [],
             a_server_without_http2_is_refused: [],
+            a_server_that_wants_another_protocol_is_refused: [System],
             the_age_of_a_response_counts: [],
             the_last_waker_is_woken: [],
             a_goodbye_is_heard: [],

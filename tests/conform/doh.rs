@@ -505,16 +505,25 @@ pub async fn what_is_no_http2_is_a_protocol_error<R: World>(runtime: R) {
 }
 
 pub async fn a_server_without_http2_is_refused<R: World>(runtime: R) {
-    for names in [&[][..], &["http/1.1"], &["dot"]] {
-        let mut server = Server::new(&runtime, "https");
-        server.speak(names);
-        let dial = server.transport().connect(server.upstream(), server.at());
-        let (link, _peer) = join(dial, server.accept()).await;
-        let Some(ConnectError::Handshake(why)) = link.err() else {
-            panic!("no link without HTTP/2: {names:?}");
-        };
-        assert!(why.starts_with("the server does not speak HTTP/2"), "{why}");
+    refused(&runtime, &[]).await;
+}
+
+/// It says so by an alert of TLS.
+pub async fn a_server_that_wants_another_protocol_is_refused<R: World>(runtime: R) {
+    for names in [&["http/1.1"][..], &["dot", "h3"]] {
+        refused(&runtime, names).await;
     }
+}
+
+async fn refused<R: World>(runtime: &R, names: &[&str]) {
+    let mut server = Server::new(runtime, "https");
+    server.speak(names);
+    let dial = server.transport().connect(server.upstream(), server.at());
+    let (link, _peer) = join(dial, server.accept()).await;
+    let Some(ConnectError::Handshake(why)) = link.err() else {
+        panic!("a link without HTTP/2: {names:?}");
+    };
+    assert!(why.starts_with("the server does not speak HTTP/2"), "{why}");
 }
 
 pub async fn the_age_of_a_response_counts<R: World>(runtime: R) {

@@ -22,9 +22,6 @@ pub struct Server<R: World> {
     pub config: Config,
     #[cfg(feature = "tls")]
     tls: std::sync::Arc<rustls::ServerConfig>,
-    /// Connections whose handshakes failed.
-    #[cfg(feature = "tls")]
-    refused: Vec<R::Stream>,
 }
 
 /// Octets in both directions, authenticated and encrypted where the protocol does that.
@@ -61,8 +58,6 @@ impl<R: World> Server<R> {
             config: config.build().expect("a sound configuration"),
             #[cfg(feature = "tls")]
             tls,
-            #[cfg(feature = "tls")]
-            refused: Vec::new(),
         }
     }
 
@@ -98,13 +93,7 @@ impl<R: World> Server<R> {
         #[cfg(feature = "tls")]
         if self.scheme != "tcp" {
             let acceptor = futures_rustls::TlsAcceptor::from(self.tls.clone());
-            let accepted = acceptor.accept(stream).into_fallible().await;
-            let octets = accepted.map_err(|(error, stream)| {
-                // The reason is still to be read.
-                self.refused.push(stream);
-                error
-            });
-            let octets = Box::new(octets?);
+            let octets = Box::new(acceptor.accept(stream).await?);
             #[cfg(feature = "doh")]
             return Ok(Peer(
                 octets,
