@@ -125,6 +125,11 @@ impl Problem {
     pub fn lost(why: &ConnectionError) -> Self {
         match why {
             ConnectionError::Protocol(_) => Self::malformed(&why.to_string()),
+            ConnectionError::Rejected(why) => Self::new(
+                "malformed",
+                format!("what it sends is no DNS response: {why}"),
+                "check the path behind the server in this upstream, and that the server is one for DNS over HTTPS",
+            ),
             ConnectionError::Truncated => Self::malformed("the connection ended within a message"),
             _ => Self::new(
                 "closed_without_answer",
@@ -192,7 +197,9 @@ impl Problem {
 
 /// What is expected on the port of an upstream.
 fn service(upstream: &Upstream) -> &'static str {
-    if upstream.server_name().is_some() {
+    if upstream.path().is_some() {
+        "DNS over HTTPS"
+    } else if upstream.server_name().is_some() {
         "DNS over TLS"
     } else {
         "DNS over TCP"

@@ -328,7 +328,7 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: Option<String>) -> fmt::Res
 
 fn session(session: &Session) -> String {
     let group = session.group.as_deref().unwrap_or("no key exchange");
-    let alpn = if session.alpn { ", ALPN dot" } else { "" };
+    let alpn = (session.alpn.as_ref()).map_or(String::new(), |name| format!(", ALPN {name}"));
     format!("{}, {group}, {}{alpn}", session.version, session.cipher)
 }
 
@@ -337,7 +337,7 @@ fn session_json(session: &Session) -> Json {
         ("version", Json::text(session.version)),
         ("group", Json::maybe(session.group.as_deref(), Json::text)),
         ("cipher", Json::text(&session.cipher)),
-        ("alpn", Json::Bool(session.alpn)),
+        ("alpn", Json::Bool(session.alpn.is_some())),
     ])
 }
 

@@ -157,8 +157,8 @@ pub struct Session {
     pub group: Option<String>,
     /// The name of the cipher suite in the registry of IANA.
     pub cipher: String,
-    /// The server chose an ALPN protocol name: `dot`, or `h2`.
-    pub alpn: bool,
+    /// The ALPN protocol name that the server chose: `dot`, or `h2`.
+    pub alpn: Option<String>,
     /// It goes on with an earlier session, without a certificate.
     pub resumed: bool,
 }
@@ -180,7 +180,9 @@ impl Session {
                 .negotiated_key_exchange_group()
                 .map(|group| format!("{:?}", group.name())),
             cipher: cipher.unwrap_or_default(),
-            alpn: session.alpn_protocol().is_some(),
+            alpn: session
+                .alpn_protocol()
+                .map(|name| String::from_utf8_lossy(name).into_owned()),
             resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }
