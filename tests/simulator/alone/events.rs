@@ -8,7 +8,7 @@ use super::Driver;
 use super::ledger::{Line, Open};
 use dotward::config::{Policy, Upstream};
 use dotward::engine::{Action, Client, ConnectionKey, Via};
-use dotward::transport::{ConnectError, ConnectionError};
+use dotward::transport::{ConnectError, ConnectionError, Limits};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -29,13 +29,14 @@ pub const EVENTS: [(u64, Event); EVENT_COUNT] = [
     (4, look_something_up),
     (3, lose_a_link),
     (2, fail_a_question),
+    (1, limit_a_link),
     (2, report_of_the_gone),
     (20, wait),
     (1, reload),
     (1, be_stopped),
     (1, sleep),
 ];
-const EVENT_COUNT: usize = 15;
+const EVENT_COUNT: usize = 16;
 /// The last ones, at which the time of questions may be over: nobody can answer them.
 pub const ABSENCES: std::ops::Range<usize> = EVENT_COUNT - 2..EVENT_COUNT;
 
@@ -399,13 +400,27 @@ fn fail_a_question(driver: &mut Driver) {
         forget(driver, connection, id);
         driver.log.note(|| format!("{connection:?}: fails id {id}"));
         let (now, out) = (driver.now(), &mut driver.out);
-        // Half of them with what carried them.
-        if id % 2 == 0 {
-            driver.core.query_failed(connection, id, now, out);
-        } else {
-            let why = ConnectionError::Io("the proxy failed".into());
-            driver.core.query_lost(connection, id, &why, now, out);
-        }
+        // Each in its way.
+        let why = match id % 4 {
+            0 => return driver.core.query_failed(connection, id, now, out),
+            1 => ConnectionError::Io("the proxy failed".into()),
+            2 => ConnectionError::Unprocessed,
+            _ => ConnectionError::Rejected("HTTP status 500".into()),
+        };
+        driver.core.query_lost(connection, id, &why, now, out);
+    }
+}
+
+fn limit_a_link(driver: &mut Driver) {
+    if let Some(connection) = link(driver, true) {
+        let in_flight = driver.dice.pick(&[0, 1, 5, 100, usize::MAX]);
+        driver
+            .log
+            .note(|| format!("{connection:?}: takes {in_flight} queries"));
+        let (now, out) = (driver.now(), &mut driver.out);
+        driver
+            .core
+            .limited(connection, Limits { in_flight }, now, out);
     }
 }
 
