@@ -269,7 +269,7 @@ const DESIGNATED: &str = "tls";
 const HTTPS: &str = "https";
 /// The path that most servers have (RFC 8484 section 4.1.1 shows it).
 const USUAL_PATH: &str = "/dns-query";
-/// The end of a URI template (RFC 8484 section 3), as servers are announced. It stands for nothing in a request by POST.
+/// What a URI template has behind the path (RFC 8484 section 3), as servers are announced. It stands for nothing in a request by POST.
 const TEMPLATE: &str = "{?dns}";
 
 /// Separates the path from what stands before it, where the scheme has one.
@@ -279,7 +279,6 @@ fn split_path<'a>(place: &'a str, scheme: &Scheme) -> Result<(&'a str, Option<St
     }
     let at = place.find('/').unwrap_or(place.len());
     let (place, path) = place.split_at(at);
-    let path = path.strip_suffix(TEMPLATE).unwrap_or(path);
     let path = if path.is_empty() { USUAL_PATH } else { path };
     // RFC 3986 section 3.3.
     let is_of_paths =
@@ -337,6 +336,7 @@ fn read_designating(
 
 /// Only an explicit scheme lets a bare word be a host name.
 fn read(spec: &str, schemes: &[Scheme]) -> Result<Upstream, String> {
+    let spec = &*spec.replacen(TEMPLATE, "", 1);
     let (spec, parameters) = spec
         .split_once('?')
         .map_or((spec, None), |(spec, parameters)| (spec, Some(parameters)));
@@ -628,7 +628,8 @@ pub(super) mod tests {
             ),
         ] {
             let upstream = upstream(spec);
-            assert_eq!((upstream.scheme(), upstream.label()), ("https", spec));
+            let label = spec.replace(TEMPLATE, "");
+            assert_eq!((upstream.scheme(), upstream.label()), ("https", &*label));
             assert_eq!(upstream.server_name(), Some(name), "{spec}");
             assert_eq!(upstream.path(), Some(path), "{spec}");
             assert!(upstream.has_streams());

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::config::SCHEMES;
+#[cfg(feature = "async-std")]
+use crate::transports::async_std::AsyncStd;
 
 #[test]
 fn the_uri_of_requests_names_the_server_by_what_its_certificate_is_for() {
@@ -26,4 +28,33 @@ fn the_uri_of_requests_names_the_server_by_what_its_certificate_is_for() {
         let names: Vec<&str> = request.headers().keys().map(|name| name.as_str()).collect();
         assert_eq!(names, ["accept", "content-type"]);
     }
+}
+
+#[cfg(feature = "async-std")]
+fn config(upstreams: &[&str]) -> Config {
+    let upstreams = upstreams.iter();
+    let upstreams: Vec<Upstream> = upstreams
+        .map(|spec| Upstream::parse(spec, SCHEMES).unwrap())
+        .collect();
+    Config::builder().upstreams(upstreams).build().unwrap()
+}
+
+#[cfg(feature = "async-std")]
+#[test]
+fn certificates_are_read_only_where_an_upstream_needs_them() {
+    // fault 86
+    let unread = "192.0.2.1#dns.test?client-certificate=/a.pem";
+    assert!(check(&config(&[unread])).is_ok(), "TLS says what is wrong");
+    let error = check(&config(&[&format!("https://{unread}")])).unwrap_err();
+    assert!(error.reason.contains("/a.pem was not read"), "{error}");
+    let (without, with) = (
+        config(&["192.0.2.1#dns.test"]),
+        config(&["192.0.2.1#dns.test", "https://192.0.2.1#dns.test"]),
+    );
+    let mut doh = Doh::new(AsyncStd::default(), &without).unwrap();
+    assert!(doh.tls.is_none());
+    doh.reconfigure(&without, &with).unwrap();
+    assert!(doh.tls.is_some());
+    doh.reconfigure(&with, &without).unwrap();
+    assert!(Doh::new(AsyncStd::default(), &with).unwrap().tls.is_some());
 }
