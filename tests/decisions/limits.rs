@@ -97,6 +97,34 @@ fn a_connection_that_takes_no_more_is_left_to_end() {
     assert_eq!(r.f.stats().connections_lost, 0);
 }
 
+// fault 2
+#[test]
+fn that_an_idle_connection_takes_no_more_is_learned_as_its_close() {
+    let mut r = limited(&[A], 100);
+    r.answer(0, 0, true);
+    let mut ended_here = 0;
+    for n in 0..20 {
+        let connection = r.last_dial();
+        let closed = r.closes.len();
+        r.pass(ms(5_000));
+        if r.closes.len() > closed {
+            // Closed here before its upstream would do it; another one is ready, or made for the next query.
+            ended_here += 1;
+        } else {
+            r.limit(connection, 0);
+            r.pass(ms(1));
+        }
+        let sent = r.sends.len();
+        r.ask(&format!("n{n}.test"));
+        if r.sends.len() == sent {
+            r.up(r.last_dial());
+        }
+        r.answer(r.sends.len() - 1, 0, true);
+    }
+    assert!(ended_here >= 10, "{ended_here}");
+    assert!(r.rcodes().iter().all(|rcode| *rcode == 0));
+}
+
 #[test]
 fn what_was_not_processed_goes_to_the_same_upstream_and_does_not_count() {
     let mut r = limited(&[A, B], 100);

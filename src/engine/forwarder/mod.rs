@@ -149,7 +149,7 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
-        self.pool.limited(connection, limits);
+        self.pool.limited(connection, limits, now.mono);
         self.settle(now, out);
     }
 

@@ -66,11 +66,18 @@ impl UpstreamPool {
         }
     }
 
-    /// What a connection takes from now on.
-    pub fn limited(&mut self, key: ConnectionKey, limits: Limits) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.limited(limits.in_flight);
+    /// What a connection takes from now on. One that takes nothing more although it is idle is as good as closed by its upstream.
+    pub fn limited(&mut self, key: ConnectionKey, limits: Limits, now: Time) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if limits.in_flight == 0 && !connection.closing && connection.pipeline.live() == 0 {
+            let idle = now.since(connection.last_used);
+            self.upstreams[connection.upstream]
+                .idle_timeout
+                .closed_after(idle, now);
         }
+        connection.limited(limits.in_flight);
     }
 
     /// One query was lost on a connection that goes on: it is sent again, if it may be. The upstream itself still works, unless it rejects
