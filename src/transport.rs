@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Connects to upstreams.
 pub trait Transport {
@@ -52,6 +53,12 @@ pub trait Connection: Unpin {
 
     /// A description for the log, such as `verified as dns.test, TLS 1.3 resumed`.
     fn describe(&self) -> String;
+
+    /// How long the certificate was still valid that the other end showed while the connection was made; zero if it had ended. `None`: it
+    /// showed none, as without TLS, or when a session is resumed.
+    fn certificate_left(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What a connection reports.

@@ -5,6 +5,7 @@ mod activation;
 mod arguments;
 mod authentication;
 mod battery;
+mod certificates;
 mod configuration;
 mod configuration_file;
 mod decisions;

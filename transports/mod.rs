@@ -61,6 +61,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 table::protocols! {
     // scheme, port, authenticated and encrypted => type

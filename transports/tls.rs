@@ -3,7 +3,9 @@
 
 mod ca_file;
 mod clients;
+mod connection;
 mod error_messages;
+mod expiry;
 #[doc(hidden)]
 pub mod inspect;
 mod key_exchange;
@@ -15,19 +17,16 @@ mod tests;
 mod trust;
 
 use self::clients::{Client, Clients};
+use self::connection::Connection;
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::Observed;
-use self::stream::Stream;
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Profile, Roots, Upstream};
-use crate::framed::Framed;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
 use futures_rustls::Connect;
-use futures_rustls::client::TlsStream;
 use log::info;
 use rustls::pki_types::ServerName;
-use rustls::{HandshakeKind, ProtocolVersion};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -101,7 +100,7 @@ impl<R: Runtime> Tls<R> {
 }
 
 impl<R: Runtime> Transport for Tls<R> {
-    type Connection = Framed<Stream<R::Stream>>;
+    type Connection = Connection<R>;
     type Connect = Bounded<R, Handshake<R>>;
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
@@ -186,7 +185,7 @@ impl<R: Runtime> Target<R> {
 }
 
 impl<R: Runtime> Future for Handshake<R> {
-    type Output = Result<Framed<Stream<R::Stream>>, ConnectError>;
+    type Output = Result<Connection<R>, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
@@ -197,11 +196,7 @@ impl<R: Runtime> Future for Handshake<R> {
                     Err(error) => Self::Failed(ConnectError::unreachable(&error)),
                 },
                 Self::Shaking(tls, to) => match ready!(Pin::new(&mut **tls).poll(cx)) {
-                    Ok(stream) => {
-                        let description = describe(&stream, &to.verified);
-                        let stream = Stream::new(stream);
-                        return Poll::Ready(Ok(Framed::new(stream, description)));
-                    }
+                    Ok(stream) => return Poll::Ready(Ok(Connection::new(stream, to))),
                     Err(error) => to.failed(&error),
                 },
             };
@@ -219,18 +214,4 @@ fn verification(upstream: &Upstream) -> String {
         (Profile::Strict, true) if upstream.pins().is_empty() => format!("verified as {name}"),
         (Profile::Strict, true) => format!("verified as {name} and by a public key"),
     }
-}
-
-fn describe<S>(stream: &TlsStream<S>, verified: &str) -> String {
-    let session = stream.get_ref().1;
-    let resumed = match session.handshake_kind() {
-        Some(HandshakeKind::Resumed) => " resumed",
-        _ => "",
-    };
-    let version = match session.protocol_version() {
-        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
-        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
-        _ => "TLS",
-    };
-    format!("{verified}, {version}{resumed}")
 }

@@ -159,6 +159,9 @@ impl<T: Transport> Stage<T> {
                     return Polled::Ended;
                 }
                 Poll::Ready(Ok(connection)) => {
+                    if let Some(left) = connection.certificate_left() {
+                        core.forwarder.certificate_left(key, left, now);
+                    }
                     core.forwarder
                         .connected(key, &connection.describe(), now, out);
                     *self = Self::Established(connection);

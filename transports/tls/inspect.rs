@@ -3,14 +3,11 @@
 
 use super::error_messages::tls_error;
 use super::pins::{self, WrongPin};
-use super::stream::Stream;
 use super::trust::{SelfSigned, Verifier};
 use super::{Handshake, Tls};
 use crate::config::{Config, ConfigError, Upstream};
-use crate::framed::Framed;
 use crate::locks::lock;
-use crate::runtime::{ByteStream, Runtime};
-use crate::transport::ConnectError;
+use crate::runtime::Runtime;
 use crate::transports::time_limit::Bounded;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -146,10 +143,8 @@ impl<R: Runtime> Tls<R> {
     }
 }
 
-/// A connection as [`Tls`] makes it.
-pub type Connection<S> = Framed<Stream<S>>;
-/// The result of a handshake.
-pub type Shaken<S> = Result<Connection<S>, ConnectError>;
+pub use super::connection::Connection;
+pub use super::expiry::{REMEDY, SOON};
 
 /// What both ends have agreed on.
 #[derive(Clone, Debug)]
@@ -168,8 +163,8 @@ pub struct Session {
 
 impl Session {
     /// That of a connection.
-    pub fn of<S: ByteStream>(connection: &Connection<S>) -> Self {
-        let session = connection.stream().session();
+    pub fn of<R: Runtime>(connection: &Connection<R>) -> Self {
+        let session = connection.session();
         let cipher = session
             .negotiated_cipher_suite()
             .map(|suite| format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1));
@@ -232,6 +227,11 @@ impl Certificate {
         };
         self.names.iter().find(fits).cloned()
     }
+}
+
+/// When a certificate ends to be valid, in seconds since 1970. `None`: it cannot be read.
+pub(super) fn not_after(der: &CertificateDer<'_>) -> Option<u64> {
+    bound(&EndEntityCert::try_from(der).ok()?, u64::MAX)
 }
 
 /// An end of the validity period, which webpki tells by an error only: the one that is nearest to this moment, which lies outside.

@@ -56,6 +56,8 @@ pub struct Upstream {
     pub answered_at: Option<Time>,
     /// Whether it was ever connected to.
     pub was_connected: bool,
+    /// When the certificate ends that it showed last, on the clock that goes on while the machine is suspended.
+    pub certificate_end: Option<Time>,
     /// Why it last failed, in words; nothing once it answered since.
     pub trouble: Option<Box<str>>,
     pub incidents: Incidents,
@@ -97,6 +99,7 @@ impl Upstream {
             used_at: Time::ZERO,
             answered_at: None,
             was_connected: false,
+            certificate_end: None,
             trouble: None,
             incidents: Incidents::default(),
             stats: UpstreamStats::default(),
