@@ -29,6 +29,7 @@ mod scheduling;
 pub mod smol;
 #[cfg(feature = "sockets")]
 mod sockets;
+pub mod socks5;
 mod started;
 mod table;
 pub mod tcp;

@@ -1,6 +1,8 @@
 //! DNS over TLS (RFC 7858), over any runtime, with the Strict Privacy profile of RFC 8310 section 5: the handshake verifies the certificate
 //! chain and the name before any query is sent.
 
+#[cfg(feature = "isolate")]
+mod apart;
 mod ca_file;
 mod error_messages;
 #[doc(hidden)]
@@ -10,6 +12,7 @@ mod trust;
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::{Observed, Observing};
 use self::trust::Verifier;
+use super::socks5::{Dial, Path};
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Roots, Upstream};
 use crate::framed::Framed;
@@ -43,16 +46,20 @@ pub struct Tls<R> {
     runtime: R,
     clients: Arc<Clients>,
     limit: Duration,
+    /// The name of its connections at a proxy, where they are kept apart from others.
+    username: Option<Arc<str>>,
 }
 
 /// What all connects share.
 struct Clients {
+    /// What both connectors are made of.
+    tls: ClientConfig,
     /// With ALPN.
     with_alpn: TlsConnector,
     /// Without ALPN.
     without_alpn: TlsConnector,
     /// Labels of the upstreams that refuse the handshake because of ALPN. At most as many as upstreams.
-    refusing: Mutex<BTreeSet<String>>,
+    refusing: Arc<Mutex<BTreeSet<String>>>,
     /// Takes note of what a server shows, where that is wanted.
     observed: Option<Observed>,
 }
@@ -91,6 +98,25 @@ fn client(config: &Config, observed: Option<&Observed>) -> Result<ClientConfig, 
         .with_no_client_auth())
 }
 
+impl Clients {
+    fn new(
+        tls: ClientConfig,
+        refusing: Arc<Mutex<BTreeSet<String>>>,
+        observed: Option<Observed>,
+    ) -> Self {
+        let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
+        let mut with_alpn = tls.clone();
+        with_alpn.alpn_protocols = vec![ALPN.to_vec()];
+        Self {
+            tls,
+            with_alpn: TlsConnector::from(Arc::new(with_alpn)),
+            without_alpn,
+            refusing,
+            observed,
+        }
+    }
+}
+
 impl<R: Runtime> Tls<R> {
     /// Trusts the configured roots and no others. An error names what is wrong with them.
     pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
@@ -100,17 +126,11 @@ impl<R: Runtime> Tls<R> {
     fn with(runtime: R, config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
         let mut tls = client(config, observed.as_ref())?;
         tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
-        let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
-        tls.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self {
             runtime,
             limit: connect_limit(config),
-            clients: Arc::new(Clients {
-                with_alpn: TlsConnector::from(Arc::new(tls)),
-                without_alpn,
-                refusing: Mutex::default(),
-                observed,
-            }),
+            clients: Arc::new(Clients::new(tls, Arc::default(), observed)),
+            username: None,
         })
     }
 
@@ -125,6 +145,7 @@ impl<R: Runtime> Tls<R> {
             runtime: self.runtime.clone(),
             clients: self.clients.clone(),
             addr,
+            path: Path::to(to, addr, self.username.as_deref()),
             label: to.label().to_owned(),
             offers_alpn: !lock(&self.clients.refusing).contains(to.label()),
             name,
@@ -138,7 +159,7 @@ impl<R: Runtime> Transport for Tls<R> {
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
         let work = match self.target(to, addr) {
-            Ok(target) => Handshake::Connecting(Box::pin(self.runtime.connect(addr)), target),
+            Ok(target) => Handshake::Connecting(target.path.dial(&self.runtime), target),
             Err(why) => Handshake::Failed(why),
         };
         Bounded::new(&self.runtime, self.limit, work)
@@ -158,7 +179,7 @@ impl<R: Runtime> Transport for Tls<R> {
 /// A TLS connect in progress.
 pub enum Handshake<R: Runtime> {
     /// No TCP connection yet.
-    Connecting(Pin<Box<R::Connect>>, Target<R>),
+    Connecting(Dial<R>, Target<R>),
     /// The TLS handshake.
     Shaking(Box<Connect<R::Stream>>, Target<R>),
     /// It could not start, or has failed.
@@ -171,6 +192,7 @@ pub struct Target<R> {
     runtime: R,
     clients: Arc<Clients>,
     addr: SocketAddr,
+    path: Path,
     label: String,
     /// ALPN is offered.
     offers_alpn: bool,
@@ -204,7 +226,7 @@ impl<R: Runtime> Target<R> {
                 self.label, self.addr
             );
         }
-        let tcp = Box::pin(self.runtime.connect(self.addr));
+        let tcp = self.path.dial(&self.runtime);
         let to = Self {
             offers_alpn: false,
             ..self.clone()
@@ -220,9 +242,9 @@ impl<R: Runtime> Future for Handshake<R> {
         loop {
             let next = match &mut *self {
                 Self::Failed(why) => return Poll::Ready(Err(why.clone())),
-                Self::Connecting(tcp, to) => match ready!(tcp.as_mut().poll(cx)) {
+                Self::Connecting(tcp, to) => match ready!(Pin::new(tcp).poll(cx)) {
                     Ok(stream) => to.shake(stream),
-                    Err(error) => Self::Failed(ConnectError::unreachable(&error)),
+                    Err(why) => Self::Failed(why),
                 },
                 Self::Shaking(tls, to) => match ready!(Pin::new(&mut **tls).poll(cx)) {
                     Ok(stream) => {

@@ -27,7 +27,7 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let (limits, modes) = (config.limits(), config.modes());
     let of_routes = config.routes().iter().flat_map(upstreams_of);
     let upstreams = || config.upstreams().iter().chain(of_routes.clone());
-    let any_named = upstreams().any(|upstream| upstream.host().is_some());
+    let any_named = upstreams().any(|upstream| upstream.host_to_find().is_some());
     let any_encrypted = upstreams().any(is_encrypted);
     let all_encrypted = upstreams().all(is_encrypted);
     let single = config.upstreams().len() < 2 && config.policy() != Policy::default();

@@ -2,7 +2,7 @@
 
 use super::builder::invalid;
 use super::identity::different;
-use super::{Config, ConfigError, Domain, Route, Target, Upstream};
+use super::{Config, ConfigError, Domain, Route, Socks5, Target, Upstream};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -85,7 +85,7 @@ fn can_be_reached(
     config: &Config,
     driver_resolves: bool,
 ) -> Result<(), ConfigError> {
-    if upstream.host().is_some() && config.bootstrap.is_empty() && !driver_resolves {
+    if upstream.host_to_find().is_some() && config.bootstrap.is_empty() && !driver_resolves {
         let reason = "is a name, and finding its address takes a bootstrap resolver: name one, or write IP#NAME";
         let error = ConfigError::new("upstream", upstream.label(), reason);
         return Err(error.with_remedy("bootstrap"));
@@ -93,6 +93,13 @@ fn can_be_reached(
     let mut addresses = upstream.addresses().iter();
     if let Some(addr) = addresses.find(|addr| is_received_here(config, addr)) {
         let reason = format_args!("{addr} is where dotward itself listens, so queries would loop");
+        return invalid("upstream", &upstream.label(), &reason);
+    }
+    if let Some(Socks5 { proxy, .. }) = upstream.socks5()
+        && is_received_here(config, &proxy)
+    {
+        let reason =
+            format_args!("its proxy {proxy} is where dotward itself listens, so it would wait for itself");
         return invalid("upstream", &upstream.label(), &reason);
     }
     Ok(())

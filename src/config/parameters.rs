@@ -131,7 +131,7 @@ impl Parameters {
         for part in text.split('&') {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let wrong = |why: String| format!("{name} {value:?} {why}");
-            if !scheme.encrypted && !matches!(name, "socks5" | "isolate") && NAMES.contains(&name) {
+            if !scheme.encrypted && name != "socks5" && NAMES.contains(&name) {
                 let scheme = scheme.name;
                 return Err(format!(
                     "{scheme}:// does not encrypt, so {name} has no meaning there"
@@ -139,6 +139,11 @@ impl Parameters {
             }
             if name != "pin-sha256" && given.contains(&name) {
                 return Err(format!("{name} is given twice"));
+            }
+            if scheme.name == "udp" && name == "socks5" {
+                return Err(
+                    "udp:// cannot be sent through a SOCKS5 proxy here, which takes TCP connections: write tcp:// or tls://".to_owned(),
+                );
             }
             given.push(name);
             match name {
@@ -164,6 +169,9 @@ impl Parameters {
             // Both may be in one file.
             (certificate, key) => certificate.map(|chain| (chain.clone(), key.unwrap_or(chain))),
         };
+        if isolate && !cfg!(feature = "isolate") {
+            return Err("this build cannot isolate: it lacks the feature isolate".to_owned());
+        }
         if isolate && proxy.is_none() {
             return Err(
                 "isolate needs socks5: it is the proxy that keeps the connections apart".to_owned(),

@@ -205,6 +205,25 @@ impl Upstream {
         }
     }
 
+    /// The host, if its addresses have to be found here. Its proxy finds them if it has one.
+    pub(crate) fn host_to_find(&self) -> Option<&Host> {
+        self.host().filter(|_| self.socks5().is_none())
+    }
+
+    /// The addresses by which it is connected to: its own, or that of the proxy that alone finds its own. Empty where
+    /// [`Upstream::host_to_find`] has still to be found.
+    pub(crate) fn addresses_to_use(&self) -> Vec<SocketAddr> {
+        match (self.host(), self.socks5()) {
+            (Some(_), Some(socks5)) => vec![socks5.proxy],
+            _ => self.addresses().to_vec(),
+        }
+    }
+
+    /// Whether its connection is several to the outside, one for each registrable domain.
+    pub(crate) fn is_isolating(&self) -> bool {
+        self.socks5().is_some_and(|socks5| socks5.isolate)
+    }
+
     /// Whether both are the same server: they share the scheme, the name, and at least one address.
     pub(super) fn is_same_server(&self, other: &Self) -> bool {
         let mut addresses = self.addresses().iter();

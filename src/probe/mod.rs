@@ -87,8 +87,8 @@ async fn probe<R: Runtime + 'static>(
     let name = domain.unwrap_or(name);
     let mut random = ChaCha8Rng::from_seed(seed);
     let mut found = UpstreamReport::new(upstream, name);
-    let addresses = match upstream.host() {
-        None => upstream.addresses().to_vec(),
+    let addresses = match upstream.host_to_find() {
+        None => upstream.addresses_to_use(),
         Some(host) => {
             let mut seed = [0; 32];
             random.fill_bytes(&mut seed);

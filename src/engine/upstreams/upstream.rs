@@ -31,6 +31,8 @@ pub struct Upstream {
     addresses: Vec<SocketAddr>,
     /// Given by name: addresses come from a look-up.
     by_name: bool,
+    /// Behind one connection are several, which are made when a query needs them.
+    isolating: bool,
     pub resolving: bool,
     resolve_again: Time,
     /// The address that is next.
@@ -72,8 +74,9 @@ impl Upstream {
         Self {
             label: configured.label().to_owned(),
             configured: Some(configured.clone()),
-            addresses: alternate(configured.addresses()),
-            by_name: configured.host().is_some(),
+            addresses: alternate(&configured.addresses_to_use()),
+            by_name: configured.host_to_find().is_some(),
+            isolating: configured.is_isolating(),
             resolving: false,
             resolve_again: Time::ZERO,
             next: 0,
@@ -201,6 +204,11 @@ impl Upstream {
     /// A response overtook that of an older query.
     pub fn reordered(&mut self) {
         self.order = Order::Any;
+    }
+
+    /// Whether a query may wait for a connection of its own behind the one that it was sent on.
+    pub fn is_isolating(&self) -> bool {
+        self.isolating
     }
 
     /// Whether it answers in any order.
