@@ -1,0 +1,107 @@
+//! Which queries share a connection, and what the proxy learns of that.
+
+use crate::serve::random_seed;
+use crate::wire::{self, Labels};
+use data_encoding::HEXLOWER;
+use psl::{List, Psl as _};
+use rustls::SupportedCipherSuite;
+use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use std::sync::OnceLock;
+
+/// Octets of a hash in a username: so many that no two domains have the same one.
+const HASH_LEN: usize = 16;
+
+/// The registrable domain of what a query asks for, by the Public Suffix List: a public suffix and one label more, in lower case and as on the
+/// wire. A name without one counts by itself.
+pub fn registrable_domain(message: &[u8]) -> Vec<u8> {
+    let Ok(query) = wire::parse_query(message) else {
+        return Vec::new();
+    };
+    let name = query.question.name(message).to_ascii_lowercase();
+    let labels = Labels::of(&name);
+    let from_top = || (0..labels.count()).filter_map(|place| labels.from_top(place));
+    let suffix = List.find(from_top()).len;
+    let mut end = 0;
+    let below_suffix = from_top().position(|label| {
+        // In text there is a dot between two labels.
+        end += label.len() + usize::from(end > 0);
+        end > suffix
+    });
+    let start = below_suffix.and_then(|place| labels.start(place));
+    start
+        .and_then(|start| name.get(start..))
+        .map_or_else(|| name.clone(), <[u8]>::to_vec)
+}
+
+/// The username of a domain: a hash of it under a key that this process has chosen (HKDF with SHA-256, RFC 5869), in hexadecimal. An error says
+/// that there is no key.
+pub fn username(domain: &[u8]) -> Result<String, String> {
+    static KEY: OnceLock<[u8; 32]> = OnceLock::new();
+    let key = match KEY.get() {
+        Some(key) => key,
+        None => {
+            let fresh = random_seed()?;
+            KEY.get_or_init(|| fresh)
+        }
+    };
+    hash(key, domain).ok_or_else(|| "no hash function".to_owned())
+}
+
+fn hash(key: &[u8], domain: &[u8]) -> Option<String> {
+    let SupportedCipherSuite::Tls13(suite) = TLS13_AES_128_GCM_SHA256 else {
+        return None;
+    };
+    let keyed = suite.hkdf_provider.extract_from_secret(Some(key), domain);
+    let block = keyed.expand_block(&[b"dotward isolate"]);
+    block.as_ref().get(..HASH_LEN).map(|hash| HEXLOWER.encode(hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::testing::{name_octets, query};
+    use std::collections::BTreeSet;
+
+    fn domain(name: &str) -> Vec<u8> {
+        registrable_domain(&query(name, 1).build())
+    }
+
+    #[test]
+    fn names_of_one_registrable_domain_have_the_same() {
+        for (name, registrable) in [
+            ("example.com", "example.com"),
+            ("www.Example.COM", "example.com"),
+            ("a.b.example.co.uk", "example.co.uk"),
+            ("user.github.io", "user.github.io"),
+            ("a.b.nosuchsuffix", "b.nosuchsuffix"),
+            ("4.3.2.1.in-addr.arpa", "1.in-addr.arpa"),
+            // These have none.
+            ("com", "com"),
+            ("co.uk", "co.uk"),
+            ("localhost", "localhost"),
+            (".", "."),
+        ] {
+            assert_eq!(domain(name), name_octets(registrable), "{name}");
+        }
+        assert_eq!(registrable_domain(b"\0"), b"");
+    }
+
+    #[test]
+    fn usernames_are_hashes_that_only_this_process_can_make() {
+        let names = ["example.com", "example.net", "com", "."];
+        let all: BTreeSet<String> = names.iter().map(|name| username(&domain(name)).unwrap()).collect();
+        assert_eq!(all.len(), names.len());
+        for name in &all {
+            assert_eq!(name.len(), 2 * HASH_LEN);
+            assert!(name.bytes().all(|octet| octet.is_ascii_hexdigit()));
+        }
+        assert!(all.contains(&username(&domain("WWW.example.com")).unwrap()));
+        let domain = domain("example.com");
+        assert_ne!(hash(&[1; 32], &domain), hash(&[2; 32], &domain));
+        // HMAC-SHA256 as RFC 5869 uses it, computed by another implementation.
+        assert_eq!(
+            hash(&[0; 32], b"").as_deref(),
+            Some("64c24c6b2c65c440cda50347d25fcf2e")
+        );
+    }
+}
