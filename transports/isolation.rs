@@ -13,9 +13,8 @@ mod woken;
 
 pub use self::connection::Isolated;
 use self::names::username;
+use super::tls::Tls;
 pub use super::tls::check;
-use super::tls::{Connection as Single, Handshake, Tls};
-use super::time_limit::Bounded;
 use crate::config::{Config, ConfigError, Upstream};
 use crate::locks::lock;
 use crate::runtime::Runtime;
@@ -25,6 +24,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+
+/// A connection to the outside.
+pub type Single<R> = <Tls<R> as Transport>::Connection;
+/// One in the making.
+pub type SingleConnect<R> = <Tls<R> as Transport>::Connect;
 
 /// The name by which the connection without queries is known at the proxy. No domain has it.
 const NO_DOMAIN: &[u8] = b"";
@@ -46,7 +50,8 @@ struct Authenticated(Arc<Mutex<Vec<(Upstream, SocketAddr)>>>);
 impl Authenticated {
     fn contains(&self, to: &Upstream, addr: SocketAddr) -> bool {
         let all = lock(&self.0);
-        all.iter().any(|(upstream, at)| upstream == to && *at == addr)
+        all.iter()
+            .any(|(upstream, at)| upstream == to && *at == addr)
     }
 
     fn insert(&self, to: &Upstream, addr: SocketAddr) {
@@ -124,9 +129,9 @@ impl<R: Runtime> Transport for Isolating<R> {
 /// A connect in progress.
 pub enum Connecting<R: Runtime> {
     /// To an upstream that is not isolated.
-    Single(Bounded<R, Handshake<R>>),
+    Single(SingleConnect<R>),
     /// To one that is, with the connection by which it is authenticated, unless that is known.
-    Isolated(Option<Bounded<R, Handshake<R>>>, Option<Box<Isolated<R>>>),
+    Isolated(Option<SingleConnect<R>>, Option<Box<Isolated<R>>>),
     /// It could not start.
     Failed(ConnectError),
 }
@@ -161,7 +166,7 @@ impl<R: Runtime> Future for Connecting<R> {
 /// A connection that is one to the outside, too, or several.
 pub enum Either<R: Runtime> {
     /// One.
-    Single(Single<R::Stream>),
+    Single(Single<R>),
     /// One for each registrable domain.
     Isolated(Box<Isolated<R>>),
 }

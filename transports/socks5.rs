@@ -92,21 +92,23 @@ impl<R: Runtime> Dial<R> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<R::Stream>, ConnectError>> {
         match &mut self.stage {
-            Stage::Connecting(connect) => match (ready!(connect.as_mut().poll(cx)), &self.proxied) {
-                (Ok(stream), None) => return Poll::Ready(Ok(Some(stream))),
-                (Ok(stream), Some(proxied)) => {
-                    let exchange =
-                        Exchange::new(&proxied.destination, proxied.username.as_deref());
-                    self.stage = Stage::Asking(stream, Box::new(exchange));
+            Stage::Connecting(connect) => {
+                match (ready!(connect.as_mut().poll(cx)), &self.proxied) {
+                    (Ok(stream), None) => return Poll::Ready(Ok(Some(stream))),
+                    (Ok(stream), Some(proxied)) => {
+                        let exchange =
+                            Exchange::new(&proxied.destination, proxied.username.as_deref());
+                        self.stage = Stage::Asking(stream, Box::new(exchange));
+                    }
+                    (Err(error), None) => {
+                        return Poll::Ready(Err(ConnectError::unreachable(&error)));
+                    }
+                    (Err(error), Some(proxied)) => {
+                        let why = format!("cannot be reached: {}", system_message(&error));
+                        return Poll::Ready(Err(proxied.failed(&why)));
+                    }
                 }
-                (Err(error), None) => {
-                    return Poll::Ready(Err(ConnectError::unreachable(&error)));
-                }
-                (Err(error), Some(proxied)) => {
-                    let why = format!("cannot be reached: {}", system_message(&error));
-                    return Poll::Ready(Err(proxied.failed(&why)));
-                }
-            },
+            }
             Stage::Asking(stream, exchange) => {
                 if let Err(why) = ready!(exchange.poll(stream, cx)) {
                     let proxied = self.proxied.as_ref();

@@ -233,9 +233,8 @@ mod tests {
         let pins = read(&both).unwrap().pins;
         assert_eq!(pins, [PIN.parse().unwrap()]);
         assert_eq!(pins[0].to_string(), PIN);
-        let all = read(
-            "client-certificate=/a.pem&client-key=/k&early-data=true&socks5=127.0.0.1:9050&isolate=true",
-        );
+        let all =
+            read("client-certificate=/a.pem&client-key=/k&early-data=true&socks5=127.0.0.1:9050");
         let all = all.unwrap();
         assert_eq!(all.client_files, Some(("/a.pem".into(), "/k".into())));
         let proxy = "127.0.0.1:9050".parse().unwrap();
@@ -243,7 +242,7 @@ mod tests {
             all.socks5,
             Some(Socks5 {
                 proxy,
-                isolate: true
+                isolate: false
             })
         );
         assert!(all.early_data);
@@ -254,6 +253,16 @@ mod tests {
         assert_eq!(profile("profile=strict"), Profile::Strict);
         let socks = read("socks5=[::1]").unwrap().socks5.unwrap();
         assert_eq!((socks.proxy.port(), socks.isolate), (1080, false));
+    }
+
+    #[test]
+    fn isolation_takes_the_feature() {
+        let isolated = read("socks5=127.0.0.1:9050&isolate=true");
+        if cfg!(feature = "isolate") {
+            assert!(isolated.unwrap().socks5.unwrap().isolate);
+        } else {
+            assert!(isolated.unwrap_err().contains("lacks the feature isolate"));
+        }
     }
 
     #[test]
@@ -278,6 +287,7 @@ mod tests {
             ),
             ("client-key=/k", "client-key needs client-certificate"),
             ("client-certificate=", "is no file"),
+            #[cfg(feature = "isolate")]
             ("isolate=true", "isolate needs socks5"),
             ("socks5=localhost", "is not an IP address"),
         ] {
@@ -285,8 +295,12 @@ mod tests {
         }
         let both = format!("profile=opportunistic&pin-sha256={PIN}");
         assert!(error(&both).contains("has no effect"));
+        let udp = Parameters::read("socks5=192.0.2.1", &SCHEMES[2]).unwrap_err();
+        assert!(udp.starts_with("udp:// cannot be sent through"), "{udp}");
         let plain = |text| Parameters::read(text, &SCHEMES[1]);
         assert!(plain("socks5=192.0.2.1").is_ok());
+        let both = plain("socks5=192.0.2.1&isolate=true").unwrap_err();
+        assert!(both.contains("isolate has no meaning there"), "{both}");
         let reason = plain("early-data=true").unwrap_err();
         assert!(reason.starts_with("tcp:// does not encrypt"), "{reason}");
     }

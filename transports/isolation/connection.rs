@@ -149,7 +149,9 @@ impl<R: Runtime> Isolated<R> {
             cx.waker().wake_by_ref();
         }
         let alarms = self.domains.iter();
-        let next = alarms.filter_map(|(domain, _)| domain.next_alarm(silence)).min();
+        let next = alarms
+            .filter_map(|(domain, _)| domain.next_alarm(silence))
+            .min();
         let Some(next) = next else {
             self.alarm = None;
             return;
@@ -198,7 +200,9 @@ impl<R: Runtime> Connection for Isolated<R> {
     fn queue(&mut self, message: &[u8]) {
         if let Some(id) = message.first_chunk().map(|id| u16::from_be_bytes(*id)) {
             // The core has given up what it asked under this id before.
-            self.domains.iter_mut().for_each(|(domain, _)| domain.forget(id));
+            self.domains
+                .iter_mut()
+                .for_each(|(domain, _)| domain.forget(id));
         }
         self.queued.push_back(message.to_vec());
         self.admit_queued();
@@ -256,7 +260,9 @@ impl<R: Runtime> Connection for Isolated<R> {
     }
 
     fn ack_soon(&mut self) {
-        self.domains.iter_mut().for_each(|(domain, _)| domain.ack_soon());
+        self.domains
+            .iter_mut()
+            .for_each(|(domain, _)| domain.ack_soon());
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -1,15 +1,14 @@
 //! The queries of one registrable domain, and their connection, which is made when there is one.
 
-use super::super::tls::{Connection as Single, Handshake, Tls};
-use super::super::time_limit::Bounded;
-use super::Way;
+use super::super::tls::Tls;
+use super::{Single, SingleConnect, Way};
 use crate::engine::Time;
 use crate::runtime::Runtime;
 use crate::transport::{Connection, ConnectionError, Event, Transport};
 use std::collections::BTreeMap;
 use std::mem;
-use std::task::{Context, Poll, ready};
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// So often a query is sent: again if its connection ended, which may have been idle for too long when the query left (RFC 7766
@@ -31,8 +30,8 @@ pub struct Domain<R: Runtime> {
 
 enum Stage<R: Runtime> {
     None,
-    Connecting(Bounded<R, Handshake<R>>),
-    Open(Box<Single<R::Stream>>),
+    Connecting(SingleConnect<R>),
+    Open(Box<Single<R>>),
 }
 
 struct Waiting {
@@ -201,7 +200,12 @@ impl<R: Runtime> Domain<R> {
     }
 
     /// Time went on: ends a connection that is idle or silent. Says whether it has.
-    pub fn time(&mut self, cx: &mut Context<'_>, silence: Duration, now: Time) -> Result<bool, Lost> {
+    pub fn time(
+        &mut self,
+        cx: &mut Context<'_>,
+        silence: Duration,
+        now: Time,
+    ) -> Result<bool, Lost> {
         if self.next_alarm(silence).is_none_or(|at| now < at) {
             return Ok(false);
         }

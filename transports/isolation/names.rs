@@ -53,7 +53,10 @@ fn hash(key: &[u8], domain: &[u8]) -> Option<String> {
     };
     let keyed = suite.hkdf_provider.extract_from_secret(Some(key), domain);
     let block = keyed.expand_block(&[b"dotward isolate"]);
-    block.as_ref().get(..HASH_LEN).map(|hash| HEXLOWER.encode(hash))
+    block
+        .as_ref()
+        .get(..HASH_LEN)
+        .map(|hash| HEXLOWER.encode(hash))
 }
 
 #[cfg(test)]
@@ -89,7 +92,10 @@ mod tests {
     #[test]
     fn usernames_are_hashes_that_only_this_process_can_make() {
         let names = ["example.com", "example.net", "com", "."];
-        let all: BTreeSet<String> = names.iter().map(|name| username(&domain(name)).unwrap()).collect();
+        let all: BTreeSet<String> = names
+            .iter()
+            .map(|name| username(&domain(name)).unwrap())
+            .collect();
         assert_eq!(all.len(), names.len());
         for name in &all {
             assert_eq!(name.len(), 2 * HASH_LEN);
