@@ -24,6 +24,7 @@ mod routes;
 mod rude_clients;
 mod sharing;
 mod simulator;
+mod socks;
 mod streams;
 mod support;
 mod tcp_clients;
