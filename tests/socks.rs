@@ -325,10 +325,7 @@ fn the_failure_of_one_domain_is_its_own() {
     behind.ask("c.one.example");
     let line = behind.program.wait_log("a query is lost");
     assert!(line.contains("the SOCKS5 proxy"), "{line}");
-    assert!(
-        !behind.program.logs().join("\n").contains("example"),
-        "no names"
-    );
+    assert!(!line.contains("example"), "{line}");
 }
 
 #[test]

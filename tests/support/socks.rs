@@ -73,7 +73,8 @@ impl Socks {
                 let (shared, does) = (Arc::clone(&of_thread), Arc::clone(&does));
                 served.push(thread::spawn(move || {
                     // How a conversation ends is for the client to see.
-                    let _ = shared.serve(socket, upstream, &*does);
+                    let _ = shared.serve(&socket, upstream, &*does);
+                    let _ = socket.shutdown(Shutdown::Both);
                 }));
             }
             of_thread.end();
@@ -109,8 +110,9 @@ impl Shared {
         }
     }
 
-    fn serve(&self, mut client: TcpStream, upstream: SocketAddr, does: &DoesOf) -> io::Result<()> {
-        self.keep(&client)?;
+    fn serve(&self, client: &TcpStream, upstream: SocketAddr, does: &DoesOf) -> io::Result<()> {
+        self.keep(client)?;
+        let mut client = client.try_clone()?;
         client.set_nodelay(true)?;
         let nobody = Asked {
             username: None,

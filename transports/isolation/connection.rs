@@ -13,8 +13,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// Failures in a row, without a response to any query, after which all of it is given up.
-const MAX_FAILURES: usize = 4;
+/// Domains whose queries were lost since the last response to any, after which all of it is given up.
+const MAX_FAILING: usize = 4;
 
 /// The connections of up to 64 domains. With another domain, the one that was quiet for longest is closed; while queries wait for a response
 /// on all, those of others wait, too.
@@ -29,7 +29,6 @@ pub struct Isolated<R: Runtime> {
     /// Queries of domains that have no place yet.
     queued: VecDeque<Vec<u8>>,
     lost: VecDeque<(u16, ConnectionError)>,
-    failures: usize,
     /// Nothing works any more.
     ended: Option<ConnectionError>,
     /// The response that was reported last.
@@ -49,7 +48,6 @@ impl<R: Runtime> Isolated<R> {
             turn: 0,
             queued: VecDeque::new(),
             lost: VecDeque::new(),
-            failures: 0,
             ended: None,
             response: Vec::new(),
             alarm: None,
@@ -72,7 +70,7 @@ impl<R: Runtime> Isolated<R> {
         let mut places = self.domains.iter();
         let place = match places.position(|(domain, _)| domain.name() == name) {
             Some(place) => place,
-            None => match self.new_place(name, now) {
+            None => match self.new_place(&name, now) {
                 Ok(Some(place)) => place,
                 Ok(None) => return Err(message),
                 Err(why) => {
@@ -89,8 +87,8 @@ impl<R: Runtime> Isolated<R> {
     }
 
     /// A place for a domain that has none. An error says that it can have no username.
-    fn new_place(&mut self, name: Vec<u8>, now: Time) -> Result<Option<usize>, String> {
-        let fresh = Domain::new(name.clone(), self.way.tls.apart(&username(&name)?), now);
+    fn new_place(&mut self, name: &[u8], now: Time) -> Result<Option<usize>, String> {
+        let fresh = Domain::new(name.to_vec(), self.way.tls.apart(&username(name)?), now);
         let count = self.domains.len();
         if count < PLACES {
             self.domains.push((fresh, self.woken.waker(count)));
@@ -116,11 +114,12 @@ impl<R: Runtime> Isolated<R> {
         }
     }
 
-    /// Queries of this domain are lost. Where nothing else works, all of this ends: it then shows what is wrong with the upstream, or the proxy.
+    /// Queries of a domain are lost. Where nothing else works, all of this ends: a new connection then shows what is wrong with the upstream, or
+    /// the proxy.
     fn note(&mut self, lost: Lost) {
-        self.failures += 1;
-        let any_left = self.domains.iter().any(|(domain, _)| !domain.is_closed());
-        if (lost.unconnected && !any_left) || self.failures >= MAX_FAILURES {
+        let domains = || self.domains.iter().map(|(domain, _)| domain);
+        let failing = domains().filter(|domain| domain.is_failing()).count();
+        if domains().all(Domain::is_closed) || failing >= MAX_FAILING {
             self.authenticated.remove(&self.way.to, self.way.addr);
             self.ended = Some(lost.why);
             return;
@@ -144,7 +143,9 @@ impl<R: Runtime> Isolated<R> {
                 }
                 self.woken.mark(place);
             }
-            all_lost.into_iter().for_each(|lost| self.note(lost));
+            for lost in all_lost {
+                self.note(lost);
+            }
             // What follows from that is for the next look.
             cx.waker().wake_by_ref();
         }
@@ -183,7 +184,8 @@ impl<R: Runtime> Isolated<R> {
                     // There may be more.
                     self.woken.mark(place);
                     self.turn = place + 1;
-                    self.failures = 0;
+                    let domains = self.domains.iter_mut();
+                    domains.for_each(|(domain, _)| domain.another_answers());
                     return Poll::Ready(());
                 }
                 Poll::Ready(Err(lost)) => {
@@ -231,7 +233,9 @@ impl<R: Runtime> Connection for Isolated<R> {
                 all_lost.push(lost);
             }
         }
-        all_lost.into_iter().for_each(|lost| self.note(lost));
+        for lost in all_lost {
+            self.note(lost);
+        }
         if opened || self.ended.is_some() || !self.lost.is_empty() {
             // There is something for `poll_next`, which nothing else wakes.
             cx.waker().wake_by_ref();

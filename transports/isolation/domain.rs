@@ -24,6 +24,8 @@ pub struct Domain<R: Runtime> {
     tls: Tls<R>,
     stage: Stage<R>,
     waiting: BTreeMap<u16, Waiting>,
+    /// Its queries were lost since the last response to those of any domain.
+    failing: bool,
     /// Since when nothing has happened: no message came, and before the oldest query that waits no other one was sent.
     quiet_since: Time,
 }
@@ -43,8 +45,6 @@ struct Waiting {
 pub struct Lost {
     pub ids: Vec<u16>,
     pub why: ConnectionError,
-    /// There was no connection for them.
-    pub unconnected: bool,
 }
 
 impl<R: Runtime> Domain<R> {
@@ -55,6 +55,7 @@ impl<R: Runtime> Domain<R> {
             tls,
             stage: Stage::None,
             waiting: BTreeMap::new(),
+            failing: false,
             quiet_since: now,
         }
     }
@@ -70,6 +71,16 @@ impl<R: Runtime> Domain<R> {
     /// Whether there is no connection, nor one in the making.
     pub fn is_closed(&self) -> bool {
         matches!(self.stage, Stage::None)
+    }
+
+    /// Whether its queries were lost since the last response to those of any domain.
+    pub fn is_failing(&self) -> bool {
+        self.failing
+    }
+
+    /// A query of some domain was answered.
+    pub fn another_answers(&mut self) {
+        self.failing = false;
     }
 
     /// Whether queries wait for a response.
@@ -131,12 +142,8 @@ impl<R: Runtime> Domain<R> {
                         self.stage = Stage::None;
                         let ids = mem::take(&mut self.waiting).into_keys().collect();
                         let why = ConnectionError::Io(why.to_string());
-                        let unconnected = true;
-                        return Poll::Ready(Err(Lost {
-                            ids,
-                            why,
-                            unconnected,
-                        }));
+                        self.failing = true;
+                        return Poll::Ready(Err(Lost { ids, why }));
                     }
                 },
                 Stage::Open(connection) => match ready!(connection.poll_flush(cx)) {
@@ -186,11 +193,8 @@ impl<R: Runtime> Domain<R> {
         if ids.is_empty() {
             return Ok(());
         }
-        Err(Lost {
-            ids,
-            why,
-            unconnected: false,
-        })
+        self.failing = true;
+        Err(Lost { ids, why })
     }
 
     /// When [`Domain::time`] has something to do.

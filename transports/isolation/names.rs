@@ -37,12 +37,11 @@ pub fn registrable_domain(message: &[u8]) -> Vec<u8> {
 /// that there is no key.
 pub fn username(domain: &[u8]) -> Result<String, String> {
     static KEY: OnceLock<[u8; 32]> = OnceLock::new();
-    let key = match KEY.get() {
-        Some(key) => key,
-        None => {
-            let fresh = random_seed()?;
-            KEY.get_or_init(|| fresh)
-        }
+    let key = if let Some(key) = KEY.get() {
+        key
+    } else {
+        let fresh = random_seed()?;
+        KEY.get_or_init(|| fresh)
     };
     hash(key, domain).ok_or_else(|| "no hash function".to_owned())
 }

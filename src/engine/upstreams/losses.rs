@@ -93,7 +93,7 @@ impl UpstreamPool {
         }
         state.trouble = Some(reason);
         if let Some(transaction) = lost {
-            fx.task(Task::ConnectionLost(transaction, key, false));
+            fx.task(Task::AttemptLost(transaction, key));
         }
     }
 

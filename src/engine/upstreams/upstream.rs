@@ -31,8 +31,6 @@ pub struct Upstream {
     addresses: Vec<SocketAddr>,
     /// Given by name: addresses come from a look-up.
     by_name: bool,
-    /// Behind one connection are several, which are made when a query needs them.
-    isolating: bool,
     pub resolving: bool,
     resolve_again: Time,
     /// The address that is next.
@@ -76,7 +74,6 @@ impl Upstream {
             configured: Some(configured.clone()),
             addresses: alternate(&configured.addresses_to_use()),
             by_name: configured.host_to_find().is_some(),
-            isolating: configured.is_isolating(),
             resolving: false,
             resolve_again: Time::ZERO,
             next: 0,
@@ -208,7 +205,8 @@ impl Upstream {
 
     /// Whether a query may wait for a connection of its own behind the one that it was sent on.
     pub fn is_isolating(&self) -> bool {
-        self.isolating
+        let configured = self.configured.as_ref();
+        configured.is_some_and(Configured::is_isolating)
     }
 
     /// Whether it answers in any order.
