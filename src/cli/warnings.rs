@@ -6,7 +6,7 @@ use super::file::RouteTexts;
 use super::given::Given;
 use super::options::Options;
 use crate::config::providers::{self, Provider};
-use crate::config::{Cidr, Config, Listen, Policy, Route, Target, Upstream};
+use crate::config::{Cidr, Config, Listen, Policy, Route, Socks5, Target, Upstream};
 use crate::transports::SCHEMES;
 
 /// All warnings for this configuration.
@@ -19,6 +19,7 @@ pub(super) fn warnings(given: &Given, config: &Config) -> Vec<String> {
     lines.extend(own_programs_denied(given, config));
     lines.extend(open_resolvers(given, config));
     lines.extend(unequal_providers(config.upstreams()));
+    lines.extend(config.all_upstreams().iter().flat_map(linkable));
     lines
 }
 
@@ -187,6 +188,30 @@ fn open_resolvers(given: &Given, config: &Config) -> Vec<String> {
         })
     };
     config.allow().public().filter_map(warning).collect()
+}
+
+/// Connections are to be kept apart, and can be linked all the same.
+fn linkable(upstream: &Upstream) -> Vec<String> {
+    let (label, mut lines) = (upstream.label(), Vec::new());
+    let Some(Socks5 {
+        proxy,
+        isolate: true,
+    }) = upstream.socks5()
+    else {
+        return lines;
+    };
+    if !proxy.ip().is_loopback() {
+        lines.push(format!(
+            "upstream {label}: its proxy {proxy} is not on this machine, and what is sent to a proxy is not encrypted: whoever is on the way sees by \
+             the usernames which connections are for the same domain"
+        ));
+    }
+    if upstream.client_files().is_some() {
+        lines.push(format!(
+            "upstream {label}: the client certificate tells it that the connections that isolate keeps apart are one client's"
+        ));
+    }
+    lines
 }
 
 /// Providers that answer the same query differently, so that one undoes what the other does.
