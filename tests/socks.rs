@@ -340,6 +340,47 @@ fn more_domains_than_connections_are_all_answered() {
 }
 
 #[test]
+fn probing_uses_the_proxy_too() {
+    let trust = Trust::new();
+    let upstream = DotServer::with(trust.authority.good()).start();
+    let port = upstream.address().port();
+    for (does, code) in [(Does::Connect, 0), (Does::Refuse(2), 3)] {
+        let socks = Socks::start(upstream.address(), does);
+        let before = upstream.seen().accepted;
+        let more = format!("socks5={}{ISOLATE}", socks.address);
+        let spec = format!("tls://{NAME}:{port}?{more}");
+        let args = [
+            "check",
+            "--probe",
+            "--ca-file",
+            &trust.root,
+            "--upstream",
+            &spec,
+        ];
+        let outcome = run(command(&args));
+        assert_eq!(outcome.code, Some(code), "{outcome:?}");
+        let asked = socks.asked();
+        assert!(!asked.is_empty());
+        assert!(
+            asked
+                .iter()
+                .all(|one| one.destination == format!("{NAME}:{port}"))
+        );
+        let through = if does == Does::Connect {
+            asked.len()
+        } else {
+            0
+        };
+        assert_eq!(upstream.seen().accepted - before, through);
+        assert_eq!(
+            outcome.stdout.contains("its rules do not allow"),
+            code != 0,
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_go_through_a_proxy_is_refused_at_the_start() {
     for (spec, why) in [
         (
