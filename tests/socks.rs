@@ -141,7 +141,7 @@ fn the_proxy_gets_the_name_of_an_upstream_and_no_resolver_does() {
 #[test]
 fn clients_and_the_log_learn_what_the_proxy_says() {
     for (does, why) in [
-        (Does::Refuse(1), "cannot connect: general failure"),
+        (Does::Refuse(1), "reports: general failure"),
         (Does::Refuse(5), "connection refused by the destination"),
         (Does::Refuse(0xf0), "onion service not found"),
         (
@@ -329,6 +329,23 @@ fn the_failure_of_one_domain_is_its_own() {
 }
 
 #[test]
+fn a_silent_connection_of_a_domain_is_replaced() {
+    // The second connection is the first with a query.
+    let mute = |builder: Builder| {
+        builder.script(|received| match received.connection {
+            1 => Vec::new(),
+            _ => answers(received),
+        })
+    };
+    let behind = Behind::build(Authority::good, mute, |_| Does::Connect, ISOLATE);
+    let told = behind.ask_in_vain("a.one.example");
+    assert!(told.contains("no answer in time"), "{told}");
+    behind.ask("b.one.example");
+    let usernames = behind.usernames();
+    assert_eq!((usernames.len(), &usernames[1]), (3, &usernames[2]));
+}
+
+#[test]
 fn more_domains_than_connections_are_all_answered() {
     let behind = Behind::new(Does::Connect, ISOLATE);
     let names: Vec<String> = (0..100).map(|n| format!("www.n{n}.example")).collect();
@@ -344,7 +361,7 @@ fn probing_uses_the_proxy_too() {
     let trust = Trust::new();
     let upstream = DotServer::with(trust.authority.good()).start();
     let port = upstream.address().port();
-    for (does, code) in [(Does::Connect, 0), (Does::Refuse(2), 3)] {
+    for (does, code) in [(Does::Connect, 0), (Does::Refuse(2), 1)] {
         let socks = Socks::start(upstream.address(), does);
         let before = upstream.seen().accepted;
         let more = format!("socks5={}{ISOLATE}", socks.address);

@@ -384,6 +384,22 @@ mod tests {
     }
 
     #[test]
+    fn connections_that_are_kept_apart_in_vain_are_warned_of() {
+        let isolated = |proxy: &str, more: &str| {
+            let spec = format!("192.0.2.1#a.test?socks5={proxy}{more}");
+            warnings(&format!("serve --upstream {spec}"))
+        };
+        assert_eq!(isolated("192.0.2.9", ""), [""; 0]);
+        if cfg!(feature = "isolate") {
+            assert_eq!(isolated("127.0.0.1", "&isolate=true"), [""; 0]);
+            let [warning] = &isolated("192.0.2.9", "&isolate=true")[..] else {
+                panic!("one warning")
+            };
+            assert!(warning.contains("its proxy 192.0.2.9:1080 is not on this machine"));
+        }
+    }
+
+    #[test]
     fn providers_that_undo_each_other_are_warned_of() {
         let [validation] = &warnings("serve --upstream google,quad9-unfiltered")[..] else {
             panic!("one warning")

@@ -263,9 +263,9 @@ fn refusal(code: u8) -> String {
         0xf5 => "the client authorization for the onion service is wrong",
         0xf6 => "the onion address is invalid",
         0xf7 => "introduction to the onion service timed out",
-        _ => return format!("cannot connect: reply code {code}"),
+        _ => return format!("reports: reply code {code}"),
     };
-    format!("cannot connect: {what}")
+    format!("reports: {what}")
 }
 
 #[cfg(test)]
@@ -405,10 +405,10 @@ mod tests {
         let known = (0x01..=0x08).chain(0xf0..=0xf7).map(told);
         let known: std::collections::BTreeSet<String> = known.collect();
         assert_eq!(known.len(), 16);
-        assert!(known.iter().all(|why| why.starts_with("cannot connect: ")));
+        assert!(known.iter().all(|why| why.starts_with("reports: ")));
         assert!(!known.iter().any(|why| why.contains("reply code")));
         assert!(told(5).ends_with("connection refused by the destination"));
-        assert_eq!(told(9), "cannot connect: reply code 9");
+        assert_eq!(told(9), "reports: reply code 9");
         // Some proxies close at once.
         assert!(error(None, &[5, 0, 5, 4]).contains("not found"));
     }

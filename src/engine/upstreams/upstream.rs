@@ -81,7 +81,11 @@ impl Upstream {
             capacity: Capacity::default(),
             edns: EdnsSupport::default(),
             health: Health::default(),
-            idle_timeout: IdleTimeout::new(),
+            idle_timeout: if configured.is_isolating() {
+                IdleTimeout::fixed()
+            } else {
+                IdleTimeout::new()
+            },
             keepalive: KeepaliveOption::default(),
             padding: Padding::new(configured),
             round_trip: RoundTrip::default(),
