@@ -10,7 +10,7 @@ use super::{Scheme, hint};
 /// The port of SOCKS (RFC 1928).
 const SOCKS_PORT: u16 = 1_080;
 
-/// The SHA-256 digest of the public key in a certificate, its SubjectPublicKeyInfo (RFC 7858 section 4.2, RFC 7469 section 2.4).
+/// The SHA-256 digest of the public key in a certificate, its `SubjectPublicKeyInfo` (RFC 7858 section 4.2, RFC 7469 section 2.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pin([u8; 32]);
 
@@ -156,7 +156,7 @@ impl Parameters {
                     proxy = Some(
                         server_address(value, SOCKS_PORT)
                             .map_err(|why| format!("{name}: {why}"))?,
-                    )
+                    );
                 }
                 "isolate" => isolate = switch(value).map_err(wrong)?,
                 other => return Err(unknown(other)),
