@@ -3,6 +3,7 @@
 //! What connects is given the plain stream: not one octet behind the proxy's reply is read here.
 
 mod exchange;
+mod messages;
 
 use self::exchange::Exchange;
 use crate::config::Upstream;

@@ -1,8 +1,9 @@
 //! One connection to the core, and to the outside one for each registrable domain that is asked for.
 
+mod admission;
+
 use super::domain::{Domain, Lost};
-use super::names::{registrable_domain, username};
-use super::woken::{PLACES, Woken};
+use super::woken::Woken;
 use super::{Authenticated, Way};
 use crate::engine::Time;
 use crate::runtime::Runtime;
@@ -60,65 +61,11 @@ impl<R: Runtime> Isolated<R> {
         description.clone_into(&mut self.description);
     }
 
-    /// Has a query sent on the connection of its domain. Gives it back if there is no place for another domain.
-    fn admit(&mut self, message: Vec<u8>) -> Result<(), Vec<u8>> {
-        let Some(id) = message.first_chunk().map(|id| u16::from_be_bytes(*id)) else {
-            return Ok(());
-        };
-        let now = self.way.runtime.now().mono;
-        let name = registrable_domain(&message);
-        let mut places = self.domains.iter();
-        let place = match places.position(|(domain, _)| domain.name() == name) {
-            Some(place) => place,
-            None => match self.new_place(&name, now) {
-                Ok(Some(place)) => place,
-                Ok(None) => return Err(message),
-                Err(why) => {
-                    self.lost.push_back((id, ConnectionError::Io(why)));
-                    return Ok(());
-                }
-            },
-        };
-        if let Some((domain, _)) = self.domains.get_mut(place) {
-            domain.queue(id, message, now);
-            self.woken.mark(place);
-        }
-        Ok(())
-    }
-
-    /// A place for a domain that has none. An error says that it can have no username.
-    fn new_place(&mut self, name: &[u8], now: Time) -> Result<Option<usize>, String> {
-        let fresh = Domain::new(name.to_vec(), self.way.tls.apart(&username(name)?), now);
-        let count = self.domains.len();
-        if count < PLACES {
-            self.domains.push((fresh, self.woken.waker(count)));
-            return Ok(Some(count));
-        }
-        let unused = self.domains.iter_mut().enumerate();
-        let unused = unused.filter(|(_, (domain, _))| !domain.is_used());
-        let quietest = unused.min_by_key(|(_, (domain, _))| domain.quiet_since());
-        Ok(quietest.map(|(place, (domain, waker))| {
-            domain.close(&mut Context::from_waker(waker));
-            *domain = fresh;
-            place
-        }))
-    }
-
-    /// Gives queries that wait for a place one, as far as there are any.
-    fn admit_queued(&mut self) {
-        while let Some(message) = self.queued.pop_front() {
-            if let Err(message) = self.admit(message) {
-                self.queued.push_front(message);
-                return;
-            }
-        }
-    }
-
     /// Queries of a domain are lost. Where nothing else works, all of this ends: a new connection then shows what is wrong with the upstream, or
     /// the proxy.
     fn note(&mut self, lost: Lost) {
         let domains = || self.domains.iter().map(|(domain, _)| domain);
-        let failing = domains().filter(|domain| domain.is_failing()).count();
+        let failing = domains().filter(|domain| domain.failing).count();
         if domains().all(Domain::is_closed) || failing >= MAX_FAILING {
             self.authenticated.remove(&self.way.to, self.way.addr);
             self.ended = Some(lost.why);
@@ -185,7 +132,7 @@ impl<R: Runtime> Isolated<R> {
                     self.woken.mark(place);
                     self.turn = place + 1;
                     let domains = self.domains.iter_mut();
-                    domains.for_each(|(domain, _)| domain.another_answers());
+                    domains.for_each(|(domain, _)| domain.failing = false);
                     return Poll::Ready(());
                 }
                 Poll::Ready(Err(lost)) => {

@@ -25,7 +25,7 @@ pub struct Domain<R: Runtime> {
     stage: Stage<R>,
     waiting: BTreeMap<u16, Waiting>,
     /// Its queries were lost since the last response to those of any domain.
-    failing: bool,
+    pub failing: bool,
     /// Since when nothing has happened: no message came, and before the oldest query that waits no other one was sent.
     quiet_since: Time,
 }
@@ -71,16 +71,6 @@ impl<R: Runtime> Domain<R> {
     /// Whether there is no connection, nor one in the making.
     pub fn is_closed(&self) -> bool {
         matches!(self.stage, Stage::None)
-    }
-
-    /// Whether its queries were lost since the last response to those of any domain.
-    pub fn is_failing(&self) -> bool {
-        self.failing
-    }
-
-    /// A query of some domain was answered.
-    pub fn another_answers(&mut self) {
-        self.failing = false;
     }
 
     /// Whether queries wait for a response.

@@ -3,6 +3,7 @@
 //! A connection that we close before the upstream does costs nobody anything; a query that meets a closing connection costs a round
 //! trip more. So the limit is careful, and it grows while nothing speaks against it.
 
+use crate::config::Upstream;
 use crate::engine::time::Time;
 use std::time::Duration;
 
@@ -44,8 +45,17 @@ impl IdleTimeout {
         }
     }
 
+    /// Nothing known of this upstream.
+    pub fn of(upstream: &Upstream) -> Self {
+        if upstream.is_isolating() {
+            Self::fixed()
+        } else {
+            Self::new()
+        }
+    }
+
     /// For connections with several behind them, which they themselves close when they are idle.
-    pub fn fixed() -> Self {
+    fn fixed() -> Self {
         let (limit, fixed) = (MAX, true);
         Self {
             limit,

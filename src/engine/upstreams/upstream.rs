@@ -81,11 +81,7 @@ impl Upstream {
             capacity: Capacity::default(),
             edns: EdnsSupport::default(),
             health: Health::default(),
-            idle_timeout: if configured.is_isolating() {
-                IdleTimeout::fixed()
-            } else {
-                IdleTimeout::new()
-            },
+            idle_timeout: IdleTimeout::of(configured),
             keepalive: KeepaliveOption::default(),
             padding: Padding::new(configured),
             round_trip: RoundTrip::default(),
@@ -209,8 +205,7 @@ impl Upstream {
 
     /// Whether a query may wait for a connection of its own behind the one that it was sent on.
     pub fn is_isolating(&self) -> bool {
-        let configured = self.configured.as_ref();
-        configured.is_some_and(Configured::is_isolating)
+        (self.configured.as_ref()).is_some_and(Configured::is_isolating)
     }
 
     /// Whether it answers in any order.
