@@ -52,12 +52,10 @@ pub struct Tls<R> {
 
 /// What all connects share.
 struct Clients {
-    /// What both connectors are made of.
-    tls: ClientConfig,
     /// With ALPN.
-    with_alpn: TlsConnector,
+    with_alpn: Arc<ClientConfig>,
     /// Without ALPN.
-    without_alpn: TlsConnector,
+    without_alpn: Arc<ClientConfig>,
     /// Labels of the upstreams that refuse the handshake because of ALPN. At most as many as upstreams.
     refusing: Arc<Mutex<BTreeSet<String>>>,
     /// Takes note of what a server shows, where that is wanted.
@@ -104,13 +102,11 @@ impl Clients {
         refusing: Arc<Mutex<BTreeSet<String>>>,
         observed: Option<Observed>,
     ) -> Self {
-        let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
         let mut with_alpn = tls.clone();
         with_alpn.alpn_protocols = vec![ALPN.to_vec()];
         Self {
-            tls,
-            with_alpn: TlsConnector::from(Arc::new(with_alpn)),
-            without_alpn,
+            with_alpn: Arc::new(with_alpn),
+            without_alpn: Arc::new(tls),
             refusing,
             observed,
         }
@@ -203,12 +199,12 @@ pub struct Target<R> {
 impl<R: Runtime> Target<R> {
     /// The TCP connection is there: starts the handshake.
     fn shake(&self, stream: R::Stream) -> Handshake<R> {
-        let connector = if self.offers_alpn {
+        let tls = if self.offers_alpn {
             &self.clients.with_alpn
         } else {
             &self.clients.without_alpn
         };
-        let handshake = connector.connect(self.name.clone(), stream);
+        let handshake = TlsConnector::from(tls.clone()).connect(self.name.clone(), stream);
         Handshake::Shaking(Box::new(handshake), self.clone())
     }
 

@@ -11,7 +11,7 @@ impl<R: Clone> Tls<R> {
     /// The same, with sessions of its own and this username at the proxy.
     pub(in crate::transports) fn apart(&self, username: &str) -> Self {
         let clients = &self.clients;
-        let mut tls = clients.tls.clone();
+        let mut tls = clients.without_alpn.as_ref().clone();
         tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
         let (refusing, observed) = (clients.refusing.clone(), clients.observed.clone());
         Self {
