@@ -60,6 +60,13 @@ pub trait Connection: Unpin {
 pub enum Event<'a> {
     /// A whole message, not yet matched to a query. Valid until the next call.
     Message(&'a mut [u8]),
+    /// The query with this id is lost, and the connection goes on: behind it are several, and that of the query has failed.
+    Failed {
+        /// The id that it was queued with.
+        id: u16,
+        /// What happened.
+        why: ConnectionError,
+    },
     /// The connection has ended. Nothing follows.
     Closed(ConnectionError),
 }

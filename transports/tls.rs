@@ -1,6 +1,8 @@
 //! DNS over TLS (RFC 7858), over any runtime, with the Strict Privacy profile of RFC 8310 section 5: the handshake verifies the certificate
 //! chain and the name before any query is sent.
 
+#[cfg(feature = "isolate")]
+mod apart;
 mod ca_file;
 mod clients;
 mod error_messages;
@@ -14,13 +16,14 @@ use self::clients::{Client, Clients};
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::Observed;
 use self::stream::Stream;
+use super::socks5::{Dial, Path};
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Profile, Roots, Upstream};
 use crate::framed::Framed;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
-use futures_rustls::Connect;
 use futures_rustls::client::TlsStream;
+use futures_rustls::{Connect, TlsConnector};
 use log::info;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
@@ -41,6 +44,16 @@ pub struct Tls<R> {
     runtime: R,
     clients: Arc<Clients>,
     limit: Duration,
+    /// Where its connections are kept apart from others.
+    apart: Option<Arc<Apart>>,
+}
+
+/// What keeps connections apart from others to the same upstream.
+struct Apart {
+    /// Their name at the proxy.
+    username: String,
+    /// With their sessions.
+    client: Client,
 }
 
 /// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
@@ -76,12 +89,16 @@ impl<R: Runtime> Tls<R> {
             limit: connect_limit(config),
             clients: Arc::new(Clients::new(config, provider(), observed)?),
             runtime,
+            apart: None,
         })
     }
 
     /// The server to connect to. An error says that its name cannot be in a certificate.
     fn target(&self, to: &Upstream, addr: SocketAddr) -> Result<Target<R>, ConnectError> {
-        let client = self.clients.of(to).map_err(ConnectError::Handshake)?;
+        let (client, username) = match &self.apart {
+            Some(apart) => (apart.client.clone(), Some(apart.username.as_str())),
+            None => (self.clients.of(to).map_err(ConnectError::Handshake)?, None),
+        };
         let name = to.server_name().unwrap_or_default().to_owned();
         let name = ServerName::try_from(name).map_err(|error| ConnectError::Unauthenticated {
             why: error.to_string(),
@@ -91,6 +108,7 @@ impl<R: Runtime> Tls<R> {
             runtime: self.runtime.clone(),
             clients: self.clients.clone(),
             addr,
+            path: Path::to(to, addr, username),
             label: to.label().to_owned(),
             offers_alpn: self.clients.offers_alpn(to),
             name,
@@ -106,7 +124,7 @@ impl<R: Runtime> Transport for Tls<R> {
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
         let work = match self.target(to, addr) {
-            Ok(target) => Handshake::Connecting(Box::pin(self.runtime.connect(addr)), target),
+            Ok(target) => Handshake::Connecting(target.path.dial(&self.runtime), target),
             Err(why) => Handshake::Failed(why),
         };
         Bounded::new(&self.runtime, self.limit, work)
@@ -127,7 +145,7 @@ impl<R: Runtime> Transport for Tls<R> {
 /// A TLS connect in progress.
 pub enum Handshake<R: Runtime> {
     /// No TCP connection yet.
-    Connecting(Pin<Box<R::Connect>>, Target<R>),
+    Connecting(Dial<R>, Target<R>),
     /// The TLS handshake.
     Shaking(Box<Connect<R::Stream>>, Target<R>),
     /// It could not start, or has failed.
@@ -143,6 +161,7 @@ pub struct Target<R> {
     /// What a handshake has shown, for the log.
     verified: String,
     addr: SocketAddr,
+    path: Path,
     label: String,
     /// ALPN is offered.
     offers_alpn: bool,
@@ -153,12 +172,12 @@ pub struct Target<R> {
 impl<R: Runtime> Target<R> {
     /// The TCP connection is there: starts the handshake.
     fn shake(&self, stream: R::Stream) -> Handshake<R> {
-        let connector = if self.offers_alpn {
+        let tls = if self.offers_alpn {
             &self.client.with_alpn
         } else {
             &self.client.without_alpn
         };
-        let handshake = connector.connect(self.name.clone(), stream);
+        let handshake = TlsConnector::from(tls.clone()).connect(self.name.clone(), stream);
         Handshake::Shaking(Box::new(handshake), self.clone())
     }
 
@@ -176,7 +195,7 @@ impl<R: Runtime> Target<R> {
                 self.label, self.addr
             );
         }
-        let tcp = Box::pin(self.runtime.connect(self.addr));
+        let tcp = self.path.dial(&self.runtime);
         let to = Self {
             offers_alpn: false,
             ..self.clone()
@@ -192,9 +211,9 @@ impl<R: Runtime> Future for Handshake<R> {
         loop {
             let next = match &mut *self {
                 Self::Failed(why) => return Poll::Ready(Err(why.clone())),
-                Self::Connecting(tcp, to) => match ready!(tcp.as_mut().poll(cx)) {
+                Self::Connecting(tcp, to) => match ready!(Pin::new(tcp).poll(cx)) {
                     Ok(stream) => to.shake(stream),
-                    Err(error) => Self::Failed(ConnectError::unreachable(&error)),
+                    Err(why) => Self::Failed(why),
                 },
                 Self::Shaking(tls, to) => match ready!(Pin::new(&mut **tls).poll(cx)) {
                     Ok(stream) => {

@@ -7,7 +7,6 @@ use super::inspect::{Observed, Observing};
 use super::trust::{Requirements, Trusted, Verifier};
 use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
-use futures_rustls::TlsConnector;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
@@ -47,11 +46,30 @@ impl Settings {
     }
 }
 
-/// The connectors for some settings.
+/// TLS as some settings want it. Both store sessions in the same place.
 #[derive(Clone)]
 pub struct Client {
-    pub with_alpn: TlsConnector,
-    pub without_alpn: TlsConnector,
+    pub with_alpn: Arc<ClientConfig>,
+    pub without_alpn: Arc<ClientConfig>,
+}
+
+impl Client {
+    /// Stores the sessions of so many upstreams.
+    fn new(mut tls: ClientConfig, max_sessions: usize) -> Self {
+        tls.resumption = Resumption::in_memory_sessions(max_sessions);
+        let without_alpn = Arc::new(tls.clone());
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        Self {
+            with_alpn: Arc::new(tls),
+            without_alpn,
+        }
+    }
+
+    /// The same for one upstream, with sessions of its own.
+    #[cfg(feature = "isolate")]
+    pub fn apart(&self) -> Self {
+        Self::new(self.without_alpn.as_ref().clone(), 1)
+    }
 }
 
 impl Clients {
@@ -96,14 +114,7 @@ impl Clients {
         if let (Some((file, _)), None) = (upstream.client_files(), &settings.certificate) {
             return Err(format!("the client certificate {file} was not read"));
         }
-        let mut tls = self.config(&settings)?;
-        tls.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
-        let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
-        tls.alpn_protocols = vec![ALPN.to_vec()];
-        let client = Client {
-            with_alpn: TlsConnector::from(Arc::new(tls)),
-            without_alpn,
-        };
+        let client = Client::new(self.config(&settings)?, MAX_SESSIONS);
         lock(&self.made).insert(settings, client.clone());
         Ok(client)
     }
