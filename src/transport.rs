@@ -17,6 +17,7 @@ pub trait Transport {
     type Connect: Future<Output = Result<Self::Connection, ConnectError>>;
 
     /// Starts to connect to one address of an upstream. The transport itself bounds the time that this takes.
+    /// One that has a proxy ([`Upstream::socks5`]) is reached through it alone; the address of one that is given by name is then the proxy's.
     /// Not one octet of a query may leave before the other end is authenticated (RFC 8310 section 5, strict profile).
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect;
 

@@ -10,7 +10,7 @@ use crate::support::codes::{A, SERVFAIL};
 use crate::support::command::{command, run};
 use crate::support::messages::query;
 use crate::support::proxy::Proxy;
-use crate::support::reading::read;
+use crate::support::reading::{extra_text, read};
 use crate::support::script::{Step, answers};
 use crate::support::setup::Trust;
 use crate::support::socks::{Asked, Does, Socks};
@@ -289,6 +289,37 @@ fn a_wrong_certificate_is_refused_as_without_isolation() {
     assert!(told[0].contains("certificate not trusted: it is for elsewhere.test"));
 }
 
+// Isolated connections authenticate the upstream as it is configured, and no more and no less.
+#[test]
+fn pins_count_with_isolation_too() {
+    let trust = Trust::new();
+    let leaf = Leaf::self_signed();
+    let pin = leaf.pin();
+    let upstream = DotServer::with(leaf).start();
+    let nobody = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    for (pin, accepted) in [(pin.as_str(), true), (nobody, false)] {
+        let socks = Socks::start(upstream.address(), Does::Connect);
+        let (address, proxy) = (upstream.address(), socks.address);
+        let spec = format!("{address}?pin-sha256={pin}&socks5={proxy}{ISOLATE}");
+        let program = trust.proxy(&[&spec], &["--timeout", "2s"]);
+        let before = upstream.seen().queries.len();
+        let asked = query("a.one.example", A).edns(1232, 0, &[]).build();
+        let got = UdpClient::new(program.address()).ask(&asked);
+        let count = upstream.seen().queries.len() - before;
+        if accepted {
+            assert_answered(&asked, &got);
+            assert_eq!((count, socks.asked().len()), (1, 2));
+        } else {
+            assert_eq!((read(&got).rcode(), count), (SERVFAIL, 0));
+            let told = extra_text(&got);
+            assert!(
+                told.contains("no public key in its chain is pinned"),
+                "{told}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_certificate_that_becomes_wrong_is_refused() {
     let behind = Behind::new(Does::Connect, ISOLATE);
@@ -400,13 +431,14 @@ fn probing_uses_the_proxy_too() {
 #[test]
 fn what_cannot_go_through_a_proxy_is_refused_at_the_start() {
     for (spec, why) in [
-        (
-            "udp://192.0.2.1?socks5=127.0.0.1",
-            "udp:// cannot be sent through a SOCKS5 proxy",
-        ),
+        ("udp://192.0.2.1?socks5=127.0.0.1", "write tcp:// or tls://"),
         (
             "tcp://192.0.2.1?socks5=127.0.0.1&isolate=true",
-            "isolate has no meaning there",
+            "write tls://, or leave isolate out",
+        ),
+        (
+            "ddr://192.0.2.1?socks5=127.0.0.1",
+            "write IP#NAME or tls://NAME",
         ),
         (
             "192.0.2.1#a.test?socks5=127.0.0.1:5399",

@@ -12,7 +12,7 @@ mod pins;
 mod stream;
 mod trust;
 
-use self::clients::{Client, Clients};
+use self::clients::{Apart, Client, Clients};
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::Observed;
 use self::stream::Stream;
@@ -46,14 +46,6 @@ pub struct Tls<R> {
     limit: Duration,
     /// Where its connections are kept apart from others.
     apart: Option<Arc<Apart>>,
-}
-
-/// What keeps connections apart from others to the same upstream.
-struct Apart {
-    /// Their name at the proxy.
-    username: String,
-    /// With their sessions.
-    client: Client,
 }
 
 /// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.

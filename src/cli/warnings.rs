@@ -4,10 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::file::RouteTexts;
 use super::given::Given;
+use super::linkable::linkable;
 use super::operators::splits_that_protect_little;
 use super::options::Options;
 use crate::config::providers::{self, Provider};
-use crate::config::{Cidr, Config, Listen, Policy, Profile, Route, Socks5, Target, Upstream};
+use crate::config::{Cidr, Config, Listen, Policy, Profile, Route, Target, Upstream};
 use crate::transports::SCHEMES;
 
 /// All warnings for this configuration.
@@ -212,30 +213,6 @@ fn open_resolvers(given: &Given, config: &Config) -> Vec<String> {
     config.allow().public().filter_map(warning).collect()
 }
 
-/// Connections are to be kept apart, and can be linked all the same.
-fn linkable(upstream: &Upstream) -> Vec<String> {
-    let (label, mut lines) = (upstream.label(), Vec::new());
-    let Some(Socks5 {
-        proxy,
-        isolate: true,
-    }) = upstream.socks5()
-    else {
-        return lines;
-    };
-    if !proxy.ip().is_loopback() {
-        lines.push(format!(
-            "upstream {label}: its proxy {proxy} is not on this machine, and what is sent to a proxy is not encrypted: whoever is on the way sees by \
-             the usernames which connections are for the same domain"
-        ));
-    }
-    if upstream.client_files().is_some() {
-        lines.push(format!(
-            "upstream {label}: the client certificate tells it that the connections that isolate keeps apart are one client's"
-        ));
-    }
-    lines
-}
-
 /// Providers that answer the same query differently, so that one undoes what the other does.
 fn unequal_providers(upstreams: &[Upstream]) -> Vec<String> {
     let names = upstreams.iter().filter_map(Upstream::server_name);
@@ -412,22 +389,6 @@ mod tests {
                 said.iter().any(|warning| warning.contains(part)),
                 "{line}: {said:?}"
             );
-        }
-    }
-
-    #[test]
-    fn connections_that_are_kept_apart_in_vain_are_warned_of() {
-        let isolated = |proxy: &str, more: &str| {
-            let spec = format!("192.0.2.1#a.test?socks5={proxy}{more}");
-            warnings(&format!("serve --upstream {spec}"))
-        };
-        assert_eq!(isolated("192.0.2.9", ""), [""; 0]);
-        if cfg!(feature = "isolate") {
-            assert_eq!(isolated("127.0.0.1", "&isolate=true"), [""; 0]);
-            let [warning] = &isolated("192.0.2.9", "&isolate=true")[..] else {
-                panic!("one warning")
-            };
-            assert!(warning.contains("its proxy 192.0.2.9:1080 is not on this machine"));
         }
     }
 

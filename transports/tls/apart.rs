@@ -1,6 +1,7 @@
 //! Connections that nobody can link with others by their TLS sessions or by their names at the proxy.
 
-use super::{Apart, Tls};
+use super::Tls;
+use super::clients::Apart;
 use crate::config::Upstream;
 use std::sync::Arc;
 

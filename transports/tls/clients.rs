@@ -72,6 +72,14 @@ impl Client {
     }
 }
 
+/// What keeps connections apart from others to the same upstream.
+pub struct Apart {
+    /// Their name at the proxy.
+    pub username: String,
+    /// With their sessions.
+    pub client: Client,
+}
+
 impl Clients {
     /// Those for all upstreams of a configuration. An error names what is wrong with the trusted certificates, or with those of this host.
     pub fn new(
