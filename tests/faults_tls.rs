@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{HandshakeKind, ServerConfig, ServerConnection};
+use rustls::{HandshakeKind, NamedGroup, ServerConfig, ServerConnection};
 
 use crate::support::authority::{Leaf, NAME};
 use crate::support::checks::canary;
 use crate::support::client::UdpClient;
 use crate::support::codes::{A, NOERROR, SERVFAIL};
+use crate::support::hybrid;
 use crate::support::journal::DEADLINE;
 use crate::support::messages::{address_for, frame, query, question_octets, response_to};
 use crate::support::odd::Odd;
@@ -123,6 +124,31 @@ fn a_hello_retry_request_is_followed() {
         kinds.recv_timeout(DEADLINE),
         Ok(Some(HandshakeKind::FullWithHelloRetryRequest))
     );
+}
+
+// fault 38: both the group with ML-KEM and the one without it take one round trip.
+#[test]
+fn the_hybrid_group_is_preferred_and_needs_no_retry() {
+    let trust = Trust::new();
+    let found = |provider| {
+        let config = Arc::new(tls(&trust.authority.good(), provider));
+        let (sender, kinds) = sent(channel());
+        let server = Odd::start(move |socket| {
+            converse(&config, socket, 1, |session| {
+                let group = session.negotiated_key_exchange_group();
+                let group = group.map(SupportedKxGroup::name);
+                tell(&sender, (session.handshake_kind(), group));
+            })
+        });
+        let proxy = trust.proxy(&[&server.spec()], &[]);
+        canary(proxy.address(), "a.test");
+        kinds.recv_timeout(DEADLINE).expect("a handshake")
+    };
+    let full = Some(HandshakeKind::Full);
+    let hybrid = Some(NamedGroup::X25519MLKEM768);
+    assert_eq!(found(hybrid::provider()), (full, hybrid));
+    let plain = Some(NamedGroup::X25519);
+    assert_eq!(found(ring::default_provider()), (full, plain));
 }
 
 // req 81, fault 41: a server that would take early data, which can be replayed, is sent none.

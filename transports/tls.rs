@@ -8,8 +8,12 @@ mod clients;
 mod error_messages;
 #[doc(hidden)]
 pub mod inspect;
+mod key_exchange;
+mod key_log;
 mod pins;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 use self::clients::{Apart, Client, Clients};
@@ -25,7 +29,6 @@ use crate::transport::{ConnectError, Transport};
 use futures_rustls::client::TlsStream;
 use futures_rustls::{Connect, TlsConnector};
 use log::info;
-use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::ServerName;
 use rustls::{HandshakeKind, ProtocolVersion};
 use std::io;
@@ -50,9 +53,10 @@ pub struct Tls<R> {
 
 /// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
-    Clients::new(config, provider(), None)?;
+    Clients::new(config, None)?;
+    let mut remarks: Vec<ConfigError> = key_log::remark(config).into_iter().collect();
     let Roots::Pem(pem) = config.roots() else {
-        return Ok(Vec::new());
+        return Ok(remarks);
     };
     let leaf = ca_file::certificates(pem).map_or(None, |all| ca_file::first_leaf(&all));
     let remark = |number: usize| {
@@ -61,12 +65,8 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
         );
         ConfigError::new("ca_file", "", reason)
     };
-    Ok(leaf.map(remark).into_iter().collect())
-}
-
-/// The cryptography.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    remarks.extend(leaf.map(remark));
+    Ok(remarks)
 }
 
 impl<R: Runtime> Tls<R> {
@@ -79,7 +79,7 @@ impl<R: Runtime> Tls<R> {
     fn with(runtime: R, config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
         Ok(Self {
             limit: connect_limit(config),
-            clients: Arc::new(Clients::new(config, provider(), observed)?),
+            clients: Arc::new(Clients::new(config, observed)?),
             runtime,
             apart: None,
         })
@@ -125,7 +125,7 @@ impl<R: Runtime> Transport for Tls<R> {
     /// What is known of the servers stays, unless other certificates are trusted or an upstream is authenticated in another way: a session
     /// that was verified by those before must not be resumed then.
     fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
-        if before.roots() != config.roots() {
+        if before.roots() != config.roots() || before.key_log() != config.key_log() {
             *self = Self::new(self.runtime.clone(), config)?;
         }
         self.clients.make_all(config)?;

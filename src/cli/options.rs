@@ -127,6 +127,10 @@ options! {
         /// built-in. DOTWARD_CA_FILE
         Path ca_file = &["built-in"],
 
+        /// write the secrets of TLS connections to the file that the variable SSLKEYLOGFILE names, to decrypt
+        /// recordings: whoever reads it can. Default: no, and that variable is ignored. DOTWARD_KEY_LOG=true
+        Switch key_log = &["false"],
+
         /// OCTETS to a multiple of which queries are padded on encrypted connections, so that their length
         /// shows less (RFC 8467), 16 to 4096, or off. Default: 128. DOTWARD_PADDING
         Octets padding = &["128"],

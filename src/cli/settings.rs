@@ -62,6 +62,7 @@ pub struct Settings {
 
 const SWITCHES: &Table<bool> = &[
     ("hedge", ConfigBuilder::hedge),
+    ("key_log", ConfigBuilder::key_log),
     ("rotate", ConfigBuilder::rotate),
     (
         "forward_special_names",
@@ -498,11 +499,11 @@ mod tests {
              --allow-net 198.51.100.0/24 --max-in-flight 1 --max-in-flight-per-client 7 \
              --max-link-in-flight 2 --max-tcp-connections 3 --max-tcp-per-client 4 \
              --max-tcp-in-flight 5 --tcp-idle 6 --udp-payload 4096 --policy fastest --hedge \
-             --keep-scheduling --rotate",
+             --keep-scheduling --rotate --key-log",
         );
         let config = &settings.config;
         assert_eq!((config.policy(), config.hedge()), (Policy::Fastest, true));
-        assert!(config.keep_scheduling() && config.rotate());
+        assert!(config.keep_scheduling() && config.rotate() && config.key_log());
         let text = settings.to_string();
         let expected = "quad9 or tcp://192.0.2.9 or tls://dns.google (fastest)\n             late queries are sent twice; names found by 192.0.2.53:53\n";
         assert!(text.contains(expected), "{text}");

@@ -37,12 +37,17 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let all_encrypted = upstreams().all(is_encrypted);
     let single = config.upstreams().len() < 2 && config.policy() != Policy::default();
     let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp());
-    let reasons: [(bool, &str, &[&str]); 11] = [
+    let reasons: [(bool, &str, &[&str]); 12] = [
         (!any_named, "no upstream is given by name", &["bootstrap"]),
         (
             !any_encrypted,
             "no upstream uses TLS",
             &["ca_file", "padding"],
+        ),
+        (
+            !any_encrypted && config.key_log(),
+            "no upstream uses TLS",
+            &["key_log"],
         ),
         (
             all_encrypted,

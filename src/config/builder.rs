@@ -51,7 +51,9 @@ setters! {
     /// [`Config::bootstrap`].
     bootstrap(impl Into<Vec<SocketAddr>>) => bootstrap;
     /// [`Config::roots`].
-    roots(Roots) => roots;
+    roots(Roots) => tls.roots;
+    /// [`Config::key_log`].
+    key_log(bool) => tls.key_log;
     /// [`Config::timeout`], within [`Config::TIMEOUTS`].
     timeout(Duration) => timeout;
     /// [`Config::cache_bytes`].

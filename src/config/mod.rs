@@ -80,7 +80,7 @@ pub struct Config {
     split_key: Option<SplitKey>,
     hedge: bool,
     bootstrap: Vec<SocketAddr>,
-    roots: Roots,
+    tls: TlsSettings,
     timeout: Duration,
     cache_bytes: usize,
     workers: NonZeroUsize,
@@ -96,6 +96,13 @@ pub struct Config {
     limits: Limits,
 }
 
+/// Settings of all encrypted connections.
+#[derive(Clone, Debug, Default)]
+struct TlsSettings {
+    roots: Roots,
+    key_log: bool,
+}
+
 impl Default for Config {
     /// Listens on the loopback addresses over UDP and TCP, and forwards to Cloudflare over TLS.
     fn default() -> Self {
@@ -109,7 +116,7 @@ impl Default for Config {
             split_key: None,
             hedge: false,
             bootstrap: Vec::new(),
-            roots: Roots::BuiltIn,
+            tls: TlsSettings::default(),
             timeout: Self::TIMEOUT,
             cache_bytes: Self::CACHE_BYTES,
             workers: NonZeroUsize::MIN,
@@ -229,7 +236,13 @@ impl Config {
 
     /// Whose certificates are trusted. Default: the built-in root certificates.
     pub fn roots(&self) -> &Roots {
-        &self.roots
+        &self.tls.roots
+    }
+
+    /// Whether the secrets of TLS connections are written to the file that the environment variable `SSLKEYLOGFILE` names (RFC 9850), if it
+    /// is set. Who reads that file can decrypt the connections. Default: no, and the variable is ignored.
+    pub fn key_log(&self) -> bool {
+        self.tls.key_log
     }
 
     /// How long a client waits at most for its response, whatever happens upstream. Default: [`Config::TIMEOUT`].
@@ -369,7 +382,7 @@ mod tests {
                 .all(|upstream| upstream.scheme() == "tls" && upstream.server_name().is_some())
         );
         assert_eq!((config.cache_bytes, config.workers.get()), (4 << 20, 1));
-        assert_eq!(config.roots, Roots::BuiltIn);
+        assert_eq!((config.roots(), config.key_log()), (&Roots::BuiltIn, false));
         // One operator sees the queries, and sees each once, unless the user wants otherwise.
         assert_eq!((config.policy, config.hedge), (Policy::Failover, false));
         assert!(Config::TIMEOUTS.contains(&config.timeout));

@@ -3,9 +3,10 @@
 use super::ConfigError;
 
 /// The trust anchors of upstreams' certificates (RFC 5280 section 6).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Roots {
     /// The root certificates of Mozilla's programme, as they were when this was built.
+    #[default]
     BuiltIn,
     /// The certificates of a PEM file (RFC 7468), instead of the built-in ones.
     Pem(Vec<u8>),

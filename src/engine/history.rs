@@ -292,6 +292,15 @@ impl History {
         }
     }
 
+    /// The upstreams that were asked, if so many connections were lost that they had better not be asked again.
+    pub fn repeatedly_lost_at(&self) -> UpstreamSet {
+        if self.losses >= ISOLATE_AFTER {
+            self.tried
+        } else {
+            UpstreamSet::EMPTY
+        }
+    }
+
     /// The queue that it belongs to while it waits for a connection.
     pub fn queue(&self) -> Queue {
         (self.exclude, self.lane())

@@ -21,6 +21,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("bootstrap", "\"192.0.2.53\"", "192.0.2.53"),
     ("allow-plaintext", "true", "true"),
     ("ca-file", "\"FOLDER/ca.pem\"", "FOLDER/ca.pem"),
+    ("key-log", "true", "true"),
     ("padding", "256", "256"),
     ("ecs", "\"forbid\"", "forbid"),
     ("timeout", "1.5", "1500ms"),

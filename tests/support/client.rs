@@ -28,6 +28,11 @@ impl UdpClient {
         Self(socket)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.0.local_addr().expect("a socket has an address").port()
+    }
+
     /// Sends one datagram.
     pub fn send(&self, message: &[u8]) {
         self.0.send(message).expect("a datagram is sent");

@@ -24,6 +24,7 @@ pub fn command(args: &[&str]) -> Command {
     command
         .args(args)
         .env_remove("JOURNAL_STREAM")
+        .env_remove("SSLKEYLOGFILE")
         .env_remove("NOTIFY_SOCKET")
         .env_remove("WATCHDOG_USEC")
         .env_remove("LISTEN_PID")

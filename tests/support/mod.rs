@@ -7,6 +7,7 @@ pub mod codes;
 pub mod command;
 pub mod embedded;
 pub mod handshake;
+pub mod hybrid;
 pub mod journal;
 pub mod link;
 pub mod memory;

@@ -178,6 +178,23 @@ fn an_error_is_not_asked_of_another_operator_unless_the_domain_belongs_there_too
 }
 
 #[test]
+fn a_query_that_its_upstream_closes_connections_on_is_answered_by_the_next() {
+    tell_with(to(1), &ALL, async |scene| {
+        let own = ask_all(scene, 1).await[0];
+        direct(&servers(scene)[own], |asked| {
+            let is_fatal = name_of(&asked.query).starts_with("fatal");
+            if is_fatal { Act::Close } else { Act::Answer }
+        });
+        let before = seen(scene);
+        assert_eq!(scene.get("fatal.d0.com").await.rcode, 0);
+        let asked = &asked_since(scene, before)["fatal.d0.com."];
+        assert_eq!(asked.len(), 2, "one stands in: {asked:?}");
+        // Other queries stay where they were.
+        assert_eq!(ask_all(scene, 1).await, [own]);
+    });
+}
+
+#[test]
 fn a_slow_answer_is_waited_for_while_its_upstream_answers_others() {
     tell_with(to(1), &ALL, async |scene| {
         let own = ask_all(scene, 1).await[0];

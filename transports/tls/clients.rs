@@ -5,14 +5,15 @@
 use super::ALPN;
 use super::inspect::{Observed, Observing};
 use super::trust::{Requirements, Trusted, Verifier};
+use super::{key_exchange, key_log};
 use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
-use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, KeyLog};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +24,7 @@ const MAX_SESSIONS: usize = 64;
 pub struct Clients {
     provider: Arc<CryptoProvider>,
     trusted: Trusted,
+    key_log: Option<Arc<dyn KeyLog>>,
     made: Mutex<BTreeMap<Settings, Client>>,
     /// Labels of the upstreams that refuse the handshake because of ALPN. At most as many as upstreams.
     refusing_alpn: Mutex<BTreeSet<String>>,
@@ -54,9 +56,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Stores the sessions of so many upstreams.
-    fn new(mut tls: ClientConfig, max_sessions: usize) -> Self {
-        tls.resumption = Resumption::in_memory_sessions(max_sessions);
+    fn new(mut tls: ClientConfig) -> Self {
         let without_alpn = Arc::new(tls.clone());
         tls.alpn_protocols = vec![ALPN.to_vec()];
         Self {
@@ -68,7 +68,9 @@ impl Client {
     /// The same for one upstream, with sessions of its own.
     #[cfg(feature = "isolate")]
     pub fn apart(&self) -> Self {
-        Self::new(self.without_alpn.as_ref().clone(), 1)
+        let mut tls = self.without_alpn.as_ref().clone();
+        tls.resumption = Resumption::in_memory_sessions(1);
+        Self::new(tls)
     }
 }
 
@@ -81,16 +83,15 @@ pub struct Apart {
 }
 
 impl Clients {
-    /// Those for all upstreams of a configuration. An error names what is wrong with the trusted certificates, or with those of this host.
-    pub fn new(
-        config: &Config,
-        provider: Arc<CryptoProvider>,
-        observed: Option<Observed>,
-    ) -> Result<Self, ConfigError> {
+    /// Those for all upstreams of a configuration. An error names what is wrong with the trusted certificates, with those of this host, or
+    /// with the key log.
+    pub fn new(config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
         let wrong = |why: String| ConfigError::new("ca_file", "", why);
+        let provider = Arc::new(key_exchange::provider());
         let clients = Self {
             trusted: Trusted::new(config.roots(), &provider).map_err(wrong)?,
             provider,
+            key_log: key_log::of(config)?,
             made: Mutex::default(),
             refusing_alpn: Mutex::default(),
             observed,
@@ -122,7 +123,7 @@ impl Clients {
         if let (Some((file, _)), None) = (upstream.client_files(), &settings.certificate) {
             return Err(format!("the client certificate {file} was not read"));
         }
-        let client = Client::new(self.config(&settings)?, MAX_SESSIONS);
+        let client = Client::new(self.config(&settings)?);
         lock(&self.made).insert(settings, client.clone());
         Ok(client)
     }
@@ -139,12 +140,25 @@ impl Clients {
             // `Verifier` verifies with webpki, by what the upstream requires: see there.
             .dangerous()
             .with_custom_certificate_verifier(verifier);
-        let Some(certificate) = &settings.certificate else {
-            return Ok(builder.with_no_client_auth());
+        let mut config = match &settings.certificate {
+            None => builder.with_no_client_auth(),
+            Some(certificate) => {
+                let (chain, key) = read(certificate)?;
+                let config = builder.with_client_auth_cert(chain, key);
+                config.map_err(|error| format!("the client certificate cannot be used: {error}"))?
+            }
         };
-        let (chain, key) = read(certificate)?;
-        let config = builder.with_client_auth_cert(chain, key);
-        config.map_err(|error| format!("the client certificate cannot be used: {error}"))
+        config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+        if let Some(log) = &self.key_log {
+            config.key_log = log.clone();
+        }
+        Ok(config)
+    }
+
+    /// The settings of a connection to an upstream, without ALPN and with a store of sessions of their own.
+    #[cfg(test)]
+    pub fn config_of(&self, upstream: &Upstream) -> Result<ClientConfig, String> {
+        self.config(&Settings::of(upstream))
     }
 
     /// Whether ALPN is offered to an upstream.
@@ -181,7 +195,6 @@ mod tests {
     use super::*;
     use crate::config::SCHEMES;
     use rcgen::{CertificateParams, KeyPair};
-    use rustls::crypto::ring;
 
     fn upstream(spec: &str) -> Upstream {
         Upstream::parse(spec, SCHEMES).unwrap()
@@ -189,7 +202,7 @@ mod tests {
 
     fn clients(upstreams: &[Upstream]) -> Result<Clients, ConfigError> {
         let config = Config::builder().upstreams(upstreams).build().unwrap();
-        Clients::new(&config, Arc::new(ring::default_provider()), None)
+        Clients::new(&config, None)
     }
 
     fn error(certificate: &str, key: &str) -> String {

@@ -38,7 +38,7 @@ impl Forwarder {
         let Some(history) = self.transactions.history_mut(key) else {
             return false;
         };
-        let within = self.pool.within(history.route(), history.preferred, now);
+        let within = self.pool.within(history, now);
         let differs = within != history.upstreams();
         if differs {
             history.confine(within);

@@ -51,7 +51,7 @@ use super::history::{Attempt, History, Preference};
 use super::keys::{ConnectionKey, TransactionKey};
 use super::numbers::Numbers;
 use super::output::Action;
-use super::routes::{ForwardingRoute, route_upstreams};
+use super::routes::route_upstreams;
 use super::stats::UpstreamStats;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
@@ -131,10 +131,15 @@ impl UpstreamPool {
         self.routes.splits()
     }
 
-    /// Those of the route's upstreams that a query may be sent to now, by the policy.
-    pub fn within(&self, route: ForwardingRoute, preferred: Preference, now: Now) -> UpstreamSet {
-        let is_healthy = |upstream, is_own| self.is_healthy(upstream, is_own, now.mono);
-        self.routes.within(route, preferred, is_healthy)
+    /// Those of the route's upstreams that a query may be sent to now, by the policy. Where it lost its connections repeatedly, an
+    /// upstream is as good as unhealthy for it.
+    pub fn within(&self, history: &History, now: Now) -> UpstreamSet {
+        let lost_at = history.repeatedly_lost_at();
+        let is_healthy = |upstream, is_own| {
+            !lost_at.contains(upstream) && self.is_healthy(upstream, is_own, now.mono)
+        };
+        self.routes
+            .within(history.route(), history.preferred, is_healthy)
     }
 
     /// An upstream's place in the order of this query; 0 is the best.
