@@ -18,6 +18,7 @@ pub trait Transport {
     type Connect: Future<Output = Result<Self::Connection, ConnectError>>;
 
     /// Starts to connect to one address of an upstream. The transport itself bounds the time that this takes.
+    /// One that has a proxy ([`Upstream::socks5`]) is reached through it alone; the address of one that is given by name is then the proxy's.
     /// Not one octet of a query may leave before the other end is authenticated (RFC 8310 section 5, strict profile).
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect;
 
@@ -67,6 +68,13 @@ pub trait Connection: Unpin {
 pub enum Event<'a> {
     /// A whole message, not yet matched to a query. Valid until the next call.
     Message(&'a mut [u8]),
+    /// The query with this id is lost, and the connection goes on: behind it are several, and that of the query has failed.
+    Failed {
+        /// The id that it was queued with.
+        id: u16,
+        /// What happened.
+        why: ConnectionError,
+    },
     /// The connection has ended. Nothing follows.
     Closed(ConnectionError),
 }

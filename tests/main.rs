@@ -30,6 +30,7 @@ mod routes;
 mod rude_clients;
 mod sharing;
 mod simulator;
+mod socks;
 mod split;
 mod streams;
 mod support;

@@ -13,6 +13,8 @@ mod bind_ahead;
 mod capabilities;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/interfaces.rs")]
 mod interfaces;
+#[cfg(feature = "isolate")]
+pub mod isolation;
 #[cfg(feature = "mio")]
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
@@ -29,6 +31,7 @@ mod scheduling;
 pub mod smol;
 #[cfg(feature = "sockets")]
 mod sockets;
+pub mod socks5;
 mod started;
 mod system_roots;
 mod table;
@@ -65,8 +68,10 @@ use std::time::Duration;
 
 table::protocols! {
     // scheme, port, authenticated and encrypted => type
-    #[cfg(feature = "tls")]
+    #[cfg(all(feature = "tls", not(feature = "isolate")))]
     "tls", 853, true => tls::Tls;
+    #[cfg(feature = "isolate")]
+    "tls", 853, true => isolation::Isolating;
     "tcp", 53, false => tcp::Tcp;
     #[cfg(feature = "sockets")]
     "udp", 53, false => plain_udp::Udp;

@@ -1,6 +1,8 @@
 //! DNS over TLS (RFC 7858), over any runtime, with the Strict Privacy profile of RFC 8310 section 5: the handshake verifies the certificate
 //! chain and the name before any query is sent.
 
+#[cfg(feature = "isolate")]
+mod apart;
 mod ca_file;
 mod clients;
 mod connection;
@@ -16,15 +18,16 @@ mod stream;
 mod tests;
 mod trust;
 
-use self::clients::{Client, Clients};
+use self::clients::{Apart, Client, Clients};
 use self::connection::Connection;
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::Observed;
+use super::socks5::{Dial, Path};
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Profile, Roots, Upstream};
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
-use futures_rustls::Connect;
+use futures_rustls::{Connect, TlsConnector};
 use log::info;
 use rustls::pki_types::ServerName;
 use std::io;
@@ -43,6 +46,8 @@ pub struct Tls<R> {
     runtime: R,
     clients: Arc<Clients>,
     limit: Duration,
+    /// Where its connections are kept apart from others.
+    apart: Option<Arc<Apart>>,
 }
 
 /// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
@@ -75,12 +80,16 @@ impl<R: Runtime> Tls<R> {
             limit: connect_limit(config),
             clients: Arc::new(Clients::new(config, observed)?),
             runtime,
+            apart: None,
         })
     }
 
     /// The server to connect to. An error says that its name cannot be in a certificate.
     fn target(&self, to: &Upstream, addr: SocketAddr) -> Result<Target<R>, ConnectError> {
-        let client = self.clients.of(to).map_err(ConnectError::Handshake)?;
+        let (client, username) = match &self.apart {
+            Some(apart) => (apart.client.clone(), Some(apart.username.as_str())),
+            None => (self.clients.of(to).map_err(ConnectError::Handshake)?, None),
+        };
         let name = to.server_name().unwrap_or_default().to_owned();
         let name = ServerName::try_from(name).map_err(|error| ConnectError::Unauthenticated {
             why: error.to_string(),
@@ -90,6 +99,7 @@ impl<R: Runtime> Tls<R> {
             runtime: self.runtime.clone(),
             clients: self.clients.clone(),
             addr,
+            path: Path::to(to, addr, username),
             label: to.label().to_owned(),
             offers_alpn: self.clients.offers_alpn(to),
             name,
@@ -105,7 +115,7 @@ impl<R: Runtime> Transport for Tls<R> {
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
         let work = match self.target(to, addr) {
-            Ok(target) => Handshake::Connecting(Box::pin(self.runtime.connect(addr)), target),
+            Ok(target) => Handshake::Connecting(target.path.dial(&self.runtime), target),
             Err(why) => Handshake::Failed(why),
         };
         Bounded::new(&self.runtime, self.limit, work)
@@ -126,7 +136,7 @@ impl<R: Runtime> Transport for Tls<R> {
 /// A TLS connect in progress.
 pub enum Handshake<R: Runtime> {
     /// No TCP connection yet.
-    Connecting(Pin<Box<R::Connect>>, Target<R>),
+    Connecting(Dial<R>, Target<R>),
     /// The TLS handshake.
     Shaking(Box<Connect<R::Stream>>, Target<R>),
     /// It could not start, or has failed.
@@ -142,6 +152,7 @@ pub struct Target<R> {
     /// What a handshake has shown, for the log.
     verified: String,
     addr: SocketAddr,
+    path: Path,
     label: String,
     /// ALPN is offered.
     offers_alpn: bool,
@@ -152,12 +163,12 @@ pub struct Target<R> {
 impl<R: Runtime> Target<R> {
     /// The TCP connection is there: starts the handshake.
     fn shake(&self, stream: R::Stream) -> Handshake<R> {
-        let connector = if self.offers_alpn {
+        let tls = if self.offers_alpn {
             &self.client.with_alpn
         } else {
             &self.client.without_alpn
         };
-        let handshake = connector.connect(self.name.clone(), stream);
+        let handshake = TlsConnector::from(tls.clone()).connect(self.name.clone(), stream);
         Handshake::Shaking(Box::new(handshake), self.clone())
     }
 
@@ -175,7 +186,7 @@ impl<R: Runtime> Target<R> {
                 self.label, self.addr
             );
         }
-        let tcp = Box::pin(self.runtime.connect(self.addr));
+        let tcp = self.path.dial(&self.runtime);
         let to = Self {
             offers_alpn: false,
             ..self.clone()
@@ -191,9 +202,9 @@ impl<R: Runtime> Future for Handshake<R> {
         loop {
             let next = match &mut *self {
                 Self::Failed(why) => return Poll::Ready(Err(why.clone())),
-                Self::Connecting(tcp, to) => match ready!(tcp.as_mut().poll(cx)) {
+                Self::Connecting(tcp, to) => match ready!(Pin::new(tcp).poll(cx)) {
                     Ok(stream) => to.shake(stream),
-                    Err(error) => Self::Failed(ConnectError::unreachable(&error)),
+                    Err(why) => Self::Failed(why),
                 },
                 Self::Shaking(tls, to) => match ready!(Pin::new(&mut **tls).poll(cx)) {
                     Ok(stream) => return Poll::Ready(Ok(Connection::new(stream, to))),

@@ -15,6 +15,8 @@ pub enum Task {
     ConnectionLost(TransactionKey, ConnectionKey, bool),
     /// An attempt came to nothing, and its connection lives on.
     AttemptFailed(TransactionKey, ConnectionKey),
+    /// An attempt was lost with what carried it, and its connection lives on.
+    AttemptLost(TransactionKey, ConnectionKey),
     /// Ask an upstream that was not asked yet, if one can be.
     AskElsewhere(TransactionKey),
     /// Send a query also on this connection: the one that it is on is suspect.

@@ -85,7 +85,7 @@ async fn next(connection: &mut dyn Connection) -> Result<Vec<u8>, ConnectionErro
     let message = poll_fn(|cx| {
         Poll::Ready(match ready!(connection.poll_next(cx)) {
             Event::Message(message) => Ok(message.to_vec()),
-            Event::Closed(why) => Err(why),
+            Event::Closed(why) | Event::Failed { why, .. } => Err(why),
         })
     });
     message.await

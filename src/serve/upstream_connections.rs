@@ -207,6 +207,9 @@ impl<T: Transport> Stage<T> {
                 Poll::Ready(Event::Message(message)) => {
                     core.forwarder.answer(key, message, now, out);
                 }
+                Poll::Ready(Event::Failed { id, why }) => {
+                    core.forwarder.query_lost(key, id, &why, now, out);
+                }
                 Poll::Ready(Event::Closed(why)) => {
                     core.forwarder.connection_lost(key, &why, now, out);
                     return Polled::Ended;

@@ -5,6 +5,7 @@ mod asking;
 mod dialing;
 mod fairness;
 mod late;
+mod lost;
 mod routes;
 mod silence;
 
@@ -123,6 +124,14 @@ impl Rig {
         let n = self.n();
         self.f
             .connection_lost(connection, &ConnectionError::Closed, n, &mut self.out);
+        self.drain();
+    }
+
+    /// What was sent as number `i` is lost, and its connection goes on.
+    fn lose(&mut self, i: usize) {
+        let (n, (connection, id, _)) = (self.n(), &self.sends[i]);
+        let why = ConnectionError::Io("the proxy is full".into());
+        self.f.query_lost(*connection, *id, &why, n, &mut self.out);
         self.drain();
     }
 

@@ -337,7 +337,13 @@ impl<'a> Player<'a> {
             if let Some(there) = self.connections.get_mut(&link) {
                 there.asked.remove(&id);
             }
-            self.core.query_failed(link, id, self.now, &mut self.out);
+            if id % 2 == 0 {
+                self.core.query_failed(link, id, self.now, &mut self.out);
+            } else {
+                let why = ConnectionError::Io("the proxy failed".into());
+                self.core
+                    .query_lost(link, id, &why, self.now, &mut self.out);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Queries to an upstream over UDP that are sent to it over TCP instead, on one connection.
 
+use super::super::socks5::Path;
 use super::super::tcp::{Connecting, Tcp};
 use super::super::time_limit::Bounded;
 use crate::framed::Framed;
@@ -55,7 +56,7 @@ impl<R: Runtime> OverTcp<R> {
     pub fn queue(&mut self, id: u16, message: Vec<u8>) {
         let mut waiting = Waiting { message, sends: 0 };
         match &mut self.stage {
-            Stage::None => self.stage = Stage::Connecting(self.tcp.dial(self.addr)),
+            Stage::None => self.stage = Stage::Connecting(self.tcp.dial(&Path::direct(self.addr))),
             Stage::Connecting(_) => {}
             Stage::Open(connection) => waiting.send(connection),
         }
@@ -135,7 +136,7 @@ impl<R: Runtime> OverTcp<R> {
                     }
                     return Poll::Ready(());
                 }
-                Event::Closed(why) => self.ended(&why),
+                Event::Closed(why) | Event::Failed { why, .. } => self.ended(&why),
             }
         }
     }
@@ -158,7 +159,7 @@ impl<R: Runtime> OverTcp<R> {
         self.failed
             .extend(failed.values().filter_map(Waiting::failure));
         if !self.waiting.is_empty() {
-            self.stage = Stage::Connecting(self.tcp.dial(self.addr));
+            self.stage = Stage::Connecting(self.tcp.dial(&Path::direct(self.addr)));
         }
     }
 

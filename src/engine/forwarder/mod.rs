@@ -132,6 +132,20 @@ impl Forwarder {
         self.settle(now, out);
     }
 
+    /// One query was lost on a connection that goes on, with what carried it.
+    pub fn query_lost(
+        &mut self,
+        connection: ConnectionKey,
+        id: u16,
+        why: &ConnectionError,
+        now: Now,
+        out: &mut Output,
+    ) {
+        self.pool
+            .query_lost(connection, id, why, &mut self.ledger.at(now, out));
+        self.settle(now, out);
+    }
+
     /// An upstream was looked up: its addresses, and for how long they hold.
     pub fn resolved(
         &mut self,

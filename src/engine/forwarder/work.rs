@@ -36,6 +36,13 @@ impl Forwarder {
                 history.malformed = true;
                 self.react(key, Happened::AttemptFailed, now, out);
             }
+            Task::AttemptLost(key, connection) => {
+                let Some(history) = self.transactions.history_mut(key) else {
+                    return;
+                };
+                history.lost(connection, false, now.mono);
+                self.react(key, Happened::AttemptLost, now, out);
+            }
             Task::AskElsewhere(key) => self.react(key, Happened::Slow, now, out),
             Task::RepeatOn(key, connection) => {
                 let history = self.transactions.history(key);

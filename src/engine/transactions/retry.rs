@@ -11,6 +11,8 @@ pub enum Happened {
     ConnectionLost,
     /// The response was malformed, or the connection says that this query failed.
     AttemptFailed,
+    /// The query was lost with what carried it, and its connection goes on.
+    AttemptLost,
     /// A response came, of which this follows.
     Response(Verdict),
     /// What it waits for takes longer than usual, or its connection is suspect.
@@ -85,6 +87,7 @@ pub fn next_step(
     match happened {
         Happened::ConnectionLost => after_loss(waits_for, possible),
         Happened::AttemptFailed => after_failure(waits_for, outcome, possible),
+        Happened::AttemptLost => after_lost_attempt(waits_for, possible),
         Happened::Response(verdict) => after_response(verdict, waits_for, possible),
         Happened::Slow => while_slow(waits_for, outcome, possible),
         Happened::NoConnection => without_connection(waits_for, outcome, possible),
@@ -112,6 +115,15 @@ fn after_failure(waits_for: WaitsFor, outcome: Outcome, possible: Possible) -> S
         WaitsFor::Nothing if possible.elsewhere => Step::Elsewhere,
         WaitsFor::Nothing if outcome == Outcome::Malformed && possible.again => Step::Repeat,
         WaitsFor::Nothing => Step::Fail(Failure::Malformed),
+    }
+}
+
+/// The connection goes on, so that one to another upstream is the better choice.
+fn after_lost_attempt(waits_for: WaitsFor, possible: Possible) -> Step {
+    match waits_for {
+        WaitsFor::Response | WaitsFor::Connection => Step::Wait,
+        WaitsFor::Nothing if possible.elsewhere => Step::Elsewhere,
+        WaitsFor::Nothing => after_loss(waits_for, possible),
     }
 }
 
@@ -148,7 +160,9 @@ fn without_connection(waits_for: WaitsFor, outcome: Outcome, possible: Possible)
 
 #[cfg(test)]
 mod tests {
-    use super::Happened::{AttemptFailed, ConnectionLost, DeadlinePassed, NoConnection, Slow};
+    use super::Happened::{
+        AttemptFailed, AttemptLost, ConnectionLost, DeadlinePassed, NoConnection, Slow,
+    };
     use super::Outcome::{Malformed, Repeated, Silence, Unsent, Unusable};
     use super::WaitsFor::{Connection, Nothing, Response};
     use super::*;
@@ -193,6 +207,16 @@ mod tests {
                 (Response, Silence, EVERYTHING, Step::Wait),
                 (Connection, Silence, AGAIN, Step::Again),
                 (Nothing, Silence, ELSEWHERE, Step::Again),
+                (Nothing, Silence, NOTHING, lost),
+            ],
+        );
+        check(
+            AttemptLost,
+            &[
+                (Response, Silence, EVERYTHING, Step::Wait),
+                (Connection, Silence, ELSEWHERE, Step::Wait),
+                (Nothing, Silence, ELSEWHERE, Step::Elsewhere),
+                (Nothing, Silence, AGAIN, Step::Again),
                 (Nothing, Silence, NOTHING, lost),
             ],
         );
@@ -294,7 +318,7 @@ mod tests {
         let verdicts = variants!(Verdict: Relay, WithoutKeepalive, WithoutPadding, WithoutEdns, WithEdns, Elsewhere);
         let happened = verdicts.iter().flat_map(|(_, verdict)| {
             variants!(
-                Happened: ConnectionLost, AttemptFailed, Response(*verdict), Slow, DeadlinePassed, NoConnection
+                Happened: ConnectionLost, AttemptFailed, AttemptLost, Response(*verdict), Slow, DeadlinePassed, NoConnection
             )
         });
         let outcomes = variants!(Outcome: Unsent, Silence, Malformed, Repeated, Unusable);

@@ -11,7 +11,7 @@ use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
 use crate::engine::time::Time;
 use crate::transport::ConnectionError;
-use log::{Level, debug, log};
+use log::{Level, debug, log, warn};
 use std::time::Duration;
 
 /// A connection that an upstream, or we, closed after a shorter life is not made anew before a query comes: that would be more
@@ -63,6 +63,37 @@ impl UpstreamPool {
         }
         if by_peer && live == 0 {
             self.renew(&connection, fx);
+        }
+    }
+
+    /// One query was lost on a connection that goes on: it is sent again, if it may be. The upstream itself still works.
+    pub fn query_lost(
+        &mut self,
+        key: ConnectionKey,
+        id: u16,
+        why: &ConnectionError,
+        fx: &mut Effects<'_>,
+    ) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let lost = connection.pipeline.find(id);
+        connection.pipeline.leave(id);
+        let state = &mut self.upstreams[connection.upstream];
+        let reason = remembered(&why.to_string());
+        match state.incidents.note(Incident::Lost, &reason, fx.now.mono) {
+            Some(untold) => warn!(
+                "{} {}: a query is lost: {reason}{untold}",
+                state.label, connection.addr
+            ),
+            None => debug!(
+                "{} {}: a query is lost: {reason}",
+                state.label, connection.addr
+            ),
+        }
+        state.trouble = Some(reason);
+        if let Some(transaction) = lost {
+            fx.task(Task::AttemptLost(transaction, key));
         }
     }
 

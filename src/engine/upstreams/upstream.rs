@@ -77,12 +77,13 @@ enum Order {
 impl Upstream {
     /// As configured, nothing known.
     pub fn new(configured: &Configured) -> Self {
+        let addresses = configured.addresses_to_use();
         Self {
             label: configured.label().to_owned(),
             configured: Some(configured.clone()),
-            addresses: alternate(configured.addresses()),
+            looked_up: addresses.is_empty(),
+            addresses: alternate(&addresses),
             profile: configured.profile(),
-            looked_up: configured.addresses().is_empty(),
             resolving: false,
             resolved_at: Time::ZERO,
             resolve_again: Time::ZERO,
@@ -91,7 +92,7 @@ impl Upstream {
             capacity: Capacity::default(),
             edns: EdnsSupport::default(),
             health: Health::default(),
-            idle_timeout: IdleTimeout::new(),
+            idle_timeout: IdleTimeout::of(configured),
             keepalive: KeepaliveOption::default(),
             padding: Padding::new(configured),
             round_trip: RoundTrip::default(),
@@ -223,6 +224,11 @@ impl Upstream {
     /// A response overtook that of an older query.
     pub fn reordered(&mut self) {
         self.order = Order::Any;
+    }
+
+    /// Whether a query may wait for a connection of its own behind the one that it was sent on.
+    pub fn is_isolating(&self) -> bool {
+        self.idle_timeout.is_fixed()
     }
 
     /// Whether it answers in any order.

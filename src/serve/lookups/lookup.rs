@@ -167,7 +167,7 @@ impl<R: Runtime> Attempt<R> {
                         queries.take(message, true);
                         return Poll::Ready(());
                     }
-                    Event::Closed(why) => why.to_string(),
+                    Event::Closed(why) | Event::Failed { why, .. } => why.to_string(),
                 }
             }
         };

@@ -398,10 +398,14 @@ fn fail_a_question(driver: &mut Driver) {
     if let Some((connection, id, _)) = unanswered(driver) {
         forget(driver, connection, id);
         driver.log.note(|| format!("{connection:?}: fails id {id}"));
-        let now = driver.now();
-        driver
-            .core
-            .query_failed(connection, id, now, &mut driver.out);
+        let (now, out) = (driver.now(), &mut driver.out);
+        // Half of them with what carried them.
+        if id % 2 == 0 {
+            driver.core.query_failed(connection, id, now, out);
+        } else {
+            let why = ConnectionError::Io("the proxy failed".into());
+            driver.core.query_lost(connection, id, &why, now, out);
+        }
     }
 }
 
