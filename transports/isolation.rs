@@ -220,4 +220,12 @@ impl<R: Runtime> Connection for Either<R> {
             Self::Isolated(isolated) => isolated.describe(),
         }
     }
+
+    /// None for connections of domains: each is made when its first query comes.
+    fn certificate_left(&self) -> Option<Duration> {
+        match self {
+            Self::Single(single) => single.certificate_left(),
+            Self::Isolated(_) => None,
+        }
+    }
 }
