@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Connects to upstreams.
 pub trait Transport {
@@ -17,6 +18,7 @@ pub trait Transport {
     type Connect: Future<Output = Result<Self::Connection, ConnectError>>;
 
     /// Starts to connect to one address of an upstream. The transport itself bounds the time that this takes.
+    /// One that has a proxy ([`Upstream::socks5`]) is reached through it alone; the address of one that is given by name is then the proxy's.
     /// Not one octet of a query may leave before the other end is authenticated (RFC 8310 section 5, strict profile).
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect;
 
@@ -57,6 +59,12 @@ pub trait Connection: Unpin {
 
     /// A description for the log, such as `verified as dns.test, TLS 1.3 resumed`.
     fn describe(&self) -> String;
+
+    /// How long the certificate was still valid that the other end showed while the connection was made; zero if it had ended. `None`: it
+    /// showed none, as without TLS, or when a session is resumed.
+    fn certificate_left(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What a connection reports.

@@ -80,13 +80,11 @@ fn ticks(proxy: &Proxy) -> Option<u64> {
     Some(field(11)? + field(12)?)
 }
 
-/// Asks once: SERVFAIL in its time, and so many hundredths of a second of the processor at most.
+/// Asks once: SERVFAIL, and so many hundredths of a second of the processor at most.
 fn assert_refused_at_ease(proxy: &Proxy, most: u64) {
     let before = ticks(proxy);
-    let start = Instant::now();
     let got = read(&UdpClient::new(proxy.address()).ask(&query("secret.test", A).build()));
     assert_eq!(got.rcode(), SERVFAIL);
-    assert!(start.elapsed() < Duration::from_secs(3));
     let Some((before, after)) = before.zip(ticks(proxy)) else {
         eprintln!("this host does not tell a process's time: that is not tested");
         return;

@@ -19,7 +19,7 @@ use crate::support::upstream::{Builder, DotServer};
 /// What describes the JSON.
 const PAGE: &str = include_str!("../docs/probe.md");
 /// The lines of a block at most.
-const MAX_LINES: usize = 8;
+const MAX_LINES: usize = 9;
 const OLD: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 const NEW: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 /// AD (RFC 4035).

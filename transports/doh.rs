@@ -11,9 +11,9 @@ mod exchange;
 mod tests;
 
 use super::time_limit::Bounded;
-use super::tls::{Encrypted, HTTP2, Handshake, Stream, Tls};
+use super::tls::{Encrypted, HTTP2, Handshake, Tls};
 use crate::config::{Config, ConfigError, Upstream};
-use crate::runtime::{ByteStream, Runtime};
+use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
 use connection::Connection;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -57,7 +57,7 @@ impl<R: Runtime> Doh<R> {
 }
 
 impl<R: Runtime> Transport for Doh<R> {
-    type Connection = Connection<Stream<R::Stream>>;
+    type Connection = Connection<R>;
     type Connect = Bounded<R, Connecting<R>>;
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
@@ -89,33 +89,25 @@ pub enum Connecting<R: Runtime> {
 }
 
 impl<R: Runtime> Future for Connecting<R> {
-    type Output = Result<Connection<Stream<R::Stream>>, ConnectError>;
+    type Output = Result<Connection<R>, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
             Self::Failed(why) => Poll::Ready(Err(why.clone())),
             Self::Shaking(handshake, target) => {
                 let encrypted = ready!(Pin::new(handshake).poll(cx))?;
-                Poll::Ready(over(encrypted, target.clone()))
+                Poll::Ready(Connection::new(encrypted, target.clone()))
             }
         }
     }
 }
 
 /// HTTP/2 to this upstream over a connection whose handshake is done.
-pub(super) fn connection<S: ByteStream>(
+pub(super) fn connection<R: Runtime>(
     to: &Upstream,
-    encrypted: Encrypted<S>,
-) -> Result<Connection<Stream<S>>, ConnectError> {
-    over(encrypted, target(to)?)
-}
-
-fn over<S: ByteStream>(
-    encrypted: Encrypted<S>,
-    target: Request<()>,
-) -> Result<Connection<Stream<S>>, ConnectError> {
-    let description = format!("{}, HTTP/2", encrypted.description);
-    Connection::new(encrypted.stream, target, description)
+    encrypted: Encrypted<R>,
+) -> Result<Connection<R>, ConnectError> {
+    Connection::new(encrypted, target(to)?)
 }
 
 /// What all requests to this upstream have in common. There is nothing in it that tells one client of its server from another one (RFC 8484

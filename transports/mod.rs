@@ -15,6 +15,8 @@ mod capabilities;
 pub mod doh;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/interfaces.rs")]
 mod interfaces;
+#[cfg(feature = "isolate")]
+pub mod isolation;
 #[cfg(feature = "mio")]
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
@@ -34,6 +36,7 @@ mod scheduling;
 pub mod smol;
 #[cfg(feature = "sockets")]
 mod sockets;
+pub mod socks5;
 mod started;
 mod system_roots;
 mod table;
@@ -69,11 +72,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 table::protocols! {
     // scheme, port, authenticated and encrypted => type
-    #[cfg(feature = "tls")]
+    #[cfg(all(feature = "tls", not(feature = "isolate")))]
     "tls", 853, true => tls::Tls;
+    #[cfg(feature = "isolate")]
+    "tls", 853, true => isolation::Isolating;
     "tcp", 53, false => tcp::Tcp;
     #[cfg(feature = "sockets")]
     "udp", 53, false => plain_udp::Udp;

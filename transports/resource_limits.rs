@@ -18,6 +18,8 @@ const REACTOR: usize = 4;
 const PER_SOCKET: usize = 2;
 /// Per worker, for upstreams: four connects at once and the reserve descriptors.
 const UPSTREAMS: usize = 6;
+/// Per worker and upstream whose registrable domains have connections of their own.
+const ISOLATED: usize = 64;
 /// Per worker, so that at least one client can connect.
 const CLIENT: usize = 1;
 
@@ -25,7 +27,9 @@ const CLIENT: usize = 1;
 fn needed(config: &Config) -> usize {
     let transports = usize::from(config.modes().udp()) + usize::from(config.modes().tcp());
     let sockets = config.listen().len() * transports * PER_SOCKET;
-    COMMON + config.workers().get() * (REACTOR + sockets + UPSTREAMS + CLIENT)
+    let all = config.all_upstreams().iter();
+    let isolated = all.filter(|upstream| upstream.is_isolating()).count() * ISOLATED;
+    COMMON + config.workers().get() * (REACTOR + sockets + UPSTREAMS + isolated + CLIENT)
 }
 
 /// How many files the process may open, if there is a limit.

@@ -117,6 +117,10 @@ macro_rules! protocols {
             fn describe(&self) -> String {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.describe(), )* }
             }
+
+            fn certificate_left(&self) -> Option<Duration> {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.certificate_left(), )* }
+            }
         }
     };
 }

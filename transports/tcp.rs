@@ -1,5 +1,6 @@
 //! Plain DNS over TCP (RFC 7766), over any runtime, for a path that is protected otherwise: a tunnel, loopback.
 
+use super::socks5::{Dial, Path};
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Upstream};
 use crate::framed::Framed;
@@ -31,9 +32,9 @@ impl<R> Tcp<R> {
 }
 
 impl<R: Runtime> Tcp<R> {
-    /// Connects to this address.
-    pub(super) fn dial(&self, addr: SocketAddr) -> Bounded<R, Connecting<R>> {
-        let tcp = Box::pin(self.runtime.connect(addr));
+    /// Connects by this way.
+    pub(super) fn dial(&self, path: &Path) -> Bounded<R, Connecting<R>> {
+        let tcp = path.dial(&self.runtime);
         Bounded::new(&self.runtime, self.limit, Connecting(tcp))
     }
 }
@@ -42,8 +43,8 @@ impl<R: Runtime> Transport for Tcp<R> {
     type Connection = Framed<R::Stream>;
     type Connect = Bounded<R, Connecting<R>>;
 
-    fn connect(&self, _to: &Upstream, addr: SocketAddr) -> Self::Connect {
-        self.dial(addr)
+    fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
+        self.dial(&Path::to(to, addr, None))
     }
 
     fn reconfigure(&mut self, _before: &Config, config: &Config) -> Result<(), ConfigError> {
@@ -53,14 +54,13 @@ impl<R: Runtime> Transport for Tcp<R> {
 }
 
 /// A TCP connect in progress.
-pub struct Connecting<R: Runtime>(Pin<Box<R::Connect>>);
+pub struct Connecting<R: Runtime>(Dial<R>);
 
 impl<R: Runtime> Future for Connecting<R> {
     type Output = Result<Framed<R::Stream>, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let stream =
-            ready!(self.0.as_mut().poll(cx)).map_err(|error| ConnectError::unreachable(&error))?;
+        let stream = ready!(Pin::new(&mut self.0).poll(cx))?;
         Poll::Ready(Ok(Framed::new(stream, "plain TCP, not encrypted".into())))
     }
 }

@@ -1,9 +1,13 @@
 //! DNS over TLS (RFC 7858), over any runtime, with the Strict Privacy profile of RFC 8310 section 5: the handshake verifies the certificate
 //! chain and the name before any query is sent.
 
+#[cfg(feature = "isolate")]
+mod apart;
 mod ca_file;
 mod clients;
+mod connection;
 mod error_messages;
+mod expiry;
 #[doc(hidden)]
 pub mod inspect;
 mod key_exchange;
@@ -14,22 +18,22 @@ mod stream;
 mod tests;
 mod trust;
 
-use self::clients::{Client, Clients};
+use self::clients::{Apart, Client, Clients};
+pub use self::connection::{Connection, Encrypted};
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::Observed;
 pub use self::stream::Stream;
+use super::socks5::{Dial, Path};
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Profile, Roots, Upstream};
-use crate::framed::Framed;
-use crate::runtime::{ByteStream, Runtime};
+use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
 use futures::TryFutureExt;
 use futures::future::MapOk;
-use futures_rustls::Connect;
 use futures_rustls::client::TlsStream;
+use futures_rustls::{Connect, TlsConnector};
 use log::info;
 use rustls::pki_types::ServerName;
-use rustls::{HandshakeKind, ProtocolVersion};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -70,6 +74,8 @@ pub struct Tls<R> {
     runtime: R,
     clients: Arc<Clients>,
     limit: Duration,
+    /// Where its connections are kept apart from others.
+    apart: Option<Arc<Apart>>,
 }
 
 /// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
@@ -124,13 +130,14 @@ impl<R: Runtime> Tls<R> {
             limit: connect_limit(config),
             clients: Arc::new(Clients::new(application, config, observed)?),
             runtime,
+            apart: None,
         })
     }
 
     /// Connects, and shakes hands.
     pub(super) fn handshake(&self, to: &Upstream, addr: SocketAddr) -> Handshake<R> {
         match self.target(to, addr) {
-            Ok(target) => Handshake::Connecting(Box::pin(self.runtime.connect(addr)), target),
+            Ok(target) => Handshake::Connecting(target.path.dial(&self.runtime), target),
             Err(why) => Handshake::Failed(why),
         }
     }
@@ -142,7 +149,10 @@ impl<R: Runtime> Tls<R> {
 
     /// The server to connect to. An error says that its name cannot be in a certificate.
     fn target(&self, to: &Upstream, addr: SocketAddr) -> Result<Target<R>, ConnectError> {
-        let client = self.clients.of(to).map_err(ConnectError::Handshake)?;
+        let (client, username) = match &self.apart {
+            Some(apart) => (apart.client.clone(), Some(apart.username.as_str())),
+            None => (self.clients.of(to).map_err(ConnectError::Handshake)?, None),
+        };
         let name = to.server_name().unwrap_or_default().to_owned();
         let name = ServerName::try_from(name).map_err(|error| ConnectError::Unauthenticated {
             why: error.to_string(),
@@ -152,6 +162,7 @@ impl<R: Runtime> Tls<R> {
             runtime: self.runtime.clone(),
             clients: self.clients.clone(),
             addr,
+            path: Path::to(to, addr, username),
             label: to.label().to_owned(),
             offers_alpn: self.clients.offers_alpn(to),
             name,
@@ -162,11 +173,11 @@ impl<R: Runtime> Tls<R> {
 }
 
 impl<R: Runtime> Transport for Tls<R> {
-    type Connection = Framed<Stream<R::Stream>>;
+    type Connection = Connection<R>;
     type Connect = Bounded<R, Framing<R>>;
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
-        let framed: fn(_) -> _ = Encrypted::framed;
+        let framed: fn(_) -> _ = Connection::new;
         self.bounded(self.handshake(to, addr).map_ok(framed))
     }
 
@@ -184,30 +195,12 @@ impl<R: Runtime> Transport for Tls<R> {
 }
 
 /// A connect to a server of DNS over TLS.
-pub type Framing<R> = MapOk<
-    Handshake<R>,
-    fn(Encrypted<<R as Runtime>::Stream>) -> Framed<Stream<<R as Runtime>::Stream>>,
->;
-
-/// A TCP connection after the handshake of TLS.
-pub struct Encrypted<S> {
-    /// The octets within TLS.
-    pub stream: Stream<S>,
-    /// For the log.
-    pub description: String,
-}
-
-impl<S: ByteStream> Encrypted<S> {
-    /// The messages of DNS over TLS.
-    pub fn framed(self) -> Framed<Stream<S>> {
-        Framed::new(self.stream, self.description)
-    }
-}
+pub type Framing<R> = MapOk<Handshake<R>, fn(Encrypted<R>) -> Connection<R>>;
 
 /// A TLS connect in progress.
 pub enum Handshake<R: Runtime> {
     /// No TCP connection yet.
-    Connecting(Pin<Box<R::Connect>>, Target<R>),
+    Connecting(Dial<R>, Target<R>),
     /// The TLS handshake.
     Shaking(Box<Connect<R::Stream>>, Target<R>),
     /// It could not start, or has failed.
@@ -223,6 +216,7 @@ pub struct Target<R> {
     /// What a handshake has shown, for the log.
     verified: String,
     addr: SocketAddr,
+    path: Path,
     label: String,
     /// ALPN is offered.
     offers_alpn: bool,
@@ -233,13 +227,22 @@ pub struct Target<R> {
 impl<R: Runtime> Target<R> {
     /// The TCP connection is there: starts the handshake.
     fn shake(&self, stream: R::Stream) -> Handshake<R> {
-        let connector = if self.offers_alpn {
+        let tls = if self.offers_alpn {
             &self.client.with_alpn
         } else {
             &self.client.without_alpn
         };
-        let handshake = connector.connect(self.name.clone(), stream);
+        let handshake = TlsConnector::from(tls.clone()).connect(self.name.clone(), stream);
         Handshake::Shaking(Box::new(handshake), self.clone())
+    }
+
+    /// What is wrong with a server that has not chosen the application that is required.
+    fn refusal(&self, stream: &TlsStream<R::Stream>) -> Option<&'static str> {
+        let application = self.clients.application();
+        let chosen = stream.get_ref().1.alpn_protocol();
+        application
+            .required
+            .filter(|_| chosen != Some(application.alpn))
     }
 
     /// The handshake has failed. If ALPN was the reason, connects once more without it, and does so for this upstream from now on.
@@ -262,7 +265,7 @@ impl<R: Runtime> Target<R> {
                 self.label, self.addr
             );
         }
-        let tcp = Box::pin(self.runtime.connect(self.addr));
+        let tcp = self.path.dial(&self.runtime);
         let to = Self {
             offers_alpn: false,
             ..self.clone()
@@ -272,34 +275,21 @@ impl<R: Runtime> Target<R> {
 }
 
 impl<R: Runtime> Future for Handshake<R> {
-    type Output = Result<Encrypted<R::Stream>, ConnectError>;
+    type Output = Result<Encrypted<R>, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let next = match &mut *self {
                 Self::Failed(why) => return Poll::Ready(Err(why.clone())),
-                Self::Connecting(tcp, to) => match ready!(tcp.as_mut().poll(cx)) {
+                Self::Connecting(tcp, to) => match ready!(Pin::new(tcp).poll(cx)) {
                     Ok(stream) => to.shake(stream),
-                    Err(error) => Self::Failed(ConnectError::unreachable(&error)),
+                    Err(why) => Self::Failed(why),
                 },
                 Self::Shaking(tls, to) => match ready!(Pin::new(&mut **tls).poll(cx)) {
-                    Ok(stream) => {
-                        let application = to.clients.application();
-                        let chosen = stream.get_ref().1.alpn_protocol();
-                        match application.required {
-                            Some(lacks) if chosen != Some(application.alpn) => {
-                                Self::Failed(ConnectError::Handshake(lacks.into()))
-                            }
-                            _ => {
-                                let description = describe(&stream, &to.verified);
-                                let stream = Stream::new(stream);
-                                return Poll::Ready(Ok(Encrypted {
-                                    stream,
-                                    description,
-                                }));
-                            }
-                        }
-                    }
+                    Ok(stream) => match to.refusal(&stream) {
+                        Some(lacks) => Self::Failed(ConnectError::Handshake(lacks.into())),
+                        None => return Poll::Ready(Ok(Encrypted::new(stream, to))),
+                    },
                     Err(error) => to.failed(&error),
                 },
             };
@@ -317,18 +307,4 @@ fn verification(upstream: &Upstream) -> String {
         (Profile::Strict, true) if upstream.pins().is_empty() => format!("verified as {name}"),
         (Profile::Strict, true) => format!("verified as {name} and by a public key"),
     }
-}
-
-fn describe<S>(stream: &TlsStream<S>, verified: &str) -> String {
-    let session = stream.get_ref().1;
-    let resumed = match session.handshake_kind() {
-        Some(HandshakeKind::Resumed) => " resumed",
-        _ => "",
-    };
-    let version = match session.protocol_version() {
-        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
-        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
-        _ => "TLS",
-    };
-    format!("{verified}, {version}{resumed}")
 }

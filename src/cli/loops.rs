@@ -20,6 +20,13 @@ pub(super) fn find_loop(
         return Some(ConfigError::new("bootstrap", addr, reason));
     }
     config.all_upstreams().iter().find_map(|upstream| {
+        let proxy = upstream.socks5().map(|socks5| socks5.proxy);
+        if let Some(proxy) = proxy.filter(|proxy| is_received(proxy)) {
+            let reason = format!(
+                "its proxy {proxy} is an address of this host, where dotward itself listens, so it would wait for itself"
+            );
+            return Some(ConfigError::new("upstream", upstream.label(), reason));
+        }
         let designated_by = upstream.designated_by();
         let mut addresses = upstream.addresses().iter().chain(&designated_by);
         let addr = addresses.find(|addr| is_received(addr))?;
@@ -68,6 +75,13 @@ mod tests {
             }
             assert_eq!(said(listen, "ddr://192.0.2.77:5300", elsewhere), None);
             assert_eq!(said(listen, "ddr://192.0.2.78", elsewhere), None);
+            let proxied = |proxy: &str| {
+                let spec = format!("tcp://192.0.2.1?socks5={proxy}");
+                said(listen, &spec, elsewhere)
+            };
+            let found = proxied("192.0.2.77:53").unwrap_or_default();
+            assert!(found.contains("its proxy 192.0.2.77:53 is"), "{found}");
+            assert_eq!(proxied("192.0.2.77:1080"), None);
         }
         assert!(said("[::]", named, "[2001:db8::77]:53").is_some());
         assert_eq!(said("0.0.0.0", named, "[2001:db8::77]:53"), None);

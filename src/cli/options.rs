@@ -74,7 +74,9 @@ options! {
                 certificates. With an address and no name, nothing\n                            \
                 else counts. Repeatable\n  \
                 profile=opportunistic     send queries even if it cannot be authenticated\n  \
-                client-certificate=FILE   what it is shown if it asks, and client-key=FILE\n",
+                client-certificate=FILE   what it is shown if it asks, and client-key=FILE\n  \
+                socks5=IP[:PORT]          a proxy to connect through; isolate=true: for each\n                            \
+                registrable domain by connections of its own\n",
         note = "A policy NAME is one of\n  {{policies}}\n",
         note = "At SIGTERM or SIGINT the program answers what it has accepted, then exits; at\n\
                 a second one it exits at once. SIGUSR1 logs the counters. SIGHUP has\n\

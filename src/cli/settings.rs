@@ -239,7 +239,7 @@ fn addresses(
     if let (Some(root), true, Some(named)) = (
         root,
         written.contains(&None),
-        all.find(|upstream| upstream.host().is_some()),
+        all.find(|upstream| upstream.host_to_find().is_some()),
     ) {
         match NameServers::read(root, &listen) {
             Ok(NameServers { file, servers }) => {

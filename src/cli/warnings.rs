@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::file::RouteTexts;
 use super::given::Given;
+use super::linkable::linkable;
 use super::operators::splits_that_protect_little;
 use super::options::Options;
 use crate::config::providers::{self, Provider};
@@ -22,6 +23,7 @@ pub(super) fn warnings(given: &Given, config: &Config) -> Vec<String> {
     lines.extend(open_resolvers(given, config));
     lines.extend(unequal_providers(config.upstreams()));
     lines.extend(splits_that_protect_little(config));
+    lines.extend(config.all_upstreams().iter().flat_map(linkable));
     lines
 }
 
@@ -30,7 +32,7 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let (limits, modes) = (config.limits(), config.modes());
     let of_routes = config.routes().iter().flat_map(upstreams_of);
     let upstreams = || config.upstreams().iter().chain(of_routes.clone());
-    let any_named = upstreams().any(|upstream| upstream.host().is_some());
+    let any_named = upstreams().any(|upstream| upstream.host_to_find().is_some());
     let any_encrypted = upstreams().any(is_encrypted);
     let all_encrypted = upstreams().all(is_encrypted);
     let single = config.upstreams().len() < 2 && config.policy() != Policy::default();

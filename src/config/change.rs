@@ -80,6 +80,11 @@ impl Config {
                 std::iter::once("all connections are made anew"),
             );
         }
+        if self.tls.key_log != before.tls.key_log {
+            let switched = if self.tls.key_log { "a" } else { "no more" };
+            let anew = std::iter::once("all connections are made anew");
+            list(&mut text, &format!("{switched} key log"), anew);
+        }
         if text.is_empty() {
             text.push_str("the same upstreams, addresses and trusted certificates");
         }
@@ -151,6 +156,10 @@ mod tests {
         let before = config(|config| config);
         let same = "the same upstreams, addresses and trusted certificates";
         assert_eq!(config(|config| config.hedge(true)).compared(&before), same);
+        let logs = config(|config| config.key_log(true));
+        let anew = "key log: all connections are made anew";
+        assert_eq!(logs.compared(&before), format!("a {anew}"));
+        assert_eq!(before.compared(&logs), format!("no more {anew}"));
         let other = config(|config| {
             let only = Upstream::known("u3", "tcp", None, vec![([192, 0, 2, 3], 53).into()]);
             let listen: [Listen; 1] = ["127.0.0.2:53".parse().unwrap()];

@@ -2,7 +2,7 @@
 
 use super::builder::invalid;
 use super::identity::different;
-use super::{Config, ConfigError, Domain, Route, Target, Upstream};
+use super::{Config, ConfigError, Domain, Route, Socks5, Target, Upstream};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -85,7 +85,7 @@ fn can_be_reached(
     config: &Config,
     driver_resolves: bool,
 ) -> Result<(), ConfigError> {
-    if upstream.host().is_some() && config.bootstrap.is_empty() && !driver_resolves {
+    if upstream.host_to_find().is_some() && config.bootstrap.is_empty() && !driver_resolves {
         let reason = "is a name, and finding its address takes a bootstrap resolver: name one, or write IP#NAME";
         let error = ConfigError::new("upstream", upstream.label(), reason);
         return Err(error.with_remedy("bootstrap"));
@@ -94,6 +94,14 @@ fn can_be_reached(
     let mut addresses = upstream.addresses().iter().chain(&designated_by);
     if let Some(addr) = addresses.find(|addr| is_received_here(config, addr)) {
         let reason = format_args!("{addr} is where dotward itself listens, so queries would loop");
+        return invalid("upstream", &upstream.label(), &reason);
+    }
+    if let Some(Socks5 { proxy, .. }) = upstream.socks5()
+        && is_received_here(config, &proxy)
+    {
+        let reason = format_args!(
+            "its proxy {proxy} is where dotward itself listens, so it would wait for itself"
+        );
         return invalid("upstream", &upstream.label(), &reason);
     }
     Ok(())
@@ -197,6 +205,33 @@ mod tests {
             vec![upstream(3), upstream(3).with_label("x")],
         )]);
         assert_eq!(twice, r#"upstream "x": is given twice"#);
+    }
+
+    #[test]
+    fn a_proxy_finds_names_and_is_not_dotward_itself() {
+        // fault 52
+        let through = |spec: &str| {
+            let upstream = Upstream::parse(spec, crate::config::SCHEMES).unwrap();
+            Config::builder().upstreams([upstream]).build()
+        };
+        let config = through("tls://dns.test?socks5=192.0.2.9:9050").unwrap();
+        let upstream = &config.upstreams()[0];
+        assert!(upstream.host().is_some() && upstream.host_to_find().is_none());
+        assert_eq!(
+            upstream.addresses_to_use(),
+            ["192.0.2.9:9050".parse().unwrap()]
+        );
+        let direct = through("192.0.2.1#dns.test?socks5=192.0.2.9").unwrap();
+        assert_eq!(
+            direct.upstreams()[0].addresses_to_use(),
+            ["192.0.2.1:853".parse().unwrap()]
+        );
+        let loops = through("192.0.2.1#dns.test?socks5=127.0.0.1:53").unwrap_err();
+        assert!(
+            loops
+                .to_string()
+                .contains("its proxy 127.0.0.1:53 is where dotward itself listens")
+        );
     }
 
     #[test]

@@ -91,6 +91,7 @@ mod tests {
         let address = spec("192.0.2.1");
         for other in [
             "192.0.2.1?profile=opportunistic",
+            "192.0.2.1?socks5=127.0.0.1:9050",
             &format!("192.0.2.1{pinned}"),
         ] {
             assert_ne!(Identity::of(&address), Identity::of(&spec(other)));

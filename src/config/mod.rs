@@ -17,7 +17,6 @@ mod policy;
 pub mod providers;
 #[cfg_attr(not(feature = "split"), path = "public_suffix/absent.rs")]
 mod public_suffix;
-#[cfg(feature = "cli")]
 mod registrable;
 mod roots;
 mod route;
@@ -46,9 +45,10 @@ pub use limits::Limits;
 pub use listen::Listen;
 pub(crate) use listen::is_missing;
 pub use local_names::LocalNames;
-pub use parameters::{ClientCertificate, Pin, Profile};
+pub use parameters::{ClientCertificate, Pin, Profile, Socks5};
 pub use policy::Policy;
 pub(crate) use public_suffix::suffix_octets;
+pub(crate) use registrable::domain_of;
 #[cfg(feature = "cli")]
 pub(crate) use registrable::registrable_domain;
 pub use roots::Roots;

@@ -1,9 +1,14 @@
-//! The parameters of an upstream, which stand behind `?` in it: how it is authenticated, and how this host is.
+//! The parameters of an upstream, which stand behind `?` in it: how it is authenticated and reached.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
+use super::text::server_address;
 use super::{Scheme, hint};
+
+/// The port of SOCKS (RFC 1928).
+const SOCKS_PORT: u16 = 1_080;
 
 /// The SHA-256 digest of the public key in a certificate, its `SubjectPublicKeyInfo` (RFC 7858 section 4.2, RFC 7469 section 2.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +88,16 @@ impl fmt::Debug for ClientCertificate {
     }
 }
 
+/// A SOCKS5 proxy (RFC 1928) through which an upstream is connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Socks5 {
+    /// The address of the proxy.
+    pub proxy: SocketAddr,
+    /// Whether the queries of each registrable domain have connections of their own, each with a username of its own at the proxy: Tor
+    /// sends these over different circuits.
+    pub isolate: bool,
+}
+
 /// All parameters of one upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Parameters {
@@ -92,25 +107,29 @@ pub(super) struct Parameters {
     /// The files, and what was in them once they were read.
     pub(super) client_files: Option<(String, String)>,
     pub(super) client_certificate: Option<ClientCertificate>,
+    pub(super) socks5: Option<Socks5>,
 }
 
 /// The names of all parameters.
-pub(crate) const NAMES: [&str; 4] = ["pin-sha256", "profile", "client-certificate", "client-key"];
+pub(crate) const NAMES: [&str; 6] = [
+    "pin-sha256",
+    "profile",
+    "client-certificate",
+    "client-key",
+    "socks5",
+    "isolate",
+];
 
 impl Parameters {
     /// Reads `NAME=VALUE` with `&` between them. An error is the reason alone.
     pub(super) fn read(text: &str, scheme: &Scheme) -> Result<Self, String> {
         let (mut read, mut given) = (Self::default(), Vec::new());
         let (mut certificate, mut key) = (None, None);
+        let (mut proxy, mut isolate) = (None, false);
         for part in text.split('&') {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let wrong = |why: String| format!("{name} {value:?} {why}");
-            if !scheme.encrypted && NAMES.contains(&name) {
-                let scheme = scheme.name;
-                return Err(format!(
-                    "{scheme}:// does not encrypt, so {name} has no meaning there"
-                ));
-            }
+            has_meaning(name, scheme)?;
             if name != "pin-sha256" && given.contains(&name) {
                 return Err(format!("{name} is given twice"));
             }
@@ -120,6 +139,11 @@ impl Parameters {
                 "profile" => read.profile = profile(value).map_err(wrong)?,
                 "client-certificate" => certificate = Some(file(value).map_err(wrong)?),
                 "client-key" => key = Some(file(value).map_err(wrong)?),
+                "socks5" => {
+                    let read = server_address(value, SOCKS_PORT);
+                    proxy = Some(read.map_err(|why| format!("{name}: {why}"))?);
+                }
+                "isolate" => isolate = switch(value).map_err(wrong)?,
                 other => return Err(unknown(other)),
             }
         }
@@ -130,6 +154,18 @@ impl Parameters {
             // Both may be in one file.
             (certificate, key) => certificate.map(|chain| (chain.clone(), key.unwrap_or(chain))),
         };
+        if isolate && !cfg!(feature = "isolate") {
+            return Err(
+                "this build cannot isolate: leave isolate out, or build with the feature isolate"
+                    .to_owned(),
+            );
+        }
+        if isolate && proxy.is_none() {
+            return Err(
+                "isolate needs socks5: it is the proxy that keeps the connections apart".to_owned(),
+            );
+        }
+        read.socks5 = proxy.map(|proxy| Socks5 { proxy, isolate });
         if read.profile == Profile::Opportunistic && !read.pins.is_empty() {
             return Err(
                 "profile=opportunistic lets any server answer, so pin-sha256 has no effect: leave one of them out".to_owned(),
@@ -137,6 +173,33 @@ impl Parameters {
         }
         Ok(read)
     }
+}
+
+/// Whether a parameter can be obeyed with this scheme. An error says what to write instead.
+fn has_meaning(name: &str, scheme: &Scheme) -> Result<(), String> {
+    let scheme = match scheme.name {
+        "udp" if matches!(name, "socks5" | "isolate") => {
+            return Err(format!(
+                "{name} is not for udp://: a SOCKS5 proxy is used for TCP connections alone: write tcp:// or tls://"
+            ));
+        }
+        "https" if name == "isolate" => {
+            return Err(
+                "isolate is for tls:// alone: write tls://, or leave isolate out".to_owned(),
+            );
+        }
+        _ if scheme.encrypted || name == "socks5" || !NAMES.contains(&name) => return Ok(()),
+        "tcp" if name == "isolate" => {
+            return Err(
+                "isolate is not for tcp://: without encryption the proxy sees the domains: write tls://, or leave isolate out"
+                    .to_owned(),
+            );
+        }
+        other => other,
+    };
+    Err(format!(
+        "{scheme}:// does not encrypt, so {name} has no meaning there"
+    ))
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
@@ -148,6 +211,11 @@ fn profile(text: &str) -> Result<Profile, String> {
             Err(format!("is neither strict nor opportunistic{hint}"))
         }
     }
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    text.parse()
+        .map_err(|_| "is neither true nor false".to_owned())
 }
 
 fn file(text: &str) -> Result<String, String> {
@@ -180,14 +248,50 @@ mod tests {
         let pins = read(&both).unwrap().pins;
         assert_eq!(pins, [PIN.parse().unwrap()]);
         assert_eq!(pins[0].to_string(), PIN);
-        let files = read("client-certificate=/a.pem&client-key=/k");
+        let all = read("client-certificate=/a.pem&client-key=/k&socks5=127.0.0.1:9050").unwrap();
         let expected = Some(("/a.pem".into(), "/k".into()));
-        assert_eq!(files.unwrap().client_files, expected);
+        assert_eq!(all.client_files, expected);
+        let expected = Socks5 {
+            proxy: "127.0.0.1:9050".parse().unwrap(),
+            isolate: false,
+        };
+        assert_eq!(all.socks5, Some(expected));
+        let socks = read("socks5=[::1]").unwrap().socks5.unwrap();
+        assert_eq!((socks.proxy.port(), socks.isolate), (1080, false));
         let one_file = read("client-certificate=/a.pem").unwrap().client_files;
         assert_eq!(one_file, Some(("/a.pem".into(), "/a.pem".into())));
         let profile = |text| read(text).unwrap().profile;
         assert_eq!(profile("profile=opportunistic"), Profile::Opportunistic);
         assert_eq!(profile("profile=strict"), Profile::Strict);
+    }
+
+    #[test]
+    fn isolation_takes_the_feature() {
+        let isolated = read("socks5=127.0.0.1:9050&isolate=true");
+        if cfg!(feature = "isolate") {
+            assert!(isolated.unwrap().socks5.unwrap().isolate);
+            let error = read("isolate=true").unwrap_err();
+            assert!(error.starts_with("isolate needs socks5"), "{error}");
+        } else {
+            let error = isolated.unwrap_err();
+            assert!(error.contains("build with the feature isolate"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_not_for_every_scheme() {
+        let [_, tcp, udp] = SCHEMES else {
+            panic!("three schemes")
+        };
+        let refused = |text, scheme| Parameters::read(text, scheme).unwrap_err();
+        for text in ["socks5=192.0.2.1", "isolate=true"] {
+            let why = refused(text, udp);
+            assert!(why.contains("is not for udp://"), "{why}");
+            assert!(why.ends_with("write tcp:// or tls://"), "{why}");
+        }
+        assert!(Parameters::read("socks5=192.0.2.1", tcp).is_ok());
+        let why = refused("socks5=192.0.2.1&isolate=true", tcp);
+        assert!(why.starts_with("isolate is not for tcp://"), "{why}");
     }
 
     #[test]
@@ -205,7 +309,9 @@ mod tests {
             ("profile=strict&profile=strict", "profile is given twice"),
             ("client-key=/k", "client-key needs client-certificate"),
             ("client-certificate=", "is no file"),
-            ("socks5=127.0.0.1", r#"has no parameter "socks5""#),
+            ("early-data=true", r#"has no parameter "early-data""#),
+            ("socks5=localhost", "is not an IP address"),
+            ("isolate=yes", r#"isolate "yes" is neither true nor false"#),
         ] {
             assert!(error(text).contains(reason), "{text}: {}", error(text));
         }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::parameters::{ClientCertificate, Parameters, Pin, Profile};
+use super::parameters::{ClientCertificate, Parameters, Pin, Profile, Socks5};
 use super::providers::{self, Provider};
 use super::text::{host_name, port, server_address, split_port};
 use super::{ConfigError, DNS_PORT, TLS_PORT, hint};
@@ -82,7 +82,8 @@ impl Upstream {
     ///
     /// - `pin-sha256=BASE64`: [`Upstream::pins`], may be repeated;
     /// - `profile=opportunistic`: [`Upstream::profile`];
-    /// - `client-certificate=FILE` and `client-key=FILE`: [`Upstream::client_files`].
+    /// - `client-certificate=FILE` and `client-key=FILE`: [`Upstream::client_files`];
+    /// - `socks5=IP[:PORT]` and `isolate=true`: [`Upstream::socks5`].
     ///
     /// An error says what is wrong, and suggests the provider, scheme or parameter that is probably meant.
     pub fn parse(spec: &str, schemes: &[Scheme]) -> Result<Self, ConfigError> {
@@ -190,6 +191,11 @@ impl Upstream {
         self.parameters.client_certificate.as_ref()
     }
 
+    /// The proxy through which it is connected to, and in no other way. Default: none.
+    pub fn socks5(&self) -> Option<Socks5> {
+        self.parameters.socks5
+    }
+
     pub(super) fn parameters(&self) -> &Parameters {
         &self.parameters
     }
@@ -202,7 +208,7 @@ impl Upstream {
         }
     }
 
-    /// The host whose addresses a bootstrap resolver has to find.
+    /// The host whose addresses a bootstrap resolver has to find, or the proxy of [`Upstream::socks5`].
     pub fn host(&self) -> Option<&Host> {
         match &self.location {
             Location::Host(host) => Some(host),
@@ -218,9 +224,29 @@ impl Upstream {
         }
     }
 
+    /// The host, if its addresses have to be found here. Its proxy finds them if it has one.
+    pub(crate) fn host_to_find(&self) -> Option<&Host> {
+        self.host().filter(|_| self.socks5().is_none())
+    }
+
+    /// The addresses by which it is connected to: its own, or that of the proxy that alone finds its own. Empty where a look-up has still to
+    /// find them.
+    pub(crate) fn addresses_to_use(&self) -> Vec<SocketAddr> {
+        match (self.host(), self.socks5()) {
+            (Some(_), Some(socks5)) => vec![socks5.proxy],
+            _ => self.addresses().to_vec(),
+        }
+    }
+
+    /// Whether its connection is several to the outside, one for each registrable domain.
+    pub(crate) fn is_isolating(&self) -> bool {
+        self.socks5().is_some_and(|socks5| socks5.isolate)
+    }
+
     /// Whether a look-up has to find its addresses, and finds for both the same ones.
     pub(crate) fn is_looked_up_as(&self, other: &Self) -> bool {
-        self.addresses().is_empty() && self.location == other.location
+        let is_looked_up = |one: &Self| one.addresses_to_use().is_empty();
+        is_looked_up(self) && is_looked_up(other) && self.location == other.location
     }
 
     /// Whether both are the same server: they share the scheme, the name, and at least one address.
@@ -230,7 +256,7 @@ impl Upstream {
         self.scheme == other.scheme
             && self.server_name == other.server_name
             && self.path == other.path
-            && (shares_address || self.is_looked_up_as(other))
+            && (shares_address || (self.addresses().is_empty() && self.location == other.location))
     }
 }
 
@@ -312,6 +338,11 @@ fn read_designating(
         return Err(
             "profile=opportunistic is not for ddr://: anybody on the path could name another server"
                 .to_owned(),
+        );
+    }
+    if parameters.socks5.is_some() {
+        return Err(
+            "socks5 is not for ddr://: the resolver would be asked beside the proxy: write IP#NAME or tls://NAME".to_owned(),
         );
     }
     let resolver = server_address(text, DNS_PORT)
@@ -660,6 +691,10 @@ pub(super) mod tests {
                 "#NAME may follow an IP address only",
             ),
             ("tls://dns.test/dns-query", "is not a host name"),
+            (
+                "https://dns.test?socks5=127.0.0.1:9050&isolate=true",
+                "isolate is for tls:// alone",
+            ),
         ] {
             let error = error(spec);
             assert!(error.contains(reason), "{spec}: {error}");
@@ -806,6 +841,7 @@ pub(super) mod tests {
             ("ddr://192.0.2.1#dns.test", "must be for the address itself"),
             ("ddr://192.0.2.1:853", "port 853 is for DNS over TLS only"),
             ("ddr://192.0.2.1?profile=opportunistic", "is not for ddr://"),
+            ("ddr://192.0.2.1?socks5=127.0.0.1:9050", "is not for ddr://"),
         ] {
             let error = error(spec);
             assert!(error.contains(reason), "{spec}: {error}");

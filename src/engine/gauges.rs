@@ -1,5 +1,8 @@
 //! What a forwarder holds at a moment: the gauges beside the counters.
 
+use std::fmt;
+use std::time::Duration;
+
 /// What there is now. After a while without queries, all of it is zero but the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,4 +39,23 @@ pub struct Gauges {
     pub octets: usize,
     /// Octets in the cache, which all workers share.
     pub cached: usize,
+}
+
+/// What is known of one upstream at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpstreamGauges {
+    /// For how long the certificate is still valid that it showed last; zero after its end. `None` until it shows one, which it does not do
+    /// when a session is resumed.
+    pub certificate_left: Option<Duration>,
+}
+
+impl fmt::Display for UpstreamGauges {
+    /// What is known, as behind the counters of an upstream.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.certificate_left {
+            Some(left) => write!(f, ", certificate_seconds {}", left.as_secs()),
+            None => Ok(()),
+        }
+    }
 }

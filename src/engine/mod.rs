@@ -46,7 +46,7 @@ mod upstreams;
 pub use cache::{Cache, Counts, Found, ImportError, Key, Times};
 pub use client::{Client, Via};
 pub use forwarder::Forwarder;
-pub use gauges::Gauges;
+pub use gauges::{Gauges, UpstreamGauges};
 pub use keys::ConnectionKey;
 pub use output::{Action, Output};
 pub(crate) use per_client::PerClient;

@@ -11,10 +11,14 @@ use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Connection, Transport};
 use crate::transports::over_tls;
 use crate::transports::plain_udp::Udp;
+use crate::transports::socks5::Path;
 use crate::transports::tls::Tls;
 use crate::transports::tls::inspect::{Observed, Session};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// The name at a proxy that keeps connections apart. No domain has it.
+const USERNAME: &str = "probe";
 
 /// What is probed.
 #[derive(Clone, Copy)]
@@ -137,14 +141,32 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         })
     }
 
+    /// A TCP connection, through the proxy of the upstream if it has one, and how long it took.
+    async fn stream(
+        &self,
+        upstream: &Upstream,
+        addr: SocketAddr,
+    ) -> Result<(R::Stream, Duration), Problem> {
+        let runtime = self.clock.runtime;
+        if let Some(socks5) = upstream.socks5() {
+            let username = socks5.isolate.then_some(USERNAME);
+            let dial = Path::to(upstream, addr, username).dial(runtime);
+            let silent = (Err(ConnectError::TimedOut), Duration::ZERO);
+            let (stream, took) = self.clock.timed(dial).await.unwrap_or(silent);
+            return Ok((stream.map_err(|why| Problem::proxy(&why))?, took));
+        }
+        let tcp = self.clock.timed(runtime.connect(addr)).await;
+        let (stream, took) = tcp.ok_or_else(|| Problem::tcp_timeout(upstream))?;
+        let stream = stream.map_err(|error| Problem::tcp(&error, upstream))?;
+        Ok((stream, took))
+    }
+
     async fn connect(&self) -> Result<Connected, Problem> {
         let Target { upstream, addr, .. } = self.target;
         if upstream.scheme() == "udp" {
             return self.without_connection().await;
         }
-        let tcp = self.clock.timed(self.clock.runtime.connect(addr)).await;
-        let (stream, tcp) = tcp.ok_or_else(|| Problem::tcp_timeout(upstream))?;
-        let stream = stream.map_err(|error| Problem::tcp(&error, upstream))?;
+        let (stream, tcp) = self.stream(upstream, addr).await?;
         let Some(tls) = &self.tls else {
             return Ok(Connected {
                 connection: Box::new(Framed::new(stream, String::new())),

@@ -90,7 +90,7 @@ async fn probe<R: Runtime + 'static>(
     let mut seed = [0; 32];
     random.fill_bytes(&mut seed);
     let addresses = match look_up(runtime.clone(), upstream, config.bootstrap(), seed) {
-        None => upstream.addresses().to_vec(),
+        None => upstream.addresses_to_use(),
         Some(lookup) => match clock.within(lookup).await {
             Some(Ok((addresses, _))) => addresses,
             Some(Err(why)) => {

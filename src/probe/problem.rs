@@ -73,6 +73,12 @@ impl Problem {
         Self::new("timeout", why, filtered(service(upstream)))
     }
 
+    /// The proxy makes no connection.
+    pub fn proxy(why: &ConnectError) -> Self {
+        let advice = "see that the proxy runs, and that it reaches the upstream";
+        Self::new("proxy", why.to_string(), advice)
+    }
+
     /// The TLS handshake failed.
     pub fn handshake(why: &ConnectError, seen: &Observed) -> Self {
         if matches!(why, ConnectError::TimedOut) {

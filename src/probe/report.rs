@@ -4,7 +4,7 @@ use super::json::Json;
 use super::messages::Answer;
 use super::problem::Problem;
 use crate::config::Upstream;
-use crate::transports::tls::inspect::{Certificate, Session};
+use crate::transports::tls::inspect::{Certificate, REMEDY, SOON, Session};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
@@ -122,6 +122,12 @@ impl UpstreamReport {
             row(f, "TLS", one.session.as_ref().map(session))?;
             let shown = one.certificate.as_ref();
             row(f, "certificate", shown.map(|it| certificate(it, now)))?;
+            let ends = shown.filter(|it| one.is_usable() && ends_soon(it, now));
+            row(
+                f,
+                "warning",
+                ends.map(|_| format!("the certificate ends soon: {REMEDY}")),
+            )?;
             row(f, "pin", one.pin())?;
             row(f, "time", one.times())?;
             // An error says little of what a server is able to do.
@@ -372,6 +378,12 @@ fn certificate(certificate: &Certificate, now: u64) -> String {
     format!("{validity}; for {names}")
 }
 
+/// Whether a certificate is to be warned of.
+fn ends_soon(certificate: &Certificate, now: u64) -> bool {
+    let end = certificate.not_after;
+    end.is_some_and(|end| end.saturating_sub(now) <= SOON.as_secs())
+}
+
 fn days(count: u64) -> String {
     match count {
         1 => "1 day".to_owned(),
@@ -392,6 +404,7 @@ fn certificate_json(certificate: &Certificate, now: u64) -> Json {
         ("not_before", time(certificate.not_before)),
         ("not_after", time(certificate.not_after)),
         ("days_left", Json::maybe(left, Json::Number)),
+        ("ends_soon", Json::Bool(ends_soon(certificate, now))),
         ("spki_sha256", Json::text(&certificate.pin)),
     ])
 }

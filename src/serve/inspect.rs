@@ -34,8 +34,10 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             cache.len(),
             cache.bytes(),
         );
-        for (label, stats) in self.core.forwarder.upstream_stats() {
-            info!("worker {}: upstream {label}: {stats}", self.number);
+        let upstreams = self.core.forwarder.upstream_stats();
+        let upstreams = upstreams.zip(self.core.forwarder.upstream_gauges(self.core.now));
+        for ((label, stats), (_, gauges)) in upstreams {
+            info!("worker {}: upstream {label}: {stats}{gauges}", self.number);
         }
     }
 

@@ -29,7 +29,11 @@ mod missing_addresses;
 mod options;
 mod pause;
 mod reload;
-#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+#[cfg(any(
+    feature = "sockets",
+    feature = "isolate",
+    all(feature = "wasi", target_os = "wasi")
+))]
 mod seed;
 mod shared;
 mod shutdown;
@@ -44,7 +48,11 @@ pub(crate) use bind_advice::bind_advice;
 pub use bound::BoundSockets;
 pub use control::{Command, Control};
 pub use options::Options;
-#[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
+#[cfg(any(
+    feature = "sockets",
+    feature = "isolate",
+    all(feature = "wasi", target_os = "wasi")
+))]
 pub(crate) use seed::random_seed;
 pub use sockets::{BindError, Sockets};
 // Open for the program, which looks an upstream up without serving; nothing is promised of it.

@@ -161,6 +161,9 @@ impl<T: Transport> Stage<T> {
                 Poll::Ready(Ok(connection)) => {
                     // Before those that wait are sent on it.
                     core.forwarder.limited(key, connection.limits(), now, out);
+                    if let Some(left) = connection.certificate_left() {
+                        core.forwarder.certificate_left(key, left, now);
+                    }
                     core.forwarder
                         .connected(key, &connection.describe(), now, out);
                     *self = Self::Established(connection);

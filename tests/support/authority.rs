@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
@@ -73,6 +74,14 @@ impl Authority {
         let mut params = leaf(&[NAME, "127.0.0.1", "::1"]);
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
+        self.sign(&params)
+    }
+
+    /// A certificate that ends after so long.
+    pub fn valid_for(&self, left: Duration) -> Leaf {
+        let mut params = leaf(&[NAME, "127.0.0.1", "::1"]);
+        let now = SystemTime::UNIX_EPOCH.elapsed().expect("a time");
+        params.not_after = date_time_ymd(1970, 1, 1) + now + left;
         self.sign(&params)
     }
 

@@ -18,4 +18,5 @@ pub mod proxy;
 pub mod reading;
 pub mod script;
 pub mod setup;
+pub mod socks;
 pub mod upstream;

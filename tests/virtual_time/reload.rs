@@ -294,6 +294,21 @@ fn other_trusted_certificates_have_all_connections_made_anew() {
 }
 
 #[test]
+fn a_key_log_that_begins_or_ends_has_all_connections_made_anew() {
+    tell(&[FIRST], async |scene| {
+        for (key_log, expected) in [(true, 2), (true, 2), (false, 3)] {
+            assert_eq!(scene.get("a.test").await.rcode, 0);
+            let logs = |config: ConfigBuilder| config.key_log(key_log);
+            scene.reload(logs, &[FIRST]).await;
+            assert_eq!(scene.get("b.test").await.rcode, 0);
+            scene.world.sleep(ms(10)).await;
+            let made = (connections(&scene.first), held(scene, FIRST));
+            assert_eq!(made, (expected, 1), "{key_log}");
+        }
+    });
+}
+
+#[test]
 fn an_address_that_goes_still_answers_what_came_to_it_and_one_that_comes_is_served() {
     const OTHER: &str = "127.0.0.1:5353";
     let at =

@@ -3,8 +3,9 @@
 use super::bridge::{Bridge, Link};
 use super::exchange::{Done, Exchange};
 use crate::locks::lock;
-use crate::runtime::ByteStream;
+use crate::runtime::Runtime;
 use crate::transport::{self, ConnectError, ConnectionError, Event, Limits, system_message};
+use crate::transports::tls::{Encrypted, Stream};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -17,6 +18,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 /// Streams at once until the server says how many it allows (RFC 9113 section 6.5.2 recommends no limit below this).
 const FIRST_STREAMS: usize = 100;
@@ -28,9 +30,9 @@ const STREAM_WINDOW: u32 = 65_536;
 const MAX_HEADERS: u32 = 16 * 1024;
 
 /// A connection over HTTP/2.
-pub struct Connection<S: ByteStream> {
-    link: Arc<Mutex<Link<S>>>,
-    driver: h2::client::Connection<Bridge<S>, Bytes>,
+pub struct Connection<R: Runtime> {
+    link: Arc<Mutex<Link<Stream<R::Stream>>>>,
+    driver: h2::client::Connection<Bridge<Stream<R::Stream>>, Bytes>,
     /// `None` once the connection is closed from here.
     requests: Option<SendRequest<Bytes>>,
     /// What all requests have in common.
@@ -51,6 +53,7 @@ pub struct Connection<S: ByteStream> {
     progress: Arc<Progress>,
     waker: Waker,
     description: String,
+    certificate_left: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -72,10 +75,10 @@ impl Wake for Progress {
     }
 }
 
-impl<S: ByteStream> Connection<S> {
+impl<R: Runtime> Connection<R> {
     /// Begins HTTP/2 on a stream that is ready for it. The preface leaves with the first queries.
-    pub fn new(stream: S, target: Request<()>, description: String) -> Result<Self, ConnectError> {
-        let link = Arc::new(Mutex::new(Link::new(stream)));
+    pub fn new(encrypted: Encrypted<R>, target: Request<()>) -> Result<Self, ConnectError> {
+        let link = Arc::new(Mutex::new(Link::new(encrypted.stream)));
         let handshake = Builder::new()
             .enable_push(false)
             .initial_max_send_streams(FIRST_STREAMS)
@@ -106,7 +109,8 @@ impl<S: ByteStream> Connection<S> {
             ended: None,
             waker: Waker::from(progress.clone()),
             progress,
-            description,
+            description: format!("{}, HTTP/2", encrypted.description),
+            certificate_left: encrypted.certificate_left,
         })
     }
 
@@ -223,7 +227,7 @@ fn why(error: &h2::Error, is_cut: bool) -> ConnectionError {
     }
 }
 
-impl<S: ByteStream> transport::Connection for Connection<S> {
+impl<R: Runtime> transport::Connection for Connection<R> {
     fn queue(&mut self, message: &[u8]) {
         let id = message.first_chunk().map(|id| u16::from_be_bytes(*id));
         // RFC 8484 section 4.1: the same query is always the same octets.
@@ -295,5 +299,9 @@ impl<S: ByteStream> transport::Connection for Connection<S> {
 
     fn describe(&self) -> String {
         self.description.clone()
+    }
+
+    fn certificate_left(&self) -> Option<Duration> {
+        self.certificate_left
     }
 }

@@ -1,5 +1,6 @@
 //! Queries to an upstream over UDP that are sent to it over TCP instead, on one connection.
 
+use super::super::socks5::Path;
 use super::super::tcp::{Connecting, Tcp};
 use super::super::time_limit::Bounded;
 use crate::framed::Framed;
@@ -55,7 +56,7 @@ impl<R: Runtime> OverTcp<R> {
     pub fn queue(&mut self, id: u16, message: Vec<u8>) {
         let mut waiting = Waiting { message, sends: 0 };
         match &mut self.stage {
-            Stage::None => self.stage = Stage::Connecting(self.tcp.dial(self.addr)),
+            Stage::None => self.stage = Stage::Connecting(self.tcp.dial(&Path::direct(self.addr))),
             Stage::Connecting(_) => {}
             Stage::Open(connection) => waiting.send(connection),
         }
@@ -135,9 +136,9 @@ impl<R: Runtime> OverTcp<R> {
                     }
                     return Poll::Ready(());
                 }
-                // Nothing else is said of a stream of messages.
-                Event::Failed { .. } | Event::Limits(_) => {}
-                Event::Closed(why) => self.ended(&why),
+                // It is not said of a stream of messages.
+                Event::Limits(_) => {}
+                Event::Closed(why) | Event::Failed { why, .. } => self.ended(&why),
             }
         }
     }
@@ -160,7 +161,7 @@ impl<R: Runtime> OverTcp<R> {
         self.failed
             .extend(failed.values().filter_map(Waiting::failure));
         if !self.waiting.is_empty() {
-            self.stage = Stage::Connecting(self.tcp.dial(self.addr));
+            self.stage = Stage::Connecting(self.tcp.dial(&Path::direct(self.addr)));
         }
     }
 

@@ -3,12 +3,13 @@
 //! Sessions are stored apart for different settings, so that none is resumed that was verified by other ones (RFC 8310 section 9).
 
 use super::Application;
+#[cfg(feature = "isolate")]
+use super::DOT;
 use super::inspect::{Observed, Observing};
 use super::trust::{Requirements, Trusted, Verifier};
 use super::{key_exchange, key_log};
 use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
-use futures_rustls::TlsConnector;
 use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
@@ -50,11 +51,38 @@ impl Settings {
     }
 }
 
-/// The connectors for some settings.
+/// TLS as some settings want it. Both store sessions in the same place.
 #[derive(Clone)]
 pub struct Client {
-    pub with_alpn: TlsConnector,
-    pub without_alpn: TlsConnector,
+    pub with_alpn: Arc<ClientConfig>,
+    pub without_alpn: Arc<ClientConfig>,
+}
+
+impl Client {
+    fn new(mut tls: ClientConfig, alpn: &[u8]) -> Self {
+        let without_alpn = Arc::new(tls.clone());
+        tls.alpn_protocols = vec![alpn.to_vec()];
+        Self {
+            with_alpn: Arc::new(tls),
+            without_alpn,
+        }
+    }
+
+    /// The same for one upstream, with sessions of its own.
+    #[cfg(feature = "isolate")]
+    pub fn apart(&self) -> Self {
+        let mut tls = self.without_alpn.as_ref().clone();
+        tls.resumption = Resumption::in_memory_sessions(1);
+        Self::new(tls, DOT.alpn)
+    }
+}
+
+/// What keeps connections apart from others to the same upstream.
+pub struct Apart {
+    /// Their name at the proxy.
+    pub username: String,
+    /// With their sessions.
+    pub client: Client,
 }
 
 impl Clients {
@@ -103,13 +131,7 @@ impl Clients {
         if let (Some((file, _)), None) = (upstream.client_files(), &settings.certificate) {
             return Err(format!("the client certificate {file} was not read"));
         }
-        let mut tls = self.config(&settings)?;
-        let without_alpn = TlsConnector::from(Arc::new(tls.clone()));
-        tls.alpn_protocols = vec![self.application.alpn.to_vec()];
-        let client = Client {
-            with_alpn: TlsConnector::from(Arc::new(tls)),
-            without_alpn,
-        };
+        let client = Client::new(self.config(&settings)?, self.application.alpn);
         lock(&self.made).insert(settings, client.clone());
         Ok(client)
     }

@@ -168,7 +168,8 @@ fn clock(time: UnixTime) -> String {
     format!("check this machine's clock, which says {says}")
 }
 
-fn date(time: UnixTime) -> String {
+/// A time as people read it (RFC 3339).
+pub fn date(time: UnixTime) -> String {
     let time = UNIX_EPOCH + Duration::from_secs(time.as_secs());
     humantime::format_rfc3339_seconds(time).to_string()
 }

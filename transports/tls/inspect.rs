@@ -148,6 +148,8 @@ impl<R: Runtime> Tls<R> {
     }
 }
 
+pub use super::expiry::{REMEDY, SOON};
+
 /// What both ends have agreed on.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -165,8 +167,8 @@ pub struct Session {
 
 impl Session {
     /// That of a connection.
-    pub fn of<S>(connection: &Encrypted<S>) -> Self {
-        let session = connection.stream.session();
+    pub fn of<R: Runtime>(encrypted: &Encrypted<R>) -> Self {
+        let session = encrypted.stream.session();
         let cipher = session
             .negotiated_cipher_suite()
             .map(|suite| format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1));
@@ -231,6 +233,11 @@ impl Certificate {
         };
         self.names.iter().find(fits).cloned()
     }
+}
+
+/// When a certificate ends to be valid, in seconds since 1970. `None`: it cannot be read.
+pub(super) fn not_after(der: &CertificateDer<'_>) -> Option<u64> {
+    bound(&EndEntityCert::try_from(der).ok()?, u64::MAX)
 }
 
 /// An end of the validity period, which webpki tells by an error only: the one that is nearest to this moment, which lies outside.

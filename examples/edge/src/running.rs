@@ -47,6 +47,13 @@ impl Running {
         if let Some(one) = upstreams.iter().find(|one| one.designated_by().is_some()) {
             return Err(format!("{}: ddr:// is not for this module", one.label()));
         }
+        // The host connects, and to the addresses that it is told.
+        if let Some(one) = upstreams.iter().find(|one| one.socks5().is_some()) {
+            let label = one.label();
+            return Err(format!(
+                "{label}: socks5 is not for this module: leave it out, and let the host connect through the proxy"
+            ));
+        }
         let config = Config::builder()
             .upstreams(upstreams.clone())
             .timeout(timeout)

@@ -28,6 +28,8 @@ pub(super) const UPSTREAM_KEYS: &[Known] = &[
     field("profile", Kind::Word),
     field("client_certificate", Kind::Path),
     field("client_key", Kind::Path),
+    field("socks5", Kind::Word),
+    field("isolate", Kind::Switch),
 ];
 
 /// The keys of a route.

@@ -20,7 +20,7 @@ use crate::engine::admission::Gate;
 use crate::engine::cache::Cache;
 use crate::engine::effects::Ledger;
 use crate::engine::failure::Failure;
-use crate::engine::gauges::Gauges;
+use crate::engine::gauges::{Gauges, UpstreamGauges};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Output;
 use crate::engine::routes::Routes;
@@ -92,6 +92,11 @@ impl Forwarder {
         let fx = &mut self.ledger.at(now, out);
         self.pool.connected(connection, description, waiting, fx);
         self.settle(now, out);
+    }
+
+    /// The other end of a connection showed a certificate that is valid for so long from now on.
+    pub fn certificate_left(&mut self, connection: ConnectionKey, left: Duration, now: Now) {
+        self.pool.certificate_left(connection, left, now);
     }
 
     /// A connection could not be made.
@@ -263,6 +268,11 @@ impl Forwarder {
     /// What happened with each upstream so far, in the order of the configuration: its label, and the counters.
     pub fn upstream_stats(&self) -> impl Iterator<Item = (&str, &UpstreamStats)> {
         self.pool.stats()
+    }
+
+    /// What is known of each upstream now, in the order of the configuration: its label, and the gauges.
+    pub fn upstream_gauges(&self, now: Now) -> impl Iterator<Item = (&str, UpstreamGauges)> {
+        self.pool.gauges(now)
     }
 
     /// What happened so far.

@@ -14,9 +14,9 @@ impl Forwarder {
     /// Another configuration takes the place of the one `before`, and the cache is this one from now on.
     ///
     /// Upstreams that stay keep their numbers, their connections, and what is known of them. Connections to others get no more queries, and
-    /// are closed when those in flight are answered; so are all connections when other certificates are trusted than before. A query in
-    /// flight is sent again only to the upstreams that it would have now. Where those are not the ones that it had, its response is relayed
-    /// to the clients that wait for it and not cached.
+    /// are closed when those in flight are answered; so are all connections when other certificates are trusted than before, or the key
+    /// log begins or ends. A query in flight is sent again only to the upstreams that it would have now. Where those are not the ones that
+    /// it had, its response is relayed to the clients that wait for it and not cached.
     ///
     /// Look-ups that are under way for upstreams that [`Forwarder::upstream`] does not know any more are of no use.
     pub fn reconfigure(
@@ -30,7 +30,7 @@ impl Forwarder {
         let fx = &mut self.ledger.at(now, out);
         // What follows from it is done by the new configuration.
         self.pool.notice_resume(fx);
-        let renew = before.roots() != config.roots();
+        let renew = before.roots() != config.roots() || before.key_log() != config.key_log();
         let fresh = self.pool.reconfigure(config, renew, fx);
         self.routes = Routes::new(config, self.pool.numbers());
         self.gate.reconfigure(config);

@@ -15,6 +15,8 @@ const MAYBE_STALE: Duration = Duration::from_secs(1);
 const SUSPECT_MIN: Duration = Duration::from_millis(250);
 /// On a connection that worked a moment ago, one slow query is likelier than a dead connection.
 const SUSPECT_LIVELY: Duration = Duration::from_secs(1);
+/// Where a query waits for a connection of its own through a proxy, made of several round trips over several hosts.
+const SUSPECT_ISOLATING: Duration = Duration::from_secs(10);
 /// With so many queries unanswered, it is not one slow query any more.
 const MANY: usize = 64;
 /// Where queries must be refused for want of room, so much is enough: thousands wait, and not one was answered.
@@ -273,7 +275,9 @@ impl Connection {
     /// For how long it may be silent with a query in flight before it is suspect.
     fn silence_allowed(&self, upstream: &Upstream) -> Duration {
         let held_up = upstream.answers_in_order() && self.pipeline.live() > 1;
-        let floor = if self.may_be_stale() || self.has_many() || held_up {
+        let floor = if upstream.is_isolating() {
+            SUSPECT_ISOLATING
+        } else if self.may_be_stale() || self.has_many() || held_up {
             SUSPECT_MIN
         } else {
             SUSPECT_LIVELY

@@ -3,6 +3,7 @@
 //! A connection that we close before the upstream does costs nobody anything; a query that meets a closing connection costs a round
 //! trip more. So the limit is careful, and it grows while nothing speaks against it.
 
+use crate::config::Upstream;
 use crate::engine::time::Time;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct IdleTimeout {
     said: Option<Duration>,
     /// The longest quiet after which a connection still answered.
     proven: Duration,
+    /// Nothing is learned.
+    fixed: bool,
 }
 
 impl IdleTimeout {
@@ -38,7 +41,32 @@ impl IdleTimeout {
             stands_until: Time::ZERO,
             said: None,
             proven: Duration::ZERO,
+            fixed: false,
         }
+    }
+
+    /// Nothing known of this upstream.
+    pub fn of(upstream: &Upstream) -> Self {
+        if upstream.is_isolating() {
+            Self::fixed()
+        } else {
+            Self::new()
+        }
+    }
+
+    /// For connections with several behind them, which they themselves close when they are idle.
+    fn fixed() -> Self {
+        let (limit, fixed) = (MAX, true);
+        Self {
+            limit,
+            fixed,
+            ..Self::new()
+        }
+    }
+
+    /// Whether its connections have several behind them.
+    pub fn is_fixed(&self) -> bool {
+        self.fixed
     }
 
     /// An idle connection is closed by us after so long.
@@ -48,7 +76,7 @@ impl IdleTimeout {
 
     /// The upstream closed a connection after so long a quiet: less from now on.
     pub fn closed_after(&mut self, quiet: Duration, now: Time) {
-        if quiet < QUIET {
+        if quiet < QUIET || self.fixed {
             return;
         }
         self.said = None;
@@ -66,7 +94,9 @@ impl IdleTimeout {
 
     /// The upstream said how long it keeps an idle connection (RFC 7828 section 3.3.2). It knows better than we do.
     pub fn said(&mut self, timeout: Duration) {
-        self.said = Some(careful(timeout).min(MAX));
+        if !self.fixed {
+            self.said = Some(careful(timeout).min(MAX));
+        }
     }
 
     /// A connection answered after so long a quiet.
@@ -76,7 +106,7 @@ impl IdleTimeout {
 
     /// Do connections survive so long a quiet, by all that is known? An upstream's word is as good as a connection that did.
     pub fn is_proven(&self, quiet: Duration) -> bool {
-        quiet <= self.proven.max(self.said.unwrap_or_default()) + QUIET
+        self.fixed || quiet <= self.proven.max(self.said.unwrap_or_default()) + QUIET
     }
 
     /// The path may have changed: what was proven on the old one says nothing.
@@ -112,6 +142,17 @@ mod tests {
             }
         }
         idle_timeout.limit()
+    }
+
+    #[test]
+    fn of_connections_that_are_several_nothing_is_learned() {
+        let mut idle_timeout = IdleTimeout::fixed();
+        idle_timeout.said(s(5));
+        idle_timeout.closed_after(s(5), T0);
+        idle_timeout.outlived(T0);
+        idle_timeout.forget_proof();
+        assert_eq!(idle_timeout.limit(), MAX);
+        assert!(idle_timeout.is_proven(MAX));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! - `upstream`: what is known of one, with `capacity`, `edns_support`, `idle_timeout`, `keepalive`, `padding`, `round_trip`,
 //!   `incidents`.
 //! - `connection`: one connection, with the queries in flight on it: `pipeline`.
-//! - `resume`: noticing that the machine was suspended. `reconfiguration`: other upstreams than before.
+//! - `resume`: noticing that the machine was suspended. `reconfiguration`: other upstreams than before. `measuring`: gauges.
 
 mod assignment;
 mod backoff;
@@ -26,6 +26,7 @@ mod idle_timeout;
 mod incidents;
 mod keepalive;
 mod losses;
+mod measuring;
 mod padding;
 mod pipeline;
 mod reachability;
@@ -46,7 +47,6 @@ pub use responses::Matched;
 
 use super::effects::{Effects, Task};
 use super::failure::Trouble;
-use super::gauges::Gauges;
 use super::history::{Attempt, History, Preference};
 use super::keys::{ConnectionKey, TransactionKey};
 use super::numbers::Numbers;
@@ -292,15 +292,5 @@ impl UpstreamPool {
         let suspects = self.connections.iter();
         let suspects = suspects.filter(|(_, connection)| connection.is_suspect());
         suspects.map(|(key, _)| key)
-    }
-
-    /// Adds what it holds.
-    pub fn measure(&self, gauges: &mut Gauges) {
-        let connections = || self.connections.values();
-        gauges.connected = connections().filter(|c| c.is_up()).count();
-        gauges.connecting = self.connections.len() - gauges.connected;
-        let in_flight = connections().map(|connection| connection.pipeline.live());
-        gauges.on_one_connection = in_flight.max().unwrap_or_default();
-        gauges.resolving = self.upstreams.iter().filter(|u| u.resolving).count();
     }
 }

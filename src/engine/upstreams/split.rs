@@ -4,17 +4,12 @@
 //! is and not on its place in the list, so that another order moves nothing, and one upstream more or less moves its own share alone. The
 //! key keeps everybody else from telling which domains an upstream is asked about.
 
-use crate::config::{Config, SplitKey, suffix_octets};
+use crate::config::{Config, SplitKey, domain_of};
 use crate::engine::numbers::Numbers;
 use crate::engine::upstream_set::UpstreamSet;
-use crate::wire::Labels;
 
 /// Octets in the longest name (RFC 1035 section 2.3.4).
 const MAX_NAME: usize = 255;
-/// Labels of the reverse zone of an IPv4 /24: in-addr.arpa and three octets.
-const IPV4_LABELS: usize = 2 + 3;
-/// Labels of that of an IPv6 /48: ip6.arpa and twelve nibbles.
-const IPV6_LABELS: usize = 2 + 12;
 
 /// Which upstreams a domain is sent to.
 #[derive(Clone, Debug)]
@@ -92,32 +87,6 @@ impl Split {
     }
 }
 
-/// The domain that a name in lower case belongs to: its registrable domain, or for a reverse name the zone of a /24 or /48, as these are
-/// assigned. The name itself if it has none.
-fn domain_of(name: &[u8]) -> &[u8] {
-    let labels = Labels::of(name);
-    let count = match (labels.from_top(0), labels.from_top(1)) {
-        (Some(b"arpa"), Some(b"in-addr")) => IPV4_LABELS,
-        (Some(b"arpa"), Some(b"ip6")) => IPV6_LABELS,
-        _ => 1 + suffix_labels(&labels),
-    };
-    let start = labels.start(count - 1).unwrap_or_default();
-    name.get(start..).unwrap_or_default()
-}
-
-/// How many labels the public suffix of a name has.
-fn suffix_labels(labels: &Labels<'_>) -> usize {
-    let from_top = || (0..labels.count()).map_while(|place| labels.from_top(place));
-    let octets = suffix_octets(from_top());
-    // Each label ends with a dot or the end of the suffix.
-    let mut end = 0;
-    let ends = from_top().map_while(|label| {
-        end += label.len() + 1;
-        (end <= octets + 1).then_some(end)
-    });
-    ends.count()
-}
-
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -139,37 +108,6 @@ pub mod tests {
         let config = Config::builder().upstreams(all).split_upstreams(count);
         let config = config.build().unwrap();
         Split::new(&config, key(secret), &Numbers::new(&config))
-    }
-
-    fn domain(name: &str) -> String {
-        let name = name_octets(name);
-        crate::wire::display(domain_of(&name)).to_string()
-    }
-
-    #[test]
-    fn what_has_no_registrable_domain_stands_for_itself() {
-        for name in [
-            ".",
-            "localhost.",
-            "arpa.",
-            "in-addr.arpa.",
-            "2.0.192.in-addr.arpa.",
-        ] {
-            assert_eq!(domain(name), name);
-        }
-    }
-
-    #[test]
-    fn reverse_names_belong_to_a_slash_24_or_a_slash_48() {
-        assert_eq!(domain("7.2.0.192.in-addr.arpa."), "2.0.192.in-addr.arpa.");
-        assert_eq!(domain("a.7.2.0.192.in-addr.arpa."), "2.0.192.in-addr.arpa.");
-        let zone = "1.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.";
-        assert_eq!(domain(zone), zone);
-        assert_eq!(domain(&format!("f.e.{zone}")), zone);
-        assert_eq!(
-            domain("8.b.d.0.1.0.0.2.ip6.arpa."),
-            "8.b.d.0.1.0.0.2.ip6.arpa."
-        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::*;
 use crate::config::SCHEMES;
 use crate::config::Upstream as Configured;
 use crate::engine::effects::Ledger;
+use crate::engine::gauges::Gauges;
 use crate::engine::history::{Opt, Purpose};
 use crate::engine::output::Output;
 use crate::engine::response;
@@ -654,4 +655,29 @@ fn after_a_suspend_or_a_stop_all_connections_are_closed() {
         let key = stage.query();
         assert_eq!(stage.next_connect(key), Some((stage.now.mono, 0)), "{what}");
     }
+}
+
+#[test]
+fn the_time_that_is_left_of_a_certificate_runs_down_until_another_one_is_shown() {
+    let mut stage = Stage::one();
+    let left = |stage: &Stage| {
+        let (_, gauges) = stage.pool.gauges(stage.now).next().expect("an upstream");
+        gauges.certificate_left
+    };
+    assert_eq!(left(&stage), None);
+    let connection = stage.connect(0);
+    stage
+        .pool
+        .certificate_left(connection, ms(5_000), stage.now);
+    stage.connected(connection);
+    assert_eq!(left(&stage), Some(ms(5_000)));
+    // Also while the machine is suspended.
+    stage.now.boot = stage.now.boot + ms(2_000);
+    assert_eq!(left(&stage), Some(ms(3_000)));
+    stage.now.boot = stage.now.boot + ms(4_000);
+    assert_eq!(left(&stage), Some(ms(0)));
+    stage
+        .pool
+        .certificate_left(connection, ms(9_000), stage.now);
+    assert_eq!(left(&stage), Some(ms(9_000)));
 }

@@ -56,6 +56,8 @@ pub struct Upstream {
     pub answered_at: Option<Time>,
     /// Whether it was ever connected to.
     pub was_connected: bool,
+    /// When the certificate ends that it showed last, on the clock that goes on while the machine is suspended.
+    pub certificate_end: Option<Time>,
     /// Why it last failed, in words; nothing once it answered since.
     pub trouble: Option<Box<str>>,
     pub incidents: Incidents,
@@ -75,12 +77,13 @@ enum Order {
 impl Upstream {
     /// As configured, nothing known.
     pub fn new(configured: &Configured) -> Self {
+        let addresses = configured.addresses_to_use();
         Self {
             label: configured.label().to_owned(),
             configured: Some(configured.clone()),
-            addresses: alternate(configured.addresses()),
+            looked_up: addresses.is_empty(),
+            addresses: alternate(&addresses),
             profile: configured.profile(),
-            looked_up: configured.addresses().is_empty(),
             resolving: false,
             resolved_at: Time::ZERO,
             resolve_again: Time::ZERO,
@@ -89,7 +92,7 @@ impl Upstream {
             capacity: Capacity::default(),
             edns: EdnsSupport::default(),
             health: Health::default(),
-            idle_timeout: IdleTimeout::new(),
+            idle_timeout: IdleTimeout::of(configured),
             keepalive: KeepaliveOption::of(configured),
             padding: Padding::new(configured),
             round_trip: RoundTrip::default(),
@@ -101,6 +104,7 @@ impl Upstream {
             used_at: Time::ZERO,
             answered_at: None,
             was_connected: false,
+            certificate_end: None,
             trouble: None,
             incidents: Incidents::default(),
             stats: UpstreamStats::default(),
@@ -224,6 +228,11 @@ impl Upstream {
     /// A response overtook that of an older query.
     pub fn reordered(&mut self) {
         self.order = Order::Any;
+    }
+
+    /// Whether a query may wait for a connection of its own behind the one that it was sent on.
+    pub fn is_isolating(&self) -> bool {
+        self.idle_timeout.is_fixed()
     }
 
     /// Whether it answers in any order.

@@ -43,7 +43,7 @@ impl Search {
         if let Some(resolver) = upstream.designated_by() {
             return Some((Self::Designated(Designation::of(resolver)), vec![resolver]));
         }
-        let host = upstream.host()?.clone();
+        let host = upstream.host_to_find()?.clone();
         Some((Self::Host(host), bootstrap.to_vec()))
     }
 

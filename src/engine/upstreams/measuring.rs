@@ -1,0 +1,37 @@
+//! What the upstreams and the connections to them are at a moment.
+
+use super::UpstreamPool;
+use crate::engine::gauges::{Gauges, UpstreamGauges};
+use crate::engine::keys::ConnectionKey;
+use crate::engine::time::Now;
+use std::time::Duration;
+
+impl UpstreamPool {
+    /// What is known of each upstream now, by number: its label, and the gauges.
+    pub fn gauges(&self, now: Now) -> impl Iterator<Item = (&str, UpstreamGauges)> {
+        let upstreams = self.upstreams.iter().filter(|it| !it.is_removed());
+        upstreams.map(move |upstream| {
+            let end = upstream.certificate_end;
+            let certificate_left = end.map(|end| end.since(now.boot));
+            let gauges = UpstreamGauges { certificate_left };
+            (upstream.label.as_str(), gauges)
+        })
+    }
+
+    /// The upstream of a connection showed a certificate that is valid for so long from now on.
+    pub fn certificate_left(&mut self, connection: ConnectionKey, left: Duration, now: Now) {
+        if let Some(upstream) = self.upstream_of(connection) {
+            self.upstreams[upstream].certificate_end = Some(now.boot + left);
+        }
+    }
+
+    /// Adds what it holds.
+    pub fn measure(&self, gauges: &mut Gauges) {
+        let connections = || self.connections.values();
+        gauges.connected = connections().filter(|c| c.is_up()).count();
+        gauges.connecting = self.connections.len() - gauges.connected;
+        let in_flight = connections().map(|connection| connection.pipeline.live());
+        gauges.on_one_connection = in_flight.max().unwrap_or_default();
+        gauges.resolving = self.upstreams.iter().filter(|u| u.resolving).count();
+    }
+}
