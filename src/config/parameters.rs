@@ -280,8 +280,8 @@ mod tests {
 
     #[test]
     fn a_proxy_is_not_for_every_scheme() {
-        let [_, tcp, udp] = SCHEMES else {
-            panic!("three schemes")
+        let [_, tcp, udp, https] = SCHEMES else {
+            panic!("four schemes")
         };
         let refused = |text, scheme| Parameters::read(text, scheme).unwrap_err();
         for text in ["socks5=192.0.2.1", "isolate=true"] {
@@ -292,6 +292,9 @@ mod tests {
         assert!(Parameters::read("socks5=192.0.2.1", tcp).is_ok());
         let why = refused("socks5=192.0.2.1&isolate=true", tcp);
         assert!(why.starts_with("isolate is not for tcp://"), "{why}");
+        assert!(Parameters::read("socks5=192.0.2.1", https).is_ok());
+        let why = refused("socks5=192.0.2.1&isolate=true", https);
+        assert!(why.starts_with("isolate is for tls:// alone"), "{why}");
     }
 
     #[test]
