@@ -67,7 +67,7 @@ impl<R: Runtime> Transport for Doh<R> {
             return Bounded::new(&self.runtime, Config::TIMEOUT, failed);
         };
         tls.bounded(match target(to) {
-            Ok(target) => Connecting::Shaking(tls.handshake(to, addr), target),
+            Ok(target) => Connecting::Shaking(tls.handshake(to, addr), Box::new(target)),
             Err(why) => Connecting::Failed(why),
         })
     }
@@ -83,7 +83,7 @@ impl<R: Runtime> Transport for Doh<R> {
 /// A connect in progress.
 pub enum Connecting<R: Runtime> {
     /// TCP, and the handshake of TLS; then requests go to this target.
-    Shaking(Handshake<R>, Request<()>),
+    Shaking(Handshake<R>, Box<Request<()>>),
     /// It could not start.
     Failed(ConnectError),
 }
@@ -96,7 +96,7 @@ impl<R: Runtime> Future for Connecting<R> {
             Self::Failed(why) => Poll::Ready(Err(why.clone())),
             Self::Shaking(handshake, target) => {
                 let encrypted = ready!(Pin::new(handshake).poll(cx))?;
-                Poll::Ready(Connection::new(encrypted, target.clone()))
+                Poll::Ready(Connection::new(encrypted, Request::clone(target)))
             }
         }
     }

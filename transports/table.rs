@@ -77,6 +77,7 @@ macro_rules! protocols {
         }
 
         /// A connection by one of the protocols.
+        #[allow(clippy::large_enum_variant, reason = "there are a few of them, and none lies in an array")]
         pub enum AnyConnection<R: Runtime> {
             $(
                 $(#[$gate])*

@@ -218,6 +218,40 @@ mod tests {
         assert!(read.opt.unwrap().last);
     }
 
+    // req 10, 92
+    #[test]
+    fn ttls_are_lowered_in_all_sections_but_in_the_opt_record() {
+        let built = |ttls: [u32; 4]| {
+            let [one, two, authority, additional] = ttls;
+            let record = |message: testing::Message, section, ttl| {
+                message.record(section, TO_QUESTION, 1, (1, ttl), &[192, 0, 2, 1])
+            };
+            let message = testing::response("a.test.", 1)
+                .a(one, [1; 4])
+                .a(two, [2; 4]);
+            let message = record(message, Section::Authority, authority);
+            let message = record(message, Section::Additional, additional);
+            message.edns(1232, 0x8000, &[(12, &[0; 9])])
+        };
+        let mut message = built([300, 10, 86_400, 0x8000_0001]).build();
+        lower_ttls(&mut message, 10);
+        assert_eq!(message, built([290, 0, 86_390, 0]).build());
+        lower_ttls(&mut message, u32::MAX);
+        assert_eq!(message, built([0; 4]).build());
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_is_signed_keeps_its_ttls() {
+        let whole = testing::response("a.test.", 1).a(300, [1; 4]);
+        let (mut cut, mut signed) = (whole.build(), whole.tsig().build());
+        cut.pop();
+        for message in [&mut cut, &mut signed, &mut Vec::new()] {
+            let before = message.clone();
+            lower_ttls(message, 10);
+            assert_eq!(*message, before);
+        }
+    }
+
     // fault 15
     #[test]
     fn the_largest_message_is_read() {

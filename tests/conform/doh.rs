@@ -220,6 +220,7 @@ fn rejected(why: &str) -> ConnectionError {
     ConnectionError::Rejected(why.to_owned())
 }
 
+// req 90
 pub async fn a_query_is_answered_and_its_id_stays_here<R: World>(runtime: R) {
     let (mut link, mut peer) = Server::new(&runtime, "https").link().await;
     assert!(link.describe().ends_with(", HTTP/2"), "{}", link.describe());
@@ -303,6 +304,7 @@ pub async fn many_queries_share_the_connection<R: World>(runtime: R) {
     assert_eq!(link.backlog(), 0);
 }
 
+// req 94
 pub async fn the_limit_of_the_server_is_told_and_kept<R: World>(runtime: R) {
     let (mut link, mut peer) = Server::new(&runtime, "https").link().await;
     assert_eq!(link.limits().in_flight, 100, "until the server says it");
@@ -357,6 +359,7 @@ pub async fn nothing_leaves_before_the_flush<R: World>(runtime: R) {
     assert_eq!(peer.hear().await, Some(on_the_way(7)));
 }
 
+// req 94
 pub async fn what_flow_control_holds_back_is_backlog<R: World>(runtime: R) {
     let (mut link, mut peer) = Server::new(&runtime, "https").link().await;
     start(&mut link).await;
@@ -389,6 +392,7 @@ pub async fn what_flow_control_holds_back_is_backlog<R: World>(runtime: R) {
     assert_eq!(link.backlog(), 0);
 }
 
+// req 91
 pub async fn a_query_may_fail_alone<R: World>(runtime: R) {
     let (mut link, mut peer, _server) = asked(&runtime, &[1, 2, 3, 4]).await;
     let ours = ("content-type", "application/dns-message");
@@ -412,6 +416,7 @@ pub async fn a_query_may_fail_alone<R: World>(runtime: R) {
     goes_on(&mut link, &mut peer).await;
 }
 
+// req 91
 pub async fn what_is_too_long_fails_alone<R: World>(runtime: R) {
     let (mut link, mut peer, _server) = asked(&runtime, &[1, 2]).await;
     let long = [0; LARGEST + 1];
@@ -428,6 +433,7 @@ pub async fn what_is_too_long_fails_alone<R: World>(runtime: R) {
     goes_on(&mut link, &mut peer).await;
 }
 
+// req 95
 pub async fn a_stream_that_is_refused_is_not_processed<R: World>(runtime: R) {
     let (mut link, mut peer, _server) = asked(&runtime, &[1]).await;
     peer.put(&http2::reset(1, http2::REFUSED_STREAM)).await;
@@ -436,6 +442,7 @@ pub async fn a_stream_that_is_refused_is_not_processed<R: World>(runtime: R) {
     goes_on(&mut link, &mut peer).await;
 }
 
+// req 95
 pub async fn after_goaway_what_was_processed_is_answered<R: World>(runtime: R) {
     let (mut link, mut peer, _server) = asked(&runtime, &[1, 2, 3]).await;
     peer.put(&http2::goaway(3, http2::NO_ERROR)).await;
@@ -504,6 +511,7 @@ pub async fn what_is_no_http2_is_a_protocol_error<R: World>(runtime: R) {
     }
 }
 
+// req 93
 pub async fn a_server_without_http2_is_refused<R: World>(runtime: R) {
     refused(&runtime, &[]).await;
 }
@@ -526,6 +534,7 @@ async fn refused<R: World>(runtime: &R, names: &[&str]) {
     assert!(why.starts_with("the server does not speak HTTP/2"), "{why}");
 }
 
+// req 92
 pub async fn the_age_of_a_response_counts<R: World>(runtime: R) {
     let (mut link, mut peer) = Server::new(&runtime, "https").link().await;
     let asked = query("a.test", A).id(0x1234).build();

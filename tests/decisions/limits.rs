@@ -20,6 +20,7 @@ fn limited(upstreams: &[&str], in_flight: usize) -> Rig {
     r
 }
 
+// req 94
 #[test]
 fn no_more_is_sent_on_a_connection_than_it_takes() {
     let mut r = limited(&[A], 2);
@@ -74,7 +75,7 @@ fn queries_given_up_count_until_their_streams_end() {
     assert_eq!(sent(&r), before + 1, "the stream has ended");
 }
 
-// fault 1
+// req 95, fault 120
 #[test]
 fn a_connection_that_takes_no_more_is_left_to_end() {
     let mut r = limited(&[A], 100);
@@ -97,7 +98,7 @@ fn a_connection_that_takes_no_more_is_left_to_end() {
     assert_eq!(r.f.stats().connections_lost, 0);
 }
 
-// fault 2
+// fault 120
 #[test]
 fn that_an_idle_connection_takes_no_more_is_learned_as_its_close() {
     let mut r = limited(&[A], 100);
@@ -125,6 +126,7 @@ fn that_an_idle_connection_takes_no_more_is_learned_as_its_close() {
     assert!(r.rcodes().iter().all(|rcode| *rcode == 0));
 }
 
+// req 95, fault 120
 #[test]
 fn what_was_not_processed_goes_to_the_same_upstream_and_does_not_count() {
     let mut r = limited(&[A, B], 100);
@@ -150,7 +152,7 @@ fn what_was_not_processed_goes_to_the_same_upstream_and_does_not_count() {
     assert_eq!(r.rcodes(), [0]);
 }
 
-// fault 36
+// fault 36, 120
 #[test]
 fn an_upstream_that_processes_nothing_is_not_asked_without_end() {
     let mut r = limited(&[A], 100);
@@ -166,6 +168,7 @@ fn an_upstream_that_processes_nothing_is_not_asked_without_end() {
     assert!(text.contains(&reason), "{text}");
 }
 
+// fault 119
 #[test]
 fn what_is_rejected_is_asked_elsewhere() {
     let mut r = limited(&[A, B], 100);
@@ -176,6 +179,7 @@ fn what_is_rejected_is_asked_elsewhere() {
     assert_eq!(r.rcodes(), [0]);
 }
 
+// fault 119
 #[test]
 fn what_one_upstream_rejects_twice_fails_with_the_reason() {
     let mut r = limited(&[A], 100);
@@ -192,6 +196,7 @@ fn what_one_upstream_rejects_twice_fails_with_the_reason() {
     assert_eq!(r.rcodes(), [2, 0]);
 }
 
+// fault 119
 #[test]
 fn an_upstream_that_rejects_everything_is_passed_over() {
     let mut r = limited(&[A, B], 100);

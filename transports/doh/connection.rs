@@ -32,11 +32,11 @@ const MAX_HEADERS: u32 = 16 * 1024;
 /// A connection over HTTP/2.
 pub struct Connection<R: Runtime> {
     link: Arc<Mutex<Link<Stream<R::Stream>>>>,
-    driver: h2::client::Connection<Bridge<Stream<R::Stream>>, Bytes>,
+    driver: Box<h2::client::Connection<Bridge<Stream<R::Stream>>, Bytes>>,
     /// `None` once the connection is closed from here.
     requests: Option<SendRequest<Bytes>>,
     /// What all requests have in common.
-    target: Request<()>,
+    target: Box<Request<()>>,
     /// Ids and messages for which there is no stream yet.
     waiting: VecDeque<(u16, Bytes)>,
     exchanges: FuturesUnordered<Exchange>,
@@ -95,12 +95,12 @@ impl<R: Runtime> Connection<R> {
         let progress = Arc::new(Progress::default());
         Ok(Self {
             link,
-            driver,
+            driver: Box::new(driver),
             limits: Limits {
                 in_flight: requests.current_max_send_streams(),
             },
             requests: Some(requests),
-            target,
+            target: Box::new(target),
             waiting: VecDeque::new(),
             exchanges: FuturesUnordered::new(),
             done: VecDeque::new(),
@@ -123,7 +123,7 @@ impl<R: Runtime> Connection<R> {
             let Some((id, message)) = self.waiting.pop_front() else {
                 return;
             };
-            let mut request = self.target.clone();
+            let mut request = Request::clone(&self.target);
             let length = HeaderValue::from(message.len());
             request.headers_mut().insert(CONTENT_LENGTH, length);
             // A handle lets one request wait for its stream, and this one shall not wait for another.
@@ -153,7 +153,7 @@ impl<R: Runtime> Connection<R> {
             self.progress.take();
             self.start_waiting();
             if self.ended.is_none()
-                && let Poll::Ready(end) = Pin::new(&mut self.driver).poll(cx)
+                && let Poll::Ready(end) = Pin::new(&mut *self.driver).poll(cx)
             {
                 let is_cut = lock(&self.link).is_closed;
                 let why = |error| why(&error, is_cut);

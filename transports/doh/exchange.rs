@@ -6,7 +6,7 @@ use crate::wire;
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -113,7 +113,7 @@ fn check(status: StatusCode, headers: &HeaderMap) -> Result<(), ConnectionError>
         let why = format!("HTTP status {}", status.as_u16());
         return Err(ConnectionError::Rejected(why));
     }
-    let media_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
+    let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let media_type = media_type.unwrap_or_default();
     // Parameters may follow.
     let essence = media_type.split(|octet| *octet == b';').next();
@@ -160,7 +160,6 @@ fn failure(error: &h2::Error) -> ConnectionError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
         let all = all.iter();
@@ -173,6 +172,7 @@ mod tests {
         check(status, &headers(all)).map_or_else(|why| why.to_string(), |()| "taken".to_owned())
     }
 
+    // req 91
     #[test]
     fn only_what_bears_a_dns_message_is_taken() {
         let ours = ("content-type", "application/dns-message");
@@ -193,6 +193,7 @@ mod tests {
         assert!(json.contains("+json"), "{json}");
     }
 
+    // req 92
     #[test]
     fn an_age_is_digits() {
         for (value, expected) in [

@@ -5,6 +5,7 @@ use crate::config::SCHEMES;
 #[cfg(feature = "async-std")]
 use crate::transports::async_std::AsyncStd;
 
+// req 90, 96
 #[test]
 fn the_uri_of_requests_names_the_server_by_what_its_certificate_is_for() {
     for (spec, uri) in [
@@ -25,7 +26,11 @@ fn the_uri_of_requests_names_the_server_by_what_its_certificate_is_for() {
         let request = target(&Upstream::parse(spec, SCHEMES).unwrap()).unwrap();
         assert_eq!(request.uri().to_string(), uri, "{spec}");
         assert_eq!(request.method(), Method::POST);
-        let names: Vec<&str> = request.headers().keys().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = request
+            .headers()
+            .keys()
+            .map(http::HeaderName::as_str)
+            .collect();
         assert_eq!(names, ["accept", "content-type"]);
     }
 }
