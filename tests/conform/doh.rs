@@ -419,7 +419,7 @@ pub async fn a_query_may_fail_alone<R: World>(runtime: R) {
 // req 91
 pub async fn what_is_too_long_fails_alone<R: World>(runtime: R) {
     let (mut link, mut peer, _server) = asked(&runtime, &[1, 2]).await;
-    let long = [0; LARGEST + 1];
+    let long = vec![0; LARGEST + 1];
     let length = (LARGEST + 1).to_string();
     let said = [
         ("content-type", "application/dns-message"),
