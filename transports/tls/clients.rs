@@ -5,11 +5,10 @@
 use super::ALPN;
 use super::inspect::{Observed, Observing};
 use super::trust::{Requirements, Trusted, Verifier};
-use super::{key_exchange, key_log};
+use super::{key_exchange, key_log, sessions};
 use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
 use futures_rustls::TlsConnector;
-use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -17,9 +16,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, KeyLog};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-
-/// Upstreams whose session tickets are stored; rustls stores up to eight of each (RFC 8446 appendix C.4: one use per ticket).
-const MAX_SESSIONS: usize = 64;
 
 /// What all connects share.
 pub struct Clients {
@@ -128,7 +124,7 @@ impl Clients {
                 config.map_err(|error| format!("the client certificate cannot be used: {error}"))?
             }
         };
-        config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+        config.resumption = sessions::resumption();
         if let Some(log) = &self.key_log {
             config.key_log = log.clone();
         }
