@@ -13,6 +13,7 @@ pub mod inspect;
 mod key_exchange;
 mod key_log;
 mod pins;
+mod sessions;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,9 @@
 use super::ALPN;
 use super::inspect::{Observed, Observing};
 use super::trust::{Requirements, Trusted, Verifier};
-use super::{key_exchange, key_log};
+use super::{key_exchange, key_log, sessions};
 use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
-use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -17,7 +16,7 @@ use rustls::{ClientConfig, KeyLog};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-/// Upstreams whose session tickets are stored; rustls stores up to eight of each (RFC 8446 appendix C.4: one use per ticket).
+/// Upstreams whose session tickets are stored.
 const MAX_SESSIONS: usize = 64;
 
 /// What all connects share.
@@ -69,7 +68,7 @@ impl Client {
     #[cfg(feature = "isolate")]
     pub fn apart(&self) -> Self {
         let mut tls = self.without_alpn.as_ref().clone();
-        tls.resumption = Resumption::in_memory_sessions(1);
+        tls.resumption = sessions::resumption(1);
         Self::new(tls)
     }
 }
@@ -148,7 +147,7 @@ impl Clients {
                 config.map_err(|error| format!("the client certificate cannot be used: {error}"))?
             }
         };
-        config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+        config.resumption = sessions::resumption(MAX_SESSIONS);
         if let Some(log) = &self.key_log {
             config.key_log = log.clone();
         }
