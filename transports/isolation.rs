@@ -220,4 +220,11 @@ impl<R: Runtime> Connection for Either<R> {
             Self::Isolated(isolated) => isolated.describe(),
         }
     }
+
+    fn certificate_left(&self) -> Option<Duration> {
+        match self {
+            Self::Single(single) => single.certificate_left(),
+            Self::Isolated(isolated) => isolated.certificate_left(),
+        }
+    }
 }
