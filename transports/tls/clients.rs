@@ -37,6 +37,7 @@ pub struct Clients {
 struct Settings {
     required: Requirements,
     certificate: Option<ClientCertificate>,
+    early_data: bool,
 }
 
 impl Settings {
@@ -44,6 +45,7 @@ impl Settings {
         Self {
             required: Requirements::of(upstream),
             certificate: upstream.client_certificate().cloned(),
+            early_data: upstream.early_data(),
         }
     }
 }
@@ -70,6 +72,8 @@ impl Client {
     pub fn apart(&self) -> Self {
         let mut tls = self.without_alpn.as_ref().clone();
         tls.resumption = Resumption::in_memory_sessions(1);
+        // The configuration refuses that as well: nobody waits for the handshake of such a connection.
+        tls.enable_early_data = false;
         Self::new(tls)
     }
 }
@@ -149,6 +153,8 @@ impl Clients {
             }
         };
         config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+        // Who observes times handshakes: they are whole there.
+        config.enable_early_data = settings.early_data && self.observed.is_none();
         if let Some(log) = &self.key_log {
             config.key_log = log.clone();
         }
@@ -213,10 +219,13 @@ mod tests {
 
     #[test]
     fn settings_are_shared_by_upstreams_that_agree_in_them() {
+        let early = upstream("192.0.2.4#a.test?early-data=true");
         let pinned = "192.0.2.3?pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
         let all = ["192.0.2.1#a.test", "192.0.2.2#b.test", pinned].map(upstream);
         let clients = clients(&all).unwrap();
         assert_eq!(lock(&clients.made).len(), 2);
+        assert!(clients.of(&early).is_ok());
+        assert_eq!(lock(&clients.made).len(), 3);
         let [one, _, pinned] = &all;
         let only = Config::builder()
             .upstreams([pinned.clone()])
