@@ -6,6 +6,7 @@ mod apart;
 mod ca_file;
 mod clients;
 mod connection;
+mod early;
 mod error_messages;
 mod expiry;
 #[doc(hidden)]
@@ -26,6 +27,7 @@ use self::inspect::Observed;
 use super::socks5::{Dial, Path};
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Profile, Roots, Upstream};
+use crate::engine::Time;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
 use futures_rustls::{Connect, TlsConnector};
@@ -106,6 +108,7 @@ impl<R: Runtime> Tls<R> {
             name,
             client,
             verified: verification(to),
+            until: self.runtime.now().mono + self.limit,
         })
     }
 }
@@ -152,6 +155,8 @@ pub struct Target<R> {
     client: Client,
     /// What a handshake has shown, for the log.
     verified: String,
+    /// When the time for the handshake is over.
+    until: Time,
     addr: SocketAddr,
     path: Path,
     label: String,
@@ -169,23 +174,18 @@ impl<R: Runtime> Target<R> {
         } else {
             &self.client.without_alpn
         };
-        let handshake = TlsConnector::from(tls.clone()).connect(self.name.clone(), stream);
+        let connector = TlsConnector::from(tls.clone()).early_data(tls.enable_early_data);
+        let handshake = connector.connect(self.name.clone(), stream);
         Handshake::Shaking(Box::new(handshake), self.clone())
     }
 
     /// The handshake has failed. If ALPN was the reason, connects once more without it, and does so for this upstream from now on.
     fn failed(&self, error: &io::Error) -> Handshake<R> {
-        if !self.offers_alpn || !is_alpn_refusal(error) {
+        if !self.is_because_of_alpn(error) {
             if let Some(observed) = self.clients.observed() {
                 observed.failed(error);
             }
             return Handshake::Failed(handshake_error(error, &self.name.to_str()));
-        }
-        if self.clients.refuses_alpn(&self.label) {
-            info!(
-                "{} {}: refuses the ALPN protocol name \"dot\"; from now on none is offered to it",
-                self.label, self.addr
-            );
         }
         let tcp = self.path.dial(&self.runtime);
         let to = Self {
@@ -193,6 +193,20 @@ impl<R: Runtime> Target<R> {
             ..self.clone()
         };
         Handshake::Connecting(tcp, to)
+    }
+
+    /// Whether ALPN was the reason why a handshake failed, so that this upstream is offered none from now on.
+    fn is_because_of_alpn(&self, error: &io::Error) -> bool {
+        if !self.offers_alpn || !is_alpn_refusal(error) {
+            return false;
+        }
+        if self.clients.refuses_alpn(&self.label) {
+            info!(
+                "{} {}: refuses the ALPN protocol name \"dot\"; from now on none is offered to it",
+                self.label, self.addr
+            );
+        }
+        true
     }
 }
 

@@ -36,6 +36,7 @@ pub struct Clients {
 struct Settings {
     required: Requirements,
     certificate: Option<ClientCertificate>,
+    early_data: bool,
 }
 
 impl Settings {
@@ -43,6 +44,7 @@ impl Settings {
         Self {
             required: Requirements::of(upstream),
             certificate: upstream.client_certificate().cloned(),
+            early_data: upstream.early_data(),
         }
     }
 }
@@ -69,6 +71,8 @@ impl Client {
     pub fn apart(&self) -> Self {
         let mut tls = self.without_alpn.as_ref().clone();
         tls.resumption = sessions::resumption(1);
+        // The configuration refuses that as well: nobody waits for the handshake of such a connection.
+        tls.enable_early_data = false;
         Self::new(tls)
     }
 }
@@ -148,6 +152,8 @@ impl Clients {
             }
         };
         config.resumption = sessions::resumption(MAX_SESSIONS);
+        // Who observes times handshakes: they are whole there.
+        config.enable_early_data = settings.early_data && self.observed.is_none();
         if let Some(log) = &self.key_log {
             config.key_log = log.clone();
         }
@@ -212,10 +218,13 @@ mod tests {
 
     #[test]
     fn settings_are_shared_by_upstreams_that_agree_in_them() {
+        let early = upstream("192.0.2.4#a.test?early-data=true");
         let pinned = "192.0.2.3?pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
         let all = ["192.0.2.1#a.test", "192.0.2.2#b.test", pinned].map(upstream);
         let clients = clients(&all).unwrap();
         assert_eq!(lock(&clients.made).len(), 2);
+        assert!(clients.of(&early).is_ok());
+        assert_eq!(lock(&clients.made).len(), 3);
         let [one, _, pinned] = &all;
         let only = Config::builder()
             .upstreams([pinned.clone()])

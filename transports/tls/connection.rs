@@ -1,35 +1,58 @@
 //! A connection by TLS, and what is known of it.
 
 use super::Target;
+use super::error_messages::handshake_error;
 use super::expiry::EXPIRY;
 use super::stream::Stream;
 use crate::framed::Framed;
 use crate::runtime::Runtime;
-use crate::transport::{self, ConnectionError, Event};
+use crate::transport::{self, ConnectError, ConnectionError, Event};
 use futures_rustls::client::TlsStream;
 use rustls::pki_types::UnixTime;
 use rustls::{ClientConnection, HandshakeKind, ProtocolVersion};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A connection after its handshake.
+/// A connection after its handshake, or in it, where early data may be sent.
 pub struct Connection<R: Runtime> {
     framed: Framed<Stream<R::Stream>>,
+    /// For the log; empty until the handshake is over.
+    description: String,
     certificate_left: Option<Duration>,
+    early: Option<Box<Early<R>>>,
+}
+
+/// A handshake that goes on while queries are sent as early data.
+struct Early<R: Runtime> {
+    to: Target<R>,
+    /// Ends with the time for the handshake.
+    time: R::Sleep,
 }
 
 impl<R: Runtime> Connection<R> {
-    /// To this server, after the handshake.
+    /// To this server.
     pub(super) fn new(stream: TlsStream<R::Stream>, to: &Target<R>) -> Self {
-        let session = stream.get_ref().1;
-        let (description, certificate_left) = (
-            describe(session, &to.verified),
-            to.certificate_left(session),
-        );
-        Self {
-            framed: Framed::new(Stream::new(stream), description),
-            certificate_left,
+        let mut connection = Self {
+            framed: Framed::new(Stream::new(stream), String::new()),
+            description: String::new(),
+            certificate_left: None,
+            early: None,
+        };
+        if connection.framed.stream().is_early() {
+            let (to, time) = (to.clone(), to.runtime.sleep_until(to.until));
+            connection.early = Some(Box::new(Early { to, time }));
+        } else {
+            connection.shaken(to);
         }
+        connection
+    }
+
+    /// The handshake is over.
+    fn shaken(&mut self, to: &Target<R>) {
+        let session = self.framed.stream().session();
+        self.certificate_left = to.certificate_left(session);
+        self.description = describe(session, &to.verified);
     }
 
     /// The state of TLS.
@@ -51,6 +74,39 @@ impl<R: Runtime> Target<R> {
 }
 
 impl<R: Runtime> transport::Connection for Connection<R> {
+    fn is_early(&self) -> bool {
+        self.early.is_some()
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        let Some(mut early) = self.early.take() else {
+            return Poll::Ready(Ok(()));
+        };
+        let to = &early.to;
+        match self.framed.stream_mut().poll_handshake(cx) {
+            Poll::Ready(Ok(())) => {
+                self.shaken(to);
+                let accepted = self.session().is_early_data_accepted();
+                self.description += if accepted {
+                    ", early data accepted"
+                } else {
+                    ", early data rejected"
+                };
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                // The next connect is without ALPN if that was the reason.
+                let _next_connect = to.is_because_of_alpn(&error);
+                Poll::Ready(Err(handshake_error(&error, &to.name.to_str())))
+            }
+            Poll::Pending => {
+                let over = Pin::new(&mut early.time).poll(cx);
+                self.early = Some(early);
+                over.map(|()| Err(ConnectError::TimedOut))
+            }
+        }
+    }
+
     fn queue(&mut self, message: &[u8]) {
         self.framed.queue(message);
     }
@@ -76,7 +132,7 @@ impl<R: Runtime> transport::Connection for Connection<R> {
     }
 
     fn describe(&self) -> String {
-        self.framed.describe()
+        self.description.clone()
     }
 
     fn certificate_left(&self) -> Option<Duration> {
