@@ -84,6 +84,10 @@ bench-workers *OPTIONS:
 soak MINUTES *OPTIONS:
     benches/soak/run {{ MINUTES }} {{ OPTIONS }}
 
+# Compare the providers of the key exchange: size, ClientHello, handshakes, records (valgrind; compiles AWS-LC)
+key-exchange *PARTS:
+    benches/key_exchange/run {{ PARTS }}
+
 # Time the parts of the core
 micro:
     cargo bench --bench micro

@@ -41,6 +41,11 @@ impl<S: ByteStream> Framed<S> {
         &self.stream
     }
 
+    /// The stream below, for what it does beside carrying octets.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     /// Reads until a whole message is there.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         while !self.incoming.has_message() {

@@ -12,14 +12,16 @@ use std::time::Duration;
 
 /// Connects to upstreams.
 pub trait Transport {
-    /// A connection that is ready for queries: established, and authenticated where the protocol does that.
+    /// A connection that is ready for queries: established, and authenticated where the protocol does that; or on the way to that, if it is
+    /// early: see [`Connection::is_early`].
     type Connection: Connection;
     /// A connection in the making. Dropping it gives up and leaves nothing behind.
     type Connect: Future<Output = Result<Self::Connection, ConnectError>>;
 
     /// Starts to connect to one address of an upstream. The transport itself bounds the time that this takes.
     /// One that has a proxy ([`Upstream::socks5`]) is reached through it alone; the address of one that is given by name is then the proxy's.
-    /// Not one octet of a query may leave before the other end is authenticated (RFC 8310 section 5, strict profile).
+    /// Not one octet of a query may leave before the other end is authenticated (RFC 8310 section 5, strict profile). Early data is encrypted
+    /// with a secret of a session whose other end was authenticated as is required now.
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect;
 
     /// Connects by another configuration from now on, in place of the one `before`. Connections that are made already stay. On an error
@@ -31,6 +33,18 @@ pub trait Transport {
 
 /// A connection to an upstream that carries many queries at once.
 pub trait Connection: Unpin {
+    /// Whether its handshake is not over, and queries may be sent all the same that it may send early (RFC 8446 section 2.3). It holds back
+    /// others until then. The driver then waits for [`Connection::poll_handshake`], after it has flushed what is there to be sent.
+    fn is_early(&self) -> bool {
+        false
+    }
+
+    /// Goes on with the handshake of a connection that is early. `Ready` when that is over, which it is at once where connecting included it;
+    /// an error is one of connecting.
+    fn poll_handshake(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
     /// Takes a query to send; its first two octets are the id that the response must have. Does no I/O: what is queued leaves at the
     /// next [`Connection::poll_flush`], in as few writes as possible.
     fn queue(&mut self, message: &[u8]);

@@ -10,6 +10,7 @@ mod configuration;
 mod configuration_file;
 mod decisions;
 mod designation;
+mod early_data;
 mod edns;
 mod failover;
 mod faults_tls;

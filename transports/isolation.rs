@@ -172,6 +172,20 @@ pub enum Either<R: Runtime> {
 }
 
 impl<R: Runtime> Connection for Either<R> {
+    fn is_early(&self) -> bool {
+        match self {
+            Self::Single(single) => single.is_early(),
+            Self::Isolated(isolated) => isolated.is_early(),
+        }
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        match self {
+            Self::Single(single) => single.poll_handshake(cx),
+            Self::Isolated(isolated) => isolated.poll_handshake(cx),
+        }
+    }
+
     fn queue(&mut self, message: &[u8]) {
         match self {
             Self::Single(single) => single.queue(message),

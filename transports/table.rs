@@ -87,6 +87,14 @@ macro_rules! protocols {
         }
 
         impl<R: Runtime> Connection for AnyConnection<R> {
+            fn is_early(&self) -> bool {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.is_early(), )* }
+            }
+
+            fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.poll_handshake(cx), )* }
+            }
+
             fn queue(&mut self, message: &[u8]) {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.queue(message), )* }
             }

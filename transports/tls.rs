@@ -6,6 +6,7 @@ mod apart;
 mod ca_file;
 mod clients;
 mod connection;
+mod early;
 mod error_messages;
 mod expiry;
 #[doc(hidden)]
@@ -13,6 +14,7 @@ pub mod inspect;
 mod key_exchange;
 mod key_log;
 mod pins;
+mod sessions;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ pub use self::stream::Stream;
 use super::socks5::{Dial, Path};
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Profile, Roots, Upstream};
+use crate::engine::Time;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
 use futures::TryFutureExt;
@@ -168,6 +171,7 @@ impl<R: Runtime> Tls<R> {
             name,
             client,
             verified: verification(to),
+            until: self.runtime.now().mono + self.limit,
         })
     }
 }
@@ -215,6 +219,8 @@ pub struct Target<R> {
     client: Client,
     /// What a handshake has shown, for the log.
     verified: String,
+    /// When the time for the handshake is over.
+    until: Time,
     addr: SocketAddr,
     path: Path,
     label: String,
@@ -232,7 +238,8 @@ impl<R: Runtime> Target<R> {
         } else {
             &self.client.without_alpn
         };
-        let handshake = TlsConnector::from(tls.clone()).connect(self.name.clone(), stream);
+        let connector = TlsConnector::from(tls.clone()).early_data(tls.enable_early_data);
+        let handshake = connector.connect(self.name.clone(), stream);
         Handshake::Shaking(Box::new(handshake), self.clone())
     }
 
@@ -253,17 +260,11 @@ impl<R: Runtime> Target<R> {
         {
             return Handshake::Failed(ConnectError::Handshake(lacks.into()));
         }
-        if !self.offers_alpn || !is_alpn_refusal(error) {
+        if !self.is_because_of_alpn(error) {
             if let Some(observed) = self.clients.observed() {
                 observed.failed(error);
             }
             return Handshake::Failed(handshake_error(error, &self.name.to_str()));
-        }
-        if self.clients.refuses_alpn(&self.label) {
-            info!(
-                "{} {}: refuses the ALPN protocol name \"dot\"; from now on none is offered to it",
-                self.label, self.addr
-            );
         }
         let tcp = self.path.dial(&self.runtime);
         let to = Self {
@@ -271,6 +272,20 @@ impl<R: Runtime> Target<R> {
             ..self.clone()
         };
         Handshake::Connecting(tcp, to)
+    }
+
+    /// Whether ALPN was the reason why a handshake failed, so that this upstream is offered none from now on.
+    fn is_because_of_alpn(&self, error: &io::Error) -> bool {
+        if !self.offers_alpn || !is_alpn_refusal(error) {
+            return false;
+        }
+        if self.clients.refuses_alpn(&self.label) {
+            info!(
+                "{} {}: refuses the ALPN protocol name \"dot\"; from now on none is offered to it",
+                self.label, self.addr
+            );
+        }
+        true
     }
 }
 

@@ -107,15 +107,17 @@ pub(super) struct Parameters {
     /// The files, and what was in them once they were read.
     pub(super) client_files: Option<(String, String)>,
     pub(super) client_certificate: Option<ClientCertificate>,
+    pub(super) early_data: bool,
     pub(super) socks5: Option<Socks5>,
 }
 
 /// The names of all parameters.
-pub(crate) const NAMES: [&str; 6] = [
+pub(crate) const NAMES: [&str; 7] = [
     "pin-sha256",
     "profile",
     "client-certificate",
     "client-key",
+    "early-data",
     "socks5",
     "isolate",
 ];
@@ -139,6 +141,7 @@ impl Parameters {
                 "profile" => read.profile = profile(value).map_err(wrong)?,
                 "client-certificate" => certificate = Some(file(value).map_err(wrong)?),
                 "client-key" => key = Some(file(value).map_err(wrong)?),
+                "early-data" => read.early_data = switch(value).map_err(wrong)?,
                 "socks5" => {
                     let read = server_address(value, SOCKS_PORT);
                     proxy = Some(read.map_err(|why| format!("{name}: {why}"))?);
@@ -165,6 +168,12 @@ impl Parameters {
                 "isolate needs socks5: it is the proxy that keeps the connections apart".to_owned(),
             );
         }
+        if isolate && read.early_data {
+            return Err(
+                "early-data is not for connections that isolate keeps apart: leave one of them out"
+                    .to_owned(),
+            );
+        }
         read.socks5 = proxy.map(|proxy| Socks5 { proxy, isolate });
         if read.profile == Profile::Opportunistic && !read.pins.is_empty() {
             return Err(
@@ -183,10 +192,10 @@ fn has_meaning(name: &str, scheme: &Scheme) -> Result<(), String> {
                 "{name} is not for udp://: a SOCKS5 proxy is used for TCP connections alone: write tcp:// or tls://"
             ));
         }
-        "https" if name == "isolate" => {
-            return Err(
-                "isolate is for tls:// alone: write tls://, or leave isolate out".to_owned(),
-            );
+        "https" if matches!(name, "isolate" | "early-data") => {
+            return Err(format!(
+                "{name} is for tls:// alone: write tls://, or leave {name} out"
+            ));
         }
         _ if scheme.encrypted || name == "socks5" || !NAMES.contains(&name) => return Ok(()),
         "tcp" if name == "isolate" => {
@@ -198,7 +207,7 @@ fn has_meaning(name: &str, scheme: &Scheme) -> Result<(), String> {
         other => other,
     };
     Err(format!(
-        "{scheme}:// does not encrypt, so {name} has no meaning there"
+        "{scheme}:// does not encrypt, so {name} has no meaning there: leave it out, or use tls://"
     ))
 }
 
@@ -258,6 +267,9 @@ mod tests {
         assert_eq!(all.socks5, Some(expected));
         let socks = read("socks5=[::1]").unwrap().socks5.unwrap();
         assert_eq!((socks.proxy.port(), socks.isolate), (1080, false));
+        assert!(read("early-data=true").unwrap().early_data);
+        assert!(!read("early-data=false").unwrap().early_data);
+        assert!(!read("profile=strict").unwrap().early_data);
         let one_file = read("client-certificate=/a.pem").unwrap().client_files;
         assert_eq!(one_file, Some(("/a.pem".into(), "/a.pem".into())));
         let profile = |text| read(text).unwrap().profile;
@@ -272,6 +284,8 @@ mod tests {
             assert!(isolated.unwrap().socks5.unwrap().isolate);
             let error = read("isolate=true").unwrap_err();
             assert!(error.starts_with("isolate needs socks5"), "{error}");
+            let error = read("socks5=127.0.0.1&isolate=true&early-data=true").unwrap_err();
+            assert!(error.ends_with("leave one of them out"), "{error}");
         } else {
             let error = isolated.unwrap_err();
             assert!(error.contains("build with the feature isolate"), "{error}");
@@ -295,6 +309,8 @@ mod tests {
         assert!(Parameters::read("socks5=192.0.2.1", https).is_ok());
         let why = refused("socks5=192.0.2.1&isolate=true", https);
         assert!(why.starts_with("isolate is for tls:// alone"), "{why}");
+        let why = refused("early-data=true", https);
+        assert!(why.starts_with("early-data is for tls:// alone"), "{why}");
     }
 
     #[test]
@@ -310,9 +326,16 @@ mod tests {
             ("pin-sha256=AAAA", "is not the base64 of a SHA-256 digest"),
             ("profile=oportunistic", "did you mean opportunistic?"),
             ("profile=strict&profile=strict", "profile is given twice"),
+            (
+                "early-data=yes",
+                r#"early-data "yes" is neither true nor false"#,
+            ),
+            (
+                "early-data=true&early-data=true",
+                "early-data is given twice",
+            ),
             ("client-key=/k", "client-key needs client-certificate"),
             ("client-certificate=", "is no file"),
-            ("early-data=true", r#"has no parameter "early-data""#),
             ("socks5=localhost", "is not an IP address"),
             ("isolate=yes", r#"isolate "yes" is neither true nor false"#),
         ] {

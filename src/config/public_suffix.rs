@@ -7,8 +7,10 @@ pub(crate) const IS_KNOWN: bool = true;
 
 /// How many octets the public suffix of a name has in text, with the dots between its labels: `com` of `a.com`. The labels are in lower case,
 /// the topmost first. Without a rule of the list it is the topmost label.
-pub(crate) fn suffix_octets<'n>(from_top: impl Iterator<Item = &'n [u8]>) -> usize {
-    List.find(from_top).len
+pub(crate) fn suffix_octets<'n>(mut from_top: impl Iterator<Item = &'n [u8]>) -> usize {
+    // The list is code, which is generic over the labels: by one type for all of them it is in the program once.
+    let labels: &mut dyn Iterator<Item = &'n [u8]> = &mut from_top;
+    List.find(labels).len
 }
 
 #[cfg(test)]

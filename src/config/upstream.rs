@@ -83,6 +83,7 @@ impl Upstream {
     /// - `pin-sha256=BASE64`: [`Upstream::pins`], may be repeated;
     /// - `profile=opportunistic`: [`Upstream::profile`];
     /// - `client-certificate=FILE` and `client-key=FILE`: [`Upstream::client_files`];
+    /// - `early-data=true`: [`Upstream::early_data`];
     /// - `socks5=IP[:PORT]` and `isolate=true`: [`Upstream::socks5`].
     ///
     /// An error says what is wrong, and suggests the provider, scheme or parameter that is probably meant.
@@ -189,6 +190,12 @@ impl Upstream {
     /// By what this host authenticates itself to it, if it asks. Default: nothing.
     pub fn client_certificate(&self) -> Option<&ClientCertificate> {
         self.parameters.client_certificate.as_ref()
+    }
+
+    /// Whether queries may leave with the first flight of a resumed connection (RFC 8446 section 2.3), where an observer can repeat them
+    /// (appendix E.5). Default: no.
+    pub fn early_data(&self) -> bool {
+        self.parameters.early_data
     }
 
     /// The proxy through which it is connected to, and in no other way. Default: none.

@@ -13,6 +13,8 @@ use std::collections::VecDeque;
 pub enum Task {
     /// A connection ended under a query; and whether perhaps because of it.
     ConnectionLost(TransactionKey, ConnectionKey, bool),
+    /// A connection could not be made on which a query was sent before the handshake was over.
+    NotSent(TransactionKey, ConnectionKey),
     /// An attempt came to nothing, and its connection lives on.
     AttemptFailed(TransactionKey, ConnectionKey),
     /// An attempt was lost with what carried it, and its connection lives on.

@@ -408,6 +408,16 @@ impl History {
         }
     }
 
+    /// Notes that its connection could not be made: what was sent there before that was clear was not sent.
+    pub fn not_sent(&mut self, connection: ConnectionKey) {
+        if self.leave(connection).is_some() {
+            self.sends -= 1;
+        }
+        if self.sends == 0 {
+            self.tried = UpstreamSet::EMPTY;
+        }
+    }
+
     /// Notes that its connection was lost; `blame`: perhaps because of this query.
     pub fn lost(&mut self, connection: ConnectionKey, blame: bool, now: Time) {
         let attempt = self.leave(connection);

@@ -34,6 +34,7 @@ struct Entry<T: Transport> {
 
 enum Stage<T: Transport> {
     Connecting(Pin<Box<T::Connect>>),
+    /// Or in its handshake, with early data.
     Established(T::Connection),
     /// And when closing has taken too long.
     Closing(T::Connection, Time),
@@ -67,7 +68,11 @@ impl<T: Transport> UpstreamConnections<T> {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
-        match entry.stage.ready(key, &mut entry.source.context(), core) {
+        let is_new = matches!(entry.stage, Stage::Connecting(_));
+        let polled = entry.stage.ready(key, &mut entry.source.context(), core);
+        // What waits for the connection leaves with the first flight of its handshake, which begins at the next flush.
+        entry.queued |= is_new && entry.stage.is_early();
+        match polled {
             Polled::Pending => self.only_read.push(key),
             Polled::More => entry.source.mark(),
             Polled::Ended => drop(self.entries.remove(key)),
@@ -97,6 +102,9 @@ impl<T: Transport> UpstreamConnections<T> {
             }
             self.only_read.retain(|other| *other != key);
             let flushed = entry.stage.flush(key, &mut entry.source.context(), core);
+            if flushed == Polled::More {
+                entry.source.mark();
+            }
             flushed != Polled::Ended
         });
     }
@@ -118,6 +126,7 @@ impl<T: Transport> UpstreamConnections<T> {
     pub fn close(&mut self, key: ConnectionKey, now: Time) {
         if let Some(mut entry) = self.entries.remove(key)
             && let Stage::Established(mut connection) = entry.stage
+            && !connection.is_early()
             && connection
                 .poll_close(&mut entry.source.context())
                 .is_pending()
@@ -159,13 +168,12 @@ impl<T: Transport> Stage<T> {
                     return Polled::Ended;
                 }
                 Poll::Ready(Ok(connection)) => {
-                    // Before those that wait are sent on it.
-                    core.forwarder.limited(key, connection.limits(), now, out);
-                    if let Some(left) = connection.certificate_left() {
-                        core.forwarder.certificate_left(key, left, now);
+                    if connection.is_early() {
+                        core.forwarder.early(key, now, out);
+                        *self = Self::Established(connection);
+                        return Polled::Pending;
                     }
-                    core.forwarder
-                        .connected(key, &connection.describe(), now, out);
+                    connected(&connection, key, core);
                     *self = Self::Established(connection);
                 }
             }
@@ -182,8 +190,29 @@ impl<T: Transport> Stage<T> {
         }
     }
 
-    /// Sends what is queued.
+    fn is_early(&self) -> bool {
+        matches!(self, Self::Established(connection) if connection.is_early())
+    }
+
+    /// Sends what is queued. `More`: a handshake ended, and responses may have come with it.
     fn flush(&mut self, key: ConnectionKey, cx: &mut Context<'_>, core: &mut Core) -> Polled {
+        let mut done = Polled::Pending;
+        if let Self::Established(connection) = self
+            && connection.is_early()
+        {
+            // How it fails is for the handshake to say.
+            let _sent_or_not = connection.poll_flush(cx);
+            match connection.poll_handshake(cx) {
+                Poll::Pending => return Polled::Pending,
+                Poll::Ready(Err(why)) => {
+                    core.forwarder
+                        .connect_failed(key, &why, core.now, &mut core.out);
+                    return Polled::Ended;
+                }
+                Poll::Ready(Ok(())) => connected(connection, key, core),
+            }
+            done = Polled::More;
+        }
         if let Self::Established(connection) = self
             && let Poll::Ready(Err(why)) = connection.poll_flush(cx)
         {
@@ -191,7 +220,7 @@ impl<T: Transport> Stage<T> {
                 .connection_lost(key, &why, core.now, &mut core.out);
             return Polled::Ended;
         }
-        Polled::Pending
+        done
     }
 
     /// Takes what has arrived to the core.
@@ -199,6 +228,10 @@ impl<T: Transport> Stage<T> {
         let Self::Established(connection) = self else {
             return Polled::Pending;
         };
+        if connection.is_early() {
+            // The core has to hear first how the handshake ended.
+            return Polled::Pending;
+        }
         let (now, out) = (core.now, &mut core.out);
         for _ in 0..MAX_RESPONSES {
             if out.is_full() {
@@ -223,4 +256,16 @@ impl<T: Transport> Stage<T> {
         }
         Polled::More
     }
+}
+
+/// Tells the core that a connection came up.
+fn connected(connection: &impl Connection, key: ConnectionKey, core: &mut Core) {
+    let (now, out) = (core.now, &mut core.out);
+    // Before those that wait are sent on it.
+    core.forwarder.limited(key, connection.limits(), now, out);
+    if let Some(left) = connection.certificate_left() {
+        core.forwarder.certificate_left(key, left, now);
+    }
+    core.forwarder
+        .connected(key, &connection.describe(), now, out);
 }

@@ -108,13 +108,13 @@ fn the_parameters_of_an_upstream_are_keys_of_its_table() {
     let table = format!(
         "[[upstream]]\naddress = \"192.0.2.1#a.test\"\npin-sha256 = {pins:?}\nclient-certificate = \"{pem}\"\n\
          socks5 = \"127.0.0.1\"\nisolate = true\n\
-         [[upstream]]\naddress = \"192.0.2.2\"\nprofile = \"opportunistic\""
+         [[upstream]]\naddress = \"192.0.2.2\"\nprofile = \"opportunistic\"\nearly-data = true"
     );
     let [one, other] = pins;
     let text = format!(
         "upstream = [\"192.0.2.1#a.test?pin-sha256={other}&client-certificate={pem}&pin-sha256={one}\
          &socks5=127.0.0.1:1080&isolate=true\", \
-         \"192.0.2.2?profile=opportunistic\"]"
+         \"192.0.2.2?profile=opportunistic&early-data=true\"]"
     );
     let upstreams = |text: &str| stand.read(text, "", &[]).config.upstreams().to_vec();
     let read = upstreams(&table);

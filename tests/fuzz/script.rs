@@ -78,6 +78,8 @@ impl<'a> Script<'a> {
 #[derive(Default)]
 struct Connection {
     is_up: bool,
+    /// It takes questions before that.
+    is_early: bool,
     /// What was asked and not answered, by id.
     asked: BTreeMap<u16, Vec<u8>>,
 }
@@ -239,6 +241,7 @@ impl<'a> Player<'a> {
         let asked = self
             .connections
             .iter()
+            .filter(|(_, there)| there.is_up)
             .flat_map(|(link, there)| there.asked.keys().map(|id| (*link, *id)));
         let asked: Vec<_> = asked.collect();
         let (link, id) = self.script.pick(&asked)?;
@@ -300,7 +303,12 @@ impl<'a> Player<'a> {
 
     fn connected(&mut self) {
         if let Some(link) = self.connection(false) {
-            self.connections.entry(link).or_default().is_up = true;
+            let there = self.connections.entry(link).or_default();
+            if !there.is_early && self.script.below(4) == 3 {
+                there.is_early = true;
+                return self.core.early(link, self.now, &mut self.out);
+            }
+            there.is_up = true;
             self.core.connected(link, "", self.now, &mut self.out);
         }
     }
@@ -377,7 +385,8 @@ impl<'a> Player<'a> {
         let Some(link) = self.script.pick(&self.gone.clone()) else {
             return;
         };
-        match self.script.below(4) {
+        match self.script.below(5) {
+            4 => self.core.early(link, self.now, &mut self.out),
             0 => self.core.connected(link, "", self.now, &mut self.out),
             1 => self
                 .core
@@ -409,7 +418,10 @@ impl<'a> Player<'a> {
                     id,
                     message,
                 } => {
-                    let there = self.connections.get_mut(link).filter(|there| there.is_up);
+                    let there = self
+                        .connections
+                        .get_mut(link)
+                        .filter(|it| it.is_up || it.is_early);
                     let there = there.expect("it asks on what is no connection");
                     let message = out.message(message);
                     assert_eq!(word(message, 0), *id);

@@ -19,6 +19,13 @@ impl Tally {
         self.0.entry(name).or_default().1 += times;
     }
 
+    /// An upstream was asked for a name before it was clear that it could be connected to, and it could not be.
+    pub fn not_sent(&mut self, name: &str) {
+        if let Some((_, sent)) = self.0.get_mut(name) {
+            *sent = sent.saturating_sub(1);
+        }
+    }
+
     /// No question was sent more often than the design allows. So many were asked beforehand, nobody knows for which names.
     pub fn check(&self, prefetches: u64) -> Result<(), String> {
         let allowed = |queries: u64| u64::from(MAX_SENDS) * (queries + prefetches);

@@ -1,6 +1,6 @@
 //! The TLS handshake of a scripted upstream, with what the client offered and what was agreed.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 
 use super::journal::{Handshake, Hello, Journal};
 
-/// Reads the hello, completes the handshake, and writes both down.
+/// Reads the hello, completes the handshake, and writes both down. Gives what the client sent as early data, too.
 pub fn accept(
     mut socket: &TcpStream,
     tls: Arc<ServerConfig>,
     journal: &Journal,
-) -> io::Result<ServerConnection> {
+) -> io::Result<(ServerConnection, Vec<u8>)> {
     let accepted = read_hello(socket)?;
     let hello = accepted.client_hello();
     let server_name = hello.server_name().map(str::to_owned);
@@ -41,6 +41,10 @@ pub fn accept(
         session.complete_io(&mut socket)?;
     }
     flush(&mut session, socket)?;
+    let mut early = Vec::new();
+    if let Some(mut data) = session.early_data() {
+        data.read_to_end(&mut early)?;
+    }
     let handshake = Handshake {
         version: session
             .protocol_version()
@@ -48,9 +52,10 @@ pub fn accept(
             .unwrap_or_default(),
         protocol: session.alpn_protocol().map(<[u8]>::to_vec),
         resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+        early_data: early.clone(),
     };
     journal.write(|seen| seen.handshakes.push(handshake));
-    Ok(session)
+    Ok((session, early))
 }
 
 fn read_hello(mut socket: &TcpStream) -> io::Result<Accepted> {

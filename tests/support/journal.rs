@@ -49,6 +49,8 @@ pub struct Handshake {
     pub protocol: Option<Vec<u8>>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
+    /// What the client sent as early data, if it was accepted.
+    pub early_data: Vec<u8>,
 }
 
 /// The book that the server's threads write and the tests read.

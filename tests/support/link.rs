@@ -85,10 +85,11 @@ impl Link {
 
     fn serve_tls(self: &Arc<Self>) -> io::Result<()> {
         let tls = Arc::clone(&lock(&self.shared.tls));
-        let session = handshake::accept(&self.socket, tls, &self.shared.journal)?;
+        let (session, mut stream) = handshake::accept(&self.socket, tls, &self.shared.journal)?;
         *lock(&self.session) = Some(session);
         // Application data may have come with the handshake's last flight.
-        let (mut stream, mut index) = (self.decrypt(&[])?, 0);
+        stream.extend(self.decrypt(&[])?);
+        let mut index = 0;
         let mut buffer = vec![0; 65536];
         loop {
             let mut rest = stream.as_slice();

@@ -30,6 +30,8 @@ struct Dialect {
     versions: &'static [&'static SupportedProtocolVersion],
     protocols: Vec<Vec<u8>>,
     tickets: usize,
+    /// The most octets of early data.
+    early_data: u32,
     /// The authorities of the certificates that clients must have, if they must.
     clients_of: Option<RootCertStore>,
 }
@@ -75,6 +77,12 @@ impl Builder {
     /// Sends so many session tickets after each handshake of TLS 1.3.
     pub fn tickets(mut self, tickets: usize) -> Self {
         self.dialect.tickets = tickets;
+        self
+    }
+
+    /// Takes so many octets of early data from clients that resume a session.
+    pub fn early_data(mut self, octets: u32) -> Self {
+        self.dialect.early_data = octets;
         self
     }
 
@@ -146,6 +154,7 @@ impl Dialect {
             .expect("a certificate with its key");
         tls.alpn_protocols.clone_from(&self.protocols);
         tls.send_tls13_tickets = self.tickets;
+        tls.max_early_data_size = self.early_data;
         Arc::new(tls)
     }
 }
@@ -159,6 +168,7 @@ impl DotServer {
                 versions: rustls::ALL_VERSIONS,
                 protocols: vec![b"dot".to_vec()],
                 tickets: 2,
+                early_data: 0,
                 clients_of: None,
             },
             conduct: Arc::new(|_| Conduct::Tls),
@@ -200,6 +210,18 @@ impl DotServer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *tls = self.dialect.config(leaf);
+    }
+
+    /// Takes so much early data from now on, and knows the sessions of before.
+    pub fn take_early_data(&self, octets: u32) {
+        let mut tls = self
+            .shared
+            .tls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut changed = ServerConfig::clone(&tls);
+        changed.max_early_data_size = octets;
+        *tls = Arc::new(changed);
     }
 
     /// Listens, if it does not.

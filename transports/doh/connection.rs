@@ -78,7 +78,9 @@ impl Wake for Progress {
 impl<R: Runtime> Connection<R> {
     /// Begins HTTP/2 on a stream that is ready for it. The preface leaves with the first queries.
     pub fn new(encrypted: Encrypted<R>, target: Request<()>) -> Result<Self, ConnectError> {
-        let link = Arc::new(Mutex::new(Link::new(encrypted.stream)));
+        let description = format!("{}, HTTP/2", encrypted.describe());
+        let certificate_left = encrypted.certificate_left();
+        let link = Arc::new(Mutex::new(Link::new(encrypted.into_stream())));
         let handshake = Builder::new()
             .enable_push(false)
             .initial_max_send_streams(FIRST_STREAMS)
@@ -109,8 +111,8 @@ impl<R: Runtime> Connection<R> {
             ended: None,
             waker: Waker::from(progress.clone()),
             progress,
-            description: format!("{}, HTTP/2", encrypted.description),
-            certificate_left: encrypted.certificate_left,
+            description,
+            certificate_left,
         })
     }
 

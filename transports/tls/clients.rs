@@ -7,10 +7,9 @@ use super::Application;
 use super::DOT;
 use super::inspect::{Observed, Observing};
 use super::trust::{Requirements, Trusted, Verifier};
-use super::{key_exchange, key_log};
+use super::{key_exchange, key_log, sessions};
 use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
-use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -19,7 +18,7 @@ use rustls::{ClientConfig, KeyLog};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-/// Upstreams whose session tickets are stored; rustls stores up to eight of each (RFC 8446 appendix C.4: one use per ticket).
+/// Upstreams whose session tickets are stored.
 const MAX_SESSIONS: usize = 64;
 
 /// What all connects share.
@@ -40,6 +39,7 @@ pub struct Clients {
 struct Settings {
     required: Requirements,
     certificate: Option<ClientCertificate>,
+    early_data: bool,
 }
 
 impl Settings {
@@ -47,6 +47,7 @@ impl Settings {
         Self {
             required: Requirements::of(upstream),
             certificate: upstream.client_certificate().cloned(),
+            early_data: upstream.early_data(),
         }
     }
 }
@@ -72,7 +73,9 @@ impl Client {
     #[cfg(feature = "isolate")]
     pub fn apart(&self) -> Self {
         let mut tls = self.without_alpn.as_ref().clone();
-        tls.resumption = Resumption::in_memory_sessions(1);
+        tls.resumption = sessions::resumption(1);
+        // The configuration refuses that as well: nobody waits for the handshake of such a connection.
+        tls.enable_early_data = false;
         Self::new(tls, DOT.alpn)
     }
 }
@@ -156,7 +159,9 @@ impl Clients {
                 config.map_err(|error| format!("the client certificate cannot be used: {error}"))?
             }
         };
-        config.resumption = Resumption::in_memory_sessions(MAX_SESSIONS);
+        config.resumption = sessions::resumption(MAX_SESSIONS);
+        // Who observes times handshakes: they are whole there.
+        config.enable_early_data = settings.early_data && self.observed.is_none();
         if let Some(log) = &self.key_log {
             config.key_log = log.clone();
         }
@@ -226,10 +231,13 @@ mod tests {
 
     #[test]
     fn settings_are_shared_by_upstreams_that_agree_in_them() {
+        let early = upstream("192.0.2.4#a.test?early-data=true");
         let pinned = "192.0.2.3?pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
         let all = ["192.0.2.1#a.test", "192.0.2.2#b.test", pinned].map(upstream);
         let clients = clients(&all).unwrap();
         assert_eq!(lock(&clients.made).len(), 2);
+        assert!(clients.of(&early).is_ok());
+        assert_eq!(lock(&clients.made).len(), 3);
         let [one, _, pinned] = &all;
         let only = Config::builder()
             .upstreams([pinned.clone()])

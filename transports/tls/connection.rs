@@ -1,56 +1,99 @@
 //! A connection by TLS, and what is known of it.
 
 use super::Target;
+use super::error_messages::handshake_error;
 use super::expiry::EXPIRY;
 use super::stream::Stream;
 use crate::framed::Framed;
 use crate::runtime::Runtime;
-use crate::transport::{self, ConnectionError, Event};
+use crate::transport::{self, ConnectError, ConnectionError, Event};
 use futures_rustls::client::TlsStream;
 use rustls::pki_types::UnixTime;
 use rustls::{ClientConnection, HandshakeKind, ProtocolVersion};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A TCP connection after the handshake of TLS: octets, whatever is spoken.
+/// A TCP connection after the handshake of TLS, or in it where early data may be sent: octets, whatever is spoken.
 pub struct Encrypted<R: Runtime> {
-    /// The octets within TLS.
-    pub stream: Stream<R::Stream>,
-    /// For the log.
-    pub description: String,
-    /// As [`transport::Connection::certificate_left`].
-    pub certificate_left: Option<Duration>,
+    stream: Stream<R::Stream>,
+    to: Target<R>,
 }
 
 impl<R: Runtime> Encrypted<R> {
-    /// To this server, after the handshake.
+    /// To this server.
     pub(super) fn new(stream: TlsStream<R::Stream>, to: &Target<R>) -> Self {
-        let session = stream.get_ref().1;
-        let (description, certificate_left) = (
-            describe(session, &to.verified),
-            to.certificate_left(session),
-        );
         Self {
             stream: Stream::new(stream),
-            description,
-            certificate_left,
+            to: to.clone(),
         }
+    }
+
+    /// The state of TLS.
+    pub fn session(&self) -> &ClientConnection {
+        self.stream.session()
+    }
+
+    /// As [`transport::Connection::describe`].
+    pub fn describe(&self) -> String {
+        describe(self.session(), &self.to.verified)
+    }
+
+    /// As [`transport::Connection::certificate_left`].
+    pub fn certificate_left(&self) -> Option<Duration> {
+        self.to.certificate_left(self.session())
+    }
+
+    /// The octets within TLS.
+    pub fn into_stream(self) -> Stream<R::Stream> {
+        self.stream
     }
 }
 
-/// A connection of DNS over TLS.
+/// A connection of DNS over TLS, after its handshake, or in it where early data may be sent.
 pub struct Connection<R: Runtime> {
     framed: Framed<Stream<R::Stream>>,
+    /// For the log; empty until the handshake is over.
+    description: String,
     certificate_left: Option<Duration>,
+    early: Option<Box<Early<R>>>,
+}
+
+/// A handshake that goes on while queries are sent as early data.
+struct Early<R: Runtime> {
+    to: Target<R>,
+    /// Ends with the time for the handshake.
+    time: R::Sleep,
 }
 
 impl<R: Runtime> Connection<R> {
     /// Messages over these octets.
-    pub fn new(encrypted: Encrypted<R>) -> Self {
-        Self {
-            framed: Framed::new(encrypted.stream, encrypted.description),
-            certificate_left: encrypted.certificate_left,
+    pub fn new(Encrypted { stream, to }: Encrypted<R>) -> Self {
+        let mut connection = Self {
+            framed: Framed::new(stream, String::new()),
+            description: String::new(),
+            certificate_left: None,
+            early: None,
+        };
+        if connection.framed.stream().is_early() {
+            let time = to.runtime.sleep_until(to.until);
+            connection.early = Some(Box::new(Early { to, time }));
+        } else {
+            connection.shaken(&to);
         }
+        connection
+    }
+
+    /// The handshake is over.
+    fn shaken(&mut self, to: &Target<R>) {
+        let session = self.framed.stream().session();
+        self.certificate_left = to.certificate_left(session);
+        self.description = describe(session, &to.verified);
+    }
+
+    /// The state of TLS.
+    fn session(&self) -> &ClientConnection {
+        self.framed.stream().session()
     }
 }
 
@@ -67,6 +110,39 @@ impl<R: Runtime> Target<R> {
 }
 
 impl<R: Runtime> transport::Connection for Connection<R> {
+    fn is_early(&self) -> bool {
+        self.early.is_some()
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        let Some(mut early) = self.early.take() else {
+            return Poll::Ready(Ok(()));
+        };
+        let to = &early.to;
+        match self.framed.stream_mut().poll_handshake(cx) {
+            Poll::Ready(Ok(())) => {
+                self.shaken(to);
+                let accepted = self.session().is_early_data_accepted();
+                self.description += if accepted {
+                    ", early data accepted"
+                } else {
+                    ", early data rejected"
+                };
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                // The next connect is without ALPN if that was the reason.
+                let _next_connect = to.is_because_of_alpn(&error);
+                Poll::Ready(Err(handshake_error(&error, &to.name.to_str())))
+            }
+            Poll::Pending => {
+                let over = Pin::new(&mut early.time).poll(cx);
+                self.early = Some(early);
+                over.map(|()| Err(ConnectError::TimedOut))
+            }
+        }
+    }
+
     fn queue(&mut self, message: &[u8]) {
         self.framed.queue(message);
     }
@@ -92,7 +168,7 @@ impl<R: Runtime> transport::Connection for Connection<R> {
     }
 
     fn describe(&self) -> String {
-        self.framed.describe()
+        self.description.clone()
     }
 
     fn certificate_left(&self) -> Option<Duration> {

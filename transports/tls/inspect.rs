@@ -168,7 +168,7 @@ pub struct Session {
 impl Session {
     /// That of a connection.
     pub fn of<R: Runtime>(encrypted: &Encrypted<R>) -> Self {
-        let session = encrypted.stream.session();
+        let session = encrypted.session();
         let cipher = session
             .negotiated_cipher_suite()
             .map(|suite| format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1));

@@ -141,6 +141,29 @@ fn a_server_with_another_group_alone_asks_for_it() {
     assert_eq!(stand.shake(server), Ok((kind, Some(NamedGroup::secp256r1))));
 }
 
+// It may have the hybrid group one day, or another machine at its address may have it. fault 38
+#[test]
+fn a_server_that_chose_x25519_is_offered_the_hybrid_group_again() {
+    let stand = Stand::new();
+    let x25519 = || stand.with_groups(vec![ring::kx_group::X25519]);
+    assert_eq!(stand.shake(x25519()), Ok((FULL, Some(NamedGroup::X25519))));
+    let hybrid = stand.server(hybrid::provider(), ALL_VERSIONS);
+    let expected = Ok((FULL, Some(NamedGroup::X25519MLKEM768)));
+    assert_eq!(stand.shake(hybrid), expected);
+    assert_eq!(stand.shake(x25519()), Ok((FULL, Some(NamedGroup::X25519))));
+}
+
+// fault 38
+#[test]
+fn another_group_costs_a_round_trip_once() {
+    let stand = Stand::new();
+    let p256 = || stand.with_groups(vec![ring::kx_group::SECP256R1]);
+    let group = Some(NamedGroup::secp256r1);
+    let retried = Some(HandshakeKind::FullWithHelloRetryRequest);
+    assert_eq!(stand.shake(p256()), Ok((retried, group)));
+    assert_eq!(stand.shake(p256()), Ok((FULL, group)));
+}
+
 /// A server whose share is not what it should be.
 #[derive(Debug)]
 struct Meddling(fn(&mut Vec<u8>));

@@ -28,6 +28,7 @@ pub(super) const UPSTREAM_KEYS: &[Known] = &[
     field("profile", Kind::Word),
     field("client_certificate", Kind::Path),
     field("client_key", Kind::Path),
+    field("early_data", Kind::Switch),
     field("socks5", Kind::Word),
     field("isolate", Kind::Switch),
 ];

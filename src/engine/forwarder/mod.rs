@@ -3,9 +3,10 @@
 //! The contract. The driver calls one method per event, with one reading of the clocks per batch of events, and afterwards
 //! carries out every [`Action`](super::Action) of the [`Output`] in order. It calls [`Forwarder::time`] when
 //! [`Forwarder::next_alarm`] has come; later is allowed, earlier does nothing. For each `Connect` it reports `connected` or
-//! `connect_failed`, for each `Resolve` `resolved`, for a connection that was up and ended by itself `connection_lost`; of a connection that
-//! the core closed it reports nothing more. What it reports of an unknown connection is ignored. While there are connections, an alarm
-//! is never more than a few seconds ahead: a driver that stays away for longer was stopped, and no connection is trusted after that.
+//! `connect_failed`, and before that `early` where queries may leave before the handshake is over; for each `Resolve` `resolved`; for a
+//! connection that was up and ended by itself `connection_lost`; of a connection that the core closed it reports nothing more. What it reports
+//! of an unknown connection is ignored. While there are connections, an alarm is never more than a few seconds ahead: a driver that stays away
+//! for longer was stopped, and no connection is trusted after that.
 //!
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
@@ -77,6 +78,12 @@ impl Forwarder {
         if !self.ledger.tasks.is_empty() {
             self.settle(now, out);
         }
+    }
+
+    /// A connection takes queries, although its handshake is not over: those that wait go onto it. `connected` or `connect_failed` follows.
+    pub fn early(&mut self, connection: ConnectionKey, now: Now, out: &mut Output) {
+        self.pool.early(connection, &mut self.ledger.at(now, out));
+        self.settle(now, out);
     }
 
     /// A connection came up: those that wait go onto it. The description is for the log.

@@ -28,6 +28,13 @@ impl Forwarder {
                 history.lost(connection, blame, now.mono);
                 self.react(key, Happened::ConnectionLost, now, out);
             }
+            Task::NotSent(key, connection) => {
+                let Some(history) = self.transactions.history_mut(key) else {
+                    return;
+                };
+                history.not_sent(connection);
+                self.react(key, Happened::ConnectionLost, now, out);
+            }
             Task::AttemptFailed(key, connection) => {
                 let Some(history) = self.transactions.history_mut(key) else {
                     return;

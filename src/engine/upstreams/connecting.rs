@@ -274,6 +274,18 @@ impl UpstreamPool {
         }
     }
 
+    /// A connection takes queries, although its handshake is not over. Whether it comes up is still to be seen.
+    pub fn early(&mut self, key: ConnectionKey, fx: &mut Effects<'_>) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let state = &self.upstreams[connection.upstream];
+        connection.early(state.backoff.total(), fx.now.mono);
+        if state.is_known_to_reorder() {
+            connection.pipeline.expect_reordering();
+        }
+    }
+
     /// A connection came up: those who wait go onto it. The description is for the log. `waiting`: how many wait for one to this
     /// upstream.
     pub fn connected(
@@ -330,12 +342,18 @@ impl UpstreamPool {
         }
     }
 
-    /// A connection could not be made.
+    /// A connection could not be made. What was sent on it before its handshake was over counts as not sent.
     pub fn connect_failed(&mut self, key: ConnectionKey, why: &ConnectError, fx: &mut Effects<'_>) {
         let Some(failed) = self.connections.remove(key) else {
             return;
         };
         self.note_failure(failed.upstream, Some(failed.addr), why, fx);
+        for transaction in failed.pipeline.live_transactions() {
+            fx.task(Task::NotSent(transaction, key));
+        }
+        if failed.is_up() {
+            self.upstreams[failed.upstream].capacity.set_probing(false);
+        }
         self.ask_elsewhere(failed.upstream, fx);
     }
 

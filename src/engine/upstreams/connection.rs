@@ -30,6 +30,8 @@ const MAX_MISSED: u32 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Connecting,
+    /// Its handshake goes on, and it takes queries.
+    Early,
     Up,
 }
 
@@ -113,8 +115,19 @@ impl Connection {
         }
     }
 
+    /// It takes queries, of which some may leave before the handshake is over. That is not success yet.
+    pub fn early(&mut self, failures_before: u32, now: Time) {
+        self.phase = Phase::Early;
+        self.failures_before = failures_before;
+        self.last_used = now;
+        self.heard_at = now;
+    }
+
     /// It came up.
     pub fn connected(&mut self, failures_before: u32, now: Time) {
+        if self.phase == Phase::Early {
+            self.heard(now);
+        }
         self.phase = Phase::Up;
         self.failures_before = failures_before;
         self.since = now;
@@ -130,12 +143,12 @@ impl Connection {
 
     /// Whether it is ready for queries.
     pub fn is_up(&self) -> bool {
-        self.phase == Phase::Up
+        self.phase != Phase::Connecting
     }
 
-    /// Whether it is up and not suspect.
+    /// Whether it is up, its handshake is over, and it is not suspect.
     pub fn is_good(&self) -> bool {
-        self.is_up() && !self.is_suspect()
+        self.phase == Phase::Up && !self.is_suspect()
     }
 
     /// Whether it is kept for queries that lost their connection repeatedly, or that may hold up others.
@@ -289,7 +302,8 @@ impl Connection {
     /// Whether it is up, not suspect yet, and has been silent for too long.
     pub fn is_silent(&self, upstream: &Upstream, now: Time) -> bool {
         let silence = self.pipeline.silence(now);
-        self.is_good() && silence.is_some_and(|silence| silence >= self.silence_allowed(upstream))
+        let unsuspected = self.is_up() && !self.is_suspect();
+        unsuspected && silence.is_some_and(|silence| silence >= self.silence_allowed(upstream))
     }
 
     /// Whether it has been silent for so long that queries should rather go elsewhere than be refused.
@@ -414,7 +428,7 @@ mod tests {
     fn the_diagram_of_a_connection_is_what_its_methods_do() {
         let diagram = Diagram::under("The states of a connection to an upstream");
         let trust = variants!(Trust: Proven, Unproven, Suspect).map(|(name, _)| name);
-        let phases = variants!(Phase: Connecting, Up).map(|(name, _)| name);
+        let phases = variants!(Phase: Connecting, Early, Up).map(|(name, _)| name);
         let states: BTreeSet<_> = trust.into_iter().chain(phases).collect();
         assert_eq!(diagram.states(), states);
         let inner = |end: &str| end == OUTSIDE || trust.contains(&end);
@@ -433,6 +447,14 @@ mod tests {
         let addr = "192.0.2.1:853".parse().unwrap();
         let mut connection = Connection::connecting(0, addr, Lane::Shared, Time::ZERO);
         assert_eq!(connection.phase, Phase::Connecting);
+        connection.early(0, Time::ZERO);
+        assert_eq!(connection.phase, Phase::Early);
+        connection.connected(0, Time::ZERO);
+        assert_eq!(
+            (connection.phase, connection.trust),
+            (Phase::Up, Trust::Proven)
+        );
+        let mut connection = Connection::connecting(0, addr, Lane::Shared, Time::ZERO);
         connection.connected(0, Time::ZERO);
         assert_eq!(
             (connection.phase, connection.trust),
@@ -440,6 +462,8 @@ mod tests {
         );
         let made = [
             (OUTSIDE, "connecting", "Connecting"),
+            ("Connecting", "early", "Early"),
+            ("Early", "connected", "Up"),
             ("Connecting", "connected", "Up"),
         ];
         assert_eq!(told(&around), BTreeSet::from(made));

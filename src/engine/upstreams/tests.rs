@@ -681,3 +681,81 @@ fn the_time_that_is_left_of_a_certificate_runs_down_until_another_one_is_shown()
         .certificate_left(connection, ms(9_000), stage.now);
     assert_eq!(left(&stage), Some(ms(9_000)));
 }
+
+impl Stage {
+    fn early(&mut self, connection: ConnectionKey) {
+        let fx = &mut self.ledger.at(self.now, &mut self.out);
+        self.pool.early(connection, fx);
+    }
+
+    fn fail_to_connect(&mut self, connection: ConnectionKey, why: &ConnectError) {
+        let fx = &mut self.ledger.at(self.now, &mut self.out);
+        self.pool.connect_failed(connection, why, fx);
+    }
+
+    fn upstream_stats(&self) -> UpstreamStats {
+        *self.pool.stats().next().expect("an upstream").1
+    }
+}
+
+#[test]
+fn a_connection_that_is_early_takes_queries_and_does_not_count_as_one_that_is_up() {
+    let mut stage = Stage::one();
+    let connection = stage.connect(0);
+    stage.early(connection);
+    let (key, attempt) = stage.ask();
+    assert_eq!(attempt.connection, connection);
+    let nothing_up = |stage: &Stage| stage.pool.nothing_up(stage.histories[key].upstreams());
+    assert!(nothing_up(&stage) && !stage.pool.upstreams[0].was_connected);
+    stage.pass(ms(20));
+    stage.connected(connection);
+    assert!(!nothing_up(&stage) && stage.pool.upstreams[0].was_connected);
+    stage.answer(key, attempt);
+    assert_eq!(stage.upstream_stats().answered, 1);
+}
+
+#[test]
+fn what_was_sent_on_a_connection_that_then_cannot_be_made_was_not_sent() {
+    let mut stage = Stage::one();
+    for why in [
+        ConnectError::TimedOut,
+        ConnectError::Handshake("the server closed the connection".into()),
+    ] {
+        stage.pass(Duration::from_secs(60));
+        let before = stage.upstream_stats();
+        let connection = stage.connect(0);
+        stage.early(connection);
+        let (key, _) = stage.ask();
+        stage.fail_to_connect(connection, &why);
+        let [Task::NotSent(transaction, on)] = stage.tasks()[..] else {
+            panic!("one task");
+        };
+        assert_eq!((transaction, on), (key, connection));
+        let history = &mut stage.histories[key];
+        history.not_sent(connection);
+        assert_eq!((history.sends(), history.tried()), (0, UpstreamSet::EMPTY));
+        assert!(!history.is_under_way());
+        let after = stage.upstream_stats();
+        assert_eq!(after.failed_connects, before.failed_connects + 1);
+        assert_eq!((after.lost_connections, after.passed_over), (0, 0));
+        assert!(
+            stage.pool.upstreams[0]
+                .backoff
+                .has_failed_lately(stage.now.mono)
+        );
+        assert_eq!(stage.pool.connections.len(), 0);
+    }
+}
+
+// It is as silent as any other one, so that its queries are asked elsewhere.
+#[test]
+fn a_connection_that_stays_early_becomes_suspect_until_it_comes_up() {
+    let mut stage = Stage::one();
+    let connection = stage.connect(0);
+    stage.early(connection);
+    stage.ask();
+    stage.pass_to_alarm();
+    assert!(stage.pool.connections[connection].is_suspect());
+    stage.connected(connection);
+    assert!(!stage.pool.connections[connection].is_suspect());
+}

@@ -128,7 +128,8 @@ fn unanswered(driver: &mut Driver) -> Option<(ConnectionKey, u16, Vec<u8>)> {
             .map(move |(id, query)| (connection, id, query))
     };
     let lines = driver.ledger.lines.iter();
-    let lines = lines.filter(|(connection, _)| !driver.ledger.is_healthy(**connection));
+    let lines =
+        lines.filter(|(connection, line)| line.is_up && !driver.ledger.is_healthy(**connection));
     let mut all: Vec<_> = lines.flat_map(of).collect();
     let drawn = driver.dice.index(all.len());
     (!all.is_empty()).then(|| all.swap_remove(drawn))
@@ -264,9 +265,26 @@ fn answer_wrongly(driver: &mut Driver) {
 }
 
 fn end_a_dial(driver: &mut Driver) {
-    if let Some(connection) = link(driver, false) {
+    let Some(connection) = link(driver, false) else {
+        return;
+    };
+    let lines = &driver.ledger.lines;
+    let is_early = lines.get(&connection).is_some_and(|line| line.is_early);
+    if !is_early && driver.dice.percent(30) {
+        be_early(driver, connection);
+    } else {
         end_dial(driver, connection);
     }
+}
+
+/// A connection takes questions before it is clear whether it comes up.
+fn be_early(driver: &mut Driver, connection: ConnectionKey) {
+    driver.log.note(|| format!("{connection:?}: is early"));
+    if let Some(line) = driver.ledger.lines.get_mut(&connection) {
+        line.is_early = true;
+    }
+    let now = driver.now();
+    driver.core.early(connection, now, &mut driver.out);
 }
 
 /// A connect succeeds or fails.
@@ -282,6 +300,10 @@ fn fail_to_connect(driver: &mut Driver, connection: ConnectionKey) {
     driver
         .log
         .note(|| format!("{connection:?}: cannot be made"));
+    let line = driver.ledger.lines.get(&connection);
+    for early in line.into_iter().flat_map(|line| line.asked.values()) {
+        driver.ledger.tally.not_sent(&messages::name(early));
+    }
     end(driver, connection);
     let (why, now) = (ConnectError::TimedOut, driver.now());
     driver

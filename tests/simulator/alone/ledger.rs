@@ -23,6 +23,8 @@ pub struct Open {
 pub struct Line {
     pub upstream: usize,
     pub is_up: bool,
+    /// It takes questions before that.
+    pub is_early: bool,
     /// It has carried an answer.
     pub is_useful: bool,
     /// Messages that were no answer to anything.
@@ -155,7 +157,7 @@ impl Ledger {
     }
 
     fn send(&mut self, to: ConnectionKey, id: u16, message: &[u8]) -> Result<(), String> {
-        let line = self.lines.get_mut(&to).filter(|line| line.is_up);
+        let line = self.lines.get_mut(&to).filter(|it| it.is_up || it.is_early);
         let line = line.ok_or("asks on what is no connection")?;
         if messages::id(message) != id || dotward::wire::parse_query(message).is_err() {
             return Err(format!("id {id}: not a query with that id: {message:?}"));
