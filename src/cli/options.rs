@@ -63,9 +63,8 @@ options! {
                 fe80::1%eth0#dns.test     a link-local address, with its interface\n  \
                 tls://9.9.9.9             an address that is itself in the certificate\n  \
                 tls://dns.quad9.net       a name; see --bootstrap\n  \
-                https://dns.quad9.net/dns-query, or https://9.9.9.9/dns-query#dns.quad9.net\n                            \
-                DNS over HTTPS, in a build with the feature doh;\n                            \
-                /dns-query may be left out\n  \
+                https://dns.quad9.net     DNS over HTTPS, in a build with the feature doh;\n                            \
+                also https://9.9.9.9/dns-query#dns.quad9.net\n  \
                 ddr://192.0.2.1           a resolver that says where it is reached over TLS,\n                            \
                 and whose address is in the certificate there\n  \
                 tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n  \
