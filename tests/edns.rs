@@ -3,7 +3,7 @@
 use crate::support::checks::canary;
 use crate::support::codes::{A, BADVERS, COOKIE, DO, FORMERR, NOERROR, NOTIMP, QR, SERVFAIL, TXT};
 use crate::support::messages::{option, query, response_to, word};
-use crate::support::reading::{Message, read};
+use crate::support::reading::{Message, extra_text, read};
 use crate::support::script::{Received, Step, right_answer};
 use crate::support::setup::Setup;
 
@@ -251,19 +251,18 @@ fn thousands_of_empty_options_are_read_in_one_pass() {
 fn an_unreachable_upstream_is_named_as_the_reason() {
     let mut setup = Setup::build(|upstream| upstream, &["--timeout", "1s"]);
     setup.upstream.stop();
-    let with: Message = read(
-        &setup
-            .udp()
-            .ask(&query("a.test", A).edns(1232, 0, &[]).build()),
-    );
+    let asked = query("a.test", A).edns(1232, 0, &[]).build();
+    let got = setup.udp().ask(&asked);
+    let with: Message = read(&got);
     assert_eq!(with.rcode(), SERVFAIL);
+    let codes = with.extended_errors();
     assert!(
-        with.extended_errors()
-            .iter()
-            .any(|code| [22, 23].contains(code)),
-        "{:?}",
-        with.options()
+        codes.iter().any(|code| [22, 23].contains(code)),
+        "{codes:?}"
     );
+    let told = extra_text(&got);
+    assert!(told.contains(&setup.upstream.spec()), "{told}");
+    assert!(told.contains("connection refused"), "{told}");
     let without = read(&setup.udp().ask(&query("a.test", A).build()));
     assert_eq!(
         (without.rcode(), without.has(QR), without.opt().is_none()),

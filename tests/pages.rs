@@ -119,6 +119,18 @@ fn is_left_out(path: &str) -> bool {
 }
 
 #[test]
+fn no_page_has_the_marks_of_a_merge() {
+    let is_mark = |line: &str| {
+        let marks = ["<<<<<<< ", "||||||| ", ">>>>>>> "];
+        line == "=======" || marks.iter().any(|mark| line.starts_with(mark))
+    };
+    for (path, page) in files("md") {
+        let marked = page.lines().position(is_mark);
+        assert_eq!(marked, None, "{}", path.display());
+    }
+}
+
+#[test]
 fn every_relative_link_leads_to_a_file_and_a_heading() {
     let pages = files("md");
     let (mut checked, mut wrong) = (0, Vec::new());

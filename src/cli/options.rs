@@ -75,8 +75,8 @@ options! {
                 else counts. Repeatable\n  \
                 profile=opportunistic     send queries even if it cannot be authenticated\n  \
                 client-certificate=FILE   what it is shown if it asks, and client-key=FILE\n  \
-                early-data=true           queries in the first flight of a resumed connection,\n                            \
-                which somebody on the path can repeat\n  \
+                early-data=true           queries leave while a connection is resumed, and\n                            \
+                somebody on the path can repeat them\n  \
                 socks5=IP[:PORT]          a proxy to connect through; isolate=true: for each\n                            \
                 registrable domain by connections of its own\n",
         note = "A policy NAME is one of\n  {{policies}}\n",

@@ -50,7 +50,7 @@ pub fn forward_query(message: &[u8], query: &Query, rewrite: &Rewrite, out: &mut
             copy(message, 0..opt.options_at, out);
             let options_at = out.len();
             for (code, data) in options(message, &opt) {
-                if !rewrite.subnet.ends_here(code) {
+                if !rewrite.subnet.ends_here(code, data) {
                     put_option(out, code, data);
                 }
             }
@@ -365,6 +365,9 @@ mod tests {
         let with = |options: &[(u16, &[u8])]| plain().id(0).edns(1232, 0, options).build();
         assert_eq!(by(ClientSubnet::Keep, &sent), with(&[(3, b""), own]));
         assert_eq!(by(ClientSubnet::Strip, &sent), with(&[(3, b"")]));
+        // A client that wants none sent on is heard.
+        let opted_out = plain().edns(1232, 0, &[none]).build();
+        assert_eq!(by(ClientSubnet::Strip, &opted_out), with(&[none]));
         assert_eq!(by(ClientSubnet::Forbid, &sent), with(&[(3, b""), none]));
         assert_eq!(by(ClientSubnet::Forbid, &plain().build()), with(&[none]));
     }

@@ -34,7 +34,7 @@ pub fn is_hop_by_hop(code: u16) -> bool {
 pub enum ClientSubnet {
     /// It is passed on, if the client sends it.
     Keep,
-    /// It is removed: upstreams see the address of this host alone.
+    /// It is removed: upstreams see the address of this host alone. One of no length stays, by which a client asks that none be sent on.
     #[default]
     Strip,
     /// It is removed, and every query says that none is to be sent on: SOURCE PREFIX-LENGTH 0 (section 7.1.2).
@@ -42,9 +42,17 @@ pub enum ClientSubnet {
 }
 
 impl ClientSubnet {
-    /// Whether an option never crosses us.
-    pub fn ends_here(self, code: u16) -> bool {
-        is_hop_by_hop(code) || (code == OPTION_CLIENT_SUBNET && self != Self::Keep)
+    /// Whether an option with this data never crosses us.
+    pub fn ends_here(self, code: u16, data: &[u8]) -> bool {
+        // FAMILY, then SOURCE PREFIX-LENGTH (section 6).
+        let says_none = || data.get(2) == Some(&0);
+        is_hop_by_hop(code)
+            || code == OPTION_CLIENT_SUBNET
+                && match self {
+                    Self::Keep => false,
+                    Self::Strip => !says_none(),
+                    Self::Forbid => true,
+                }
     }
 }
 
@@ -146,8 +154,8 @@ impl ClientEdns {
     /// Reads a client's OPT record.
     pub fn of(message: &[u8], opt: &OptAt, subnet: ClientSubnet) -> ClientEdns {
         let mut codes = OptionCodes::default();
-        for (code, _) in options(message, opt) {
-            if !subnet.ends_here(code) {
+        for (code, data) in options(message, opt) {
+            if !subnet.ends_here(code, data) {
                 codes.insert(code);
             }
         }

@@ -123,7 +123,7 @@ fn is_ordinary(message: &[u8], query: &Query, subnet: ClientSubnet) -> bool {
         && is_data_class(question.qclass)
         && query.opt.is_none_or(|opt| {
             wire::options(message, &opt)
-                .all(|(code, _)| code == OPTION_NSID || subnet.ends_here(code))
+                .all(|(code, data)| code == OPTION_NSID || subnet.ends_here(code, data))
         })
 }
 
