@@ -4,15 +4,16 @@
 
 use super::ALPN;
 use super::inspect::{Observed, Observing};
+use super::key_log::{self, KeyLogFile};
 use super::trust::{Requirements, Trusted, Verifier};
-use super::{key_exchange, key_log, sessions};
+use super::{key_exchange, sessions};
 use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
+use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, KeyLog};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +24,7 @@ const MAX_SESSIONS: usize = 64;
 pub struct Clients {
     provider: Arc<CryptoProvider>,
     trusted: Trusted,
-    key_log: Option<Arc<dyn KeyLog>>,
+    key_log: Option<Arc<KeyLogFile>>,
     made: Mutex<BTreeMap<Settings, Client>>,
     /// Labels of the upstreams that refuse the handshake because of ALPN. At most as many as upstreams.
     refusing_alpn: Mutex<BTreeSet<String>>,
@@ -89,18 +90,39 @@ impl Clients {
     /// Those for all upstreams of a configuration. An error names what is wrong with the trusted certificates, with those of this host, or
     /// with the key log.
     pub fn new(config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
+        let key_log = key_log::of(config)?;
+        Self::with(config, observed, key_log)
+    }
+
+    /// Checks what [`Clients::new`] checks, and makes no file.
+    pub fn check(config: &Config) -> Result<(), ConfigError> {
+        key_log::check(config)?;
+        Self::with(config, None, None).map(drop)
+    }
+
+    fn with(
+        config: &Config,
+        observed: Option<Observed>,
+        key_log: Option<Arc<KeyLogFile>>,
+    ) -> Result<Self, ConfigError> {
         let wrong = |why: String| ConfigError::new("ca_file", "", why);
         let provider = Arc::new(key_exchange::provider());
         let clients = Self {
             trusted: Trusted::new(config.roots(), &provider).map_err(wrong)?,
             provider,
-            key_log: key_log::of(config)?,
+            key_log,
             made: Mutex::default(),
             refusing_alpn: Mutex::default(),
             observed,
         };
         clients.make_all(config)?;
         Ok(clients)
+    }
+
+    /// Opens the key log once more, if there is one: it may have been renamed.
+    pub fn reopen_key_log(&self) -> Result<(), ConfigError> {
+        let log = self.key_log.as_ref();
+        log.map_or(Ok(()), |log| log.reopen())
     }
 
     /// Makes those for the upstreams of another configuration that trusts the same certificates, and forgets others with their sessions.
