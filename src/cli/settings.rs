@@ -16,7 +16,7 @@ use super::loops::find_loop;
 use super::name_servers::{NameServers, NoServers, SYSTEM};
 use super::routes::read_routes;
 use super::sources::Sources;
-use super::split_key::read_split_key;
+use super::split_key::{Missing, read_split_key};
 use super::units::{duration, octets, switch};
 use super::values::Written;
 use super::warnings::warnings;
@@ -114,17 +114,17 @@ const SPLIT: &Table<usize> = &[("split_upstreams", ConfigBuilder::split_upstream
 const POLICY: &Table<Policy> = &[("policy", ConfigBuilder::policy)];
 
 impl Settings {
-    /// `makes_files`: files that are missing and can be made are.
+    /// `missing` says what becomes of a file that is not there and can be made.
     pub(super) fn read(
         modes: Modes,
         given: &Given,
         sources: &Sources,
-        makes_files: bool,
+        missing: Missing,
     ) -> Result<Self, UsageError> {
         let (hosts, mut warnings_of_hosts) = read_hosts(given)?;
         let start = Config::builder().modes(modes).hosts(hosts);
         let (config, bootstrap_file) = config(given, start, sources.root())?;
-        let config = with_split_key(given, config, makes_files)?;
+        let (config, mut remarks_on_key) = with_split_key(given, config, missing)?;
         let runtime = given.one("runtime", runtime)?.ok_or_else(|| {
             UsageError("this program was built without a runtime and cannot serve".to_owned())
         })?;
@@ -136,6 +136,7 @@ impl Settings {
         let remarks = check(&config).map_err(|error| given.usage_error(&error))?;
         let mut warnings = warnings(given, &config);
         warnings.append(&mut warnings_of_hosts);
+        warnings.append(&mut remarks_on_key);
         warnings.extend(
             remarks
                 .iter()
@@ -209,15 +210,28 @@ fn config(
     Ok((config, bootstrap_file))
 }
 
-/// With the key by which domains are split, if a file has it. The file is made only if it matters.
-fn with_split_key(given: &Given, config: Config, makes_files: bool) -> Result<Config, UsageError> {
-    let create = makes_files && config.splits();
-    let mut keys = given.all("split_key_file", |text| read_split_key(&text.text, create))?;
-    let Some(key) = keys.pop().flatten() else {
-        return Ok(config);
+/// With the key by which domains are split, if a file has it, and what is to be warned of. The file is made only if it matters.
+fn with_split_key(
+    given: &Given,
+    config: Config,
+    missing: Missing,
+) -> Result<(Config, Vec<String>), UsageError> {
+    let missing = if config.splits() {
+        missing
+    } else {
+        Missing::Ignore
+    };
+    let read = given.all("split_key_file", |text| read_split_key(&text.text, missing))?;
+    let (key, remarks) = read.into_iter().last().unwrap_or_default();
+    let source = given.source("split_key_file").unwrap_or_default();
+    let remarks = remarks.iter().map(|remark| format!("{source} {remark}"));
+    let remarks: Vec<String> = remarks.collect();
+    let Some(key) = key else {
+        return Ok((config, remarks));
     };
     let config = config.into_builder().split_key(key).build();
-    config.map_err(|error| given.usage_error(&error))
+    let config = config.map_err(|error| given.usage_error(&error))?;
+    Ok((config, remarks))
 }
 
 fn addresses(
