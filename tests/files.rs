@@ -120,3 +120,40 @@ fn a_file_that_is_being_read_keeps_no_signal_waiting() {
     assert!(proxy.terminate().success());
     drop(writer);
 }
+
+#[test]
+fn the_certificates_of_the_system_are_counted_and_what_cannot_be_read_is_warned_of() {
+    let trust = Trust::new();
+    let files = TempDir::new();
+    let path = files.path().join("root.pem");
+    fs::write(&path, trust.authority.pem()).expect("a file");
+    let check = |file: &Path| {
+        let mut command = command(&["check", "--ca-file", "system"]);
+        let absent = files.path().join("absent");
+        command
+            .env("SSL_CERT_FILE", file)
+            .env("SSL_CERT_DIR", absent);
+        run(command)
+    };
+    let outcome = check(&path);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let trusted = "1 certificate of this system is trusted";
+    assert!(outcome.stdout.contains(trusted), "{outcome:?}");
+    let warning = "dotward: warning: --ca-file \"system\": ";
+    assert!(outcome.stderr.starts_with(warning), "{outcome:?}");
+    assert!(outcome.stderr.contains("absent"), "{outcome:?}");
+    let outcome = check(Path::new(&fifo(&files, "fifo")));
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    let why = "which SSL_CERT_FILE names, is not a regular file";
+    assert!(outcome.stderr.contains(why), "{outcome:?}");
+}
+
+#[test]
+fn the_start_says_how_many_certificates_are_trusted() {
+    let setup = crate::support::setup::Setup::answering();
+    let line = setup.proxy.wait_log("1 certificate of your own is trusted");
+    assert!(
+        line.ends_with("and none of the built-in ones (ca-file)"),
+        "{line}"
+    );
+}
