@@ -53,9 +53,9 @@ pub struct Tls<R> {
     apart: Option<Arc<Apart>>,
 }
 
-/// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
+/// Checks what [`Tls::new`] checks, and makes no file. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
-    Clients::new(config, None)?;
+    Clients::check(config)?;
     let mut remarks: Vec<ConfigError> = key_log::remark(config).into_iter().collect();
     let Roots::Pem(pem) = config.roots() else {
         return Ok(remarks);
@@ -130,6 +130,8 @@ impl<R: Runtime> Transport for Tls<R> {
     fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
         if before.roots() != config.roots() || before.key_log() != config.key_log() {
             *self = Self::new(self.runtime.clone(), config)?;
+        } else {
+            self.clients.reopen_key_log()?;
         }
         self.clients.make_all(config)?;
         self.limit = connect_limit(config);

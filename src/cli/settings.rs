@@ -16,7 +16,7 @@ use super::loops::find_loop;
 use super::name_servers::{NameServers, NoServers, SYSTEM};
 use super::routes::read_routes;
 use super::sources::Sources;
-use super::split_key::read_split_key;
+use super::split_key::{Missing, read_split_key};
 use super::units::{duration, octets, switch};
 use super::values::Written;
 use super::warnings::warnings;
@@ -114,17 +114,17 @@ const SPLIT: &Table<usize> = &[("split_upstreams", ConfigBuilder::split_upstream
 const POLICY: &Table<Policy> = &[("policy", ConfigBuilder::policy)];
 
 impl Settings {
-    /// `makes_files`: files that are missing and can be made are.
+    /// `missing` says what becomes of a file that is not there and can be made.
     pub(super) fn read(
         modes: Modes,
         given: &Given,
         sources: &Sources,
-        makes_files: bool,
+        missing: Missing,
     ) -> Result<Self, UsageError> {
         let (hosts, mut warnings_of_hosts) = read_hosts(given)?;
         let start = Config::builder().modes(modes).hosts(hosts);
-        let (config, bootstrap_file) = config(given, start, sources.root())?;
-        let config = with_split_key(given, config, makes_files)?;
+        let (config, bootstrap_file, mut remarks) = config(given, start, sources.root())?;
+        let (config, mut remarks_on_key) = with_split_key(given, config, missing)?;
         let runtime = given.one("runtime", runtime)?.ok_or_else(|| {
             UsageError("this program was built without a runtime and cannot serve".to_owned())
         })?;
@@ -133,9 +133,11 @@ impl Settings {
                 .map_err(|error| given.usage_error(&error))?;
         }
         // The start runs the same code, so that it does not refuse what passes here.
-        let remarks = check(&config).map_err(|error| given.usage_error(&error))?;
+        let checked = check(&config).map_err(|error| given.usage_error(&error))?;
+        remarks.extend(checked);
         let mut warnings = warnings(given, &config);
         warnings.append(&mut warnings_of_hosts);
+        warnings.append(&mut remarks_on_key);
         warnings.extend(
             remarks
                 .iter()
@@ -175,18 +177,26 @@ impl Settings {
         ))
     }
 
+    /// How many certificates are trusted, if they are not the built-in ones: a line for the log.
+    pub fn trust_note(&self) -> Option<String> {
+        let trusted = self.config.roots().described()?;
+        Some(format!(
+            "{trusted}, and none of the built-in ones (ca-file)"
+        ))
+    }
+
     /// Reads the same sources again: the same arguments and variables, and the files as they are now.
     pub fn reload(&self) -> Result<Self, UsageError> {
         self.sources.settings()
     }
 }
 
-/// The configuration, and the file of this host that names bootstrap resolvers for it.
+/// The configuration, the file of this host that names bootstrap resolvers for it, and remarks on what was read.
 fn config(
     given: &Given,
     config: ConfigBuilder,
     root: Option<&Path>,
-) -> Result<(Config, Option<&'static str>), UsageError> {
+) -> Result<(Config, Option<&'static str>, Vec<ConfigError>), UsageError> {
     let (mut config, bootstrap_file) = addresses(given, config, root)?;
     config = given.apply(config, SWITCHES, switch)?;
     config = given.apply(config, TIMES, duration)?;
@@ -198,26 +208,41 @@ fn config(
     config = given.apply(config, PADDING, padding)?;
     config = given.apply(config, CLIENT_SUBNET, client_subnet)?;
     config = given.apply(config, SPLIT, |text| number(text, &Config::SPLIT_UPSTREAMS))?;
-    if let Some(roots) = given.all("ca_file", read_roots)?.pop() {
+    let mut remarks = Vec::new();
+    if let Some((roots, told)) = given.all("ca_file", read_roots)?.pop() {
         config = config.roots(roots);
+        remarks = told;
     }
     config = config.allow(access_list(given)?);
     let config = config.build().map_err(|error| given.usage_error(&error))?;
     if let Some(error) = find_loop(&config, is_own_address) {
         return Err(given.usage_error(&error));
     }
-    Ok((config, bootstrap_file))
+    Ok((config, bootstrap_file, remarks))
 }
 
-/// With the key by which domains are split, if a file has it. The file is made only if it matters.
-fn with_split_key(given: &Given, config: Config, makes_files: bool) -> Result<Config, UsageError> {
-    let create = makes_files && config.splits();
-    let mut keys = given.all("split_key_file", |text| read_split_key(&text.text, create))?;
-    let Some(key) = keys.pop().flatten() else {
-        return Ok(config);
+/// With the key by which domains are split, if a file has it, and what is to be warned of. The file is made only if it matters.
+fn with_split_key(
+    given: &Given,
+    config: Config,
+    missing: Missing,
+) -> Result<(Config, Vec<String>), UsageError> {
+    let missing = if config.splits() {
+        missing
+    } else {
+        Missing::Ignore
+    };
+    let read = given.all("split_key_file", |text| read_split_key(&text.text, missing))?;
+    let (key, remarks) = read.into_iter().last().unwrap_or_default();
+    let source = given.source("split_key_file").unwrap_or_default();
+    let remarks = remarks.iter().map(|remark| format!("{source} {remark}"));
+    let remarks: Vec<String> = remarks.collect();
+    let Some(key) = key else {
+        return Ok((config, remarks));
     };
     let config = config.into_builder().split_key(key).build();
-    config.map_err(|error| given.usage_error(&error))
+    let config = config.map_err(|error| given.usage_error(&error))?;
+    Ok((config, remarks))
 }
 
 fn addresses(
@@ -415,16 +440,17 @@ fn runtime(text: &str) -> Result<String, String> {
     ))
 }
 
-fn read_roots(text: &Written) -> Result<Roots, ConfigError> {
+/// The trusted certificates, and remarks on what of them could not be read.
+fn read_roots(text: &Written) -> Result<(Roots, Vec<ConfigError>), ConfigError> {
     let path = text.text.as_str();
     match path {
-        BUILT_IN => return Ok(Roots::BuiltIn),
+        BUILT_IN => return Ok((Roots::BuiltIn, Vec::new())),
         SYSTEM => return system_roots(),
         _ => {}
     }
     let pem = read_limited(Path::new(path), CA_FILE_OCTETS);
     let pem = pem.map_err(|why| ConfigError::new("ca_file", path, why.to_string()))?;
-    Roots::from_pem(path, pem)
+    Roots::from_pem(path, pem).map(|roots| (roots, Vec::new()))
 }
 
 #[cfg(test)]

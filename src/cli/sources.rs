@@ -15,6 +15,7 @@ use super::hook_up::hook_up;
 use super::options::Options;
 use super::origin::PREFIX;
 use super::settings::Settings;
+use super::split_key::Missing;
 use super::{Command, UsageError};
 use crate::config::{Modes, Policy};
 
@@ -113,7 +114,12 @@ impl Sources {
             Some(Subcommand::ResolvConf(ResolvConf(options))) => (Use::HookUp, told, options),
         };
         let given = self.given(options)?;
-        let settings = Settings::read(modes, &given, self, purpose == Use::Serve)?;
+        let missing = match purpose {
+            Use::Serve => Missing::Make,
+            Use::Check => Missing::CouldBeMade,
+            Use::Print | Use::HookUp => Missing::Ignore,
+        };
+        let settings = Settings::read(modes, &given, self, missing)?;
         Ok(match purpose {
             Use::Serve => Command::Serve(settings),
             Use::Check => match argv.probe {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::settings::Settings;
-use crate::config::{Config, Limits, Listen, Policy, Roots, Route, Target, Upstream, time_text};
+use crate::config::{Config, Limits, Listen, Policy, Route, Target, Upstream, time_text};
 
 /// More routes than these are counted and not listed.
 const MOST_ROUTES: usize = 20;
@@ -101,9 +101,7 @@ fn more_of_upstreams(settings: &Settings) -> String {
     if config.hedge() {
         parts.push("late queries are sent twice".to_owned());
     }
-    if matches!(config.roots(), Roots::Pem(_)) {
-        parts.push("certificates of your own are trusted".to_owned());
-    }
+    parts.extend(config.roots().described());
     if !config.bootstrap().is_empty() {
         let all: Vec<String> = config.bootstrap().iter().map(ToString::to_string).collect();
         let file = settings.bootstrap_file;

@@ -85,6 +85,12 @@ impl Config {
             let anew = std::iter::once("all connections are made anew");
             list(&mut text, &format!("{switched} key log"), anew);
         }
+        if let (true, Some(before), Some(now)) = (self.splits(), before.split_key, self.split_key)
+            && before != now
+        {
+            let follows = std::iter::once("domains go to other upstreams");
+            list(&mut text, "another split key", follows);
+        }
         if text.is_empty() {
             text.push_str("the same upstreams, addresses and trusted certificates");
         }
@@ -104,7 +110,7 @@ fn list<'t>(text: &mut String, what: &str, items: impl Iterator<Item = &'t str>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigBuilder, SplitKey};
+    use crate::config::{ConfigBuilder, Policy, SplitKey};
     use std::num::NonZeroUsize;
 
     fn config(change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Config {
@@ -160,6 +166,13 @@ mod tests {
         let anew = "key log: all connections are made anew";
         assert_eq!(logs.compared(&before), format!("a {anew}"));
         assert_eq!(before.compared(&logs), format!("no more {anew}"));
+        let split = |octet| {
+            let key = SplitKey::new(&[octet; 16]).unwrap();
+            config(|config| config.policy(Policy::Split).split_key(key))
+        };
+        let other_key = "another split key: domains go to other upstreams";
+        assert_eq!(split(2).compared(&split(1)), other_key);
+        assert_eq!(split(1).compared(&split(1)), same);
         let other = config(|config| {
             let only = Upstream::known("u3", "tcp", None, vec![([192, 0, 2, 3], 53).into()]);
             let listen: [Listen; 1] = ["127.0.0.2:53".parse().unwrap()];
