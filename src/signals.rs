@@ -28,14 +28,14 @@ pub fn forward(
 ) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
     // One place: a call that has not begun reads the files as they are then.
-    let (hung_up, hang_ups) = sync_channel(1);
-    let call = move || hang_ups.into_iter().for_each(|()| hang_up());
+    let (asked, reloads) = sync_channel(1);
+    let call = move || reloads.into_iter().for_each(|()| hang_up());
     let work = move || {
         let mut ends = false;
         for signal in signals.forever() {
             match signal {
                 SIGHUP => {
-                    let _ = hung_up.try_send(());
+                    let _ = asked.try_send(());
                 }
                 SIGUSR1 => control.send(Command::Report),
                 // It has no meaning here, and does not end the process.

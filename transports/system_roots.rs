@@ -16,7 +16,10 @@ pub fn system_roots() -> Result<(Roots, Vec<ConfigError>), ConfigError> {
     if let Some(path) = std::env::var_os(FILE)
         && std::fs::metadata(&path).is_ok_and(|file| !file.is_file())
     {
-        let reason = format!("{path:?}, which {FILE} names, is not a regular file");
+        let reason = format!(
+            "{}, which {FILE} names, is not a regular file",
+            path.display()
+        );
         return Err(told(reason));
     }
     let found = rustls_native_certs::load_native_certs();
