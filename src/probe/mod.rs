@@ -1,10 +1,11 @@
 //! Contacts each upstream without serving, and says what it is like: `dotward check --probe`.
 //!
 //! The connections are those of the transports, with their verifier; here is what is asked over them. `address` probes one address of an
-//! upstream, `exchange` sends queries and waits for responses, `messages` builds and reads these, `problem` explains what went wrong,
-//! `report` tells people and `json` programs.
+//! upstream, `authentication` knows by what it is authenticated, `exchange` sends queries and waits for responses, `messages` builds and
+//! reads these, `problem` explains what went wrong, `report` tells people and `json` programs.
 
 mod address;
+mod authentication;
 mod exchange;
 mod json;
 mod messages;
