@@ -14,6 +14,7 @@ use super::given::{Given, Table};
 use super::hosts::read_hosts;
 use super::loops::find_loop;
 use super::name_servers::{NameServers, NoServers, SYSTEM};
+use super::origin::key;
 use super::routes::read_routes;
 use super::sources::Sources;
 use super::split_key::{Missing, read_split_key};
@@ -340,7 +341,10 @@ pub(super) fn read_upstream(
     plaintext: &Plaintext,
 ) -> Result<Upstream, ConfigError> {
     let spec = &text.text;
-    let parse = |text: &str| Upstream::parse(text, SCHEMES);
+    let names: Vec<String> = text.parameters.iter().map(|(name, _)| key(name)).collect();
+    let values = text.parameters.iter().map(|(_, value)| value.as_str());
+    let parameters: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(values).collect();
+    let parse = |text: &str| Upstream::parse_with(text, &parameters, SCHEMES);
     let upstream = read_zoned("upstream", spec, interface_number, parse)?;
     let encrypts = |scheme: &Scheme| scheme.name == upstream.scheme() && scheme.encrypted;
     let allowed = text.allow_plaintext.unwrap_or(plaintext.is_allowed);

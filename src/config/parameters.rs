@@ -24,11 +24,21 @@ impl Pin {
 impl FromStr for Pin {
     type Err = String;
 
-    /// Reads base64 (RFC 4648 section 4), as in `kdig +tls-pin` and the configuration of stubby.
+    /// Reads base64 (RFC 4648 section 4), as in `kdig +tls-pin` and the configuration of stubby. In front of it may stand `sha256/`, as
+    /// `dotward check --probe` prints it, or `sha256//`, as in `curl --pinnedpubkey`; around it quotation marks (RFC 7858 appendix A).
     fn from_str(text: &str) -> Result<Self, String> {
-        let octets = data_encoding::BASE64.decode(text.as_bytes());
-        let octets = octets.ok().and_then(|octets| octets.try_into().ok());
-        octets.map(Self).ok_or_else(|| {
+        let bare = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        let bare = bare.unwrap_or(text);
+        let digest = |text: &str| {
+            let octets = data_encoding::BASE64.decode(text.as_bytes()).ok()?;
+            octets.try_into().map(Self).ok()
+        };
+        // A digest may itself begin with a slash: only one of these forms has the right length.
+        let forms = ["", "sha256/", "sha256//"].into_iter();
+        let mut digests = forms.filter_map(|prefix| digest(bare.strip_prefix(prefix)?));
+        digests.next().ok_or_else(|| {
             "is not the base64 of a SHA-256 digest, which is 44 characters and ends with ="
                 .to_owned()
         })
@@ -122,14 +132,22 @@ pub(crate) const NAMES: [&str; 7] = [
     "isolate",
 ];
 
+/// The names and values in `NAME=VALUE` with `&` between them.
+pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parts = text.split('&');
+    parts.map(|part| part.split_once('=').unwrap_or((part, "")))
+}
+
 impl Parameters {
-    /// Reads `NAME=VALUE` with `&` between them. An error is the reason alone.
-    pub(super) fn read(text: &str, scheme: &Scheme) -> Result<Self, String> {
+    /// Reads names and values, each value any text. An error is the reason alone.
+    pub(super) fn read<'p>(
+        pairs: impl Iterator<Item = (&'p str, &'p str)>,
+        scheme: &Scheme,
+    ) -> Result<Self, String> {
         let (mut read, mut given) = (Self::default(), Vec::new());
         let (mut certificate, mut key) = (None, None);
         let (mut proxy, mut isolate) = (None, false);
-        for part in text.split('&') {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        for (name, value) in pairs {
             let wrong = |why: String| format!("{name} {value:?} {why}");
             has_meaning(name, scheme)?;
             if name != "pin-sha256" && given.contains(&name) {
@@ -243,7 +261,7 @@ mod tests {
     const PIN: &str = "MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
 
     fn read(text: &str) -> Result<Parameters, String> {
-        Parameters::read(text, &SCHEMES[0])
+        Parameters::read(pairs(text), &SCHEMES[0])
     }
 
     #[test]
@@ -273,6 +291,25 @@ mod tests {
     }
 
     #[test]
+    fn a_pin_is_read_as_other_programs_write_it() {
+        let slash = "/K3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        for pin in [PIN, slash] {
+            for text in [
+                format!("sha256/{pin}"),
+                format!("sha256//{pin}"),
+                format!("\"{pin}\""),
+                format!("\"sha256/{pin}\""),
+            ] {
+                let read = text.parse::<Pin>().map(|pin| pin.to_string());
+                assert_eq!(read.as_deref(), Ok(pin), "{text}");
+            }
+        }
+        for wrong in ["sha256/", "sha1/", "\"", "sha256///"] {
+            assert!(format!("{wrong}{PIN}").parse::<Pin>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn isolation_takes_the_feature() {
         let isolated = read("socks5=127.0.0.1:9050&isolate=true");
         if cfg!(feature = "isolate") {
@@ -292,13 +329,13 @@ mod tests {
         let [_, tcp, udp] = SCHEMES else {
             panic!("three schemes")
         };
-        let refused = |text, scheme| Parameters::read(text, scheme).unwrap_err();
+        let refused = |text, scheme| Parameters::read(pairs(text), scheme).unwrap_err();
         for text in ["socks5=192.0.2.1", "isolate=true"] {
             let why = refused(text, udp);
             assert!(why.contains("is not for udp://"), "{why}");
             assert!(why.ends_with("write tcp:// or tls://"), "{why}");
         }
-        assert!(Parameters::read("socks5=192.0.2.1", tcp).is_ok());
+        assert!(Parameters::read(pairs("socks5=192.0.2.1"), tcp).is_ok());
         let why = refused("socks5=192.0.2.1&isolate=true", tcp);
         assert!(why.starts_with("isolate is not for tcp://"), "{why}");
     }
@@ -333,7 +370,7 @@ mod tests {
         }
         let both = format!("profile=opportunistic&pin-sha256={PIN}");
         assert!(error(&both).contains("has no effect"));
-        let plain = |text| Parameters::read(text, &SCHEMES[1]);
+        let plain = |text| Parameters::read(pairs(text), &SCHEMES[1]);
         let reason = plain("profile=strict").unwrap_err();
         assert!(reason.starts_with("tcp:// does not encrypt"), "{reason}");
     }
