@@ -45,19 +45,27 @@ impl Config {
             config.all_upstreams.iter().map(Identity::of).collect()
         };
         let (ours, theirs) = (all(self), all(before));
-        let added = self
-            .all_upstreams
-            .iter()
-            .filter(|one| !theirs.contains(&Identity::of(one)));
-        let removed = before
-            .all_upstreams
-            .iter()
-            .filter(|one| !ours.contains(&Identity::of(one)));
-        list(&mut text, "new upstreams", added.map(Upstream::label));
+        let is_in = |all: &[Identity], one: &&Upstream| all.contains(&Identity::of(one));
+        let added = self.all_upstreams.iter().filter(|one| !is_in(&theirs, one));
+        let removed = before.all_upstreams.iter().filter(|one| !is_in(&ours, one));
+        let mut removed: Vec<&Upstream> = removed.collect();
+        let (mut new, mut changed) = (Vec::new(), Vec::new());
+        for one in added {
+            match removed
+                .iter()
+                .position(|other| other.label() == one.label())
+            {
+                Some(at) => changed.push(change(one, removed.remove(at))),
+                None => new.push(one.label()),
+            }
+        }
+        list(&mut text, "new upstreams", new.into_iter());
+        let changed = changed.iter().map(String::as_str);
+        list(&mut text, "changed upstreams", changed);
         list(
             &mut text,
             "upstreams that get no more queries",
-            removed.map(Upstream::label),
+            removed.iter().map(|one| one.label()),
         );
         let listen = |config: &Self| -> Vec<String> {
             // One that need not be there may not be served.
@@ -96,6 +104,15 @@ impl Config {
         }
         text
     }
+}
+
+/// An upstream, and the parameters in which it differs from the one before.
+fn change(one: &Upstream, before: &Upstream) -> String {
+    let differing = one.parameters().differing(before.parameters());
+    if differing.is_empty() {
+        return one.label().to_owned();
+    }
+    format!("{} ({})", one.label(), differing.join(", "))
 }
 
 fn list<'t>(text: &mut String, what: &str, items: impl Iterator<Item = &'t str>) {
@@ -155,6 +172,28 @@ mod tests {
         let after = config(|config| config).after(&before);
         assert_eq!(after.listen()[0].bound().port(), 5300);
         assert_eq!(after.listen()[0].addr().port(), 0);
+    }
+
+    #[test]
+    fn an_upstream_of_which_only_parameters_differ_is_called_changed() {
+        let config = |specs: &[&str]| {
+            let parse = |spec: &&str| Upstream::parse(spec, crate::config::SCHEMES).unwrap();
+            let upstreams: Vec<Upstream> = specs.iter().map(parse).collect();
+            config(|config| config.upstreams(upstreams))
+        };
+        let pin = "pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        let before = config(&["192.0.2.1", "192.0.2.2?early-data=true", "192.0.2.3"]);
+        let pinned = format!("192.0.2.1?{pin}");
+        let after = config(&[
+            &pinned,
+            "192.0.2.2?socks5=127.0.0.1&profile=opportunistic",
+            "192.0.2.4",
+        ]);
+        assert_eq!(
+            after.compared(&before),
+            "new upstreams: 192.0.2.4; changed upstreams: 192.0.2.1 (pin-sha256), 192.0.2.2 (profile, early-data, socks5); \
+             upstreams that get no more queries: 192.0.2.3"
+        );
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl Parameters {
                 "client-key" => key = Some(file(value).map_err(wrong)?),
                 "early-data" => read.early_data = switch(value).map_err(wrong)?,
                 "socks5" => {
-                    let read = server_address(value, SOCKS_PORT);
+                    let read = proxy_address(value);
                     proxy = Some(read.map_err(|why| format!("{name}: {why}"))?);
                 }
                 "isolate" => isolate = switch(value).map_err(wrong)?,
@@ -202,6 +202,33 @@ impl Parameters {
     }
 }
 
+impl Parameters {
+    /// The names of those in which these differ from others.
+    pub(super) fn differing(&self, others: &Self) -> Vec<&'static str> {
+        let proxy = |of: &Self| of.socks5.map(|socks5| socks5.proxy);
+        let isolates = |of: &Self| of.socks5.is_some_and(|socks5| socks5.isolate);
+        let chain = |of: &Self| of.client_files.as_ref().map(|files| files.0.clone());
+        let key = |of: &Self| of.client_files.as_ref().map(|files| files.1.clone());
+        let shown = |of: &Self| of.client_certificate.as_ref().map(|one| one.chain.clone());
+        let private = |of: &Self| of.client_certificate.as_ref().map(|one| one.key.clone());
+        let chains_differ = chain(self) != chain(others) || shown(self) != shown(others);
+        let keys_differ = key(self) != key(others) || private(self) != private(others);
+        let differ = [
+            self.pins != others.pins,
+            self.profile != others.profile,
+            chains_differ,
+            keys_differ,
+            self.early_data != others.early_data,
+            proxy(self) != proxy(others),
+            isolates(self) != isolates(others),
+        ];
+        let named = NAMES.into_iter().zip(differ);
+        named
+            .filter_map(|(name, differs)| differs.then_some(name))
+            .collect()
+    }
+}
+
 /// Whether a parameter can be obeyed with this scheme. An error says what to write instead.
 fn has_meaning(name: &str, scheme: &Scheme) -> Result<(), String> {
     let scheme = match scheme.name {
@@ -233,6 +260,18 @@ fn profile(text: &str) -> Result<Profile, String> {
             Err(format!("is neither strict nor opportunistic{hint}"))
         }
     }
+}
+
+/// The address of a proxy. Behind an at sign there may be a port, as in the addresses of upstreams, and no address.
+fn proxy_address(text: &str) -> Result<SocketAddr, String> {
+    let behind = text.rsplit_once('@').map(|(_, behind)| behind);
+    if behind.is_some_and(|behind| behind.contains(|c: char| !c.is_ascii_digit())) {
+        return Err(
+            "a username and a password are not supported: write the address of a proxy without a login"
+                .to_owned(),
+        );
+    }
+    server_address(text, SOCKS_PORT)
 }
 
 fn switch(text: &str) -> Result<bool, String> {
@@ -280,6 +319,8 @@ mod tests {
         assert_eq!(all.socks5, Some(expected));
         let socks = read("socks5=[::1]").unwrap().socks5.unwrap();
         assert_eq!((socks.proxy.port(), socks.isolate), (1080, false));
+        let as_unbound = read("socks5=127.0.0.1@9050").unwrap().socks5;
+        assert_eq!(as_unbound, all.socks5);
         assert!(read("early-data=true").unwrap().early_data);
         assert!(!read("early-data=false").unwrap().early_data);
         assert!(!read("profile=strict").unwrap().early_data);
@@ -364,6 +405,11 @@ mod tests {
             ("client-key=/k", "client-key needs client-certificate"),
             ("client-certificate=", "is no file"),
             ("socks5=localhost", "is not an IP address"),
+            (
+                "socks5=user:pw@127.0.0.1:1080",
+                "socks5: a username and a password are not supported",
+            ),
+            ("socks5=user@[::1]", "are not supported"),
             ("isolate=yes", r#"isolate "yes" is neither true nor false"#),
         ] {
             assert!(error(text).contains(reason), "{text}: {}", error(text));
