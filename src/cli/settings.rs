@@ -521,6 +521,34 @@ mod tests {
     }
 
     #[test]
+    fn a_summary_says_how_upstreams_are_authenticated_and_reached() {
+        let pin = "pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        let text = settings(&format!(
+            "--upstream 192.0.2.1?{pin}&early-data=true --upstream 192.0.2.2#a.test?{pin} \
+             --upstream 192.0.2.3?profile=opportunistic \
+             --upstream tls://dns.test?socks5=127.0.0.1 --bootstrap 192.0.2.53 --padding 0 --ecs keep"
+        ))
+        .to_string();
+        for line in [
+            "192.0.2.1: verified by 1 pinned key alone, early data",
+            "192.0.2.2#a.test: verified by 1 pinned key beside its name",
+            "192.0.2.3: not authenticated (opportunistic)",
+            "tls://dns.test: through the SOCKS5 proxy 127.0.0.1:1080",
+            "not padded over TLS, client subnet (ECS) passed on",
+        ] {
+            let found = text.lines().any(|found| found.ends_with(line));
+            assert!(found, "{line} in:\n{text}");
+        }
+        // The proxy finds the name.
+        assert!(!text.contains("names found by"), "{text}");
+        let plain = settings("--upstream quad9").to_string();
+        assert!(!plain.contains("quad9: "), "{plain}");
+        let queries =
+            "queries    padded to a multiple of 128 octets over TLS, client subnet (ECS) removed";
+        assert!(plain.contains(queries), "{plain}");
+    }
+
+    #[test]
     fn every_option_arrives() {
         let settings = settings(
             "--listen 192.0.2.1:5300 --listen ::1 --upstream quad9 --upstream tcp://192.0.2.9 \
