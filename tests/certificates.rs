@@ -89,6 +89,20 @@ fn a_session_that_is_resumed_leaves_what_is_known_of_the_certificate() {
 }
 
 #[test]
+fn a_certificate_past_its_end_does_not_end_soon() {
+    let trust = Trust::new();
+    let leaf = trust.authority.expired();
+    let spec = format!("127.0.0.1?pin-sha256={}", leaf.pin());
+    let upstream = DotServer::with(leaf).start();
+    let spec = spec.replacen("127.0.0.1", &upstream.address().to_string(), 1);
+    let outcome = run(command(&["check", "--probe", "--upstream", &spec]));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let expired = "certificate  expired at 2001-01-01T00:00:00Z";
+    assert!(outcome.stdout.contains(expired), "{outcome:?}");
+    assert!(!outcome.stdout.contains("ends soon"), "{outcome:?}");
+}
+
+#[test]
 fn a_probe_warns_of_a_certificate_that_ends_soon() {
     let trust = Trust::new();
     for (days, warned) in [(13, true), (15, false)] {

@@ -125,7 +125,8 @@ impl UpstreamReport {
             row(f, "TLS", one.session.as_ref().map(session))?;
             let shown = one.certificate.as_ref();
             row(f, "certificate", shown.map(|it| certificate(it, now)))?;
-            let ends = shown.filter(|it| one.is_usable() && ends_soon(it, now));
+            let is_valid = |it: &Certificate| it.not_after.is_some_and(|end| end >= now);
+            let ends = shown.filter(|it| one.is_usable() && is_valid(it) && ends_soon(it, now));
             row(
                 f,
                 "warning",
