@@ -183,9 +183,49 @@ fn a_silent_proxy_costs_a_query_its_time_and_no_more() {
         let start = Instant::now();
         let told = behind.ask_in_vain("a.test");
         assert!(start.elapsed() < Duration::from_secs(4));
-        assert!(told.contains("not connected in time"), "{told}");
+        let proxy = format!("the SOCKS5 proxy {}", behind.socks.address);
+        let words = format!("not connected in time through {proxy}");
+        assert!(told.contains(&words), "{told}");
         assert!(!behind.socks.asked().is_empty());
+        let line = behind.program.wait_log(": cannot connect: ");
+        assert!(
+            line.contains(&format!("{proxy} does not connect in time")),
+            "{line}"
+        );
     }
+}
+
+#[test]
+fn a_proxy_that_says_nothing_at_all_is_named() {
+    // It has connections, and nobody accepts them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let proxy = format!("the SOCKS5 proxy {}", silent.local_addr().expect("one"));
+    let trust = Trust::new();
+    let spec = format!(
+        "192.0.2.1#{NAME}?socks5={}",
+        silent.local_addr().expect("one")
+    );
+    let program = trust.proxy(&[&spec], &["--timeout", "3s"]);
+    let asked = query("a.test", A).edns(1232, 0, &[]).build();
+    let got = UdpClient::new(program.address()).ask(&asked);
+    let told = extra_text(&got);
+    let words = format!("{proxy} does not answer");
+    assert!(told.contains(&words), "{told}");
+    program.wait_log(&words);
+    let outcome = run(command(&["check", "--probe", "--upstream", &spec]));
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    let told = format!("{words}; see that the proxy runs");
+    assert!(outcome.stdout.contains(&told), "{outcome:?}");
+}
+
+#[test]
+fn a_proxy_with_a_login_is_told_to_be_of_no_use() {
+    let behind = Behind::new(Does::AcceptNothing, "");
+    let spec = format!("192.0.2.1#{NAME}?socks5={}", behind.socks.address);
+    let outcome = run(command(&["check", "--probe", "--upstream", &spec]));
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    let told = "wants a username and a password, which are not supported; a proxy with a login cannot be used";
+    assert!(outcome.stdout.contains(told), "{outcome:?}");
 }
 
 #[test]

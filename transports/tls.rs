@@ -108,6 +108,7 @@ impl<R: Runtime> Tls<R> {
             name,
             client,
             verified: verification(to),
+            has_certificate: to.client_certificate().is_some(),
             until: self.runtime.now().mono + self.limit,
         })
     }
@@ -119,7 +120,9 @@ impl<R: Runtime> Transport for Tls<R> {
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
         let work = match self.target(to, addr) {
-            Ok(target) => Handshake::Connecting(target.path.dial(&self.runtime), target),
+            Ok(target) => {
+                Handshake::Connecting(target.path.dial(&self.runtime, self.limit), target)
+            }
             Err(why) => Handshake::Failed(why),
         };
         Bounded::new(&self.runtime, self.limit, work)
@@ -157,6 +160,8 @@ pub struct Target<R> {
     client: Client,
     /// What a handshake has shown, for the log.
     verified: String,
+    /// A client certificate is configured for it.
+    has_certificate: bool,
     /// When the time for the handshake is over.
     until: Time,
     addr: SocketAddr,
@@ -187,14 +192,20 @@ impl<R: Runtime> Target<R> {
             if let Some(observed) = self.clients.observed() {
                 observed.failed(error);
             }
-            return Handshake::Failed(handshake_error(error, &self.name.to_str()));
+            return Handshake::Failed(self.why(error));
         }
-        let tcp = self.path.dial(&self.runtime);
+        let left = self.until.since(self.runtime.now().mono);
+        let tcp = self.path.dial(&self.runtime, left);
         let to = Self {
             offers_alpn: false,
             ..self.clone()
         };
         Handshake::Connecting(tcp, to)
+    }
+
+    /// Why a handshake failed.
+    fn why(&self, error: &io::Error) -> ConnectError {
+        handshake_error(error, &self.name.to_str(), self.has_certificate)
     }
 
     /// Whether ALPN was the reason why a handshake failed, so that this upstream is offered none from now on.

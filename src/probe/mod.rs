@@ -131,10 +131,14 @@ impl<'r, R: Runtime> Clock<'r, R> {
         Self { runtime, end }
     }
 
+    /// How much time is left.
+    fn left(&self) -> Duration {
+        self.end.since(self.runtime.now().mono)
+    }
+
     /// Does this work, unless the time is over before. `None`: it is.
     async fn within<F: Future>(&self, work: F) -> Option<F::Output> {
-        let left = self.end.since(self.runtime.now().mono);
-        self.runtime.within(left, work).await
+        self.runtime.within(self.left(), work).await
     }
 
     /// As [`Clock::within`], with how long it took.

@@ -12,6 +12,8 @@ use std::task::{Context, Poll, ready};
 
 const NO_AUTHENTICATION: u8 = 0;
 const USERNAME_PASSWORD: u8 = 2;
+/// What is wrong with a proxy that accepts no client without a login.
+pub const LOGIN: &str = "wants a username and a password, which are not supported";
 const NOTHING_ACCEPTABLE: u8 = 0xff;
 /// Octets at the start of a reply that say whether it is one, and of which kind.
 const REPLY_START: usize = 2;
@@ -60,6 +62,11 @@ impl Exchange {
             received: 0,
             wanted: 2,
         }
+    }
+
+    /// Whether the proxy has answered at all.
+    pub fn is_begun(&self) -> bool {
+        !matches!(self.awaited, Awaited::Method)
     }
 
     /// Goes on. An error says what is wrong, for a sentence whose subject is the proxy. Cancel-safe.
@@ -120,7 +127,7 @@ impl Exchange {
                         return Err("takes no username, which isolate needs".to_owned());
                     }
                     NOTHING_ACCEPTABLE => {
-                        return Err("wants a username and a password".to_owned());
+                        return Err(LOGIN.to_owned());
                     }
                     method if method != self.method => {
                         return Err(format!(
