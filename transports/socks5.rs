@@ -6,7 +6,7 @@ mod exchange;
 mod messages;
 
 use self::exchange::Exchange;
-pub use self::exchange::LOGIN;
+pub(crate) use self::exchange::LOGIN;
 use crate::config::Upstream;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, system_message};

@@ -526,7 +526,7 @@ mod tests {
         let text = settings(&format!(
             "--upstream 192.0.2.1?{pin}&early-data=true --upstream 192.0.2.2#a.test?{pin} \
              --upstream 192.0.2.3?profile=opportunistic \
-             --upstream tls://dns.test?socks5=127.0.0.1 --bootstrap 192.0.2.53 --padding 0 --ecs keep"
+             --upstream tls://dns.test?socks5=127.0.0.1 --bootstrap 192.0.2.53 --padding off --ecs keep"
         ))
         .to_string();
         for line in [

@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
+use super::parameters::parameters;
 use super::settings::Settings;
 use crate::config::{
-    ClientSubnet, Config, Limits, Listen, Policy, Profile, Route, Target, Upstream,
-    time_text,
+    ClientSubnet, Config, Limits, Listen, Policy, Route, Target, Upstream, time_text,
 };
 
 /// More routes than these are counted and not listed.
@@ -63,7 +63,7 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: &str) -> fmt::Result {
     writeln!(f, "  {what:<11}{text}")
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -131,36 +131,6 @@ fn write_parameters(f: &mut fmt::Formatter<'_>, upstreams: &[Upstream]) -> fmt::
         row(f, "", &format!("and {more} more with parameters"))?;
     }
     Ok(())
-}
-
-/// What the parameters of an upstream mean. The contents of files are not shown.
-fn parameters(upstream: &Upstream) -> Vec<String> {
-    let mut parts = Vec::new();
-    if upstream.profile() == Profile::Opportunistic {
-        parts.push("not authenticated (opportunistic)".to_owned());
-    }
-    let pins = upstream.pins().len();
-    if pins > 0 {
-        let name = if upstream.needs_name() {
-            " beside its name"
-        } else {
-            " alone"
-        };
-        parts.push(format!("verified by {}{name}", counted(pins, "pinned key")));
-    }
-    if let Some((certificate, _)) = upstream.client_files() {
-        parts.push(format!("client certificate {certificate:?}"));
-    }
-    if upstream.early_data() {
-        parts.push("early data".to_owned());
-    }
-    if let Some(socks5) = upstream.socks5() {
-        parts.push(format!("through the SOCKS5 proxy {}", socks5.proxy));
-        if socks5.isolate {
-            parts.push("isolated by domain".to_owned());
-        }
-    }
-    parts
 }
 
 /// What is done to the queries that are sent to upstreams.

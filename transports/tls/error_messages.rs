@@ -244,6 +244,22 @@ mod tests {
     }
 
     #[test]
+    fn a_client_certificate_that_is_missing_is_told_from_one_that_is_refused() {
+        for (is_configured, found) in [
+            (false, "none is configured"),
+            (true, "it refused the one that is configured"),
+        ] {
+            let alert = Error::AlertReceived(AlertDescription::CertificateRequired);
+            let error = io::Error::new(io::ErrorKind::InvalidData, alert);
+            let words =
+                format!("the server demands a client certificate: {found} (client-certificate)");
+            let told = handshake_error(&error, "dns.test", is_configured).to_string();
+            assert_eq!(told, format!("handshake failed: {words}"));
+            assert_eq!(stream_error(error, is_configured).to_string(), words);
+        }
+    }
+
+    #[test]
     fn what_is_wrong_with_a_certificate_comes_with_a_remedy() {
         // fault 36
         let end = UnixTime::since_unix_epoch(Duration::from_secs(951_782_400));
