@@ -19,7 +19,7 @@ pub mod isolation;
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod native;
-#[cfg(any(feature = "cli", feature = "tls"))]
+#[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 mod new_file;
 #[cfg(feature = "sockets")]
 pub mod plain_udp;
@@ -55,7 +55,7 @@ mod workers;
 #[doc(hidden)]
 pub use bind_ahead::bind_ahead;
 pub use interfaces::{interface_number, is_own_address};
-#[cfg(any(feature = "cli", feature = "tls"))]
+#[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 pub(crate) use new_file::can_be_made;
 pub use started::{CacheAccess, Inherited, Started};
 pub use system_roots::system_roots;

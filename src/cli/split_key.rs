@@ -39,7 +39,8 @@ pub(super) fn read_split_key(
             let made = match (missing, fs::read_link(path)) {
                 (Missing::Ignore, _) => return Ok((None, Vec::new())),
                 (_, Ok(to)) => {
-                    let why = format!("is a symbolic link to {}, which is not there", to.display());
+                    let to = to.to_string_lossy();
+                    let why = format!("is a symbolic link to {to:?}, which is not there");
                     return Err(error(why));
                 }
                 (Missing::CouldBeMade, Err(_)) => can_be_made(path).map(|()| None),
@@ -69,9 +70,9 @@ fn remarks(path: &Path, octets: &[u8]) -> Vec<String> {
             "all octets of the key are the same, so that it can be guessed: {made}"
         ));
     }
-    let named = remarks
-        .iter()
-        .map(|remark| format!("{}: {remark}", path.display()));
+    // Quoted, so that no name breaks the line.
+    let path = path.to_string_lossy();
+    let named = remarks.iter().map(|remark| format!("{path:?}: {remark}"));
     named.collect()
 }
 
