@@ -7,6 +7,7 @@ use crate::support::command::{command, run};
 use crate::support::proxy::Proxy;
 use crate::support::script::{Received, Step, right_answer};
 use crate::support::setup::Trust;
+use crate::support::socks::{Does, Socks};
 use crate::support::upstream::DotServer;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -80,6 +81,24 @@ fn a_session_that_is_resumed_leaves_what_is_known_of_the_certificate() {
     }
     let handshakes = upstream.seen().handshakes;
     assert!(handshakes.iter().any(|one| one.resumed), "{handshakes:?}");
+    let seconds = reported(&proxy);
+    assert!(seconds + 60 > (13 * DAY).as_secs(), "{seconds}");
+    assert!(proxy.terminate().success());
+    let logs = proxy.logs();
+    let warnings = logs.iter().filter(|line| line.contains(WARNING)).count();
+    assert_eq!(warnings, 1, "{logs:#?}");
+}
+
+#[test]
+fn the_certificate_of_an_isolated_upstream_is_known_too() {
+    let trust = Trust::new();
+    let upstream = server(&trust, 13 * DAY);
+    let socks = Socks::start(upstream.address(), Does::Connect);
+    let spec = format!("{}?socks5={}&isolate=true", upstream.spec(), socks.address);
+    let mut proxy = trust.proxy(&[&spec], &[]);
+    for name in ["a.one.example", "a.two.example"] {
+        canary(proxy.address(), name);
+    }
     let seconds = reported(&proxy);
     assert!(seconds + 60 > (13 * DAY).as_secs(), "{seconds}");
     assert!(proxy.terminate().success());
