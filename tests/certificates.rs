@@ -7,6 +7,7 @@ use crate::support::command::{command, run};
 use crate::support::proxy::Proxy;
 use crate::support::script::{Received, Step, right_answer};
 use crate::support::setup::Trust;
+use crate::support::socks::{Does, Socks};
 use crate::support::upstream::DotServer;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -100,6 +101,24 @@ fn a_certificate_past_its_end_does_not_end_soon() {
     let expired = "certificate  expired at 2001-01-01T00:00:00Z";
     assert!(outcome.stdout.contains(expired), "{outcome:?}");
     assert!(!outcome.stdout.contains("ends soon"), "{outcome:?}");
+}
+
+#[test]
+fn the_certificate_of_an_isolated_upstream_is_known_too() {
+    let trust = Trust::new();
+    let upstream = server(&trust, 13 * DAY);
+    let socks = Socks::start(upstream.address(), Does::Connect);
+    let spec = format!("{}?socks5={}&isolate=true", upstream.spec(), socks.address);
+    let mut proxy = trust.proxy(&[&spec], &[]);
+    for name in ["a.one.example", "a.two.example"] {
+        canary(proxy.address(), name);
+    }
+    let seconds = reported(&proxy);
+    assert!(seconds + 60 > (13 * DAY).as_secs(), "{seconds}");
+    assert!(proxy.terminate().success());
+    let logs = proxy.logs();
+    let warnings = logs.iter().filter(|line| line.contains(WARNING)).count();
+    assert_eq!(warnings, 1, "{logs:#?}");
 }
 
 #[test]
