@@ -6,7 +6,6 @@ mod exchange;
 mod messages;
 
 use self::exchange::Exchange;
-pub(crate) use self::exchange::LOGIN;
 use crate::config::Upstream;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, system_message};
@@ -34,6 +33,9 @@ struct Proxied {
     /// By which the proxy tells connections apart that it should keep apart.
     username: Option<String>,
 }
+
+/// What is wrong with a proxy that accepts no client without a login.
+pub const LOGIN: &str = "wants a username and a password, which are not supported";
 
 /// Where a proxy connects to (RFC 1928 section 5).
 enum Destination {

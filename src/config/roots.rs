@@ -35,8 +35,8 @@ impl Roots {
         Ok(Self::Pem(pem))
     }
 
-    /// How many certificates are trusted in the place of the built-in ones, for people.
-    pub(crate) fn described(&self) -> Option<String> {
+    /// How many certificates are trusted in the place of the built-in ones, in words. `None`: it is the built-in ones that are trusted.
+    pub fn described(&self) -> Option<String> {
         let (count, whose) = match self {
             Self::BuiltIn => return None,
             Self::Pem(pem) => {

@@ -1,9 +1,9 @@
 //! The messages between a client and a SOCKS5 proxy, before the stream is the client's (RFC 1928, RFC 1929).
 
-use super::Destination;
 use super::messages::{
     DOMAIN_NAME, IPV4, IPV6, PASSWORD_VERSION, VERSION, password_request, refusal, request,
 };
+use super::{Destination, LOGIN};
 use crate::transport::system_message;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
@@ -12,8 +12,6 @@ use std::task::{Context, Poll, ready};
 
 const NO_AUTHENTICATION: u8 = 0;
 const USERNAME_PASSWORD: u8 = 2;
-/// What is wrong with a proxy that accepts no client without a login.
-pub const LOGIN: &str = "wants a username and a password, which are not supported";
 const NOTHING_ACCEPTABLE: u8 = 0xff;
 /// Octets at the start of a reply that say whether it is one, and of which kind.
 const REPLY_START: usize = 2;
