@@ -36,6 +36,16 @@ fn reported(proxy: &Proxy) -> u64 {
     seconds.parse().expect("a number of seconds")
 }
 
+/// The report knows how long a certificate of 13 days is valid, and the log warns of it once.
+fn assert_reported_and_warned_of_once(mut proxy: Proxy) {
+    let seconds = reported(&proxy);
+    assert!(seconds + 60 > (13 * DAY).as_secs(), "{seconds}");
+    assert!(proxy.terminate().success());
+    let logs = proxy.logs();
+    let warnings = logs.iter().filter(|line| line.contains(WARNING)).count();
+    assert_eq!(warnings, 1, "{logs:#?}");
+}
+
 #[test]
 fn a_certificate_is_warned_of_once_in_its_last_14_days() {
     let trust = Trust::new();
@@ -75,18 +85,13 @@ fn a_session_that_is_resumed_leaves_what_is_known_of_the_certificate() {
     let trust = Trust::new();
     let leaf = trust.authority.valid_for(13 * DAY);
     let upstream = DotServer::with(leaf).script(hang_up).start();
-    let mut proxy = trust.proxy(&[&upstream.spec()], &[]);
+    let proxy = trust.proxy(&[&upstream.spec()], &[]);
     for name in ["a.test", "b.test", "c.test"] {
         canary(proxy.address(), name);
     }
     let handshakes = upstream.seen().handshakes;
     assert!(handshakes.iter().any(|one| one.resumed), "{handshakes:?}");
-    let seconds = reported(&proxy);
-    assert!(seconds + 60 > (13 * DAY).as_secs(), "{seconds}");
-    assert!(proxy.terminate().success());
-    let logs = proxy.logs();
-    let warnings = logs.iter().filter(|line| line.contains(WARNING)).count();
-    assert_eq!(warnings, 1, "{logs:#?}");
+    assert_reported_and_warned_of_once(proxy);
 }
 
 #[test]
@@ -109,16 +114,11 @@ fn the_certificate_of_an_isolated_upstream_is_known_too() {
     let upstream = server(&trust, 13 * DAY);
     let socks = Socks::start(upstream.address(), Does::Connect);
     let spec = format!("{}?socks5={}&isolate=true", upstream.spec(), socks.address);
-    let mut proxy = trust.proxy(&[&spec], &[]);
+    let proxy = trust.proxy(&[&spec], &[]);
     for name in ["a.one.example", "a.two.example"] {
         canary(proxy.address(), name);
     }
-    let seconds = reported(&proxy);
-    assert!(seconds + 60 > (13 * DAY).as_secs(), "{seconds}");
-    assert!(proxy.terminate().success());
-    let logs = proxy.logs();
-    let warnings = logs.iter().filter(|line| line.contains(WARNING)).count();
-    assert_eq!(warnings, 1, "{logs:#?}");
+    assert_reported_and_warned_of_once(proxy);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::UsageError;
-use super::file::read_limited;
+use super::file::{Missing, read_limited};
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
 use super::loops::find_loop;
@@ -17,7 +17,7 @@ use super::name_servers::{NameServers, NoServers, SYSTEM};
 use super::origin::key;
 use super::routes::read_routes;
 use super::sources::Sources;
-use super::split_key::{Missing, read_split_key};
+use super::split_key::read_split_key;
 use super::units::{duration, octets, switch};
 use super::values::Written;
 use super::warnings::warnings;

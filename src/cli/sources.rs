@@ -9,13 +9,12 @@ use argh::FromArgs as _;
 use super::argv::Argv;
 use super::commands::{Arguments, Check, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
 use super::effective::effective;
-use super::file::{File, find, usual_places};
+use super::file::{File, Missing, find, usual_places};
 use super::given::Given;
 use super::hook_up::hook_up;
 use super::options::Options;
 use super::origin::PREFIX;
 use super::settings::Settings;
-use super::split_key::Missing;
 use super::{Command, UsageError};
 use crate::config::{Modes, Policy};
 

@@ -1,6 +1,6 @@
 //! The file that keeps the key of `policy = "split"` from one start to the next.
 
-use super::file::{NONE, ReadError, read_limited};
+use super::file::{Missing, NONE, ReadError, read_limited};
 use crate::config::{ConfigError, SplitKey};
 use crate::transports::can_be_made;
 use std::fs::{self, OpenOptions};
@@ -11,17 +11,6 @@ use std::path::Path;
 const MOST_OCTETS: u64 = 1 << 20;
 /// Octets of a key that is made here.
 const NEW_OCTETS: usize = 32;
-
-/// What becomes of a file that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    /// It is made, with a random key.
-    Make,
-    /// It must be possible to make it.
-    CouldBeMade,
-    /// It has no effect.
-    Ignore,
-}
 
 /// The key in this file, or none if it is not there. Also what is to be warned of.
 pub(super) fn read_split_key(

@@ -4,6 +4,17 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+/// What becomes of a file that is not there, and that the program can make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Missing {
+    /// It is made, with a random key.
+    Make,
+    /// It must be possible to make it.
+    CouldBeMade,
+    /// It has no effect.
+    Ignore,
+}
+
 /// Why a file was not read.
 #[derive(Debug)]
 pub(in crate::cli) enum ReadError {

@@ -1,15 +1,7 @@
 //! In the place of the file that keeps the key of `policy = "split"`, in a build that lacks that policy.
 
-use crate::cli::file::NONE;
+use crate::cli::file::{Missing, NONE};
 use crate::config::{ConfigError, SplitKey};
-
-/// What would become of a file that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    Make,
-    CouldBeMade,
-    Ignore,
-}
 
 /// No key, since nothing is split. A file is an error: it would be of no use.
 pub(super) fn read_split_key(
