@@ -1,6 +1,6 @@
 //! What the parameters of an upstream mean, for `dotward check`.
 
-use super::summary::counted;
+use super::units::counted;
 use crate::config::{Profile, Upstream};
 
 /// What the parameters of an upstream mean. The contents of files are not shown.

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::parameters::parameters;
 use super::settings::Settings;
+use super::units::counted;
 use crate::config::{
     ClientSubnet, Config, Limits, Listen, Policy, Route, Target, Upstream, time_text,
 };
@@ -61,10 +62,6 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: &str) -> fmt::Result {
         return Ok(());
     }
     writeln!(f, "  {what:<11}{text}")
-}
-
-pub(super) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn listen(config: &Config) -> String {
