@@ -2,34 +2,31 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use log::LevelFilter;
 
 use super::UsageError;
-use super::file::{Missing, read_limited};
+use super::file::{Missing, PEM_OCTETS, read_limited};
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
 use super::loops::find_loop;
 use super::name_servers::{NameServers, NoServers, SYSTEM};
-use super::origin::key;
 use super::routes::read_routes;
 use super::sources::Sources;
 use super::split_key::read_split_key;
 use super::units::{duration, octets, switch};
+use super::upstreams::{Plaintext, read_upstream};
 use super::values::Written;
 use super::warnings::warnings;
+use super::words::{client_subnet, level, number, padding, runtime};
 use super::zones::read_zoned;
 use crate::config::{
-    AccessList, Cidr, ClientCertificate, ClientSubnet, Config, ConfigBuilder, ConfigError,
-    DNS_PORT, Limits, Listen, Modes, Policy, Roots, Route, Scheme, Upstream, hint, read_prefix,
-    server_address,
+    AccessList, Cidr, ClientSubnet, Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen,
+    Modes, Policy, Roots, Route, read_prefix, server_address,
 };
-use crate::transports::{
-    RUNTIMES, SCHEMES, capabilities, check, interface_number, is_own_address, system_roots,
-};
+use crate::transports::{capabilities, check, interface_number, is_own_address, system_roots};
 
 /// The word for the root certificates that are built in.
 const BUILT_IN: &str = "built-in";
@@ -40,15 +37,12 @@ const HOST_NETWORKS: &str = "localnets";
 /// The word for the loopback addresses, of which that of IPv6 need not be there.
 const LOOPBACK: &str = "loopback";
 
-/// Larger than any bundle of root certificates in use, small enough to read into memory.
-const CA_FILE_OCTETS: u64 = 8 << 20;
-
 /// All that the program needs to start.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What the forwarder does.
     pub config: Config,
-    /// The name of the runtime, one of [`RUNTIMES`].
+    /// The name of the runtime, one of [`RUNTIMES`](crate::transports::RUNTIMES).
     pub runtime: String,
     /// Which lines are logged.
     pub log: LevelFilter,
@@ -308,78 +302,6 @@ fn read_listen(text: &str) -> Result<Vec<Listen>, ConfigError> {
     Ok(vec![listen])
 }
 
-/// Whether upstreams may be without encryption of which nothing else is said.
-pub(super) struct Plaintext {
-    is_allowed: bool,
-    /// What says that they may not, if the user said so.
-    denied_by: Option<String>,
-}
-
-impl Plaintext {
-    fn read(given: &Given) -> Result<Self, UsageError> {
-        let is_allowed = given.one("allow_plaintext", switch)?.unwrap_or(false);
-        let denied_by = given.source("allow_plaintext").filter(|_| !is_allowed);
-        Ok(Self {
-            is_allowed,
-            denied_by,
-        })
-    }
-}
-
-impl From<bool> for Plaintext {
-    fn from(is_allowed: bool) -> Self {
-        Self {
-            is_allowed,
-            denied_by: None,
-        }
-    }
-}
-
-/// Reads an upstream of a list, whether or not of a route.
-pub(super) fn read_upstream(
-    text: &Written,
-    plaintext: &Plaintext,
-) -> Result<Upstream, ConfigError> {
-    let spec = &text.text;
-    let names: Vec<String> = text.parameters.iter().map(|(name, _)| key(name)).collect();
-    let values = text.parameters.iter().map(|(_, value)| value.as_str());
-    let parameters: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(values).collect();
-    let parse = |text: &str| Upstream::parse_with(text, &parameters, SCHEMES);
-    let upstream = read_zoned("upstream", spec, interface_number, parse)?;
-    let encrypts = |scheme: &Scheme| scheme.name == upstream.scheme() && scheme.encrypted;
-    let allowed = text.allow_plaintext.unwrap_or(plaintext.is_allowed);
-    if !allowed && !SCHEMES.iter().any(encrypts) {
-        let why = "is not encrypted, so everybody on the way can read the queries";
-        if let (Some(source), None) = (&plaintext.denied_by, text.allow_plaintext) {
-            let reason = format!("{why}; this must be permitted, and {source} is false");
-            return Err(ConfigError::new("upstream", spec, reason));
-        }
-        let reason = format!("{why}; this must be permitted");
-        let error = ConfigError::new("upstream", spec, reason);
-        return Err(error.with_remedy("allow_plaintext"));
-    }
-    let upstream = match upstream.client_files() {
-        Some((chain, key)) => {
-            let certificate = ClientCertificate::new(read_pem(spec, chain)?, read_pem(spec, key)?);
-            upstream.with_client_certificate(certificate)
-        }
-        None => upstream,
-    };
-    // As the user wrote it, with the interface's name instead of its number.
-    let written = spec.split('?').next().unwrap_or_default();
-    Ok(if written.contains('%') {
-        upstream.with_label(written)
-    } else {
-        upstream
-    })
-}
-
-/// A file that a parameter of an upstream names.
-fn read_pem(spec: &str, path: &str) -> Result<Vec<u8>, ConfigError> {
-    let pem = read_limited(Path::new(path), CA_FILE_OCTETS);
-    pem.map_err(|why| ConfigError::new("upstream", spec, format!("{path}: {why}")))
-}
-
 fn access_list(given: &Given) -> Result<AccessList, UsageError> {
     let prefixes: Vec<Option<Cidr>> = given.all("allow_net", |text| match text.text.as_str() {
         HOST_NETWORKS => Ok(None),
@@ -393,57 +315,6 @@ fn access_list(given: &Given) -> Result<AccessList, UsageError> {
     })
 }
 
-fn number(text: &str, range: &RangeInclusive<usize>) -> Result<usize, String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok();
-    number
-        .filter(|number| plain && range.contains(number))
-        .ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
-}
-
-fn padding(text: &str) -> Result<Option<NonZeroU16>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let block = number(text, &Config::PADDINGS).map_err(|why| format!("{why}, or off"))?;
-    Ok(NonZeroU16::new(block as u16))
-}
-
-fn client_subnet(text: &str) -> Result<ClientSubnet, String> {
-    const WORDS: [(&str, ClientSubnet); 3] = [
-        ("keep", ClientSubnet::Keep),
-        ("strip", ClientSubnet::Strip),
-        ("forbid", ClientSubnet::Forbid),
-    ];
-    let found = WORDS.into_iter().find(|(word, _)| *word == text);
-    found.map(|(_, meant)| meant).ok_or_else(|| {
-        let words = WORDS.map(|(word, _)| word);
-        let hint = hint(text, words.into_iter());
-        format!("is none of {}{hint}", words.join(", "))
-    })
-}
-
-fn level(text: &str) -> Result<LevelFilter, String> {
-    const LEVELS: [&str; 5] = ["off", "error", "warn", "info", "debug"];
-    let level = text.parse().ok();
-    let unused = LevelFilter::Trace;
-    level.filter(|level| *level != unused).ok_or_else(|| {
-        let hint = hint(text, LEVELS.into_iter());
-        format!("is not a level; those are {}{hint}", LEVELS.join(", "))
-    })
-}
-
-fn runtime(text: &str) -> Result<String, String> {
-    if RUNTIMES.contains(&text) {
-        return Ok(text.to_owned());
-    }
-    Err(format!(
-        "is not a runtime of this program; it was built with {}{}",
-        RUNTIMES.join(", "),
-        hint(text, RUNTIMES.iter().copied())
-    ))
-}
-
 /// The trusted certificates, and remarks on what of them could not be read.
 fn read_roots(text: &Written) -> Result<(Roots, Vec<ConfigError>), ConfigError> {
     let path = text.text.as_str();
@@ -452,7 +323,7 @@ fn read_roots(text: &Written) -> Result<(Roots, Vec<ConfigError>), ConfigError> 
         SYSTEM => return system_roots(),
         _ => {}
     }
-    let pem = read_limited(Path::new(path), CA_FILE_OCTETS);
+    let pem = read_limited(Path::new(path), PEM_OCTETS);
     let pem = pem.map_err(|why| ConfigError::new("ca_file", path, why.to_string()))?;
     Roots::from_pem(path, pem).map(|roots| (roots, Vec::new()))
 }
@@ -464,6 +335,8 @@ mod tests {
 
     use super::super::{Command, parse};
     use super::*;
+    use crate::config::Upstream;
+    use crate::transports::RUNTIMES;
 
     fn read(line: &str, variables: &[(&str, &str)]) -> Result<Settings, UsageError> {
         let arguments = ["serve"]

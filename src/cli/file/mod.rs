@@ -17,7 +17,7 @@ use super::origin::Place;
 use super::values::Values;
 use document::Document;
 pub(super) use locate::{NONE, find, usual_places};
-pub(super) use octets::{Missing, ReadError, read_limited};
+pub(super) use octets::{Missing, PEM_OCTETS, ReadError, read_limited};
 
 /// The values of a table in which the keys are known.
 pub(super) type Record = BTreeMap<&'static str, Values>;

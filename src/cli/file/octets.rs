@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+/// Larger than any bundle of root certificates in use, small enough to read into memory.
+pub(in crate::cli) const PEM_OCTETS: u64 = 8 << 20;
+
 /// What becomes of a file that is not there, and that the program can make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Missing {
