@@ -64,7 +64,8 @@ fn serve(mut settings: Settings) -> ExitCode {
     if let Some(file) = &settings.file {
         log::info!("the configuration is read from {file}");
     }
-    if let Some(note) = settings.bootstrap_note() {
+    let notes = [settings.trust_note(), settings.bootstrap_note()];
+    for note in notes.into_iter().flatten() {
         log::info!("{note}");
     }
     let result = systemd::inherit(settings.config.clone()).and_then(move |inheritance| {

@@ -54,6 +54,11 @@ impl Reloader {
             .as_deref()
             .unwrap_or("arguments and variables");
         info!("SIGHUP: the configuration is read again: {from}");
+        if settings.config.roots() != self.config.roots()
+            && let Some(note) = settings.trust_note()
+        {
+            info!("{note}");
+        }
         if settings.config.bootstrap() != self.config.bootstrap()
             && let Some(note) = settings.bootstrap_note()
         {

@@ -7,6 +7,7 @@ use crate::support::command::{command, run};
 use crate::support::proxy::Proxy;
 use crate::support::script::{Received, Step, right_answer};
 use crate::support::setup::Trust;
+use crate::support::socks::{Does, Socks};
 use crate::support::upstream::DotServer;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -33,6 +34,16 @@ fn reported(proxy: &Proxy) -> u64 {
     let line = proxy.wait_log(", certificate_seconds ");
     let (_, seconds) = line.rsplit_once(' ').expect("a number");
     seconds.parse().expect("a number of seconds")
+}
+
+/// The report knows how long a certificate of 13 days is valid, and the log warns of it once.
+fn assert_reported_and_warned_of_once(mut proxy: Proxy) {
+    let seconds = reported(&proxy);
+    assert!(seconds + 60 > (13 * DAY).as_secs(), "{seconds}");
+    assert!(proxy.terminate().success());
+    let logs = proxy.logs();
+    let warnings = logs.iter().filter(|line| line.contains(WARNING)).count();
+    assert_eq!(warnings, 1, "{logs:#?}");
 }
 
 #[test]
@@ -74,18 +85,40 @@ fn a_session_that_is_resumed_leaves_what_is_known_of_the_certificate() {
     let trust = Trust::new();
     let leaf = trust.authority.valid_for(13 * DAY);
     let upstream = DotServer::with(leaf).script(hang_up).start();
-    let mut proxy = trust.proxy(&[&upstream.spec()], &[]);
+    let proxy = trust.proxy(&[&upstream.spec()], &[]);
     for name in ["a.test", "b.test", "c.test"] {
         canary(proxy.address(), name);
     }
     let handshakes = upstream.seen().handshakes;
     assert!(handshakes.iter().any(|one| one.resumed), "{handshakes:?}");
-    let seconds = reported(&proxy);
-    assert!(seconds + 60 > (13 * DAY).as_secs(), "{seconds}");
-    assert!(proxy.terminate().success());
-    let logs = proxy.logs();
-    let warnings = logs.iter().filter(|line| line.contains(WARNING)).count();
-    assert_eq!(warnings, 1, "{logs:#?}");
+    assert_reported_and_warned_of_once(proxy);
+}
+
+#[test]
+fn a_certificate_past_its_end_does_not_end_soon() {
+    let trust = Trust::new();
+    let leaf = trust.authority.expired();
+    let spec = format!("127.0.0.1?pin-sha256={}", leaf.pin());
+    let upstream = DotServer::with(leaf).start();
+    let spec = spec.replacen("127.0.0.1", &upstream.address().to_string(), 1);
+    let outcome = run(command(&["check", "--probe", "--upstream", &spec]));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let expired = "certificate  expired at 2001-01-01T00:00:00Z";
+    assert!(outcome.stdout.contains(expired), "{outcome:?}");
+    assert!(!outcome.stdout.contains("ends soon"), "{outcome:?}");
+}
+
+#[test]
+fn the_certificate_of_an_isolated_upstream_is_known_too() {
+    let trust = Trust::new();
+    let upstream = server(&trust, 13 * DAY);
+    let socks = Socks::start(upstream.address(), Does::Connect);
+    let spec = format!("{}?socks5={}&isolate=true", upstream.spec(), socks.address);
+    let proxy = trust.proxy(&[&spec], &[]);
+    for name in ["a.one.example", "a.two.example"] {
+        canary(proxy.address(), name);
+    }
+    assert_reported_and_warned_of_once(proxy);
 }
 
 #[test]

@@ -238,6 +238,25 @@ fn without_a_designated_resolver_there_is_a_reason_and_no_query() {
 }
 
 #[test]
+fn a_resolver_that_cannot_be_asked_is_told_from_one_that_designates_nobody() {
+    let trust = Trust::new();
+    let closed = DotServer::with(trust.authority.good()).stopped();
+    let spec = spec(&closed);
+    let proxy = trust.proxy(&[&spec], &["--timeout", "3s"]);
+    let told = refused(&proxy);
+    let expected = format!("{spec}: address not found: connection refused");
+    assert_eq!(told, expected);
+    proxy.wait_log("address not found: connection refused");
+    let outcome = run(command(&["check", "--probe", "--upstream", &spec]));
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    let told = format!(
+        "address not found: connection refused; see that a resolver runs at {}",
+        closed.address()
+    );
+    assert!(outcome.stdout.contains(&told), "{outcome:?}");
+}
+
+#[test]
 fn the_probe_finds_a_designated_resolver_too() {
     let trust = Trust::new();
     let server = DotServer::with(trust.authority.good()).start();

@@ -90,3 +90,41 @@ fn a_key_log_that_cannot_be_written_ends_the_start() {
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
     }
 }
+
+#[test]
+fn a_check_makes_no_key_log() {
+    let files = TempDir::new();
+    let path = files.path().join("keys");
+    let mut command = command(&["check", "--key-log"]);
+    command.env("SSLKEYLOGFILE", &path);
+    let outcome = run(command);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_key_log_that_was_renamed_is_made_anew_at_a_reload() {
+    let (trust, files) = (Trust::new(), TempDir::new());
+    let path = files.path().join("keys");
+    let upstreams = [(); 2].map(|()| DotServer::with(trust.authority.good()).start());
+    let spec = |number: usize| format!("upstream = {:?}", upstreams[number].spec());
+    let config = files.path().join("dotward.toml");
+    std::fs::write(&config, spec(0)).expect("a file");
+    let config_name = config.display().to_string();
+    let more = ["--key-log", "--config", &config_name, "--cache-size", "0"];
+    let mut command = command(&trust.args(&[], &more));
+    command.env("SSLKEYLOGFILE", &path);
+    let proxy = Proxy::spawn(command);
+    canary(proxy.address(), "a.test");
+    let old = files.path().join("keys.1");
+    std::fs::rename(&path, &old).expect("it was there");
+    let before = std::fs::read_to_string(&old).expect("the old file");
+    assert!(!before.is_empty());
+    std::fs::write(&config, spec(1)).expect("a file");
+    proxy.signal("HUP");
+    proxy.wait_log("the configuration is in force");
+    canary(proxy.address(), "b.test");
+    let now = std::fs::read_to_string(&path).expect("a new file");
+    assert!(now.contains("CLIENT_TRAFFIC_SECRET_0"), "{now}");
+    assert_eq!(std::fs::read_to_string(&old).expect("the old file"), before);
+}

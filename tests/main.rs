@@ -14,6 +14,8 @@ mod early_data;
 mod edns;
 mod failover;
 mod faults_tls;
+#[cfg(unix)]
+mod files;
 mod harness;
 mod key_log;
 mod lifecycle;

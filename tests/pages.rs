@@ -377,10 +377,16 @@ fn every_configuration_file_that_is_shown_is_accepted() {
     );
     fs::write(&hosts, "192.0.2.1 a.test\n").expect("written");
     let hosts = hosts.to_str().expect("a text");
+    // A key can be made in it.
+    let folder = directory.path().to_str().expect("a text");
+    let here = |text: &str| {
+        let text = text.replace("/etc/dotward/hosts", hosts);
+        text.replace("/var/lib/dotward", folder)
+    };
     let (mut checked, mut wrong) = (0, Vec::new());
     for (path, page) in files("md") {
         for (number, text) in blocks(&page, "toml") {
-            fs::write(&file, text.replace("/etc/dotward/hosts", hosts)).expect("written");
+            fs::write(&file, here(&text)).expect("written");
             let arguments = ["check".into(), "--config".into(), file.clone().into()];
             checked += 1;
             match parse(arguments, []) {

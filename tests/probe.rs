@@ -511,6 +511,50 @@ fn each_way_to_be_broken_is_explained() {
     }
 }
 
+// RFC 8310 section 5, RFC 7858 section 4.2.
+#[test]
+fn nobody_is_called_authenticated_by_a_name_that_is_not_verified() {
+    let trust = Trust::new();
+    let start = |leaf| DotServer::with(leaf).start();
+    let (own, good) = (Leaf::self_signed(), trust.authority.good());
+    let (own_pin, good_pin) = (own.pin(), good.pin());
+    let (strange, pinned, both) = (start(trust.authority.wrong_name()), start(own), start(good));
+    let cases = [
+        (
+            strange.address().to_string(),
+            "profile=opportunistic".to_owned(),
+            "not authenticated (profile=opportunistic)",
+            (false, Value::Null),
+        ),
+        (
+            pinned.address().to_string(),
+            format!("pin-sha256={own_pin}"),
+            "verified by its public key",
+            (true, Value::Null),
+        ),
+        (
+            both.spec(),
+            format!("pin-sha256={good_pin}"),
+            "authenticated as dot.test and by a public key",
+            (true, NAME.into()),
+        ),
+    ];
+    for (label, parameter, told, (authenticated, matched)) in cases {
+        let spec = format!("{label}?{parameter}");
+        let outcome = probe(&trust, &[&spec], &[]);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let text = block(&outcome, &label);
+        contains(&text, &[": usable\n", &format!(", {told}\n")]);
+        let compare = "(of a certificate that is not trusted: compare it";
+        assert_eq!(text.contains(compare), !authenticated, "{text}");
+        let outcome = probe(&trust, &[&spec], &["--json"]);
+        let document = json(&outcome);
+        let one = &member(&document, &label)["addresses"][0];
+        assert_eq!(one["authenticated"], authenticated, "{one}");
+        assert_eq!(one["matched_name"], matched, "{one}");
+    }
+}
+
 #[test]
 fn an_upstream_of_a_route_is_asked_for_its_domain() {
     let trust = Trust::new();

@@ -38,11 +38,22 @@ impl Behind {
         does: impl Fn(&Asked) -> Does + Send + Sync + 'static,
         more: &str,
     ) -> Self {
+        Self::within("2s", leaf, upstream, does, more)
+    }
+
+    /// Queries may take so long.
+    fn within(
+        timeout: &str,
+        leaf: fn(&Authority) -> Leaf,
+        upstream: impl FnOnce(Builder) -> Builder,
+        does: impl Fn(&Asked) -> Does + Send + Sync + 'static,
+        more: &str,
+    ) -> Self {
         let trust = Trust::new();
         let upstream = upstream(DotServer::with(leaf(&trust.authority))).start();
         let socks = Socks::deciding(upstream.address(), does);
         let spec = format!("{}?socks5={}{more}", upstream.spec(), socks.address);
-        let args = ["--timeout", "2s", "--cache-size", "0", "--log", "debug"];
+        let args = ["--timeout", timeout, "--cache-size", "0", "--log", "debug"];
         let program = trust.proxy(&[&spec], &args);
         Self {
             program,
@@ -183,9 +194,49 @@ fn a_silent_proxy_costs_a_query_its_time_and_no_more() {
         let start = Instant::now();
         let told = behind.ask_in_vain("a.test");
         assert!(start.elapsed() < Duration::from_secs(4));
-        assert!(told.contains("not connected in time"), "{told}");
+        let proxy = format!("the SOCKS5 proxy {}", behind.socks.address);
+        let words = format!("not connected in time through {proxy}");
+        assert!(told.contains(&words), "{told}");
         assert!(!behind.socks.asked().is_empty());
+        let line = behind.program.wait_log(": cannot connect: ");
+        assert!(
+            line.contains(&format!("{proxy} does not connect in time")),
+            "{line}"
+        );
     }
+}
+
+#[test]
+fn a_proxy_that_says_nothing_at_all_is_named() {
+    // It has connections, and nobody accepts them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let proxy = format!("the SOCKS5 proxy {}", silent.local_addr().expect("one"));
+    let trust = Trust::new();
+    let spec = format!(
+        "192.0.2.1#{NAME}?socks5={}",
+        silent.local_addr().expect("one")
+    );
+    let program = trust.proxy(&[&spec], &["--timeout", "3s"]);
+    let asked = query("a.test", A).edns(1232, 0, &[]).build();
+    let got = UdpClient::new(program.address()).ask(&asked);
+    let told = extra_text(&got);
+    let words = format!("{proxy} does not answer");
+    assert!(told.contains(&words), "{told}");
+    program.wait_log(&words);
+    let outcome = run(command(&["check", "--probe", "--upstream", &spec]));
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    let told = format!("{words}; see that the proxy runs");
+    assert!(outcome.stdout.contains(&told), "{outcome:?}");
+}
+
+#[test]
+fn a_proxy_with_a_login_is_told_to_be_of_no_use() {
+    let behind = Behind::new(Does::AcceptNothing, "");
+    let spec = format!("192.0.2.1#{NAME}?socks5={}", behind.socks.address);
+    let outcome = run(command(&["check", "--probe", "--upstream", &spec]));
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    let told = "wants a username and a password, which are not supported; a proxy with a login cannot be used";
+    assert!(outcome.stdout.contains(told), "{outcome:?}");
 }
 
 #[test]
@@ -378,7 +429,9 @@ fn a_silent_connection_of_a_domain_is_replaced() {
 
 #[test]
 fn more_domains_than_connections_are_all_answered() {
-    let behind = Behind::new(Does::Connect, ISOLATE);
+    // A busy machine takes seconds for a hundred handshakes at once.
+    let connect = |_: &Asked| Does::Connect;
+    let behind = Behind::within("9s", Authority::good, |it| it, connect, ISOLATE);
     let names: Vec<String> = (0..100).map(|n| format!("www.n{n}.example")).collect();
     behind.ask_all(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let usernames: BTreeSet<String> = behind.usernames().into_iter().collect();

@@ -144,7 +144,13 @@ fn a_key_file_that_holds_no_key_ends_the_start() {
     let path = files.path().join("key");
     std::fs::write(&path, "short").expect("a file");
     let folder = files.path().join("nosuch/key");
+    let link = files.path().join("link");
+    std::os::unix::fs::symlink("nosuch/key", &link).expect("a link");
     for (file, why) in [
+        (
+            &link,
+            "is a symbolic link to \"nosuch/key\", which is not there",
+        ),
         (
             &path,
             "has 5 octets, and a key takes at least 16 random ones",
@@ -153,16 +159,42 @@ fn a_key_file_that_holds_no_key_ends_the_start() {
     ] {
         let file = file.display().to_string();
         let more = ["--policy", "split", "--split-key-file", &file];
-        let start = [
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--upstream",
-            "quad9,google",
-        ];
-        let outcome = run(command(&[&start[..], &more].concat()));
-        assert_eq!(outcome.code, Some(2));
-        let expected = format!("dotward: --split-key-file {file:?}: {why}");
-        assert!(outcome.stderr.starts_with(&expected), "{}", outcome.stderr);
+        for verb in ["check", "serve"] {
+            let start = [verb, "--listen", "127.0.0.1:0", "--upstream"];
+            let outcome = run(command(&[&start[..], &["quad9,google"], &more].concat()));
+            assert_eq!(outcome.code, Some(2), "{outcome:?}");
+            let expected = format!("dotward: --split-key-file {file:?}: {why}");
+            assert!(outcome.stderr.starts_with(&expected), "{}", outcome.stderr);
+        }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_may_know_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let files = TempDir::new();
+    let path = files.path().join("key");
+    let file = path.display().to_string();
+    let told = |key: &[u8], mode| {
+        std::fs::write(&path, key).expect("a file");
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&path, permissions).expect("permissions");
+        let upstreams = "cloudflare,google";
+        let start = ["check", "--upstream", upstreams, "--policy", "split"];
+        let outcome = run(command(
+            &[&start[..], &["--split-key-file", &file]].concat(),
+        ));
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.stderr
+    };
+    assert_eq!(told(b"sixteen octets !", 0o600), "");
+    for (mode, may) in [(0o640, "read"), (0o602, "write"), (0o666, "read and write")] {
+        let warned = format!("--split-key-file {file:?}: others than its owner may {may} the key");
+        let told = told(b"sixteen octets !", mode);
+        assert!(told.contains(&warned), "{told}");
+    }
+    let told = told(&[7; 16], 0o600);
+    let warned = format!("--split-key-file {file:?}: all octets of the key are the same");
+    assert!(told.contains(&warned), "{told}");
 }

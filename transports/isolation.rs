@@ -149,7 +149,7 @@ impl<R: Runtime> Future for Connecting<R> {
                     let _closed_or_not = single.poll_close(cx);
                     *probe = None;
                     if let Some(isolated) = isolated {
-                        isolated.authenticated(&single.describe());
+                        isolated.authenticated(&single.describe(), single.certificate_left());
                     }
                 }
                 match isolated.take() {
@@ -235,11 +235,10 @@ impl<R: Runtime> Connection for Either<R> {
         }
     }
 
-    /// None for connections of domains: each is made when its first query comes.
     fn certificate_left(&self) -> Option<Duration> {
         match self {
             Self::Single(single) => single.certificate_left(),
-            Self::Isolated(_) => None,
+            Self::Isolated(isolated) => isolated.certificate_left(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub mod isolation;
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod native;
+#[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
+mod new_file;
 #[cfg_attr(not(feature = "doh"), path = "over_tls/without_doh.rs")]
 #[cfg(feature = "tls")]
 mod over_tls;
@@ -58,6 +60,8 @@ mod workers;
 #[doc(hidden)]
 pub use bind_ahead::bind_ahead;
 pub use interfaces::{interface_number, is_own_address};
+#[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
+pub(crate) use new_file::can_be_made;
 #[cfg(feature = "tls")]
 #[doc(hidden)]
 pub use over_tls::over_tls;

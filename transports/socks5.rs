@@ -13,6 +13,10 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// How long a proxy may take for its first message, which says which method it chose and needs nobody else.
+const FIRST_MESSAGE: Duration = Duration::from_millis(1_500);
 
 /// The way to the TCP port of an upstream.
 #[derive(Clone)]
@@ -29,6 +33,9 @@ struct Proxied {
     /// By which the proxy tells connections apart that it should keep apart.
     username: Option<String>,
 }
+
+/// What is wrong with a proxy that accepts no client without a login.
+pub const LOGIN: &str = "wants a username and a password, which are not supported";
 
 /// Where a proxy connects to (RFC 1928 section 5).
 enum Destination {
@@ -65,11 +72,20 @@ impl Path {
         }
     }
 
-    /// Connects, without a time limit.
-    pub fn dial<R: Runtime>(&self, runtime: &R) -> Dial<R> {
+    /// Connects. Who calls ends it after `limit`; a proxy fails a little sooner, so that the error names it.
+    pub fn dial<R: Runtime>(&self, runtime: &R, limit: Duration) -> Dial<R> {
+        let end = runtime.now().mono + limit * 7 / 8;
+        let limits = self.proxied.as_ref().map(|_| {
+            Box::new(Limits {
+                runtime: runtime.clone(),
+                first_message: None,
+                end: runtime.sleep_until(end),
+            })
+        });
         Dial {
             stage: Stage::Connecting(Box::pin(runtime.connect(self.first))),
             proxied: self.proxied.clone(),
+            limits,
         }
     }
 }
@@ -78,6 +94,17 @@ impl Path {
 pub struct Dial<R: Runtime> {
     stage: Stage<R>,
     proxied: Option<Arc<Proxied>>,
+    /// Those of the proxy, if there is one.
+    limits: Option<Box<Limits<R>>>,
+}
+
+/// How long a proxy is waited for.
+struct Limits<R: Runtime> {
+    runtime: R,
+    /// From when it is connected to.
+    first_message: Option<R::Sleep>,
+    /// For everything.
+    end: R::Sleep,
 }
 
 enum Stage<R: Runtime> {
@@ -127,6 +154,32 @@ impl<R: Runtime> Dial<R> {
     }
 }
 
+impl<R: Runtime> Dial<R> {
+    /// `Ready` when the proxy was waited for long enough, with what it does not do.
+    fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<ConnectError> {
+        let (Some(limits), Some(proxied)) = (&mut self.limits, &self.proxied) else {
+            return Poll::Pending;
+        };
+        let why = match &self.stage {
+            Stage::Connecting(_) => "cannot be reached: no reply in time",
+            Stage::Asking(_, exchange) if exchange.is_begun() => "does not connect in time",
+            Stage::Asking(..) => {
+                let runtime = &limits.runtime;
+                let over = || runtime.sleep_until(runtime.now().mono + FIRST_MESSAGE);
+                let first_message = limits.first_message.get_or_insert_with(over);
+                let why = "does not answer";
+                if Pin::new(first_message).poll(cx).is_ready() {
+                    return Poll::Ready(proxied.failed(why));
+                }
+                why
+            }
+            Stage::Over => return Poll::Pending,
+        };
+        ready!(Pin::new(&mut limits.end).poll(cx));
+        Poll::Ready(proxied.failed(why))
+    }
+}
+
 impl Proxied {
     fn failed(&self, why: &str) -> ConnectError {
         ConnectError::Unreachable(format!("the SOCKS5 proxy {} {why}", self.proxy))
@@ -138,8 +191,10 @@ impl<R: Runtime> Future for Dial<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            if let Some(stream) = ready!(self.poll_stage(cx))? {
-                return Poll::Ready(Ok(stream));
+            match self.poll_stage(cx)? {
+                Poll::Ready(Some(stream)) => return Poll::Ready(Ok(stream)),
+                Poll::Ready(None) => {}
+                Poll::Pending => return self.poll_limits(cx).map(Err),
             }
         }
     }

@@ -34,7 +34,7 @@ impl<R> Tcp<R> {
 impl<R: Runtime> Tcp<R> {
     /// Connects by this way.
     pub(super) fn dial(&self, path: &Path) -> Bounded<R, Connecting<R>> {
-        let tcp = path.dial(&self.runtime);
+        let tcp = path.dial(&self.runtime, self.limit);
         Bounded::new(&self.runtime, self.limit, Connecting(tcp))
     }
 }

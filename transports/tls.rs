@@ -81,7 +81,7 @@ pub struct Tls<R> {
     apart: Option<Arc<Apart>>,
 }
 
-/// Checks what [`Tls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
+/// Checks what [`Tls::new`] checks, and makes no file. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     check_application(DOT, config)?;
     let mut remarks: Vec<ConfigError> = key_log::remark(config).into_iter().collect();
@@ -99,12 +99,12 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     Ok(remarks)
 }
 
-/// Checks what [`Tls::speaking`] checks.
+/// Checks what [`Tls::speaking`] checks, and makes no file.
 pub(super) fn check_application(
     application: Application,
     config: &Config,
 ) -> Result<(), ConfigError> {
-    Clients::new(application, config, None).map(drop)
+    Clients::check(application, config)
 }
 
 impl<R: Runtime> Tls<R> {
@@ -140,7 +140,7 @@ impl<R: Runtime> Tls<R> {
     /// Connects, and shakes hands.
     pub(super) fn handshake(&self, to: &Upstream, addr: SocketAddr) -> Handshake<R> {
         match self.target(to, addr) {
-            Ok(target) => Handshake::Connecting(target.path.dial(&self.runtime), target),
+            Ok(target) => Handshake::Connecting(target.path.dial(&self.runtime, self.limit), target),
             Err(why) => Handshake::Failed(why),
         }
     }
@@ -171,6 +171,7 @@ impl<R: Runtime> Tls<R> {
             name,
             client,
             verified: verification(to),
+            has_certificate: to.client_certificate().is_some(),
             until: self.runtime.now().mono + self.limit,
         })
     }
@@ -191,6 +192,8 @@ impl<R: Runtime> Transport for Tls<R> {
         if before.roots() != config.roots() || before.key_log() != config.key_log() {
             let application = self.clients.application();
             *self = Self::with(application, self.runtime.clone(), config, None)?;
+        } else {
+            self.clients.reopen_key_log()?;
         }
         self.clients.make_all(config)?;
         self.limit = connect_limit(config);
@@ -219,6 +222,8 @@ pub struct Target<R> {
     client: Client,
     /// What a handshake has shown, for the log.
     verified: String,
+    /// A client certificate is configured for it.
+    has_certificate: bool,
     /// When the time for the handshake is over.
     until: Time,
     addr: SocketAddr,
@@ -264,14 +269,20 @@ impl<R: Runtime> Target<R> {
             if let Some(observed) = self.clients.observed() {
                 observed.failed(error);
             }
-            return Handshake::Failed(handshake_error(error, &self.name.to_str()));
+            return Handshake::Failed(self.why(error));
         }
-        let tcp = self.path.dial(&self.runtime);
+        let left = self.until.since(self.runtime.now().mono);
+        let tcp = self.path.dial(&self.runtime, left);
         let to = Self {
             offers_alpn: false,
             ..self.clone()
         };
         Handshake::Connecting(tcp, to)
+    }
+
+    /// Why a handshake failed.
+    fn why(&self, error: &io::Error) -> ConnectError {
+        handshake_error(error, &self.name.to_str(), self.has_certificate)
     }
 
     /// Whether ALPN was the reason why a handshake failed, so that this upstream is offered none from now on.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::file::{HostTexts, ROUTE_KEYS, RouteTexts};
+use super::file::{HostTexts, ROUTE_KEYS, RouteTexts, UPSTREAM_KEYS};
 use super::given::Given;
 use super::known::{Kind, Known};
 use super::origin::{Origin, Place, key, option, variable};
@@ -73,26 +73,47 @@ fn line(place: &Place) -> String {
 fn list(kind: Kind, values: &Values) -> String {
     let texts: Vec<String> = values.texts.iter().map(|text| value(kind, text)).collect();
     match (&texts[..], &values.texts[..]) {
-        ([text], [one]) if !kind.repeats() || one.allow_plaintext.is_none() => text.clone(),
+        ([text], [one]) if !kind.repeats() || !is_table(one) => text.clone(),
         _ => format!("[{}]", texts.join(", ")),
     }
 }
 
-fn value(
-    kind: Kind,
-    Written {
-        text,
-        allow_plaintext,
-        ..
-    }: &Written,
-) -> String {
-    if let Some(allowed) = allow_plaintext {
-        let address = quoted(text);
-        return format!("{{ address = {address}, allow-plaintext = {allowed} }}");
+/// Whether an upstream is written as a table.
+fn is_table(one: &Written) -> bool {
+    one.allow_plaintext.is_some() || !one.parameters.is_empty()
+}
+
+fn value(kind: Kind, written: &Written) -> String {
+    if is_table(written) {
+        return table(written);
     }
+    scalar(kind, &written.text)
+}
+
+/// An upstream of whom more is said than where it is.
+fn table(written: &Written) -> String {
+    let mut text = format!("{{ address = {}", quoted(&written.text));
+    // Writing to a string does not fail.
+    if let Some(allowed) = written.allow_plaintext {
+        let _ = write!(text, ", allow-plaintext = {allowed}");
+    }
+    for known in UPSTREAM_KEYS {
+        let given = written.parameters.iter();
+        let given = given.filter(|(name, _)| *name == known.name);
+        let values: Vec<String> = given.map(|(_, value)| scalar(known.kind, value)).collect();
+        let _ = match &values[..] {
+            [] => Ok(()),
+            [one] => write!(text, ", {} = {one}", key(known.name)),
+            several => write!(text, ", {} = [{}]", key(known.name), several.join(", ")),
+        };
+    }
+    text + " }"
+}
+
+fn scalar(kind: Kind, text: &str) -> String {
     match kind {
         Kind::Switch => switch(text).map_or_else(|_| quoted(text), |set| set.to_string()),
-        Kind::Time | Kind::Octets | Kind::Count if is_number(text) => text.clone(),
+        Kind::Time | Kind::Octets | Kind::Count if is_number(text) => text.to_owned(),
         _ => quoted(text),
     }
 }

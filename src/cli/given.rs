@@ -131,7 +131,7 @@ impl Given {
         };
         let alike: Vec<&&Written> = texts.iter().filter(meant).collect();
         let (name, value) = match (&texts[..], &alike[..]) {
-            ([only], _) => (only.origin.name(setting), &only.text),
+            ([only], _) => (only.origin.name(setting), &only.shown()),
             (_, [.., last]) => (last.origin.name(setting), &error.value),
             _ => {
                 let values = self.values(setting);

@@ -127,8 +127,8 @@ options! {
         Switch allow_plaintext = &["false"],
 
         /// PEM file of certificates to trust instead of the built-in ones: those of authorities, or an
-        /// upstream's own, such as a self-signed one; system is those that this system trusts. Default:
-        /// built-in. DOTWARD_CA_FILE
+        /// upstream's own, such as a self-signed one; system is those that this system trusts, or that the
+        /// variables SSL_CERT_FILE and SSL_CERT_DIR name. Default: built-in. DOTWARD_CA_FILE
         Path ca_file = &["built-in"],
 
         /// write the secrets of TLS connections to the file that the variable SSLKEYLOGFILE names, to decrypt

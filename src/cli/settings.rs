@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use log::LevelFilter;
 
 use super::UsageError;
-use super::file::read_limited;
+use super::file::{Missing, PEM_OCTETS, read_limited};
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
 use super::loops::find_loop;
@@ -18,17 +17,16 @@ use super::routes::read_routes;
 use super::sources::Sources;
 use super::split_key::read_split_key;
 use super::units::{duration, octets, switch};
+use super::upstreams::{Plaintext, read_upstream};
 use super::values::Written;
 use super::warnings::warnings;
+use super::words::{client_subnet, level, number, padding, runtime};
 use super::zones::read_zoned;
 use crate::config::{
-    AccessList, Cidr, ClientCertificate, ClientSubnet, Config, ConfigBuilder, ConfigError,
-    DNS_PORT, Limits, Listen, Modes, Policy, Roots, Route, Scheme, Upstream, hint, read_prefix,
-    server_address,
+    AccessList, Cidr, ClientSubnet, Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen,
+    Modes, Policy, Roots, Route, read_prefix, server_address,
 };
-use crate::transports::{
-    RUNTIMES, SCHEMES, capabilities, check, interface_number, is_own_address, system_roots,
-};
+use crate::transports::{capabilities, check, interface_number, is_own_address, system_roots};
 
 /// The word for the root certificates that are built in.
 const BUILT_IN: &str = "built-in";
@@ -39,15 +37,12 @@ const HOST_NETWORKS: &str = "localnets";
 /// The word for the loopback addresses, of which that of IPv6 need not be there.
 const LOOPBACK: &str = "loopback";
 
-/// Larger than any bundle of root certificates in use, small enough to read into memory.
-const CA_FILE_OCTETS: u64 = 8 << 20;
-
 /// All that the program needs to start.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What the forwarder does.
     pub config: Config,
-    /// The name of the runtime, one of [`RUNTIMES`].
+    /// The name of the runtime, one of [`RUNTIMES`](crate::transports::RUNTIMES).
     pub runtime: String,
     /// Which lines are logged.
     pub log: LevelFilter,
@@ -114,17 +109,17 @@ const SPLIT: &Table<usize> = &[("split_upstreams", ConfigBuilder::split_upstream
 const POLICY: &Table<Policy> = &[("policy", ConfigBuilder::policy)];
 
 impl Settings {
-    /// `makes_files`: files that are missing and can be made are.
+    /// `missing` says what becomes of a file that is not there and can be made.
     pub(super) fn read(
         modes: Modes,
         given: &Given,
         sources: &Sources,
-        makes_files: bool,
+        missing: Missing,
     ) -> Result<Self, UsageError> {
         let (hosts, mut warnings_of_hosts) = read_hosts(given)?;
         let start = Config::builder().modes(modes).hosts(hosts);
-        let (config, bootstrap_file) = config(given, start, sources.root())?;
-        let config = with_split_key(given, config, makes_files)?;
+        let (config, bootstrap_file, mut remarks) = config(given, start, sources.root())?;
+        let (config, mut remarks_on_key) = with_split_key(given, config, missing)?;
         let runtime = given.one("runtime", runtime)?.ok_or_else(|| {
             UsageError("this program was built without a runtime and cannot serve".to_owned())
         })?;
@@ -133,9 +128,11 @@ impl Settings {
                 .map_err(|error| given.usage_error(&error))?;
         }
         // The start runs the same code, so that it does not refuse what passes here.
-        let remarks = check(&config).map_err(|error| given.usage_error(&error))?;
+        let checked = check(&config).map_err(|error| given.usage_error(&error))?;
+        remarks.extend(checked);
         let mut warnings = warnings(given, &config);
         warnings.append(&mut warnings_of_hosts);
+        warnings.append(&mut remarks_on_key);
         warnings.extend(
             remarks
                 .iter()
@@ -175,18 +172,26 @@ impl Settings {
         ))
     }
 
+    /// How many certificates are trusted, if they are not the built-in ones: a line for the log.
+    pub fn trust_note(&self) -> Option<String> {
+        let trusted = self.config.roots().described()?;
+        Some(format!(
+            "{trusted}, and none of the built-in ones (ca-file)"
+        ))
+    }
+
     /// Reads the same sources again: the same arguments and variables, and the files as they are now.
     pub fn reload(&self) -> Result<Self, UsageError> {
         self.sources.settings()
     }
 }
 
-/// The configuration, and the file of this host that names bootstrap resolvers for it.
+/// The configuration, the file of this host that names bootstrap resolvers for it, and remarks on what was read.
 fn config(
     given: &Given,
     config: ConfigBuilder,
     root: Option<&Path>,
-) -> Result<(Config, Option<&'static str>), UsageError> {
+) -> Result<(Config, Option<&'static str>, Vec<ConfigError>), UsageError> {
     let (mut config, bootstrap_file) = addresses(given, config, root)?;
     config = given.apply(config, SWITCHES, switch)?;
     config = given.apply(config, TIMES, duration)?;
@@ -198,26 +203,41 @@ fn config(
     config = given.apply(config, PADDING, padding)?;
     config = given.apply(config, CLIENT_SUBNET, client_subnet)?;
     config = given.apply(config, SPLIT, |text| number(text, &Config::SPLIT_UPSTREAMS))?;
-    if let Some(roots) = given.all("ca_file", read_roots)?.pop() {
+    let mut remarks = Vec::new();
+    if let Some((roots, told)) = given.all("ca_file", read_roots)?.pop() {
         config = config.roots(roots);
+        remarks = told;
     }
     config = config.allow(access_list(given)?);
     let config = config.build().map_err(|error| given.usage_error(&error))?;
     if let Some(error) = find_loop(&config, is_own_address) {
         return Err(given.usage_error(&error));
     }
-    Ok((config, bootstrap_file))
+    Ok((config, bootstrap_file, remarks))
 }
 
-/// With the key by which domains are split, if a file has it. The file is made only if it matters.
-fn with_split_key(given: &Given, config: Config, makes_files: bool) -> Result<Config, UsageError> {
-    let create = makes_files && config.splits();
-    let mut keys = given.all("split_key_file", |text| read_split_key(&text.text, create))?;
-    let Some(key) = keys.pop().flatten() else {
-        return Ok(config);
+/// With the key by which domains are split, if a file has it, and what is to be warned of. The file is made only if it matters.
+fn with_split_key(
+    given: &Given,
+    config: Config,
+    missing: Missing,
+) -> Result<(Config, Vec<String>), UsageError> {
+    let missing = if config.splits() {
+        missing
+    } else {
+        Missing::Ignore
+    };
+    let read = given.all("split_key_file", |text| read_split_key(&text.text, missing))?;
+    let (key, remarks) = read.into_iter().last().unwrap_or_default();
+    let source = given.source("split_key_file").unwrap_or_default();
+    let remarks = remarks.iter().map(|remark| format!("{source} {remark}"));
+    let remarks: Vec<String> = remarks.collect();
+    let Some(key) = key else {
+        return Ok((config, remarks));
     };
     let config = config.into_builder().split_key(key).build();
-    config.map_err(|error| given.usage_error(&error))
+    let config = config.map_err(|error| given.usage_error(&error))?;
+    Ok((config, remarks))
 }
 
 fn addresses(
@@ -282,75 +302,6 @@ fn read_listen(text: &str) -> Result<Vec<Listen>, ConfigError> {
     Ok(vec![listen])
 }
 
-/// Whether upstreams may be without encryption of which nothing else is said.
-pub(super) struct Plaintext {
-    is_allowed: bool,
-    /// What says that they may not, if the user said so.
-    denied_by: Option<String>,
-}
-
-impl Plaintext {
-    fn read(given: &Given) -> Result<Self, UsageError> {
-        let is_allowed = given.one("allow_plaintext", switch)?.unwrap_or(false);
-        let denied_by = given.source("allow_plaintext").filter(|_| !is_allowed);
-        Ok(Self {
-            is_allowed,
-            denied_by,
-        })
-    }
-}
-
-impl From<bool> for Plaintext {
-    fn from(is_allowed: bool) -> Self {
-        Self {
-            is_allowed,
-            denied_by: None,
-        }
-    }
-}
-
-/// Reads an upstream of a list, whether or not of a route.
-pub(super) fn read_upstream(
-    text: &Written,
-    plaintext: &Plaintext,
-) -> Result<Upstream, ConfigError> {
-    let spec = &text.text;
-    let parse = |text: &str| Upstream::parse(text, SCHEMES);
-    let upstream = read_zoned("upstream", spec, interface_number, parse)?;
-    let encrypts = |scheme: &Scheme| scheme.name == upstream.scheme() && scheme.encrypted;
-    let allowed = text.allow_plaintext.unwrap_or(plaintext.is_allowed);
-    if !allowed && !SCHEMES.iter().any(encrypts) {
-        let why = "is not encrypted, so everybody on the way can read the queries";
-        if let (Some(source), None) = (&plaintext.denied_by, text.allow_plaintext) {
-            let reason = format!("{why}; this must be permitted, and {source} is false");
-            return Err(ConfigError::new("upstream", spec, reason));
-        }
-        let reason = format!("{why}; this must be permitted");
-        let error = ConfigError::new("upstream", spec, reason);
-        return Err(error.with_remedy("allow_plaintext"));
-    }
-    let upstream = match upstream.client_files() {
-        Some((chain, key)) => {
-            let certificate = ClientCertificate::new(read_pem(spec, chain)?, read_pem(spec, key)?);
-            upstream.with_client_certificate(certificate)
-        }
-        None => upstream,
-    };
-    // As the user wrote it, with the interface's name instead of its number.
-    let written = spec.split('?').next().unwrap_or_default();
-    Ok(if written.contains('%') {
-        upstream.with_label(written)
-    } else {
-        upstream
-    })
-}
-
-/// A file that a parameter of an upstream names.
-fn read_pem(spec: &str, path: &str) -> Result<Vec<u8>, ConfigError> {
-    let pem = read_limited(Path::new(path), CA_FILE_OCTETS);
-    pem.map_err(|why| ConfigError::new("upstream", spec, format!("{path}: {why}")))
-}
-
 fn access_list(given: &Given) -> Result<AccessList, UsageError> {
     let prefixes: Vec<Option<Cidr>> = given.all("allow_net", |text| match text.text.as_str() {
         HOST_NETWORKS => Ok(None),
@@ -364,67 +315,17 @@ fn access_list(given: &Given) -> Result<AccessList, UsageError> {
     })
 }
 
-fn number(text: &str, range: &RangeInclusive<usize>) -> Result<usize, String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok();
-    number
-        .filter(|number| plain && range.contains(number))
-        .ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
-}
-
-fn padding(text: &str) -> Result<Option<NonZeroU16>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let block = number(text, &Config::PADDINGS).map_err(|why| format!("{why}, or off"))?;
-    Ok(NonZeroU16::new(block as u16))
-}
-
-fn client_subnet(text: &str) -> Result<ClientSubnet, String> {
-    const WORDS: [(&str, ClientSubnet); 3] = [
-        ("keep", ClientSubnet::Keep),
-        ("strip", ClientSubnet::Strip),
-        ("forbid", ClientSubnet::Forbid),
-    ];
-    let found = WORDS.into_iter().find(|(word, _)| *word == text);
-    found.map(|(_, meant)| meant).ok_or_else(|| {
-        let words = WORDS.map(|(word, _)| word);
-        let hint = hint(text, words.into_iter());
-        format!("is none of {}{hint}", words.join(", "))
-    })
-}
-
-fn level(text: &str) -> Result<LevelFilter, String> {
-    const LEVELS: [&str; 5] = ["off", "error", "warn", "info", "debug"];
-    let level = text.parse().ok();
-    let unused = LevelFilter::Trace;
-    level.filter(|level| *level != unused).ok_or_else(|| {
-        let hint = hint(text, LEVELS.into_iter());
-        format!("is not a level; those are {}{hint}", LEVELS.join(", "))
-    })
-}
-
-fn runtime(text: &str) -> Result<String, String> {
-    if RUNTIMES.contains(&text) {
-        return Ok(text.to_owned());
-    }
-    Err(format!(
-        "is not a runtime of this program; it was built with {}{}",
-        RUNTIMES.join(", "),
-        hint(text, RUNTIMES.iter().copied())
-    ))
-}
-
-fn read_roots(text: &Written) -> Result<Roots, ConfigError> {
+/// The trusted certificates, and remarks on what of them could not be read.
+fn read_roots(text: &Written) -> Result<(Roots, Vec<ConfigError>), ConfigError> {
     let path = text.text.as_str();
     match path {
-        BUILT_IN => return Ok(Roots::BuiltIn),
+        BUILT_IN => return Ok((Roots::BuiltIn, Vec::new())),
         SYSTEM => return system_roots(),
         _ => {}
     }
-    let pem = read_limited(Path::new(path), CA_FILE_OCTETS);
+    let pem = read_limited(Path::new(path), PEM_OCTETS);
     let pem = pem.map_err(|why| ConfigError::new("ca_file", path, why.to_string()))?;
-    Roots::from_pem(path, pem)
+    Roots::from_pem(path, pem).map(|roots| (roots, Vec::new()))
 }
 
 #[cfg(test)]
@@ -434,6 +335,8 @@ mod tests {
 
     use super::super::{Command, parse};
     use super::*;
+    use crate::config::Upstream;
+    use crate::transports::RUNTIMES;
 
     fn read(line: &str, variables: &[(&str, &str)]) -> Result<Settings, UsageError> {
         let arguments = ["serve"]
@@ -488,6 +391,34 @@ mod tests {
             error("--listen [fe80::1%nosuch0]:5300"),
             r#"--listen "[fe80::1%nosuch0]:5300": this host has no interface "nosuch0"; `ip link` shows those it has"#
         );
+    }
+
+    #[test]
+    fn a_summary_says_how_upstreams_are_authenticated_and_reached() {
+        let pin = "pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        let text = settings(&format!(
+            "--upstream 192.0.2.1?{pin}&early-data=true --upstream 192.0.2.2#a.test?{pin} \
+             --upstream 192.0.2.3?profile=opportunistic \
+             --upstream tls://dns.test?socks5=127.0.0.1 --bootstrap 192.0.2.53 --padding off --ecs keep"
+        ))
+        .to_string();
+        for line in [
+            "192.0.2.1: verified by 1 pinned key alone, early data",
+            "192.0.2.2#a.test: verified by 1 pinned key beside its name",
+            "192.0.2.3: not authenticated (opportunistic)",
+            "tls://dns.test: through the SOCKS5 proxy 127.0.0.1:1080",
+            "not padded over TLS, client subnet (ECS) passed on",
+        ] {
+            let found = text.lines().any(|found| found.ends_with(line));
+            assert!(found, "{line} in:\n{text}");
+        }
+        // The proxy finds the name.
+        assert!(!text.contains("names found by"), "{text}");
+        let plain = settings("--upstream quad9").to_string();
+        assert!(!plain.contains("quad9: "), "{plain}");
+        let queries =
+            "queries    padded to a multiple of 128 octets over TLS, client subnet (ECS) removed";
+        assert!(plain.contains(queries), "{plain}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use argh::FromArgs as _;
 use super::argv::Argv;
 use super::commands::{Arguments, Check, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
 use super::effective::effective;
-use super::file::{File, find, usual_places};
+use super::file::{File, Missing, find, usual_places};
 use super::given::Given;
 use super::hook_up::hook_up;
 use super::options::Options;
@@ -113,7 +113,12 @@ impl Sources {
             Some(Subcommand::ResolvConf(ResolvConf(options))) => (Use::HookUp, told, options),
         };
         let given = self.given(options)?;
-        let settings = Settings::read(modes, &given, self, purpose == Use::Serve)?;
+        let missing = match purpose {
+            Use::Serve => Missing::Make,
+            Use::Check => Missing::CouldBeMade,
+            Use::Print | Use::HookUp => Missing::Ignore,
+        };
+        let settings = Settings::read(modes, &given, self, missing)?;
         Ok(match purpose {
             Use::Serve => Command::Serve(settings),
             Use::Check => match argv.probe {

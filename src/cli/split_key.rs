@@ -1,7 +1,8 @@
 //! The file that keeps the key of `policy = "split"` from one start to the next.
 
-use super::file::{NONE, ReadError, read_limited};
+use super::file::{Missing, NONE, ReadError, read_limited};
 use crate::config::{ConfigError, SplitKey};
+use crate::transports::can_be_made;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -11,26 +12,78 @@ const MOST_OCTETS: u64 = 1 << 20;
 /// Octets of a key that is made here.
 const NEW_OCTETS: usize = 32;
 
-/// The key in this file, or none if it is not there. With `create` it is made then, with a random key.
-pub(super) fn read_split_key(file: &str, create: bool) -> Result<Option<SplitKey>, ConfigError> {
+/// The key in this file, or none if it is not there. Also what is to be warned of.
+pub(super) fn read_split_key(
+    file: &str,
+    missing: Missing,
+) -> Result<(Option<SplitKey>, Vec<String>), ConfigError> {
     if file == NONE {
-        return Ok(None);
+        return Ok((None, Vec::new()));
     }
     let error = |why: String| ConfigError::new("split_key_file", file, why);
     let path = Path::new(file);
     let octets = match read_limited(path, MOST_OCTETS) {
         Ok(octets) => octets,
         Err(ReadError::Io(absent)) if absent.kind() == io::ErrorKind::NotFound => {
-            if !create {
-                return Ok(None);
+            let made = match (missing, fs::read_link(path)) {
+                (Missing::Ignore, _) => return Ok((None, Vec::new())),
+                (_, Ok(to)) => {
+                    let to = to.to_string_lossy();
+                    let why = format!("is a symbolic link to {to:?}, which is not there");
+                    return Err(error(why));
+                }
+                (Missing::CouldBeMade, Err(_)) => can_be_made(path).map(|()| None),
+                (Missing::Make, Err(_)) => make(path).map(Some),
+            };
+            let made =
+                made.map_err(|why| error(format!("is not there and cannot be made: {why}")))?;
+            match made {
+                Some(octets) => octets,
+                None => return Ok((None, Vec::new())),
             }
-            let made = make(path);
-            made.map_err(|why| error(format!("is not there and cannot be made: {why}")))?
         }
         Err(why) => return Err(error(why.to_string())),
     };
-    let key = SplitKey::new(&octets);
-    key.map(Some).map_err(|why| error(why.reason))
+    let key = SplitKey::new(&octets).map_err(|why| error(why.reason))?;
+    Ok((Some(key), remarks(path, &octets)))
+}
+
+/// What makes a key one that others may know.
+fn remarks(path: &Path, octets: &[u8]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    #[cfg(unix)]
+    remarks.extend(open_to_others(path));
+    if octets.windows(2).all(|two| two[0] == two[1]) {
+        let made = "without the file a random key is made";
+        remarks.push(format!(
+            "all octets of the key are the same, so that it can be guessed: {made}"
+        ));
+    }
+    // Quoted, so that no name breaks the line.
+    let path = path.to_string_lossy();
+    let named = remarks.iter().map(|remark| format!("{path:?}: {remark}"));
+    named.collect()
+}
+
+/// Says so if others than the owner may read or write the file. systemd gives credentials by an access list, which shows as the permissions
+/// of the group, and keeps others out by their folder.
+#[cfg(unix)]
+fn open_to_others(path: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(path).ok()?.permissions().mode();
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    if credentials.is_some_and(|folder| path.starts_with(folder)) {
+        return None;
+    }
+    let may = match (mode & 0o044 != 0, mode & 0o022 != 0) {
+        (true, true) => "read and write",
+        (true, false) => "read",
+        (false, true) => "write",
+        (false, false) => return None,
+    };
+    Some(format!(
+        "others than its owner may {may} the key, which is to be secret: chmod go= makes it so"
+    ))
 }
 
 /// Makes the file, which only its owner may read. Gives what is in it.

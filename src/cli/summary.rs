@@ -2,11 +2,17 @@
 
 use std::fmt::{self, Write as _};
 
+use super::parameters::parameters;
 use super::settings::Settings;
-use crate::config::{Config, Limits, Listen, Policy, Roots, Route, Target, Upstream, time_text};
+use super::units::counted;
+use crate::config::{
+    ClientSubnet, Config, Limits, Listen, Policy, Route, Target, Upstream, time_text,
+};
 
 /// More routes than these are counted and not listed.
 const MOST_ROUTES: usize = 20;
+/// More upstreams with parameters than these are counted and not listed.
+const MOST_UPSTREAMS: usize = 20;
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,6 +32,8 @@ impl fmt::Display for Settings {
         ] {
             row(f, what, &text)?;
         }
+        write_parameters(f, config.all_upstreams())?;
+        row(f, "queries", &queries(config))?;
         for (index, route) in config.routes().iter().take(MOST_ROUTES).enumerate() {
             row(f, if index == 0 { "routes" } else { "" }, &describe(route))?;
         }
@@ -54,10 +62,6 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: &str) -> fmt::Result {
         return Ok(());
     }
     writeln!(f, "  {what:<11}{text}")
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn listen(config: &Config) -> String {
@@ -101,16 +105,43 @@ fn more_of_upstreams(settings: &Settings) -> String {
     if config.hedge() {
         parts.push("late queries are sent twice".to_owned());
     }
-    if matches!(config.roots(), Roots::Pem(_)) {
-        parts.push("certificates of your own are trusted".to_owned());
-    }
-    if !config.bootstrap().is_empty() {
+    parts.extend(config.roots().described());
+    let mut all_upstreams = config.all_upstreams().iter();
+    let any_named = all_upstreams.any(|upstream| upstream.host_to_find().is_some());
+    if !config.bootstrap().is_empty() && any_named {
         let all: Vec<String> = config.bootstrap().iter().map(ToString::to_string).collect();
         let file = settings.bootstrap_file;
         let file = file.map_or_else(String::new, |file| format!(" ({file})"));
         parts.push(format!("names found by {}{file}", all.join(" and ")));
     }
     parts.join("; ")
+}
+
+/// How upstreams are authenticated and reached, of which the configuration says more than where they are.
+fn write_parameters(f: &mut fmt::Formatter<'_>, upstreams: &[Upstream]) -> fmt::Result {
+    let told = upstreams.iter().map(|one| (one.label(), parameters(one)));
+    let told: Vec<_> = told.filter(|(_, parts)| !parts.is_empty()).collect();
+    for (label, parts) in told.iter().take(MOST_UPSTREAMS) {
+        row(f, "", &format!("{label}: {}", parts.join(", ")))?;
+    }
+    if let Some(more @ 1..) = told.len().checked_sub(MOST_UPSTREAMS) {
+        row(f, "", &format!("and {more} more with parameters"))?;
+    }
+    Ok(())
+}
+
+/// What is done to the queries that are sent to upstreams.
+fn queries(config: &Config) -> String {
+    let padding = config.padding().map_or_else(
+        || "not padded".to_owned(),
+        |octets| format!("padded to a multiple of {octets} octets"),
+    );
+    let subnet = match config.client_subnet() {
+        ClientSubnet::Keep => "passed on",
+        ClientSubnet::Strip => "removed",
+        ClientSubnet::Forbid => "removed and forbidden",
+    };
+    format!("{padding} over TLS, client subnet (ECS) {subnet}")
 }
 
 fn describe(route: &Route) -> String {

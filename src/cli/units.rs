@@ -1,4 +1,4 @@
-//! Durations and numbers of octets with their units, and switches.
+//! Durations and numbers of octets with their units, numbers of things, and switches.
 //!
 //! An error is the reason alone; the caller adds the setting and the value.
 
@@ -45,6 +45,11 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         "false" | "no" | "off" | "0" => Ok(false),
         _ => Err("is neither true nor false".to_owned()),
     }
+}
+
+/// Writes a number of things: `1 worker`, `2 workers`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The values of one setting, as they were written.
 
+use std::fmt::Write as _;
+
 use super::UsageError;
 use super::known::{Kind, Known};
 use super::origin::{Origin, key, option};
@@ -13,6 +15,8 @@ pub(super) struct Written {
     pub(super) origin: Origin,
     /// What is said of this upstream alone: whether it may be one that is not encrypted.
     pub(super) allow_plaintext: Option<bool>,
+    /// Further parameters of this upstream alone, by the names of their settings.
+    pub(super) parameters: Vec<(&'static str, String)>,
 }
 
 impl Written {
@@ -21,7 +25,19 @@ impl Written {
             text: text.into(),
             origin,
             allow_plaintext: None,
+            parameters: Vec::new(),
         }
+    }
+
+    /// As one would write it on the command line, for errors.
+    pub(super) fn shown(&self) -> String {
+        let mut shown = self.text.clone();
+        for (name, value) in &self.parameters {
+            let mark = if shown.contains('?') { '&' } else { '?' };
+            // Writing to a string does not fail.
+            let _ = write!(shown, "{mark}{}={value}", key(name));
+        }
+        shown
     }
 
     /// An error about this value of a setting. The value is shown as it was written.
@@ -34,7 +50,11 @@ impl Written {
             format!(" ({name})")
         });
         let name = self.origin.name(setting);
-        UsageError(format!("{name} {:?}: {}{remedy}", self.text, error.reason))
+        UsageError(format!(
+            "{name} {:?}: {}{remedy}",
+            self.shown(),
+            error.reason
+        ))
     }
 }
 
@@ -60,7 +80,7 @@ impl Values {
             Kind::Switch => switch(text).map_or_else(|_| text.to_owned(), |set| set.to_string()),
             _ => text.to_owned(),
         };
-        let texts = self.texts.iter().map(|text| form(&text.text));
+        let texts = self.texts.iter().map(|text| form(&text.shown()));
         texts.eq(known.default.iter().map(|text| form(text)))
     }
 

@@ -33,12 +33,17 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let of_routes = config.routes().iter().flat_map(upstreams_of);
     let upstreams = || config.upstreams().iter().chain(of_routes.clone());
     let any_named = upstreams().any(|upstream| upstream.host_to_find().is_some());
+    let unnamed = if upstreams().any(|upstream| upstream.host().is_some()) {
+        "all names are found by proxies"
+    } else {
+        "no upstream is given by name"
+    };
     let any_encrypted = upstreams().any(is_encrypted);
     let all_encrypted = upstreams().all(is_encrypted);
     let single = config.upstreams().len() < 2 && config.policy() != Policy::default();
     let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp());
     let reasons: [(bool, &str, &[&str]); 12] = [
-        (!any_named, "no upstream is given by name", &["bootstrap"]),
+        (!any_named, unnamed, &["bootstrap"]),
         (
             !any_encrypted,
             "no upstream uses TLS",
@@ -289,6 +294,10 @@ mod tests {
             (
                 "serve --bootstrap 192.0.2.1",
                 "--bootstrap has no effect: no upstream is given by name",
+            ),
+            (
+                "serve --bootstrap 192.0.2.1 --upstream tls://dns.test?socks5=127.0.0.1",
+                "--bootstrap has no effect: all names are found by proxies",
             ),
             (
                 "serve --rotate --cache-size 0",

@@ -45,19 +45,27 @@ impl Config {
             config.all_upstreams.iter().map(Identity::of).collect()
         };
         let (ours, theirs) = (all(self), all(before));
-        let added = self
-            .all_upstreams
-            .iter()
-            .filter(|one| !theirs.contains(&Identity::of(one)));
-        let removed = before
-            .all_upstreams
-            .iter()
-            .filter(|one| !ours.contains(&Identity::of(one)));
-        list(&mut text, "new upstreams", added.map(Upstream::label));
+        let is_in = |all: &[Identity], one: &&Upstream| all.contains(&Identity::of(one));
+        let added = self.all_upstreams.iter().filter(|one| !is_in(&theirs, one));
+        let removed = before.all_upstreams.iter().filter(|one| !is_in(&ours, one));
+        let mut removed: Vec<&Upstream> = removed.collect();
+        let (mut new, mut changed) = (Vec::new(), Vec::new());
+        for one in added {
+            match removed
+                .iter()
+                .position(|other| other.label() == one.label())
+            {
+                Some(at) => changed.push(change(one, removed.remove(at))),
+                None => new.push(one.label()),
+            }
+        }
+        list(&mut text, "new upstreams", new.into_iter());
+        let changed = changed.iter().map(String::as_str);
+        list(&mut text, "changed upstreams", changed);
         list(
             &mut text,
             "upstreams that get no more queries",
-            removed.map(Upstream::label),
+            removed.iter().map(|one| one.label()),
         );
         let listen = |config: &Self| -> Vec<String> {
             // One that need not be there may not be served.
@@ -85,11 +93,26 @@ impl Config {
             let anew = std::iter::once("all connections are made anew");
             list(&mut text, &format!("{switched} key log"), anew);
         }
+        if let (true, Some(before), Some(now)) = (self.splits(), before.split_key, self.split_key)
+            && before != now
+        {
+            let follows = std::iter::once("domains go to other upstreams");
+            list(&mut text, "another split key", follows);
+        }
         if text.is_empty() {
             text.push_str("the same upstreams, addresses and trusted certificates");
         }
         text
     }
+}
+
+/// An upstream, and the parameters in which it differs from the one before.
+fn change(one: &Upstream, before: &Upstream) -> String {
+    let differing = one.parameters().differing(before.parameters());
+    if differing.is_empty() {
+        return one.label().to_owned();
+    }
+    format!("{} ({})", one.label(), differing.join(", "))
 }
 
 fn list<'t>(text: &mut String, what: &str, items: impl Iterator<Item = &'t str>) {
@@ -104,7 +127,7 @@ fn list<'t>(text: &mut String, what: &str, items: impl Iterator<Item = &'t str>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigBuilder, SplitKey};
+    use crate::config::{ConfigBuilder, Policy, SplitKey};
     use std::num::NonZeroUsize;
 
     fn config(change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Config {
@@ -152,6 +175,28 @@ mod tests {
     }
 
     #[test]
+    fn an_upstream_of_which_only_parameters_differ_is_called_changed() {
+        let config = |specs: &[&str]| {
+            let parse = |spec: &&str| Upstream::parse(spec, crate::config::SCHEMES).unwrap();
+            let upstreams: Vec<Upstream> = specs.iter().map(parse).collect();
+            config(|config| config.upstreams(upstreams))
+        };
+        let pin = "pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        let before = config(&["192.0.2.1", "192.0.2.2?early-data=true", "192.0.2.3"]);
+        let pinned = format!("192.0.2.1?{pin}");
+        let after = config(&[
+            &pinned,
+            "192.0.2.2?socks5=127.0.0.1&profile=opportunistic",
+            "192.0.2.4",
+        ]);
+        assert_eq!(
+            after.compared(&before),
+            "new upstreams: 192.0.2.4; changed upstreams: 192.0.2.1 (pin-sha256), 192.0.2.2 (profile, early-data, socks5); \
+             upstreams that get no more queries: 192.0.2.3"
+        );
+    }
+
+    #[test]
     fn the_log_is_told_what_differs() {
         let before = config(|config| config);
         let same = "the same upstreams, addresses and trusted certificates";
@@ -160,6 +205,13 @@ mod tests {
         let anew = "key log: all connections are made anew";
         assert_eq!(logs.compared(&before), format!("a {anew}"));
         assert_eq!(before.compared(&logs), format!("no more {anew}"));
+        let split = |octet| {
+            let key = SplitKey::new(&[octet; 16]).unwrap();
+            config(|config| config.policy(Policy::Split).split_key(key))
+        };
+        let other_key = "another split key: domains go to other upstreams";
+        assert_eq!(split(2).compared(&split(1)), other_key);
+        assert_eq!(split(1).compared(&split(1)), same);
         let other = config(|config| {
             let only = Upstream::known("u3", "tcp", None, vec![([192, 0, 2, 3], 53).into()]);
             let listen: [Listen; 1] = ["127.0.0.2:53".parse().unwrap()];

@@ -24,11 +24,21 @@ impl Pin {
 impl FromStr for Pin {
     type Err = String;
 
-    /// Reads base64 (RFC 4648 section 4), as in `kdig +tls-pin` and the configuration of stubby.
+    /// Reads base64 (RFC 4648 section 4), as in `kdig +tls-pin` and the configuration of stubby. In front of it may stand `sha256/`, as
+    /// `dotward check --probe` prints it, or `sha256//`, as in `curl --pinnedpubkey`; around it quotation marks (RFC 7858 appendix A).
     fn from_str(text: &str) -> Result<Self, String> {
-        let octets = data_encoding::BASE64.decode(text.as_bytes());
-        let octets = octets.ok().and_then(|octets| octets.try_into().ok());
-        octets.map(Self).ok_or_else(|| {
+        let bare = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        let bare = bare.unwrap_or(text);
+        let digest = |text: &str| {
+            let octets = data_encoding::BASE64.decode(text.as_bytes()).ok()?;
+            octets.try_into().map(Self).ok()
+        };
+        // A digest may itself begin with a slash: only one of these forms has the right length.
+        let forms = ["", "sha256/", "sha256//"].into_iter();
+        let mut digests = forms.filter_map(|prefix| digest(bare.strip_prefix(prefix)?));
+        digests.next().ok_or_else(|| {
             "is not the base64 of a SHA-256 digest, which is 44 characters and ends with ="
                 .to_owned()
         })
@@ -122,14 +132,22 @@ pub(crate) const NAMES: [&str; 7] = [
     "isolate",
 ];
 
+/// The names and values in `NAME=VALUE` with `&` between them.
+pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parts = text.split('&');
+    parts.map(|part| part.split_once('=').unwrap_or((part, "")))
+}
+
 impl Parameters {
-    /// Reads `NAME=VALUE` with `&` between them. An error is the reason alone.
-    pub(super) fn read(text: &str, scheme: &Scheme) -> Result<Self, String> {
+    /// Reads names and values, each value any text. An error is the reason alone.
+    pub(super) fn read<'p>(
+        pairs: impl Iterator<Item = (&'p str, &'p str)>,
+        scheme: &Scheme,
+    ) -> Result<Self, String> {
         let (mut read, mut given) = (Self::default(), Vec::new());
         let (mut certificate, mut key) = (None, None);
         let (mut proxy, mut isolate) = (None, false);
-        for part in text.split('&') {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        for (name, value) in pairs {
             let wrong = |why: String| format!("{name} {value:?} {why}");
             has_meaning(name, scheme)?;
             if name != "pin-sha256" && given.contains(&name) {
@@ -143,7 +161,7 @@ impl Parameters {
                 "client-key" => key = Some(file(value).map_err(wrong)?),
                 "early-data" => read.early_data = switch(value).map_err(wrong)?,
                 "socks5" => {
-                    let read = server_address(value, SOCKS_PORT);
+                    let read = proxy_address(value);
                     proxy = Some(read.map_err(|why| format!("{name}: {why}"))?);
                 }
                 "isolate" => isolate = switch(value).map_err(wrong)?,
@@ -181,6 +199,33 @@ impl Parameters {
             );
         }
         Ok(read)
+    }
+}
+
+impl Parameters {
+    /// The names of those in which these differ from others.
+    pub(super) fn differing(&self, others: &Self) -> Vec<&'static str> {
+        let proxy = |of: &Self| of.socks5.map(|socks5| socks5.proxy);
+        let isolates = |of: &Self| of.socks5.is_some_and(|socks5| socks5.isolate);
+        let chain = |of: &Self| of.client_files.as_ref().map(|files| files.0.clone());
+        let key = |of: &Self| of.client_files.as_ref().map(|files| files.1.clone());
+        let shown = |of: &Self| of.client_certificate.as_ref().map(|one| one.chain.clone());
+        let private = |of: &Self| of.client_certificate.as_ref().map(|one| one.key.clone());
+        let chains_differ = chain(self) != chain(others) || shown(self) != shown(others);
+        let keys_differ = key(self) != key(others) || private(self) != private(others);
+        let differ = [
+            self.pins != others.pins,
+            self.profile != others.profile,
+            chains_differ,
+            keys_differ,
+            self.early_data != others.early_data,
+            proxy(self) != proxy(others),
+            isolates(self) != isolates(others),
+        ];
+        let named = NAMES.into_iter().zip(differ);
+        named
+            .filter_map(|(name, differs)| differs.then_some(name))
+            .collect()
     }
 }
 
@@ -222,6 +267,18 @@ fn profile(text: &str) -> Result<Profile, String> {
     }
 }
 
+/// The address of a proxy. Behind an at sign there may be a port, as in the addresses of upstreams, and no address.
+fn proxy_address(text: &str) -> Result<SocketAddr, String> {
+    let behind = text.rsplit_once('@').map(|(_, behind)| behind);
+    if behind.is_some_and(|behind| behind.contains(|c: char| !c.is_ascii_digit())) {
+        return Err(
+            "a username and a password are not supported: write the address of a proxy without a login"
+                .to_owned(),
+        );
+    }
+    server_address(text, SOCKS_PORT)
+}
+
 fn switch(text: &str) -> Result<bool, String> {
     text.parse()
         .map_err(|_| "is neither true nor false".to_owned())
@@ -248,7 +305,7 @@ mod tests {
     const PIN: &str = "MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
 
     fn read(text: &str) -> Result<Parameters, String> {
-        Parameters::read(text, &SCHEMES[0])
+        Parameters::read(pairs(text), &SCHEMES[0])
     }
 
     #[test]
@@ -267,6 +324,8 @@ mod tests {
         assert_eq!(all.socks5, Some(expected));
         let socks = read("socks5=[::1]").unwrap().socks5.unwrap();
         assert_eq!((socks.proxy.port(), socks.isolate), (1080, false));
+        let as_unbound = read("socks5=127.0.0.1@9050").unwrap().socks5;
+        assert_eq!(as_unbound, all.socks5);
         assert!(read("early-data=true").unwrap().early_data);
         assert!(!read("early-data=false").unwrap().early_data);
         assert!(!read("profile=strict").unwrap().early_data);
@@ -275,6 +334,25 @@ mod tests {
         let profile = |text| read(text).unwrap().profile;
         assert_eq!(profile("profile=opportunistic"), Profile::Opportunistic);
         assert_eq!(profile("profile=strict"), Profile::Strict);
+    }
+
+    #[test]
+    fn a_pin_is_read_as_other_programs_write_it() {
+        let slash = "/K3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        for pin in [PIN, slash] {
+            for text in [
+                format!("sha256/{pin}"),
+                format!("sha256//{pin}"),
+                format!("\"{pin}\""),
+                format!("\"sha256/{pin}\""),
+            ] {
+                let read = text.parse::<Pin>().map(|pin| pin.to_string());
+                assert_eq!(read.as_deref(), Ok(pin), "{text}");
+            }
+        }
+        for wrong in ["sha1/", "\"", "sha256", "sha256///"] {
+            assert!(format!("{wrong}{PIN}").parse::<Pin>().is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -297,13 +375,13 @@ mod tests {
         let [_, tcp, udp, https] = SCHEMES else {
             panic!("four schemes")
         };
-        let refused = |text, scheme| Parameters::read(text, scheme).unwrap_err();
+        let refused = |text, scheme| Parameters::read(pairs(text), scheme).unwrap_err();
         for text in ["socks5=192.0.2.1", "isolate=true"] {
             let why = refused(text, udp);
             assert!(why.contains("is not for udp://"), "{why}");
             assert!(why.ends_with("write tcp:// or tls://"), "{why}");
         }
-        assert!(Parameters::read("socks5=192.0.2.1", tcp).is_ok());
+        assert!(Parameters::read(pairs("socks5=192.0.2.1"), tcp).is_ok());
         let why = refused("socks5=192.0.2.1&isolate=true", tcp);
         assert!(why.starts_with("isolate is not for tcp://"), "{why}");
         assert!(Parameters::read("socks5=192.0.2.1", https).is_ok());
@@ -337,13 +415,18 @@ mod tests {
             ("client-key=/k", "client-key needs client-certificate"),
             ("client-certificate=", "is no file"),
             ("socks5=localhost", "is not an IP address"),
+            (
+                "socks5=user:pw@127.0.0.1:1080",
+                "socks5: a username and a password are not supported",
+            ),
+            ("socks5=user@[::1]", "are not supported"),
             ("isolate=yes", r#"isolate "yes" is neither true nor false"#),
         ] {
             assert!(error(text).contains(reason), "{text}: {}", error(text));
         }
         let both = format!("profile=opportunistic&pin-sha256={PIN}");
         assert!(error(&both).contains("has no effect"));
-        let plain = |text| Parameters::read(text, &SCHEMES[1]);
+        let plain = |text| Parameters::read(pairs(text), &SCHEMES[1]);
         let reason = plain("profile=strict").unwrap_err();
         assert!(reason.starts_with("tcp:// does not encrypt"), "{reason}");
     }

@@ -2,6 +2,9 @@
 
 use super::ConfigError;
 
+/// The line before a certificate.
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+
 /// The trust anchors of upstreams' certificates (RFC 5280 section 6).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Roots {
@@ -26,10 +29,28 @@ impl Roots {
         if pem.is_empty() {
             return error("the file is empty");
         }
-        if !holds("-----BEGIN CERTIFICATE-----") || !holds("-----END CERTIFICATE-----") {
+        if !holds(BEGIN) || !holds("-----END CERTIFICATE-----") {
             return error("there is no PEM certificate in the file");
         }
         Ok(Self::Pem(pem))
+    }
+
+    /// How many certificates are trusted in the place of the built-in ones, in words. `None`: it is the built-in ones that are trusted.
+    pub fn described(&self) -> Option<String> {
+        let (count, whose) = match self {
+            Self::BuiltIn => return None,
+            Self::Pem(pem) => {
+                let windows = pem.windows(BEGIN.len());
+                let found = windows.filter(|window| *window == BEGIN.as_bytes());
+                (found.count(), "your own")
+            }
+            Self::System(certificates) => (certificates.len(), "this system"),
+        };
+        Some(if count == 1 {
+            format!("1 certificate of {whose} is trusted")
+        } else {
+            format!("{count} certificates of {whose} are trusted")
+        })
     }
 }
 
@@ -53,6 +74,17 @@ mod tests {
         assert!(error("-----BEGIN CERTIFICATE-----\nMIIB").contains("no PEM certificate"));
         let pem =
             b"# a root\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n".to_vec();
-        assert_eq!(Roots::from_pem("/ca.pem", pem.clone()), Ok(Roots::Pem(pem)));
+        let roots = Roots::from_pem("/ca.pem", pem.clone()).unwrap();
+        let trusted = "1 certificate of your own is trusted";
+        assert_eq!(roots.described().as_deref(), Some(trusted));
+        assert_eq!(roots, Roots::Pem(pem));
+    }
+
+    #[test]
+    fn people_are_told_how_many_are_trusted() {
+        assert_eq!(Roots::BuiltIn.described(), None);
+        let system = Roots::System(vec![Vec::new(); 2]).described();
+        let trusted = "2 certificates of this system are trusted";
+        assert_eq!(system.as_deref(), Some(trusted));
     }
 }

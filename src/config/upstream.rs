@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::parameters::{ClientCertificate, Parameters, Pin, Profile, Socks5};
+use super::parameters::{ClientCertificate, Parameters, Pin, Profile, Socks5, pairs};
 use super::providers::{self, Provider};
 use super::text::{host_name, port, server_address, split_port};
 use super::{ConfigError, DNS_PORT, TLS_PORT, hint};
@@ -88,7 +88,17 @@ impl Upstream {
     ///
     /// An error says what is wrong, and suggests the provider, scheme or parameter that is probably meant.
     pub fn parse(spec: &str, schemes: &[Scheme]) -> Result<Self, ConfigError> {
-        read(spec, schemes).map_err(|reason| ConfigError::new("upstream", spec, reason))
+        Self::parse_with(spec, &[], schemes)
+    }
+
+    /// As [`Upstream::parse`], with further parameters by name and value. These values are any text: `&` and `#` have no meaning in them.
+    pub(crate) fn parse_with(
+        spec: &str,
+        parameters: &[(&str, &str)],
+        schemes: &[Scheme],
+    ) -> Result<Self, ConfigError> {
+        let read = read(spec, parameters, schemes);
+        read.map_err(|reason| ConfigError::new("upstream", spec, reason))
     }
 
     /// An upstream at these addresses, of which there is at least one.
@@ -373,7 +383,11 @@ fn read_designating(
 }
 
 /// Only an explicit scheme lets a bare word be a host name.
-fn read(spec: &str, schemes: &[Scheme]) -> Result<Upstream, String> {
+fn read(
+    spec: &str,
+    more_parameters: &[(&str, &str)],
+    schemes: &[Scheme],
+) -> Result<Upstream, String> {
     let spec = &*spec.replacen(TEMPLATE, "", 1);
     let (spec, parameters) = spec
         .split_once('?')
@@ -386,8 +400,8 @@ fn read(spec: &str, schemes: &[Scheme]) -> Result<Upstream, String> {
             "#NAME stands before the parameters: write {spec}#{name}?{before}"
         ));
     }
-    let parameters = parameters.map(|text| Parameters::read(text, scheme));
-    let parameters = parameters.transpose()?.unwrap_or_default();
+    let written = parameters.into_iter().flat_map(pairs);
+    let parameters = Parameters::read(written.chain(more_parameters.iter().copied()), scheme)?;
     if is_designated {
         return read_designating(spec, text, scheme, parameters);
     }

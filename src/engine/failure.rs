@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Octets of EXTRA-TEXT at most. With the longest name, and in the 512 octets that every client with EDNS takes, 218 are left.
 const MAX_TEXT: usize = 216;
+/// Octets of the longest mark that others are left out.
+const MAX_MARK: usize = "; and 65535 more".len();
 /// Octets that are remembered of the reason why an upstream failed.
 const MAX_REASON: usize = 128;
 
@@ -57,24 +59,39 @@ pub struct Trouble<'u> {
     pub reason: Option<&'u str>,
     /// Whether the query was sent to it.
     pub was_asked: bool,
+    /// The proxy that it is connected to through.
+    pub proxy: Option<SocketAddr>,
+}
+
+impl<'u> Trouble<'u> {
+    /// That there is no connection yet, and nothing is known of why.
+    fn not_connected(self) -> Cow<'u, str> {
+        match self.proxy {
+            Some(proxy) => format!("not connected in time through the SOCKS5 proxy {proxy}").into(),
+            None => "not connected in time".into(),
+        }
+    }
 }
 
 impl Failure {
     /// What it means. `upstreams`: all of them, where the failure may be theirs.
     pub fn explain<'u>(self, upstreams: impl Iterator<Item = Trouble<'u>>) -> Explanation {
-        let asked = |it: Trouble<'u>, reason| it.was_asked.then_some(reason);
+        let asked = |it: Trouble<'u>, reason| it.was_asked.then_some(Cow::Borrowed(reason));
+        let known = |it: Trouble<'u>| it.reason.map(Cow::Borrowed);
         let (code, text) = match self {
             Self::NotConnected => (
                 Ede::NO_REACHABLE_AUTHORITY,
-                reasons(upstreams, |it| it.reason.or(Some("not connected in time"))),
+                reasons(upstreams, |it| {
+                    known(it).or_else(|| Some(it.not_connected()))
+                }),
             ),
             Self::NotAnswered => (
                 Ede::NETWORK_ERROR,
-                reasons(upstreams, |it| asked(it, "no answer in time").or(it.reason)),
+                reasons(upstreams, |it| asked(it, "no answer in time").or(known(it))),
             ),
             Self::ConnectionLost => (
                 Ede::NETWORK_ERROR,
-                reasons(upstreams, |it| it.reason.or(asked(it, "connection lost"))),
+                reasons(upstreams, |it| known(it).or(asked(it, "connection lost"))),
             ),
             Self::Malformed => (
                 Ede::NETWORK_ERROR,
@@ -103,21 +120,31 @@ impl Failure {
 /// The upstreams that failed, each with the reason that `of` gives, as far as there is room.
 fn reasons<'u>(
     upstreams: impl Iterator<Item = Trouble<'u>>,
-    of: impl Fn(Trouble<'u>) -> Option<&'u str>,
+    of: impl Fn(Trouble<'u>) -> Option<Cow<'u, str>>,
 ) -> Cow<'static, str> {
     let mut text = String::new();
+    // Where the last of them begins, and how many do not fit.
+    let (mut last, mut left_out) = (0, 0);
     let failed = upstreams.filter_map(|upstream| Some((upstream.label, of(upstream)?)));
     for (label, reason) in failed {
         let separator = if text.is_empty() { "" } else { "; " };
-        if text.len() + separator.len() + label.len() + 2 + reason.len() > MAX_TEXT {
-            if text.is_empty() {
-                text = format!("{label}: {reason}");
-                cut(&mut text, MAX_TEXT);
-            }
-            break;
+        let len = text.len() + separator.len() + label.len() + 2 + reason.len();
+        if left_out > 0 || (len > MAX_TEXT && !text.is_empty()) {
+            left_out += 1;
+            continue;
         }
+        last = text.len();
         // Writing to a string cannot fail.
         let _infallible = write!(text, "{separator}{label}: {reason}");
+    }
+    cut(&mut text, MAX_TEXT);
+    if left_out > 0 {
+        if text.len() + MAX_MARK > MAX_TEXT && last > 0 {
+            text.truncate(last);
+            left_out += 1;
+        }
+        cut(&mut text, MAX_TEXT - MAX_MARK);
+        let _infallible = write!(text, "; and {left_out} more");
     }
     if text.is_empty() {
         return "no upstream is available".into();
@@ -202,6 +229,7 @@ mod tests {
             label,
             reason,
             was_asked,
+            proxy: None,
         }
     }
 
@@ -258,7 +286,22 @@ mod tests {
             assert!((100..=MAX_TEXT).contains(&text.len()), "{text}");
         }
         let told = Failure::NotConnected.explain(many());
-        assert!(told.ede().text.ends_with("connection refused"), "whole");
+        let shown = told.ede().text.matches("connection refused").count();
+        let rest = format!("connection refused; and {} more", labels.len() - shown);
+        assert!(
+            told.ede().text.ends_with(&rest),
+            "whole: {}",
+            told.ede().text
+        );
+        let told = Failure::NotConnected.explain(many().take(shown));
+        assert!(!told.ede().text.contains("more"), "{}", told.ede().text);
+        let first = upstream(&long, Some(&reason), false);
+        let told = Failure::NotConnected.explain([first, first].into_iter());
+        let text = told.ede().text;
+        assert!(
+            text.len() <= MAX_TEXT && text.ends_with("; and 1 more"),
+            "{text}"
+        );
     }
 
     #[test]

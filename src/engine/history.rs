@@ -409,13 +409,14 @@ impl History {
     }
 
     /// Notes that its connection could not be made: what was sent there before that was clear was not sent.
-    pub fn not_sent(&mut self, connection: ConnectionKey) {
-        if self.leave(connection).is_some() {
-            self.sends -= 1;
-        }
+    /// Says whether anything was.
+    pub fn not_sent(&mut self, connection: ConnectionKey) -> bool {
+        let left = self.leave(connection).is_some();
+        self.sends -= u8::from(left);
         if self.sends == 0 {
             self.tried = UpstreamSet::EMPTY;
         }
+        left
     }
 
     /// Notes that its connection was lost; `blame`: perhaps because of this query.

@@ -150,9 +150,10 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         let runtime = self.clock.runtime;
         if let Some(socks5) = upstream.socks5() {
             let username = socks5.isolate.then_some(USERNAME);
-            let dial = Path::to(upstream, addr, username).dial(runtime);
-            let silent = (Err(ConnectError::TimedOut), Duration::ZERO);
-            let (stream, took) = self.clock.timed(dial).await.unwrap_or(silent);
+            let dial = Path::to(upstream, addr, username).dial(runtime, self.clock.left());
+            let why = format!("the SOCKS5 proxy {} does not connect in time", socks5.proxy);
+            let late = (Err(ConnectError::Unreachable(why)), Duration::ZERO);
+            let (stream, took) = self.clock.timed(dial).await.unwrap_or(late);
             return Ok((stream.map_err(|why| Problem::proxy(&why))?, took));
         }
         let tcp = self.clock.timed(runtime.connect(addr)).await;

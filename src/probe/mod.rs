@@ -1,10 +1,11 @@
 //! Contacts each upstream without serving, and says what it is like: `dotward check --probe`.
 //!
 //! The connections are those of the transports, with their verifier; here is what is asked over them. `address` probes one address of an
-//! upstream, `exchange` sends queries and waits for responses, `messages` builds and reads these, `problem` explains what went wrong,
-//! `report` tells people and `json` programs.
+//! upstream, `authentication` knows by what it is authenticated, `exchange` sends queries and waits for responses, `messages` builds and
+//! reads these, `problem` explains what went wrong, `report` tells people and `json` programs.
 
 mod address;
+mod authentication;
 mod exchange;
 mod json;
 mod messages;
@@ -130,10 +131,14 @@ impl<'r, R: Runtime> Clock<'r, R> {
         Self { runtime, end }
     }
 
+    /// How much time is left.
+    fn left(&self) -> Duration {
+        self.end.since(self.runtime.now().mono)
+    }
+
     /// Does this work, unless the time is over before. `None`: it is.
     async fn within<F: Future>(&self, work: F) -> Option<F::Output> {
-        let left = self.end.since(self.runtime.now().mono);
-        self.runtime.within(left, work).await
+        self.runtime.within(self.left(), work).await
     }
 
     /// As [`Clock::within`], with how long it took.

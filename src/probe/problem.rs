@@ -3,6 +3,7 @@
 use super::messages::Answer;
 use crate::config::Upstream;
 use crate::transport::{ConnectError, ConnectionError};
+use crate::transports::socks5::LOGIN;
 use crate::transports::tls::inspect::{Certificate, Observed};
 use crate::wire::Rcode;
 use std::io;
@@ -26,11 +27,16 @@ impl Problem {
 
     /// The upstream has no address that could be found.
     pub fn unresolved(why: String, upstream: &Upstream) -> Self {
+        // What a response lacks is told with a name, or with the resolver that designates nothing.
+        let responds = why.contains(" for ") || why.contains(" designates ");
         let advice = match upstream.designated_by() {
-            Some(_) => {
-                "its operator has to publish SVCB records at _dns.resolver.arpa (RFC 9462); or write IP#NAME"
+            Some(_) if responds => {
+                "its operator has to publish SVCB records at _dns.resolver.arpa (RFC 9462); or write IP#NAME".to_owned()
             }
-            None => "check the name, and the resolvers that find it (bootstrap); or write IP#NAME",
+            Some(resolver) => format!(
+                "see that a resolver runs at {resolver}, and that no firewall on the way refuses or drops DNS over TCP and UDP there"
+            ),
+            None => "check the name, and the resolvers that find it (bootstrap); or write IP#NAME".to_owned(),
         };
         Self::new("unresolved", why, advice)
     }
@@ -75,8 +81,13 @@ impl Problem {
 
     /// The proxy makes no connection.
     pub fn proxy(why: &ConnectError) -> Self {
-        let advice = "see that the proxy runs, and that it reaches the upstream";
-        Self::new("proxy", why.to_string(), advice)
+        let why = why.to_string();
+        let advice = if why.contains(LOGIN) {
+            "a proxy with a login cannot be used: use one that needs none, or allow this machine there without it"
+        } else {
+            "see that the proxy runs, and that it reaches the upstream"
+        };
+        Self::new("proxy", why, advice)
     }
 
     /// The TLS handshake failed.

@@ -1,5 +1,6 @@
 //! What was found, for people and for programs. Its JSON is described in `docs/probe.md`, and does not change without a new `format`.
 
+use super::authentication::Authentication;
 use super::json::Json;
 use super::messages::Answer;
 use super::problem::Problem;
@@ -31,6 +32,7 @@ pub struct UpstreamReport {
     host: Option<String>,
     designated_by: Option<String>,
     server_name: Option<String>,
+    authentication: Authentication,
     /// The name that it was asked for.
     name: String,
     pub(super) addresses: Vec<AddressReport>,
@@ -93,6 +95,7 @@ impl UpstreamReport {
             host: upstream.host().map(|host| host.name().to_owned()),
             designated_by: upstream.designated_by().map(|addr| addr.to_string()),
             server_name: upstream.server_name().map(str::to_owned),
+            authentication: Authentication::of(upstream),
             name: if name.is_empty() { "." } else { name }.to_owned(),
             addresses: Vec::new(),
             problem: None,
@@ -122,13 +125,14 @@ impl UpstreamReport {
             row(f, "TLS", one.session.as_ref().map(session))?;
             let shown = one.certificate.as_ref();
             row(f, "certificate", shown.map(|it| certificate(it, now)))?;
-            let ends = shown.filter(|it| one.is_usable() && ends_soon(it, now));
+            let is_valid = |it: &Certificate| it.not_after.is_some_and(|end| end >= now);
+            let ends = shown.filter(|it| one.is_usable() && is_valid(it) && ends_soon(it, now));
             row(
                 f,
                 "warning",
                 ends.map(|_| format!("the certificate ends soon: {REMEDY}")),
             )?;
-            row(f, "pin", one.pin())?;
+            row(f, "pin", self.pin(one))?;
             row(f, "time", one.times())?;
             // An error says little of what a server is able to do.
             let answer = one.answer.as_ref().filter(|_| one.is_usable());
@@ -140,19 +144,26 @@ impl UpstreamReport {
 
     /// The address of an upstream, and as whom it was authenticated.
     fn address(&self, one: &AddressReport) -> String {
-        let who = match (&self.server_name, &one.session) {
-            (None, _) => "not encrypted, authenticated by nothing".to_owned(),
-            (Some(_), None) if one.certificate.is_some() => "not authenticated".to_owned(),
-            (Some(_), None) => return format!("{}{}", one.addr, self.others()),
-            (Some(name), Some(_)) => {
-                let matched = one.certificate.as_ref().and_then(|it| it.name_for(name));
-                match matched.filter(|matched| !matched.eq_ignore_ascii_case(name)) {
-                    Some(matched) => format!("authenticated as {name} by {matched}"),
-                    None => format!("authenticated as {name}"),
-                }
+        let is_plain = self.server_name.is_none();
+        let who = match &one.certificate {
+            certificate if is_plain || one.session.is_some() => {
+                self.authentication.told(certificate.as_ref())
             }
+            Some(_) => "not authenticated".to_owned(),
+            None => return format!("{}{}", one.addr, self.others()),
         };
         format!("{}{}, {who}", one.addr, self.others())
+    }
+
+    fn pin(&self, one: &AddressReport) -> Option<String> {
+        let pin = &one.certificate.as_ref()?.pin;
+        let trusted = one.session.is_some() && self.authentication.succeeded() == Some(true);
+        let warning = if trusted {
+            ""
+        } else {
+            " (of a certificate that is not trusted: compare it with what the operator publishes)"
+        };
+        Some(format!("sha256/{pin}{warning}"))
     }
 
     /// How the other addresses fare.
@@ -220,16 +231,6 @@ impl AddressReport {
         self.problem.is_none()
     }
 
-    fn pin(&self) -> Option<String> {
-        let pin = &self.certificate.as_ref()?.pin;
-        let warning = if self.session.is_none() {
-            " (of a certificate that is not trusted: compare it with what the operator publishes)"
-        } else {
-            ""
-        };
-        Some(format!("sha256/{pin}{warning}"))
-    }
-
     fn times(&self) -> Option<String> {
         let mut parts = vec![format!("TCP {}", millis(self.tcp?))];
         if let Some(full) = self.handshake {
@@ -271,12 +272,10 @@ impl AddressReport {
     }
 
     fn json(&self, of: &UpstreamReport, now: u64) -> Json {
-        let server_name = of.server_name.as_deref();
-        let authenticated = server_name.map(|_| self.session.is_some());
-        let matched = server_name.and_then(|name| {
-            self.session.as_ref()?;
-            self.certificate.as_ref()?.name_for(name)
-        });
+        let shaken = self.session.is_some();
+        let authenticated = of.authentication.succeeded().map(|yes| yes && shaken);
+        let shown = self.certificate.as_ref().filter(|_| shaken);
+        let matched = shown.and_then(|it| of.authentication.matched(it));
         let second = self.second_handshake.filter(|_| self.resumed == Some(true));
         let times = [
             ("tcp", self.tcp),

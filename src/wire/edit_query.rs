@@ -368,6 +368,16 @@ mod tests {
         // A client that wants none sent on is heard.
         let opted_out = plain().edns(1232, 0, &[none]).build();
         assert_eq!(by(ClientSubnet::Strip, &opted_out), with(&[none]));
+        // It is no way for octets of an address to cross: neither behind a length of 0, nor in the other fields.
+        for data in [
+            &[0, 1, 0, 0, 192, 0, 2][..],
+            &[0, 1, 0, 24],
+            &[192, 0, 0, 0],
+            &[0, 1, 0],
+        ] {
+            let message = plain().edns(1232, 0, &[(8, data)]).build();
+            assert_eq!(by(ClientSubnet::Strip, &message), with(&[]), "{data:?}");
+        }
         assert_eq!(by(ClientSubnet::Forbid, &sent), with(&[(3, b""), none]));
         assert_eq!(by(ClientSubnet::Forbid, &plain().build()), with(&[none]));
     }

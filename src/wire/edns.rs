@@ -34,7 +34,8 @@ pub fn is_hop_by_hop(code: u16) -> bool {
 pub enum ClientSubnet {
     /// It is passed on, if the client sends it.
     Keep,
-    /// It is removed: upstreams see the address of this host alone. One of no length stays, by which a client asks that none be sent on.
+    /// It is removed: upstreams see the address of this host alone. One of no length and without an address stays: by it a client asks that none be
+    /// sent on.
     #[default]
     Strip,
     /// It is removed, and every query says that none is to be sent on: SOURCE PREFIX-LENGTH 0 (section 7.1.2).
@@ -44,8 +45,8 @@ pub enum ClientSubnet {
 impl ClientSubnet {
     /// Whether an option with this data never crosses us.
     pub fn ends_here(self, code: u16, data: &[u8]) -> bool {
-        // FAMILY, then SOURCE PREFIX-LENGTH (section 6).
-        let says_none = || data.get(2) == Some(&0);
+        // FAMILY, SOURCE PREFIX-LENGTH, SCOPE PREFIX-LENGTH, and no octet of an address (section 6).
+        let says_none = || matches!(data, [0, 0..=2, 0, 0]);
         is_hop_by_hop(code)
             || code == OPTION_CLIENT_SUBNET
                 && match self {

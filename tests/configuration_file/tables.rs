@@ -101,6 +101,7 @@ fn the_parameters_of_an_upstream_are_keys_of_its_table() {
     let client = Authority::new().client_leaf();
     let both = client.pem() + &client.key_pem();
     let pem = stand.write("client.pem", &both);
+    let odd = stand.write("a&b #1?,%.pem", &both);
     let pins = [
         "MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=",
         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
@@ -123,4 +124,12 @@ fn the_parameters_of_an_upstream_are_keys_of_its_table() {
     let certificate = read[0].client_certificate().expect("the file was read");
     assert_eq!(certificate.key(), both.as_bytes());
     assert_eq!(read[0].label(), "192.0.2.1#a.test");
+    // A value is any text: in a table nothing has to be kept apart.
+    let table = format!(
+        "upstream = {{ address = \"192.0.2.1#a.test?profile=strict\", client-certificate = {odd:?} }}"
+    );
+    let read = upstreams(&table);
+    assert_eq!(read[0].client_files(), Some((&*odd, &*odd)));
+    assert_eq!(read[0].label(), "192.0.2.1#a.test");
+    assert_eq!(read, upstreams(&stand.effective(&table, "", &[])));
 }

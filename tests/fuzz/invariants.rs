@@ -108,7 +108,15 @@ pub fn check_forwarded(message: &[u8], read: &Query, rewrite: Rewrite) {
     if let Some(opt) = &read.opt {
         expected = read_options(message, opt);
         expected.retain(|(code, _)| !(10..=12).contains(code));
-        expected.retain(|(code, _)| *code != 8 || rewrite.subnet == ClientSubnet::Keep);
+        expected.retain(|(code, data)| {
+            let says_none = data.len() == 4 && data[0] == 0 && data[1] < 3 && data[2..] == [0, 0];
+            *code != 8
+                || match rewrite.subnet {
+                    ClientSubnet::Keep => true,
+                    ClientSubnet::Strip => says_none,
+                    ClientSubnet::Forbid => false,
+                }
+        });
     }
     let mut got = read_options(out, &opt);
     if let Some(block) = rewrite.padding

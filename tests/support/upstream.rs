@@ -50,6 +50,8 @@ enum State {
     Running {
         stop: Arc<AtomicBool>,
         thread: JoinHandle<()>,
+        /// Bound to the same port, so that nobody else gets it when the listener is closed.
+        next: TcpListener,
     },
     /// A socket that is bound and does not listen: connections are refused and nobody else gets the port.
     Stopped(TcpListener),
@@ -228,6 +230,8 @@ impl DotServer {
     pub fn start(&mut self) {
         self.state = match self.state.take() {
             Some(State::Stopped(socket)) => {
+                // Before the first listens: after that the system would refuse a second one.
+                let next = bind(self.address);
                 rustix::net::listen(&socket, 1024).expect("the upstream's port listens");
                 let stop = Arc::new(AtomicBool::new(false));
                 let acceptor = Acceptor {
@@ -240,6 +244,7 @@ impl DotServer {
                 Some(State::Running {
                     stop,
                     thread: std::thread::spawn(move || acceptor.run()),
+                    next,
                 })
             }
             other => other,
@@ -249,9 +254,9 @@ impl DotServer {
     /// Closes every connection and refuses new ones, if it runs.
     pub fn stop(&mut self) {
         self.state = match self.state.take() {
-            Some(State::Running { stop, thread }) => {
+            Some(State::Running { stop, thread, next }) => {
                 halt(self.address, &stop, thread);
-                Some(State::Stopped(bind(self.address)))
+                Some(State::Stopped(next))
             }
             other => other,
         };
@@ -260,7 +265,7 @@ impl DotServer {
 
 impl Drop for DotServer {
     fn drop(&mut self) {
-        if let Some(State::Running { stop, thread }) = self.state.take() {
+        if let Some(State::Running { stop, thread, .. }) = self.state.take() {
             halt(self.address, &stop, thread);
         }
     }

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// Domains whose queries were lost since the last response to any, after which all of it is given up.
 const MAX_FAILING: usize = 4;
@@ -23,6 +24,8 @@ pub struct Isolated<R: Runtime> {
     way: Way<R>,
     authenticated: Authenticated,
     description: String,
+    /// That of the connection by which the upstream was authenticated.
+    certificate_left: Option<Duration>,
     domains: Vec<(Domain<R>, Waker)>,
     woken: Arc<Woken>,
     /// The place that is looked at next.
@@ -44,6 +47,7 @@ impl<R: Runtime> Isolated<R> {
             way,
             authenticated,
             description: "authenticated before".to_owned(),
+            certificate_left: None,
             domains: Vec::new(),
             woken: Arc::default(),
             turn: 0,
@@ -55,8 +59,9 @@ impl<R: Runtime> Isolated<R> {
         }
     }
 
-    /// The upstream was authenticated by a connection of this description.
-    pub(super) fn authenticated(&mut self, description: &str) {
+    /// The upstream was authenticated by a connection of this description, which showed a certificate that is valid for so long.
+    pub(super) fn authenticated(&mut self, description: &str, certificate_left: Option<Duration>) {
+        self.certificate_left = certificate_left;
         self.authenticated.insert(&self.way.to, self.way.addr);
         description.clone_into(&mut self.description);
     }
@@ -231,5 +236,9 @@ impl<R: Runtime> Connection for Isolated<R> {
             "{}, each registrable domain by a connection of its own",
             self.description
         )
+    }
+
+    fn certificate_left(&self) -> Option<Duration> {
+        self.certificate_left
     }
 }

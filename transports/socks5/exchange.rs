@@ -1,9 +1,9 @@
 //! The messages between a client and a SOCKS5 proxy, before the stream is the client's (RFC 1928, RFC 1929).
 
-use super::Destination;
 use super::messages::{
     DOMAIN_NAME, IPV4, IPV6, PASSWORD_VERSION, VERSION, password_request, refusal, request,
 };
+use super::{Destination, LOGIN};
 use crate::transport::system_message;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
@@ -60,6 +60,11 @@ impl Exchange {
             received: 0,
             wanted: 2,
         }
+    }
+
+    /// Whether the proxy has answered at all.
+    pub fn is_begun(&self) -> bool {
+        !matches!(self.awaited, Awaited::Method)
     }
 
     /// Goes on. An error says what is wrong, for a sentence whose subject is the proxy. Cancel-safe.
@@ -120,7 +125,7 @@ impl Exchange {
                         return Err("takes no username, which isolate needs".to_owned());
                     }
                     NOTHING_ACCEPTABLE => {
-                        return Err("wants a username and a password".to_owned());
+                        return Err(LOGIN.to_owned());
                     }
                     method if method != self.method => {
                         return Err(format!(

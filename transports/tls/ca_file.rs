@@ -1,18 +1,31 @@
 //! The certificates of the CA file. One that cannot be read is reported by its number.
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use std::time::Duration;
 use webpki::{EndEntityCert, Error, KeyUsage};
 
+/// What some editors put at the start of a text. The reader of PEM does not know the first line behind it.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The text of a PEM file.
+pub fn text(pem: &[u8]) -> &[u8] {
+    pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(pem)
+}
+
 /// Reads all certificates of a PEM file. An error says which of them is wrong, counted from 1, and why.
 pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut certificates = Vec::new();
-    for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(pem)) {
-        let certificate = certificate
-            .map_err(|error| format!("certificate {number} of the file is no PEM: {error}"))?;
+    for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(text(pem))) {
+        let certificate = certificate.map_err(|error| {
+            let why = pem_error(&error);
+            format!("certificate {number} of the file is no PEM: {why}")
+        })?;
         anchor(&certificate).map_err(|error| {
-            format!("certificate {number} of the file cannot be read ({error:?}): replace it or take it out")
+            let why = der_error(&error);
+            format!(
+                "certificate {number} of the file cannot be read ({why}): replace it or take it out"
+            )
         })?;
         certificates.push(certificate);
     }
@@ -20,6 +33,33 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
         return Err("there is no PEM certificate in the file".to_owned());
     }
     Ok(certificates)
+}
+
+/// What is wrong with a PEM file (RFC 7468), in words.
+pub fn pem_error(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            let label = String::from_utf8_lossy(end_marker);
+            format!("the line -----END {}----- is missing", label.escape_debug())
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            let line = String::from_utf8_lossy(line);
+            format!("the line {:?} is not whole", line.trim_end())
+        }
+        pem::Error::Base64Decode(_) => "what is between its lines is not base64".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+/// Why a certificate cannot be read, in words.
+fn der_error(error: &Error) -> String {
+    match error {
+        Error::BadDer => "it is not the DER of a certificate".to_owned(),
+        Error::BadDerTime => "it has a time that is none".to_owned(),
+        Error::TrailingData(_) => "it has octets behind its end".to_owned(),
+        Error::UnsupportedCertVersion => "its version of X.509 is not supported".to_owned(),
+        error => format!("{error:?}"),
+    }
 }
 
 /// The number, counted from 1, of the first one that is no authority.
@@ -83,19 +123,17 @@ mod tests {
         let error = |pem: &str| certificates(pem.as_bytes()).unwrap_err();
         let der = error(&format!("{good}{}{good}", block("MIIB")));
         assert!(
-            der.starts_with("certificate 2 of the file cannot be read ("),
+            der.starts_with("certificate 2 of the file cannot be read (it "),
             "{der}"
         );
         let base64 = error(&format!("# mine\n{}{good}", block("M?")));
-        assert!(
-            base64.starts_with("certificate 1 of the file is no PEM: "),
-            "{base64}"
-        );
+        let expected =
+            "certificate 1 of the file is no PEM: what is between its lines is not base64";
+        assert_eq!(base64, expected);
         let open = error(&format!("{good}{good}-----BEGIN CERTIFICATE-----\nMIIB\n"));
-        assert!(
-            open.starts_with("certificate 3 of the file is no PEM: "),
-            "{open}"
-        );
+        let expected =
+            "certificate 3 of the file is no PEM: the line -----END CERTIFICATE----- is missing";
+        assert_eq!(open, expected);
         assert_eq!(
             error("# nothing"),
             "there is no PEM certificate in the file"
@@ -106,6 +144,21 @@ mod tests {
                 .len(),
             2
         );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let marked = format!("\u{feff}{}", pem(true));
+        assert_eq!(certificates(marked.as_bytes()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn octets_behind_a_certificate_are_told_in_words() {
+        let good = certificates(pem(true).as_bytes()).unwrap().remove(0);
+        let longer = [good.as_ref(), &[0]].concat();
+        let text = data_encoding::BASE64.encode(&longer);
+        let told = certificates(block(&text).as_bytes()).unwrap_err();
+        assert!(told.contains("(it has octets behind its end)"), "{told}");
     }
 
     #[test]

@@ -5,16 +5,18 @@
 use super::Application;
 #[cfg(feature = "isolate")]
 use super::DOT;
+use super::ca_file::{pem_error, text};
 use super::inspect::{Observed, Observing};
+use super::key_log::{self, KeyLogFile};
 use super::trust::{Requirements, Trusted, Verifier};
-use super::{key_exchange, key_log, sessions};
+use super::{key_exchange, sessions};
 use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, KeyLog};
+use rustls::{ClientConfig, Error};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -26,7 +28,7 @@ pub struct Clients {
     application: Application,
     provider: Arc<CryptoProvider>,
     trusted: Trusted,
-    key_log: Option<Arc<dyn KeyLog>>,
+    key_log: Option<Arc<KeyLogFile>>,
     made: Mutex<BTreeMap<Settings, Client>>,
     /// Labels of the upstreams that refuse the handshake because of ALPN. At most as many as upstreams.
     refusing_alpn: Mutex<BTreeSet<String>>,
@@ -96,19 +98,41 @@ impl Clients {
         config: &Config,
         observed: Option<Observed>,
     ) -> Result<Self, ConfigError> {
+        let key_log = key_log::of(config)?;
+        Self::with(application, config, observed, key_log)
+    }
+
+    /// Checks what [`Clients::new`] checks, and makes no file.
+    pub fn check(application: Application, config: &Config) -> Result<(), ConfigError> {
+        key_log::check(config)?;
+        Self::with(application, config, None, None).map(drop)
+    }
+
+    fn with(
+        application: Application,
+        config: &Config,
+        observed: Option<Observed>,
+        key_log: Option<Arc<KeyLogFile>>,
+    ) -> Result<Self, ConfigError> {
         let wrong = |why: String| ConfigError::new("ca_file", "", why);
         let provider = Arc::new(key_exchange::provider());
         let clients = Self {
             application,
             trusted: Trusted::new(config.roots(), &provider).map_err(wrong)?,
             provider,
-            key_log: key_log::of(config)?,
+            key_log,
             made: Mutex::default(),
             refusing_alpn: Mutex::default(),
             observed,
         };
         clients.make_all(config)?;
         Ok(clients)
+    }
+
+    /// Opens the key log once more, if there is one: it may have been renamed.
+    pub fn reopen_key_log(&self) -> Result<(), ConfigError> {
+        let log = self.key_log.as_ref();
+        log.map_or(Ok(()), |log| log.reopen())
     }
 
     /// Makes those for the upstreams of another configuration that trusts the same certificates, and forgets others with their sessions.
@@ -134,12 +158,18 @@ impl Clients {
         if let (Some((file, _)), None) = (upstream.client_files(), &settings.certificate) {
             return Err(format!("the client certificate {file} was not read"));
         }
-        let client = Client::new(self.config(&settings)?, self.application.alpn);
+        let config = self.config(&settings, upstream.client_files())?;
+        let client = Client::new(config, self.application.alpn);
         lock(&self.made).insert(settings, client.clone());
         Ok(client)
     }
 
-    fn config(&self, settings: &Settings) -> Result<ClientConfig, String> {
+    /// `files` are named by errors: those of the client certificate and its key.
+    fn config(
+        &self,
+        settings: &Settings,
+        files: Option<(&str, &str)>,
+    ) -> Result<ClientConfig, String> {
         let verifier = Verifier::new(self.trusted.clone(), settings.required.clone());
         let verifier: Arc<dyn ServerCertVerifier> = match &self.observed {
             Some(observed) => Arc::new(Observing::new(verifier, observed)),
@@ -154,9 +184,17 @@ impl Clients {
         let mut config = match &settings.certificate {
             None => builder.with_no_client_auth(),
             Some(certificate) => {
-                let (chain, key) = read(certificate)?;
+                let (chain, key) = read(certificate, files)?;
                 let config = builder.with_client_auth_cert(chain, key);
-                config.map_err(|error| format!("the client certificate cannot be used: {error}"))?
+                config.map_err(|error| {
+                    let why = match error {
+                        Error::InconsistentKeys(_) => {
+                            "the private key does not belong to it".to_owned()
+                        }
+                        error => error.to_string(),
+                    };
+                    format!("the client certificate cannot be used: {why}")
+                })?
             }
         };
         config.resumption = sessions::resumption(MAX_SESSIONS);
@@ -171,7 +209,7 @@ impl Clients {
     /// The settings of a connection to an upstream, without ALPN and with a store of sessions of their own.
     #[cfg(test)]
     pub fn config_of(&self, upstream: &Upstream) -> Result<ClientConfig, String> {
-        self.config(&Settings::of(upstream))
+        self.config(&Settings::of(upstream), upstream.client_files())
     }
 
     /// What is spoken over TLS.
@@ -197,14 +235,30 @@ impl Clients {
 
 fn read(
     certificate: &ClientCertificate,
+    files: Option<(&str, &str)>,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.chain()).collect();
-    let chain = chain.map_err(|error| format!("the client certificate is no PEM: {error}"))?;
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(text(certificate.chain())).collect();
+    let chain = chain
+        .map_err(|error| format!("the client certificate is no PEM: {}", pem_error(&error)))?;
     if chain.is_empty() {
         return Err("there is no PEM certificate in the file of the client certificate".to_owned());
     }
-    let key = PrivateKeyDer::from_pem_slice(certificate.key())
-        .map_err(|error| format!("the client's private key cannot be read: {error}"))?;
+    let pem = text(certificate.key());
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
+        let file = files.map_or("the file of the client's key", |(_, key)| key);
+        let holds = |text: &str| pem.windows(text.len()).any(|part| part == text.as_bytes());
+        match error {
+            pem::Error::NoItemsFound | pem::Error::Base64Decode(_) if holds("ENCRYPTED") => format!(
+                "the private key in {file} is encrypted, which is not supported: write it without a password, as by openssl pkey"
+            ),
+            pem::Error::NoItemsFound if files.is_some_and(|(chain, key)| chain == key) => {
+                format!("there is no private key in {file}: name its file by client-key")
+            }
+            pem::Error::NoItemsFound => format!("there is no private key in {file}"),
+            error => format!("the private key in {file} is no PEM: {}", pem_error(&error)),
+        }
+    })?;
     Ok((chain, key))
 }
 
@@ -257,8 +311,26 @@ mod tests {
         let certificate = certificate.self_signed(&key).unwrap().pem();
         let key = key.serialize_pem();
         assert!(error("", &key).contains("no PEM certificate"));
-        assert!(error(&certificate, "").contains("private key cannot be read"));
-        assert!(error(&certificate, &other.serialize_pem()).contains("cannot be used"));
+        assert!(error(&certificate, "").contains("there is no private key in the file"));
+        let other = error(&certificate, &other.serialize_pem());
+        let expected =
+            "the client certificate cannot be used: the private key does not belong to it";
+        assert!(other.contains(expected), "{other}");
+        let encrypted = key.replace(" PRIVATE", " ENCRYPTED PRIVATE");
+        let encrypted = error(&certificate, &encrypted);
+        assert!(
+            encrypted.contains("is encrypted, which is not supported"),
+            "{encrypted}"
+        );
+        let read = ClientCertificate::new(certificate.clone().into(), Vec::new());
+        let without = upstream("192.0.2.1#a.test?client-certificate=/a.pem");
+        let without = clients(&[without.with_client_certificate(read)])
+            .err()
+            .unwrap()
+            .reason;
+        let expected = "there is no private key in /a.pem: name its file by client-key";
+        assert!(without.contains(expected), "{without}");
+        let [certificate, key] = [certificate, key].map(|pem| format!("\u{feff}{pem}"));
         let certificate = ClientCertificate::new(certificate.into(), key.into());
         let upstream = upstream("192.0.2.1#a.test");
         assert!(clients(&[upstream.with_client_certificate(certificate)]).is_ok());

@@ -1,7 +1,6 @@
 //! A connection by TLS, and what is known of it.
 
 use super::Target;
-use super::error_messages::handshake_error;
 use super::expiry::EXPIRY;
 use super::stream::Stream;
 use crate::framed::Framed;
@@ -24,7 +23,7 @@ impl<R: Runtime> Encrypted<R> {
     /// To this server.
     pub(super) fn new(stream: TlsStream<R::Stream>, to: &Target<R>) -> Self {
         Self {
-            stream: Stream::new(stream),
+            stream: Stream::new(stream, to.has_certificate),
             to: to.clone(),
         }
     }
@@ -133,7 +132,7 @@ impl<R: Runtime> transport::Connection for Connection<R> {
             Poll::Ready(Err(error)) => {
                 // The next connect is without ALPN if that was the reason.
                 let _next_connect = to.is_because_of_alpn(&error);
-                Poll::Ready(Err(handshake_error(&error, &to.name.to_str())))
+                Poll::Ready(Err(to.why(&error)))
             }
             Poll::Pending => {
                 let over = Pin::new(&mut early.time).poll(cx);

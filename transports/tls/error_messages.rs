@@ -15,17 +15,24 @@ const MAX_NAMES: usize = 4;
 /// No release of this program is older, in seconds since 1970: an earlier time on the clock is wrong. Moved up with each release.
 const RELEASED: u64 = 1_793_750_400;
 
-/// The certificate of this host is missing or not accepted.
-const CLIENT_CERTIFICATE: &str =
-    "the server wants a client certificate, and takes none or not this one (client-certificate)";
+/// The certificate of this host is missing, or not accepted.
+fn client_certificate(is_configured: bool) -> String {
+    let found = if is_configured {
+        "it refused the one that is configured"
+    } else {
+        "none is configured"
+    };
+    format!("the server demands a client certificate: {found} (client-certificate)")
+}
 
 /// The error of rustls within an error of a stream.
 pub fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Why a handshake failed. An untrusted certificate is told apart from a broken connection.
-pub fn handshake_error(error: &io::Error, name: &str) -> ConnectError {
+/// Why a handshake failed with the server of this name. An untrusted certificate is told apart from a broken connection.
+/// `has_certificate`: a client certificate is configured.
+pub fn handshake_error(error: &io::Error, name: &str, has_certificate: bool) -> ConnectError {
     let why = match tls_error(error) {
         Some(Error::InvalidCertificate(why)) => return certificate_error(why, name),
         Some(Error::NoCertificatesPresented) => {
@@ -35,7 +42,7 @@ pub fn handshake_error(error: &io::Error, name: &str) -> ConnectError {
             };
         }
         Some(Error::AlertReceived(alert)) if is_about_client_certificate(*alert) => {
-            CLIENT_CERTIFICATE.into()
+            client_certificate(has_certificate)
         }
         // Before TLS 1.3 a client that has no certificate to show is refused like this.
         Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
@@ -75,12 +82,12 @@ fn is_about_client_certificate(alert: AlertDescription) -> bool {
     )
 }
 
-/// An error of a connection after its handshake, in words where it is one of TLS.
-pub fn stream_error(error: io::Error) -> io::Error {
+/// An error of a connection after its handshake, in words where it is one of TLS. `has_certificate`: a client certificate is configured.
+pub fn stream_error(error: io::Error, has_certificate: bool) -> io::Error {
     let words = match tls_error(&error) {
         // With TLS 1.3 the server has the last word of the handshake, when the client has sent its queries already.
         Some(Error::AlertReceived(alert)) if is_about_client_certificate(*alert) => {
-            CLIENT_CERTIFICATE.to_owned()
+            client_certificate(has_certificate)
         }
         Some(Error::AlertReceived(alert)) => {
             format!("the server ended it by a TLS alert: {}", spaced(alert))
@@ -211,7 +218,7 @@ mod tests {
 
     fn told(error: Error) -> String {
         let error = io::Error::new(io::ErrorKind::InvalidData, error);
-        handshake_error(&error, "dns.test").to_string()
+        handshake_error(&error, "dns.test", false).to_string()
     }
 
     #[test]
@@ -230,7 +237,26 @@ mod tests {
         assert!(told(old).ends_with("server does not support tls12 or13"));
         let closed = io::ErrorKind::UnexpectedEof.into();
         let words = "handshake failed: the server closed the connection";
-        assert_eq!(handshake_error(&closed, "dns.test").to_string(), words);
+        assert_eq!(
+            handshake_error(&closed, "dns.test", false).to_string(),
+            words
+        );
+    }
+
+    #[test]
+    fn a_client_certificate_that_is_missing_is_told_from_one_that_is_refused() {
+        for (is_configured, found) in [
+            (false, "none is configured"),
+            (true, "it refused the one that is configured"),
+        ] {
+            let alert = Error::AlertReceived(AlertDescription::CertificateRequired);
+            let error = io::Error::new(io::ErrorKind::InvalidData, alert);
+            let words =
+                format!("the server demands a client certificate: {found} (client-certificate)");
+            let told = handshake_error(&error, "dns.test", is_configured).to_string();
+            assert_eq!(told, format!("handshake failed: {words}"));
+            assert_eq!(stream_error(error, is_configured).to_string(), words);
+        }
     }
 
     #[test]

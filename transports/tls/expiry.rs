@@ -47,14 +47,7 @@ impl Expiry {
         let end = not_after(shown)?;
         let left = Duration::from_secs(end.saturating_sub(now.as_secs()));
         if left <= SOON && self.is_new(pins::of_key(shown)) {
-            let at = date(UnixTime::since_unix_epoch(Duration::from_secs(end)));
-            let ends = match left.as_secs() / DAY {
-                _ if left.is_zero() => format!("has ended at {at}"),
-                0 => format!("ends at {at}, in less than a day"),
-                1 => format!("ends at {at}, in 1 day"),
-                days => format!("ends at {at}, in {days} days"),
-            };
-            warn!("{label} {addr}: its certificate {ends}: {REMEDY}");
+            warn!("{label} {addr}: its certificate {}", warning(end, now));
         }
         Some(left)
     }
@@ -67,6 +60,24 @@ impl Expiry {
         }
         told.insert(digest)
     }
+}
+
+/// What is said of a certificate that ends at this time, in seconds since 1970, and what can be done.
+fn warning(end: u64, now: UnixTime) -> String {
+    let at = date(UnixTime::since_unix_epoch(Duration::from_secs(end)));
+    let left = end.saturating_sub(now.as_secs());
+    let within = match left / DAY {
+        _ if left == 0 => {
+            let says = date(now);
+            return format!(
+                "has ended at {at}: {REMEDY}, or set this machine's clock, which says {says}"
+            );
+        }
+        0 => "less than a day".to_owned(),
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
+    format!("ends at {at}, in {within}: {REMEDY}")
 }
 
 /// What can be done about a certificate that ends soon.
@@ -107,6 +118,30 @@ mod tests {
         assert_eq!(note(&soon, ended), Some(Duration::ZERO));
         let garbage = CertificateDer::from(vec![0x30, 0x80, 1]);
         assert_eq!((note(&garbage, now), told()), (None, 2));
+    }
+
+    #[test]
+    fn the_clock_may_be_wrong_by_which_a_certificate_has_ended() {
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+        let ended = warning(now.as_secs() - DAY, now);
+        assert!(
+            ended.starts_with("has ended at 2027-01-14T08:00:00Z: renew it on the server, or "),
+            "{ended}"
+        );
+        let clock = ", or set this machine's clock, which says 2027-01-15T08:00:00Z";
+        assert!(ended.ends_with(clock), "{ended}");
+        for (left, said) in [
+            (DAY - 1, "less than a day"),
+            (DAY, "1 day"),
+            (3 * DAY, "3 days"),
+        ] {
+            let ends = warning(now.as_secs() + left, now);
+            let said = format!(", in {said}: {REMEDY}");
+            assert!(
+                ends.starts_with("ends at ") && ends.ends_with(&said),
+                "{ends}"
+            );
+        }
     }
 
     #[test]

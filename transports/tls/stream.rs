@@ -14,6 +14,8 @@ use std::task::{Context, Poll, ready};
 pub struct Stream<S> {
     tls: TlsStream<S>,
     handshake: Handshake,
+    /// A client certificate is configured.
+    has_certificate: bool,
 }
 
 /// How far the handshake is.
@@ -27,13 +29,17 @@ enum Handshake {
 
 impl<S: ByteStream> Stream<S> {
     /// With a handshake that is over, or that goes on while early data may be written.
-    pub(super) fn new(tls: TlsStream<S>) -> Self {
+    pub(super) fn new(tls: TlsStream<S>, has_certificate: bool) -> Self {
         let handshake = if tls.get_ref().1.is_handshaking() {
             Handshake::Early(MAX_EARLY)
         } else {
             Handshake::Over
         };
-        Self { tls, handshake }
+        Self {
+            tls,
+            handshake,
+            has_certificate,
+        }
     }
 
     /// The state of TLS.
@@ -73,6 +79,10 @@ impl<S: ByteStream> Stream<S> {
         }))
     }
 
+    fn in_words(&self, error: io::Error) -> io::Error {
+        stream_error(error, self.has_certificate)
+    }
+
     /// How much of this may be sent before the handshake is over.
     fn early_part(&mut self, from: &[u8]) -> usize {
         let Handshake::Early(left) = self.handshake else {
@@ -97,7 +107,7 @@ impl<S: ByteStream> AsyncRead for Stream<S> {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_over(cx))?;
         let read = Pin::new(&mut self.tls).poll_read(cx, into);
-        read.map_err(stream_error)
+        read.map_err(|error| self.in_words(error))
     }
 }
 
@@ -114,17 +124,17 @@ impl<S: ByteStream> AsyncWrite for Stream<S> {
             if let (Ok(written), Handshake::Early(left)) = (&written, &mut this.handshake) {
                 *left -= written;
             }
-            return Poll::Ready(written.map_err(stream_error));
+            return Poll::Ready(written.map_err(|error| this.in_words(error)));
         }
         ready!(this.poll_over(cx))?;
         let written = Pin::new(&mut this.tls).poll_write(cx, from);
-        written.map_err(stream_error)
+        written.map_err(|error| this.in_words(error))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_over(cx))?;
         let flushed = Pin::new(&mut self.tls).poll_flush(cx);
-        flushed.map_err(stream_error)
+        flushed.map_err(|error| self.in_words(error))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -46,7 +46,7 @@ fn cpu_time() -> Duration {
 fn client_turn(turn: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     let before = cpu_time();
     let done = turn();
-    SPENT.set(SPENT.get() + (cpu_time() - before));
+    SPENT.set(SPENT.get() + cpu_time().saturating_sub(before));
     done
 }
 
@@ -193,7 +193,7 @@ fn main() -> Result<()> {
     let (mut client, mut server) = stand.connect()?;
     let group = client
         .negotiated_key_exchange_group()
-        .map(|group| group.name());
+        .map(rustls::crypto::SupportedKxGroup::name);
     let suite = client.negotiated_cipher_suite().map(|suite| suite.suite());
     eprintln!("{group:?} {suite:?}");
     SPENT.set(Duration::ZERO);

@@ -1,10 +1,10 @@
-//! Which file is read, and its octets.
+//! Which configuration file is read.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::octets::{ReadError, read_limited};
 use crate::cli::UsageError;
 use crate::cli::origin::Origin;
 use crate::cli::values::Written;
@@ -82,34 +82,6 @@ fn is_absent(error: &io::Error) -> bool {
     let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind());
     // A component cannot tell a file that is absent from one that its host keeps from it.
     absent || cfg!(target_os = "wasi")
-}
-
-/// Why a file was not read.
-#[derive(Debug)]
-pub(in crate::cli) enum ReadError {
-    Io(io::Error),
-    TooLarge(u64),
-}
-
-impl std::fmt::Display for ReadError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::TooLarge(most) => write!(f, "the file is larger than {} MiB", most >> 20),
-        }
-    }
-}
-
-/// The octets of a file, unless it has more than `most`.
-pub(in crate::cli) fn read_limited(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
-    let mut octets = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(most + 1).read_to_end(&mut octets))
-        .map_err(ReadError::Io)?;
-    if octets.len() as u64 > most {
-        return Err(ReadError::TooLarge(most));
-    }
-    Ok(octets)
 }
 
 #[cfg(test)]

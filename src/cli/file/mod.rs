@@ -5,6 +5,7 @@
 
 mod document;
 mod locate;
+mod octets;
 mod reader;
 mod tables;
 
@@ -15,7 +16,8 @@ use super::known::{Kind, Known};
 use super::origin::Place;
 use super::values::Values;
 use document::Document;
-pub(super) use locate::{NONE, ReadError, find, read_limited, usual_places};
+pub(super) use locate::{NONE, find, usual_places};
+pub(super) use octets::{Missing, PEM_OCTETS, ReadError, read_limited};
 
 /// The values of a table in which the keys are known.
 pub(super) type Record = BTreeMap<&'static str, Values>;

@@ -1,7 +1,5 @@
 //! From the tables of a file to texts with their places.
 
-use std::fmt::Write as _;
-
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -98,29 +96,33 @@ impl<'d> Reader<'d> {
         Ok(Values::new(texts, &self.origin(value)).texts)
     }
 
-    /// An upstream of whom more is said than where it is. Its parameters become a part of its text, as on the command line.
+    /// An upstream of whom more is said than where it is.
     fn upstream(&self, table: &DeTable<'_>, value: &Value<'_>) -> Result<Written, UsageError> {
         let within = self.within(UPSTREAM_KEYS, "an upstream");
         let fields = self.record(table, within)?;
+        for (key, value) in entries(table) {
+            // An empty list of pins would pass for none, and nothing would be pinned.
+            if matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()) {
+                return Err(self.empty(self.known(key, within)?, value));
+            }
+        }
         let address = fields.get("address").and_then(|values| values.texts.last());
         let missing = || {
             let start = value.span().start;
             self.document.error(start, "this upstream has no address")
         };
-        let mut address = address.cloned().ok_or_else(missing)?;
+        let address = address.cloned().ok_or_else(missing)?;
+        let mut parameters = Vec::new();
         for name in UPSTREAM_KEYS.iter().skip(2).map(|known| known.name) {
-            for value in fields.get(name).iter().flat_map(|values| &values.texts) {
-                let mark = if address.text.contains('?') { '&' } else { '?' };
-                let (name, value) = (key(name), &value.text);
-                // Writing to a string does not fail.
-                let _ = write!(address.text, "{mark}{name}={value}");
-            }
+            let texts = fields.get(name).into_iter().flat_map(|one| &one.texts);
+            parameters.extend(texts.map(|value| (name, value.text.clone())));
         }
         let allowed = fields
             .get("allow_plaintext")
             .map(|values| values.last("allow_plaintext", switch));
         Ok(Written {
             allow_plaintext: allowed.transpose()?.flatten(),
+            parameters,
             ..address
         })
     }

@@ -32,7 +32,12 @@ impl Forwarder {
                 let Some(history) = self.transactions.history_mut(key) else {
                     return;
                 };
-                history.not_sent(connection);
+                if history.not_sent(connection) {
+                    let stats = &mut self.ledger.stats;
+                    stats.sent = stats.sent.saturating_sub(1);
+                    let again = u64::from(history.sends() > 0);
+                    stats.resent = stats.resent.saturating_sub(again);
+                }
                 self.react(key, Happened::ConnectionLost, now, out);
             }
             Task::AttemptFailed(key, connection) => {

@@ -179,6 +179,7 @@ impl UpstreamPool {
                 label: &upstream.label,
                 reason: upstream.trouble.as_deref(),
                 was_asked: tried.contains(number),
+                proxy: upstream.proxy(),
             }
         })
     }

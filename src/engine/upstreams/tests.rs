@@ -732,7 +732,7 @@ fn what_was_sent_on_a_connection_that_then_cannot_be_made_was_not_sent() {
         };
         assert_eq!((transaction, on), (key, connection));
         let history = &mut stage.histories[key];
-        history.not_sent(connection);
+        assert!(history.not_sent(connection));
         assert_eq!((history.sends(), history.tried()), (0, UpstreamSet::EMPTY));
         assert!(!history.is_under_way());
         let after = stage.upstream_stats();

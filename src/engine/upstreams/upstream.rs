@@ -75,6 +75,12 @@ enum Order {
 }
 
 impl Upstream {
+    /// The proxy that it is connected to through.
+    pub fn proxy(&self) -> Option<SocketAddr> {
+        let socks5 = self.configured.as_ref()?.socks5()?;
+        Some(socks5.proxy)
+    }
+
     /// As configured, nothing known.
     pub fn new(configured: &Configured) -> Self {
         let addresses = configured.addresses_to_use();

@@ -132,7 +132,10 @@ impl<R: Runtime> Attempt<R> {
                 return Poll::Ready(());
             }
             if Pin::new(&mut self.timeout).poll(cx).is_ready() {
-                queries.failure = "no response in time".into();
+                // Why TCP has failed says more than that no datagram came.
+                if self.tcp.is_some() {
+                    queries.failure = "no response in time".into();
+                }
                 return Poll::Ready(());
             }
             let (tcp, udp) = (self.poll_tcp(queries, cx), self.poll_udp(queries, cx));
