@@ -384,7 +384,7 @@ mod tests {
         assert!(Parameters::read(pairs("socks5=192.0.2.1"), tcp).is_ok());
         let why = refused("socks5=192.0.2.1&isolate=true", tcp);
         assert!(why.starts_with("isolate is not for tcp://"), "{why}");
-        assert!(Parameters::read("socks5=192.0.2.1", https).is_ok());
+        assert!(Parameters::read(pairs("socks5=192.0.2.1"), https).is_ok());
         let why = refused("socks5=192.0.2.1&isolate=true", https);
         assert!(why.starts_with("isolate is for tls:// alone"), "{why}");
         let why = refused("early-data=true", https);

@@ -95,7 +95,7 @@ impl Failure {
             ),
             Self::Malformed => (
                 Ede::NETWORK_ERROR,
-                reasons(upstreams, |it| it.reason.or(asked(it, "malformed answer"))),
+                reasons(upstreams, |it| known(it).or(asked(it, "malformed answer"))),
             ),
             Self::Truncated => (Ede::OTHER, "the upstream's answer is truncated".into()),
             Self::TooMany => (Ede::OTHER, "too many queries in flight".into()),
