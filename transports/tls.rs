@@ -140,7 +140,9 @@ impl<R: Runtime> Tls<R> {
     /// Connects, and shakes hands.
     pub(super) fn handshake(&self, to: &Upstream, addr: SocketAddr) -> Handshake<R> {
         match self.target(to, addr) {
-            Ok(target) => Handshake::Connecting(target.path.dial(&self.runtime, self.limit), target),
+            Ok(target) => {
+                Handshake::Connecting(target.path.dial(&self.runtime, self.limit), target)
+            }
             Err(why) => Handshake::Failed(why),
         }
     }
