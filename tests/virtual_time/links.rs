@@ -228,3 +228,27 @@ fn a_network_that_drops_one_family_costs_a_quarter_of_a_second_once() {
         assert!(got.after <= ms(20), "remembered: {:?}", got.after);
     });
 }
+
+#[test]
+fn one_connection_carries_twenty_thousand_queries() {
+    // req 79: with 200 in flight, each answered after a time of its own, and no reason for another connection.
+    tell(&[FIRST], async |scene| {
+        let mut random = ChaCha8Rng::seed_from_u64(79);
+        direct(&scene.first, move |_| {
+            Act::AnswerAfter(ms(u64::from(random.next_u32() % 100)))
+        });
+        let mut in_flight = std::collections::BTreeSet::new();
+        for number in 0..20_000 {
+            if in_flight.len() == 200 {
+                let got = scene.next().await;
+                assert!(in_flight.remove(&got.id) && got.rcode == 0, "{got:?}");
+            }
+            in_flight.insert(scene.ask(&format!("q{number}.test")));
+        }
+        for _ in 0..200 {
+            let got = scene.next().await;
+            assert!(in_flight.remove(&got.id) && got.rcode == 0, "{got:?}");
+        }
+        assert_eq!(scene.first.borrow().connections, 1);
+    });
+}
