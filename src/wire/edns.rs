@@ -34,8 +34,8 @@ pub fn is_hop_by_hop(code: u16) -> bool {
 pub enum ClientSubnet {
     /// It is passed on, if the client sends it.
     Keep,
-    /// It is removed: upstreams see the address of this host alone. One of no length and without an address stays: by it a client asks that none be
-    /// sent on.
+    /// It is removed: upstreams see the address of this host alone. One of no length and without an address stays: by it a client asks that
+    /// none be sent on.
     #[default]
     Strip,
     /// It is removed, and every query says that none is to be sent on: SOURCE PREFIX-LENGTH 0 (section 7.1.2).
