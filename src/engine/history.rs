@@ -397,25 +397,29 @@ impl History {
         attempts.find_map(|attempt| attempt.take_if(|attempt| on_it(attempt)))
     }
 
-    /// Notes that its upstream did not process it: the attempt does not count, unless that happens again and again.
-    pub fn unprocessed(&mut self, connection: ConnectionKey) {
-        if self.leave(connection).is_some()
-            && self.unprocessed < MAX_UNPROCESSED
-            && self.sends > self.copies
-        {
-            self.unprocessed += 1;
-            self.sends -= 1;
-        }
+    /// Notes that its upstream did not process it: the attempt does not count. False, and nothing is noted, if that has happened too often
+    /// before: then the attempt counts as any other that is lost.
+    pub fn unprocessed(&mut self, connection: ConnectionKey) -> bool {
+        let uncounted = self.unprocessed < MAX_UNPROCESSED && self.take_back(connection);
+        self.unprocessed += u8::from(uncounted);
+        uncounted
     }
 
     /// Notes that its connection could not be made: what was sent there before that was clear was not sent.
     /// Says whether anything was.
     pub fn not_sent(&mut self, connection: ConnectionKey) -> bool {
-        let left = self.leave(connection).is_some();
-        self.sends -= u8::from(left);
+        let left = self.take_back(connection);
         if self.sends == 0 {
             self.tried = UpstreamSet::EMPTY;
         }
+        left
+    }
+
+    /// The attempt on this connection, if there is one, does not count. If only copies are left that count, one of them does so in its place.
+    fn take_back(&mut self, connection: ConnectionKey) -> bool {
+        let left = self.leave(connection).is_some();
+        self.sends -= u8::from(left);
+        self.copies = self.copies.min(self.sends);
         left
     }
 
@@ -473,6 +477,42 @@ mod tests {
         }
         assert_eq!(recoveries, MAX_RECOVERIES);
         assert_eq!(history.attempts().count(), MAX_ATTEMPTS);
+    }
+
+    // fault 120
+    #[test]
+    fn three_attempts_that_were_not_processed_do_not_count() {
+        let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
+        let mut history = History::new(Opt::Absent, ForwardingRoute::default_of(2), Time::ZERO);
+        let mut sent = 0;
+        let mut counted = 0;
+        while history.may_send(Purpose::Need) {
+            let attempt = attempt(connections.insert(()));
+            history.sent(attempt, Purpose::Need, 0);
+            sent += 1;
+            counted += u8::from(!history.unprocessed(attempt.connection));
+            assert_eq!(history.is_under_way(), counted > 0, "nothing is noted then");
+            history.leave(attempt.connection);
+        }
+        assert_eq!((sent, counted), (7, 1 + MAX_RECOVERIES));
+    }
+
+    // fault 120
+    #[test]
+    fn a_copy_that_does_not_count_leaves_all_attempts() {
+        let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
+        let take_back: [fn(&mut History, ConnectionKey) -> bool; 2] =
+            [History::unprocessed, History::not_sent];
+        for [first, second] in [[0, 1], [1, 0], [0, 0], [1, 1]] {
+            let mut history = History::new(Opt::Absent, ForwardingRoute::default_of(2), Time::ZERO);
+            let [need, copy] = [(); 2].map(|()| attempt(connections.insert(())));
+            history.sent(need, Purpose::Need, 0);
+            history.sent(copy, Purpose::Copy, 1);
+            assert!(take_back[first](&mut history, need.connection));
+            assert!(take_back[second](&mut history, copy.connection));
+            assert_eq!(history.sends(), 0);
+            assert!(history.may_send(Purpose::Need) && history.may_send(Purpose::Copy));
+        }
     }
 
     // fault 95

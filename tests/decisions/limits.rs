@@ -169,6 +169,38 @@ fn an_upstream_that_processes_nothing_is_not_asked_without_end() {
     assert!(text.contains(&reason), "{text}");
 }
 
+// fault 120
+#[test]
+fn what_one_upstream_refuses_four_times_is_asked_elsewhere() {
+    let mut r = limited(&[A, B], 100);
+    for refused in 0..4 {
+        assert_eq!((r.dials.len(), r.sends.len()), (1, refused + 1));
+        r.lose_to(refused, &UNPROCESSED);
+    }
+    assert_eq!((r.last_dial_to(), r.sends.len()), (1, 4));
+    r.up(r.last_dial());
+    r.answer(4, 0, true);
+    assert_eq!(r.rcodes(), [0]);
+}
+
+// fault 36, 120
+#[test]
+fn what_no_upstream_processes_is_sent_eight_times_at_most() {
+    let mut r = limited(&[A, B], 100);
+    let mut refused = 0;
+    while refused < r.sends.len() {
+        r.lose_to(refused, &UNPROCESSED);
+        if r.dials.len() == 2 && r.sends.len() == refused + 1 {
+            r.up(r.last_dial());
+        }
+        r.pass(ms(10));
+        refused += 1;
+    }
+    assert_eq!((r.sends.len(), r.rcodes()), (7, vec![2]));
+    let to_second = r.sends.iter().filter(|sent| sent.0 == r.dials[1].0);
+    assert!(to_second.count() > 0);
+}
+
 // fault 119
 #[test]
 fn what_is_rejected_is_asked_elsewhere() {

@@ -100,6 +100,8 @@ struct Player<'a> {
     gone: Vec<ConnectionKey>,
     lookups: BTreeSet<usize>,
     connects: u64,
+    /// Questions that were reported as not processed by their upstreams.
+    unprocessed: u64,
     upstreams: usize,
 }
 
@@ -122,6 +124,7 @@ impl<'a> Player<'a> {
             gone: Vec::new(),
             lookups: BTreeSet::new(),
             connects: 0,
+            unprocessed: 0,
             upstreams: config.upstreams().len(),
             script,
         }
@@ -352,6 +355,7 @@ impl<'a> Player<'a> {
                 2 | 6 => ConnectionError::Unprocessed,
                 _ => ConnectionError::Rejected("HTTP status 500".into()),
             };
+            self.unprocessed += u64::from(why == ConnectionError::Unprocessed);
             self.core.query_lost(link, id, &why, now, out);
             // Some upstreams say then that they take less, or nothing more.
             if id % 8 > 4 {
@@ -533,7 +537,7 @@ impl<'a> Player<'a> {
         );
         watch::at_rest(&self.core).unwrap();
         let stats = self.core.stats();
-        watch::sums(stats).unwrap();
+        watch::sums(stats, self.unprocessed).unwrap();
         let rough = |count: u64| (u64::BITS - count.leading_zeros()).min(3) as usize;
         let counts = [
             stats.queries,

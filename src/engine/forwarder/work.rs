@@ -59,8 +59,14 @@ impl Forwarder {
                 let Some(history) = self.transactions.history_mut(key) else {
                     return;
                 };
-                history.unprocessed(connection);
-                self.react(key, Happened::ConnectionLost, now, out);
+                // It goes again to wherever is best, and that may be the same upstream. If it goes on like that, another one is asked.
+                let happened = if history.unprocessed(connection) {
+                    Happened::ConnectionLost
+                } else {
+                    history.lost(connection, false, now.mono);
+                    Happened::AttemptLost
+                };
+                self.react(key, happened, now, out);
             }
             Task::AskElsewhere(key) => self.react(key, Happened::Slow, now, out),
             Task::RepeatOn(key, connection) => {

@@ -418,18 +418,34 @@ fn go_down(driver: &mut Driver, connection: ConnectionKey) {
 }
 
 fn fail_a_question(driver: &mut Driver) {
-    if let Some((connection, id, _)) = unanswered(driver) {
+    if let Some((connection, id, query)) = unanswered(driver) {
         forget(driver, connection, id);
-        driver.log.note(|| format!("{connection:?}: fails id {id}"));
-        let (now, out) = (driver.now(), &mut driver.out);
         // Each in its way.
         let why = match id % 4 {
-            0 => return driver.core.query_failed(connection, id, now, out),
-            1 => ConnectionError::Io("the proxy failed".into()),
-            2 => ConnectionError::Unprocessed,
-            _ => ConnectionError::Rejected("HTTP status 500".into()),
+            0 => None,
+            1 => Some(ConnectionError::Io("the proxy failed".into())),
+            2 => Some(ConnectionError::Unprocessed),
+            _ => Some(ConnectionError::Rejected("HTTP status 500".into())),
         };
-        driver.core.query_lost(connection, id, &why, now, out);
+        driver.log.note(|| {
+            let why = why.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!(
+                "{connection:?}: fails id {id}, {}: {why}",
+                messages::name(&query)
+            )
+        });
+        // To one that has got a malformed response, nothing more comes.
+        let line = driver.ledger.lines.get(&connection);
+        if why == Some(ConnectionError::Unprocessed)
+            && line.is_some_and(|line| !line.free.contains(&id))
+        {
+            driver.ledger.tally.unprocessed(&messages::name(&query));
+        }
+        let (now, out) = (driver.now(), &mut driver.out);
+        match why {
+            Some(why) => driver.core.query_lost(connection, id, &why, now, out),
+            None => driver.core.query_failed(connection, id, now, out),
+        }
     }
 }
 
