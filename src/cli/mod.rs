@@ -21,6 +21,7 @@ mod operators;
 mod options;
 mod origin;
 mod parameters;
+mod read;
 mod routes;
 mod settings;
 mod sources;

@@ -179,11 +179,6 @@ impl Settings {
             "{trusted}, and none of the built-in ones (ca-file)"
         ))
     }
-
-    /// Reads the same sources again: the same arguments and variables, and the files as they are now.
-    pub fn reload(&self) -> Result<Self, UsageError> {
-        self.sources.settings()
-    }
 }
 
 /// The configuration, the file of this host that names bootstrap resolvers for it, and remarks on what was read.

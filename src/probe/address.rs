@@ -62,7 +62,7 @@ async fn steps<R: Runtime + 'static>(
     let connection = connection.as_mut();
     let (answer, time) = ask(clock, connection, questions).await?;
     found.time = Some(time);
-    let problem = Problem::of_answer(&answer, &questions.name());
+    let problem = answer.problem(&questions.name());
     found.answer = Some(answer);
     if let Some(problem) = problem {
         return Err(problem);

@@ -1,11 +1,9 @@
 //! What is wrong with an upstream: a word for programs, what happened, and what to do about it.
 
-use super::messages::Answer;
 use crate::config::Upstream;
 use crate::transport::{ConnectError, ConnectionError};
 use crate::transports::socks5::LOGIN;
 use crate::transports::tls::inspect::{Certificate, Observed};
-use crate::wire::Rcode;
 use std::io;
 
 /// Why an upstream cannot be used.
@@ -20,7 +18,11 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(kind: &'static str, why: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(super) fn new(
+        kind: &'static str,
+        why: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
         let (why, advice) = (why.into(), advice.into());
         Self { kind, why, advice }
     }
@@ -178,37 +180,6 @@ impl Problem {
     pub fn mismatch(kind: &'static str, why: &str) -> Self {
         let advice = "do not use this server: it, or something on the way, mixes responses up or forges them";
         Self::new(kind, why, advice)
-    }
-
-    /// A response that is of no use, if it is.
-    pub fn of_answer(answer: &Answer, name: &str) -> Option<Self> {
-        let reason = (answer.reason.as_ref()).map_or(String::new(), |why| format!(" ({why})"));
-        let why = format!(
-            "it responds to a query for {name} with {}{reason}",
-            answer.rcode
-        );
-        let (kind, advice) = match answer.rcode {
-            Rcode::NOERROR | Rcode::NXDOMAIN if answer.is_lame => {
-                return Some(Self::new(
-                    "no_recursion",
-                    format!(
-                        "it does not resolve {name} for clients: recursion is not available (RA)"
-                    ),
-                    "use a recursive resolver; a server that is authoritative for some domains belongs into a route for these",
-                ));
-            }
-            Rcode::NOERROR | Rcode::NXDOMAIN => return None,
-            Rcode::SERVFAIL => (
-                "servfail",
-                "it may not reach other name servers, or finds DNSSEC wrong; try another name (--probe-name)",
-            ),
-            Rcode::REFUSED => (
-                "refused_query",
-                "its access list does not allow this machine, or it is no resolver for this name (--probe-name)",
-            ),
-            _ => ("rcode", "try another name (--probe-name)"),
-        };
-        Some(Self::new(kind, why, advice))
     }
 }
 

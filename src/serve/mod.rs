@@ -28,6 +28,7 @@ mod lookups;
 mod missing_addresses;
 mod options;
 mod pause;
+mod reconfigure;
 mod reload;
 #[cfg(any(
     feature = "sockets",

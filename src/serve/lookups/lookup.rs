@@ -6,7 +6,8 @@
 //! name, or for the address of the resolver that designates others.
 
 use super::messages::{Queries, Question};
-use super::search::{Found, Search, Step};
+use super::search::Search;
+use super::step::{Found, Step};
 use crate::framed::Framed;
 use crate::runtime::{Datagram, Datagrams, Ring, Runtime};
 use crate::transport::{ConnectError, Connection, Event, system_message};
