@@ -14,16 +14,22 @@ pub mod inspect;
 mod key_exchange;
 mod key_log;
 mod pins;
+#[cfg(feature = "doq")]
+mod quic;
 mod sessions;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod trust;
+#[cfg_attr(not(feature = "doq"), path = "tls/verdict/absent.rs")]
+mod verdict;
 
 use self::clients::{Apart, Client, Clients};
 pub use self::connection::{Connection, Encrypted};
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::Observed;
+#[cfg(feature = "doq")]
+pub(super) use self::quic::DOQ;
 pub use self::stream::Stream;
 use super::socks5::{Dial, Path};
 use super::time_limit::{Bounded, connect_limit};
