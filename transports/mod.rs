@@ -13,6 +13,8 @@ mod bind_ahead;
 mod capabilities;
 #[cfg(feature = "doh")]
 pub mod doh;
+#[cfg(feature = "doq")]
+pub mod doq;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/interfaces.rs")]
 mod interfaces;
 #[cfg(feature = "isolate")]
@@ -89,6 +91,8 @@ table::protocols! {
     "udp", 53, false => plain_udp::Udp;
     #[cfg(feature = "doh")]
     "https", 443, true => doh::Doh;
+    #[cfg(feature = "doq")]
+    "quic", 853, true => doq::Doq;
 }
 
 /// What a runtime can do beyond the trait [`Runtime`]. A configuration that needs more is refused.
