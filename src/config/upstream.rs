@@ -732,9 +732,21 @@ pub(super) mod tests {
         for (spec, at, name) in [
             ("quic://dns.test", Err(853), "dns.test"),
             ("quic://dns.test:8853", Err(8853), "dns.test"),
-            ("quic://94.140.14.14#dns.test", Ok("94.140.14.14:853"), "dns.test"),
-            ("quic://94.140.14.14", Ok("94.140.14.14:853"), "94.140.14.14"),
-            ("quic://[2001:db8::1]:784#dns.test", Ok("[2001:db8::1]:784"), "dns.test"),
+            (
+                "quic://94.140.14.14#dns.test",
+                Ok("94.140.14.14:853"),
+                "dns.test",
+            ),
+            (
+                "quic://94.140.14.14",
+                Ok("94.140.14.14:853"),
+                "94.140.14.14",
+            ),
+            (
+                "quic://[2001:db8::1]:784#dns.test",
+                Ok("[2001:db8::1]:784"),
+                "dns.test",
+            ),
         ] {
             let upstream = upstream(spec);
             assert_eq!((upstream.scheme(), upstream.label()), ("quic", spec));

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 /// Streams that are opened before there are queries for them. Where the server allows that many, its limit does not matter: it follows what
 /// is used up.
 const MAX_FREE: usize = 256;
-/// While queries wait and the other end is not heard for so long, it is asked whether it is there. NATs forget a path after 30 s at the
-/// earliest (RFC 4787 section 4.3 recommends more).
-const PING_AFTER: Duration = Duration::from_secs(5);
+/// While queries wait and the other end is not heard for so long, it is asked whether it is there: before any usual idle timeout of a server is
+/// over.
+const PING_AFTER: Duration = Duration::from_secs(2);
 /// A server that allows no stream for so long, although all responses have come, does not go on.
 const STARVING: Duration = Duration::from_secs(1);
 
@@ -306,7 +306,7 @@ impl<R: Runtime> transport::Connection for Connection<R> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         self.turn(false, cx);
-        if self.ended.is_some() || self.going && !self.waiting.is_empty() {
+        if self.going {
             self.go();
         }
         if !self.done.is_empty() || self.ended.is_some() {

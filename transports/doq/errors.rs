@@ -29,7 +29,10 @@ fn meaning(code: VarInt) -> String {
 
 /// The server ends the stream of one query, in the place of a response.
 pub fn of_stream(code: VarInt) -> ConnectionError {
-    ConnectionError::Rejected(format!("stream reset: the upstream reports {}", meaning(code)))
+    ConnectionError::Rejected(format!(
+        "stream reset: the upstream reports {}",
+        meaning(code)
+    ))
 }
 
 /// The alert of TLS in an error code of QUIC (RFC 9001 section 4.8).
@@ -119,7 +122,10 @@ mod tests {
             (0x77, "error 0x77"),
         ] {
             let told = told(code);
-            assert!(told.starts_with("no DNS response: stream reset: "), "{told}");
+            assert!(
+                told.starts_with("no DNS response: stream reset: "),
+                "{told}"
+            );
             assert!(told.contains(name), "{told}");
         }
     }

@@ -47,7 +47,10 @@ impl Exchange {
                 Err(ReadError::Blocked) => return Progress::Partial,
                 Err(ReadError::Reset(code)) => return Progress::Reset(code),
             }
-            if self.announced().is_some_and(|end| self.received.len() > end) {
+            if self
+                .announced()
+                .is_some_and(|end| self.received.len() > end)
+            {
                 return Progress::TooMuch;
             }
         }
@@ -90,7 +93,9 @@ impl Exchange {
 
 /// Whether a message has an option that no message over QUIC may have.
 fn has_keepalive(message: &[u8]) -> bool {
-    let opt = wire::parse_response(message).ok().and_then(|response| response.opt);
+    let opt = wire::parse_response(message)
+        .ok()
+        .and_then(|response| response.opt);
     let options = opt.iter().flat_map(|opt| wire::options(message, opt));
     options
         .into_iter()
