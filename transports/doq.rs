@@ -10,6 +10,7 @@ mod link;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use super::time_limit::Bounded;
 use super::tls::{DOQ, Tls};
@@ -60,6 +61,13 @@ impl<R: Runtime> Doq<R> {
             settings: Settings::new(),
         });
         Ok(Self { runtime, used })
+    }
+
+    /// With these settings of TLS.
+    pub(super) fn over(runtime: R, tls: Tls<R>) -> Self {
+        let settings = Settings::new();
+        let used = Some(Used { tls, settings });
+        Self { runtime, used }
     }
 }
 

@@ -25,6 +25,9 @@ pub mod mio;
 mod native;
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 mod new_file;
+#[cfg_attr(not(feature = "doq"), path = "over_quic/without_doq.rs")]
+#[cfg(feature = "tls")]
+mod over_quic;
 #[cfg_attr(not(feature = "doh"), path = "over_tls/without_doh.rs")]
 #[cfg(feature = "tls")]
 mod over_tls;
@@ -64,6 +67,9 @@ pub use bind_ahead::bind_ahead;
 pub use interfaces::{interface_number, is_own_address};
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 pub(crate) use new_file::can_be_made;
+#[cfg(feature = "tls")]
+#[doc(hidden)]
+pub use over_quic::over_quic;
 #[cfg(feature = "tls")]
 #[doc(hidden)]
 pub use over_tls::over_tls;

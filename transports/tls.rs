@@ -28,8 +28,6 @@ use self::clients::{Apart, Client, Clients};
 pub use self::connection::{Connection, Encrypted};
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::Observed;
-#[cfg(feature = "doq")]
-pub(super) use self::quic::DOQ;
 pub use self::stream::Stream;
 use super::socks5::{Dial, Path};
 use super::time_limit::{Bounded, connect_limit};
@@ -74,6 +72,15 @@ pub(super) const HTTP2: Application = Application {
     alpn: b"h2",
     required: Some(
         "the server does not speak HTTP/2: it does not choose the ALPN protocol name \"h2\"",
+    ),
+};
+
+/// DNS over QUIC (RFC 9250 section 4.1.1).
+pub(super) const DOQ: Application = Application {
+    scheme: "quic",
+    alpn: b"doq",
+    required: Some(
+        "the server does not speak DNS over QUIC: it does not choose the ALPN protocol name \"doq\"",
     ),
 };
 

@@ -232,7 +232,7 @@ pub async fn responses_may_come_octet_by_octet<R: World>(runtime: R) {
             stage.server.put(*asked, &octets[place..=place], false);
         }
         // It leaves in a datagram of its own.
-        poll_fn(|cx| Poll::Ready(stage.poll(cx))).await;
+        stage.until(|_| Some(())).await;
         assert_eq!(
             stage
                 .got
@@ -284,7 +284,7 @@ pub async fn the_limit_of_the_server_is_told_and_kept<R: World>(runtime: R) {
     }
     let (first, _) = stage.heard().await;
     let (second, _) = stage.heard().await;
-    poll_fn(|cx| Poll::Ready(stage.poll(cx))).await;
+    stage.until(|_| Some(())).await;
     assert!(stage.server.heard.is_empty());
     assert_eq!(stage.link.backlog(), 3 * on_the_way(1).len());
     let mut open = VecDeque::from([first, second]);
@@ -391,7 +391,7 @@ pub async fn what_violates_the_protocol_ends_the_connection<R: World>(runtime: R
             "more than one response on a stream",
         ),
         (
-            [framed(&[0; LARGEST]), vec![0]].concat(),
+            [framed(&vec![0; LARGEST]), vec![0]].concat(),
             "more than one response on a stream",
         ),
     ] {
@@ -576,7 +576,7 @@ pub async fn the_last_waker_is_woken<R: World>(runtime: R) {
     let mut stage = Stage::new(&runtime).await;
     let asked = stage.ask(&[1, 2, 3]).await;
     for (asked, id) in asked.into_iter().zip(1..) {
-        poll_fn(|cx| Poll::Ready(stage.poll(cx))).await;
+        stage.until(|_| Some(())).await;
         stage.got.clear();
         let waker = noop_waker();
         while stage
@@ -746,7 +746,7 @@ pub async fn answer_all<R: Runtime>(mut server: QuicServer<R>, answer: impl Fn(&
             server.say(asked, &answer(&query[2..]));
         }
         server.poll(cx);
-        Poll::Pending
+        Poll::<()>::Pending
     })
-    .await
+    .await;
 }

@@ -2,7 +2,7 @@
 
 use super::error_messages::stream_error;
 use super::expiry::EXPIRY;
-use super::{Application, Target, Tls};
+use super::{Target, Tls};
 use crate::config::Upstream;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, system_message};
@@ -12,15 +12,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// DNS over QUIC (RFC 9250 section 4.1.1).
-pub(in crate::transports) const DOQ: Application = Application {
-    scheme: "quic",
-    alpn: b"doq",
-    required: Some(
-        "the server does not speak DNS over QUIC: it does not choose the ALPN protocol name \"doq\"",
-    ),
-};
 
 impl<R: Runtime> Tls<R> {
     /// The server to connect to by QUIC. An error says that its name cannot be in a certificate.
