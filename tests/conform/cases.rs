@@ -199,6 +199,7 @@ macro_rules! over_quic {
             the_last_waker_is_woken: [],
             a_goodbye_is_heard: [],
             the_connection_goes_on_from_another_port: [],
+            a_connection_waits_a_while_for_a_path: [VirtualTime],
         }
         $crate::cases::topic! { $name, Some("quic"), $Runtime, serving
             clients_are_answered_and_drained: [],

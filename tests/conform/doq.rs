@@ -619,11 +619,7 @@ pub async fn a_goodbye_is_heard<R: World>(runtime: R) {
 
 // req 102
 pub async fn the_connection_goes_on_from_another_port<R: World>(runtime: R) {
-    let runtime = Flaky {
-        runtime,
-        sockets: Arc::default(),
-        broken: Arc::default(),
-    };
+    let runtime = Flaky::new(runtime);
     let mut stage = Stage::new(&runtime).await;
     stage.goes_on().await;
     assert_eq!(stage.server.peers.len(), 1);
@@ -635,12 +631,28 @@ pub async fn the_connection_goes_on_from_another_port<R: World>(runtime: R) {
     stage.server.say(asked[0], &unnumbered(1));
     assert_eq!(stage.next().await, Got::Answer(numbered(1)));
     assert!(stage.server.lost.is_empty());
-    // Again and again there is no way.
+}
+
+// req 102, fault 122
+pub async fn a_connection_waits_a_while_for_a_path<R: World>(runtime: R) {
+    let runtime = Flaky::new(runtime);
+    let mut stage = Stage::new(&runtime).await;
+    stage.goes_on().await;
+    runtime.broken.store(usize::MAX, Ordering::Relaxed);
+    stage.link.queue(&numbered(1));
+    let waits = stage.until(|stage| stage.server.heard.pop_front());
+    let within = runtime.within(Duration::from_secs(2), waits);
+    assert!(within.await.is_none(), "there is no way");
+    runtime.fail();
+    let (asked, heard) = stage.heard().await;
+    assert_eq!(heard, on_the_way(1));
+    stage.server.say(asked, &unnumbered(1));
+    assert_eq!(stage.next().await, Got::Answer(numbered(1)));
+    // There is none for long.
     runtime.broken.store(usize::MAX, Ordering::Relaxed);
     stage.link.queue(&numbered(2));
-    let got = stage.next().await;
     let unreachable = ConnectionError::Io("network unreachable".into());
-    assert_eq!(got, Got::Closed(unreachable));
+    assert_eq!(stage.next().await, Got::Closed(unreachable));
 }
 
 /// A runtime whose sockets for one peer fail on demand, as when the network of the host changes.
@@ -654,6 +666,14 @@ struct Flaky<R> {
 }
 
 impl<R> Flaky<R> {
+    fn new(runtime: R) -> Self {
+        Self {
+            runtime,
+            sockets: Arc::default(),
+            broken: Arc::default(),
+        }
+    }
+
     /// All that there are fail from now on.
     fn fail(&self) {
         let all = self.sockets.load(Ordering::Relaxed);

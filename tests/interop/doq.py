@@ -3,7 +3,7 @@
 and sends what it does: n7.numbers.test has the address 10.0.0.7, reset.test gets a reset of its stream, close.test a close of the connection,
 and every other name 192.0.2.1. The responses to numbers come in another order than the queries.
 
-doq.py PORT CERTIFICATE KEY [ALPN]
+doq.py PORT CERTIFICATE KEY [ALPN [ADDRESS]]
 """
 
 import asyncio
@@ -94,12 +94,12 @@ class Tickets:
         return self.tickets.pop(label, None)
 
 
-async def main(port, certificate, key, alpn="doq"):
+async def main(port, certificate, key, alpn="doq", address="127.0.0.1"):
     configuration = QuicConfiguration(is_client=False, alpn_protocols=[alpn])
     configuration.load_cert_chain(certificate, key)
     tickets = Tickets()
     await serve(
-        "127.0.0.1",
+        address,
         int(port),
         configuration=configuration,
         create_protocol=Server,

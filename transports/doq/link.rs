@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 
 /// Batches of datagrams that are received before what they bring is dealt with.
 const MAX_BATCHES: usize = 8;
-/// Errors of the socket in a row, without a datagram from the other end, that end a link. The first ones may be of a path that is about to
-/// come back, and a message of ICMP may be forged (RFC 9000 section 21.1).
-const MAX_FAILURES: u32 = 3;
+/// So often in a row the system may report that nobody is there, without a datagram from the other end: a message of ICMP may be forged (RFC
+/// 9000 section 21.1).
+const MAX_REFUSALS: u32 = 3;
+/// For so long there may be no way to the other end, as while this host goes from one network to another.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// One connection of QUIC and its socket.
 pub struct Link<R: Runtime> {
@@ -36,8 +38,12 @@ pub struct Link<R: Runtime> {
     alarm: Option<(Instant, R::Sleep)>,
     /// A datagram that the socket has not taken; empty if there is none.
     outgoing: Vec<u8>,
-    /// Errors of the socket since the other end was heard.
-    failures: u32,
+    /// It has failed, and another one is to take its place.
+    is_stale: bool,
+    /// How often the system said that nobody is there, since the other end was heard.
+    refusals: u32,
+    /// Since when the socket fails.
+    failing_since: Option<Instant>,
     /// When the other end was heard last.
     pub heard_at: Instant,
     is_established: bool,
@@ -67,7 +73,9 @@ impl<R: Runtime> Link<R> {
             began,
             alarm: None,
             outgoing: Vec::new(),
-            failures: 0,
+            is_stale: false,
+            refusals: 0,
+            failing_since: None,
             heard_at: began.0,
             is_established: false,
             is_verified: false,
@@ -121,7 +129,8 @@ impl<R: Runtime> Link<R> {
                 .handle(now, addr, None, None, octets, &mut response);
             // Nobody connects to a client, and a stateless reset of ours would help nobody.
             if let Some(DatagramEvent::ConnectionEvent(_, event)) = event {
-                (self.failures, self.heard_at) = (0, now);
+                (self.refusals, self.failing_since) = (0, None);
+                self.heard_at = now;
                 self.quic.handle_event(event);
                 match self.to.verdict() {
                     None => {}
@@ -147,17 +156,33 @@ impl<R: Runtime> Link<R> {
 
     /// Sends what QUIC has to send now. `Pending` when the socket does not take it. An error ends the link.
     pub fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let addr = self.to.addr();
+        // The socket was made for the datagram that is to leave.
+        let mut is_fresh = false;
         loop {
             if self.outgoing.is_empty() {
                 let now = self.now();
-                let Some(transmit) = self.quic.poll_transmit(now, 1, &mut self.outgoing) else {
+                if self
+                    .quic
+                    .poll_transmit(now, 1, &mut self.outgoing)
+                    .is_none()
+                {
                     return Poll::Ready(Ok(()));
-                };
-                debug_assert_eq!(transmit.destination, addr);
+                }
+                is_fresh = false;
+            }
+            if self.is_stale {
+                if let Err(error) = self.rebind() {
+                    // It is lost, as on the way. QUIC sends it again.
+                    self.outgoing.clear();
+                    self.failed(error)?;
+                    continue;
+                }
+                is_fresh = true;
+                // Who waits for datagrams has to wait for those of this one.
+                cx.waker().wake_by_ref();
             }
             let datagram = Datagram {
-                to: addr,
+                to: self.to.addr(),
                 from: None,
                 message: &self.outgoing,
             };
@@ -167,23 +192,26 @@ impl<R: Runtime> Link<R> {
                 Poll::Ready(sent) => {
                     let refused = "the system does not send to this address";
                     let error = sent.err().unwrap_or_else(|| io::Error::other(refused));
-                    if let Err(error) = self.failed(error) {
-                        return Poll::Ready(Err(error));
+                    self.failed(error)?;
+                    if self.is_stale && is_fresh {
+                        self.outgoing.clear();
                     }
                 }
             }
         }
     }
 
-    /// The socket has failed. While the connection is new, or when that happens again and again, this ends it. Otherwise what is lost is sent
-    /// again, over another socket if the path is gone: the address of this host may be another one now (RFC 9000 section 9).
+    /// The socket has failed. In a handshake, or when that goes on, this ends the link. Otherwise another socket takes its place if the path is
+    /// gone: the address of this host may be another one now (RFC 9000 section 9).
     fn failed(&mut self, error: io::Error) -> io::Result<()> {
-        self.failures += 1;
-        if !self.is_established || self.failures > MAX_FAILURES {
+        let now = self.now();
+        let since = *self.failing_since.get_or_insert(now);
+        let is_refusal = error.kind() == io::ErrorKind::ConnectionRefused;
+        self.refusals += u32::from(is_refusal);
+        self.is_stale |= !is_refusal;
+        let is_over = self.refusals > MAX_REFUSALS || now >= since + PATIENCE;
+        if is_over || !self.is_established {
             return Err(error);
-        }
-        if error.kind() != io::ErrorKind::ConnectionRefused {
-            self.rebind()?;
         }
         Ok(())
     }
@@ -191,6 +219,7 @@ impl<R: Runtime> Link<R> {
     /// Goes on over another socket, from another port and perhaps another address.
     fn rebind(&mut self) -> io::Result<()> {
         self.socket = self.runtime.datagrams_to(self.to.addr())?;
+        self.is_stale = false;
         self.quic.local_address_changed();
         Ok(())
     }
