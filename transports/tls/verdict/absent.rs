@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// Notes nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Verdict;
+pub struct Verdict(());
 
 impl Verdict {
     /// The same verifier.
