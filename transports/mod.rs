@@ -13,6 +13,8 @@ mod bind_ahead;
 mod capabilities;
 #[cfg(feature = "doh")]
 pub mod doh;
+#[cfg(feature = "doq")]
+pub mod doq;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/interfaces.rs")]
 mod interfaces;
 #[cfg(feature = "isolate")]
@@ -23,6 +25,9 @@ pub mod mio;
 mod native;
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 mod new_file;
+#[cfg_attr(not(feature = "doq"), path = "over_quic/without_doq.rs")]
+#[cfg(feature = "tls")]
+mod over_quic;
 #[cfg_attr(not(feature = "doh"), path = "over_tls/without_doh.rs")]
 #[cfg(feature = "tls")]
 mod over_tls;
@@ -64,6 +69,9 @@ pub use interfaces::{interface_number, is_own_address};
 pub(crate) use new_file::can_be_made;
 #[cfg(feature = "tls")]
 #[doc(hidden)]
+pub use over_quic::over_quic;
+#[cfg(feature = "tls")]
+#[doc(hidden)]
 pub use over_tls::over_tls;
 pub use started::{CacheAccess, Inherited, Started};
 pub use system_roots::system_roots;
@@ -89,6 +97,8 @@ table::protocols! {
     "udp", 53, false => plain_udp::Udp;
     #[cfg(feature = "doh")]
     "https", 443, true => doh::Doh;
+    #[cfg(feature = "doq")]
+    "quic", 853, true => doq::Doq;
 }
 
 /// What a runtime can do beyond the trait [`Runtime`]. A configuration that needs more is refused.

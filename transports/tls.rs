@@ -14,11 +14,15 @@ pub mod inspect;
 mod key_exchange;
 mod key_log;
 mod pins;
+#[cfg(feature = "doq")]
+mod quic;
 mod sessions;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod trust;
+#[cfg_attr(not(feature = "doq"), path = "tls/verdict/absent.rs")]
+mod verdict;
 
 use self::clients::{Apart, Client, Clients};
 pub use self::connection::{Connection, Encrypted};
@@ -68,6 +72,15 @@ pub(super) const HTTP2: Application = Application {
     alpn: b"h2",
     required: Some(
         "the server does not speak HTTP/2: it does not choose the ALPN protocol name \"h2\"",
+    ),
+};
+
+/// DNS over QUIC (RFC 9250 section 4.1.1).
+pub(super) const DOQ: Application = Application {
+    scheme: "quic",
+    alpn: b"doq",
+    required: Some(
+        "the server does not speak DNS over QUIC: it does not choose the ALPN protocol name \"doq\"",
     ),
 };
 

@@ -65,6 +65,8 @@ options! {
                 tls://dns.quad9.net       a name; see --bootstrap\n  \
                 https://dns.quad9.net     DNS over HTTPS, in a build with the feature doh;\n                            \
                 also https://9.9.9.9/dns-query#dns.quad9.net\n  \
+                quic://94.140.14.14#dns.adguard-dns.com\n                            \
+                DNS over QUIC, in a build with the feature doq\n  \
                 ddr://192.0.2.1           a resolver that says where it is reached over TLS,\n                            \
                 and whose address is in the certificate there\n  \
                 tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n  \

@@ -237,7 +237,13 @@ fn has_meaning(name: &str, scheme: &Scheme) -> Result<(), String> {
                 "{name} is not for udp://: a SOCKS5 proxy is used for TCP connections alone: write tcp:// or tls://"
             ));
         }
-        "https" if matches!(name, "isolate" | "early-data") => {
+        "quic" if name == "socks5" => {
+            return Err(
+                "socks5 is not for quic://: a SOCKS5 proxy is used for TCP connections alone: write tls://"
+                    .to_owned(),
+            );
+        }
+        "https" | "quic" if matches!(name, "isolate" | "early-data") => {
             return Err(format!(
                 "{name} is for tls:// alone: write tls://, or leave {name} out"
             ));
@@ -372,8 +378,8 @@ mod tests {
 
     #[test]
     fn a_proxy_is_not_for_every_scheme() {
-        let [_, tcp, udp, https] = SCHEMES else {
-            panic!("four schemes")
+        let [_, tcp, udp, https, quic] = SCHEMES else {
+            panic!("five schemes")
         };
         let refused = |text, scheme| Parameters::read(pairs(text), scheme).unwrap_err();
         for text in ["socks5=192.0.2.1", "isolate=true"] {
@@ -389,6 +395,9 @@ mod tests {
         assert!(why.starts_with("isolate is for tls:// alone"), "{why}");
         let why = refused("early-data=true", https);
         assert!(why.starts_with("early-data is for tls:// alone"), "{why}");
+        for text in ["socks5=192.0.2.1", "isolate=true", "early-data=true"] {
+            assert!(refused(text, quic).contains("tls://"));
+        }
     }
 
     #[test]

@@ -74,6 +74,7 @@ impl Upstream {
     /// - `IP[:PORT]`: the same, with a certificate for the address itself (RFC 8310 section 8.1);
     /// - `tls://` before one of the last two, or `tls://NAME[:PORT]`, whose addresses a bootstrap resolver finds;
     /// - `https://NAME[:PORT][/PATH]` or `https://IP[:PORT][/PATH][#NAME]`: DNS over HTTPS (RFC 8484), with `/dns-query` for the path;
+    /// - `quic://NAME[:PORT]` or `quic://IP[:PORT][#NAME]`: DNS over QUIC (RFC 9250);
     /// - `ddr://IP[:PORT]`: the resolver for DNS over TLS that the one at this address designates (RFC 9462), with a certificate for the address;
     /// - `tcp://IP[:PORT]`: DNS over TCP (RFC 7766), without encryption;
     /// - `udp://IP[:PORT]`: DNS over UDP, and over TCP where that is needed, without encryption.
@@ -171,7 +172,7 @@ impl Upstream {
     /// Whether each query to it has a stream of its own, so that responses come in any order, and how long a connection may be idle is said by
     /// the protocol and not by an option of EDNS.
     pub fn has_streams(&self) -> bool {
-        self.path.is_some()
+        self.path.is_some() || self.scheme == QUIC
     }
 
     /// The public keys of which one must be in its chain of certificates (RFC 7858 section 4.2); none: any. In order.
@@ -308,6 +309,8 @@ const DDR: &str = "ddr";
 /// The scheme by which those are reached.
 const DESIGNATED: &str = "tls";
 
+/// The scheme of DNS over QUIC, where each query has a stream.
+const QUIC: &str = "quic";
 /// The scheme whose upstreams have a path.
 const HTTPS: &str = "https";
 /// The path that most servers have (RFC 8484 section 4.1.1 shows it).
@@ -501,6 +504,7 @@ fn check_port(port: u16, scheme: &Scheme) -> Result<(), String> {
         (DNS_PORT, true) => {
             let (service, port) = match scheme.name {
                 HTTPS => ("HTTPS", scheme.port),
+                QUIC => ("QUIC", scheme.port),
                 _ => ("TLS", TLS_PORT),
             };
             Err(format!(
@@ -536,6 +540,11 @@ pub(super) mod tests {
         Scheme {
             name: "https",
             port: 443,
+            encrypted: true,
+        },
+        Scheme {
+            name: "quic",
+            port: 853,
             encrypted: true,
         },
     ];
@@ -719,6 +728,40 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_server_of_quic_has_streams_and_no_path() {
+        for (spec, at, name) in [
+            ("quic://dns.test", Err(853), "dns.test"),
+            ("quic://dns.test:8853", Err(8853), "dns.test"),
+            (
+                "quic://94.140.14.14#dns.test",
+                Ok("94.140.14.14:853"),
+                "dns.test",
+            ),
+            (
+                "quic://94.140.14.14",
+                Ok("94.140.14.14:853"),
+                "94.140.14.14",
+            ),
+            (
+                "quic://[2001:db8::1]:784#dns.test",
+                Ok("[2001:db8::1]:784"),
+                "dns.test",
+            ),
+        ] {
+            let upstream = upstream(spec);
+            assert_eq!((upstream.scheme(), upstream.label()), ("quic", spec));
+            assert_eq!(upstream.server_name(), Some(name), "{spec}");
+            assert_eq!((upstream.path(), upstream.has_streams()), (None, true));
+            match at {
+                Ok(at) => assert_eq!(upstream.addresses(), [at.parse().unwrap()], "{spec}"),
+                Err(port) => assert_eq!(upstream.host().map(Host::port), Some(port), "{spec}"),
+            }
+        }
+        assert!(error("quic://dns.test/dns-query").contains("is not a host name"));
+        assert!(error("quic://dns.test:53").contains("DNS over QUIC is on port 853"));
+    }
+
+    #[test]
     fn a_resolver_may_designate_another_one() {
         // req 89
         let pin = "ddr://192.0.2.1?pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
@@ -812,8 +855,8 @@ pub(super) mod tests {
         );
         assert!(error("dns.quad9.net:853").contains("or tls://dns.quad9.net:853"));
         assert_eq!(
-            error("quic://dns.google"),
-            "there is no scheme quic:// in this program; it knows tls://, tcp://, udp://, https://, ddr://"
+            error("sdns://dns.google"),
+            "there is no scheme sdns:// in this program; it knows tls://, tcp://, udp://, https://, quic://, ddr://"
         );
         assert!(error("tlss://dns.google").ends_with("; did you mean tls?"));
         let without_tls = Upstream::parse("quad9", SCHEMES.get(1..).unwrap()).unwrap_err();

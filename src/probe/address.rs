@@ -9,11 +9,12 @@ use crate::config::{Config, Upstream};
 use crate::framed::Framed;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Connection, Transport};
-use crate::transports::over_tls;
+
 use crate::transports::plain_udp::Udp;
 use crate::transports::socks5::Path;
 use crate::transports::tls::Tls;
 use crate::transports::tls::inspect::{Observed, Session};
+use crate::transports::{over_quic, over_tls};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -141,6 +142,21 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         })
     }
 
+    /// A connection by QUIC, which tells less of TLS than others.
+    async fn by_quic(&self, tls: &Tls<R>) -> Result<Connected, Problem> {
+        let Target { upstream, addr, .. } = self.target;
+        let connect = over_quic(self.clock.runtime, tls, upstream, addr);
+        let (shaken, handshake) = (self.clock.timed(connect).await)
+            .unwrap_or((Err(ConnectError::TimedOut), Duration::ZERO));
+        let connection = shaken.map_err(|why| Problem::quic(&why, self.observed))?;
+        Ok(Connected {
+            connection,
+            tcp: None,
+            handshake: Some(handshake),
+            session: None,
+        })
+    }
+
     /// A TCP connection, through the proxy of the upstream if it has one, and how long it took.
     async fn stream(
         &self,
@@ -166,6 +182,9 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         let Target { upstream, addr, .. } = self.target;
         if upstream.scheme() == "udp" {
             return self.without_connection().await;
+        }
+        if let ("quic", Some(tls)) = (upstream.scheme(), &self.tls) {
+            return self.by_quic(tls).await;
         }
         let (stream, tcp) = self.stream(upstream, addr).await?;
         let Some(tls) = &self.tls else {

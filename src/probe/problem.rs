@@ -131,6 +131,18 @@ impl Problem {
         }
     }
 
+    /// There is no connection by QUIC.
+    pub fn quic(why: &ConnectError, seen: &Observed) -> Self {
+        let advice = "see that the server runs, and that DNS over QUIC is on this UDP port; a firewall on the way may drop UDP";
+        match why {
+            ConnectError::Unreachable(_) => Self::new("unreachable", why.to_string(), advice),
+            ConnectError::TimedOut => {
+                Self::new("timeout", "cannot connect: no reply in time", advice)
+            }
+            why => Self::handshake(why, seen),
+        }
+    }
+
     /// The TLS handshake was not done in time.
     pub fn handshake_timeout() -> Self {
         Self::new(
@@ -147,7 +159,7 @@ impl Problem {
             ConnectionError::Rejected(why) => Self::new(
                 "malformed",
                 format!("what it sends is no DNS response: {why}"),
-                "check the path behind the server in this upstream, and that the server is one for DNS over HTTPS",
+                "check the path behind the server in this upstream, if there is one, and that the server speaks DNS so",
             ),
             ConnectionError::Truncated => Self::malformed("the connection ended within a message"),
             _ => Self::new(
@@ -185,7 +197,9 @@ impl Problem {
 
 /// What is expected on the port of an upstream.
 fn service(upstream: &Upstream) -> &'static str {
-    if upstream.path().is_some() {
+    if upstream.scheme() == "quic" {
+        "DNS over QUIC"
+    } else if upstream.path().is_some() {
         "DNS over HTTPS"
     } else if upstream.server_name().is_some() {
         "DNS over TLS"

@@ -9,6 +9,8 @@ pub const PROTOCOLS: &[&str] = &[
     "udp",
     #[cfg(feature = "doh")]
     "https",
+    #[cfg(feature = "doq")]
+    "quic",
 ];
 
 /// Mounts every case in each world, and lists the worlds.
@@ -38,6 +40,10 @@ macro_rules! worlds {
                 #[cfg(feature = "doh")]
                 mod https {
                     $crate::cases::with_streams! { $name, $Runtime }
+                }
+                #[cfg(feature = "doq")]
+                mod quic {
+                    $crate::cases::over_quic! { $name, $Runtime }
                 }
                 // An application may spawn the loop: the compiler sees that it can move between threads.
                 const _: fn($Runtime, Protocols<$Runtime>, Sockets<$Runtime>, Options) =
@@ -166,6 +172,45 @@ macro_rules! with_streams {
     };
 }
 
+/// What is asked of DNS over QUIC, where each query has a stream of its own and the path may change.
+#[cfg(feature = "doq")]
+macro_rules! over_quic {
+    ($name:literal, $Runtime:ty) => {
+        $crate::cases::topic! { $name, None, $Runtime, doq
+            a_query_is_answered_and_its_id_stays_here: [],
+            the_largest_message_passes: [],
+            responses_may_come_octet_by_octet: [],
+            many_queries_share_the_connection: [],
+            the_limit_of_the_server_is_told_and_kept: [],
+            a_server_that_allows_no_more_is_left: [VirtualTime],
+            nothing_leaves_before_the_flush: [],
+            a_query_may_fail_alone: [],
+            what_violates_the_protocol_ends_the_connection: [],
+            a_close_of_the_server_is_told: [],
+            a_server_that_restarts_is_noticed: [],
+            a_server_that_disappears_is_noticed: [],
+            an_idle_connection_ends_as_one: [VirtualTime],
+            a_query_that_waits_keeps_the_connection: [VirtualTime],
+            nobody_there_is_unreachable: [System],
+            a_server_without_doq_is_refused: [],
+            a_stranger_is_told_nothing: [],
+            a_silent_handshake_times_out: [VirtualTime],
+            a_session_is_resumed: [],
+            the_last_waker_is_woken: [],
+            a_goodbye_is_heard: [],
+            the_connection_goes_on_from_another_port: [],
+            a_connection_waits_a_while_for_a_path: [VirtualTime],
+        }
+        $crate::cases::topic! { $name, Some("quic"), $Runtime, serving
+            clients_are_answered_and_drained: [],
+            many_questions_do_not_mix: [],
+            a_stop_ends_at_once: [],
+            dropping_the_loop_frees_its_addresses: [],
+            sockets_go_on_with_the_next_loop: [Descriptors],
+        }
+    };
+}
+
 /// What is asked of plain UDP to an upstream, which knows no connections.
 #[cfg(feature = "sockets")]
 macro_rules! unconnected {
@@ -217,6 +262,8 @@ macro_rules! topic {
     };
 }
 
+#[cfg(feature = "doq")]
+pub(crate) use over_quic;
 #[cfg(feature = "sockets")]
 pub(crate) use unconnected;
 #[cfg(feature = "doh")]

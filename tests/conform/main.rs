@@ -11,6 +11,8 @@ mod cases;
 mod datagrams;
 #[cfg(feature = "doh")]
 mod doh;
+#[cfg(feature = "doq")]
+mod doq;
 #[cfg(feature = "tokio")]
 mod embedding;
 mod links;
@@ -31,6 +33,8 @@ mod support {
     pub mod http2;
     pub mod memory;
     pub mod messages;
+    #[cfg(feature = "doq")]
+    pub mod quic;
 }
 mod threads;
 mod timers;

@@ -22,6 +22,9 @@ pub struct Server<R: World> {
     pub config: Config,
     #[cfg(feature = "tls")]
     tls: std::sync::Arc<rustls::ServerConfig>,
+    /// What answers in the place of the listener, if it speaks QUIC.
+    #[cfg(feature = "doq")]
+    pub quic: Option<crate::support::quic::QuicServer<R>>,
 }
 
 /// Octets in both directions, authenticated and encrypted where the protocol does that.
@@ -41,14 +44,32 @@ impl<R: World> Server<R> {
     /// Listens, with a certificate that its clients believe.
     pub fn new(runtime: &R, scheme: &'static str) -> Self {
         let (listener, at) = listen(runtime);
+        #[cfg(feature = "tls")]
+        let (authority, tls) = {
+            let authority = crate::support::authority::Authority::new();
+            let tls = tls::settings(&authority, scheme);
+            (authority, tls)
+        };
+        #[cfg(feature = "doq")]
+        let quic = (scheme == "quic").then(|| {
+            crate::support::quic::QuicServer::new(
+                runtime,
+                crate::world::loopback(),
+                tls.clone(),
+                100,
+            )
+        });
+        #[cfg(feature = "doq")]
+        let at = quic
+            .as_ref()
+            .map_or(at, crate::support::quic::QuicServer::at);
         let config = Config::builder()
             .listen([crate::world::loopback().into()])
             .upstreams([upstream(scheme, at)]);
         #[cfg(feature = "tls")]
-        let (config, tls) = {
-            let authority = crate::support::authority::Authority::new();
+        let config = {
             let roots = dotward::config::Roots::Pem(authority.pem().into_bytes());
-            (config.roots(roots), tls::settings(&authority, scheme))
+            config.roots(roots)
         };
         Self {
             runtime: runtime.clone(),
@@ -58,6 +79,8 @@ impl<R: World> Server<R> {
             config: config.build().expect("a sound configuration"),
             #[cfg(feature = "tls")]
             tls,
+            #[cfg(feature = "doq")]
+            quic,
         }
     }
 
@@ -129,7 +152,7 @@ impl<R: World> Server<R> {
 /// An upstream at this address, as a user names it.
 pub fn upstream(scheme: &str, at: SocketAddr) -> Upstream {
     #[cfg(feature = "tls")]
-    if scheme == "tls" || scheme == "https" {
+    if matches!(scheme, "tls" | "https" | "quic") {
         let spec = format!("{scheme}://{at}#{}", crate::support::authority::NAME);
         return Upstream::parse(&spec, SCHEMES).expect("an upstream");
     }
@@ -168,7 +191,7 @@ impl Peer {
 }
 
 #[cfg(feature = "tls")]
-mod tls {
+pub mod tls {
     use std::sync::Arc;
 
     use rustls::ServerConfig;
@@ -185,8 +208,10 @@ mod tls {
             .with_no_client_auth()
             .with_single_cert(leaf.chain(), leaf.key())
             .expect("a certificate with its key");
-        if scheme == "https" {
-            config.alpn_protocols = vec![b"h2".to_vec()];
+        match scheme {
+            "https" => config.alpn_protocols = vec![b"h2".to_vec()],
+            "quic" => config.alpn_protocols = vec![b"doq".to_vec()],
+            _ => {}
         }
         Arc::new(config)
     }

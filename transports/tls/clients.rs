@@ -9,6 +9,7 @@ use super::ca_file::{pem_error, text};
 use super::inspect::{Observed, Observing};
 use super::key_log::{self, KeyLogFile};
 use super::trust::{Requirements, Trusted, Verifier};
+use super::verdict::Verdict;
 use super::{key_exchange, sessions};
 use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
@@ -34,6 +35,8 @@ pub struct Clients {
     refusing_alpn: Mutex<BTreeSet<String>>,
     /// Takes note of what a server shows, where that is wanted.
     observed: Option<Observed>,
+    /// What it says last is noted where TLS does not hand it on.
+    pub verdict: Verdict,
 }
 
 /// What makes a difference to a handshake and to whether a session may be resumed.
@@ -124,6 +127,7 @@ impl Clients {
             made: Mutex::default(),
             refusing_alpn: Mutex::default(),
             observed,
+            verdict: Verdict::default(),
         };
         clients.make_all(config)?;
         Ok(clients)
@@ -175,6 +179,7 @@ impl Clients {
             Some(observed) => Arc::new(Observing::new(verifier, observed)),
             None => Arc::new(verifier),
         };
+        let verifier = self.verdict.noting(verifier);
         let builder = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?

@@ -4,7 +4,7 @@
 use super::error_messages::tls_error;
 use super::pins::{self, WrongPin};
 use super::trust::{SelfSigned, Verifier};
-use super::{DOT, Encrypted, HTTP2, Handshake, Tls};
+use super::{DOQ, DOT, Encrypted, HTTP2, Handshake, Tls};
 use crate::config::{Config, ConfigError, Upstream};
 use crate::locks::lock;
 use crate::runtime::Runtime;
@@ -127,6 +127,7 @@ impl<R: Runtime> Tls<R> {
     ) -> Result<Self, ConfigError> {
         let application = match to.scheme() {
             "https" => HTTP2,
+            "quic" => DOQ,
             _ => DOT,
         };
         Self::with(application, runtime, config, Some(observed.clone()))
