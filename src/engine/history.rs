@@ -14,8 +14,8 @@ const MAX_RECOVERIES: u8 = 3;
 /// How often a query may be sent beside an attempt that is under way: because the response is late, or to see whether an upstream
 /// is healthy again. Such copies have a budget of their own, so that they never use up what recovery needs.
 const MAX_COPIES: u8 = 1;
-/// So many attempts that their upstream did not process use up neither budget. An upstream that processes nothing must not be asked
-/// without end.
+/// So many attempts that their upstream did not process use up neither budget. Each further one does, for an upstream that processes
+/// nothing must not be asked without end.
 const MAX_UNPROCESSED: u8 = 3;
 /// All attempts that one transaction may make.
 const MAX_ATTEMPTS: usize = 1 + MAX_RECOVERIES as usize + MAX_COPIES as usize;

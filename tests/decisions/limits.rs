@@ -185,7 +185,7 @@ fn what_one_upstream_refuses_four_times_is_asked_elsewhere() {
 
 // fault 36, 120
 #[test]
-fn what_no_upstream_processes_is_sent_eight_times_at_most() {
+fn what_no_upstream_processes_is_sent_seven_times() {
     let mut r = limited(&[A, B], 100);
     let mut refused = 0;
     while refused < r.sends.len() {

@@ -252,7 +252,9 @@ fn answer_wrongly(driver: &mut Driver) {
         return;
     };
     there.unmatched += 1;
-    if wrong.starts_with(&id.to_be_bytes()) {
+    // A query is no response at all, and that to the one with this id may still come.
+    let is_response = wrong.get(2).is_none_or(|flags| flags & 0x80 != 0);
+    if wrong.starts_with(&id.to_be_bytes()) && is_response {
         there.free.insert(id);
     }
     let closes = driver.out.actions().iter().skip(before);
