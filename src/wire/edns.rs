@@ -1,6 +1,6 @@
 //! EDNS(0), the extension that is spoken hop by hop (RFC 6891): the OPT record and its options.
 
-use super::integers::{put_u16, u16_at};
+use super::integers::{put_u16, set_u16, u16_at};
 
 /// TYPE of the OPT record.
 pub(super) const TYPE_OPT: u16 = 41;
@@ -21,6 +21,8 @@ const OPTION_COOKIE: u16 = 10;
 pub const OPTION_KEEPALIVE: u16 = 11;
 /// Octets that hide the length of a message (RFC 7830).
 pub const OPTION_PADDING: u16 = 12;
+/// To a multiple of how many octets responses are padded (RFC 8467 section 4.1).
+const RESPONSE_BLOCK: usize = 468;
 /// EDE, extended DNS errors (RFC 8914).
 pub(super) const OPTION_EDE: u16 = 15;
 
@@ -147,6 +149,8 @@ pub struct ClientEdns {
     pub udp_size: u16,
     /// DO: it wants DNSSEC records.
     pub dnssec_ok: bool,
+    /// Its response is padded: it sent the PADDING option (RFC 7830 section 3). Whether the way is encrypted is for the caller to add.
+    pub pads: bool,
     /// The options that it sent, and so understands. Those that do not cross us are left out.
     pub options: OptionCodes,
 }
@@ -154,8 +158,9 @@ pub struct ClientEdns {
 impl ClientEdns {
     /// Reads a client's OPT record.
     pub fn of(message: &[u8], opt: &OptAt, subnet: ClientSubnet) -> ClientEdns {
-        let mut codes = OptionCodes::default();
+        let (mut codes, mut pads) = (OptionCodes::default(), false);
         for (code, data) in options(message, opt) {
+            pads |= code == OPTION_PADDING;
             if !subnet.ends_here(code, data) {
                 codes.insert(code);
             }
@@ -163,6 +168,7 @@ impl ClientEdns {
         ClientEdns {
             udp_size: opt.udp_size.max(MIN_UDP_SIZE),
             dnssec_ok: opt.dnssec_ok,
+            pads,
             options: codes,
         }
     }
@@ -171,6 +177,22 @@ impl ClientEdns {
     /// no asking.
     pub(super) fn takes(&self, code: u16) -> bool {
         code == OPTION_EDE || self.options.contains(code)
+    }
+
+    /// Pads a response to this client that begins at `start` of `out`. Our OPT record is the last of it, and begins at `opt_at`. A response is
+    /// not padded beyond the size that the client's own record names (RFC 7830 section 3), nor beyond `limit`.
+    #[cold]
+    pub(super) fn pad(&self, start: usize, opt_at: usize, limit: usize, out: &mut Vec<u8>) {
+        let most = limit.min(self.udp_size.into());
+        let bare = out.len() - start + OPTION_FIXED;
+        if let Some(room) = most.checked_sub(bare) {
+            let padding = bare.next_multiple_of(RESPONSE_BLOCK) - bare;
+            put_padding(out, padding.min(room));
+            let options_at = opt_at + BARE_OPT;
+            let len = out.len() - options_at;
+            // RDLENGTH is the last field before the options.
+            set_u16(out, options_at - 2, len as u16);
+        }
     }
 }
 
@@ -240,6 +262,13 @@ pub(super) fn put_option(out: &mut Vec<u8>, code: u16, data: &[u8]) {
     put_u16(out, code);
     put_u16(out, data.len() as u16);
     out.extend_from_slice(data);
+}
+
+/// Appends the padding option with so many octets of zero (RFC 7830 section 3).
+pub(super) fn put_padding(out: &mut Vec<u8>, padding: usize) {
+    put_u16(out, OPTION_PADDING);
+    put_u16(out, padding as u16);
+    out.resize(out.len() + padding, 0);
 }
 
 /// What an OPT record of ours says besides its options. The version is 0 and all flags but DO are zero.
