@@ -4,17 +4,18 @@
 //! like any other, with the same bounds.
 
 mod certificate;
+mod renewal;
 mod stream;
 
-use self::certificate::server_config;
+use self::certificate::Shown;
+use self::renewal::Current;
 use self::stream::TlsStream;
-use super::tls::KeyPart;
-use crate::config::{Cidr, Config, ConfigError, ServerCertificate};
+use crate::config::{Cidr, Config, ConfigError};
 use crate::engine::{Now, Time};
 use crate::locks::lock;
 use crate::runtime::{self, Runtime};
 use futures::future::{MapOk, TryFutureExt};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConnection;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};
@@ -30,29 +31,14 @@ pub struct ListenTls {
     current: Arc<Mutex<Option<Current>>>,
 }
 
-struct Current {
-    certificate: ServerCertificate,
-    server: Arc<ServerConfig>,
-}
-
 /// Checks what [`ListenTls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     let Some(certificate) = config.certificate() else {
         return Ok(Vec::new());
     };
-    let server = server_config(certificate).map_err(wrong)?;
-    drop(server);
-    Ok(certificate::remark(certificate).into_iter().collect())
-}
-
-/// An error of the part of a certificate that is to blame.
-fn wrong((part, why): (KeyPart, String)) -> ConfigError {
-    let setting = match part {
-        KeyPart::Chain => "certificate",
-        KeyPart::Key => "certificate_key",
-    };
-    let error = ConfigError::new(setting, "", why);
-    error
+    let remark = Shown::new(certificate)?.remark();
+    let remark = remark.map(|why| ConfigError::new("certificate", "", why));
+    Ok(remark.into_iter().collect())
 }
 
 impl ListenTls {
@@ -70,14 +56,8 @@ impl ListenTls {
             return Ok(());
         };
         let mut current = lock(&self.current);
-        let is_known = |known: &Current| known.certificate == *certificate;
-        if !current.as_ref().is_some_and(is_known) {
-            let server = Arc::new(server_config(certificate).map_err(wrong)?);
-            let certificate = certificate.clone();
-            *current = Some(Current {
-                certificate,
-                server,
-            });
+        if !(current.as_ref()).is_some_and(|known| known.is(certificate)) {
+            *current = Some(Current::new(certificate)?);
         }
         Ok(())
     }
@@ -92,9 +72,9 @@ impl ListenTls {
 
     /// A handshake that has not begun.
     fn begin(&self) -> io::Result<ServerConnection> {
-        let current = lock(&self.current);
-        let current = current.as_ref();
-        let server = current.map(|current| current.server.clone());
+        let mut current = lock(&self.current);
+        let current = current.as_mut();
+        let server = current.map(|current| current.shown().server.clone());
         let server = server.ok_or_else(|| io::Error::other("there is no certificate"))?;
         ServerConnection::new(server).map_err(io::Error::other)
     }

@@ -15,6 +15,8 @@ mod capabilities;
 mod interfaces;
 #[cfg(feature = "isolate")]
 pub mod isolation;
+#[cfg_attr(not(feature = "listen-tls"), path = "listen_tls/absent.rs")]
+mod listen_tls;
 #[cfg(feature = "mio")]
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
@@ -23,6 +25,8 @@ mod native;
 mod new_file;
 #[cfg(feature = "sockets")]
 pub mod plain_udp;
+#[cfg(any(feature = "cli", feature = "listen-tls"))]
+mod read_file;
 #[cfg(feature = "sockets")]
 mod reserve;
 #[cfg(feature = "sockets")]
@@ -57,6 +61,8 @@ pub use bind_ahead::bind_ahead;
 pub use interfaces::{interface_number, is_own_address};
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 pub(crate) use new_file::can_be_made;
+#[cfg(feature = "cli")]
+pub(crate) use read_file::{PEM_OCTETS, ReadError, read_limited};
 pub use started::{CacheAccess, Inherited, Started};
 pub use system_roots::system_roots;
 

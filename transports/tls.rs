@@ -14,11 +14,21 @@ pub mod inspect;
 mod key_exchange;
 mod key_log;
 mod pins;
+mod private_key;
 mod sessions;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod trust;
+
+#[cfg(feature = "listen-tls")]
+pub(super) use self::{
+    ca_file::certificates,
+    error_messages::date,
+    expiry::{SOON, warning},
+    inspect::not_after,
+    private_key::{ENCRYPTED, WrongKey, private_key},
+};
 
 use self::clients::{Apart, Client, Clients};
 use self::connection::Connection;
@@ -41,7 +51,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// The protocol name of DNS over TLS in ALPN (RFC 7301). Servers without ALPN must work, too.
-const ALPN: &[u8] = b"dot";
+pub(super) const ALPN: &[u8] = b"dot";
 
 /// Connects by TLS.
 #[derive(Clone)]

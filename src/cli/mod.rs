@@ -21,7 +21,10 @@ mod operators;
 mod options;
 mod origin;
 mod parameters;
+#[cfg(unix)]
+mod permissions;
 mod routes;
+mod server_certificate;
 mod settings;
 mod sources;
 #[cfg_attr(not(feature = "split"), path = "split_key/absent.rs")]

@@ -152,11 +152,7 @@ impl ConfigBuilder {
             return invalid("listen", &"", &"at least one address is needed");
         }
         for (index, one) in listen.iter().enumerate() {
-            if listen
-                .iter()
-                .take(index)
-                .any(|other| other.addr() == one.addr())
-            {
+            if listen.iter().take(index).any(|other| other.collides(one)) {
                 return invalid(one.setting(), &one.addr(), &"is given twice");
             }
             if let Some(wide) = listen.iter().find(|other| other.covers(one)) {
@@ -344,7 +340,8 @@ mod tests {
         let tls = tls.over_tls();
         let error = |config: ConfigBuilder| config.build().unwrap_err().to_string();
         let without = error(Config::builder().listen([tls]));
-        let expected = r#"listen_tls "127.0.0.1:853": clients over TLS must be shown a certificate"#;
+        let expected =
+            r#"listen_tls "127.0.0.1:853": clients over TLS must be shown a certificate"#;
         assert!(without.starts_with(expected), "{without}");
         let shown = ServerCertificate::new(Vec::new(), None);
         let with = Config::builder().certificate(shown);

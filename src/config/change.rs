@@ -70,10 +70,7 @@ impl Config {
         let listen = |config: &Self| -> Vec<String> {
             // One that need not be there may not be served.
             let all = config.listen.iter().filter(|listen| listen.is_required());
-            let told = |listen: &Listen| match (listen.bound(), listen.is_over_tls()) {
-                (addr, false) => addr.to_string(),
-                (addr, true) => format!("{addr} (TLS)"),
-            };
+            let told = |listen: &Listen| listen.with_addr(listen.bound()).to_string();
             all.map(told).collect()
         };
         let (ours, theirs) = (listen(self), listen(before));

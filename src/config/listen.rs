@@ -1,5 +1,6 @@
 //! Addresses to listen on.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -58,6 +59,11 @@ impl Listen {
         }
     }
 
+    /// The same at another address.
+    pub(crate) fn with_addr(self, addr: SocketAddr) -> Self {
+        Self { addr, ..self }
+    }
+
     /// Whether clients speak TLS there.
     pub fn is_over_tls(&self) -> bool {
         self.over_tls
@@ -107,6 +113,11 @@ impl Listen {
         self.required
     }
 
+    /// Whether both cannot be listened at. With port 0 each gets a port of its own, where not the same is spoken.
+    pub(super) fn collides(&self, other: &Self) -> bool {
+        self.addr == other.addr && (self.addr.port() != 0 || self.over_tls == other.over_tls)
+    }
+
     /// Whether this is a wildcard that another listener is a part of.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let (own, theirs) = (self.addr.ip(), other.addr.ip());
@@ -137,6 +148,14 @@ impl Listen {
         };
         let same = own == target_ip || (own.is_loopback() && target_ip.is_unspecified());
         self.bound().port() == target.port() && (same || (wildcard && stays_here))
+    }
+}
+
+impl fmt::Display for Listen {
+    /// The address as it is configured, and whether it is over TLS.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let over = if self.over_tls { " (TLS)" } else { "" };
+        write!(f, "{}{over}", self.addr)
     }
 }
 
@@ -216,7 +235,11 @@ mod tests {
         assert!(read.is_over_tls() && !read.is_same(&read.addr().into()));
         assert_eq!(read.modes(Modes::Udp), Modes::Tcp);
         let error = Listen::parse_over_tls("224.0.0.1").unwrap_err();
-        assert!(error.to_string().starts_with("listen_tls \"224.0.0.1\": is a multicast"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("listen_tls \"224.0.0.1\": is a multicast")
+        );
     }
 
     #[test]

@@ -7,13 +7,25 @@ use std::fmt;
 pub struct ServerCertificate {
     chain: Vec<u8>,
     key: Option<Vec<u8>>,
+    files: Option<(String, Option<String>)>,
 }
 
 impl ServerCertificate {
     /// The contents of PEM files (RFC 7468): the certificate with those of the authorities between it and the root, and its private key. The
     /// key may be in the first file, too. Whether they can be read and belong together shows when serving begins.
     pub fn new(chain: Vec<u8>, key: Option<Vec<u8>>) -> Self {
-        Self { chain, key }
+        Self {
+            chain,
+            key,
+            files: None,
+        }
+    }
+
+    /// The files of the certificates and of the key, if that has one of its own. They are read again when they have changed.
+    #[must_use]
+    pub fn with_files(mut self, chain: &str, key: Option<&str>) -> Self {
+        self.files = Some((chain.to_owned(), key.map(str::to_owned)));
+        self
     }
 
     /// The certificates.
@@ -24,6 +36,12 @@ impl ServerCertificate {
     /// The private key, if it has a file of its own.
     pub fn key(&self) -> Option<&[u8]> {
         self.key.as_deref()
+    }
+
+    /// [`ServerCertificate::with_files`].
+    pub fn files(&self) -> Option<(&str, Option<&str>)> {
+        let files = self.files.as_ref();
+        files.map(|(chain, key)| (chain.as_str(), key.as_deref()))
     }
 }
 

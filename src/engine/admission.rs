@@ -8,9 +8,7 @@ use super::local_names::{LocalAnswer, LocalNames};
 use super::routes::Routed;
 use super::transactions::{WaitingClient, edns_of, size_limit};
 use crate::config::{AccessList, Config};
-use crate::wire::{
-    self, ClientSubnet, Ede, Query, QuestionAt, Rcode, Recipient, Refusal,
-};
+use crate::wire::{self, ClientSubnet, Ede, Query, QuestionAt, Rcode, Recipient, Refusal};
 use log::info;
 
 /// What becomes of a message from a client.

@@ -190,6 +190,12 @@ impl<R: Runtime> Sockets<R> {
         listen.iter().filter_map(one).collect()
     }
 
+    /// The addresses that are bound, each with whether clients speak TLS there.
+    pub(crate) fn served(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
+        let wanted = self.wanted.iter().map(Listen::is_over_tls);
+        self.addresses.iter().copied().zip(wanted)
+    }
+
     /// Addresses that no interface of this host has yet. The loop binds them as soon as one has.
     pub fn missing(&self) -> &[Listen] {
         &self.missing

@@ -8,7 +8,7 @@ use super::edns::{
     options, put_option, put_padding,
 };
 use super::header::set_id;
-use super::integers::{put_u16, set_u16};
+use super::integers::set_u16;
 use super::query::Query;
 
 /// Offset of ARCOUNT.

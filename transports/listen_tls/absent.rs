@@ -14,8 +14,7 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     match config.listen_tls().next() {
         None => Ok(Vec::new()),
         Some(listen) => {
-            let reason =
-                "this build of dotward lacks TLS towards clients (feature listen-tls)";
+            let reason = "this build of dotward lacks TLS towards clients (feature listen-tls)";
             Err(ConfigError::new("listen_tls", &listen.addr(), reason))
         }
     }

@@ -11,6 +11,10 @@ use std::task::{Context, Poll, ready};
 const RECORD: usize = 16 * 1024;
 /// Octets of memory of an idle connection: the state of TLS and its buffers, as measured.
 const SESSION: usize = 8 * 1024;
+/// Reads in one poll that bring nothing to the caller, as in a handshake.
+const MAX_READS: usize = 16;
+/// The most octets that TLS holds of what has arrived and is not whole: of a handshake (rustls takes messages of 64 KiB) or of a record.
+const MAX_HELD: usize = 80 * 1024;
 
 /// A client's stream.
 pub enum ClientStream<S> {
@@ -24,8 +28,8 @@ pub enum ClientStream<S> {
 pub struct TlsStream<S> {
     io: S,
     tls: ServerConnection,
-    /// Octets that came before the end of the handshake: TLS holds what of a message is there.
-    shaken: usize,
+    /// Octets that have arrived since the last that the caller could read: TLS holds what of a message or a record is there.
+    held: usize,
     /// Octets that are encrypted, and of which the caller has not been told that they are written.
     written: usize,
     /// The end was announced to the client.
@@ -38,7 +42,7 @@ impl<S: ByteStream> TlsStream<S> {
         Self {
             io,
             tls,
-            shaken: 0,
+            held: 0,
             written: 0,
             closing: false,
         }
@@ -65,26 +69,27 @@ impl<S: ByteStream> TlsStream<S> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
             read => read?,
         };
-        if self.tls.is_handshaking() {
-            self.shaken += octets;
-            if octets == 0 {
-                let reason = "the client ended it before the TLS handshake was over";
-                return Poll::Ready(Err(io::Error::new(ErrorKind::UnexpectedEof, reason)));
+        let shook = self.tls.is_handshaking();
+        if shook && octets == 0 {
+            let reason = "the client ended it before the TLS handshake was over";
+            return Poll::Ready(Err(io::Error::new(ErrorKind::UnexpectedEof, reason)));
+        }
+        self.held = (self.held + octets).min(MAX_HELD);
+        match self.tls.process_new_packets() {
+            Ok(state) => {
+                let is_over = shook && !self.tls.is_handshaking();
+                if is_over || state.plaintext_bytes_to_read() > 0 {
+                    self.held = 0;
+                }
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                let _alert_sent_or_not = self.poll_send(cx);
+                let when = if shook { "TLS handshake" } else { "TLS" };
+                let why = format!("{when}: {error}");
+                Poll::Ready(Err(io::Error::new(ErrorKind::InvalidData, why)))
             }
         }
-        let processed = self.tls.process_new_packets();
-        if !self.tls.is_handshaking() {
-            self.shaken = 0;
-        }
-        Poll::Ready(processed.map(drop).map_err(|error| {
-            let _alert_sent_or_not = self.poll_send(cx);
-            let when = if self.tls.is_handshaking() {
-                "TLS handshake"
-            } else {
-                "TLS"
-            };
-            io::Error::new(ErrorKind::InvalidData, format!("{when}: {error}"))
-        }))
     }
 }
 
@@ -95,7 +100,7 @@ impl<S: ByteStream> AsyncRead for TlsStream<S> {
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        loop {
+        for _ in 0..MAX_READS {
             // What the client has no room for waits, and it may go on sending meanwhile.
             if let Poll::Ready(sent) = this.poll_send(cx) {
                 sent?;
@@ -103,11 +108,16 @@ impl<S: ByteStream> AsyncRead for TlsStream<S> {
             match this.tls.reader().read(into) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 // The client ended without saying so. Frames have their length, so that none can be cut short.
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Poll::Ready(Ok(0)),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(Ok(0));
+                }
                 read => return Poll::Ready(read),
             }
             ready!(this.poll_receive(cx))?;
         }
+        // Others get their turn: it sends what is no message of DNS, such as empty records.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -211,7 +221,7 @@ impl<S: ByteStream> ByteStream for ClientStream<S> {
     fn memory(&self) -> usize {
         match self {
             Self::Plain(stream) => stream.memory(),
-            Self::Tls(stream) => SESSION + stream.shaken + stream.written,
+            Self::Tls(stream) => SESSION + stream.held + stream.written,
         }
     }
 }
