@@ -4,12 +4,12 @@
 //! like any other, with the same bounds.
 
 mod certificate;
+mod client_stream;
 mod renewal;
 mod stream;
 
 use self::certificate::Shown;
 use self::renewal::Current;
-use self::stream::TlsStream;
 use crate::config::{Cidr, Config, ConfigError};
 use crate::engine::{Now, Time};
 use crate::locks::lock;
@@ -22,7 +22,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-pub use self::stream::ClientStream;
+pub use self::client_stream::ClientStream;
+pub use self::stream::TlsStream;
 
 /// What is shown to clients over TLS, and by which keys their sessions are resumed. Clones are the same, so that a session of one worker is
 /// resumed at another.

@@ -16,7 +16,7 @@ mod interfaces;
 #[cfg(feature = "isolate")]
 pub mod isolation;
 #[cfg_attr(not(feature = "listen-tls"), path = "listen_tls/absent.rs")]
-mod listen_tls;
+pub mod listen_tls;
 #[cfg(feature = "mio")]
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]

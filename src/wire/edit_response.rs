@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::edns::{
-    BARE_OPT, ClientEdns, OPTION_EDE, OptAt, OurOpt, option_len, options, put_option,
+    BARE_OPT, ClientEdns, OPTION_EDE, OptAt, OurOpt, option_len, options, pad_response, put_option,
 };
 use super::header::{Flags, HEADER_LEN, Header, Rcode, set_id};
 use super::integers::set_u16;
@@ -186,7 +186,7 @@ pub fn relay_response(
         let opt_at = out.len();
         relay_opt(message, response.opt.as_ref(), &client, ours, room, out);
         if client.pads {
-            client.pad(start, opt_at, recipient.limit, out);
+            pad_response(start, opt_at, recipient.limit, out);
         }
     }
 }

@@ -178,21 +178,20 @@ impl ClientEdns {
     pub(super) fn takes(&self, code: u16) -> bool {
         code == OPTION_EDE || self.options.contains(code)
     }
+}
 
-    /// Pads a response to this client that begins at `start` of `out`. Our OPT record is the last of it, and begins at `opt_at`. A response is
-    /// not padded beyond the size that the client's own record names (RFC 7830 section 3), nor beyond `limit`.
-    #[cold]
-    pub(super) fn pad(&self, start: usize, opt_at: usize, limit: usize, out: &mut Vec<u8>) {
-        let most = limit.min(self.udp_size.into());
-        let bare = out.len() - start + OPTION_FIXED;
-        if let Some(room) = most.checked_sub(bare) {
-            let padding = bare.next_multiple_of(RESPONSE_BLOCK) - bare;
-            put_padding(out, padding.min(room));
-            let options_at = opt_at + BARE_OPT;
-            let len = out.len() - options_at;
-            // RDLENGTH is the last field before the options.
-            set_u16(out, options_at - 2, len as u16);
-        }
+/// Pads a response that begins at `start` of `out`, to at most `limit` octets. Our OPT record is the last of it, and begins at `opt_at`. The size
+/// that the client's record names is one for UDP, where nothing is padded (RFC 7830 section 3).
+#[cold]
+pub(super) fn pad_response(start: usize, opt_at: usize, limit: usize, out: &mut Vec<u8>) {
+    let bare = out.len() - start + OPTION_FIXED;
+    if let Some(room) = limit.checked_sub(bare) {
+        let padding = bare.next_multiple_of(RESPONSE_BLOCK) - bare;
+        put_padding(out, padding.min(room));
+        let options_at = opt_at + BARE_OPT;
+        let len = out.len() - options_at;
+        // RDLENGTH is the last field before the options.
+        set_u16(out, options_at - 2, len as u16);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::edit_response::Recipient;
-use super::edns::{BARE_OPT, Ede, OurOpt};
+use super::edns::{BARE_OPT, Ede, OurOpt, pad_response};
 use super::header::{Flags, HEADER_LEN, OPCODE_QUERY, Rcode};
 use super::integers::put_u16;
 use super::scan::Section;
@@ -169,7 +169,7 @@ fn write_local<'a>(
             ede.write(out);
         }
         if client.pads {
-            client.pad(start, opt_at, recipient.limit, out);
+            pad_response(start, opt_at, recipient.limit, out);
         }
     }
 }

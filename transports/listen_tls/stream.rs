@@ -1,4 +1,4 @@
-//! A client's stream over TLS. The handshake goes on in each poll, whatever is polled.
+//! A stream over TLS. The handshake goes on in each poll, whatever is polled.
 
 use crate::runtime::ByteStream;
 use futures::io::{AsyncRead, AsyncWrite};
@@ -15,14 +15,6 @@ const SESSION: usize = 8 * 1024;
 const MAX_READS: usize = 16;
 /// The most octets that TLS holds of what has arrived and is not whole: of a handshake (rustls takes messages of 64 KiB) or of a record.
 const MAX_HELD: usize = 80 * 1024;
-
-/// A client's stream.
-pub enum ClientStream<S> {
-    /// Without encryption.
-    Plain(S),
-    /// Over TLS.
-    Tls(Box<TlsStream<S>>),
-}
 
 /// A stream over TLS.
 pub struct TlsStream<S> {
@@ -159,70 +151,21 @@ impl<S: ByteStream> AsyncWrite for TlsStream<S> {
     }
 }
 
-impl<S: ByteStream> AsyncRead for ClientStream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, into),
-        }
-    }
-}
-
-impl<S: ByteStream> AsyncWrite for ClientStream<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, from),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, from),
-        }
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_close(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_close(cx),
-        }
-    }
-}
-
-impl<S: ByteStream> ByteStream for ClientStream<S> {
+impl<S: ByteStream> ByteStream for TlsStream<S> {
     fn ack_soon(&self) {
-        match self {
-            Self::Plain(stream) => stream.ack_soon(),
-            Self::Tls(stream) => stream.io.ack_soon(),
-        }
+        self.io.ack_soon();
     }
 
     fn is_encrypted(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        true
     }
 
     fn is_ready(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_ready(),
-            Self::Tls(stream) => !stream.tls.is_handshaking(),
-        }
+        !self.tls.is_handshaking()
     }
 
     fn memory(&self) -> usize {
-        match self {
-            Self::Plain(stream) => stream.memory(),
-            Self::Tls(stream) => SESSION + stream.held + stream.written,
-        }
+        SESSION + self.held + self.written
     }
 }
 
