@@ -95,8 +95,9 @@ options! {
         /// IPv6. DOTWARD_LISTEN
         List listen = &["loopback"],
 
-        /// ADDR[:PORT] to listen on for DNS over TLS, beside --listen; repeatable. Takes a certificate. The
-        /// port is 853 unless one is given. Default: none. DOTWARD_LISTEN_TLS
+        /// ADDR[:PORT] to listen on for DNS over TLS, beside --listen; repeatable. The port is 853 unless
+        /// one is given. Takes a certificate, and a build with the feature listen-tls. Default: none.
+        /// DOTWARD_LISTEN_TLS
         List listen_tls = &["none"],
 
         /// PEM file of the certificate that clients over TLS are shown, with those of the authorities

@@ -133,9 +133,12 @@ impl<R: Runtime> Sockets<R> {
         let mut bound = wanted.bound();
         let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
         let modes = wanted.modes(config.modes());
-        let speak = |listener| match wanted.is_over_tls() {
-            true => runtime.over_tls(listener),
-            false => Ok(listener),
+        let speak = |listener| {
+            if wanted.is_over_tls() {
+                runtime.over_tls(listener)
+            } else {
+                Ok(listener)
+            }
         };
         if modes.udp() {
             for socket in prepared.datagrams_for(addr, self.share)? {

@@ -304,6 +304,37 @@ mod tests {
     }
 
     #[test]
+    fn a_response_is_padded_to_a_block_or_as_far_as_its_limit() {
+        // req 92
+        let ours = OurOpt {
+            udp_size: 1232,
+            extended_rcode: 0,
+            dnssec_ok: false,
+        };
+        // A message of so many octets behind others, with the record as its end.
+        let padded = |octets: usize, limit| {
+            let mut out = vec![0xFF; 7 + octets - BARE_OPT];
+            let opt_at = out.len();
+            ours.write(0, &mut out);
+            pad_response(7, opt_at, limit, &mut out);
+            let len = u16_at(&out, opt_at + BARE_OPT - 2).unwrap();
+            assert_eq!(usize::from(len), out.len() - opt_at - BARE_OPT);
+            let padding = out.get(opt_at + BARE_OPT + OPTION_FIXED..);
+            assert!(padding.is_none_or(|padding| padding.iter().all(|octet| *octet == 0)));
+            out.len() - 7
+        };
+        for octets in [12 + BARE_OPT, 100, 463, 464] {
+            assert_eq!(padded(octets, 65_535), 468, "{octets}");
+        }
+        assert_eq!((padded(465, 65_535), padded(468, 65_535)), (936, 936));
+        assert_eq!(
+            (padded(65_531, 65_535), padded(65_530, 65_535)),
+            (65_535, 65_535)
+        );
+        assert_eq!(padded(65_532, 65_535), 65_532, "no room for the option");
+    }
+
+    #[test]
     fn options_come_in_order_with_their_data() {
         let sent: [(u16, &[u8]); 3] = [(3, b""), (65001, b"abc"), (3, b"again")];
         let (message, opt) = with_options(1232, 0, &sent);

@@ -238,12 +238,11 @@ CONF
 
 # --- dotward ---------------------------------------------------------------------------------------------------------
 
-# PROGRAM: the program under test. Built here, unless the caller names one.
+# The program under test is $PROGRAM. It is built here, with $FEATURES beside the default ones, unless the caller names one.
 find_program() {
   PROGRAM=${PROGRAM:-}
   if [ -z "$PROGRAM" ]; then
-    local runtime=${DOTWARD_RUNTIME:-async-std}
-    cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" --features "$runtime"
+    cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" --features "${DOTWARD_RUNTIME:-async-std} ${FEATURES:-}"
     PROGRAM=${CARGO_TARGET_DIR:-$ROOT/target}/release/dotward
   fi
 }

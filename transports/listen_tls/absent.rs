@@ -27,8 +27,25 @@ impl ListenTls {
     }
 
     /// The runtime as it is.
-    #[expect(clippy::unused_self, reason = "as where there is TLS")]
     pub fn over<R>(&self, runtime: R) -> R {
         runtime
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Listen, ServerCertificate};
+
+    #[test]
+    fn an_address_over_tls_is_refused_with_the_feature_that_it_takes() {
+        let listen = Listen::parse_over_tls("192.0.2.1").unwrap();
+        let config = Config::builder().listen([listen]);
+        let config = config.certificate(ServerCertificate::new(Vec::new(), None));
+        let error = check(&config.build().unwrap()).unwrap_err().to_string();
+        let expected =
+            "listen_tls \"192.0.2.1:853\": this build of dotward lacks TLS towards clients";
+        assert!(error.starts_with(expected), "{error}");
+        assert!(check(&Config::default()).is_ok_and(|remarks| remarks.is_empty()));
     }
 }

@@ -39,10 +39,7 @@ pub struct ClientConnection<S> {
     unread: Backlog,
     /// Queries whose response is due.
     pending: usize,
-    /// The handshake of the stream is not over.
-    shaking: bool,
-    /// The client sends nothing more; it still gets its responses (RFC 7766 section 6.2.4).
-    half_closed: bool,
+    stage: Stage,
     /// Not read from because of a bound, so that its waker waits for nothing.
     paused: bool,
     /// Messages since the last query that were none, and got no response.
@@ -57,18 +54,33 @@ pub struct ClientConnection<S> {
     pub accounted: usize,
 }
 
+/// What a client may still send.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The handshake of the stream is not over.
+    Handshake,
+    /// Queries.
+    Open,
+    /// Nothing more; it still gets its responses (RFC 7766 section 6.2.4).
+    HalfClosed,
+}
+
 impl<S: ByteStream> ClientConnection<S> {
     pub fn new(stream: S, peer: SocketAddr, source: Source, now: Time) -> Self {
+        let stage = if stream.is_ready() {
+            Stage::Open
+        } else {
+            Stage::Handshake
+        };
         Self {
             source,
             peer,
-            shaking: !stream.is_ready(),
+            stage,
             stream,
             incoming: Frames::new(),
             outgoing: Vec::new(),
             unread: Backlog::default(),
             pending: 0,
-            half_closed: false,
             paused: false,
             strays: 0,
             useful: false,
@@ -81,7 +93,7 @@ impl<S: ByteStream> ClientConnection<S> {
     /// When it is closed unless something happens: it is idle, sends a query octet by octet or nothing that is a query, or does
     /// not read its responses. `None` while all it waits for is a response.
     pub fn due(&self, limits: &Limits) -> Option<Time> {
-        if self.shaking {
+        if self.stage == Stage::Handshake {
             return Some(self.progress + limits.tcp_idle.min(HANDSHAKE));
         }
         if self.backlog() > 0 {
@@ -103,7 +115,7 @@ impl<S: ByteStream> ClientConnection<S> {
     /// May it be closed when the worker drains? No response is due, and nothing has come for a while.
     pub fn may_end(&self, quiet: Duration, now: Time) -> bool {
         let due = self.pending > 0 || self.backlog() > 0;
-        let partial = self.shaking || !self.incoming.is_empty();
+        let partial = self.stage == Stage::Handshake || !self.incoming.is_empty();
         let quiet = if partial { ABANDONED } else { quiet };
         !due && now >= self.progress + quiet
     }
@@ -170,13 +182,13 @@ impl<S: ByteStream> ClientConnection<S> {
             if self.paused {
                 return Polled::Pending;
             }
-            if self.half_closed {
+            if self.stage == Stage::HalfClosed {
                 return self.polled();
             }
             let read = Pin::new(&mut self.stream).poll_read(&mut cx, self.incoming.space());
-            if self.shaking && self.stream.is_ready() {
+            if self.stage == Stage::Handshake && self.stream.is_ready() {
                 // The time for silence begins.
-                self.shaking = false;
+                self.stage = Stage::Open;
                 self.progress = now.mono;
             }
             match read {
@@ -184,7 +196,7 @@ impl<S: ByteStream> ClientConnection<S> {
                     self.incoming.release();
                     return self.polled();
                 }
-                Poll::Ready(Ok(0)) => self.half_closed = true,
+                Poll::Ready(Ok(0)) => self.stage = Stage::HalfClosed,
                 Poll::Ready(Ok(n)) => self.incoming.filled(n),
                 Poll::Ready(Err(error)) => {
                     debug!(
@@ -269,7 +281,7 @@ impl<S: ByteStream> ClientConnection<S> {
     /// It has ended when the client sends nothing more and has all its responses.
     fn polled(&self) -> Polled {
         let more = self.pending > 0 || self.backlog() > 0 || self.incoming.has_message();
-        if self.half_closed && !more {
+        if self.stage == Stage::HalfClosed && !more {
             Polled::Ended
         } else {
             Polled::Pending
