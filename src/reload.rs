@@ -1,7 +1,7 @@
 //! Reading the configuration again: as a whole or not at all.
 
 use crate::cli::Settings;
-use crate::config::{Config, Upstream};
+use crate::config::{Config, Listen, Upstream};
 use crate::serve::Control;
 use crate::systemd::{self, KeptSockets};
 use crate::transports::prepare;
@@ -72,9 +72,7 @@ impl Reloader {
         let config = settings.config;
         let bound = self.kept.change(&self.config, &config);
         self.control.reload_beside(config.clone(), bound);
-        let listen: Vec<String> = (config.listen().iter())
-            .map(|listen| listen.addr().to_string())
-            .collect();
+        let listen: Vec<String> = config.listen().iter().map(Listen::to_string).collect();
         let upstreams: Vec<&str> = config.upstreams().iter().map(Upstream::label).collect();
         let status = format!(
             "the configuration was read again; serving on {}; upstreams: {}",

@@ -1,6 +1,6 @@
 //! What the shell needs of a runtime: clocks, a timer, sockets and `block_on`. Nothing is ever spawned.
 
-use crate::config::Cidr;
+use crate::config::{Cidr, Config, ConfigError};
 use crate::engine::{Now, Time};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
@@ -56,6 +56,17 @@ pub trait Runtime: Clone + Unpin {
     fn adopt_datagrams(&self, _socket: UdpSocket) -> io::Result<Self::Datagrams> {
         Err(io::ErrorKind::Unsupported.into())
     }
+    /// Has the clients of this listener speak TLS (RFC 7858). A runtime that has no TLS towards clients refuses.
+    fn over_tls(&self, _listener: Self::Listener) -> io::Result<Self::Listener> {
+        Err(io::Error::other(
+            "this build has no TLS towards clients (feature listen-tls)",
+        ))
+    }
+    /// Another configuration holds from now on: clients over TLS may get another certificate. An error says what is wrong with it, and the one
+    /// before stays.
+    fn reconfigure(&self, _config: &Config) -> Result<(), ConfigError> {
+        Ok(())
+    }
     /// The networks that this host is on, as far as the system tells. Clients in them may ask unless the user says which clients may.
     fn networks(&self) -> Vec<Cidr> {
         Vec::new()
@@ -93,6 +104,18 @@ impl<F: Future, S: Future<Output = ()> + Unpin> Future for Within<F, S> {
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin {
     /// Acknowledges at once what arrives next.
     fn ack_soon(&self) {}
+    /// Whether what is written is encrypted, so that its length is all that others see of it.
+    fn is_encrypted(&self) -> bool {
+        false
+    }
+    /// Whether the handshake is over that comes before the first octet. It goes on whenever the stream is polled.
+    fn is_ready(&self) -> bool {
+        true
+    }
+    /// Octets of memory that it takes beyond what the system has.
+    fn memory(&self) -> usize {
+        0
+    }
 }
 
 /// A TCP socket that listens for clients.

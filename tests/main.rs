@@ -12,6 +12,8 @@ mod decisions;
 mod designation;
 mod early_data;
 mod edns;
+#[cfg(feature = "listen-tls")]
+mod encrypted_listener;
 mod failover;
 mod faults_tls;
 #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! Binding for all workers before any of them starts, so that the sockets can be left to the next process.
 
 use super::sockets;
-use crate::config::{Config, Listen};
+use crate::config::Config;
 use crate::serve::BoundSockets;
 use std::io;
 use std::net::SocketAddr;
@@ -10,16 +10,19 @@ use std::net::SocketAddr;
 /// say why, or try again. An address whose port the system chooses is left to them, too: another process would get another port.
 pub fn bind_ahead(config: &Config, wanted: impl Fn(SocketAddr) -> bool, bound: &mut BoundSockets) {
     let workers = config.workers().get();
-    let all = config.listen().iter().map(Listen::addr);
-    for addr in all.filter(|addr| addr.port() != 0 && wanted(*addr)) {
+    for one in config.listen() {
+        let (addr, modes) = (one.addr(), one.modes(config.modes()));
+        if addr.port() == 0 || !wanted(addr) {
+            continue;
+        }
         let has_udp = bound.datagrams().iter().any(|(at, _)| *at == addr);
-        if config.modes().udp() && !has_udp {
+        if modes.udp() && !has_udp {
             each(workers, addr, sockets::bind, |socket| {
                 bound.add_datagrams(socket)
             });
         }
         let has_tcp = bound.listeners().iter().any(|(at, _)| *at == addr);
-        if config.modes().tcp() && !has_tcp {
+        if modes.tcp() && !has_tcp {
             each(workers, addr, sockets::listen, |socket| {
                 bound.add_listener(socket)
             });

@@ -13,8 +13,8 @@ impl Capabilities {
         let wildcard = config
             .listen()
             .iter()
-            .find(|l| l.addr().ip().is_unspecified());
-        if let (true, false, Some(listen)) = (config.modes().udp(), self.reply_source, wildcard) {
+            .find(|l| l.addr().ip().is_unspecified() && l.modes(config.modes()).udp());
+        if let (false, Some(listen)) = (self.reply_source, wildcard) {
             let reason = "this runtime cannot reply from the address that was asked, which UDP clients expect: \
                           name each address, or serve TCP alone";
             return Err(ConfigError::new("listen", &listen.addr(), reason));

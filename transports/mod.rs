@@ -19,6 +19,8 @@ pub mod doq;
 mod interfaces;
 #[cfg(feature = "isolate")]
 pub mod isolation;
+#[cfg_attr(not(feature = "listen-tls"), path = "listen_tls/absent.rs")]
+pub mod listen_tls;
 #[cfg(feature = "mio")]
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
@@ -33,6 +35,8 @@ mod over_quic;
 mod over_tls;
 #[cfg(feature = "sockets")]
 pub mod plain_udp;
+#[cfg(any(feature = "cli", feature = "listen-tls"))]
+mod read_file;
 #[cfg(feature = "sockets")]
 mod reserve;
 #[cfg(feature = "sockets")]
@@ -73,6 +77,8 @@ pub use over_quic::over_quic;
 #[cfg(feature = "tls")]
 #[doc(hidden)]
 pub use over_tls::over_tls;
+#[cfg(feature = "cli")]
+pub(crate) use read_file::{PEM_OCTETS, ReadError, read_limited};
 pub use started::{CacheAccess, Inherited, Started};
 pub use system_roots::system_roots;
 

@@ -1,9 +1,10 @@
 //! Serving with a number of workers on shared addresses, each with an event loop and a runtime of its own. The first runs on the caller's
 //! thread; `workers` has the others.
 
+use super::listen_tls::{ListenTls, Served};
 use super::workers::{Others, affordable, check_resource_limits, use_batch_policy};
 use super::{CacheAccess, Inherited, Protocols, RunError, Started};
-use crate::config::{Config, Modes};
+use crate::config::{Config, Listen, Modes};
 use crate::engine::Stats;
 use crate::runtime::Runtime;
 use crate::serve::{BoundSockets, Control, Options, Sockets, random_seed, serve};
@@ -26,17 +27,19 @@ pub fn start<R: Runtime + Default + 'static>(
     let affordable = affordable(&config);
     let config = config.into_builder().max_tcp_connections(affordable);
     let config = config.build().map_err(RunError::Config)?;
+    let tls = ListenTls::new(&config).map_err(RunError::Config)?;
     let workers = config.workers().get();
     if workers > 1 {
         // Another program could share a shared address, too. Binding without sharing finds it.
         let alone = config.clone().into_builder().workers(NonZeroUsize::MIN);
         let alone = alone.build().map_err(RunError::Config)?;
-        drop(Sockets::bind_beside(&R::default(), &alone, &bound, 0).map_err(RunError::Bind)?);
+        let runtime = tls.over(R::default());
+        drop(Sockets::bind_beside(&runtime, &alone, &bound, 0).map_err(RunError::Bind)?);
     }
-    let first = Worker::<R>::new(&config, &bound, 0)?;
-    let (addresses, missing) = (first.sockets.addresses(), first.sockets.missing());
-    let summary = summary(&config, addresses, missing);
-    let try_at = how_to_try(&config, addresses);
+    let first = Worker::<R>::new(&config, &tls, &bound, 0)?;
+    let served: Vec<(SocketAddr, bool)> = first.sockets.served().collect();
+    let summary = summary(&config, &served, first.sockets.missing());
+    let try_at = how_to_try(&config, &served);
     // The other workers share the ports that the system chose.
     let listen = first.sockets.chosen(config.listen());
     let config = config.into_builder().listen(listen);
@@ -54,7 +57,7 @@ pub fn start<R: Runtime + Default + 'static>(
     // Both before the log line: after it, commands may come.
     let first = first.start(&options);
     // Each worker has duplicates of its part.
-    let others = Others::start::<R>(&options, &Arc::new(bound))?;
+    let others = Others::start::<R>(&options, &tls, &Arc::new(bound))?;
     let version = env!("CARGO_PKG_VERSION");
     info!("dotward {version}: {summary}{try_at}");
     Ok(Started::new(summary, cache, move || {
@@ -86,17 +89,24 @@ fn report(stats: &[Stats]) {
 pub struct Worker<R: Runtime> {
     runtime: R,
     protocols: Protocols<R>,
-    sockets: Sockets<R>,
+    sockets: Sockets<Served<R>>,
+    tls: ListenTls,
 }
 
 impl<R: Runtime + Default> Worker<R> {
     /// Binds, or takes this worker's part of what is bound.
-    pub fn new(config: &Config, bound: &BoundSockets, number: usize) -> Result<Self, RunError> {
+    pub fn new(
+        config: &Config,
+        tls: &ListenTls,
+        bound: &BoundSockets,
+        number: usize,
+    ) -> Result<Self, RunError> {
         let runtime = R::default();
-        let sockets = Sockets::bind_beside(&runtime, config, bound, number);
+        let sockets = Sockets::bind_beside(&tls.over(runtime.clone()), config, bound, number);
         Ok(Self {
             protocols: Protocols::new(&runtime, config).map_err(RunError::Config)?,
             sockets: sockets.map_err(RunError::Bind)?,
+            tls: tls.clone(),
             runtime,
         })
     }
@@ -104,7 +114,8 @@ impl<R: Runtime + Default> Worker<R> {
     /// Takes commands from now on. The function that it returns serves on its caller's thread until a command ends that.
     pub fn start(self, options: &Options) -> impl FnOnce() -> Stats + use<R> {
         let (runtime, keep_scheduling) = (self.runtime.clone(), options.config().keep_scheduling());
-        let serving = serve(self.runtime, self.protocols, self.sockets, options.clone());
+        let served = self.tls.over(self.runtime);
+        let serving = serve(served, self.protocols, self.sockets, options.clone());
         move || {
             if !keep_scheduling {
                 use_batch_policy();
@@ -115,19 +126,29 @@ impl<R: Runtime + Default> Worker<R> {
 }
 
 /// What is served, on which addresses, by which upstreams.
-fn summary(config: &Config, addresses: &[SocketAddr], missing: &[SocketAddr]) -> String {
+fn summary(config: &Config, served: &[(SocketAddr, bool)], missing: &[Listen]) -> String {
     let modes = match config.modes() {
         Modes::UdpAndTcp => "udp+tcp",
         Modes::Tcp => "tcp",
         Modes::Udp => "udp",
     };
     let listed = |items: Vec<String>| items.join(", ");
-    let named =
-        |addresses: &[SocketAddr]| listed(addresses.iter().map(ToString::to_string).collect());
-    let at = match (addresses, missing) {
-        (_, []) => named(addresses),
-        ([], _) => format!("no address yet (waiting for {})", named(missing)),
-        _ => format!("{} (waiting for {})", named(addresses), named(missing)),
+    let named = |over_tls: bool| {
+        let those = served
+            .iter()
+            .filter(|(_, is_over_tls)| *is_over_tls == over_tls);
+        listed(those.map(|(addr, _)| addr.to_string()).collect())
+    };
+    let at = match (named(false), named(true)) {
+        (none, tls) if none.is_empty() && !tls.is_empty() => format!("tls on {tls}"),
+        (plain, none) if none.is_empty() => format!("{modes} on {plain}"),
+        (plain, tls) => format!("{modes} on {plain} and tls on {tls}"),
+    };
+    let waiting = listed(missing.iter().map(Listen::to_string).collect());
+    let at = match (served, missing) {
+        (_, []) => at,
+        ([], _) => format!("{modes} on no address yet (waiting for {waiting})"),
+        _ => format!("{at} (waiting for {waiting})"),
     };
     let upstreams = config.upstreams().iter();
     let upstreams = listed(
@@ -135,18 +156,26 @@ fn summary(config: &Config, addresses: &[SocketAddr], missing: &[SocketAddr]) ->
             .map(|u| format!("{} ({})", u.label(), u.scheme()))
             .collect(),
     );
-    format!("serving {modes} on {at}; upstreams: {upstreams}")
+    format!("serving {at}; upstreams: {upstreams}")
 }
 
 /// How to try it.
-fn how_to_try(config: &Config, addresses: &[SocketAddr]) -> String {
-    addresses.first().map_or(String::new(), |addr| {
+fn how_to_try(config: &Config, served: &[(SocketAddr, bool)]) -> String {
+    let first = served.iter().min_by_key(|(_, is_over_tls)| *is_over_tls);
+    first.map_or(String::new(), |(addr, is_over_tls)| {
         let ip = match addr.ip() {
             ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
             ip if ip.is_unspecified() => "::1".to_owned(),
             ip => ip.to_string(),
         };
-        let over = if config.modes().udp() { "" } else { " +tcp" };
-        format!("; try: dig @{ip} -p {}{over} example.com", addr.port())
+        let (program, over) = match (is_over_tls, config.modes().udp()) {
+            (true, _) => ("kdig", " +tls"),
+            (false, true) => ("dig", ""),
+            (false, false) => ("dig", " +tcp"),
+        };
+        format!(
+            "; try: {program} @{ip} -p {}{over} example.com",
+            addr.port()
+        )
     })
 }

@@ -2,7 +2,7 @@
 //! the limit: later, a runtime would panic when it cannot open or start something.
 
 use super::RunError;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use rustix::process::{Resource, getrlimit};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,8 +25,11 @@ const CLIENT: usize = 1;
 
 /// Descriptors that serving needs besides those of client connections.
 fn needed(config: &Config) -> usize {
-    let transports = usize::from(config.modes().udp()) + usize::from(config.modes().tcp());
-    let sockets = config.listen().len() * transports * PER_SOCKET;
+    let transports = |listen: &Listen| {
+        let modes = listen.modes(config.modes());
+        usize::from(modes.udp()) + usize::from(modes.tcp())
+    };
+    let sockets = config.listen().iter().map(transports).sum::<usize>() * PER_SOCKET;
     let all = config.all_upstreams().iter();
     let isolated = all.filter(|upstream| upstream.is_isolating()).count() * ISOLATED;
     COMMON + config.workers().get() * (REACTOR + sockets + UPSTREAMS + isolated + CLIENT)

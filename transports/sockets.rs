@@ -114,7 +114,7 @@ pub fn can_listen(before: &Config, config: &Config) -> Result<(), String> {
         }
         let udp = || bind(addr, share).map(drop);
         let tcp = || listen(addr, share).map(drop);
-        let tried = match config.modes() {
+        let tried = match wanted.modes(config.modes()) {
             Modes::UdpAndTcp => udp().and_then(|()| tcp()),
             Modes::Udp => udp(),
             Modes::Tcp => tcp(),

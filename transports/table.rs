@@ -14,6 +14,7 @@ macro_rules! protocols {
         pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
             let mut remarks = Vec::new();
             $( $(#[$gate])* remarks.extend($module::check(config)?); )*
+            remarks.extend(listen_tls::check(config)?);
             Ok(remarks)
         }
 

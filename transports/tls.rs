@@ -14,6 +14,7 @@ pub mod inspect;
 mod key_exchange;
 mod key_log;
 mod pins;
+mod private_key;
 #[cfg(feature = "doq")]
 mod quic;
 mod sessions;
@@ -23,6 +24,15 @@ mod tests;
 mod trust;
 #[cfg_attr(not(feature = "doq"), path = "tls/verdict/absent.rs")]
 mod verdict;
+
+#[cfg(feature = "listen-tls")]
+pub(super) use self::{
+    ca_file::certificates,
+    error_messages::date,
+    expiry::{SOON, warning},
+    inspect::not_after,
+    private_key::{ENCRYPTED, WrongKey, private_key},
+};
 
 use self::clients::{Apart, Client, Clients};
 pub use self::connection::{Connection, Encrypted};
@@ -60,7 +70,7 @@ pub(super) struct Application {
 }
 
 /// DNS over TLS.
-const DOT: Application = Application {
+pub(super) const DOT: Application = Application {
     scheme: "tls",
     alpn: b"dot",
     required: None,

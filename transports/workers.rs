@@ -1,6 +1,7 @@
 //! The workers besides the first, each an event loop on a thread of its own.
 
 use super::RunError;
+use super::listen_tls::ListenTls;
 use super::native::Worker;
 pub use super::resource_limits::{affordable, check as check_resource_limits};
 pub use super::scheduling::use_batch_policy;
@@ -17,10 +18,12 @@ impl Others {
     /// Starts all but the first. An error says why one of them cannot listen.
     pub fn start<R: Runtime + Default>(
         options: &Options,
+        tls: &ListenTls,
         bound: &Arc<BoundSockets>,
     ) -> Result<Self, RunError> {
         let numbers = 1..options.config().workers().get();
-        let started = numbers.map(|number| start_one::<R>(number, options.clone(), bound.clone()));
+        let started = numbers
+            .map(|number| start_one::<R>(number, options.clone(), tls.clone(), bound.clone()));
         started.collect::<Result<_, _>>().map(Self)
     }
 
@@ -35,10 +38,11 @@ impl Others {
 fn start_one<R: Runtime + Default>(
     number: usize,
     options: Options,
+    tls: ListenTls,
     bound: Arc<BoundSockets>,
 ) -> Result<JoinHandle<Stats>, RunError> {
     let (ready, is_ready) = mpsc::channel();
-    let work = move || match Worker::<R>::new(options.config(), &bound, number) {
+    let work = move || match Worker::<R>::new(options.config(), &tls, &bound, number) {
         Ok(worker) => {
             drop(bound);
             let serve = worker.start(&options);

@@ -202,6 +202,10 @@ fn normal(setting: &str, text: &str) -> Option<String> {
             .parse()
             .ok()
             .map(|listen: Listen| listen.addr().to_string()),
+        "listen_tls" => {
+            let listen = Listen::parse_over_tls(text).ok();
+            listen.map(|listen| listen.addr().to_string())
+        }
         "bootstrap" => server_address(text, DNS_PORT)
             .ok()
             .as_ref()

@@ -21,8 +21,11 @@ mod operators;
 mod options;
 mod origin;
 mod parameters;
+#[cfg(unix)]
+mod permissions;
 mod read;
 mod routes;
+mod server_certificate;
 mod settings;
 mod sources;
 #[cfg_attr(not(feature = "split"), path = "split_key/absent.rs")]

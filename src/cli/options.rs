@@ -99,6 +99,19 @@ options! {
         /// IPv6. DOTWARD_LISTEN
         List listen = &["loopback"],
 
+        /// ADDR[:PORT] to listen on for DNS over TLS, beside --listen; repeatable. The port is 853 unless
+        /// one is given. Takes a certificate, and a build with the feature listen-tls. Default: none.
+        /// DOTWARD_LISTEN_TLS
+        List listen_tls = &["none"],
+
+        /// PEM file of the certificate that clients over TLS are shown, with those of the authorities
+        /// between it and the root; read again when it changes. Default: none. DOTWARD_CERTIFICATE
+        Path certificate = &["none"],
+
+        /// PEM file of the private key of that certificate; none: the key is in the same file. Default:
+        /// none. DOTWARD_CERTIFICATE_KEY
+        Path certificate_key = &["none"],
+
         /// SPEC of a resolver to forward to, in order of preference; repeatable. Default: cloudflare.
         /// DOTWARD_UPSTREAM
         Upstreams upstream = &["cloudflare"],

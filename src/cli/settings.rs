@@ -8,12 +8,13 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::UsageError;
-use super::file::{Missing, PEM_OCTETS, read_limited};
+use super::file::{Missing, NONE, PEM_OCTETS, read_limited};
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
 use super::loops::find_loop;
 use super::name_servers::{NameServers, NoServers, SYSTEM};
 use super::routes::read_routes;
+use super::server_certificate::read_server_certificate;
 use super::sources::Sources;
 use super::split_key::read_split_key;
 use super::units::{duration, octets, switch};
@@ -117,7 +118,11 @@ impl Settings {
         missing: Missing,
     ) -> Result<Self, UsageError> {
         let (hosts, mut warnings_of_hosts) = read_hosts(given)?;
-        let start = Config::builder().modes(modes).hosts(hosts);
+        let (certificate, mut remarks_on_certificate) = read_server_certificate(given)?;
+        let mut start = Config::builder().modes(modes).hosts(hosts);
+        if let Some(certificate) = certificate {
+            start = start.certificate(certificate);
+        }
         let (config, bootstrap_file, mut remarks) = config(given, start, sources.root())?;
         let (config, mut remarks_on_key) = with_split_key(given, config, missing)?;
         let runtime = given.one("runtime", runtime)?.ok_or_else(|| {
@@ -133,6 +138,7 @@ impl Settings {
         let mut warnings = warnings(given, &config);
         warnings.append(&mut warnings_of_hosts);
         warnings.append(&mut remarks_on_key);
+        warnings.append(&mut remarks_on_certificate);
         warnings.extend(
             remarks
                 .iter()
@@ -241,7 +247,9 @@ fn addresses(
     root: Option<&Path>,
 ) -> Result<(ConfigBuilder, Option<&'static str>), UsageError> {
     let listen = given.all("listen", |text| read_listen(&text.text))?;
-    let listen = listen.concat();
+    let over_tls = given.all("listen_tls", |text| read_listen_tls(&text.text))?;
+    let mut listen = listen.concat();
+    listen.extend(over_tls.into_iter().flatten());
     let plaintext = Plaintext::read(given)?;
     let upstreams = given.all("upstream", |text| read_upstream(text, &plaintext))?;
     let routes = read_routes(given, &plaintext)?;
@@ -295,6 +303,14 @@ fn read_listen(text: &str) -> Result<Vec<Listen>, ConfigError> {
     }
     let listen = read_zoned("listen", text, interface_number, str::parse::<Listen>)?;
     Ok(vec![listen])
+}
+
+/// An address where clients speak TLS, or nothing for none.
+fn read_listen_tls(text: &str) -> Result<Option<Listen>, ConfigError> {
+    if text == NONE {
+        return Ok(None);
+    }
+    read_zoned("listen_tls", text, interface_number, Listen::parse_over_tls).map(Some)
 }
 
 fn access_list(given: &Given) -> Result<AccessList, UsageError> {

@@ -1,6 +1,8 @@
 //! The file that keeps the key of `policy = "split"` from one start to the next.
 
 use super::file::{Missing, NONE, ReadError, read_limited};
+#[cfg(unix)]
+use super::permissions::{Readers, open_to_others};
 use crate::config::{ConfigError, SplitKey};
 use crate::transports::can_be_made;
 use std::fs::{self, OpenOptions};
@@ -52,7 +54,7 @@ pub(super) fn read_split_key(
 fn remarks(path: &Path, octets: &[u8]) -> Vec<String> {
     let mut remarks = Vec::new();
     #[cfg(unix)]
-    remarks.extend(open_to_others(path));
+    remarks.extend(open_to_others(path, Readers::Owner));
     if octets.windows(2).all(|two| two[0] == two[1]) {
         let made = "without the file a random key is made";
         remarks.push(format!(
@@ -63,27 +65,6 @@ fn remarks(path: &Path, octets: &[u8]) -> Vec<String> {
     let path = path.to_string_lossy();
     let named = remarks.iter().map(|remark| format!("{path:?}: {remark}"));
     named.collect()
-}
-
-/// Says so if others than the owner may read or write the file. systemd gives credentials by an access list, which shows as the permissions
-/// of the group, and keeps others out by their folder.
-#[cfg(unix)]
-fn open_to_others(path: &Path) -> Option<String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::metadata(path).ok()?.permissions().mode();
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
-    if credentials.is_some_and(|folder| path.starts_with(folder)) {
-        return None;
-    }
-    let may = match (mode & 0o044 != 0, mode & 0o022 != 0) {
-        (true, true) => "read and write",
-        (true, false) => "read",
-        (false, true) => "write",
-        (false, false) => return None,
-    };
-    Some(format!(
-        "others than its owner may {may} the key, which is to be secret: chmod go= makes it so"
-    ))
 }
 
 /// Makes the file, which only its owner may read. Gives what is in it.

@@ -24,8 +24,9 @@ impl fmt::Display for Settings {
             ),
             (
                 "listen",
-                format!("{} over {}", listen(config), config.modes()),
+                format!("{} over {}", listen(config, false), config.modes()),
             ),
+            ("", over_tls(config)),
             ("clients", clients(config)),
             ("upstreams", upstreams(config.upstreams(), config.policy())),
             ("", more_of_upstreams(self)),
@@ -64,7 +65,7 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: &str) -> fmt::Result {
     writeln!(f, "  {what:<11}{text}")
 }
 
-fn listen(config: &Config) -> String {
+fn listen(config: &Config, over_tls: bool) -> String {
     let listen = |listen: &Listen| {
         let optional = if listen.is_required() {
             ""
@@ -73,8 +74,16 @@ fn listen(config: &Config) -> String {
         };
         format!("{}{optional}", listen.addr())
     };
-    let all: Vec<String> = config.listen().iter().map(listen).collect();
-    all.join(" and ")
+    let all = config.listen().iter();
+    let all = all.filter(|listen| listen.is_over_tls() == over_tls);
+    all.map(listen).collect::<Vec<_>>().join(" and ")
+}
+
+fn over_tls(config: &Config) -> String {
+    match listen(config, true) {
+        none if none.is_empty() => none,
+        listen => format!("{listen} over TLS"),
+    }
 }
 
 fn clients(config: &Config) -> String {

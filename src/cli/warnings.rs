@@ -41,8 +41,14 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let any_encrypted = upstreams().any(is_encrypted);
     let all_encrypted = upstreams().all(is_encrypted);
     let single = config.upstreams().len() < 2 && config.policy() != Policy::default();
-    let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp());
-    let reasons: [(bool, &str, &[&str]); 12] = [
+    let over_tls = config.listen_tls().next().is_some();
+    let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp() && !over_tls);
+    let reasons: [(bool, &str, &[&str]); 13] = [
+        (
+            !over_tls,
+            "no client is served over TLS (listen-tls)",
+            &["certificate", "certificate_key"],
+        ),
         (!any_named, unnamed, &["bootstrap"]),
         (
             !any_encrypted,

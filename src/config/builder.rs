@@ -9,7 +9,7 @@ use super::error::invalid;
 use super::identity::different;
 use super::{
     AccessList, ClientSubnet, Config, ConfigError, Hosts, Limits, Listen, Modes, Policy, Roots,
-    Route, SplitKey, TtlBounds, Upstream,
+    Route, ServerCertificate, SplitKey, TtlBounds, Upstream,
 };
 
 /// The settings of a [`Config`]. One that is not set has its default. Each is described at the method or field that reads it.
@@ -36,6 +36,8 @@ macro_rules! setters {
 setters! {
     /// [`Config::listen`]: at least one.
     listen(impl Into<Vec<Listen>>) => listen;
+    /// [`Config::certificate`].
+    certificate(ServerCertificate) => certificate;
     /// [`Config::modes`].
     modes(Modes) => modes;
     /// [`Config::upstreams`]: 1 to [`Config::MAX_UPSTREAMS`].
@@ -150,20 +152,21 @@ impl ConfigBuilder {
             return invalid("listen", &"", &"at least one address is needed");
         }
         for (index, one) in listen.iter().enumerate() {
-            if listen
-                .iter()
-                .take(index)
-                .any(|other| other.addr() == one.addr())
-            {
-                return invalid("listen", &one.addr(), &"is given twice");
+            if listen.iter().take(index).any(|other| other.collides(one)) {
+                return invalid(one.setting(), &one.addr(), &"is given twice");
             }
             if let Some(wide) = listen.iter().find(|other| other.covers(one)) {
                 let wide = wide.addr();
                 let reason = format_args!(
                     "is part of {wide}, which is all addresses of this host: leave one of them out"
                 );
-                return invalid("listen", &one.addr(), &reason);
+                return invalid(one.setting(), &one.addr(), &reason);
             }
+        }
+        if let (Some(one), None) = (self.config.listen_tls().next(), &self.config.certificate) {
+            let reason = "clients over TLS must be shown a certificate: name its file";
+            let error = ConfigError::new("listen_tls", &one.addr(), reason);
+            return Err(error.with_remedy("certificate"));
         }
         Ok(())
     }
@@ -320,6 +323,22 @@ mod tests {
         );
         // One address may serve under several names: each is a different account or filter.
         assert!(config("127.0.0.1", "192.0.2.1#a.test 192.0.2.1#b.test", "").is_ok());
+    }
+
+    #[test]
+    fn what_is_over_tls_takes_a_certificate_and_an_address_of_its_own() {
+        let [plain, tls] = ["127.0.0.1:853"; 2].map(|text| text.parse::<Listen>().unwrap());
+        let tls = tls.over_tls();
+        let error = |config: ConfigBuilder| config.build().unwrap_err().to_string();
+        let without = error(Config::builder().listen([tls]));
+        let expected =
+            r#"listen_tls "127.0.0.1:853": clients over TLS must be shown a certificate"#;
+        assert!(without.starts_with(expected), "{without}");
+        let shown = ServerCertificate::new(Vec::new(), None);
+        let with = Config::builder().certificate(shown);
+        assert!(with.clone().listen([tls]).build().is_ok());
+        let twice = error(with.listen([plain, tls]));
+        assert_eq!(twice, r#"listen_tls "127.0.0.1:853": is given twice"#);
     }
 
     #[test]

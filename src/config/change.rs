@@ -9,7 +9,7 @@ impl Config {
         // The system chose ports at the start, which stay.
         let as_before = |listen: &Listen| {
             let mut known = before.listen.iter();
-            let known = known.find(|known| known.addr() == listen.addr());
+            let known = known.find(|known| known.is_same(listen));
             known.copied().unwrap_or(*listen)
         };
         Self {
@@ -70,7 +70,8 @@ impl Config {
         let listen = |config: &Self| -> Vec<String> {
             // One that need not be there may not be served.
             let all = config.listen.iter().filter(|listen| listen.is_required());
-            all.map(|listen| listen.bound().to_string()).collect()
+            let told = |listen: &Listen| listen.with_addr(listen.bound()).to_string();
+            all.map(told).collect()
         };
         let (ours, theirs) = (listen(self), listen(before));
         let added = ours.iter().filter(|addr| !theirs.contains(addr));
@@ -87,6 +88,10 @@ impl Config {
                 "other trusted certificates",
                 std::iter::once("all connections are made anew"),
             );
+        }
+        if self.certificate != before.certificate {
+            let what = "another certificate for clients over TLS";
+            list(&mut text, what, std::iter::once("new connections get it"));
         }
         if self.tls.key_log != before.tls.key_log {
             let switched = if self.tls.key_log { "a" } else { "no more" };

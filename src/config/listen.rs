@@ -1,12 +1,13 @@
 //! Addresses to listen on.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use super::access::is_public;
 use super::text::local_address;
-use super::{ConfigError, DNS_PORT};
+use super::{ConfigError, DNS_PORT, Modes, TLS_PORT};
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,7 @@ pub struct Listen {
     required: bool,
     /// The port that the system chose, where it is to.
     chosen: Option<u16>,
+    over_tls: bool,
 }
 
 impl From<SocketAddr> for Listen {
@@ -24,6 +26,7 @@ impl From<SocketAddr> for Listen {
             addr,
             required: true,
             chosen: None,
+            over_tls: false,
         }
     }
 }
@@ -37,8 +40,52 @@ impl Listen {
             addr: v6,
             required: false,
             chosen: None,
+            over_tls: false,
         };
         [v4.into(), optional]
+    }
+
+    /// Reads what `parse` reads, for clients over TLS: the port defaults to 853 (RFC 7858 section 3.1).
+    pub fn parse_over_tls(text: &str) -> Result<Self, ConfigError> {
+        Ok(parse(text, "listen_tls", TLS_PORT)?.over_tls())
+    }
+
+    /// The same address, where clients speak DNS over TLS (RFC 7858), and nothing else.
+    #[must_use]
+    pub fn over_tls(self) -> Self {
+        Self {
+            over_tls: true,
+            ..self
+        }
+    }
+
+    /// The same at another address.
+    pub(crate) fn with_addr(self, addr: SocketAddr) -> Self {
+        Self { addr, ..self }
+    }
+
+    /// Whether clients speak TLS there.
+    pub fn is_over_tls(&self) -> bool {
+        self.over_tls
+    }
+
+    /// The transports that are listened for there, where `plain` are those of clients without encryption.
+    pub(crate) fn modes(&self, plain: Modes) -> Modes {
+        if self.over_tls { Modes::Tcp } else { plain }
+    }
+
+    /// The name of the setting that it is of.
+    pub(crate) fn setting(&self) -> &'static str {
+        if self.over_tls {
+            "listen_tls"
+        } else {
+            "listen"
+        }
+    }
+
+    /// Whether this is the same address, and the same is spoken there.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.addr, self.over_tls) == (other.addr, other.over_tls)
     }
 
     /// The local address and port.
@@ -64,6 +111,11 @@ impl Listen {
     /// Whether serving cannot start without it.
     pub fn is_required(&self) -> bool {
         self.required
+    }
+
+    /// Whether both cannot be listened at. With port 0 each gets a port of its own, where not the same is spoken.
+    pub(super) fn collides(&self, other: &Self) -> bool {
+        self.addr == other.addr && (self.addr.port() != 0 || self.over_tls == other.over_tls)
     }
 
     /// Whether this is a wildcard that another listener is a part of.
@@ -99,25 +151,37 @@ impl Listen {
     }
 }
 
+impl fmt::Display for Listen {
+    /// The address as it is configured, and whether it is over TLS.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let over = if self.over_tls { " (TLS)" } else { "" };
+        write!(f, "{}{over}", self.addr)
+    }
+}
+
 impl FromStr for Listen {
     type Err = ConfigError;
 
     /// Reads `IP`, `IP:PORT`, `[IPv6]:PORT` or a bare IPv6 address; the port defaults to 53, and
     /// 0 lets the system choose one.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let addr = local_address(text, DNS_PORT)
-            .map_err(|reason| ConfigError::new("listen", text, reason))?;
-        let kind = match addr.ip() {
-            ip if ip.is_multicast() => Some("a multicast"),
-            IpAddr::V4(Ipv4Addr::BROADCAST) => Some("the broadcast"),
-            _ => None,
-        };
-        if let Some(kind) = kind {
-            let reason = format!("is {kind} address, which cannot be the source of a response");
-            return Err(ConfigError::new("listen", text, reason));
-        }
-        Ok(addr.into())
+        parse(text, "listen", DNS_PORT)
     }
+}
+
+fn parse(text: &str, setting: &'static str, port: u16) -> Result<Listen, ConfigError> {
+    let addr =
+        local_address(text, port).map_err(|reason| ConfigError::new(setting, text, reason))?;
+    let kind = match addr.ip() {
+        ip if ip.is_multicast() => Some("a multicast"),
+        IpAddr::V4(Ipv4Addr::BROADCAST) => Some("the broadcast"),
+        _ => None,
+    };
+    if let Some(kind) = kind {
+        let reason = format!("is {kind} address, which cannot be the source of a response");
+        return Err(ConfigError::new(setting, text, reason));
+    }
+    Ok(addr.into())
 }
 
 /// Whether a bind failed because the host lacks the address, or its whole family.
@@ -156,11 +220,27 @@ mod tests {
                 Listen {
                     addr: addr.parse().unwrap(),
                     required: true,
-                    chosen: None
+                    chosen: None,
+                    over_tls: false,
                 },
                 "{text}"
             );
         }
+    }
+
+    // req 103
+    #[test]
+    fn an_address_over_tls_has_the_port_of_that() {
+        let read = Listen::parse_over_tls("192.0.2.1").unwrap();
+        assert_eq!(read.addr(), "192.0.2.1:853".parse().unwrap());
+        assert!(read.is_over_tls() && !read.is_same(&read.addr().into()));
+        assert_eq!(read.modes(Modes::Udp), Modes::Tcp);
+        let error = Listen::parse_over_tls("224.0.0.1").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("listen_tls \"224.0.0.1\": is a multicast")
+        );
     }
 
     #[test]

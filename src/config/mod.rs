@@ -20,6 +20,7 @@ mod public_suffix;
 mod registrable;
 mod roots;
 mod route;
+mod server_certificate;
 mod split_key;
 mod text;
 mod ttl;
@@ -53,6 +54,7 @@ pub(crate) use registrable::domain_of;
 pub(crate) use registrable::registrable_domain;
 pub use roots::Roots;
 pub use route::{Domain, Route, Target};
+pub use server_certificate::ServerCertificate;
 pub use split_key::SplitKey;
 pub use text::server_address;
 pub use ttl::TtlBounds;
@@ -71,6 +73,7 @@ pub const TLS_PORT: u16 = 853;
 #[derive(Clone, Debug)]
 pub struct Config {
     listen: Vec<Listen>,
+    certificate: Option<ServerCertificate>,
     modes: Modes,
     upstreams: Vec<Upstream>,
     /// Follows from `upstreams` and `routes`.
@@ -108,6 +111,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: Listen::loopback().into(),
+            certificate: None,
             modes: Modes::UdpAndTcp,
             upstreams: vec![providers::DEFAULT.into()],
             all_upstreams: vec![providers::DEFAULT.into()],
@@ -178,7 +182,17 @@ impl Config {
         &self.listen
     }
 
-    /// The transports that clients may use. Default: UDP and TCP.
+    /// Those of them where clients speak TLS.
+    pub(crate) fn listen_tls(&self) -> impl Iterator<Item = &Listen> {
+        self.listen.iter().filter(|listen| listen.is_over_tls())
+    }
+
+    /// What clients over TLS are shown. Default: none, which takes addresses without TLS.
+    pub fn certificate(&self) -> Option<&ServerCertificate> {
+        self.certificate.as_ref()
+    }
+
+    /// The transports that clients without encryption may use. Default: UDP and TCP.
     pub fn modes(&self) -> Modes {
         self.modes
     }

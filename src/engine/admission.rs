@@ -6,11 +6,9 @@ use super::effects::Effects;
 use super::failure::Failure;
 use super::local_names::{LocalAnswer, LocalNames};
 use super::routes::Routed;
-use super::transactions::{WaitingClient, size_limit};
+use super::transactions::{WaitingClient, edns_of, size_limit};
 use crate::config::{AccessList, Config};
-use crate::wire::{
-    self, ClientEdns, ClientSubnet, Ede, Query, QuestionAt, Rcode, Recipient, Refusal,
-};
+use crate::wire::{self, ClientSubnet, Ede, Query, QuestionAt, Rcode, Recipient, Refusal};
 use log::info;
 
 /// What becomes of a message from a client.
@@ -162,7 +160,7 @@ impl Gate {
             Err(Refusal::Answer { question, opt, .. }) => (question, opt),
             Err(Refusal::Drop) => return,
         };
-        let edns = opt.map(|opt| ClientEdns::of(message, &opt, ClientSubnet::Keep));
+        let edns = opt.map(|opt| edns_of(message, &opt, client, ClientSubnet::Keep));
         let reply = Recipient {
             id: header.id,
             question: question.map_or(&[], |at| at.octets(message)),

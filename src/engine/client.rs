@@ -24,12 +24,19 @@ pub enum Via {
     },
     /// A stream with a length prefix; the number is the driver's own name for the connection.
     Stream(u64),
+    /// The same over an encrypted connection, where a response to a padded query is padded.
+    Encrypted(u64),
 }
 
 impl Client {
     /// Did it arrive over UDP, so that the response has to fit into one datagram?
     pub fn is_datagram(&self) -> bool {
         matches!(self.via, Via::Datagram { .. })
+    }
+
+    /// Did it arrive encrypted, so that its length is all that others see of it?
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.via, Via::Encrypted(_))
     }
 
     /// What counts as one client. From afar that is an IPv4 address, or the /64 that an IPv6 host chooses its addresses from. All clients of

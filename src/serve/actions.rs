@@ -40,7 +40,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         let (config, core) = (&self.config, &mut self.core);
         match action {
             Action::Reply { client, message } => {
-                if let Via::Stream(number) = client.via {
+                if let Via::Stream(number) | Via::Encrypted(number) = client.via {
                     self.tcp.reply(number, out.message(message));
                 }
             }

@@ -3,12 +3,11 @@
 use super::bind_advice::bind_advice;
 use super::bound::BoundSockets;
 use super::sockets::Sockets;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::engine::Time;
 use crate::runtime::Runtime;
 use log::{info, warn};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How often an address that is not bound is tried again: soon enough for a user who waits for a tunnel to come up, and next to nothing
@@ -18,7 +17,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// What a worker has not bound yet, and when it tries next.
 pub struct MissingAddresses {
     /// Each with the last error that was logged, so that it is logged once.
-    missing: Vec<(SocketAddr, ErrorKind)>,
+    missing: Vec<(Listen, ErrorKind)>,
     next_try: Option<Time>,
     /// One worker of several logs for all.
     logs: bool,
@@ -28,12 +27,12 @@ impl MissingAddresses {
     /// What these sockets lack. One worker of several `logs` it.
     pub fn new<R: Runtime>(sockets: &Sockets<R>, logs: bool, now: Time) -> Self {
         let missing = sockets.missing();
-        for addr in missing.iter().filter(|_| logs) {
+        for addr in missing.iter().map(Listen::addr).filter(|_| logs) {
             warn!(
                 "{addr}: no interface of this host has this address; binding it is tried again every {RETRY:?}"
             );
         }
-        let absent = |addr: &SocketAddr| (*addr, ErrorKind::AddrNotAvailable);
+        let absent = |listen: &Listen| (*listen, ErrorKind::AddrNotAvailable);
         Self {
             missing: missing.iter().map(absent).collect(),
             next_try: (!missing.is_empty()).then(|| now + RETRY),
@@ -47,18 +46,18 @@ impl MissingAddresses {
     }
 
     /// This address is wanted, too, and could not be bound.
-    pub fn add(&mut self, addr: SocketAddr, error: &std::io::Error, now: Time) {
+    pub fn add(&mut self, listen: Listen, error: &std::io::Error, now: Time) {
         if self.logs {
-            let advice = bind_advice(addr, error);
+            let advice = bind_advice(listen.addr(), error);
             warn!("{advice}; it is tried again every {RETRY:?}");
         }
-        self.missing.push((addr, error.kind()));
+        self.missing.push((listen, error.kind()));
         self.next_try.get_or_insert(now + RETRY);
     }
 
     /// This address is not wanted any more.
-    pub fn forget(&mut self, addr: SocketAddr) {
-        self.missing.retain(|(missing, _)| *missing != addr);
+    pub fn forget(&mut self, listen: &Listen) {
+        self.missing.retain(|(missing, _)| !missing.is_same(listen));
     }
 
     /// Nothing more will be bound.
@@ -75,8 +74,9 @@ impl MissingAddresses {
         }
         // Nobody else has a socket of an address that this host lacks.
         let (logs, nobodys) = (self.logs, BoundSockets::new());
-        self.missing.retain_mut(|(addr, logged)| {
-            let Err(error) = bound.bind_one(runtime, (*addr).into(), config, &nobodys) else {
+        self.missing.retain_mut(|(listen, logged)| {
+            let addr = listen.addr();
+            let Err(error) = bound.bind_one(runtime, *listen, config, &nobodys) else {
                 if logs {
                     info!("{addr}: bound at last; it is served from now on");
                 }
@@ -86,7 +86,7 @@ impl MissingAddresses {
             let is_new = ![*logged, ErrorKind::AddrNotAvailable].contains(&error.kind());
             if is_new && logs {
                 *logged = error.kind();
-                let advice = bind_advice(*addr, &error);
+                let advice = bind_advice(addr, &error);
                 warn!("{advice}; it is tried again every {RETRY:?}");
             }
             true

@@ -11,7 +11,6 @@ use crate::runtime::Runtime;
 use crate::transport::Transport;
 use log::{error, info};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 
 /// How often a socket that closes is read before, each time for some batches: more than a system keeps for a socket by default.
 const MAX_LAST_READS: usize = 64;
@@ -30,6 +29,12 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 self.number
             );
             return;
+        }
+        if let Err(error) = self.runtime.reconfigure(&config) {
+            error!(
+                "worker {}: clients over TLS get the certificate of before: {error}",
+                self.number
+            );
         }
         let before = std::mem::replace(&mut self.config, config);
         self.cache = reload.cache(&self.cache);
@@ -58,25 +63,27 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
 
     /// Closes the sockets of addresses that are served no more, and binds those that are new.
     fn change_sockets(&mut self, before: &Config, prepared: &BoundSockets) {
-        let (now, wanted) = (self.core.now.mono, addresses(&self.config));
-        let known = addresses(before);
-        for addr in known.iter().filter(|addr| !wanted.contains(addr)) {
+        let (now, wanted) = (self.core.now.mono, self.config.listen().to_vec());
+        let is_in = |all: &[Listen], one: &Listen| all.iter().any(|other| other.is_same(one));
+        let known = before.listen();
+        for listen in known.iter().filter(|listen| !is_in(&wanted, listen)) {
+            let addr = listen.addr();
             for _ in 0..MAX_LAST_READS {
-                if !self.udp.read(*addr, &mut self.core) {
+                if !self.udp.read(addr, &mut self.core) {
                     break;
                 }
                 self.carry_out();
             }
             // Whoever sent a query to it by now gets the response from there.
             let until = now + before.timeout().max(self.config.timeout());
-            self.udp.retire(*addr, until);
-            self.tcp.retire(*addr, now);
-            self.missing.forget(*addr);
+            self.udp.retire(addr, until);
+            self.tcp.retire(addr, now);
+            self.missing.forget(listen);
         }
         let mut bound = Sockets::none_of(self.number - 1, &self.config);
-        for listen in self.config.listen() {
+        for listen in &wanted {
             let addr = listen.addr();
-            if known.contains(&addr) {
+            if is_in(known, listen) {
                 continue;
             }
             // Where several workers share the address, one that nobody reads would get queries. The new one has its number.
@@ -92,13 +99,9 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             if let Err(error) = done
                 && (listen.is_required() || !is_missing(&error))
             {
-                self.missing.add(addr, &error, now);
+                self.missing.add(*listen, &error, now);
             }
         }
         self.serve_at(bound);
     }
-}
-
-fn addresses(config: &Config) -> Vec<SocketAddr> {
-    config.listen().iter().map(Listen::addr).collect()
 }

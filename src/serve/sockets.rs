@@ -18,9 +18,9 @@ pub struct Sockets<R: Runtime> {
     /// Each with the address that is configured for it.
     pub(super) listeners: Vec<(SocketAddr, R::Listener)>,
     addresses: Vec<SocketAddr>,
-    /// The address that is configured for each of these.
-    wanted: Vec<SocketAddr>,
-    missing: Vec<SocketAddr>,
+    /// What is configured for each of these.
+    wanted: Vec<Listen>,
+    missing: Vec<Listen>,
     share: Share,
 }
 
@@ -80,7 +80,7 @@ impl<R: Runtime> Sockets<R> {
                 info!("{addr}: this host does not have this address; it is not served");
                 left_out = Some(BindError(bind_advice(addr, &error)));
             } else if error.kind() == ErrorKind::AddrNotAvailable {
-                sockets.missing.push(addr);
+                sockets.missing.push(*wanted);
             } else {
                 return Err(BindError(bind_advice(addr, &error)));
             }
@@ -132,7 +132,15 @@ impl<R: Runtime> Sockets<R> {
         let (share, addr) = (are_shared(config), wanted.addr());
         let mut bound = wanted.bound();
         let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
-        if config.modes().udp() {
+        let modes = wanted.modes(config.modes());
+        let speak = |listener| {
+            if wanted.is_over_tls() {
+                runtime.over_tls(listener)
+            } else {
+                Ok(listener)
+            }
+        };
+        if modes.udp() {
             for socket in prepared.datagrams_for(addr, self.share)? {
                 datagrams.push(BoundDatagrams {
                     addr,
@@ -150,12 +158,12 @@ impl<R: Runtime> Sockets<R> {
                 });
             }
         }
-        if config.modes().tcp() {
+        if modes.tcp() {
             for socket in prepared.listeners_for(addr, self.share)? {
-                listeners.push((addr, runtime.adopt_listener(socket)?));
+                listeners.push((addr, speak(runtime.adopt_listener(socket)?)?));
             }
             if listeners.is_empty() {
-                let listener = runtime.listen(bound, share)?;
+                let listener = speak(runtime.listen(bound, share)?)?;
                 bound = listener.local_addr()?;
                 listeners.push((addr, listener));
             }
@@ -163,7 +171,7 @@ impl<R: Runtime> Sockets<R> {
         self.datagrams.append(&mut datagrams);
         self.listeners.append(&mut listeners);
         self.addresses.push(bound);
-        self.wanted.push(addr);
+        self.wanted.push(wanted);
         Ok(())
     }
 
@@ -176,17 +184,28 @@ impl<R: Runtime> Sockets<R> {
     pub fn chosen(&self, listen: &[Listen]) -> Vec<Listen> {
         let mut bound: Vec<_> = self.wanted.iter().zip(&self.addresses).collect();
         let one = |listen: &Listen| {
-            let is_it = |(wanted, _): &(&SocketAddr, _)| **wanted == listen.addr();
+            let is_it = |(wanted, _): &(&Listen, _)| wanted.is_same(listen);
             match bound.iter().position(is_it) {
                 Some(at) => Some(listen.with_chosen(bound.remove(at).1.port())),
-                None => self.missing.contains(&listen.addr()).then_some(*listen),
+                None => self.is_missing(listen).then_some(*listen),
             }
         };
         listen.iter().filter_map(one).collect()
     }
 
+    /// The addresses that are bound, each with whether clients speak TLS there.
+    pub(crate) fn served(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
+        let wanted = self.wanted.iter().map(Listen::is_over_tls);
+        self.addresses.iter().copied().zip(wanted)
+    }
+
     /// Addresses that no interface of this host has yet. The loop binds them as soon as one has.
-    pub fn missing(&self) -> &[SocketAddr] {
+    pub fn missing(&self) -> &[Listen] {
         &self.missing
+    }
+
+    /// Whether no interface of this host has this address yet.
+    pub(crate) fn is_missing(&self, listen: &Listen) -> bool {
+        self.missing.iter().any(|missing| missing.is_same(listen))
     }
 }

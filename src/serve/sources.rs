@@ -25,8 +25,13 @@ impl ClientKey {
     }
 
     /// How the core names the connection.
-    pub fn via(self) -> Via {
-        Via::Stream(self.data().as_ffi())
+    pub fn via(self, encrypted: bool) -> Via {
+        let number = self.data().as_ffi();
+        if encrypted {
+            Via::Encrypted(number)
+        } else {
+            Via::Stream(number)
+        }
     }
 }
 

@@ -96,17 +96,25 @@ fn take(
 }
 
 fn plan(passed: &[Passed], config: &Config) -> Result<Plan, String> {
-    let listen: Vec<SocketAddr> = config.listen().iter().map(Listen::addr).collect();
+    let plain = || {
+        config
+            .listen()
+            .iter()
+            .filter(|listen| !listen.is_over_tls())
+    };
+    let listen: Vec<SocketAddr> = plain().map(Listen::addr).collect();
+    let over_tls: Vec<SocketAddr> = config.listen_tls().map(Listen::addr).collect();
     // The default has an address that need not be there; one that is named has to.
-    let named = config.listen().iter().all(Listen::is_required);
-    matching::plan(passed, &listen, named, config.modes())
+    let named = plain().all(Listen::is_required);
+    matching::plan(passed, &listen, named, config.modes(), &over_tls)
 }
 
 /// The configuration that listens where the plan says.
 fn listening(config: Config, plan: Plan) -> Result<Config, ConfigError> {
     match plan.listen {
         Some(listen) => {
-            let listen: Vec<Listen> = listen.into_iter().map(Listen::from).collect();
+            let mut listen: Vec<Listen> = listen.into_iter().map(Listen::from).collect();
+            listen.extend(config.listen_tls());
             config.into_builder().listen(listen).build()
         }
         None => Ok(config),

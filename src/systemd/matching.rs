@@ -73,14 +73,20 @@ pub struct Plan {
     pub serves: Vec<bool>,
 }
 
-/// Matches what was passed with the addresses that are configured, which the user has `named` or not. An error says which socket is no use.
+/// Matches what was passed with the addresses that are configured: those of `over_tls`, which decide for themselves, and those without
+/// encryption, which the user has `named` or not. An error says which socket is no use.
 pub fn plan(
     passed: &[Passed],
     listen: &[SocketAddr],
     named: bool,
     modes: Modes,
+    over_tls: &[SocketAddr],
 ) -> Result<Plan, String> {
-    let of_units: Vec<&Passed> = passed.iter().filter(|one| !one.is_left()).collect();
+    let is_over_tls = |one: &Passed| one.protocol == Protocol::Tcp && over_tls.contains(&one.addr);
+    let of_units = passed
+        .iter()
+        .filter(|one| !one.is_left() && !is_over_tls(one));
+    let of_units: Vec<&Passed> = of_units.collect();
     if let Some(wrong) = of_units.iter().find(|one| !one.protocol.is_of(modes)) {
         let other = match wrong.protocol {
             Protocol::Udp => Protocol::Tcp,
@@ -106,9 +112,10 @@ pub fn plan(
             named.join(", ")
         ));
     }
-    let serves = passed
-        .iter()
-        .map(|one| addresses.contains(&one.addr) && one.protocol.is_of(modes))
+    let is_plain = |one: &Passed| addresses.contains(&one.addr) && one.protocol.is_of(modes);
+    let serves = passed.iter();
+    let serves = serves
+        .map(|one| is_over_tls(one) || is_plain(one))
         .collect();
     Ok(Plan {
         listen: decides.then_some(by_sockets),
@@ -148,12 +155,12 @@ mod tests {
 
     /// The default addresses, which the user has not named.
     fn by_default(passed: &[Passed], modes: Modes) -> Result<Plan, String> {
-        plan(passed, &[addr(V4), addr(V6)], false, modes)
+        plan(passed, &[addr(V4), addr(V6)], false, modes, &[])
     }
 
     fn named(passed: &[Passed], listen: &[&str]) -> Result<Plan, String> {
         let listen: Vec<_> = listen.iter().map(|text| addr(text)).collect();
-        plan(passed, &listen, true, Modes::UdpAndTcp)
+        plan(passed, &listen, true, Modes::UdpAndTcp, &[])
     }
 
     #[test]
@@ -186,6 +193,20 @@ mod tests {
         let plan = by_default(&passed, Modes::UdpAndTcp).unwrap();
         assert_eq!(plan.listen, Some(vec![addr(OTHER), addr(V6)]));
         assert_eq!(plan.serves, [true, true, true, false]);
+    }
+
+    #[test]
+    fn a_socket_where_clients_speak_tls_decides_nothing_for_the_others() {
+        const TLS: &str = "192.0.2.1:853";
+        let plan =
+            |passed: &[Passed], modes| super::plan(passed, &[addr(V4)], false, modes, &[addr(TLS)]);
+        let passed = [unit(Tcp, TLS), left(Tcp, TLS), left(Udp, V4)];
+        let alone = plan(&passed, Modes::Udp).unwrap();
+        assert_eq!((alone.listen, alone.serves), (None, vec![true; 3]));
+        let beside = plan(&[unit(Tcp, TLS), unit(Udp, OTHER)], Modes::Udp).unwrap();
+        assert_eq!(beside.listen, Some(vec![addr(OTHER)]));
+        assert_eq!(beside.serves, [true, true]);
+        assert_eq!(plan(&[left(Udp, TLS)], Modes::Udp).unwrap().serves, [false]);
     }
 
     #[test]

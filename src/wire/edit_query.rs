@@ -4,11 +4,11 @@ use std::num::NonZeroU16;
 use std::ops::Range;
 
 use super::edns::{
-    BARE_OPT, ClientSubnet, OPTION_CLIENT_SUBNET, OPTION_FIXED, OPTION_KEEPALIVE, OPTION_PADDING,
-    OptAt, OurOpt, options, put_option,
+    BARE_OPT, ClientSubnet, OPTION_CLIENT_SUBNET, OPTION_FIXED, OPTION_KEEPALIVE, OptAt, OurOpt,
+    options, put_option, put_padding,
 };
 use super::header::set_id;
-use super::integers::{put_u16, set_u16};
+use super::integers::set_u16;
 use super::query::Query;
 
 /// Offset of ARCOUNT.
@@ -94,9 +94,7 @@ impl Rewrite {
             let bare = out.len() - start + OPTION_FIXED;
             let padding = bare.next_multiple_of(block.get().into()) - bare;
             if room(out) >= OPTION_FIXED + padding {
-                put_u16(out, OPTION_PADDING);
-                put_u16(out, padding as u16);
-                out.resize(out.len() + padding, 0);
+                put_padding(out, padding);
             }
         }
         // RDLENGTH is the last field before the options. They are a part of the message, so their length fits.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::edns::{
-    BARE_OPT, ClientEdns, OPTION_EDE, OptAt, OurOpt, option_len, options, put_option,
+    BARE_OPT, ClientEdns, OPTION_EDE, OptAt, OurOpt, option_len, options, pad_response, put_option,
 };
 use super::header::{Flags, HEADER_LEN, Header, Rcode, set_id};
 use super::integers::set_u16;
@@ -121,7 +121,7 @@ impl Body {
 /// The records are passed as they came. The header gets the client's id and RD, the question its letter
 /// case. OPT is spoken hop by hop: the upstream's is cut, and a client that sent one gets ours as the last
 /// record, with `our_udp_size`, the upstream's response code and DO, its EDEs, and the options that the
-/// client sent itself.
+/// client sent itself. It is padded for a client that pads.
 ///
 /// A response that exceeds the client's limit is sent with TC and with the whole records that fit, in order: RFC 2181 §9 lets clients that can
 /// use TCP ignore them, and they are of use to the others. TC of the upstream stays. In a signed response only the id is changed; if it
@@ -139,6 +139,7 @@ pub fn relay_response(
         set_id(out.get_mut(start..).unwrap_or_default(), recipient.id);
         return;
     }
+    let start = out.len();
     let mut body = Body::of(message, response);
     let mut rcode = rcode_for(response.rcode(), recipient);
     // Pointers in the records lead to the question, so the records are only valid behind a question of the same length.
@@ -182,7 +183,11 @@ pub fn relay_response(
         let room = recipient
             .limit
             .saturating_sub(recipient.head_len() + body.len() + opt_len);
+        let opt_at = out.len();
         relay_opt(message, response.opt.as_ref(), &client, ours, room, out);
+        if client.pads {
+            pad_response(start, opt_at, recipient.limit, out);
+        }
     }
 }
 

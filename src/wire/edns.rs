@@ -1,6 +1,6 @@
 //! EDNS(0), the extension that is spoken hop by hop (RFC 6891): the OPT record and its options.
 
-use super::integers::{put_u16, u16_at};
+use super::integers::{put_u16, set_u16, u16_at};
 
 /// TYPE of the OPT record.
 pub(super) const TYPE_OPT: u16 = 41;
@@ -21,6 +21,8 @@ const OPTION_COOKIE: u16 = 10;
 pub const OPTION_KEEPALIVE: u16 = 11;
 /// Octets that hide the length of a message (RFC 7830).
 pub const OPTION_PADDING: u16 = 12;
+/// To a multiple of how many octets responses are padded (RFC 8467 section 4.1).
+const RESPONSE_BLOCK: usize = 468;
 /// EDE, extended DNS errors (RFC 8914).
 pub(super) const OPTION_EDE: u16 = 15;
 
@@ -147,6 +149,8 @@ pub struct ClientEdns {
     pub udp_size: u16,
     /// DO: it wants DNSSEC records.
     pub dnssec_ok: bool,
+    /// Its response is padded: it sent the PADDING option (RFC 7830 section 3). Whether the way is encrypted is for the caller to add.
+    pub pads: bool,
     /// The options that it sent, and so understands. Those that do not cross us are left out.
     pub options: OptionCodes,
 }
@@ -154,8 +158,9 @@ pub struct ClientEdns {
 impl ClientEdns {
     /// Reads a client's OPT record.
     pub fn of(message: &[u8], opt: &OptAt, subnet: ClientSubnet) -> ClientEdns {
-        let mut codes = OptionCodes::default();
+        let (mut codes, mut pads) = (OptionCodes::default(), false);
         for (code, data) in options(message, opt) {
+            pads |= code == OPTION_PADDING;
             if !subnet.ends_here(code, data) {
                 codes.insert(code);
             }
@@ -163,6 +168,7 @@ impl ClientEdns {
         ClientEdns {
             udp_size: opt.udp_size.max(MIN_UDP_SIZE),
             dnssec_ok: opt.dnssec_ok,
+            pads,
             options: codes,
         }
     }
@@ -171,6 +177,21 @@ impl ClientEdns {
     /// no asking.
     pub(super) fn takes(&self, code: u16) -> bool {
         code == OPTION_EDE || self.options.contains(code)
+    }
+}
+
+/// Pads a response that begins at `start` of `out`, to at most `limit` octets. Our OPT record is the last of it, and begins at `opt_at`. The size
+/// that the client's record names is one for UDP, where nothing is padded (RFC 7830 section 3).
+#[cold]
+pub(super) fn pad_response(start: usize, opt_at: usize, limit: usize, out: &mut Vec<u8>) {
+    let bare = out.len() - start + OPTION_FIXED;
+    if let Some(room) = limit.checked_sub(bare) {
+        let padding = bare.next_multiple_of(RESPONSE_BLOCK) - bare;
+        put_padding(out, padding.min(room));
+        let options_at = opt_at + BARE_OPT;
+        let len = out.len() - options_at;
+        // RDLENGTH is the last field before the options.
+        set_u16(out, options_at - 2, len as u16);
     }
 }
 
@@ -242,6 +263,13 @@ pub(super) fn put_option(out: &mut Vec<u8>, code: u16, data: &[u8]) {
     out.extend_from_slice(data);
 }
 
+/// Appends the padding option with so many octets of zero (RFC 7830 section 3).
+pub(super) fn put_padding(out: &mut Vec<u8>, padding: usize) {
+    put_u16(out, OPTION_PADDING);
+    put_u16(out, padding as u16);
+    out.resize(out.len() + padding, 0);
+}
+
 /// What an OPT record of ours says besides its options. The version is 0 and all flags but DO are zero.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OurOpt {
@@ -273,6 +301,37 @@ mod tests {
         let message = testing::query("a.test.", 1).edns(size, bits, sent).build();
         let opt = parse_query(&message).unwrap().opt.unwrap();
         (message, opt)
+    }
+
+    #[test]
+    fn a_response_is_padded_to_a_block_or_as_far_as_its_limit() {
+        // req 105
+        let ours = OurOpt {
+            udp_size: 1232,
+            extended_rcode: 0,
+            dnssec_ok: false,
+        };
+        // A message of so many octets behind others, with the record as its end.
+        let padded = |octets: usize, limit| {
+            let mut out = vec![0xFF; 7 + octets - BARE_OPT];
+            let opt_at = out.len();
+            ours.write(0, &mut out);
+            pad_response(7, opt_at, limit, &mut out);
+            let len = u16_at(&out, opt_at + BARE_OPT - 2).unwrap();
+            assert_eq!(usize::from(len), out.len() - opt_at - BARE_OPT);
+            let padding = out.get(opt_at + BARE_OPT + OPTION_FIXED..);
+            assert!(padding.is_none_or(|padding| padding.iter().all(|octet| *octet == 0)));
+            out.len() - 7
+        };
+        for octets in [12 + BARE_OPT, 100, 463, 464] {
+            assert_eq!(padded(octets, 65_535), 468, "{octets}");
+        }
+        assert_eq!((padded(465, 65_535), padded(468, 65_535)), (936, 936));
+        assert_eq!(
+            (padded(65_531, 65_535), padded(65_530, 65_535)),
+            (65_535, 65_535)
+        );
+        assert_eq!(padded(65_532, 65_535), 65_532, "no room for the option");
     }
 
     #[test]

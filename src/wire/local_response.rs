@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::edit_response::Recipient;
-use super::edns::{BARE_OPT, Ede, OurOpt};
+use super::edns::{BARE_OPT, Ede, OurOpt, pad_response};
 use super::header::{Flags, HEADER_LEN, OPCODE_QUERY, Rcode};
 use super::integers::put_u16;
 use super::scan::Section;
@@ -144,6 +144,7 @@ fn write_local<'a>(
         .with(Flags::TC, if truncated { Flags::TC } else { 0 })
         .with(Flags::CD, if cd { Flags::CD } else { 0 })
         .with(Flags::RCODE, rcode.0);
+    let start = out.len();
     recipient.write_head(flags, counts, out);
     for record in records.take(fitting) {
         record.write(recipient.question, out);
@@ -162,9 +163,13 @@ fn write_local<'a>(
             extended_rcode: rcode.extended(),
             dnssec_ok: client.dnssec_ok,
         };
+        let opt_at = out.len();
         ours.write(ede.map_or(0, |ede| ede.option_len()), out);
         if let Some(ede) = ede {
             ede.write(out);
+        }
+        if client.pads {
+            pad_response(start, opt_at, recipient.limit, out);
         }
     }
 }

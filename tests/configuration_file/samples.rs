@@ -1,7 +1,7 @@
 //! Each key has an option and a variable that say the same.
 
 use super::{Stand, keys, settings, sources, told};
-use crate::support::authority::Authority;
+use crate::support::authority::{Authority, Leaf};
 use dotward::cli::Sources;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -13,6 +13,10 @@ const SAMPLES: &[(&str, &str, &str)] = &[
         "[\"192.0.2.1:5300\", \"::1\"]",
         "192.0.2.1:5300,::1",
     ),
+    #[cfg(feature = "listen-tls")]
+    ("listen-tls", "\"192.0.2.1\"", "192.0.2.1:853"),
+    ("certificate", "\"FOLDER/own.pem\"", "FOLDER/own.pem"),
+    ("certificate-key", "\"FOLDER/own.pem\"", "FOLDER/own.pem"),
     ("upstream", "\"quad9\"", "quad9"),
     ("policy", "\"fastest\"", "fastest"),
     ("split-upstreams", "2", "2"),
@@ -56,11 +60,17 @@ const SAMPLES: &[(&str, &str, &str)] = &[
 #[test]
 fn a_file_says_what_options_and_variables_say() {
     let sampled: BTreeSet<String> = SAMPLES.iter().map(|(key, ..)| (*key).to_owned()).collect();
-    assert_eq!(sampled, keys(), "each key has a sample");
+    let mut keys = keys();
+    if cfg!(not(feature = "listen-tls")) {
+        assert!(keys.remove("listen-tls"));
+    }
+    assert_eq!(sampled, keys, "each key has a sample");
     let stand = Stand::new();
     stand.write("ca.pem", &Authority::new().pem());
     stand.write("key", "0123456789abcdef");
     stand.write("hosts", "192.0.2.7 nas.home.arpa\n");
+    let own = Leaf::self_signed();
+    let own = stand.write("own.pem", &(own.pem() + &own.key_pem()));
     let defaults = settings(&sources("serve", &[]));
     for (key, in_file, typed) in SAMPLES {
         let filled = |text: &str| {
@@ -69,11 +79,20 @@ fn a_file_says_what_options_and_variables_say() {
                 .replace("RUNTIME", &defaults.runtime)
         };
         let (in_file, typed) = (filled(in_file), filled(typed));
-        let by_file = stand.read(&format!("{key} = {in_file}"), "", &[]);
+        // Without a certificate these two are mistakes.
+        let beside: &[(&str, &str)] = match *key {
+            "listen-tls" | "certificate-key" => &[("DOTWARD_CERTIFICATE", &own)],
+            _ => &[],
+        };
+        let by_file = stand.read(&format!("{key} = {in_file}"), "", beside);
         let variable = format!("DOTWARD_{}", key.replace('-', "_").to_uppercase());
-        let by_variable = settings(&sources("serve", &[(&variable, &typed)]));
+        let variables = [&[(&*variable, &*typed)], beside].concat();
+        let by_variable = settings(&sources("serve", &variables));
         let words = ["serve".to_owned(), format!("--{key}={typed}")].map(OsString::from);
-        let by_option = settings(&Sources::new(words, []));
+        let beside = beside
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let by_option = settings(&Sources::new(words, beside));
         assert_eq!(told(&by_file), told(&by_option), "{key}");
         assert_eq!(told(&by_file), told(&by_variable), "{key}");
         assert!(

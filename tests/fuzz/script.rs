@@ -205,13 +205,13 @@ impl<'a> Player<'a> {
             [[127, 0, 0, 1], [192, 168, 0, 1], [203, 0, 113, 1]][usize::from(number % 3)],
             40_000 + u16::from(number),
         );
-        let via = if number < 8 {
-            Via::Stream(number.into())
-        } else {
-            Via::Datagram {
+        let via = match number {
+            0..6 => Via::Stream(number.into()),
+            6 | 7 => Via::Encrypted(number.into()),
+            _ => Via::Datagram {
                 socket: 0,
                 local: None,
-            }
+            },
         };
         Client {
             addr: addr.into(),
@@ -560,7 +560,7 @@ impl<'a> Player<'a> {
 /// Who waits for the reply to this message, or gets it.
 fn waiting(client: Client, message: &[u8]) -> Waiting {
     let socket = match client.via {
-        Via::Stream(number) => 1 + number,
+        Via::Stream(number) | Via::Encrypted(number) => 1 + number,
         Via::Datagram { .. } => 0,
     };
     (client.addr, socket, word(message, 0))

@@ -98,7 +98,7 @@ pub struct Scene {
     pub third: Actor,
     pub fourth: Actor,
     pub client: Datagrams,
-    control: Control,
+    pub control: Control,
     next_id: u16,
 }
 
@@ -315,14 +315,31 @@ where
     T: Transport,
     F: AsyncFnOnce(&mut Scene),
 {
+    tell_on(|world, _| world, transport, tweak, upstreams, story)
+}
+
+/// As [`tell_over`], serving on whatever `runtime` makes of the network.
+pub fn tell_on<R, T, F>(
+    runtime: impl FnOnce(Memory, &Config) -> R,
+    transport: impl FnOnce(Protocols<Memory>) -> T,
+    tweak: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
+    upstreams: &[&str],
+    story: F,
+) -> Stats
+where
+    R: Runtime,
+    T: Transport,
+    F: AsyncFnOnce(&mut Scene),
+{
     let world = Memory::new();
     world.set_absent(addr(LATE).ip(), true);
     let config = tweak(builder(upstreams)).build().unwrap();
     let protocols = transport(Protocols::new(&world, &config).unwrap());
-    let sockets = Sockets::bind(&world, &config).unwrap();
+    let runtime = runtime(world.clone(), &config);
+    let sockets = Sockets::bind(&runtime, &config).unwrap();
     let control = Control::new();
     let options = Options::with_seed(config, [7; 32]).unwrap();
-    let proxy = serve(world.clone(), protocols, sockets, options.control(&control));
+    let proxy = serve(runtime, protocols, sockets, options.control(&control));
     let [first, second, third, fourth] = [(); 4].map(|()| server());
     let mut scene = Scene {
         client: world.bind(addr("127.0.0.1:40000"), false).unwrap(),

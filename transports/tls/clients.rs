@@ -8,6 +8,7 @@ use super::DOT;
 use super::ca_file::{pem_error, text};
 use super::inspect::{Observed, Observing};
 use super::key_log::{self, KeyLogFile};
+use super::private_key::{ENCRYPTED, WrongKey, private_key};
 use super::trust::{Requirements, Trusted, Verifier};
 use super::verdict::Verdict;
 use super::{key_exchange, sessions};
@@ -15,7 +16,7 @@ use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, Error};
 use std::collections::{BTreeMap, BTreeSet};
@@ -249,19 +250,15 @@ fn read(
     if chain.is_empty() {
         return Err("there is no PEM certificate in the file of the client certificate".to_owned());
     }
-    let pem = text(certificate.key());
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
+    let key = private_key(certificate.key()).map_err(|wrong| {
         let file = files.map_or("the file of the client's key", |(_, key)| key);
-        let holds = |text: &str| pem.windows(text.len()).any(|part| part == text.as_bytes());
-        match error {
-            pem::Error::NoItemsFound | pem::Error::Base64Decode(_) if holds("ENCRYPTED") => format!(
-                "the private key in {file} is encrypted, which is not supported: write it without a password, as by openssl pkey"
-            ),
-            pem::Error::NoItemsFound if files.is_some_and(|(chain, key)| chain == key) => {
+        match wrong {
+            WrongKey::Encrypted => format!("the private key in {file} {ENCRYPTED}"),
+            WrongKey::Absent if files.is_some_and(|(chain, key)| chain == key) => {
                 format!("there is no private key in {file}: name its file by client-key")
             }
-            pem::Error::NoItemsFound => format!("there is no private key in {file}"),
-            error => format!("the private key in {file} is no PEM: {}", pem_error(&error)),
+            WrongKey::Absent => format!("there is no private key in {file}"),
+            WrongKey::NoPem(why) => format!("the private key in {file} is no PEM: {why}"),
         }
     })?;
     Ok((chain, key))

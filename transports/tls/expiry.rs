@@ -47,7 +47,10 @@ impl Expiry {
         let end = not_after(shown)?;
         let left = Duration::from_secs(end.saturating_sub(now.as_secs()));
         if left <= SOON && self.is_new(pins::of_key(shown)) {
-            warn!("{label} {addr}: its certificate {}", warning(end, now));
+            warn!(
+                "{label} {addr}: its certificate {}",
+                warning(end, now, REMEDY)
+            );
         }
         Some(left)
     }
@@ -63,21 +66,21 @@ impl Expiry {
 }
 
 /// What is said of a certificate that ends at this time, in seconds since 1970, and what can be done.
-fn warning(end: u64, now: UnixTime) -> String {
+pub fn warning(end: u64, now: UnixTime, remedy: &str) -> String {
     let at = date(UnixTime::since_unix_epoch(Duration::from_secs(end)));
     let left = end.saturating_sub(now.as_secs());
     let within = match left / DAY {
         _ if left == 0 => {
             let says = date(now);
             return format!(
-                "has ended at {at}: {REMEDY}, or set this machine's clock, which says {says}"
+                "has ended at {at}: {remedy}, or set this machine's clock, which says {says}"
             );
         }
         0 => "less than a day".to_owned(),
         1 => "1 day".to_owned(),
         days => format!("{days} days"),
     };
-    format!("ends at {at}, in {within}: {REMEDY}")
+    format!("ends at {at}, in {within}: {remedy}")
 }
 
 /// What can be done about a certificate that ends soon.
@@ -123,7 +126,7 @@ mod tests {
     #[test]
     fn the_clock_may_be_wrong_by_which_a_certificate_has_ended() {
         let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
-        let ended = warning(now.as_secs() - DAY, now);
+        let ended = warning(now.as_secs() - DAY, now, REMEDY);
         assert!(
             ended.starts_with("has ended at 2027-01-14T08:00:00Z: renew it on the server, or "),
             "{ended}"
@@ -135,7 +138,7 @@ mod tests {
             (DAY, "1 day"),
             (3 * DAY, "3 days"),
         ] {
-            let ends = warning(now.as_secs() + left, now);
+            let ends = warning(now.as_secs() + left, now, REMEDY);
             let said = format!(", in {said}: {REMEDY}");
             assert!(
                 ends.starts_with("ends at ") && ends.ends_with(&said),

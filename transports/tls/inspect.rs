@@ -237,7 +237,7 @@ impl Certificate {
 }
 
 /// When a certificate ends to be valid, in seconds since 1970. `None`: it cannot be read.
-pub(super) fn not_after(der: &CertificateDer<'_>) -> Option<u64> {
+pub(in crate::transports) fn not_after(der: &CertificateDer<'_>) -> Option<u64> {
     bound(&EndEntityCert::try_from(der).ok()?, u64::MAX)
 }
 

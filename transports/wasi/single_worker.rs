@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::engine::Stats;
 use crate::serve::{BoundSockets, Options};
 use crate::transports::RunError;
+use crate::transports::listen_tls::ListenTls;
 use std::sync::Arc;
 
 /// No other workers.
@@ -16,7 +17,7 @@ impl Others {
         clippy::unnecessary_wraps,
         reason = "as where there are threads"
     )]
-    pub fn start<R>(_: &Options, _: &Arc<BoundSockets>) -> Result<Self, RunError> {
+    pub fn start<R>(_: &Options, _: &ListenTls, _: &Arc<BoundSockets>) -> Result<Self, RunError> {
         Ok(Self)
     }
 

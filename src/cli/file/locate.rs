@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::octets::{ReadError, read_limited};
+use super::{ReadError, read_limited};
 use crate::cli::UsageError;
 use crate::cli::origin::Origin;
 use crate::cli::values::Written;

@@ -5,7 +5,6 @@
 
 mod document;
 mod locate;
-mod octets;
 mod reader;
 mod tables;
 
@@ -15,9 +14,20 @@ use super::UsageError;
 use super::known::{Kind, Known};
 use super::origin::Place;
 use super::values::Values;
+pub(super) use crate::transports::{PEM_OCTETS, ReadError, read_limited};
 use document::Document;
 pub(super) use locate::{NONE, find, usual_places};
-pub(super) use octets::{Missing, PEM_OCTETS, ReadError, read_limited};
+
+/// What becomes of a file that is not there, and that the program can make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It is made, with a random key.
+    Make,
+    /// It must be possible to make it.
+    CouldBeMade,
+    /// It has no effect.
+    Ignore,
+}
 
 /// The values of a table in which the keys are known.
 pub(super) type Record = BTreeMap<&'static str, Values>;

@@ -21,7 +21,7 @@ mod waiting;
 
 pub use admission::{Accepted, Lookup};
 pub use retry::{Happened, Outcome, Possible, Step, WaitsFor, next_step};
-pub use transaction::{Transaction, WaitingClient, size_limit};
+pub use transaction::{Transaction, WaitingClient, edns_of, size_limit};
 
 use super::cache::Cache;
 use super::effects::{Effects, Task};

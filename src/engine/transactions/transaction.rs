@@ -4,7 +4,7 @@ use crate::engine::cache::Key;
 use crate::engine::client::Client;
 use crate::engine::history::History;
 use crate::engine::time::Time;
-use crate::wire::{ClientEdns, ClientSubnet, Query, Recipient};
+use crate::wire::{ClientEdns, ClientSubnet, OptAt, Query, Recipient};
 use std::collections::VecDeque;
 
 /// A client that waits for a response.
@@ -32,7 +32,7 @@ impl WaitingClient {
         client: Client,
         (udp_payload, subnet): (u16, ClientSubnet),
     ) -> Self {
-        let edns = query.opt.map(|opt| ClientEdns::of(message, &opt, subnet));
+        let edns = query.opt.map(|opt| edns_of(message, &opt, client, subnet));
         Self {
             client,
             number: 0,
@@ -55,6 +55,13 @@ impl WaitingClient {
             limit: self.limit,
         }
     }
+}
+
+/// What a client's OPT record says. Only a response over an encrypted connection is padded (RFC 7830 section 6).
+pub fn edns_of(message: &[u8], opt: &OptAt, client: Client, subnet: ClientSubnet) -> ClientEdns {
+    let mut edns = ClientEdns::of(message, opt, subnet);
+    edns.pads &= client.is_encrypted();
+    edns
 }
 
 /// What fits on the way back: 512 octets in a datagram without EDNS (RFC 1035 section 4.2.1), with it what the client

@@ -22,6 +22,8 @@ const MAX_READS: usize = 16;
 const MAX_STRAYS: usize = 16;
 /// A part of a query of which nothing came for so long is no reason to stay, when the worker drains.
 const ABANDONED: Duration = Duration::from_millis(500);
+/// A handshake that has not finished after so long is given up, however long an idle connection may stay.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Octets of responses that are kept together for one write, and the memory that is kept for them.
 const MAX_OUTGOING: usize = 4096;
 
@@ -37,8 +39,7 @@ pub struct ClientConnection<S> {
     unread: Backlog,
     /// Queries whose response is due.
     pending: usize,
-    /// The client sends nothing more; it still gets its responses (RFC 7766 section 6.2.4).
-    half_closed: bool,
+    stage: Stage,
     /// Not read from because of a bound, so that its waker waits for nothing.
     paused: bool,
     /// Messages since the last query that were none, and got no response.
@@ -53,17 +54,33 @@ pub struct ClientConnection<S> {
     pub accounted: usize,
 }
 
+/// What a client may still send.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The handshake of the stream is not over.
+    Handshake,
+    /// Queries.
+    Open,
+    /// Nothing more; it still gets its responses (RFC 7766 section 6.2.4).
+    HalfClosed,
+}
+
 impl<S: ByteStream> ClientConnection<S> {
     pub fn new(stream: S, peer: SocketAddr, source: Source, now: Time) -> Self {
+        let stage = if stream.is_ready() {
+            Stage::Open
+        } else {
+            Stage::Handshake
+        };
         Self {
             source,
             peer,
+            stage,
             stream,
             incoming: Frames::new(),
             outgoing: Vec::new(),
             unread: Backlog::default(),
             pending: 0,
-            half_closed: false,
             paused: false,
             strays: 0,
             useful: false,
@@ -76,6 +93,9 @@ impl<S: ByteStream> ClientConnection<S> {
     /// When it is closed unless something happens: it is idle, sends a query octet by octet or nothing that is a query, or does
     /// not read its responses. `None` while all it waits for is a response.
     pub fn due(&self, limits: &Limits) -> Option<Time> {
+        if self.stage == Stage::Handshake {
+            return Some(self.progress + limits.tcp_idle.min(HANDSHAKE));
+        }
         if self.backlog() > 0 {
             return Some(self.progress.max(self.taken_at) + limits.tcp_idle);
         }
@@ -95,19 +115,28 @@ impl<S: ByteStream> ClientConnection<S> {
     /// May it be closed when the worker drains? No response is due, and nothing has come for a while.
     pub fn may_end(&self, quiet: Duration, now: Time) -> bool {
         let due = self.pending > 0 || self.backlog() > 0;
-        let partial = !self.incoming.is_empty();
+        let partial = self.stage == Stage::Handshake || !self.incoming.is_empty();
         let quiet = if partial { ABANDONED } else { quiet };
         !due && now >= self.progress + quiet
     }
 
     /// Octets of memory that its queries and responses take.
     pub fn memory(&self) -> usize {
-        self.incoming.memory() + self.outgoing.capacity() + self.unread.memory()
+        let queued = self.outgoing.capacity() + self.unread.memory();
+        self.incoming.memory() + queued + self.stream.memory()
     }
 
     /// Octets of responses that leave at the next flush.
     pub fn unsent(&self) -> usize {
         self.outgoing.len()
+    }
+
+    /// How the core knows this client.
+    pub fn client(&self, key: ClientKey) -> Client {
+        Client {
+            addr: self.peer,
+            via: key.via(self.stream.is_encrypted()),
+        }
     }
 
     fn backlog(&self) -> usize {
@@ -117,8 +146,7 @@ impl<S: ByteStream> ClientConnection<S> {
     /// Takes what has arrived to the core, within the bounds. What is left waits in the kernel, and so does the client.
     pub fn receive(&mut self, key: ClientKey, limits: &Limits, core: &mut Core) -> Polled {
         let mut cx = self.source.context();
-        let (addr, via) = (self.peer, key.via());
-        let client = Client { addr, via };
+        let client = self.client(key);
         let (forwarder, out, now) = (&mut core.forwarder, &mut core.out, core.now);
         // Responses that are there at once are in `out` until it is carried out, and count for this client all the same.
         let before = out.octets();
@@ -154,15 +182,21 @@ impl<S: ByteStream> ClientConnection<S> {
             if self.paused {
                 return Polled::Pending;
             }
-            if self.half_closed {
+            if self.stage == Stage::HalfClosed {
                 return self.polled();
             }
-            match Pin::new(&mut self.stream).poll_read(&mut cx, self.incoming.space()) {
+            let read = Pin::new(&mut self.stream).poll_read(&mut cx, self.incoming.space());
+            if self.stage == Stage::Handshake && self.stream.is_ready() {
+                // The time for silence begins.
+                self.stage = Stage::Open;
+                self.progress = now.mono;
+            }
+            match read {
                 Poll::Pending => {
                     self.incoming.release();
                     return self.polled();
                 }
-                Poll::Ready(Ok(0)) => self.half_closed = true,
+                Poll::Ready(Ok(0)) => self.stage = Stage::HalfClosed,
                 Poll::Ready(Ok(n)) => self.incoming.filled(n),
                 Poll::Ready(Err(error)) => {
                     debug!(
@@ -247,7 +281,7 @@ impl<S: ByteStream> ClientConnection<S> {
     /// It has ended when the client sends nothing more and has all its responses.
     fn polled(&self) -> Polled {
         let more = self.pending > 0 || self.backlog() > 0 || self.incoming.has_message();
-        if self.half_closed && !more {
+        if self.stage == Stage::HalfClosed && !more {
             Polled::Ended
         } else {
             Polled::Pending

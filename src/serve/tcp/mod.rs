@@ -8,7 +8,7 @@ use super::core::Core;
 use super::shared::{AtLimit, Shared};
 use super::sources::{ClientKey, Kind, Polled, Sources};
 use crate::config::{Config, Limits};
-use crate::engine::{Client, Time};
+use crate::engine::Time;
 use crate::runtime::Runtime;
 use backlog::{BLOCK, BlockPool, Full};
 use connection::ClientConnection;
@@ -139,12 +139,12 @@ impl<R: Runtime> TcpClients<R> {
             self.refused += 1;
             return;
         }
-        let due = now + self.limits.tcp_idle;
         let key = self.connections.insert_with_key(|key| {
             let source = self.sources.add(Kind::TcpClient(key));
             ClientConnection::new(stream, peer, source, now)
         });
-        self.due.push(Reverse((due, key)));
+        let due = self.connections[key].due(&self.limits);
+        self.due.push(Reverse((due.unwrap_or(now), key)));
     }
 
     /// Makes room by closing the connection that has been idle for longest. False if all are busy.
@@ -233,8 +233,8 @@ impl<R: Runtime> TcpClients<R> {
         let enough = (self.max_memory - self.max_memory / 8).saturating_sub(MARGIN);
         let mut by_client: BTreeMap<u128, (usize, BinaryHeap<_>)> = BTreeMap::new();
         for (key, connection) in &self.connections {
-            let (addr, via) = (connection.peer, key.via());
-            let (taken, connections) = by_client.entry(Client { addr, via }.account()).or_default();
+            let account = connection.client(key).account();
+            let (taken, connections) = by_client.entry(account).or_default();
             *taken += connection.accounted;
             connections.push((connection.accounted, key));
         }

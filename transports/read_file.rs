@@ -5,23 +5,14 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 /// Larger than any bundle of root certificates in use, small enough to read into memory.
-pub(in crate::cli) const PEM_OCTETS: u64 = 8 << 20;
-
-/// What becomes of a file that is not there, and that the program can make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Missing {
-    /// It is made, with a random key.
-    Make,
-    /// It must be possible to make it.
-    CouldBeMade,
-    /// It has no effect.
-    Ignore,
-}
+pub const PEM_OCTETS: u64 = 8 << 20;
 
 /// Why a file was not read.
 #[derive(Debug)]
-pub(in crate::cli) enum ReadError {
+pub enum ReadError {
+    /// By the system.
     Io(io::Error),
+    /// It has more octets than so many.
     TooLarge(u64),
     /// It may never have anything to read: this is what it is.
     NotRegular(&'static str),
@@ -46,7 +37,7 @@ impl std::fmt::Display for ReadError {
 ///
 /// A FIFO, a socket or a block device is an error, and a character device is read without waiting: whoever reads a file does not wait for
 /// another program. The exception is a pipe that this process was started with, as `/dev/stdin` or by `<(...)` of a shell.
-pub(in crate::cli) fn read_limited(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
+pub fn read_limited(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
     let (file, is_pipe) = open(path)?;
     let mut octets = Vec::new();
     let read = file.take(most + 1).read_to_end(&mut octets);

@@ -1,0 +1,195 @@
+//! DNS over TLS towards clients (RFC 7858), over any runtime: a listener whose streams begin with a handshake.
+//!
+//! The shell notices nothing of that but the hooks of [`ByteStream`](crate::runtime::ByteStream): a client in its handshake is a connection
+//! like any other, with the same bounds.
+
+mod certificate;
+mod client_stream;
+mod renewal;
+mod stream;
+
+use self::certificate::Shown;
+use self::renewal::Current;
+use crate::config::{Cidr, Config, ConfigError};
+use crate::engine::{Now, Time};
+use crate::locks::lock;
+use crate::runtime::{self, Runtime};
+use futures::future::{MapOk, TryFutureExt};
+use rustls::ServerConnection;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+pub use self::client_stream::ClientStream;
+pub use self::stream::TlsStream;
+
+/// What is shown to clients over TLS, and by which keys their sessions are resumed. Clones are the same, so that a session of one worker is
+/// resumed at another.
+#[derive(Clone, Default)]
+pub struct ListenTls {
+    current: Arc<Mutex<Option<Current>>>,
+}
+
+/// Checks what [`ListenTls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
+pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
+    let Some(certificate) = config.certificate() else {
+        return Ok(Vec::new());
+    };
+    let remark = Shown::new(certificate)?.remark();
+    let remark = remark.map(|why| ConfigError::new("certificate", "", why));
+    Ok(remark.into_iter().collect())
+}
+
+impl ListenTls {
+    /// As configured. An error says what is wrong with the certificate or its key.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let made = Self::default();
+        made.take(config)?;
+        Ok(made)
+    }
+
+    /// The certificate of this configuration is shown in handshakes that begin from now on, and no session of before is resumed. One that is
+    /// shown already stays as it is. After an error so does the one before.
+    fn take(&self, config: &Config) -> Result<(), ConfigError> {
+        let Some(certificate) = config.certificate() else {
+            return Ok(());
+        };
+        let mut current = lock(&self.current);
+        if !(current.as_ref()).is_some_and(|known| known.is(certificate)) {
+            *current = Some(Current::new(certificate)?);
+        }
+        Ok(())
+    }
+
+    /// This runtime, with listeners over TLS.
+    pub fn over<R: Runtime>(&self, runtime: R) -> Served<R> {
+        Encrypting {
+            runtime,
+            settings: self.clone(),
+        }
+    }
+
+    /// A handshake that has not begun.
+    fn begin(&self) -> io::Result<ServerConnection> {
+        let mut current = lock(&self.current);
+        let current = current.as_mut();
+        let server = current.map(|current| current.shown().server.clone());
+        let server = server.ok_or_else(|| io::Error::other("there is no certificate"))?;
+        ServerConnection::new(server).map_err(io::Error::other)
+    }
+}
+
+/// The runtime that serves clients.
+pub type Served<R> = Encrypting<R>;
+
+/// A runtime whose listeners can be over TLS. All else is as by the runtime itself.
+#[derive(Clone)]
+pub struct Encrypting<R> {
+    runtime: R,
+    settings: ListenTls,
+}
+
+/// A listener, over TLS or not.
+pub struct Listener<L> {
+    plain: L,
+    settings: Option<ListenTls>,
+}
+
+impl<L: runtime::Listener> runtime::Listener for Listener<L> {
+    type Stream = ClientStream<L::Stream>;
+
+    fn poll_accept(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(Self::Stream, SocketAddr)>> {
+        let (stream, peer) = ready!(self.plain.poll_accept(cx))?;
+        let stream = match &self.settings {
+            None => ClientStream::Plain(stream),
+            Some(settings) => {
+                let tls = TlsStream::new(stream, settings.begin()?);
+                ClientStream::Tls(Box::new(tls))
+            }
+        };
+        Poll::Ready(Ok((stream, peer)))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.plain.local_addr()
+    }
+}
+
+impl<R: Runtime> Encrypting<R> {
+    fn plain(plain: R::Listener) -> Listener<R::Listener> {
+        Listener {
+            plain,
+            settings: None,
+        }
+    }
+}
+
+impl<R: Runtime> Runtime for Encrypting<R> {
+    type Stream = ClientStream<R::Stream>;
+    type Connect = MapOk<R::Connect, fn(R::Stream) -> Self::Stream>;
+    type Listener = Listener<R::Listener>;
+    type Datagrams = R::Datagrams;
+    type Sleep = R::Sleep;
+    type Within<F: Future> = R::Within<F>;
+
+    fn now(&self) -> Now {
+        self.runtime.now()
+    }
+
+    fn sleep_until(&self, at: Time) -> R::Sleep {
+        self.runtime.sleep_until(at)
+    }
+
+    fn within<F: Future>(&self, limit: Duration, work: F) -> R::Within<F> {
+        self.runtime.within(limit, work)
+    }
+
+    fn connect(&self, to: SocketAddr) -> Self::Connect {
+        self.runtime.connect(to).map_ok(ClientStream::Plain)
+    }
+
+    fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener> {
+        self.runtime.listen(at, share).map(Self::plain)
+    }
+
+    fn bind(&self, at: SocketAddr, share: bool) -> io::Result<R::Datagrams> {
+        self.runtime.bind(at, share)
+    }
+
+    fn datagrams_to(&self, peer: SocketAddr) -> io::Result<R::Datagrams> {
+        self.runtime.datagrams_to(peer)
+    }
+
+    fn adopt_listener(&self, socket: TcpListener) -> io::Result<Self::Listener> {
+        self.runtime.adopt_listener(socket).map(Self::plain)
+    }
+
+    fn adopt_datagrams(&self, socket: UdpSocket) -> io::Result<R::Datagrams> {
+        self.runtime.adopt_datagrams(socket)
+    }
+
+    fn over_tls(&self, listener: Self::Listener) -> io::Result<Self::Listener> {
+        Ok(Listener {
+            settings: Some(self.settings.clone()),
+            ..listener
+        })
+    }
+
+    fn reconfigure(&self, config: &Config) -> Result<(), ConfigError> {
+        self.settings.take(config)?;
+        self.runtime.reconfigure(config)
+    }
+
+    fn networks(&self) -> Vec<Cidr> {
+        self.runtime.networks()
+    }
+
+    fn block_on<F: Future>(&self, work: F) -> F::Output {
+        self.runtime.block_on(work)
+    }
+}

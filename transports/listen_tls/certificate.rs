@@ -1,0 +1,171 @@
+//! What a certificate and its key make of TLS: the settings of a server, or what is wrong with them.
+
+use crate::config::{ConfigError, ServerCertificate};
+use crate::transports::tls::{
+    DOT, ENCRYPTED, SOON, WrongKey, certificates, date, not_after, private_key, warning,
+};
+use rustls::crypto::ring;
+use rustls::pki_types::UnixTime;
+use rustls::{Error, ServerConfig};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What can be done about a certificate that ends soon.
+const REMEDY: &str = "renew it, as by its ACME client; the new one is taken without a restart";
+
+/// A certificate as TLS takes it.
+pub struct Shown {
+    pub server: Arc<ServerConfig>,
+    /// When it ends, in seconds since 1970. `None`: webpki cannot tell.
+    ends: Option<u64>,
+}
+
+impl Shown {
+    /// Reads it. An error says what is wrong with it or with its key.
+    ///
+    /// Sessions are resumed by tickets, whose keys are made here and change every six hours: nothing is kept for a client.
+    pub fn new(certificate: &ServerCertificate) -> Result<Self, ConfigError> {
+        let wrong = |why: String| ConfigError::new("certificate", "", why);
+        let chain = certificates(certificate.chain()).map_err(wrong)?;
+        let ends = chain.first().and_then(not_after);
+        let (setting, pem) = match certificate.key() {
+            Some(pem) => ("certificate_key", pem),
+            None => ("certificate", certificate.chain()),
+        };
+        let wrong_key = |why: String| ConfigError::new(setting, "", why);
+        let key = private_key(pem).map_err(|wrong| match wrong {
+            WrongKey::Absent if certificate.key().is_none() => {
+                wrong_key("there is no private key in the file: name its file".to_owned())
+                    .with_remedy("certificate_key")
+            }
+            WrongKey::Absent => wrong_key("there is no private key in the file".to_owned()),
+            WrongKey::Encrypted => wrong_key(format!("the private key {ENCRYPTED}")),
+            WrongKey::NoPem(why) => wrong_key(format!("the private key is no PEM: {why}")),
+        })?;
+        // Of its groups ring can be the server; that of `tls/key_exchange.rs` is a client only.
+        let provider = Arc::new(ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+        let mut config = config.map_err(|error| match error {
+            Error::InconsistentKeys(_) => wrong_key(
+                "the private key does not belong to the first certificate of the file, which must be this host's own"
+                    .to_owned(),
+            ),
+            error => wrong(format!("cannot be used: {error}")),
+        })?;
+        config.alpn_protocols = vec![DOT.alpn.to_vec()];
+        config.ticketer = ring::Ticketer::new().map_err(|error| wrong(error.to_string()))?;
+        Ok(Self {
+            server: Arc::new(config),
+            ends,
+        })
+    }
+
+    /// When it ends, for the log.
+    pub fn end(&self) -> String {
+        let at = |end: u64| date(UnixTime::since_unix_epoch(Duration::from_secs(end)));
+        self.ends.map_or_else(|| "nobody knows when".to_owned(), at)
+    }
+
+    /// What is said of it if it has ended, or ends within 14 days.
+    pub fn remark(&self) -> Option<String> {
+        let (end, now) = (self.ends?, UnixTime::now());
+        let left = Duration::from_secs(end.saturating_sub(now.as_secs()));
+        (left <= SOON).then(|| format!("the certificate {}", warning(end, now, REMEDY)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    fn pem(key: &KeyPair, until: i32) -> String {
+        let mut params = CertificateParams::new(vec!["dns.test".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(until, 1, 1);
+        params.self_signed(key).unwrap().pem()
+    }
+
+    fn error(chain: &str, key: Option<&str>) -> ConfigError {
+        let key = key.map(|key| key.as_bytes().to_vec());
+        let certificate = ServerCertificate::new(chain.as_bytes().to_vec(), key);
+        Shown::new(&certificate).err().unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_of_the_file_that_is_to_blame() {
+        let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let chain = pem(&key, 2100);
+        let (key, other) = (key.serialize_pem(), other.serialize_pem());
+        let encrypted = key.replace(" PRIVATE", " ENCRYPTED PRIVATE");
+        let cut = key.replace("-----END PRIVATE KEY-----", "");
+        for (chain, key, setting, reason) in [
+            (
+                "",
+                Some(&*key),
+                "certificate",
+                "there is no PEM certificate in the file",
+            ),
+            (
+                &*chain,
+                None,
+                "certificate",
+                "there is no private key in the file: name its file",
+            ),
+            (
+                &*chain,
+                Some(""),
+                "certificate_key",
+                "there is no private key in the file",
+            ),
+            (
+                &*chain,
+                Some(&*other),
+                "certificate_key",
+                "the private key does not belong to",
+            ),
+            (
+                &*chain,
+                Some(&*encrypted),
+                "certificate_key",
+                "the private key is encrypted",
+            ),
+            (
+                &*chain,
+                Some(&*cut),
+                "certificate_key",
+                "the private key is no PEM: the line",
+            ),
+        ] {
+            let error = error(chain, key);
+            assert_eq!(error.setting, setting, "{error}");
+            assert!(error.reason.starts_with(reason), "{error}");
+        }
+        assert_eq!(error(&chain, None).remedy, Some("certificate_key"));
+    }
+
+    #[test]
+    fn the_key_may_be_in_the_file_of_the_certificate() {
+        let key = KeyPair::generate().unwrap();
+        let both = format!("{}{}", key.serialize_pem(), pem(&key, 2100));
+        let shown = Shown::new(&ServerCertificate::new(both.into(), None)).unwrap();
+        assert_eq!(
+            (shown.end().as_str(), shown.remark()),
+            ("2100-01-01T00:00:00Z", None)
+        );
+        assert_eq!(shown.server.alpn_protocols, [b"dot"]);
+        assert!(shown.server.ticketer.enabled());
+    }
+
+    #[test]
+    fn a_certificate_that_has_ended_is_remarked_upon() {
+        let key = KeyPair::generate().unwrap();
+        let both = format!("{}{}", key.serialize_pem(), pem(&key, 2001));
+        let shown = Shown::new(&ServerCertificate::new(both.into(), None)).unwrap();
+        let remark = shown.remark().unwrap();
+        let expected =
+            "the certificate has ended at 2001-01-01T00:00:00Z: renew it, as by its ACME";
+        assert!(remark.starts_with(expected), "{remark}");
+    }
+}
