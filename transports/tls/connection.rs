@@ -3,9 +3,10 @@
 use super::Target;
 use super::expiry::EXPIRY;
 use super::stream::Stream;
+use crate::config::Profile;
 use crate::framed::Framed;
 use crate::runtime::Runtime;
-use crate::transport::{self, ConnectError, ConnectionError, Event};
+use crate::transport::{self, Authentication, ConnectError, ConnectionError, Event};
 use futures_rustls::client::TlsStream;
 use rustls::pki_types::UnixTime;
 use rustls::{ClientConnection, HandshakeKind, ProtocolVersion};
@@ -19,6 +20,8 @@ pub struct Connection<R: Runtime> {
     /// For the log; empty until the handshake is over.
     description: String,
     certificate_left: Option<Duration>,
+    /// Nothing until the handshake is over.
+    authentication: Option<Authentication>,
     early: Option<Box<Early<R>>>,
 }
 
@@ -36,6 +39,7 @@ impl<R: Runtime> Connection<R> {
             framed: Framed::new(Stream::new(stream, to.has_certificate), String::new()),
             description: String::new(),
             certificate_left: None,
+            authentication: None,
             early: None,
         };
         if connection.framed.stream().is_early() {
@@ -52,6 +56,10 @@ impl<R: Runtime> Connection<R> {
         let session = self.framed.stream().session();
         self.certificate_left = to.certificate_left(session);
         self.description = describe(session, &to.verified);
+        self.authentication = Some(Authentication {
+            verified: to.profile == Profile::Strict,
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+        });
     }
 
     /// The state of TLS.
@@ -136,6 +144,10 @@ impl<R: Runtime> transport::Connection for Connection<R> {
 
     fn certificate_left(&self) -> Option<Duration> {
         self.certificate_left
+    }
+
+    fn authentication(&self) -> Option<Authentication> {
+        self.authentication
     }
 }
 
