@@ -3,33 +3,30 @@
 //! A page of the web can have a browser ask a name of its own that suddenly leads to 127.0.0.1 (DNS rebinding), and read the response. Its
 //! requests bear that name. Whoever means this program gives an address, or `localhost`.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Whether a host with or without a port is an address or `localhost`.
 pub fn is_own(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => {
-            let Some((inner, port)) = rest.split_once(']') else {
-                return false;
-            };
-            if inner.parse::<Ipv6Addr>().is_err() {
-                return false;
-            }
-            (None, port)
-        }
-        None => {
-            let at = host.find(':').unwrap_or(host.len());
-            (Some(&host[..at]), &host[at..])
-        }
+    is_address(host) || is_localhost(host)
+}
+
+fn is_address(host: &str) -> bool {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    host.parse::<SocketAddr>().is_ok()
+        || host.parse::<Ipv4Addr>().is_ok()
+        || inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
+}
+
+fn is_localhost(host: &str) -> bool {
+    let (name, port) = match host.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (host, None),
     };
-    let is_port = |digits: &str| {
-        digits.bytes().all(|octet| octet.is_ascii_digit()) && digits.parse::<u16>().is_ok()
-    };
-    let has_good_port = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
-    let is_good_name = name.is_none_or(|name| {
-        name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok()
-    });
-    has_good_port && is_good_name
+    let is_port =
+        |text: &str| text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<u16>().is_ok();
+    name.eq_ignore_ascii_case("localhost") && port.is_none_or(is_port)
 }
 
 #[cfg(test)]
@@ -59,6 +56,9 @@ mod tests {
             "127.0.0.1:",
             "127.0.0.1:99999",
             "127.0.0.1:+1",
+            "localhost:+1",
+            "localhost:",
+            "localhost:1:2",
             "user@127.0.0.1",
             "::1",
             "[::1",

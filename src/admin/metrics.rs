@@ -1,4 +1,4 @@
-//! The metrics as OpenMetrics has them on the wire (`openmetrics-text` 1.0.0), by the crate of the Prometheus project.
+//! The metrics as `OpenMetrics` has them on the wire (`openmetrics-text` 1.0.0), by the crate of the Prometheus project.
 
 use super::answers::About;
 use super::families::{Family, Kind, Sample, Value, all};

@@ -45,6 +45,11 @@ impl Admin {
         bound().map_err(|error| format!("cannot listen on {address} for metrics (admin): {error}"))
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Serves from now on, in a thread that lives as long as the process. The text of an error is for the operator.
     pub fn serve(self, control: &Control, runtime: &str) -> Result<(), String> {
         let Self { listener, address } = self;

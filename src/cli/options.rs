@@ -195,7 +195,8 @@ options! {
         Word log = &["info"],
 
         /// ADDR[:PORT] at which metrics and health are served over HTTP, such as 127.0.0.1, or off.
-        /// Whoever can connect to it can read them. Default: off. The port: 9553. DOTWARD_ADMIN
+        /// Whoever can connect to it can read them. It takes a program with the feature admin. Default:
+        /// off. The port is 9553 unless one is given. DOTWARD_ADMIN
         Word admin = &["off"],
 
         /// CIDR of clients to serve, such as 192.168.0.0/16, and of no others; repeatable. Default:

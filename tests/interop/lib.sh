@@ -238,12 +238,12 @@ CONF
 
 # --- dotward ---------------------------------------------------------------------------------------------------------
 
-# PROGRAM: the program under test. Built here, unless the caller names one.
+# PROGRAM: the program under test. Built here, with these FEATURES beside the default ones, unless the caller names one.
 find_program() {
   PROGRAM=${PROGRAM:-}
   if [ -z "$PROGRAM" ]; then
-    local runtime=${DOTWARD_RUNTIME:-async-std}
-    cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" --features "$runtime"
+    local features=${DOTWARD_RUNTIME:-async-std}${FEATURES:+,$FEATURES}
+    cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" --features "$features"
     PROGRAM=${CARGO_TARGET_DIR:-$ROOT/target}/release/dotward
   fi
 }
