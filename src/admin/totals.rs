@@ -145,3 +145,38 @@ impl Upstream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upstreams_of_several_loops_are_one_by_their_label() {
+        let gauges = |ms, days, is_healthy| {
+            let mut gauges = UpstreamGauges::default();
+            gauges.round_trip = Some(Duration::from_millis(ms));
+            gauges.certificate_left = Some(Duration::from_secs(86_400 * days));
+            (gauges.connected, gauges.is_healthy) = (1, is_healthy);
+            gauges
+        };
+        let mut stats = UpstreamStats::default();
+        stats.sent = 3;
+        let mut totals = Totals::default();
+        for (label, gauges) in [
+            ("a", gauges(10, 7, true)),
+            ("b", gauges(7, 30, true)),
+            ("a", gauges(20, 9, false)),
+            ("a", gauges(60, 8, true)),
+        ] {
+            totals.upstream(label).add(&stats, &gauges);
+        }
+        let [a, b] = &totals.upstreams[..] else {
+            panic!("{totals:?}");
+        };
+        assert_eq!((a.stats.sent, a.connected, b.stats.sent), (9, 3, 3));
+        assert_eq!((a.is_healthy, b.is_healthy), (false, true));
+        assert_eq!((a.state(), b.state()), ("unhealthy", "connected"));
+        assert_eq!(a.round_trip, Some(Duration::from_millis(30)));
+        assert_eq!(a.certificate_left, Some(Duration::from_secs(86_400 * 7)));
+    }
+}

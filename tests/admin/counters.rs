@@ -8,7 +8,7 @@ use crate::support::authority::Leaf;
 use crate::support::checks::{canary, load, rcode_of};
 use crate::support::client::{TcpClient, UdpClient};
 use crate::support::codes::{A, NOERROR, NXDOMAIN, SERVFAIL, TC, TXT};
-use crate::support::messages::{query, response_to, word};
+use crate::support::messages::{query, response_to};
 use crate::support::script::{Conduct, Gate, Received, Step, gated, right_answer};
 use crate::support::setup::Trust;
 use crate::support::upstream::DotServer;
@@ -106,26 +106,28 @@ fn queries_count_by_protocol_and_answers_by_source() {
             "dotward_responses_total{protocol=\"tcp\",rcode=\"NOERROR\"}",
             1.0,
         ),
-        ("dotward_cache_insertions_total", 3.0),
-        ("dotward_cache_entries", 3.0),
+        ("dotward_cache_insertions_total", 2.0),
+        ("dotward_cache_entries", 2.0),
         ("dotward_answer_seconds_count", 3.0),
         ("dotward_answer_seconds_bucket{le=\"+Inf\"}", 3.0),
         ("dotward_upstream_queries_total{UPSTREAM}", 3.0),
         ("dotward_upstream_answers_total{UPSTREAM}", 3.0),
-        ("dotward_upstream_connects_total{UPSTREAM}", 1.0),
-        ("dotward_upstream_established_total{UPSTREAM}", 1.0),
-        (
-            "dotward_upstream_handshakes_total{UPSTREAM,authentication=\"verified\"}",
-            1.0,
-        ),
         (
             "dotward_upstream_handshakes_total{UPSTREAM,authentication=\"opportunistic\"}",
             0.0,
         ),
-        ("dotward_upstream_connections{UPSTREAM,state=\"up\"}", 1.0),
         ("dotward_upstream_healthy{UPSTREAM}", 1.0),
     ] {
         assert_eq!(stand.value(series), Some(value), "{series}");
+    }
+    // On a slow machine there may be a second connect.
+    for series in [
+        "dotward_upstream_connects_total{UPSTREAM}",
+        "dotward_upstream_established_total{UPSTREAM}",
+        "dotward_upstream_handshakes_total{UPSTREAM,authentication=\"verified\"}",
+        "dotward_upstream_connections{UPSTREAM,state=\"up\"}",
+    ] {
+        stand.wait(series, 1.0);
     }
     let round_trip = stand.value("dotward_upstream_round_trip_seconds{UPSTREAM}");
     assert!(
@@ -244,16 +246,16 @@ fn connects_that_fail_count_by_reason() {
 
     let trust = Trust::new();
     let conduct = |conduct| DotServer::with(trust.authority.good()).conduct(move |_| conduct);
-    let (silent, plain) = (
+    let (silent, rude) = (
         conduct(Conduct::NeverHandshake),
-        conduct(Conduct::Plaintext),
+        conduct(Conduct::ResetAfterHello),
     );
     let stand = failing(silent.start(), Trust::new());
     stand.wait(
         "dotward_upstream_connect_failures_total{UPSTREAM,reason=\"timed_out\"}",
         1.0,
     );
-    let stand = failing(plain.start(), Trust::new());
+    let stand = failing(rude.start(), Trust::new());
     stand.wait(
         "dotward_upstream_connect_failures_total{UPSTREAM,reason=\"handshake\"}",
         1.0,
@@ -385,15 +387,11 @@ fn what_is_beyond_a_bound_counts() {
     for id in 0..11 {
         client.send(&query(&format!("slow{id}.test"), A).id(id).build());
     }
-    // The client that has most of them gives way to the other.
-    stand.wait("dotward_limit_hits_total{bound=\"yielded\"}", 1.0);
-    let others: Vec<UdpClient> = (0..12).map(|_| UdpClient::new(stand.address())).collect();
-    for (id, other) in others.iter().enumerate() {
-        let name = format!("slow-{id}.test");
-        other.send(&query(&name, A).build());
-    }
-    // When each has one, the next one is refused.
     stand.wait("dotward_limit_hits_total{bound=\"in_flight\"}", 1.0);
+    // The client that has most of them gives way to another one.
+    let other = UdpClient::new(stand.address());
+    other.send(&query("slow-other.test", A).build());
+    stand.wait("dotward_limit_hits_total{bound=\"yielded\"}", 1.0);
     assert_eq!(
         stand.value("dotward_limit{bound=\"in_flight\"}"),
         Some(10.0)
@@ -413,17 +411,23 @@ fn what_is_beyond_a_bound_counts() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_is_closed_and_counts() {
-    let large = |asked: &Received| match word(&asked.bytes, asked.bytes.len() - 4) {
-        TXT => vec![Step::Answer(response_to(&asked.bytes).fill(60_000).build())],
-        _ => vec![Step::Answer(right_answer(asked))],
+fn clients_that_read_nothing_are_closed_and_count() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let large = move |asked: &Received| {
+        let answer = response_to(&asked.bytes).fill(60_000).build();
+        vec![Step::HoldUntil(held.clone()), Step::Answer(answer)]
     };
-    let more = ["--queue-size", "4M", "--max-tcp-in-flight", "1000"];
-    let stand = scripted(large, &more);
-    let client = TcpClient::new(stand.address());
-    for id in 0..600 {
-        client.send(&query(&format!("a{id}.test"), TXT).id(id).build());
+    let stand = scripted(large, &["--queue-size", "4M"]);
+    let clients: Vec<TcpClient> = (0..4).map(|_| TcpClient::new(stand.address())).collect();
+    for (number, client) in clients.iter().enumerate() {
+        for id in 0..100 {
+            let name = format!("a{number}-{id}.test");
+            client.send(&query(&name, TXT).id(id).build());
+        }
     }
+    stand.upstreams[0].wait("all", |seen| seen.queries.len() == 400);
+    gate.open();
     stand.wait("dotward_limit_hits_total{bound=\"client_memory\"}", 1.0);
 }
 

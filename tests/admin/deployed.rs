@@ -118,19 +118,13 @@ fn the_page_and_the_program_have_the_same_metrics() {
     let section = section.split("\n## ").next().unwrap_or_default();
     let (mut types, mut documented) = (BTreeMap::new(), BTreeSet::new());
     for row in section.lines().filter(|line| line.starts_with("| `")) {
-        let cells: Vec<&str> = row.split(" | ").collect();
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [name, kind, labels, unit, meaning] = cells[..] else {
             panic!("{row}");
         };
         let name = spans(name).remove(0);
-        assert!(
-            meaning.trim_end_matches(" |").len() > 1,
-            "{name} has a meaning"
-        );
-        assert!(
-            !unit.trim().is_empty() || kind == "info",
-            "{name} has a unit"
-        );
+        assert!(!meaning.is_empty(), "{name} has a meaning");
+        assert!(!unit.is_empty() || kind == "info", "{name} has a unit");
         types.insert(name.clone(), kind.to_owned());
         // Behind a colon are the values of the last label. Others have values that no table holds.
         let (labels, values) = labels.split_once(": ").unwrap_or((labels, ""));
