@@ -135,10 +135,8 @@ mod tests {
             since: Instant::now(),
         };
         let mut totals = Totals::default();
-        totals.upstreams.push(Upstream {
-            label: "a\\b\"c\nd".to_owned(),
-            ..Upstream::default()
-        });
+        totals.upstreams.push(Upstream::default());
+        totals.upstreams[0].label = "a\\b\"c\nd".to_owned();
         let text = text(&totals, &about);
         let line = "dotward_upstream_queries_total{upstream=\"a\\\\b\\\"c\\nd\"} 0\n";
         assert!(text.contains(line), "{text}");

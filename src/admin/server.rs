@@ -16,8 +16,10 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-/// Connections at once. With one more, the oldest is closed: it has had its time, or has said nothing.
+/// Connections at once. With one more, the oldest is closed, unless it is younger than [`GRACE`]; that one then waits.
 const MAX_CONNECTIONS: usize = 16;
+/// So long each connection has in any case: whoever sends a request at once is answered, however many others say nothing.
+const GRACE: Duration = Duration::from_millis(100);
 /// From the accept of a connection to its end.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Octets of a request's line and headers, the least that hyper allows.
@@ -42,7 +44,7 @@ pub struct Server {
 struct Open {
     http: Pin<Box<Connection<Stream, Served>>>,
     stream: Stream,
-    until: Instant,
+    since: Instant,
 }
 
 /// Answers requests.
@@ -86,7 +88,7 @@ impl Server {
         let mut first = self.paused_until;
         let mut soonest = |at: Instant| first = Some(first.map_or(at, |first| first.min(at)));
         for open in &self.open {
-            soonest(open.until);
+            soonest(open.since + TIME_LIMIT);
             if open.stream.waits_for().is_empty() {
                 soonest(now + SOON);
             }
@@ -116,8 +118,20 @@ impl Server {
         }
         self.paused_until = None;
         for _ in 0..MAX_CONNECTIONS {
+            let is_full = self.open.len() >= MAX_CONNECTIONS;
+            let oldest = self.open.first().filter(|_| is_full);
+            let until = oldest.map(|oldest| oldest.since + GRACE);
+            if until.is_some_and(|until| now < until) {
+                self.paused_until = until;
+                return;
+            }
             match self.listener.accept() {
-                Ok((socket, _)) => self.open(socket, now),
+                Ok((socket, _)) => {
+                    if is_full {
+                        self.open.remove(0);
+                    }
+                    self.open(socket, now);
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(_) => {
                     self.paused_until = Some(now + PAUSE);
@@ -131,9 +145,6 @@ impl Server {
         if socket.set_nonblocking(true).is_err() {
             return;
         }
-        if self.open.len() >= MAX_CONNECTIONS {
-            self.open.remove(0);
-        }
         let stream = Stream::new(socket);
         let mut http = Builder::new();
         http.keep_alive(false)
@@ -144,7 +155,7 @@ impl Server {
         self.open.push(Open {
             http: Box::pin(http),
             stream,
-            until: now + TIME_LIMIT,
+            since: now,
         });
     }
 }
@@ -152,7 +163,7 @@ impl Server {
 impl Open {
     /// Does what can be done now. False when it has ended, or its time has.
     fn goes_on(&mut self, now: Instant) -> bool {
-        if now >= self.until {
+        if now >= self.since + TIME_LIMIT {
             return false;
         }
         self.stream.forget();

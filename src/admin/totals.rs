@@ -152,15 +152,17 @@ mod tests {
 
     #[test]
     fn upstreams_of_several_loops_are_one_by_their_label() {
-        let gauges = |ms, days, is_healthy| {
-            let mut gauges = UpstreamGauges::default();
-            gauges.round_trip = Some(Duration::from_millis(ms));
-            gauges.certificate_left = Some(Duration::from_secs(86_400 * days));
-            (gauges.connected, gauges.is_healthy) = (1, is_healthy);
-            gauges
+        let gauges = |ms, days: u64, is_healthy| UpstreamGauges {
+            round_trip: Some(Duration::from_millis(ms)),
+            certificate_left: Some(Duration::from_secs(86_400 * days)),
+            connected: 1,
+            is_healthy,
+            ..UpstreamGauges::default()
         };
-        let mut stats = UpstreamStats::default();
-        stats.sent = 3;
+        let stats = UpstreamStats {
+            sent: 3,
+            ..UpstreamStats::default()
+        };
         let mut totals = Totals::default();
         for (label, gauges) in [
             ("a", gauges(10, 7, true)),

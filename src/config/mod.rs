@@ -54,6 +54,7 @@ pub(crate) use registrable::registrable_domain;
 pub use roots::Roots;
 pub use route::{Domain, Route, Target};
 pub use split_key::SplitKey;
+#[cfg(feature = "admin")]
 pub(crate) use text::local_address;
 pub use text::server_address;
 pub use ttl::TtlBounds;

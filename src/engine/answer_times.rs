@@ -69,10 +69,10 @@ mod tests {
         assert_eq!(bounds.len(), BOUNDS);
         assert_eq!(bounds[0], Duration::from_nanos(262_144));
         assert_eq!(bounds[BOUNDS - 1], Duration::from_nanos(8_589_934_592));
-        let nano = Duration::from_nanos(1);
-        let mut times = vec![Duration::ZERO, nano, Duration::MAX];
+        let mut times = vec![Duration::ZERO, Duration::from_nanos(1), Duration::MAX];
         for bound in &bounds {
-            times.extend([*bound - nano, *bound, *bound + nano]);
+            let at = bound.as_nanos() as u64;
+            times.extend([at - 1, at, at + 1].map(Duration::from_nanos));
         }
         for time in times {
             let mut one = AnswerTimes::default();

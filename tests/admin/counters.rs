@@ -202,7 +202,8 @@ fn what_is_in_flight_is_joined_and_measured() {
     }
     assert!(stand.value("dotward_query_memory_bytes") > Some(0.0));
     gate.open();
-    (first.receive(), second.receive());
+    first.receive();
+    second.receive();
     stand.wait("dotward_answers_total{source=\"upstream\"}", 2.0);
     // One transaction, for both.
     stand.wait("dotward_answer_seconds_count", 1.0);

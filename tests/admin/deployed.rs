@@ -56,7 +56,7 @@ impl Served {
         }
     }
 
-    /// Asserts that each metric and each label of an expression of PromQL is there.
+    /// Asserts that each metric and each label of an expression of `PromQL` is there.
     fn assert_has(&self, expression: &str) -> usize {
         let mut found = 0;
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use super::{Stand, exchange, get, request};
+use super::{Stand, admin_of, exchange, get, request};
+use crate::support::authority::TempDir;
 use crate::support::checks::canary;
 use crate::support::command::{command, run};
 use crate::support::proxy::Proxy;
@@ -218,11 +219,29 @@ fn every_runtime_serves_all_pages_with_several_workers() {
         );
         canary(stand.address(), "a.test");
         let metrics = stand.metrics();
-        assert_eq!(metrics["dotward_workers"], 2.0);
-        assert_eq!(metrics["dotward_queries_total{protocol=\"udp\"}"], 1.0);
+        assert_eq!(metrics.get("dotward_workers"), Some(&2.0));
+        let queries = "dotward_queries_total{protocol=\"udp\"}";
+        assert_eq!(metrics.get(queries), Some(&1.0));
         let version = env!("CARGO_PKG_VERSION");
         let build = format!("dotward_build_info{{version=\"{version}\",runtime=\"{runtime}\"}}");
         assert_eq!(metrics.get(&build), Some(&1.0), "{metrics:?}");
         assert_eq!(get(stand.admin, "/readyz").status, 200);
     }
+}
+
+#[test]
+fn only_a_restart_changes_the_address() {
+    let files = TempDir::new();
+    let path = files.path().join("dotward.toml");
+    let write =
+        |admin: &str| std::fs::write(&path, format!("admin = {admin:?}\n")).expect("a file");
+    write("127.0.0.1:0");
+    let path = path.display().to_string();
+    let proxy = Proxy::start(&["serve", "--config", &path, "--listen", "127.0.0.1:0"]);
+    let admin = admin_of(&proxy);
+    write("off");
+    proxy.signal("HUP");
+    let line = proxy.wait_log("only a restart changes");
+    assert!(line.ends_with("only a restart changes admin"), "{line}");
+    assert_eq!(get(admin, "/livez").status, 200);
 }
