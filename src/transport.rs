@@ -79,6 +79,21 @@ pub trait Connection: Unpin {
     fn certificate_left(&self) -> Option<Duration> {
         None
     }
+
+    /// How the other end was authenticated when the connection was made, for counters. `None`: it is not encrypted, or was
+    /// authenticated before, by another connection.
+    fn authentication(&self) -> Option<Authentication> {
+        None
+    }
+}
+
+/// What a handshake has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authentication {
+    /// The other end is who it should be: in this handshake, or in that of the session that it resumes.
+    pub verified: bool,
+    /// It resumes an earlier session.
+    pub resumed: bool,
 }
 
 /// What a connection reports.

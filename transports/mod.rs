@@ -85,7 +85,9 @@ pub use system_roots::system_roots;
 use crate::config::{Config, ConfigError, Scheme, Upstream};
 use crate::runtime::Runtime;
 use crate::serve::{BindError, Control};
-use crate::transport::{ConnectError, Connection, ConnectionError, Event, Limits, Transport};
+use crate::transport::{
+    Authentication, ConnectError, Connection, ConnectionError, Event, Limits, Transport,
+};
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;

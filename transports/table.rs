@@ -131,6 +131,10 @@ macro_rules! protocols {
             fn certificate_left(&self) -> Option<Duration> {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.certificate_left(), )* }
             }
+
+            fn authentication(&self) -> Option<Authentication> {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.authentication(), )* }
+            }
         }
     };
 }

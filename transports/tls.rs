@@ -196,6 +196,7 @@ impl<R: Runtime> Tls<R> {
             name,
             client,
             verified: verification(to),
+            profile: to.profile(),
             has_certificate: to.client_certificate().is_some(),
             until: self.runtime.now().mono + self.limit,
         })
@@ -247,6 +248,8 @@ pub struct Target<R> {
     client: Client,
     /// What a handshake has shown, for the log.
     verified: String,
+    /// What the handshake succeeds without.
+    profile: Profile,
     /// A client certificate is configured for it.
     has_certificate: bool,
     /// When the time for the handshake is over.

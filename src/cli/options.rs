@@ -211,6 +211,11 @@ options! {
         /// LEVEL of the log: off, error, warn, info or debug. Default: info. DOTWARD_LOG
         Word log = &["info"],
 
+        /// ADDR[:PORT] at which metrics and health are served over HTTP, such as 127.0.0.1, or off.
+        /// Whoever can connect to it can read them. It takes a program with the feature admin. Default:
+        /// off. The port is 9553 unless one is given. DOTWARD_ADMIN
+        Word admin = &["off"],
+
         /// CIDR of clients to serve, such as 192.168.0.0/16, and of no others; repeatable. Default:
         /// 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fe80::/10,
         /// fc00::/7, and localnets: the networks that this host is on, if they are no wider than a /16

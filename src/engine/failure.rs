@@ -39,6 +39,7 @@ pub enum Failure {
 
 /// What a client and the log are told.
 pub struct Explanation {
+    pub failure: Failure,
     pub rcode: Rcode,
     code: Ede<'static>,
     text: Cow<'static, str>,
@@ -113,7 +114,12 @@ impl Failure {
             Self::NotAllowed => Rcode::REFUSED,
             _ => Rcode::SERVFAIL,
         };
-        Explanation { rcode, code, text }
+        Explanation {
+            failure: self,
+            rcode,
+            code,
+            text,
+        }
     }
 }
 

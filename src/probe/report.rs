@@ -1,10 +1,10 @@
 //! What was found, for people and for programs. Its JSON is described in `docs/probe.md`, and does not change without a new `format`.
 
 use super::authentication::Authentication;
-use super::json::Json;
 use super::messages::Answer;
 use super::problem::Problem;
 use crate::config::Upstream;
+use crate::json::Json;
 use crate::transports::tls::inspect::{Certificate, REMEDY, SOON, Session};
 use std::fmt;
 use std::net::SocketAddr;

@@ -266,6 +266,9 @@ fn connected(connection: &impl Connection, key: ConnectionKey, core: &mut Core) 
     if let Some(left) = connection.certificate_left() {
         core.forwarder.certificate_left(key, left, now);
     }
+    if let Some(how) = connection.authentication() {
+        core.forwarder.authenticated(key, how);
+    }
     core.forwarder
         .connected(key, &connection.describe(), now, out);
 }

@@ -4,7 +4,9 @@ use super::bridge::{Bridge, Link};
 use super::exchange::{Done, Exchange};
 use crate::locks::lock;
 use crate::runtime::Runtime;
-use crate::transport::{self, ConnectError, ConnectionError, Event, Limits, system_message};
+use crate::transport::{
+    self, Authentication, ConnectError, ConnectionError, Event, Limits, system_message,
+};
 use crate::transports::tls::{Encrypted, Stream};
 use bytes::Bytes;
 use futures::FutureExt;
@@ -54,6 +56,7 @@ pub struct Connection<R: Runtime> {
     waker: Waker,
     description: String,
     certificate_left: Option<Duration>,
+    authentication: Authentication,
 }
 
 #[derive(Default)]
@@ -80,6 +83,7 @@ impl<R: Runtime> Connection<R> {
     pub fn new(encrypted: Encrypted<R>, target: Request<()>) -> Result<Self, ConnectError> {
         let description = format!("{}, HTTP/2", encrypted.describe());
         let certificate_left = encrypted.certificate_left();
+        let authentication = encrypted.authentication();
         let link = Arc::new(Mutex::new(Link::new(encrypted.into_stream())));
         let handshake = Builder::new()
             .enable_push(false)
@@ -113,6 +117,7 @@ impl<R: Runtime> Connection<R> {
             progress,
             description,
             certificate_left,
+            authentication,
         })
     }
 
@@ -305,5 +310,9 @@ impl<R: Runtime> transport::Connection for Connection<R> {
 
     fn certificate_left(&self) -> Option<Duration> {
         self.certificate_left
+    }
+
+    fn authentication(&self) -> Option<Authentication> {
+        Some(self.authentication)
     }
 }

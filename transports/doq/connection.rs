@@ -4,7 +4,7 @@ use super::errors::NO_ERROR;
 use super::exchange::{Exchange, framed};
 use super::link::Link;
 use crate::runtime::Runtime;
-use crate::transport::{self, ConnectionError, Event, Limits};
+use crate::transport::{self, Authentication, ConnectionError, Event, Limits};
 use bytes::Bytes;
 use quinn_proto::StreamId;
 use rustls::pki_types::CertificateDer;
@@ -40,6 +40,7 @@ pub struct Connection<R: Runtime> {
     pub(super) closing: bool,
     pub(super) description: String,
     pub(super) certificate_left: Option<Duration>,
+    pub(super) authentication: Authentication,
 }
 
 impl<R: Runtime> Connection<R> {
@@ -51,6 +52,7 @@ impl<R: Runtime> Connection<R> {
         let mut connection = Self {
             description: link.to.described(!link.is_verified),
             certificate_left,
+            authentication: link.to.authentication(!link.is_verified),
             pinged_at: link.heard_at,
             link,
             waiting: VecDeque::new(),
@@ -168,5 +170,9 @@ impl<R: Runtime> transport::Connection for Connection<R> {
 
     fn certificate_left(&self) -> Option<Duration> {
         self.certificate_left
+    }
+
+    fn authentication(&self) -> Option<Authentication> {
+        Some(self.authentication)
     }
 }

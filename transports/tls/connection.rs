@@ -3,9 +3,10 @@
 use super::Target;
 use super::expiry::EXPIRY;
 use super::stream::Stream;
+use crate::config::Profile;
 use crate::framed::Framed;
 use crate::runtime::Runtime;
-use crate::transport::{self, ConnectError, ConnectionError, Event};
+use crate::transport::{self, Authentication, ConnectError, ConnectionError, Event};
 use futures_rustls::client::TlsStream;
 use rustls::pki_types::UnixTime;
 use rustls::{ClientConnection, HandshakeKind, ProtocolVersion};
@@ -38,6 +39,11 @@ impl<R: Runtime> Encrypted<R> {
         describe(self.session(), &self.to.verified)
     }
 
+    /// As [`transport::Connection::authentication`].
+    pub fn authentication(&self) -> Authentication {
+        self.to.authentication(is_resumed(self.session()))
+    }
+
     /// As [`transport::Connection::certificate_left`].
     pub fn certificate_left(&self) -> Option<Duration> {
         self.to.certificate_left(self.session())
@@ -55,6 +61,8 @@ pub struct Connection<R: Runtime> {
     /// For the log; empty until the handshake is over.
     description: String,
     certificate_left: Option<Duration>,
+    /// Nothing until the handshake is over.
+    authentication: Option<Authentication>,
     early: Option<Box<Early<R>>>,
 }
 
@@ -72,6 +80,7 @@ impl<R: Runtime> Connection<R> {
             framed: Framed::new(stream, String::new()),
             description: String::new(),
             certificate_left: None,
+            authentication: None,
             early: None,
         };
         if connection.framed.stream().is_early() {
@@ -88,6 +97,7 @@ impl<R: Runtime> Connection<R> {
         let session = self.framed.stream().session();
         self.certificate_left = to.certificate_left(session);
         self.description = describe(session, &to.verified);
+        self.authentication = Some(to.authentication(is_resumed(session)));
     }
 
     /// The state of TLS.
@@ -96,11 +106,23 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
+fn is_resumed(session: &ClientConnection) -> bool {
+    session.handshake_kind() == Some(HandshakeKind::Resumed)
+}
+
 impl<R: Runtime> Target<R> {
+    /// What a handshake has shown that succeeded.
+    pub(in crate::transports) fn authentication(&self, resumed: bool) -> Authentication {
+        Authentication {
+            verified: self.profile == Profile::Strict,
+            resumed,
+        }
+    }
+
     /// How long the certificate that the server has shown is still valid, which is warned of if it is not long. A session that is resumed
     /// shows none.
     fn certificate_left(&self, session: &ClientConnection) -> Option<Duration> {
-        if session.handshake_kind() == Some(HandshakeKind::Resumed) {
+        if is_resumed(session) {
             return None;
         }
         let shown = session.peer_certificates()?.first()?;
@@ -172,6 +194,10 @@ impl<R: Runtime> transport::Connection for Connection<R> {
 
     fn certificate_left(&self) -> Option<Duration> {
         self.certificate_left
+    }
+
+    fn authentication(&self) -> Option<Authentication> {
+        self.authentication
     }
 }
 
