@@ -393,6 +393,22 @@ mod tests {
         assert_eq!(out, expected(0x8180).edns(OURS, 0, &kept).build());
     }
 
+    // req 92
+    #[test]
+    fn a_client_that_pads_gets_the_same_and_zeros() {
+        let question = question();
+        let built = upstream()
+            .a(300, [192, 0, 2, 1])
+            .edns(4096, 0, &[(12, &[0; 9])]);
+        let mut client = edns(&[(12, b"")]);
+        client.pads = true;
+        let (out, _) = relayed(&built, &recipient(&question, Some(client)));
+        let plain = expected(0x8180).a(300, [192, 0, 2, 1]);
+        let padding = vec![0; 468 - plain.clone().edns(OURS, 0, &[(12, b"")]).build().len()];
+        assert_eq!(out, plain.edns(OURS, 0, &[(12, &padding)]).build());
+        assert_eq!(out.len(), 468);
+    }
+
     // req 6, req 7, fault 27
     #[test]
     fn what_does_not_fit_keeps_the_records_that_do_and_says_so() {

@@ -149,7 +149,7 @@ pub struct ClientEdns {
     pub udp_size: u16,
     /// DO: it wants DNSSEC records.
     pub dnssec_ok: bool,
-    /// Its response is padded: it sent the PADDING option (RFC 7830 section 3). Whether the way is encrypted is for the caller to add.
+    /// Its response is padded. That is for the caller to say: the way to the client must be encrypted (RFC 7830 section 6).
     pub pads: bool,
     /// The options that it sent, and so understands. Those that do not cross us are left out.
     pub options: OptionCodes,
@@ -158,9 +158,8 @@ pub struct ClientEdns {
 impl ClientEdns {
     /// Reads a client's OPT record.
     pub fn of(message: &[u8], opt: &OptAt, subnet: ClientSubnet) -> ClientEdns {
-        let (mut codes, mut pads) = (OptionCodes::default(), false);
+        let mut codes = OptionCodes::default();
         for (code, data) in options(message, opt) {
-            pads |= code == OPTION_PADDING;
             if !subnet.ends_here(code, data) {
                 codes.insert(code);
             }
@@ -168,7 +167,7 @@ impl ClientEdns {
         ClientEdns {
             udp_size: opt.udp_size.max(MIN_UDP_SIZE),
             dnssec_ok: opt.dnssec_ok,
-            pads,
+            pads: false,
             options: codes,
         }
     }

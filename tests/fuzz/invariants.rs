@@ -156,6 +156,35 @@ pub fn rewrite(number: u8) -> Rewrite {
     }
 }
 
+/// What a client gets that pads is what another gets, and behind that zeros up to a block or to its limit.
+fn check_padded(
+    message: &[u8],
+    read: &Response,
+    bare: &[u8],
+    client: ClientEdns,
+    recipient: &Recipient<'_>,
+) {
+    let recipient = Recipient {
+        edns: Some(client),
+        ..*recipient
+    };
+    let mut out = Vec::new();
+    relay_response(message, read, &recipient, 1232, &mut out);
+    let opt = parse_response(&out).unwrap().opt.unwrap();
+    let (code, zeros) = options(&out, &opt).last().unwrap_or((0, &[]));
+    if code != 12 {
+        assert_eq!(out, bare);
+        return assert!(out.len() + 4 > recipient.limit);
+    }
+    assert!(zeros.iter().all(|octet| *octet == 0));
+    assert!(out.len().is_multiple_of(468) || out.len() == recipient.limit);
+    let rest = out.len() - zeros.len() - 4;
+    assert_eq!(rest, bare.len());
+    // RDLENGTH is another.
+    assert_eq!(out[..opt.start + 9], bare[..opt.start + 9]);
+    assert_eq!(out[opt.start + 11..rest], bare[opt.start + 11..]);
+}
+
 /// What a client gets is a response to its question, in its limit, with an OPT record if it sent one.
 pub fn check_relayed(message: &[u8], read: &Response, recipient: &Recipient<'_>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -168,6 +197,13 @@ pub fn check_relayed(message: &[u8], read: &Response, recipient: &Recipient<'_>)
     if got.signed {
         assert_eq!(out[2..], message[2..read.end]);
         return out;
+    }
+    if let Some(client) = recipient.edns.filter(|client| !client.pads) {
+        let edns = ClientEdns {
+            pads: true,
+            ..client
+        };
+        check_padded(message, read, &out, edns, recipient);
     }
     assert_eq!(got.question.unwrap().octets(&out), recipient.question);
     assert_eq!(got.header.flags.rd(), recipient.rd);

@@ -4,7 +4,7 @@ use crate::engine::cache::Key;
 use crate::engine::client::Client;
 use crate::engine::history::History;
 use crate::engine::time::Time;
-use crate::wire::{ClientEdns, ClientSubnet, OptAt, Query, Recipient};
+use crate::wire::{ClientEdns, ClientSubnet, OPTION_PADDING, OptAt, Query, Recipient, options};
 use std::collections::VecDeque;
 
 /// A client that waits for a response.
@@ -57,10 +57,12 @@ impl WaitingClient {
     }
 }
 
-/// What a client's OPT record says. Only a response over an encrypted connection is padded (RFC 7830 section 6).
+/// What a client's OPT record says. A response to a padded query is padded (RFC 7830 section 3) if it leaves encrypted, and never otherwise.
 pub fn edns_of(message: &[u8], opt: &OptAt, client: Client, subnet: ClientSubnet) -> ClientEdns {
     let mut edns = ClientEdns::of(message, opt, subnet);
-    edns.pads &= client.is_encrypted();
+    if client.is_encrypted() {
+        edns.pads = options(message, opt).any(|(code, _)| code == OPTION_PADDING);
+    }
     edns
 }
 
