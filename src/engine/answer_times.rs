@@ -1,6 +1,7 @@
 //! How long queries take that are forwarded: a histogram whose bounds are powers of two, so that finding the place of a time takes a few
 //! instructions.
 
+use super::time::Time;
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ pub struct AnswerTimes {
 }
 
 impl AnswerTimes {
-    /// One more.
+    /// One more, which took from one of these moments to the other.
     #[inline]
-    pub(super) fn took(&mut self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    pub(super) fn took(&mut self, from: Time, to: Time) {
+        let nanos = to.as_nanos().saturating_sub(from.as_nanos());
         // A time at a bound is within it.
         let beyond = u64::BITS - (nanos.saturating_sub(1) >> FIRST).leading_zeros();
         self.counts[(beyond as usize).min(BOUNDS)] += 1;
@@ -69,26 +70,28 @@ mod tests {
         assert_eq!(bounds.len(), BOUNDS);
         assert_eq!(bounds[0], Duration::from_nanos(262_144));
         assert_eq!(bounds[BOUNDS - 1], Duration::from_nanos(8_589_934_592));
-        let mut times = vec![Duration::ZERO, Duration::from_nanos(1), Duration::MAX];
+        let mut times = vec![0, 1, u64::MAX];
         for bound in &bounds {
             let at = bound.as_nanos() as u64;
-            times.extend([at - 1, at, at + 1].map(Duration::from_nanos));
+            times.extend([at - 1, at, at + 1]);
         }
         for time in times {
             let mut one = AnswerTimes::default();
-            one.took(time);
+            one.took(Time::ZERO, Time::from_nanos(time));
             let found = one.buckets().find(|(_, count)| *count == 1);
-            let wanted = bounds.iter().copied().find(|bound| time <= *bound);
-            assert_eq!(found, Some((wanted, 1)), "{time:?}");
+            let within = |bound: &Duration| Duration::from_nanos(time) <= *bound;
+            let wanted = bounds.iter().copied().find(within);
+            assert_eq!(found, Some((wanted, 1)), "{time}");
         }
     }
 
     #[test]
     fn times_and_their_counts_add_up() {
         let mut both = AnswerTimes::default();
-        both.took(Duration::from_millis(3));
+        let start = Time::from_nanos(7);
+        both.took(start, start + Duration::from_millis(3));
         both += &both.clone();
-        both.took(Duration::from_secs(60));
+        both.took(start, start + Duration::from_secs(60));
         assert_eq!(both.count(), 3);
         assert_eq!(both.sum(), Duration::from_millis(60_006));
     }

@@ -9,57 +9,50 @@ const RCODES: usize = 17;
 const EXTENDED: usize = 16;
 
 /// How many replies there were.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replies {
-    /// Over UDP.
-    datagrams: [u64; RCODES],
-    /// Over TCP.
-    streams: [u64; RCODES],
+    /// Those over UDP, then those over TCP.
+    counts: [u64; 2 * RCODES],
+}
+
+impl Default for Replies {
+    fn default() -> Self {
+        let counts = [0; 2 * RCODES];
+        Self { counts }
+    }
+}
+
+/// Where the counts of a protocol begin.
+const fn first(is_datagram: bool) -> usize {
+    if is_datagram { 0 } else { RCODES }
 }
 
 impl Replies {
     /// One more, with these four bits of the RCODE in its header.
     #[inline]
     pub(super) fn count(&mut self, client: Client, rcode: u8) {
-        if let Some(count) = self.to(client).get_mut(usize::from(rcode)) {
-            *count += 1;
-        }
+        self.counts[first(client.is_datagram()) + usize::from(rcode & 0x0f)] += 1;
     }
 
     /// The last reply to this client has an RCODE of more than four bits, of which the last four were counted.
     pub(super) fn extend(&mut self, client: Client, low_bits: u8) {
-        let counts = self.to(client);
-        let counted = usize::from(low_bits & 0x0f);
-        counts[counted] = counts[counted].saturating_sub(1);
-        counts[EXTENDED] += 1;
-    }
-
-    #[inline]
-    fn to(&mut self, client: Client) -> &mut [u64; RCODES] {
-        if client.is_datagram() {
-            &mut self.datagrams
-        } else {
-            &mut self.streams
-        }
+        let first = first(client.is_datagram());
+        let counted = &mut self.counts[first + usize::from(low_bits & 0x0f)];
+        *counted = counted.saturating_sub(1);
+        self.counts[first + EXTENDED] += 1;
     }
 
     /// The numbers of replies over UDP or over TCP, each with its RCODE; `None` is all those that are beyond 15.
     pub fn by_rcode(&self, datagrams: bool) -> impl Iterator<Item = (Option<u8>, u64)> {
-        let counts = if datagrams {
-            &self.datagrams
-        } else {
-            &self.streams
-        };
         let rcodes = (0..EXTENDED as u8).map(Some).chain([None]);
-        rcodes.zip(counts.iter().copied())
+        rcodes.zip(self.counts.iter().copied().skip(first(datagrams)))
     }
 }
 
 /// The sums of two, such as those of two workers.
 impl AddAssign<&Self> for Replies {
     fn add_assign(&mut self, other: &Self) {
-        let own = self.datagrams.iter_mut().chain(&mut self.streams);
-        for (own, other) in own.zip(other.datagrams.iter().chain(&other.streams)) {
+        for (own, other) in self.counts.iter_mut().zip(other.counts) {
             *own += other;
         }
     }

@@ -87,7 +87,7 @@ impl Transactions {
     /// Notes how long the client that came first has waited, if one waits.
     fn note_time(&mut self, transaction: &Transaction, now: Now) {
         if transaction.first.is_some() || !transaction.more.is_empty() {
-            self.times.took(now.mono.since(transaction.history.arrived));
+            self.times.took(transaction.history.arrived, now.mono);
         }
     }
 
@@ -252,7 +252,7 @@ impl Transactions {
             }
         }
         if fx.stats.stale > served_before {
-            self.times.took(fx.now.mono.since(arrived));
+            self.times.took(arrived, fx.now.mono);
         }
         let transaction = &mut self.table[key];
         transaction.more = unserved;
