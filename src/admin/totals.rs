@@ -6,8 +6,8 @@ use crate::serve::{CacheMeasured, Control, Measured};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-/// How long the loops are waited for. A loop goes round within milliseconds, and whoever asks may wait for a second only, as Kubernetes does.
-const PATIENCE: Duration = Duration::from_millis(800);
+/// How long the loops are waited for. A loop goes round within milliseconds, but where all processors are busy with others.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// The sums, and what is the same for all.
 #[derive(Clone, Debug, Default)]

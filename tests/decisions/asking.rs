@@ -139,6 +139,25 @@ fn what_is_asked_ahead_of_time_keeps_to_the_bound_too() {
 }
 
 #[test]
+fn a_connection_for_no_query_is_made_once_and_stays() {
+    let mut r = Rig::new(&[A, B]);
+    for _ in 0..2 {
+        let n = r.n();
+        r.f.prepare(n, &mut r.out);
+        r.drain();
+    }
+    assert_eq!((r.dials.len(), r.last_dial_to()), (1, 0));
+    r.now = r.now + ms(40);
+    r.up(r.last_dial());
+    r.ask("a.test");
+    let n = r.n();
+    r.f.prepare(n, &mut r.out);
+    r.drain();
+    assert_eq!((r.dials.len(), r.sends.len(), r.closes.len()), (1, 1, 0));
+    assert_eq!(r.f.stats().retired, 0);
+}
+
+#[test]
 fn the_end_leaves_nothing() {
     let mut r = Rig::new(&[A]);
     r.ask("sent.test");

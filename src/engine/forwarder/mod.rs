@@ -106,6 +106,8 @@ impl Forwarder {
     /// Connects to the upstream that comes first, if none was connected to yet and that may be tried now: it can then be seen whether queries
     /// would be answered, although there are none.
     pub fn prepare(&mut self, now: Now, out: &mut Output) {
+        // The clocks of this event are what the next one is compared with.
+        self.notice_resume(now, out);
         self.pool.prepare(&mut self.ledger.at(now, out));
         self.settle(now, out);
     }
