@@ -192,7 +192,7 @@ fn what_is_in_flight_is_joined_and_measured() {
     second.send(&asked);
     stand.wait("dotward_repeated_queries_total", 1.0);
     stand.wait("dotward_joined_queries_total", 1.0);
-    stand.upstreams[0].wait("it", |seen| seen.queries.len() >= 1);
+    stand.upstreams[0].wait("it", |seen| !seen.queries.is_empty());
     for (series, value) in [
         ("dotward_queries_in_flight", 2.0),
         ("dotward_upstream_in_flight{UPSTREAM}", 1.0),
@@ -404,7 +404,7 @@ fn what_is_beyond_a_bound_counts() {
     let stand = scripted(gated(&gate, "slow"), &["--max-tcp-connections", "1"]);
     let busy = TcpClient::new(stand.address());
     busy.send(&query("slow.test", A).build());
-    stand.upstreams[0].wait("it", |seen| seen.queries.len() >= 1);
+    stand.upstreams[0].wait("it", |seen| !seen.queries.is_empty());
     assert_eq!(stand.value("dotward_tcp_clients"), Some(1.0));
     let refused = TcpClient::new(stand.address());
     assert_eq!(refused.receive(), None);
@@ -420,7 +420,7 @@ fn a_client_that_reads_nothing_is_closed_and_counts() {
         let answer = response_to(&asked.bytes).fill(60_000).build();
         vec![Step::HoldUntil(held.clone()), Step::Answer(answer)]
     };
-    // That is memory for 256 queries, and for 2 MiB of responses that clients have not read; the system takes some megabytes more.
+    // That is memory for 512 queries, and for 2 MiB of responses that clients have not read; the system takes some megabytes more.
     let more = [
         "--queue-size",
         "4M",
