@@ -92,8 +92,12 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `cli`, `logger`, `probe`, `reload`, `signals` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `admin`, `cli`, `logger`, `probe`, `reload`, `signals` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
+#[cfg(feature = "cli")]
+#[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
+#[doc(hidden)]
+pub mod admin;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
@@ -105,6 +109,11 @@ pub mod config;
 )]
 pub mod engine;
 pub mod framed;
+#[cfg(any(
+    feature = "admin",
+    all(feature = "cli", feature = "tls", feature = "sockets")
+))]
+mod json;
 mod locks;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use dotward::Config;
+use dotward::admin::Admin;
 use dotward::cli::{self, Command, Probe, Settings};
 use dotward::reload::Reloader;
 use dotward::serve::Control;
@@ -86,7 +86,7 @@ fn serve(mut settings: Settings) -> ExitCode {
         for warning in &settings.warnings {
             log::warn!("{warning}");
         }
-        run(&settings.runtime, settings.config, &control, inherited)
+        run(settings, &control, inherited)
     });
     if let Err(error) = &result {
         if level == LevelFilter::Off {
@@ -104,14 +104,20 @@ fn serve(mut settings: Settings) -> ExitCode {
 }
 
 /// Serves, and tells the service manager so.
-fn run(
-    runtime: &str,
-    config: Config,
-    control: &Control,
-    inherited: Inherited,
-) -> Result<(), RunError> {
+fn run(settings: Settings, control: &Control, inherited: Inherited) -> Result<(), RunError> {
+    let Settings {
+        runtime,
+        config,
+        admin,
+        ..
+    } = settings;
     let cache_bytes = config.cache_bytes();
-    let started = transports::start(runtime, config, control, inherited)?;
+    let admin = admin.map(Admin::bind).transpose();
+    let admin = admin.map_err(RunError::System)?;
+    let started = transports::start(&runtime, config, control, inherited)?;
+    if let Some(admin) = admin {
+        admin.serve(control, &runtime).map_err(RunError::System)?;
+    }
     systemd::ready(started.summary());
     systemd::watch(control).map_err(|error| RunError::System(format!("the watchdog: {error}")))?;
     let cache = started.cache();

@@ -63,6 +63,11 @@ pub trait Connection: Unpin {
     /// one was acknowledged. Does nothing where the system cannot.
     fn ack_soon(&mut self) {}
 
+    /// What it takes at first. [`Event::Limits`] reports each change. By default as much as the core sends.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
     /// Closes in order (`close_notify`, FIN). `Ready` when that is done or impossible.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
@@ -74,6 +79,21 @@ pub trait Connection: Unpin {
     fn certificate_left(&self) -> Option<Duration> {
         None
     }
+
+    /// How the other end was authenticated when the connection was made, for counters. `None`: it is not encrypted, or was
+    /// authenticated before, by another connection.
+    fn authentication(&self) -> Option<Authentication> {
+        None
+    }
+}
+
+/// What a handshake has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authentication {
+    /// The other end is who it should be: in this handshake, or in that of the session that it resumes.
+    pub verified: bool,
+    /// It resumes an earlier session.
+    pub resumed: bool,
 }
 
 /// What a connection reports.
@@ -82,15 +102,35 @@ pub trait Connection: Unpin {
 pub enum Event<'a> {
     /// A whole message, not yet matched to a query. Valid until the next call.
     Message(&'a mut [u8]),
-    /// The query with this id is lost, and the connection goes on: behind it are several, and that of the query has failed.
+    /// The query with this id is lost, and the connection goes on: its stream has failed, or behind the connection are several, and that of
+    /// the query has failed.
     Failed {
         /// The id that it was queued with.
         id: u16,
         /// What happened.
         why: ConnectionError,
     },
+    /// The other end changes what it takes on this connection.
+    Limits(Limits),
     /// The connection has ended. Nothing follows.
     Closed(ConnectionError),
+}
+
+/// What the other end of a connection takes. That of a protocol with a stream for each query says so (RFC 9113 section 5.1.2, RFC 9000
+/// section 4.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Queries without a response at once, also of those that nobody waits for any more. 0: the connection takes no more queries, and answers
+    /// those that it has.
+    pub in_flight: usize,
+}
+
+impl Default for Limits {
+    /// None.
+    fn default() -> Self {
+        let in_flight = usize::MAX;
+        Self { in_flight }
+    }
 }
 
 /// Why a connection to an upstream could not be made.
@@ -158,6 +198,10 @@ pub enum ConnectionError {
     Protocol(&'static str),
     /// The core gave the connection up: nothing came for too long.
     Silent,
+    /// Of one query: the upstream has not processed it and never will, and may be asked again (RFC 9113 section 8.7).
+    Unprocessed,
+    /// Of one query: the upstream responds with an error of the protocol in the place of a DNS message, such as an HTTP status.
+    Rejected(String),
 }
 
 impl fmt::Display for ConnectionError {
@@ -168,6 +212,8 @@ impl fmt::Display for ConnectionError {
             Self::Io(why) => f.write_str(why),
             Self::Protocol(why) => write!(f, "protocol error: {why}"),
             Self::Silent => f.write_str("silent"),
+            Self::Unprocessed => f.write_str("not processed by the upstream"),
+            Self::Rejected(why) => write!(f, "no DNS response: {why}"),
         }
     }
 }

@@ -139,7 +139,7 @@ fn a_wildcard_two_labels_deep_is_refused() {
     canary(trust.proxy(&[&covered], &[]).address(), "a.test");
 }
 
-// req 73, 74, 76, fault 39: a server without TLS learns nothing; there is no opportunistic mode to fall back to.
+// req 73, 74, 76, fault 39: a server without TLS learns nothing, and is not asked without it.
 #[test]
 fn a_plaintext_server_never_sees_a_question() {
     let trust = Trust::new();

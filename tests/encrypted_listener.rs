@@ -141,7 +141,7 @@ fn with(
     Arc::new(config)
 }
 
-// req 91
+// req 104
 #[test]
 fn queries_are_answered_over_both_versions_with_and_without_alpn() {
     let stand = Stand::new(&[]);
@@ -167,7 +167,7 @@ fn queries_are_answered_over_both_versions_with_and_without_alpn() {
     canary(stand.proxy.address(), "canary.test");
 }
 
-// req 90, 91
+// req 103, 104
 #[test]
 fn a_client_that_speaks_another_protocol_is_refused() {
     let stand = Stand::new(&[]);
@@ -218,7 +218,7 @@ fn varied(asked: &Received) -> Vec<Step> {
     vec![Step::Answer(message.build())]
 }
 
-// req 92
+// req 105
 #[test]
 fn responses_are_padded_where_the_query_was_and_the_way_is_encrypted() {
     let stand = Stand::scripted(varied, &[]);
@@ -303,7 +303,7 @@ fn wait_until_shown(stand: &Stand, leaf: &Leaf) {
     );
 }
 
-// fault 120
+// fault 124
 #[test]
 fn a_certificate_that_is_renewed_is_shown_without_a_restart() {
     let stand = Stand::new(&[]);
@@ -340,7 +340,7 @@ fn a_certificate_that_is_renewed_is_shown_without_a_restart() {
     assert_answered(&asked, &old.ask(&asked));
 }
 
-// fault 120
+// fault 124
 #[test]
 fn sighup_reads_the_certificate_and_a_broken_one_changes_nothing() {
     let stand = Stand::new(&["--workers", "2"]);
@@ -362,7 +362,7 @@ fn sighup_reads_the_certificate_and_a_broken_one_changes_nothing() {
     assert_answered(&asked, &old.ask(&asked));
 }
 
-// fault 71, 72, 119: as with plain TCP.
+// fault 71, 72, 123: as with plain TCP.
 #[test]
 fn half_open_handshakes_disturb_nobody_and_end() {
     let stand = Stand::new(&["--tcp-idle", "1s", "--max-tcp-connections", "100"]);
@@ -399,7 +399,7 @@ fn the_end_of_the_program_is_announced() {
     assert_eq!(client.0.read(&mut [0; 1]).expect("close_notify"), 0);
 }
 
-// fault 121
+// fault 125
 #[test]
 fn what_is_wrong_with_the_files_ends_the_start_with_their_name_and_what_to_do() {
     let (authority, files) = (Authority::new(), TempDir::new());
@@ -456,7 +456,7 @@ fn what_is_wrong_with_the_files_ends_the_start_with_their_name_and_what_to_do() 
     }
 }
 
-// fault 121
+// fault 125
 #[test]
 fn a_key_that_all_may_read_and_a_certificate_that_has_ended_are_warned_of() {
     let (authority, files) = (Authority::new(), TempDir::new());

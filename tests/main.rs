@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod activation;
+#[cfg(feature = "admin")]
+mod admin;
 mod arguments;
 mod authentication;
 mod battery;

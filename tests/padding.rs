@@ -37,6 +37,7 @@ fn codes(query: &[u8]) -> Vec<u16> {
     options.into_iter().map(|(code, _)| code).collect()
 }
 
+// req 80
 #[test]
 fn every_query_has_a_padded_length_and_nothing_of_the_clients_hop() {
     let setup = Setup::build(

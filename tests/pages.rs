@@ -252,13 +252,23 @@ fn here(text: &str, ca_file: &str) -> String {
     text.replace("%eth0", "%lo")
 }
 
+/// The same without what a build lacks that has only the default features.
+fn with_features(start: &Start) -> (Vec<String>, Vec<(String, String)>) {
+    let (mut arguments, mut variables) = (start.arguments.clone(), start.variables.clone());
+    if !cfg!(feature = "admin") {
+        variables.retain(|(name, _)| name != "DOTWARD_ADMIN");
+        if let Some(at) = arguments.iter().position(|word| word == "--admin") {
+            arguments.drain(at..arguments.len().min(at + 2));
+        }
+    }
+    (arguments, variables)
+}
+
 /// What the program says against a start.
 fn refused(start: &Start, ca_file: &str) -> Option<String> {
-    let arguments = start
-        .arguments
-        .iter()
-        .map(|word| here(word, ca_file).into());
-    let variables = start.variables.iter();
+    let (arguments, variables) = with_features(start);
+    let arguments = arguments.iter().map(|word| here(word, ca_file).into());
+    let variables = variables.iter();
     let variables = variables.map(|(name, value)| (name.into(), here(value, ca_file).into()));
     let error = parse(
         arguments.collect::<Vec<OsString>>(),

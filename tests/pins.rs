@@ -47,7 +47,7 @@ type Row = (
     Option<&'static str>,
 );
 
-// req 74: what is wrong never gets an octet of a question, with either version of TLS.
+// req 74, 77: what is wrong never gets an octet of a question, with either version of TLS.
 #[test]
 fn each_certificate_is_accepted_or_refused_by_pins_and_name() {
     let trust = Trust::new();
@@ -143,7 +143,7 @@ fn each_certificate_is_accepted_or_refused_by_pins_and_name() {
     }
 }
 
-// A session that was verified by one pin is not resumed by another one.
+// req 77: a session that was verified by one pin is not resumed by another one.
 #[test]
 fn a_pin_that_is_changed_by_a_reload_holds_for_stored_sessions_too() {
     let (authority, files) = (Authority::new(), TempDir::new());

@@ -18,7 +18,9 @@ pub use super::tls::check;
 use crate::config::{Config, ConfigError, Upstream};
 use crate::locks::lock;
 use crate::runtime::Runtime;
-use crate::transport::{ConnectError, Connection, ConnectionError, Event, Transport};
+use crate::transport::{
+    Authentication, ConnectError, Connection, ConnectionError, Event, Transport,
+};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -149,7 +151,7 @@ impl<R: Runtime> Future for Connecting<R> {
                     let _closed_or_not = single.poll_close(cx);
                     *probe = None;
                     if let Some(isolated) = isolated {
-                        isolated.authenticated(&single.describe(), single.certificate_left());
+                        isolated.authenticated(&single);
                     }
                 }
                 match isolated.take() {
@@ -239,6 +241,13 @@ impl<R: Runtime> Connection for Either<R> {
         match self {
             Self::Single(single) => single.certificate_left(),
             Self::Isolated(isolated) => isolated.certificate_left(),
+        }
+    }
+
+    fn authentication(&self) -> Option<Authentication> {
+        match self {
+            Self::Single(single) => single.authentication(),
+            Self::Isolated(isolated) => isolated.authentication(),
         }
     }
 }

@@ -11,6 +11,10 @@ pub mod async_std;
 #[cfg(feature = "sockets")]
 mod bind_ahead;
 mod capabilities;
+#[cfg(feature = "doh")]
+pub mod doh;
+#[cfg(feature = "doq")]
+pub mod doq;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/interfaces.rs")]
 mod interfaces;
 #[cfg(feature = "isolate")]
@@ -23,6 +27,12 @@ pub mod mio;
 mod native;
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 mod new_file;
+#[cfg_attr(not(feature = "doq"), path = "over_quic/without_doq.rs")]
+#[cfg(feature = "tls")]
+mod over_quic;
+#[cfg_attr(not(feature = "doh"), path = "over_tls/without_doh.rs")]
+#[cfg(feature = "tls")]
+mod over_tls;
 #[cfg(feature = "sockets")]
 pub mod plain_udp;
 #[cfg(any(feature = "cli", feature = "listen-tls"))]
@@ -61,6 +71,12 @@ pub use bind_ahead::bind_ahead;
 pub use interfaces::{interface_number, is_own_address};
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 pub(crate) use new_file::can_be_made;
+#[cfg(feature = "tls")]
+#[doc(hidden)]
+pub use over_quic::over_quic;
+#[cfg(feature = "tls")]
+#[doc(hidden)]
+pub use over_tls::over_tls;
 #[cfg(feature = "cli")]
 pub(crate) use read_file::{PEM_OCTETS, ReadError, read_limited};
 pub use started::{CacheAccess, Inherited, Started};
@@ -69,7 +85,9 @@ pub use system_roots::system_roots;
 use crate::config::{Config, ConfigError, Scheme, Upstream};
 use crate::runtime::Runtime;
 use crate::serve::{BindError, Control};
-use crate::transport::{ConnectError, Connection, ConnectionError, Event, Transport};
+use crate::transport::{
+    Authentication, ConnectError, Connection, ConnectionError, Event, Limits, Transport,
+};
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -85,6 +103,10 @@ table::protocols! {
     "tcp", 53, false => tcp::Tcp;
     #[cfg(feature = "sockets")]
     "udp", 53, false => plain_udp::Udp;
+    #[cfg(feature = "doh")]
+    "https", 443, true => doh::Doh;
+    #[cfg(feature = "doq")]
+    "quic", 853, true => doq::Doq;
 }
 
 /// What a runtime can do beyond the trait [`Runtime`]. A configuration that needs more is refused.

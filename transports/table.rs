@@ -78,6 +78,7 @@ macro_rules! protocols {
         }
 
         /// A connection by one of the protocols.
+        #[allow(clippy::large_enum_variant, reason = "there are a few of them, and none lies in an array")]
         pub enum AnyConnection<R: Runtime> {
             $(
                 $(#[$gate])*
@@ -115,6 +116,10 @@ macro_rules! protocols {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.ack_soon(), )* }
             }
 
+            fn limits(&self) -> Limits {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.limits(), )* }
+            }
+
             fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.poll_close(cx), )* }
             }
@@ -125,6 +130,10 @@ macro_rules! protocols {
 
             fn certificate_left(&self) -> Option<Duration> {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.certificate_left(), )* }
+            }
+
+            fn authentication(&self) -> Option<Authentication> {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.authentication(), )* }
             }
         }
     };

@@ -15,11 +15,15 @@ mod key_exchange;
 mod key_log;
 mod pins;
 mod private_key;
+#[cfg(feature = "doq")]
+mod quic;
 mod sessions;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod trust;
+#[cfg_attr(not(feature = "doq"), path = "tls/verdict/absent.rs")]
+mod verdict;
 
 #[cfg(feature = "listen-tls")]
 pub(super) use self::{
@@ -31,15 +35,19 @@ pub(super) use self::{
 };
 
 use self::clients::{Apart, Client, Clients};
-use self::connection::Connection;
+pub use self::connection::{Connection, Encrypted};
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::Observed;
+pub use self::stream::Stream;
 use super::socks5::{Dial, Path};
 use super::time_limit::{Bounded, connect_limit};
 use crate::config::{Config, ConfigError, Profile, Roots, Upstream};
 use crate::engine::Time;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
+use futures::TryFutureExt;
+use futures::future::MapOk;
+use futures_rustls::client::TlsStream;
 use futures_rustls::{Connect, TlsConnector};
 use log::info;
 use rustls::pki_types::ServerName;
@@ -50,8 +58,41 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// The protocol name of DNS over TLS in ALPN (RFC 7301). Servers without ALPN must work, too.
-pub(super) const ALPN: &[u8] = b"dot";
+/// What is spoken over TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Application {
+    /// The scheme of its upstreams.
+    pub scheme: &'static str,
+    /// Its protocol name in ALPN (RFC 7301).
+    pub alpn: &'static [u8],
+    /// What is wrong with a server that does not choose that name. `None`: such servers must work, too.
+    pub required: Option<&'static str>,
+}
+
+/// DNS over TLS.
+pub(super) const DOT: Application = Application {
+    scheme: "tls",
+    alpn: b"dot",
+    required: None,
+};
+
+/// DNS over HTTPS: HTTP/2 (RFC 9113 section 3.2).
+pub(super) const HTTP2: Application = Application {
+    scheme: "https",
+    alpn: b"h2",
+    required: Some(
+        "the server does not speak HTTP/2: it does not choose the ALPN protocol name \"h2\"",
+    ),
+};
+
+/// DNS over QUIC (RFC 9250 section 4.1.1).
+pub(super) const DOQ: Application = Application {
+    scheme: "quic",
+    alpn: b"doq",
+    required: Some(
+        "the server does not speak DNS over QUIC: it does not choose the ALPN protocol name \"doq\"",
+    ),
+};
 
 /// Connects by TLS.
 #[derive(Clone)]
@@ -65,7 +106,7 @@ pub struct Tls<R> {
 
 /// Checks what [`Tls::new`] checks, and makes no file. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
-    Clients::check(config)?;
+    check_application(DOT, config)?;
     let mut remarks: Vec<ConfigError> = key_log::remark(config).into_iter().collect();
     let Roots::Pem(pem) = config.roots() else {
         return Ok(remarks);
@@ -81,20 +122,57 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     Ok(remarks)
 }
 
+/// Checks what [`Tls::speaking`] checks, and makes no file.
+pub(super) fn check_application(
+    application: Application,
+    config: &Config,
+) -> Result<(), ConfigError> {
+    Clients::check(application, config)
+}
+
 impl<R: Runtime> Tls<R> {
     /// Trusts the configured roots and no others. An error names what is wrong with them, or with the certificate of this host for an
     /// upstream.
     pub fn new(runtime: R, config: &Config) -> Result<Self, ConfigError> {
-        Self::with(runtime, config, None)
+        Self::speaking(DOT, runtime, config)
     }
 
-    fn with(runtime: R, config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
+    /// For one application over TLS.
+    pub(super) fn speaking(
+        application: Application,
+        runtime: R,
+        config: &Config,
+    ) -> Result<Self, ConfigError> {
+        Self::with(application, runtime, config, None)
+    }
+
+    fn with(
+        application: Application,
+        runtime: R,
+        config: &Config,
+        observed: Option<Observed>,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             limit: connect_limit(config),
-            clients: Arc::new(Clients::new(config, observed)?),
+            clients: Arc::new(Clients::new(application, config, observed)?),
             runtime,
             apart: None,
         })
+    }
+
+    /// Connects, and shakes hands.
+    pub(super) fn handshake(&self, to: &Upstream, addr: SocketAddr) -> Handshake<R> {
+        match self.target(to, addr) {
+            Ok(target) => {
+                Handshake::Connecting(target.path.dial(&self.runtime, self.limit), target)
+            }
+            Err(why) => Handshake::Failed(why),
+        }
+    }
+
+    /// Gives a connect its time limit.
+    pub(super) fn bounded<F: Future>(&self, work: F) -> Bounded<R, F> {
+        Bounded::new(&self.runtime, self.limit, work)
     }
 
     /// The server to connect to. An error says that its name cannot be in a certificate.
@@ -118,6 +196,7 @@ impl<R: Runtime> Tls<R> {
             name,
             client,
             verified: verification(to),
+            profile: to.profile(),
             has_certificate: to.client_certificate().is_some(),
             until: self.runtime.now().mono + self.limit,
         })
@@ -126,23 +205,19 @@ impl<R: Runtime> Tls<R> {
 
 impl<R: Runtime> Transport for Tls<R> {
     type Connection = Connection<R>;
-    type Connect = Bounded<R, Handshake<R>>;
+    type Connect = Bounded<R, Framing<R>>;
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
-        let work = match self.target(to, addr) {
-            Ok(target) => {
-                Handshake::Connecting(target.path.dial(&self.runtime, self.limit), target)
-            }
-            Err(why) => Handshake::Failed(why),
-        };
-        Bounded::new(&self.runtime, self.limit, work)
+        let framed: fn(_) -> _ = Connection::new;
+        self.bounded(self.handshake(to, addr).map_ok(framed))
     }
 
     /// What is known of the servers stays, unless other certificates are trusted or an upstream is authenticated in another way: a session
     /// that was verified by those before must not be resumed then.
     fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
         if before.roots() != config.roots() || before.key_log() != config.key_log() {
-            *self = Self::new(self.runtime.clone(), config)?;
+            let application = self.clients.application();
+            *self = Self::with(application, self.runtime.clone(), config, None)?;
         } else {
             self.clients.reopen_key_log()?;
         }
@@ -151,6 +226,9 @@ impl<R: Runtime> Transport for Tls<R> {
         Ok(())
     }
 }
+
+/// A connect to a server of DNS over TLS.
+pub type Framing<R> = MapOk<Handshake<R>, fn(Encrypted<R>) -> Connection<R>>;
 
 /// A TLS connect in progress.
 pub enum Handshake<R: Runtime> {
@@ -170,6 +248,8 @@ pub struct Target<R> {
     client: Client,
     /// What a handshake has shown, for the log.
     verified: String,
+    /// What the handshake succeeds without.
+    profile: Profile,
     /// A client certificate is configured for it.
     has_certificate: bool,
     /// When the time for the handshake is over.
@@ -196,8 +276,23 @@ impl<R: Runtime> Target<R> {
         Handshake::Shaking(Box::new(handshake), self.clone())
     }
 
+    /// What is wrong with a server that has not chosen the application that is required.
+    fn refusal(&self, stream: &TlsStream<R::Stream>) -> Option<&'static str> {
+        let application = self.clients.application();
+        let chosen = stream.get_ref().1.alpn_protocol();
+        application
+            .required
+            .filter(|_| chosen != Some(application.alpn))
+    }
+
     /// The handshake has failed. If ALPN was the reason, connects once more without it, and does so for this upstream from now on.
     fn failed(&self, error: &io::Error) -> Handshake<R> {
+        let application = self.clients.application();
+        if let Some(lacks) = application.required
+            && is_alpn_refusal(error)
+        {
+            return Handshake::Failed(ConnectError::Handshake(lacks.into()));
+        }
         if !self.is_because_of_alpn(error) {
             if let Some(observed) = self.clients.observed() {
                 observed.failed(error);
@@ -234,7 +329,7 @@ impl<R: Runtime> Target<R> {
 }
 
 impl<R: Runtime> Future for Handshake<R> {
-    type Output = Result<Connection<R>, ConnectError>;
+    type Output = Result<Encrypted<R>, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
@@ -245,7 +340,10 @@ impl<R: Runtime> Future for Handshake<R> {
                     Err(why) => Self::Failed(why),
                 },
                 Self::Shaking(tls, to) => match ready!(Pin::new(&mut **tls).poll(cx)) {
-                    Ok(stream) => return Poll::Ready(Ok(Connection::new(stream, to))),
+                    Ok(stream) => match to.refusal(&stream) {
+                        Some(lacks) => Self::Failed(ConnectError::Handshake(lacks.into())),
+                        None => return Poll::Ready(Ok(Encrypted::new(stream, to))),
+                    },
                     Err(error) => to.failed(&error),
                 },
             };

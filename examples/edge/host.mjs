@@ -83,7 +83,8 @@ export class Dotward {
   *actions() {
     for (let at = this.#exports.dotward_next(); at !== 0; at = this.#exports.dotward_next()) {
       const { kind, number, link, octets } = this.#read(at);
-      if (kind === "reply") yield { kind, client: number, message: octets };
+      // `freshness`: the seconds that Cache-Control may name as max-age.
+      if (kind === "reply") yield { kind, client: number, message: octets, freshness: Number(link) };
       if (kind === "send") yield { kind, link, id: number, frame: octets };
       if (kind === "close") yield { kind, link };
       if (kind === "resolve") yield { kind, upstream: number, name: text.decode(octets) };

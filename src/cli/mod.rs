@@ -3,8 +3,10 @@
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
 //! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `upstreams`, `routes`, `hosts`, `units`, `words`,
-//! `split_key` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
+//! `admin`, `split_key` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
 
+#[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
+mod admin;
 mod argv;
 mod commands;
 mod effective;
@@ -23,6 +25,7 @@ mod origin;
 mod parameters;
 #[cfg(unix)]
 mod permissions;
+mod read;
 mod routes;
 mod server_certificate;
 mod settings;

@@ -63,6 +63,10 @@ options! {
                 fe80::1%eth0#dns.test     a link-local address, with its interface\n  \
                 tls://9.9.9.9             an address that is itself in the certificate\n  \
                 tls://dns.quad9.net       a name; see --bootstrap\n  \
+                https://dns.quad9.net     DNS over HTTPS, in a build with the feature doh;\n                            \
+                also https://9.9.9.9/dns-query#dns.quad9.net\n  \
+                quic://94.140.14.14#dns.adguard-dns.com\n                            \
+                DNS over QUIC, in a build with the feature doq\n  \
                 ddr://192.0.2.1           a resolver that says where it is reached over TLS,\n                            \
                 and whose address is in the certificate there\n  \
                 tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n  \
@@ -206,6 +210,11 @@ options! {
 
         /// LEVEL of the log: off, error, warn, info or debug. Default: info. DOTWARD_LOG
         Word log = &["info"],
+
+        /// ADDR[:PORT] at which metrics and health are served over HTTP, such as 127.0.0.1, or off.
+        /// Whoever can connect to it can read them. It takes a program with the feature admin. Default:
+        /// off. The port is 9553 unless one is given. DOTWARD_ADMIN
+        Word admin = &["off"],
 
         /// CIDR of clients to serve, such as 192.168.0.0/16, and of no others; repeatable. Default:
         /// 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fe80::/10,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::UsageError;
+use super::admin::admin;
 use super::file::{Missing, NONE, PEM_OCTETS, read_limited};
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub runtime: String,
     /// Which lines are logged.
     pub log: LevelFilter,
+    /// Where metrics and health are served.
+    pub admin: Option<SocketAddr>,
     /// Settings that are valid and probably a mistake, one line each.
     pub warnings: Vec<String>,
     /// The configuration file, if there is one.
@@ -148,6 +151,7 @@ impl Settings {
             warnings,
             config,
             runtime,
+            admin: given.one("admin", admin)?.flatten(),
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
             file: given.file.clone(),
             bootstrap_file,
@@ -158,11 +162,13 @@ impl Settings {
     /// The settings that differ from those of the start, and that only a start changes.
     pub fn fixed(&self, started: &Self) -> Vec<String> {
         let runtime = (self.runtime != started.runtime).then_some("runtime");
+        let admin = (self.admin != started.admin).then_some("admin");
         let names = self
             .config
             .fixed(&started.config)
             .into_iter()
-            .chain(runtime);
+            .chain(runtime)
+            .chain(admin);
         names.map(|name| name.replace('_', "-")).collect()
     }
 
@@ -184,11 +190,6 @@ impl Settings {
         Some(format!(
             "{trusted}, and none of the built-in ones (ca-file)"
         ))
-    }
-
-    /// Reads the same sources again: the same arguments and variables, and the files as they are now.
-    pub fn reload(&self) -> Result<Self, UsageError> {
-        self.sources.settings()
     }
 }
 

@@ -4,19 +4,11 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use argh::FromArgs as _;
-
-use super::argv::Argv;
-use super::commands::{Arguments, Check, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
-use super::effective::effective;
-use super::file::{File, Missing, find, usual_places};
+use super::UsageError;
+use super::file::{File, find, usual_places};
 use super::given::Given;
-use super::hook_up::hook_up;
 use super::options::Options;
 use super::origin::PREFIX;
-use super::settings::Settings;
-use super::{Command, UsageError};
-use crate::config::{Modes, Policy};
 
 /// All that settings are read from. They can be read again, for example when the file has changed.
 #[derive(Clone, Debug)]
@@ -28,15 +20,6 @@ pub struct Sources {
     usual: Vec<PathBuf>,
     /// Below which the files of this host are.
     root: Option<PathBuf>,
-}
-
-/// What is to be done with the settings.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
-    Serve,
-    Check,
-    Print,
-    HookUp,
 }
 
 impl Sources {
@@ -82,72 +65,17 @@ impl Sources {
             .with_root("/")
     }
 
-    /// What the user wants.
-    pub fn read(&self) -> Result<Command, UsageError> {
-        let mut argv = Argv::read(self.arguments.iter().cloned(), Options::KNOWN)?;
-        if argv.arguments.is_empty() {
-            argv.arguments.push("--help".to_owned());
-        }
-        let arguments: Vec<&str> = argv.arguments.iter().map(String::as_str).collect();
-        let typed = match Arguments::from_args(&[env!("CARGO_PKG_NAME")], &arguments) {
-            Ok(typed) => typed,
-            Err(exit) if exit.status.is_ok() => return Ok(Command::Help(help_text(&exit.output))),
-            Err(exit) => return Err(UsageError(one_line(&exit.output))),
-        };
-        if typed.version {
-            return Ok(Command::Version);
-        }
-        let told = argv.modes.unwrap_or(Modes::UdpAndTcp);
-        let (purpose, modes, options) = match typed.subcommand {
-            None => {
-                return Err(UsageError(
-                    "a command is missing: udp, tcp, serve, check, config, resolv-conf or providers; see dotward --help".to_owned(),
-                ));
-            }
-            Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
-            Some(Subcommand::Udp(Udp(options))) => (Use::Serve, Modes::Udp, options),
-            Some(Subcommand::Tcp(Tcp(options))) => (Use::Serve, Modes::Tcp, options),
-            Some(Subcommand::Serve(Serve(options))) => (Use::Serve, Modes::UdpAndTcp, options),
-            Some(Subcommand::Check(Check(options))) => (Use::Check, told, options),
-            Some(Subcommand::Effective(Effective(options))) => (Use::Print, told, options),
-            Some(Subcommand::ResolvConf(ResolvConf(options))) => (Use::HookUp, told, options),
-        };
-        let given = self.given(options)?;
-        let missing = match purpose {
-            Use::Serve => Missing::Make,
-            Use::Check => Missing::CouldBeMade,
-            Use::Print | Use::HookUp => Missing::Ignore,
-        };
-        let settings = Settings::read(modes, &given, self, missing)?;
-        Ok(match purpose {
-            Use::Serve => Command::Serve(settings),
-            Use::Check => match argv.probe {
-                Some(probe) => Command::Probe(settings, probe),
-                None => Command::Check(settings),
-            },
-            Use::Print => Command::Config(effective(&given, Options::KNOWN)),
-            Use::HookUp => {
-                let root = self.root().unwrap_or(Path::new("/"));
-                Command::ResolvConf(hook_up(root, settings.config.listen()))
-            }
-        })
-    }
-
-    /// The settings, for a command that has some.
-    pub(super) fn settings(&self) -> Result<Settings, UsageError> {
-        match self.read()? {
-            Command::Serve(settings) | Command::Check(settings) | Command::Probe(settings, _) => {
-                Ok(settings)
-            }
-            _ => Err(UsageError("this command has no settings".to_owned())),
-        }
+    /// The arguments, as they were typed.
+    pub(super) fn arguments(&self) -> impl Iterator<Item = OsString> {
+        self.arguments.iter().cloned()
     }
 
     pub(super) fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
 
-    fn given(&self, options: Options) -> Result<Given, UsageError> {
+    /// What they say, joined.
+    pub(super) fn given(&self, options: Options) -> Result<Given, UsageError> {
         let variables = self.variables.iter().cloned();
         let given = Given::join(Options::KNOWN, options.into_texts(), variables)?;
         let named = given
@@ -169,23 +97,4 @@ fn is_root() -> bool {
     #[cfg(not(unix))]
     let is_root = false;
     is_root
-}
-
-/// Puts the policies in, which argh cannot since it takes literal texts alone. It also indents empty lines.
-fn help_text(text: &str) -> String {
-    let row = |(name, asks): &(&str, &str)| format!("{name:<25} {asks}");
-    let policies: Vec<String> = Policy::ASKS.iter().map(row).collect();
-    text.replace("{policies}", &policies.join("\n    "))
-        .lines()
-        .flat_map(|line| [line.trim_end(), "\n"])
-        .collect()
-}
-
-/// argh spreads some errors over several lines.
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    format!(
-        "{}; see dotward --help",
-        words.join(" ").trim_end_matches('.')
-    )
 }

@@ -49,6 +49,9 @@ impl fmt::Display for Settings {
         for (index, bound) in bounds(config).iter().enumerate() {
             row(f, if index == 0 { "bounds" } else { "" }, bound)?;
         }
+        if let Some(admin) = self.admin {
+            row(f, "metrics", &format!("at http://{admin}/metrics"))?;
+        }
         let workers = counted(config.workers().get(), "worker");
         row(
             f,

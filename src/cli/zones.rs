@@ -29,7 +29,7 @@ fn numbered(text: &str, number_of: impl Fn(&str) -> Option<u32>) -> Result<Cow<'
     let ip = before.rsplit(['[', '/']).next().unwrap_or_default();
     // No name of an interface contains one of these: they begin the rest of the address.
     let end = behind
-        .find([']', '@', '#', ':', '?'])
+        .find([']', '@', '#', ':', '?', '/'])
         .unwrap_or(behind.len());
     let (zone, rest) = behind.split_at(end);
     let is_number = zone.bytes().all(|byte| byte.is_ascii_digit());
@@ -59,6 +59,10 @@ mod tests {
             ("fe80::1%eth0.7@5300", "fe80::1%3@5300"),
             ("[fe80::1%eth0.7]#a.test", "[fe80::1%3]#a.test"),
             ("tls://fe80::1%eth0.7#a.test", "tls://fe80::1%3#a.test"),
+            (
+                "https://fe80::1%eth0.7/q#a.test",
+                "https://fe80::1%3/q#a.test",
+            ),
             ("fe80::1%eth0.7?profile=strict", "fe80::1%3?profile=strict"),
             ("tcp://[fe80::1%eth0.7]:53", "tcp://[fe80::1%3]:53"),
             // A number, and what is no zone, is left to the parser of the address.

@@ -1,11 +1,11 @@
 //! A builder, which makes a [`Config`] only of values that are valid together.
 
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::time::Duration;
 
 use super::checks::{named_upstreams, routes_fit, upstreams_fit};
+use super::error::invalid;
 use super::identity::different;
 use super::{
     AccessList, ClientSubnet, Config, ConfigError, Hosts, Limits, Listen, Modes, Policy, Roots,
@@ -240,15 +240,6 @@ impl ConfigBuilder {
         }
         Ok(())
     }
-}
-
-#[cold]
-pub(super) fn invalid(
-    setting: &'static str,
-    value: &dyn Display,
-    reason: &dyn Display,
-) -> Result<(), ConfigError> {
-    Err(ConfigError::new(setting, value, reason.to_string()))
 }
 
 /// A time as people write it, and as the program reads it: in days or hours if it is a whole number of these.

@@ -1,6 +1,6 @@
 //! Whether upstreams and routes fit together: what [`ConfigBuilder::build`](super::ConfigBuilder::build) checks beside single values.
 
-use super::builder::invalid;
+use super::error::invalid;
 use super::identity::different;
 use super::{Config, ConfigError, Domain, Route, Socks5, Target, Upstream};
 use std::collections::BTreeSet;

@@ -39,6 +39,16 @@ impl ConfigError {
     }
 }
 
+/// The error of a check.
+#[cold]
+pub(super) fn invalid(
+    setting: &'static str,
+    value: &dyn fmt::Display,
+    reason: &dyn fmt::Display,
+) -> Result<(), ConfigError> {
+    Err(ConfigError::new(setting, value, reason.to_string()))
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value.as_str() {

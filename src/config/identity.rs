@@ -12,6 +12,7 @@ pub(crate) struct Identity {
     host: Option<(String, u16)>,
     designated_by: Option<SocketAddr>,
     addresses: Vec<SocketAddr>,
+    path: Option<String>,
     needs_name: bool,
     parameters: Parameters,
 }
@@ -30,6 +31,7 @@ impl Identity {
                 .map(|host| (host.name().to_owned(), host.port())),
             designated_by: upstream.designated_by(),
             addresses,
+            path: upstream.path().map(str::to_owned),
             needs_name: upstream.needs_name(),
             parameters: upstream.parameters().clone(),
         }
@@ -42,7 +44,7 @@ impl Identity {
         let name = self.server_name.as_deref().unwrap_or_default();
         let addresses = self.addresses.iter().map(ToString::to_string);
         let parts = [self.scheme.to_owned(), name.to_owned(), host].into_iter();
-        let lines: Vec<String> = parts.chain(addresses).collect();
+        let lines: Vec<String> = parts.chain(addresses).chain(self.path.clone()).collect();
         lines.join("\n").into_bytes()
     }
 }

@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    // req 90
+    // req 103
     #[test]
     fn an_address_over_tls_has_the_port_of_that() {
         let read = Listen::parse_over_tls("192.0.2.1").unwrap();

@@ -56,6 +56,8 @@ pub use roots::Roots;
 pub use route::{Domain, Route, Target};
 pub use server_certificate::ServerCertificate;
 pub use split_key::SplitKey;
+#[cfg(feature = "admin")]
+pub(crate) use text::local_address;
 pub use text::server_address;
 pub use ttl::TtlBounds;
 #[cfg(test)]

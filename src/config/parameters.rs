@@ -237,6 +237,17 @@ fn has_meaning(name: &str, scheme: &Scheme) -> Result<(), String> {
                 "{name} is not for udp://: a SOCKS5 proxy is used for TCP connections alone: write tcp:// or tls://"
             ));
         }
+        "quic" if name == "socks5" => {
+            return Err(
+                "socks5 is not for quic://: a SOCKS5 proxy is used for TCP connections alone: write tls://"
+                    .to_owned(),
+            );
+        }
+        "https" | "quic" if matches!(name, "isolate" | "early-data") => {
+            return Err(format!(
+                "{name} is for tls:// alone: write tls://, or leave {name} out"
+            ));
+        }
         _ if scheme.encrypted || name == "socks5" || !NAMES.contains(&name) => return Ok(()),
         "tcp" if name == "isolate" => {
             return Err(
@@ -367,8 +378,8 @@ mod tests {
 
     #[test]
     fn a_proxy_is_not_for_every_scheme() {
-        let [_, tcp, udp] = SCHEMES else {
-            panic!("three schemes")
+        let [_, tcp, udp, https, quic] = SCHEMES else {
+            panic!("five schemes")
         };
         let refused = |text, scheme| Parameters::read(pairs(text), scheme).unwrap_err();
         for text in ["socks5=192.0.2.1", "isolate=true"] {
@@ -379,6 +390,14 @@ mod tests {
         assert!(Parameters::read(pairs("socks5=192.0.2.1"), tcp).is_ok());
         let why = refused("socks5=192.0.2.1&isolate=true", tcp);
         assert!(why.starts_with("isolate is not for tcp://"), "{why}");
+        assert!(Parameters::read(pairs("socks5=192.0.2.1"), https).is_ok());
+        let why = refused("socks5=192.0.2.1&isolate=true", https);
+        assert!(why.starts_with("isolate is for tls:// alone"), "{why}");
+        let why = refused("early-data=true", https);
+        assert!(why.starts_with("early-data is for tls:// alone"), "{why}");
+        for text in ["socks5=192.0.2.1", "isolate=true", "early-data=true"] {
+            assert!(refused(text, quic).contains("tls://"));
+        }
     }
 
     #[test]

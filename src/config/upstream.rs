@@ -27,6 +27,8 @@ pub struct Upstream {
     /// The user said what the certificate must be for, so that it is not the address by default.
     is_named: bool,
     location: Location,
+    /// Of its URI, where it has one.
+    path: Option<String>,
     parameters: Parameters,
 }
 
@@ -71,6 +73,8 @@ impl Upstream {
     /// - `IP[:PORT]#NAME`: DNS over TLS (RFC 7858), with a certificate for `NAME`; also `IP@PORT#NAME`, as in the configuration of unbound;
     /// - `IP[:PORT]`: the same, with a certificate for the address itself (RFC 8310 section 8.1);
     /// - `tls://` before one of the last two, or `tls://NAME[:PORT]`, whose addresses a bootstrap resolver finds;
+    /// - `https://NAME[:PORT][/PATH]` or `https://IP[:PORT][/PATH][#NAME]`: DNS over HTTPS (RFC 8484), with `/dns-query` for the path;
+    /// - `quic://NAME[:PORT]` or `quic://IP[:PORT][#NAME]`: DNS over QUIC (RFC 9250);
     /// - `ddr://IP[:PORT]`: the resolver for DNS over TLS that the one at this address designates (RFC 9462), with a certificate for the address;
     /// - `tcp://IP[:PORT]`: DNS over TCP (RFC 7766), without encryption;
     /// - `udp://IP[:PORT]`: DNS over UDP, and over TCP where that is needed, without encryption.
@@ -111,6 +115,7 @@ impl Upstream {
             is_named: server_name.is_some(),
             server_name,
             location: Location::Addresses(addresses),
+            path: None,
             parameters: Parameters::default(),
         }
     }
@@ -157,6 +162,17 @@ impl Upstream {
     /// authenticated.
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
+    }
+
+    /// The path of its URI, where it is reached over HTTP (RFC 8484 section 3).
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    /// Whether each query to it has a stream of its own, so that responses come in any order, and how long a connection may be idle is said by
+    /// the protocol and not by an option of EDNS.
+    pub fn has_streams(&self) -> bool {
+        self.path.is_some() || self.scheme == QUIC
     }
 
     /// The public keys of which one must be in its chain of certificates (RFC 7858 section 4.2); none: any. In order.
@@ -257,6 +273,7 @@ impl Upstream {
         let shares_address = addresses.any(|address| other.addresses().contains(address));
         self.scheme == other.scheme
             && self.server_name == other.server_name
+            && self.path == other.path
             && (shares_address || (self.addresses().is_empty() && self.location == other.location))
     }
 }
@@ -291,6 +308,35 @@ impl From<&Provider> for Upstream {
 const DDR: &str = "ddr";
 /// The scheme by which those are reached.
 const DESIGNATED: &str = "tls";
+
+/// The scheme of DNS over QUIC, where each query has a stream.
+const QUIC: &str = "quic";
+/// The scheme whose upstreams have a path.
+const HTTPS: &str = "https";
+/// The path that most servers have (RFC 8484 section 4.1.1 shows it).
+const USUAL_PATH: &str = "/dns-query";
+/// What a URI template has behind the path (RFC 8484 section 3), as servers are announced. It stands for nothing in a request by POST.
+const TEMPLATE: &str = "{?dns}";
+
+/// Separates the path from what stands before it, where the scheme has one.
+fn split_path<'a>(place: &'a str, scheme: &Scheme) -> Result<(&'a str, Option<String>), String> {
+    if scheme.name != HTTPS {
+        return Ok((place, None));
+    }
+    let at = place.find('/').unwrap_or(place.len());
+    let (place, path) = place.split_at(at);
+    let path = if path.is_empty() { USUAL_PATH } else { path };
+    // RFC 3986 section 3.3.
+    let is_of_paths =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte);
+    if let Some(wrong) = path
+        .chars()
+        .find(|c| !c.is_ascii() || !is_of_paths(*c as u8))
+    {
+        return Err(format!("the path {path:?} has the character {wrong:?}"));
+    }
+    Ok((place, Some(path.to_owned())))
+}
 
 /// Reads what follows `ddr://`. The certificate must be valid for the address itself (RFC 9462 section 4.2).
 fn read_designating(
@@ -334,6 +380,7 @@ fn read_designating(
         // Pins alone do not do: the address is what ties the server to the resolver that was asked.
         is_named: true,
         location: Location::DesignatedBy(resolver),
+        path: None,
         parameters,
     })
 }
@@ -344,6 +391,7 @@ fn read(
     more_parameters: &[(&str, &str)],
     schemes: &[Scheme],
 ) -> Result<Upstream, String> {
+    let spec = &*spec.replacen(TEMPLATE, "", 1);
     let (spec, parameters) = spec
         .split_once('?')
         .map_or((spec, None), |(spec, parameters)| (spec, Some(parameters)));
@@ -379,6 +427,7 @@ fn read(
             scheme.name
         ));
     }
+    let (place, path) = split_path(place, scheme)?;
     let (host, digits) = split_port(place)?;
     let is_address = place.starts_with('[') || host.contains(':') || looks_numeric(host);
     let is_named = name.is_some() || !is_address;
@@ -414,6 +463,7 @@ fn read(
         server_name: scheme.encrypted.then_some(server_name),
         is_named,
         location,
+        path,
         parameters,
     })
 }
@@ -452,7 +502,14 @@ fn authentication_name(name: &str) -> Result<String, String> {
 fn check_port(port: u16, scheme: &Scheme) -> Result<(), String> {
     match (port, scheme.encrypted) {
         (DNS_PORT, true) => {
-            Err("port 53 is for unencrypted DNS; DNS over TLS is on port 853".to_owned())
+            let (service, port) = match scheme.name {
+                HTTPS => ("HTTPS", scheme.port),
+                QUIC => ("QUIC", scheme.port),
+                _ => ("TLS", TLS_PORT),
+            };
+            Err(format!(
+                "port 53 is for unencrypted DNS; DNS over {service} is on port {port}"
+            ))
         }
         (TLS_PORT, false) => Err("port 853 is for DNS over TLS only".to_owned()),
         _ => Ok(()),
@@ -479,6 +536,16 @@ pub(super) mod tests {
             name: "udp",
             port: 53,
             encrypted: false,
+        },
+        Scheme {
+            name: "https",
+            port: 443,
+            encrypted: true,
+        },
+        Scheme {
+            name: "quic",
+            port: 853,
+            encrypted: true,
         },
     ];
 
@@ -566,6 +633,132 @@ pub(super) mod tests {
             assert_eq!(upstream.server_name(), Some("dns.quad9.net"));
             assert!(upstream.addresses().is_empty());
         }
+    }
+
+    #[test]
+    fn the_uri_of_a_server_has_a_path() {
+        for (spec, at, name, path) in [
+            (
+                "https://Dns.Quad9.Net/dns-query",
+                Err(443),
+                "dns.quad9.net",
+                "/dns-query",
+            ),
+            (
+                "HTTPS://dns.quad9.net",
+                Err(443),
+                "dns.quad9.net",
+                "/dns-query",
+            ),
+            (
+                "https://dns.quad9.net:8443/",
+                Err(8443),
+                "dns.quad9.net",
+                "/",
+            ),
+            (
+                "https://dns.test/a/B-c~%20",
+                Err(443),
+                "dns.test",
+                "/a/B-c~%20",
+            ),
+            ("https://dns.test/q{?dns}", Err(443), "dns.test", "/q"),
+            (
+                "https://9.9.9.9/dns-query#dns.quad9.net",
+                Ok("9.9.9.9:443"),
+                "dns.quad9.net",
+                "/dns-query",
+            ),
+            (
+                "https://9.9.9.9#dns.quad9.net",
+                Ok("9.9.9.9:443"),
+                "dns.quad9.net",
+                "/dns-query",
+            ),
+            (
+                "https://9.9.9.9:8443/x",
+                Ok("9.9.9.9:8443"),
+                "9.9.9.9",
+                "/x",
+            ),
+            (
+                "https://[2620:fe::fe]/dns-query",
+                Ok("[2620:fe::fe]:443"),
+                "2620:fe::fe",
+                "/dns-query",
+            ),
+        ] {
+            let upstream = upstream(spec);
+            let label = spec.replace(TEMPLATE, "");
+            assert_eq!((upstream.scheme(), upstream.label()), ("https", &*label));
+            assert_eq!(upstream.server_name(), Some(name), "{spec}");
+            assert_eq!(upstream.path(), Some(path), "{spec}");
+            assert!(upstream.has_streams());
+            match at {
+                Ok(at) => assert_eq!(upstream.addresses(), [at.parse().unwrap()], "{spec}"),
+                Err(port) => assert_eq!(upstream.host().map(Host::port), Some(port), "{spec}"),
+            }
+        }
+        let [one, other] = ["https://9.9.9.9/a", "https://9.9.9.9/b"].map(upstream);
+        assert!(!one.is_same_server(&other) && one.is_same_server(&one));
+        let tls = upstream("tls://9.9.9.9");
+        assert_eq!((tls.path(), tls.has_streams()), (None, false));
+        let pin = "MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        let pinned = upstream(&format!("https://9.9.9.9/q?pin-sha256={pin}"));
+        assert_eq!((pinned.path(), pinned.pins().len()), (Some("/q"), 1));
+        for (spec, reason) in [
+            ("https://", "is empty"),
+            ("https:///dns-query", "the name is empty"),
+            ("https://dns.test/a b", "has the character ' '"),
+            ("https://dns.test/{name}", "has the character '{'"),
+            ("https://dns.test/ü", "has the character 'ü'"),
+            (
+                "https://dns.test:53/dns-query",
+                "DNS over HTTPS is on port 443",
+            ),
+            (
+                "https://dns.test/dns-query#dns.test",
+                "#NAME may follow an IP address only",
+            ),
+            ("tls://dns.test/dns-query", "is not a host name"),
+        ] {
+            let error = error(spec);
+            assert!(error.contains(reason), "{spec}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_server_of_quic_has_streams_and_no_path() {
+        for (spec, at, name) in [
+            ("quic://dns.test", Err(853), "dns.test"),
+            ("quic://dns.test:8853", Err(8853), "dns.test"),
+            (
+                "quic://94.140.14.14#dns.test",
+                Ok("94.140.14.14:853"),
+                "dns.test",
+            ),
+            (
+                "quic://94.140.14.14",
+                Ok("94.140.14.14:853"),
+                "94.140.14.14",
+            ),
+            (
+                "quic://[2001:db8::1]:784#dns.test",
+                Ok("[2001:db8::1]:784"),
+                "dns.test",
+            ),
+        ] {
+            let upstream = upstream(spec);
+            assert_eq!((upstream.scheme(), upstream.label()), ("quic", spec));
+            assert_eq!(upstream.server_name(), Some(name), "{spec}");
+            assert_eq!((upstream.path(), upstream.has_streams()), (None, true));
+            match at {
+                Ok(at) => assert_eq!(upstream.addresses(), [at.parse().unwrap()], "{spec}"),
+                Err(port) => assert_eq!(upstream.host().map(Host::port), Some(port), "{spec}"),
+            }
+        }
+        assert!(error("quic://dns.test/dns-query").contains("is not a host name"));
+        assert!(error("quic://dns.test:53").contains("DNS over QUIC is on port 853"));
     }
 
     #[test]
@@ -662,8 +855,8 @@ pub(super) mod tests {
         );
         assert!(error("dns.quad9.net:853").contains("or tls://dns.quad9.net:853"));
         assert_eq!(
-            error("https://dns.google"),
-            "there is no scheme https:// in this program; it knows tls://, tcp://, udp://, ddr://"
+            error("sdns://dns.google"),
+            "there is no scheme sdns:// in this program; it knows tls://, tcp://, udp://, https://, quic://, ddr://"
         );
         assert!(error("tlss://dns.google").ends_with("; did you mean tls?"));
         let without_tls = Upstream::parse("quad9", SCHEMES.get(1..).unwrap()).unwrap_err();

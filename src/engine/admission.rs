@@ -63,6 +63,7 @@ impl Gate {
             return Admission::Dropped;
         }
         fx.stats.queries += 1;
+        fx.stats.stream_queries += u64::from(!client.is_datagram());
         let ip = client.addr.ip();
         if !self.allow.allows(ip) {
             fx.stats.denied += 1;
@@ -137,7 +138,7 @@ impl Gate {
             records,
             ede,
         } = answer;
-        fx.out.reply(client, |out| {
+        fx.reply(client, |out| {
             wire::local_records(&reply, cd, rcode, records, ede, self.udp_payload, out);
         });
         true
@@ -170,8 +171,11 @@ impl Gate {
         };
         let (flags, payload) = (header.flags, self.udp_payload);
         let head = (flags.opcode(), flags.cd(), rcode);
-        fx.out.reply(client, |out| {
+        fx.reply(client, |out| {
             wire::local_response(&reply, head, ede, payload, out);
         });
+        if rcode.is_extended() {
+            fx.replies.extend(client, rcode.0 as u8);
+        }
     }
 }

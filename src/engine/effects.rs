@@ -1,9 +1,11 @@
 //! What follows from an event: for the driver, for the statistics, and for the forwarder's list of tasks. The owners of state
 //! never call each other; they leave tasks here, and the [`Forwarder`](super::Forwarder) carries them out one after the other.
 
+use super::client::Client;
 use super::history::Attempt;
 use super::keys::{ConnectionKey, TransactionKey};
 use super::output::Output;
+use super::replies::Replies;
 use super::stats::Stats;
 use super::time::Now;
 use std::collections::VecDeque;
@@ -19,6 +21,8 @@ pub enum Task {
     AttemptFailed(TransactionKey, ConnectionKey),
     /// An attempt was lost with what carried it, and its connection lives on.
     AttemptLost(TransactionKey, ConnectionKey),
+    /// An attempt was not processed by its upstream, and its connection lives on.
+    AttemptUnprocessed(TransactionKey, ConnectionKey),
     /// Ask an upstream that was not asked yet, if one can be.
     AskElsewhere(TransactionKey),
     /// Send a query also on this connection: the one that it is on is suspect.
@@ -37,6 +41,7 @@ pub enum Task {
 #[derive(Default)]
 pub struct Ledger {
     pub stats: Stats,
+    pub replies: Replies,
     pub tasks: VecDeque<Task>,
 }
 
@@ -47,6 +52,7 @@ impl Ledger {
             now,
             out,
             stats: &mut self.stats,
+            replies: &mut self.replies,
             tasks: &mut self.tasks,
         }
     }
@@ -57,6 +63,7 @@ pub struct Effects<'a> {
     pub now: Now,
     pub out: &'a mut Output,
     pub stats: &'a mut Stats,
+    pub replies: &'a mut Replies,
     tasks: &'a mut VecDeque<Task>,
 }
 
@@ -64,5 +71,22 @@ impl Effects<'_> {
     /// One task more for the forwarder.
     pub fn task(&mut self, task: Task) {
         self.tasks.push_back(task);
+    }
+
+    /// Replies with what `write` appends, and counts that.
+    #[inline]
+    pub fn reply(&mut self, client: Client, write: impl FnOnce(&mut Vec<u8>)) {
+        let rcode = self.out.reply(client, write);
+        self.replies.count(client, rcode);
+    }
+
+    /// Replies with what `write` appends, and counts that, unless it is nothing.
+    #[inline]
+    pub fn reply_if_any<T>(&mut self, client: Client, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let (result, rcode) = self.out.reply_if_any(client, write);
+        if let Some(rcode) = rcode {
+            self.replies.count(client, rcode);
+        }
+        result
     }
 }

@@ -39,6 +39,7 @@ pub enum Failure {
 
 /// What a client and the log are told.
 pub struct Explanation {
+    pub failure: Failure,
     pub rcode: Rcode,
     code: Ede<'static>,
     text: Cow<'static, str>,
@@ -95,7 +96,7 @@ impl Failure {
             ),
             Self::Malformed => (
                 Ede::NETWORK_ERROR,
-                reasons(upstreams, |it| asked(it, "malformed answer")),
+                reasons(upstreams, |it| known(it).or(asked(it, "malformed answer"))),
             ),
             Self::Truncated => (Ede::OTHER, "the upstream's answer is truncated".into()),
             Self::TooMany => (Ede::OTHER, "too many queries in flight".into()),
@@ -113,7 +114,12 @@ impl Failure {
             Self::NotAllowed => Rcode::REFUSED,
             _ => Rcode::SERVFAIL,
         };
-        Explanation { rcode, code, text }
+        Explanation {
+            failure: self,
+            rcode,
+            code,
+            text,
+        }
     }
 }
 

@@ -48,6 +48,18 @@ pub struct UpstreamGauges {
     /// For how long the certificate is still valid that it showed last; zero after its end. `None` until it shows one, which it does not do
     /// when a session is resumed.
     pub certificate_left: Option<Duration>,
+    /// Connections that are being made.
+    pub connecting: usize,
+    /// Connections that are up.
+    pub connected: usize,
+    /// Queries in flight on them.
+    pub in_flight: usize,
+    /// Whether it was ever connected to, in the way that its configuration demands.
+    pub was_connected: bool,
+    /// Whether it can be expected to answer: it is not passed over, and connects to it do not fail.
+    pub is_healthy: bool,
+    /// The time from a query to its response, smoothed as RFC 6298 has it; `None` before the first.
+    pub round_trip: Option<Duration>,
 }
 
 impl fmt::Display for UpstreamGauges {

@@ -14,6 +14,9 @@ const MAX_RECOVERIES: u8 = 3;
 /// How often a query may be sent beside an attempt that is under way: because the response is late, or to see whether an upstream
 /// is healthy again. Such copies have a budget of their own, so that they never use up what recovery needs.
 const MAX_COPIES: u8 = 1;
+/// So many attempts that their upstream did not process use up neither budget. Each further one does, for an upstream that processes
+/// nothing must not be asked without end.
+const MAX_UNPROCESSED: u8 = 3;
 /// All attempts that one transaction may make.
 const MAX_ATTEMPTS: usize = 1 + MAX_RECOVERIES as usize + MAX_COPIES as usize;
 
@@ -133,6 +136,8 @@ pub struct History {
     sends: u8,
     /// Of those, the ones that were copies: see [`Purpose::Copy`].
     copies: u8,
+    /// Attempts that were not processed and do not count.
+    unprocessed: u8,
     /// Connects that were begun for it.
     connects: u8,
     /// Upstreams that they were begun to.
@@ -392,14 +397,29 @@ impl History {
         attempts.find_map(|attempt| attempt.take_if(|attempt| on_it(attempt)))
     }
 
+    /// Notes that its upstream did not process it: the attempt does not count. False, and nothing is noted, if that has happened too often
+    /// before: then the attempt counts as any other that is lost.
+    pub fn unprocessed(&mut self, connection: ConnectionKey) -> bool {
+        let uncounted = self.unprocessed < MAX_UNPROCESSED && self.take_back(connection);
+        self.unprocessed += u8::from(uncounted);
+        uncounted
+    }
+
     /// Notes that its connection could not be made: what was sent there before that was clear was not sent.
     /// Says whether anything was.
     pub fn not_sent(&mut self, connection: ConnectionKey) -> bool {
-        let left = self.leave(connection).is_some();
-        self.sends -= u8::from(left);
+        let left = self.take_back(connection);
         if self.sends == 0 {
             self.tried = UpstreamSet::EMPTY;
         }
+        left
+    }
+
+    /// The attempt on this connection, if there is one, does not count. If only copies are left that count, one of them does so in its place.
+    fn take_back(&mut self, connection: ConnectionKey) -> bool {
+        let left = self.leave(connection).is_some();
+        self.sends -= u8::from(left);
+        self.copies = self.copies.min(self.sends);
         left
     }
 
@@ -457,6 +477,42 @@ mod tests {
         }
         assert_eq!(recoveries, MAX_RECOVERIES);
         assert_eq!(history.attempts().count(), MAX_ATTEMPTS);
+    }
+
+    // fault 120
+    #[test]
+    fn three_attempts_that_were_not_processed_do_not_count() {
+        let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
+        let mut history = History::new(Opt::Absent, ForwardingRoute::default_of(2), Time::ZERO);
+        let mut sent = 0;
+        let mut counted = 0;
+        while history.may_send(Purpose::Need) {
+            let attempt = attempt(connections.insert(()));
+            history.sent(attempt, Purpose::Need, 0);
+            sent += 1;
+            counted += u8::from(!history.unprocessed(attempt.connection));
+            assert_eq!(history.is_under_way(), counted > 0, "nothing is noted then");
+            history.leave(attempt.connection);
+        }
+        assert_eq!((sent, counted), (7, 1 + MAX_RECOVERIES));
+    }
+
+    // fault 120
+    #[test]
+    fn a_copy_that_does_not_count_leaves_all_attempts() {
+        let mut connections: SlotMap<ConnectionKey, ()> = SlotMap::with_key();
+        let take_back: [fn(&mut History, ConnectionKey) -> bool; 2] =
+            [History::unprocessed, History::not_sent];
+        for [first, second] in [[0, 1], [1, 0], [0, 0], [1, 1]] {
+            let mut history = History::new(Opt::Absent, ForwardingRoute::default_of(2), Time::ZERO);
+            let [need, copy] = [(); 2].map(|()| attempt(connections.insert(())));
+            history.sent(need, Purpose::Need, 0);
+            history.sent(copy, Purpose::Copy, 1);
+            assert!(take_back[first](&mut history, need.connection));
+            assert!(take_back[second](&mut history, copy.connection));
+            assert_eq!(history.sends(), 0);
+            assert!(history.may_send(Purpose::Need) && history.may_send(Purpose::Copy));
+        }
     }
 
     // fault 95

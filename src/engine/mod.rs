@@ -17,6 +17,7 @@
 //! choose a connection.
 
 mod admission;
+mod answer_times;
 mod cache;
 mod client;
 mod denials;
@@ -34,6 +35,7 @@ mod local_names;
 mod numbers;
 mod output;
 mod per_client;
+mod replies;
 mod response;
 mod routes;
 mod stats;
@@ -43,6 +45,7 @@ mod transactions;
 mod upstream_set;
 mod upstreams;
 
+pub use answer_times::AnswerTimes;
 pub use cache::{Cache, Counts, Found, ImportError, Key, Times};
 pub use client::{Client, Via};
 pub use forwarder::Forwarder;
@@ -50,5 +53,6 @@ pub use gauges::{Gauges, UpstreamGauges};
 pub use keys::ConnectionKey;
 pub use output::{Action, Output};
 pub(crate) use per_client::PerClient;
+pub use replies::Replies;
 pub use stats::{Stats, UpstreamStats};
 pub use time::{Now, Time};

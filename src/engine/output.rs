@@ -106,27 +106,34 @@ impl Output {
         self.actions.push(action);
     }
 
-    /// Replies with what `write` appends.
-    pub(super) fn reply(&mut self, client: Client, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Replies with what `write` appends. Gives the four bits of the RCODE in its header.
+    pub(super) fn reply(&mut self, client: Client, write: impl FnOnce(&mut Vec<u8>)) -> u8 {
         let start = self.bytes.len();
         write(&mut self.bytes);
         let message = start..self.bytes.len();
         self.actions.push(Action::Reply { client, message });
+        self.rcode_at(start)
     }
 
-    /// Replies with what `write` appends, unless that is nothing.
+    /// The four bits of the RCODE in the header of the message that begins here.
+    fn rcode_at(&self, start: usize) -> u8 {
+        self.bytes.get(start + 3).map_or(0, |octet| octet & 0x0f)
+    }
+
+    /// Replies with what `write` appends, unless that is nothing. Gives the four bits of the RCODE in its header, too.
     pub(super) fn reply_if_any<T>(
         &mut self,
         client: Client,
         write: impl FnOnce(&mut Vec<u8>) -> T,
-    ) -> T {
+    ) -> (T, Option<u8>) {
         let start = self.bytes.len();
         let result = write(&mut self.bytes);
         let message = start..self.bytes.len();
-        if !message.is_empty() {
-            self.actions.push(Action::Reply { client, message });
+        if message.is_empty() {
+            return (result, None);
         }
-        result
+        self.actions.push(Action::Reply { client, message });
+        (result, Some(self.rcode_at(start)))
     }
 
     /// Sends what `write` appends, with `id` as its id.

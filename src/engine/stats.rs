@@ -1,6 +1,7 @@
 //! What is counted, and how a report of it reads.
 
 use std::fmt;
+use std::ops::AddAssign;
 
 /// Makes a structure of counters, which knows their names.
 macro_rules! counters {
@@ -16,6 +17,13 @@ macro_rules! counters {
                 [$( (stringify!($name), self.$name) ),*].into_iter()
             }
         }
+
+        /// The sums of two, such as those of two workers.
+        impl AddAssign for $Counters {
+            fn add_assign(&mut self, other: Self) {
+                $( self.$name += other.$name; )*
+            }
+        }
     )* };
 }
 
@@ -24,6 +32,8 @@ counters! {
     struct Stats {
         /// Queries from clients, whatever became of them.
         queries,
+        /// Of those, queries over TCP; the others came over UDP.
+        stream_queries,
         /// Messages that are no query and got no answer: too short, or answers themselves. They are not among the queries.
         dropped,
         /// Queries that repeat one whose answer is due, from the same client with the same id and letter case: that answer is for both.
@@ -59,8 +69,20 @@ counters! {
         resent,
         /// Queries answered with an upstream's answer.
         answered,
+        /// Of those, queries over TCP answered with SERVFAIL, because the upstream's answer is truncated.
+        truncated,
         /// Queries answered with SERVFAIL for want of one.
         failed,
+        /// Of those, queries sent to nobody, because no upstream could be connected to.
+        failed_unconnected,
+        /// Of those, queries that were sent, and to which no answer came in time.
+        failed_unanswered,
+        /// Of those, queries whose connections were all lost.
+        failed_lost,
+        /// Of those, queries to which only answers came that cannot be read.
+        failed_malformed,
+        /// Of those, queries that were in flight when the program ended.
+        failed_ending,
         /// Answers from upstreams that belong to no query.
         strays,
         /// Answers from upstreams that cannot be read.
@@ -103,6 +125,22 @@ counters! {
         lost_connections,
         /// How often it began to be passed over.
         passed_over,
+        /// Connects that succeeded, with their handshake where there is one.
+        connected,
+        /// Of those, connections on which the upstream was authenticated, in this handshake or in that of the session that it resumes.
+        verified,
+        /// Of those, connections by TLS on which it was not authenticated (RFC 8310 section 5, opportunistic profile).
+        unverified,
+        /// Of those, connections that resumed a session of TLS.
+        resumed,
+        /// Connects that failed because its name was not found.
+        failed_resolutions,
+        /// Connects that failed because they were not done in time.
+        failed_in_time,
+        /// Connects that failed because it is not who it should be.
+        failed_verifications,
+        /// Connects that failed in another way within the handshake. The others of those that failed found no way to it.
+        failed_handshakes,
     }
 }
 

@@ -9,10 +9,12 @@ use crate::config::{Config, Upstream};
 use crate::framed::Framed;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Connection, Transport};
+
 use crate::transports::plain_udp::Udp;
 use crate::transports::socks5::Path;
 use crate::transports::tls::Tls;
 use crate::transports::tls::inspect::{Observed, Session};
+use crate::transports::{over_quic, over_tls};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -61,7 +63,7 @@ async fn steps<R: Runtime + 'static>(
     let connection = connection.as_mut();
     let (answer, time) = ask(clock, connection, questions).await?;
     found.time = Some(time);
-    let problem = Problem::of_answer(&answer, &questions.name());
+    let problem = answer.problem(&questions.name());
     found.answer = Some(answer);
     if let Some(problem) = problem {
         return Err(problem);
@@ -104,7 +106,12 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         observed: &'a Observed,
     ) -> Result<Self, Problem> {
         let tls = if target.upstream.server_name().is_some() {
-            let tls = Tls::observing(clock.runtime.clone(), target.config, observed);
+            let tls = Tls::observing(
+                clock.runtime.clone(),
+                target.config,
+                target.upstream,
+                observed,
+            );
             Some(tls.map_err(|error| Problem::config(error.to_string()))?)
         } else {
             None
@@ -135,6 +142,21 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         })
     }
 
+    /// A connection by QUIC, which tells less of TLS than others.
+    async fn by_quic(&self, tls: &Tls<R>) -> Result<Connected, Problem> {
+        let Target { upstream, addr, .. } = self.target;
+        let connect = over_quic(self.clock.runtime, tls, upstream, addr);
+        let (shaken, handshake) = (self.clock.timed(connect).await)
+            .unwrap_or((Err(ConnectError::TimedOut), Duration::ZERO));
+        let connection = shaken.map_err(|why| Problem::quic(&why, self.observed))?;
+        Ok(Connected {
+            connection,
+            tcp: None,
+            handshake: Some(handshake),
+            session: None,
+        })
+    }
+
     /// A TCP connection, through the proxy of the upstream if it has one, and how long it took.
     async fn stream(
         &self,
@@ -161,6 +183,9 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         if upstream.scheme() == "udp" {
             return self.without_connection().await;
         }
+        if let ("quic", Some(tls)) = (upstream.scheme(), &self.tls) {
+            return self.by_quic(tls).await;
+        }
         let (stream, tcp) = self.stream(upstream, addr).await?;
         let Some(tls) = &self.tls else {
             return Ok(Connected {
@@ -172,12 +197,13 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         };
         let shaken = self.clock.timed(tls.shake(upstream, addr, stream)).await;
         let (shaken, handshake) = shaken.ok_or_else(Problem::handshake_timeout)?;
-        let connection = shaken.map_err(|why| Problem::handshake(&why, self.observed))?;
+        let failed = |why: ConnectError| Problem::handshake(&why, self.observed);
+        let encrypted = shaken.map_err(failed)?;
         Ok(Connected {
             tcp: Some(tcp),
             handshake: Some(handshake),
-            session: Some(Session::of(&connection)),
-            connection: Box::new(connection),
+            session: Some(Session::of(&encrypted)),
+            connection: over_tls(upstream, encrypted).map_err(failed)?,
         })
     }
 }

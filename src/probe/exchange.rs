@@ -83,10 +83,13 @@ async fn send(connection: &mut dyn Connection, queries: &[&[u8]]) -> Result<(), 
 /// The next message.
 async fn next(connection: &mut dyn Connection) -> Result<Vec<u8>, ConnectionError> {
     let message = poll_fn(|cx| {
-        Poll::Ready(match ready!(connection.poll_next(cx)) {
-            Event::Message(message) => Ok(message.to_vec()),
-            Event::Closed(why) | Event::Failed { why, .. } => Err(why),
-        })
+        loop {
+            return Poll::Ready(match ready!(connection.poll_next(cx)) {
+                Event::Message(message) => Ok(message.to_vec()),
+                Event::Limits(_) => continue,
+                Event::Closed(why) | Event::Failed { why, .. } => Err(why),
+            });
+        }
     });
     message.await
 }

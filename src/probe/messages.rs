@@ -160,6 +160,37 @@ impl Answer {
         })
     }
 
+    /// Why it is of no use for this name, if it is.
+    pub fn problem(&self, name: &str) -> Option<Problem> {
+        let reason = (self.reason.as_ref()).map_or(String::new(), |why| format!(" ({why})"));
+        let why = format!(
+            "it responds to a query for {name} with {}{reason}",
+            self.rcode
+        );
+        let (kind, advice) = match self.rcode {
+            Rcode::NOERROR | Rcode::NXDOMAIN if self.is_lame => {
+                return Some(Problem::new(
+                    "no_recursion",
+                    format!(
+                        "it does not resolve {name} for clients: recursion is not available (RA)"
+                    ),
+                    "use a recursive resolver; a server that is authoritative for some domains belongs into a route for these",
+                ));
+            }
+            Rcode::NOERROR | Rcode::NXDOMAIN => return None,
+            Rcode::SERVFAIL => (
+                "servfail",
+                "it may not reach other name servers, or finds DNSSEC wrong; try another name (--probe-name)",
+            ),
+            Rcode::REFUSED => (
+                "refused_query",
+                "its access list does not allow this machine, or it is no resolver for this name (--probe-name)",
+            ),
+            _ => ("rcode", "try another name (--probe-name)"),
+        };
+        Some(Problem::new(kind, why, advice))
+    }
+
     /// The server does not understand EDNS.
     pub fn refuses_edns(&self) -> bool {
         matches!(self.rcode, Rcode::FORMERR | Rcode::NOTIMP | Rcode::BADVERS)

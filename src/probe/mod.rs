@@ -2,12 +2,11 @@
 //!
 //! The connections are those of the transports, with their verifier; here is what is asked over them. `address` probes one address of an
 //! upstream, `authentication` knows by what it is authenticated, `exchange` sends queries and waits for responses, `messages` builds and
-//! reads these, `problem` explains what went wrong, `report` tells people and `json` programs.
+//! reads these, `problem` explains what went wrong, `report` tells people and programs.
 
 mod address;
 mod authentication;
 mod exchange;
-mod json;
 mod messages;
 mod problem;
 mod report;

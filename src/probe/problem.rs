@@ -1,11 +1,9 @@
 //! What is wrong with an upstream: a word for programs, what happened, and what to do about it.
 
-use super::messages::Answer;
 use crate::config::Upstream;
 use crate::transport::{ConnectError, ConnectionError};
 use crate::transports::socks5::LOGIN;
 use crate::transports::tls::inspect::{Certificate, Observed};
-use crate::wire::Rcode;
 use std::io;
 
 /// Why an upstream cannot be used.
@@ -20,7 +18,11 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(kind: &'static str, why: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(super) fn new(
+        kind: &'static str,
+        why: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
         let (why, advice) = (why.into(), advice.into());
         Self { kind, why, advice }
     }
@@ -129,6 +131,18 @@ impl Problem {
         }
     }
 
+    /// There is no connection by QUIC.
+    pub fn quic(why: &ConnectError, seen: &Observed) -> Self {
+        let advice = "see that the server runs, and that DNS over QUIC is on this UDP port; a firewall on the way may drop UDP";
+        match why {
+            ConnectError::Unreachable(_) => Self::new("unreachable", why.to_string(), advice),
+            ConnectError::TimedOut => {
+                Self::new("timeout", "cannot connect: no reply in time", advice)
+            }
+            why => Self::handshake(why, seen),
+        }
+    }
+
     /// The TLS handshake was not done in time.
     pub fn handshake_timeout() -> Self {
         Self::new(
@@ -142,6 +156,11 @@ impl Problem {
     pub fn lost(why: &ConnectionError) -> Self {
         match why {
             ConnectionError::Protocol(_) => Self::malformed(&why.to_string()),
+            ConnectionError::Rejected(why) => Self::new(
+                "malformed",
+                format!("what it sends is no DNS response: {why}"),
+                "check the path behind the server in this upstream, if there is one, and that the server speaks DNS so",
+            ),
             ConnectionError::Truncated => Self::malformed("the connection ended within a message"),
             _ => Self::new(
                 "closed_without_answer",
@@ -174,42 +193,15 @@ impl Problem {
         let advice = "do not use this server: it, or something on the way, mixes responses up or forges them";
         Self::new(kind, why, advice)
     }
-
-    /// A response that is of no use, if it is.
-    pub fn of_answer(answer: &Answer, name: &str) -> Option<Self> {
-        let reason = (answer.reason.as_ref()).map_or(String::new(), |why| format!(" ({why})"));
-        let why = format!(
-            "it responds to a query for {name} with {}{reason}",
-            answer.rcode
-        );
-        let (kind, advice) = match answer.rcode {
-            Rcode::NOERROR | Rcode::NXDOMAIN if answer.is_lame => {
-                return Some(Self::new(
-                    "no_recursion",
-                    format!(
-                        "it does not resolve {name} for clients: recursion is not available (RA)"
-                    ),
-                    "use a recursive resolver; a server that is authoritative for some domains belongs into a route for these",
-                ));
-            }
-            Rcode::NOERROR | Rcode::NXDOMAIN => return None,
-            Rcode::SERVFAIL => (
-                "servfail",
-                "it may not reach other name servers, or finds DNSSEC wrong; try another name (--probe-name)",
-            ),
-            Rcode::REFUSED => (
-                "refused_query",
-                "its access list does not allow this machine, or it is no resolver for this name (--probe-name)",
-            ),
-            _ => ("rcode", "try another name (--probe-name)"),
-        };
-        Some(Self::new(kind, why, advice))
-    }
 }
 
 /// What is expected on the port of an upstream.
 fn service(upstream: &Upstream) -> &'static str {
-    if upstream.server_name().is_some() {
+    if upstream.scheme() == "quic" {
+        "DNS over QUIC"
+    } else if upstream.path().is_some() {
+        "DNS over HTTPS"
+    } else if upstream.server_name().is_some() {
         "DNS over TLS"
     } else {
         "DNS over TCP"

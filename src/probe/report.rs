@@ -1,10 +1,10 @@
 //! What was found, for people and for programs. Its JSON is described in `docs/probe.md`, and does not change without a new `format`.
 
 use super::authentication::Authentication;
-use super::json::Json;
 use super::messages::Answer;
 use super::problem::Problem;
 use crate::config::Upstream;
+use crate::json::Json;
 use crate::transports::tls::inspect::{Certificate, REMEDY, SOON, Session};
 use std::fmt;
 use std::net::SocketAddr;
@@ -333,7 +333,7 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: Option<String>) -> fmt::Res
 
 fn session(session: &Session) -> String {
     let group = session.group.as_deref().unwrap_or("no key exchange");
-    let alpn = if session.alpn { ", ALPN dot" } else { "" };
+    let alpn = (session.alpn.as_ref()).map_or(String::new(), |name| format!(", ALPN {name}"));
     format!("{}, {group}, {}{alpn}", session.version, session.cipher)
 }
 
@@ -342,7 +342,7 @@ fn session_json(session: &Session) -> Json {
         ("version", Json::text(session.version)),
         ("group", Json::maybe(session.group.as_deref(), Json::text)),
         ("cipher", Json::text(&session.cipher)),
-        ("alpn", Json::Bool(session.alpn)),
+        ("alpn", Json::Bool(session.alpn.is_some())),
     ])
 }
 

@@ -1,13 +1,14 @@
 //! Commands and new configurations to running event loops: a handle to send them, a stream for each loop to receive them.
 
 use super::bound::BoundSockets;
+use super::measured::Measured;
 use super::reload::Reload;
 use crate::config::Config;
 use crate::locks::lock;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::stream::StreamExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
 
 /// A command to running event loops.
@@ -33,6 +34,10 @@ pub enum Message {
     Reload(Arc<Reload>),
     /// To be answered.
     Probe,
+    /// What it has counted and holds is to be sent.
+    Measure(mpsc::Sender<Measured>),
+    /// A connection to an upstream is to be made, if there has never been one.
+    Prepare,
 }
 
 /// Sends commands to all event loops that were given it ([`Options::control`](super::Options::control)), from any thread. Clones send
@@ -142,6 +147,20 @@ impl Control {
         receivers.tell(&Message::Reload(reload));
     }
 
+    /// Has every loop send what it has counted and what it holds now: one value for each, in any order. The channel ends when each loop has
+    /// sent its own or has ended, so that whoever waits on it for longer than an iteration takes waits for a loop that hangs.
+    pub fn measure(&self) -> mpsc::Receiver<Measured> {
+        let (to, measured) = mpsc::channel();
+        lock(&self.receivers).tell(&Message::Measure(to));
+        measured
+    }
+
+    /// Has the first loop connect to an upstream, if it has never been connected to one and may try now: without queries it does not do so by
+    /// itself, and whether they would be answered is not known.
+    pub fn prepare(&self) {
+        lock(&self.receivers).tell(&Message::Prepare);
+    }
+
     /// Has every loop gone round since the last probe? Sends the next one to those that have. A loop answers in its iterations, so that one
     /// that hangs, in its own code or because its thread does not run, is found out. Loops that have ended do not count.
     pub fn probe(&self) -> bool {
@@ -234,7 +253,7 @@ mod tests {
             let describe = |message| match message {
                 Message::Reload(reload) => reload.config.timeout().as_secs().to_string(),
                 Message::Command(command) => format!("{command:?}"),
-                Message::Probe => "probe".to_owned(),
+                Message::Probe | Message::Measure(_) | Message::Prepare => "question".to_owned(),
             };
             messages.received().into_iter().map(describe).collect()
         };

@@ -214,6 +214,8 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 Message::Command(Command::Stop) => self.advance(Trigger::Stop),
                 Message::Command(Command::Report) => self.report(),
                 Message::Reload(reload) => self.reconfigure(&reload),
+                Message::Measure(to) => self.measure(&to),
+                Message::Prepare => self.prepare(),
                 // It was answered when it was received.
                 Message::Probe => {}
             }

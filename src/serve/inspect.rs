@@ -1,10 +1,13 @@
 //! What can be seen of a loop between two polls.
 
 use super::event_loop::EventLoop;
+use super::measured::{CacheMeasured, Measured};
+use super::shutdown::Phase;
 use crate::engine::{Forwarder, Stats};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 use log::info;
+use std::sync::mpsc;
 
 impl<R: Runtime, T: Transport> EventLoop<R, T> {
     /// The forwarder that it drives.
@@ -19,6 +22,43 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             rejected_clients: self.tcp.refused,
             unread: self.tcp.closed_unread,
             ..*self.core.forwarder.stats()
+        }
+    }
+
+    /// Sends what was counted so far, and what it holds now.
+    pub(super) fn measure(&self, to: &mpsc::Sender<Measured>) {
+        let forwarder = &self.core.forwarder;
+        let upstreams = forwarder.upstream_stats();
+        let upstreams = upstreams.zip(forwarder.upstream_gauges(self.core.now));
+        let measured = Measured {
+            worker: self.number,
+            is_serving: self.phase == Phase::Serving,
+            stats: self.stats(),
+            replies: forwarder.replies().clone(),
+            times: forwarder.answer_times().clone(),
+            gauges: forwarder.gauges(),
+            tcp_clients: self.tcp.counts().0,
+            upstreams: upstreams
+                .map(|((label, stats), (_, gauges))| (label.to_owned(), *stats, gauges))
+                .collect(),
+            cache: CacheMeasured {
+                entries: self.cache.len(),
+                octets: self.cache.bytes(),
+                limit: self.config.cache_bytes(),
+                counts: self.cache.counts(),
+            },
+            limits: self.config.limits().clone(),
+        };
+        // Whoever asked may have given up by now.
+        drop(to.send(measured));
+    }
+
+    /// Connects to an upstream, if there has never been a connection. One loop is enough to see whether that can be done.
+    pub(super) fn prepare(&mut self) {
+        if self.logs_for_all() && self.phase == Phase::Serving {
+            self.core
+                .forwarder
+                .prepare(self.core.now, &mut self.core.out);
         }
     }
 

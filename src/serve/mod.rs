@@ -11,6 +11,7 @@
 //!   that were bound before, and `bind_advice` says what to do about one that cannot be.
 //! - `host_networks` has the networks of this host on the access list.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
+//! - `measured` is what a loop has counted and holds, for whoever watches it.
 //! - `control` carries commands and new configurations to the loop, `reload` has it serve by one; `shutdown` is the way from serving to the end,
 //!   and `ending` what is done on it; loops that hand over go it together (`handover`).
 
@@ -25,9 +26,11 @@ mod handover;
 mod host_networks;
 mod inspect;
 mod lookups;
+mod measured;
 mod missing_addresses;
 mod options;
 mod pause;
+mod reconfigure;
 mod reload;
 #[cfg(any(
     feature = "sockets",
@@ -47,6 +50,7 @@ mod upstream_connections;
 pub(crate) use bind_advice::bind_advice;
 pub use bound::BoundSockets;
 pub use control::{Command, Control};
+pub use measured::{CacheMeasured, Measured};
 pub use options::Options;
 #[cfg(any(
     feature = "sockets",

@@ -245,6 +245,9 @@ impl<T: Transport> Stage<T> {
                 Poll::Ready(Event::Failed { id, why }) => {
                     core.forwarder.query_lost(key, id, &why, now, out);
                 }
+                Poll::Ready(Event::Limits(limits)) => {
+                    core.forwarder.limited(key, limits, now, out);
+                }
                 Poll::Ready(Event::Closed(why)) => {
                     core.forwarder.connection_lost(key, &why, now, out);
                     return Polled::Ended;
@@ -258,8 +261,13 @@ impl<T: Transport> Stage<T> {
 /// Tells the core that a connection came up.
 fn connected(connection: &impl Connection, key: ConnectionKey, core: &mut Core) {
     let (now, out) = (core.now, &mut core.out);
+    // Before those that wait are sent on it.
+    core.forwarder.limited(key, connection.limits(), now, out);
     if let Some(left) = connection.certificate_left() {
         core.forwarder.certificate_left(key, left, now);
+    }
+    if let Some(how) = connection.authentication() {
+        core.forwarder.authenticated(key, how);
     }
     core.forwarder
         .connected(key, &connection.describe(), now, out);

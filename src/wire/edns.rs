@@ -36,8 +36,8 @@ pub fn is_hop_by_hop(code: u16) -> bool {
 pub enum ClientSubnet {
     /// It is passed on, if the client sends it.
     Keep,
-    /// It is removed: upstreams see the address of this host alone. One of no length and without an address stays: by it a client asks that none be
-    /// sent on.
+    /// It is removed: upstreams see the address of this host alone. One of no length and without an address stays: by it a client asks that
+    /// none be sent on.
     #[default]
     Strip,
     /// It is removed, and every query says that none is to be sent on: SOURCE PREFIX-LENGTH 0 (section 7.1.2).
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_response_is_padded_to_a_block_or_as_far_as_its_limit() {
-        // req 92
+        // req 105
         let ours = OurOpt {
             udp_size: 1232,
             extended_rcode: 0,

@@ -172,6 +172,11 @@ impl Rcode {
         self.0 <= Flags::RCODE
     }
 
+    /// Whether the header holds only a part of it.
+    pub fn is_extended(self) -> bool {
+        !self.fits_header()
+    }
+
     /// The eight bits that go into the OPT record.
     pub(super) fn extended(self) -> u8 {
         (self.0 >> 4) as u8

@@ -59,7 +59,7 @@ pub use question::{
     QuestionAt, QuestionDisplay, TYPE_DS, describe, lowercase_into, same_question, typed,
     typed_labels,
 };
-pub use response::{Response, parse_response, records};
+pub use response::{Response, lower_ttls, parse_response, records};
 pub use scan::{Record, Section};
 pub use svcb::{Svcb, TYPE_SVCB};
 

@@ -1,7 +1,7 @@
 //! What an upstream sent: whether it is a well-formed response, and where things are in it.
 
 use super::compression::in_place;
-use super::edns::OptAt;
+use super::edns::{OptAt, TYPE_OPT};
 use super::header::{HEADER_LEN, Header, OPCODE_QUERY, Rcode};
 use super::malformed::Malformed;
 use super::question::{QuestionAt, question_at};
@@ -80,6 +80,28 @@ pub fn records<'a>(
         over = record.is_none();
         record
     })
+}
+
+/// Lowers the TTL of every record by so many seconds, to no less than 0. A response that cannot be read, or is signed, stays as it is.
+pub fn lower_ttls(message: &mut [u8], seconds: u32) {
+    let Ok(response) = parse_response(message) else {
+        return;
+    };
+    if response.signed {
+        return;
+    }
+    let records = records(message, &response).filter(|record| record.rtype != TYPE_OPT);
+    let ttls: Vec<(usize, u32)> = records.map(|record| (record.ttl_at, record.ttl)).collect();
+    for (at, ttl) in ttls {
+        // RFC 2181 section 8: one with the highest bit set is 0.
+        let ttl = if ttl > i32::MAX as u32 { 0 } else { ttl };
+        if let Some(field) = message
+            .get_mut(at..)
+            .and_then(|tail| tail.first_chunk_mut())
+        {
+            *field = ttl.saturating_sub(seconds).to_be_bytes();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +216,40 @@ mod tests {
         let read = parse_response(&built.clone().raw(&[0; 40]).build()).unwrap();
         assert_eq!(read.end, built.len());
         assert!(read.opt.unwrap().last);
+    }
+
+    // req 10, 92
+    #[test]
+    fn ttls_are_lowered_in_all_sections_but_in_the_opt_record() {
+        let built = |ttls: [u32; 4]| {
+            let [one, two, authority, additional] = ttls;
+            let record = |message: testing::Message, section, ttl| {
+                message.record(section, TO_QUESTION, 1, (1, ttl), &[192, 0, 2, 1])
+            };
+            let message = testing::response("a.test.", 1)
+                .a(one, [1; 4])
+                .a(two, [2; 4]);
+            let message = record(message, Section::Authority, authority);
+            let message = record(message, Section::Additional, additional);
+            message.edns(1232, 0x8000, &[(12, &[0; 9])])
+        };
+        let mut message = built([300, 10, 86_400, 0x8000_0001]).build();
+        lower_ttls(&mut message, 10);
+        assert_eq!(message, built([290, 0, 86_390, 0]).build());
+        lower_ttls(&mut message, u32::MAX);
+        assert_eq!(message, built([0; 4]).build());
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_is_signed_keeps_its_ttls() {
+        let whole = testing::response("a.test.", 1).a(300, [1; 4]);
+        let (mut cut, mut signed) = (whole.build(), whole.tsig().build());
+        cut.pop();
+        for message in [&mut cut, &mut signed, &mut Vec::new()] {
+            let before = message.clone();
+            lower_ttls(message, 10);
+            assert_eq!(*message, before);
+        }
     }
 
     // fault 15

@@ -91,11 +91,12 @@ fn told(settings: &Settings) -> String {
         config,
         runtime,
         log,
+        admin,
         warnings,
         ..
     } = settings;
     let warnings = warnings.len();
-    format!("{config:?} {runtime} {log} {warnings} {hosts:?}")
+    format!("{config:?} {runtime} {log} {admin:?} {warnings} {hosts:?}")
 }
 
 /// The lines without what follows two spaces and a number sign.

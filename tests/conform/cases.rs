@@ -7,6 +7,10 @@ pub const PROTOCOLS: &[&str] = &[
     "tcp",
     #[cfg(feature = "sockets")]
     "udp",
+    #[cfg(feature = "doh")]
+    "https",
+    #[cfg(feature = "doq")]
+    "quic",
 ];
 
 /// Mounts every case in each world, and lists the worlds.
@@ -32,6 +36,14 @@ macro_rules! worlds {
                 #[cfg(feature = "sockets")]
                 mod udp {
                     $crate::cases::unconnected! { $name, $Runtime }
+                }
+                #[cfg(feature = "doh")]
+                mod https {
+                    $crate::cases::with_streams! { $name, $Runtime }
+                }
+                #[cfg(feature = "doq")]
+                mod quic {
+                    $crate::cases::over_quic! { $name, $Runtime }
                 }
                 // An application may spawn the loop: the compiler sees that it can move between threads.
                 const _: fn($Runtime, Protocols<$Runtime>, Sockets<$Runtime>, Options) =
@@ -120,6 +132,85 @@ macro_rules! protocol {
     };
 }
 
+/// What is asked of DNS over HTTPS, where each query has a stream of its own.
+#[cfg(feature = "doh")]
+macro_rules! with_streams {
+    ($name:literal, $Runtime:ty) => {
+        $crate::cases::topic! { $name, None, $Runtime, doh
+            a_query_is_answered_and_its_id_stays_here: [],
+            the_largest_message_passes: [],
+            responses_may_come_octet_by_octet: [],
+            many_queries_share_the_connection: [],
+            the_limit_of_the_server_is_told_and_kept: [],
+            nothing_leaves_before_the_flush: [],
+            what_flow_control_holds_back_is_backlog: [],
+            a_query_may_fail_alone: [],
+            what_is_too_long_fails_alone: [],
+            a_stream_that_is_refused_is_not_processed: [],
+            after_goaway_what_was_processed_is_answered: [],
+            a_close_with_queries_in_flight_is_one: [],
+            an_end_within_a_frame_is_a_truncation: [],
+            what_is_no_http2_is_a_protocol_error: [],
+            a_server_without_http2_is_refused: [],
+            a_server_that_wants_another_protocol_is_refused: [System],
+            the_age_of_a_response_counts: [],
+            the_last_waker_is_woken: [],
+            a_goodbye_is_heard: [],
+        }
+        $crate::cases::topic! { $name, Some("https"), $Runtime, links
+            nobody_there_is_unreachable: [],
+            a_stranger_is_told_nothing: [Authentication],
+            a_silent_handshake_times_out: [Authentication, VirtualTime],
+        }
+        $crate::cases::topic! { $name, Some("https"), $Runtime, serving
+            clients_are_answered_and_drained: [],
+            many_questions_do_not_mix: [],
+            a_stop_ends_at_once: [],
+            dropping_the_loop_frees_its_addresses: [],
+            sockets_go_on_with_the_next_loop: [Descriptors],
+        }
+    };
+}
+
+/// What is asked of DNS over QUIC, where each query has a stream of its own and the path may change.
+#[cfg(feature = "doq")]
+macro_rules! over_quic {
+    ($name:literal, $Runtime:ty) => {
+        $crate::cases::topic! { $name, None, $Runtime, doq
+            a_query_is_answered_and_its_id_stays_here: [],
+            the_largest_message_passes: [],
+            responses_may_come_octet_by_octet: [],
+            many_queries_share_the_connection: [],
+            the_limit_of_the_server_is_told_and_kept: [],
+            a_server_that_allows_no_more_is_left: [VirtualTime],
+            nothing_leaves_before_the_flush: [],
+            a_query_may_fail_alone: [],
+            what_violates_the_protocol_ends_the_connection: [],
+            a_close_of_the_server_is_told: [],
+            a_server_that_restarts_is_noticed: [],
+            a_server_that_disappears_is_noticed: [],
+            an_idle_connection_ends_as_one: [VirtualTime],
+            a_query_that_waits_keeps_the_connection: [VirtualTime],
+            nobody_there_is_unreachable: [System],
+            a_server_without_doq_is_refused: [],
+            a_stranger_is_told_nothing: [],
+            a_silent_handshake_times_out: [VirtualTime],
+            a_session_is_resumed: [],
+            the_last_waker_is_woken: [],
+            a_goodbye_is_heard: [],
+            the_connection_goes_on_from_another_port: [],
+            a_connection_waits_a_while_for_a_path: [VirtualTime],
+        }
+        $crate::cases::topic! { $name, Some("quic"), $Runtime, serving
+            clients_are_answered_and_drained: [],
+            many_questions_do_not_mix: [],
+            a_stop_ends_at_once: [],
+            dropping_the_loop_frees_its_addresses: [],
+            sockets_go_on_with_the_next_loop: [Descriptors],
+        }
+    };
+}
+
 /// What is asked of plain UDP to an upstream, which knows no connections.
 #[cfg(feature = "sockets")]
 macro_rules! unconnected {
@@ -171,6 +262,10 @@ macro_rules! topic {
     };
 }
 
+#[cfg(feature = "doq")]
+pub(crate) use over_quic;
 #[cfg(feature = "sockets")]
 pub(crate) use unconnected;
+#[cfg(feature = "doh")]
+pub(crate) use with_streams;
 pub(crate) use {protocol, topic, world, worlds};

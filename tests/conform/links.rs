@@ -288,7 +288,7 @@ pub async fn a_stranger_is_told_nothing<R: World>(runtime: R, scheme: &'static s
         matches!(why, Some(ConnectError::Unauthenticated { .. })),
         "{why:?}"
     );
-    if let Ok(Peer(mut octets)) = peer {
+    if let Ok(Peer(mut octets, ..)) = peer {
         // It may believe in a link that its client has given up; it hears nothing on it.
         let heard = octets.read(&mut [0; 16]).await;
         assert!(matches!(heard, Ok(0) | Err(_)), "{heard:?}");

@@ -9,6 +9,10 @@
 
 mod cases;
 mod datagrams;
+#[cfg(feature = "doh")]
+mod doh;
+#[cfg(feature = "doq")]
+mod doq;
 #[cfg(feature = "tokio")]
 mod embedding;
 mod links;
@@ -25,8 +29,12 @@ mod support {
     #[cfg(feature = "tls")]
     pub mod authority;
     pub mod codes;
+    #[cfg(feature = "doh")]
+    pub mod http2;
     pub mod memory;
     pub mod messages;
+    #[cfg(feature = "doq")]
+    pub mod quic;
 }
 mod threads;
 mod timers;

@@ -27,6 +27,10 @@ pub fn is_send(_: &impl Send) {}
 
 /// An upstream that answers every question well, on every connection. It never ends.
 pub async fn answer_all<R: World>(mut server: Server<R>) {
+    #[cfg(feature = "doq")]
+    if let Some(quic) = server.quic.take() {
+        return crate::doq::answer_all(quic, answer).await;
+    }
     let mut talks = FuturesUnordered::new();
     loop {
         let next = {
@@ -48,9 +52,13 @@ pub async fn answer_all<R: World>(mut server: Server<R>) {
 
 async fn talk(mut peer: Peer) {
     while let Some(asked) = peer.hear().await {
-        let told = response_to(&asked).a(300, address_for(question_octets(&asked)));
-        peer.say(&told.build()).await;
+        peer.say(&answer(&asked)).await;
     }
+}
+
+fn answer(asked: &[u8]) -> Vec<u8> {
+    let told = response_to(asked).a(300, address_for(question_octets(asked)));
+    told.build()
 }
 
 /// A loop that is ready to go, and what steers it.

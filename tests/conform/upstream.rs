@@ -21,7 +21,10 @@ pub struct Server<R: World> {
     /// How its clients are configured.
     pub config: Config,
     #[cfg(feature = "tls")]
-    acceptor: futures_rustls::TlsAcceptor,
+    tls: std::sync::Arc<rustls::ServerConfig>,
+    /// What answers in the place of the listener, if it speaks QUIC.
+    #[cfg(feature = "doq")]
+    pub quic: Option<crate::support::quic::QuicServer<R>>,
 }
 
 /// Octets in both directions, authenticated and encrypted where the protocol does that.
@@ -30,20 +33,43 @@ pub trait Octets: AsyncRead + AsyncWrite + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Unpin> Octets for S {}
 
 /// A server's end of a link.
-pub struct Peer(pub Box<dyn Octets>);
+pub struct Peer(
+    pub Box<dyn Octets>,
+    /// The streams of HTTP/2, if it speaks that.
+    #[cfg(feature = "doh")]
+    pub Option<crate::doh::Streams>,
+);
 
 impl<R: World> Server<R> {
     /// Listens, with a certificate that its clients believe.
     pub fn new(runtime: &R, scheme: &'static str) -> Self {
         let (listener, at) = listen(runtime);
+        #[cfg(feature = "tls")]
+        let (authority, tls) = {
+            let authority = crate::support::authority::Authority::new();
+            let tls = tls::settings(&authority, scheme);
+            (authority, tls)
+        };
+        #[cfg(feature = "doq")]
+        let quic = (scheme == "quic").then(|| {
+            crate::support::quic::QuicServer::new(
+                runtime,
+                crate::world::loopback(),
+                tls.clone(),
+                100,
+            )
+        });
+        #[cfg(feature = "doq")]
+        let at = quic
+            .as_ref()
+            .map_or(at, crate::support::quic::QuicServer::at);
         let config = Config::builder()
             .listen([crate::world::loopback().into()])
             .upstreams([upstream(scheme, at)]);
         #[cfg(feature = "tls")]
-        let (config, acceptor) = {
-            let authority = crate::support::authority::Authority::new();
+        let config = {
             let roots = dotward::config::Roots::Pem(authority.pem().into_bytes());
-            (config.roots(roots), tls::acceptor(&authority))
+            config.roots(roots)
         };
         Self {
             runtime: runtime.clone(),
@@ -52,7 +78,9 @@ impl<R: World> Server<R> {
             scheme,
             config: config.build().expect("a sound configuration"),
             #[cfg(feature = "tls")]
-            acceptor,
+            tls,
+            #[cfg(feature = "doq")]
+            quic,
         }
     }
 
@@ -86,11 +114,31 @@ impl<R: World> Server<R> {
     pub async fn accept(&mut self) -> std::io::Result<Peer> {
         let stream = self.accept_tcp().await;
         #[cfg(feature = "tls")]
-        if self.scheme == "tls" {
-            return Ok(Peer(Box::new(self.acceptor.accept(stream).await?)));
+        if self.scheme != "tcp" {
+            let acceptor = futures_rustls::TlsAcceptor::from(self.tls.clone());
+            let octets = Box::new(acceptor.accept(stream).await?);
+            #[cfg(feature = "doh")]
+            return Ok(Peer(
+                octets,
+                (self.scheme == "https").then(Default::default),
+            ));
+            #[cfg(not(feature = "doh"))]
+            return Ok(Peer(octets));
         }
         assert_eq!(self.scheme, "tcp");
-        Ok(Peer(Box::new(stream)))
+        Ok(Peer(
+            Box::new(stream),
+            #[cfg(feature = "doh")]
+            None,
+        ))
+    }
+
+    /// Chooses among these ALPN protocol names; with none, the extension is ignored.
+    #[cfg(feature = "doh")]
+    pub fn speak(&mut self, names: &[&str]) {
+        let mut tls = rustls::ServerConfig::clone(&self.tls);
+        tls.alpn_protocols = names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        self.tls = std::sync::Arc::new(tls);
     }
 
     /// Both ends of a new link.
@@ -104,8 +152,8 @@ impl<R: World> Server<R> {
 /// An upstream at this address, as a user names it.
 pub fn upstream(scheme: &str, at: SocketAddr) -> Upstream {
     #[cfg(feature = "tls")]
-    if scheme == "tls" {
-        let spec = format!("tls://{at}#{}", crate::support::authority::NAME);
+    if matches!(scheme, "tls" | "https" | "quic") {
+        let spec = format!("{scheme}://{at}#{}", crate::support::authority::NAME);
         return Upstream::parse(&spec, SCHEMES).expect("an upstream");
     }
     Upstream::parse(&format!("{scheme}://{at}"), SCHEMES).expect("an upstream")
@@ -114,6 +162,10 @@ pub fn upstream(scheme: &str, at: SocketAddr) -> Upstream {
 impl Peer {
     /// The next message; `None` when the other end has said goodbye.
     pub async fn hear(&mut self) -> Option<Vec<u8>> {
+        #[cfg(feature = "doh")]
+        if let Some(streams) = &mut self.1 {
+            return streams.hear(&mut self.0).await;
+        }
         let mut len = [0; 2];
         self.0.read_exact(&mut len).await.ok()?;
         let mut message = vec![0; u16::from_be_bytes(len).into()];
@@ -129,29 +181,38 @@ impl Peer {
 
     /// Sends a message.
     pub async fn say(&mut self, message: &[u8]) {
+        #[cfg(feature = "doh")]
+        if let Some(streams) = &mut self.1 {
+            let response = streams.answer(message);
+            return self.put(&response).await;
+        }
         self.put(&frame(message)).await;
     }
 }
 
 #[cfg(feature = "tls")]
-mod tls {
+pub mod tls {
     use std::sync::Arc;
 
-    use futures_rustls::TlsAcceptor;
     use rustls::ServerConfig;
     use rustls::crypto::ring;
 
     use crate::support::authority::Authority;
 
     /// A server with a good certificate.
-    pub fn acceptor(authority: &Authority) -> TlsAcceptor {
+    pub fn settings(authority: &Authority, scheme: &str) -> Arc<ServerConfig> {
         let leaf = authority.good();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("versions that ring knows")
             .with_no_client_auth()
             .with_single_cert(leaf.chain(), leaf.key())
             .expect("a certificate with its key");
-        TlsAcceptor::from(Arc::new(config))
+        match scheme {
+            "https" => config.alpn_protocols = vec![b"h2".to_vec()],
+            "quic" => config.alpn_protocols = vec![b"doq".to_vec()],
+            _ => {}
+        }
+        Arc::new(config)
     }
 }

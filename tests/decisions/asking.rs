@@ -149,6 +149,8 @@ fn the_end_leaves_nothing() {
     r.f.close(n, &mut r.out);
     r.drain();
     assert_eq!((r.rcodes(), r.closes.len()), (vec![2, 2], 1));
+    let stats = r.f.stats();
+    assert_eq!((stats.failed, stats.failed_ending), (2, 2));
     assert_eq!(r.f.gauges(), Gauges::default());
 }
 

@@ -5,6 +5,7 @@ mod asking;
 mod dialing;
 mod fairness;
 mod late;
+mod limits;
 mod lost;
 mod routes;
 mod silence;
@@ -14,7 +15,7 @@ use dotward::config::{Config, ConfigBuilder, Upstream};
 use dotward::engine::{
     Action, Cache, Client, ConnectionKey, Forwarder, Now, Output, Time, Times, Via,
 };
-use dotward::transport::{ConnectError, ConnectionError};
+use dotward::transport::{ConnectError, ConnectionError, Limits};
 use dotward::transports::SCHEMES;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,9 +130,21 @@ impl Rig {
 
     /// What was sent as number `i` is lost, and its connection goes on.
     fn lose(&mut self, i: usize) {
+        self.lose_to(i, &ConnectionError::Io("the proxy is full".into()));
+    }
+
+    /// The same for this reason.
+    fn lose_to(&mut self, i: usize, why: &ConnectionError) {
         let (n, (connection, id, _)) = (self.n(), &self.sends[i]);
-        let why = ConnectionError::Io("the proxy is full".into());
-        self.f.query_lost(*connection, *id, &why, n, &mut self.out);
+        self.f.query_lost(*connection, *id, why, n, &mut self.out);
+        self.drain();
+    }
+
+    /// A connection takes so many queries at once.
+    fn limit(&mut self, connection: ConnectionKey, in_flight: usize) {
+        let n = self.n();
+        self.f
+            .limited(connection, Limits { in_flight }, n, &mut self.out);
         self.drain();
     }
 

@@ -11,7 +11,7 @@ use dotward::config::{Config, Host, Hosts, Policy, Upstream};
 use dotward::engine::{
     Action, Cache, Client, ConnectionKey, Forwarder, Now, Output, Time, Times, Via,
 };
-use dotward::transport::{ConnectError, ConnectionError};
+use dotward::transport::{ConnectError, ConnectionError, Limits};
 use dotward::transports::SCHEMES;
 use dotward::wire::{Section, set_id};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -100,6 +100,8 @@ struct Player<'a> {
     gone: Vec<ConnectionKey>,
     lookups: BTreeSet<usize>,
     connects: u64,
+    /// Questions that were reported as not processed by their upstreams.
+    unprocessed: u64,
     upstreams: usize,
 }
 
@@ -122,6 +124,7 @@ impl<'a> Player<'a> {
             gone: Vec::new(),
             lookups: BTreeSet::new(),
             connects: 0,
+            unprocessed: 0,
             upstreams: config.upstreams().len(),
             script,
         }
@@ -345,12 +348,19 @@ impl<'a> Player<'a> {
             if let Some(there) = self.connections.get_mut(&link) {
                 there.asked.remove(&id);
             }
-            if id % 2 == 0 {
-                self.core.query_failed(link, id, self.now, &mut self.out);
-            } else {
-                let why = ConnectionError::Io("the proxy failed".into());
-                self.core
-                    .query_lost(link, id, &why, self.now, &mut self.out);
+            let (now, out) = (self.now, &mut self.out);
+            let why = match id % 8 {
+                0 | 4 => return self.core.query_failed(link, id, now, out),
+                1 | 5 => ConnectionError::Io("the proxy failed".into()),
+                2 | 6 => ConnectionError::Unprocessed,
+                _ => ConnectionError::Rejected("HTTP status 500".into()),
+            };
+            self.unprocessed += u64::from(why == ConnectionError::Unprocessed);
+            self.core.query_lost(link, id, &why, now, out);
+            // Some upstreams say then that they take less, or nothing more.
+            if id % 8 > 4 {
+                let in_flight = usize::from(id >> 12) * 2;
+                self.core.limited(link, Limits { in_flight }, now, out);
             }
         }
     }
@@ -527,7 +537,7 @@ impl<'a> Player<'a> {
         );
         watch::at_rest(&self.core).unwrap();
         let stats = self.core.stats();
-        watch::sums(stats).unwrap();
+        watch::sums(stats, self.unprocessed).unwrap();
         let rough = |count: u64| (u64::BITS - count.leading_zeros()).min(3) as usize;
         let counts = [
             stats.queries,

@@ -148,6 +148,7 @@ const stories = {
     assert.equal(reply.client, 42);
     const { id, rcode, answers, ttl } = read(reply.message);
     assert.deepEqual({ id, rcode, answers, ttl }, { id: 0xabcd, rcode: NOERROR, answers: 1, ttl: 300 });
+    assert.equal(reply.freshness, 300, "HTTP may keep it for as long");
   },
 
   "the same question is answered from the cache, in the client's own letters, without the upstream"() {
@@ -170,7 +171,8 @@ const stories = {
     scene.tick();
     scene.take(); // What becomes of a link that slept, too, is the core's business.
     scene.ask(query(3, "www.example"), 3);
-    assert.equal(read(scene.only("reply").message).ttl, 200);
+    const aged = scene.only("reply");
+    assert.deepEqual([read(aged.message).ttl, aged.freshness], [200, 200]);
     scene.tick(200_000);
     scene.take();
     scene.ask(query(4, "www.example"), 4);
@@ -216,8 +218,8 @@ const stories = {
   "without an answer the client gets SERVFAIL when its time is over, not later"() {
     const scene = new Scene({ timeout: 2_000 });
     scene.connected();
-    const { message, client, after } = scene.untilReply();
-    assert.deepEqual([read(message).rcode, read(message).id, client], [SERVFAIL, 0x1111, 1]);
+    const { message, client, after, freshness } = scene.untilReply();
+    assert.deepEqual([read(message).rcode, read(message).id, client, freshness], [SERVFAIL, 0x1111, 1, 0]);
     assert.ok(after > 1_000 && after < 2_100, `after ${after} ms`);
   },
 

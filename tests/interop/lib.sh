@@ -238,11 +238,12 @@ CONF
 
 # --- dotward ---------------------------------------------------------------------------------------------------------
 
-# The program under test is $PROGRAM. It is built here, with $FEATURES beside the default ones, unless the caller names one.
+# PROGRAM: the program under test. Built here, with these FEATURES beside the default ones, unless the caller names one.
 find_program() {
   PROGRAM=${PROGRAM:-}
   if [ -z "$PROGRAM" ]; then
-    cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" --features "${DOTWARD_RUNTIME:-async-std} ${FEATURES:-}"
+    local features=${DOTWARD_RUNTIME:-async-std}${FEATURES:+,$FEATURES}
+    cargo build --quiet --release --manifest-path "$ROOT/Cargo.toml" --features "$features"
     PROGRAM=${CARGO_TARGET_DIR:-$ROOT/target}/release/dotward
   fi
 }

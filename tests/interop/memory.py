@@ -17,9 +17,11 @@ LIMIT = 128 << 20
 # What the program's own bounds leave: 64 MiB of queues, the cache, and the program itself.
 MOST = 72 * 1024
 BACK_WITHIN = 30
-# What may be left then, in KiB. Large questions are read into memory of the allocator, which keeps some of it.
-LEFT = {"large": 12 * 1024, "joined": 3 * 1024}
 CONNECTIONS, QUESTIONS = 100, 100
+# What may be left then, in KiB. Large questions are read into memory of the allocator, which keeps what lies between small pieces that
+# live for long, such as cached responses: at most what one attack takes, a buffer of 68 KiB for each connection and the queries in flight
+# (2,048 of 2 KiB, and their copies on the way), however often it comes again.
+LEFT = {"large": CONNECTIONS * 68 + 2 * 4 * 1024, "joined": 3 * 1024}
 
 
 def name(text):

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// How often a question may be sent in all, as the design says.
 pub const MAX_SENDS: u8 = 5;
+/// How many of those that its upstream did not process do not count, so that it may be sent so often beside that.
+pub const MAX_UNPROCESSED: u8 = 3;
 /// How many connects a question may cost, beside the first one to each upstream.
 /// Octets that one question may hold: its own, and those of an answer that is better than none.
 const OCTETS: usize = 2 * 2_048;
@@ -148,10 +150,11 @@ impl Watch {
     }
 }
 
-/// Every query has exactly one end, and no question is sent too often.
-pub fn sums(stats: &Stats) -> Result<(), String> {
+/// Every query has exactly one end, and no question is sent too often. So many questions were not processed by their upstreams.
+pub fn sums(stats: &Stats, unprocessed: u64) -> Result<(), String> {
     let ends = at_once(stats) + stats.yielded + stats.stale + stats.answered + stats.failed;
-    let sends = u64::from(MAX_SENDS) * begun(stats);
+    let begun = begun(stats);
+    let sends = u64::from(MAX_SENDS) * begun + unprocessed.min(u64::from(MAX_UNPROCESSED) * begun);
     let unasked = stats.sent == 0 && stats.answered > 0;
     if ends != stats.queries || stats.unsent > 0 || stats.sent > sends || unasked {
         return Err(format!("the sums are wrong: {stats:?}"));

@@ -7,6 +7,7 @@ use dotward::config::ConfigBuilder;
 use dotward::engine::Stats;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::BTreeSet;
 
 /// Asks after 200 pauses of random length, some longer than the upstream's patience; says how many connections it took, and how many
 /// of those the upstream had to close.
@@ -237,7 +238,7 @@ fn one_connection_carries_twenty_thousand_queries() {
         direct(&scene.first, move |_| {
             Act::AnswerAfter(ms(u64::from(random.next_u32() % 100)))
         });
-        let mut in_flight = std::collections::BTreeSet::new();
+        let mut in_flight = BTreeSet::new();
         for number in 0..20_000 {
             if in_flight.len() == 200 {
                 let got = scene.next().await;

@@ -112,7 +112,7 @@ fn queries_are_pipelined_and_answered_in_any_order() {
     assert_eq!((stats.answered, stats.failed), (20, 0));
 }
 
-// req 67, fault 73, 119: whoever does not shake hands has a place all the same, and no more places than with plain TCP.
+// req 67, fault 73, 123: whoever does not shake hands has a place all the same, and no more places than with plain TCP.
 #[test]
 fn a_handshake_that_has_not_ended_counts_as_a_connection_of_its_client() {
     let stats = tell(
@@ -135,7 +135,7 @@ fn a_handshake_that_has_not_ended_counts_as_a_connection_of_its_client() {
     assert_eq!(stats.rejected_clients, 1);
 }
 
-// fault 71, 119: also octet by octet, and however long an idle connection may stay.
+// fault 71, 123: also octet by octet, and however long an idle connection may stay.
 #[test]
 fn a_handshake_has_a_time_limit() {
     tell(
@@ -175,7 +175,7 @@ fn a_connection_that_is_idle_is_closed_with_notice() {
     );
 }
 
-// fault 72, 119: half-open handshakes give way to whoever comes.
+// fault 72, 123: half-open handshakes give way to whoever comes.
 #[test]
 fn a_flood_of_half_open_handshakes_takes_no_place_from_others() {
     let stats = tell(
@@ -212,7 +212,7 @@ fn the_end_is_announced_after_the_last_response() {
     );
 }
 
-// req 90
+// req 103
 #[test]
 fn what_is_no_tls_ends_the_connection_and_nothing_else() {
     let stats = tell(

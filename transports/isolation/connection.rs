@@ -7,7 +7,7 @@ use super::woken::Woken;
 use super::{Authenticated, Way};
 use crate::engine::Time;
 use crate::runtime::Runtime;
-use crate::transport::{Connection, ConnectionError, Event};
+use crate::transport::{Authentication, Connection, ConnectionError, Event};
 use log::debug;
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -26,6 +26,7 @@ pub struct Isolated<R: Runtime> {
     description: String,
     /// That of the connection by which the upstream was authenticated.
     certificate_left: Option<Duration>,
+    authentication: Option<Authentication>,
     domains: Vec<(Domain<R>, Waker)>,
     woken: Arc<Woken>,
     /// The place that is looked at next.
@@ -48,6 +49,7 @@ impl<R: Runtime> Isolated<R> {
             authenticated,
             description: "authenticated before".to_owned(),
             certificate_left: None,
+            authentication: None,
             domains: Vec::new(),
             woken: Arc::default(),
             turn: 0,
@@ -59,11 +61,12 @@ impl<R: Runtime> Isolated<R> {
         }
     }
 
-    /// The upstream was authenticated by a connection of this description, which showed a certificate that is valid for so long.
-    pub(super) fn authenticated(&mut self, description: &str, certificate_left: Option<Duration>) {
-        self.certificate_left = certificate_left;
+    /// The upstream was authenticated by this connection.
+    pub(super) fn authenticated(&mut self, by: &impl Connection) {
+        self.certificate_left = by.certificate_left();
+        self.authentication = by.authentication();
         self.authenticated.insert(&self.way.to, self.way.addr);
-        description.clone_into(&mut self.description);
+        self.description = by.describe();
     }
 
     /// Queries of a domain are lost. Where nothing else works, all of this ends: a new connection then shows what is wrong with the upstream, or
@@ -240,5 +243,9 @@ impl<R: Runtime> Connection for Isolated<R> {
 
     fn certificate_left(&self) -> Option<Duration> {
         self.certificate_left
+    }
+
+    fn authentication(&self) -> Option<Authentication> {
+        self.authentication
     }
 }

@@ -169,6 +169,8 @@ impl<R: Runtime> Domain<R> {
                     }
                     return Poll::Ready(Ok(()));
                 }
+                // It is not said of a stream of messages.
+                Event::Limits(_) => {}
                 Event::Closed(why) | Event::Failed { why, .. } => self.ended(why)?,
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::config::{ConfigError, ServerCertificate};
 use crate::transports::tls::{
-    ALPN, ENCRYPTED, SOON, WrongKey, certificates, date, not_after, private_key, warning,
+    DOT, ENCRYPTED, SOON, WrongKey, certificates, date, not_after, private_key, warning,
 };
 use rustls::crypto::ring;
 use rustls::pki_types::UnixTime;
@@ -54,7 +54,7 @@ impl Shown {
             ),
             error => wrong(format!("cannot be used: {error}")),
         })?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![DOT.alpn.to_vec()];
         config.ticketer = ring::Ticketer::new().map_err(|error| wrong(error.to_string()))?;
         Ok(Self {
             server: Arc::new(config),

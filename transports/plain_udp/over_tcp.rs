@@ -136,6 +136,8 @@ impl<R: Runtime> OverTcp<R> {
                     }
                     return Poll::Ready(());
                 }
+                // It is not said of a stream of messages.
+                Event::Limits(_) => {}
                 Event::Closed(why) | Event::Failed { why, .. } => self.ended(&why),
             }
         }

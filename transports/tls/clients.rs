@@ -2,12 +2,15 @@
 //!
 //! Sessions are stored apart for different settings, so that none is resumed that was verified by other ones (RFC 8310 section 9).
 
-use super::ALPN;
+use super::Application;
+#[cfg(feature = "isolate")]
+use super::DOT;
 use super::ca_file::{pem_error, text};
 use super::inspect::{Observed, Observing};
 use super::key_log::{self, KeyLogFile};
 use super::private_key::{ENCRYPTED, WrongKey, private_key};
 use super::trust::{Requirements, Trusted, Verifier};
+use super::verdict::Verdict;
 use super::{key_exchange, sessions};
 use crate::config::{ClientCertificate, Config, ConfigError, Upstream};
 use crate::locks::lock;
@@ -24,6 +27,7 @@ const MAX_SESSIONS: usize = 64;
 
 /// What all connects share.
 pub struct Clients {
+    application: Application,
     provider: Arc<CryptoProvider>,
     trusted: Trusted,
     key_log: Option<Arc<KeyLogFile>>,
@@ -32,6 +36,8 @@ pub struct Clients {
     refusing_alpn: Mutex<BTreeSet<String>>,
     /// Takes note of what a server shows, where that is wanted.
     observed: Option<Observed>,
+    /// What it says last is noted where TLS does not hand it on.
+    pub verdict: Verdict,
 }
 
 /// What makes a difference to a handshake and to whether a session may be resumed.
@@ -60,9 +66,9 @@ pub struct Client {
 }
 
 impl Client {
-    fn new(mut tls: ClientConfig) -> Self {
+    fn new(mut tls: ClientConfig, alpn: &[u8]) -> Self {
         let without_alpn = Arc::new(tls.clone());
-        tls.alpn_protocols = vec![ALPN.to_vec()];
+        tls.alpn_protocols = vec![alpn.to_vec()];
         Self {
             with_alpn: Arc::new(tls),
             without_alpn,
@@ -76,7 +82,7 @@ impl Client {
         tls.resumption = sessions::resumption(1);
         // The configuration refuses that as well: nobody waits for the handshake of such a connection.
         tls.enable_early_data = false;
-        Self::new(tls)
+        Self::new(tls, DOT.alpn)
     }
 }
 
@@ -91,18 +97,23 @@ pub struct Apart {
 impl Clients {
     /// Those for all upstreams of a configuration. An error names what is wrong with the trusted certificates, with those of this host, or
     /// with the key log.
-    pub fn new(config: &Config, observed: Option<Observed>) -> Result<Self, ConfigError> {
+    pub fn new(
+        application: Application,
+        config: &Config,
+        observed: Option<Observed>,
+    ) -> Result<Self, ConfigError> {
         let key_log = key_log::of(config)?;
-        Self::with(config, observed, key_log)
+        Self::with(application, config, observed, key_log)
     }
 
     /// Checks what [`Clients::new`] checks, and makes no file.
-    pub fn check(config: &Config) -> Result<(), ConfigError> {
+    pub fn check(application: Application, config: &Config) -> Result<(), ConfigError> {
         key_log::check(config)?;
-        Self::with(config, None, None).map(drop)
+        Self::with(application, config, None, None).map(drop)
     }
 
     fn with(
+        application: Application,
         config: &Config,
         observed: Option<Observed>,
         key_log: Option<Arc<KeyLogFile>>,
@@ -110,12 +121,14 @@ impl Clients {
         let wrong = |why: String| ConfigError::new("ca_file", "", why);
         let provider = Arc::new(key_exchange::provider());
         let clients = Self {
+            application,
             trusted: Trusted::new(config.roots(), &provider).map_err(wrong)?,
             provider,
             key_log,
             made: Mutex::default(),
             refusing_alpn: Mutex::default(),
             observed,
+            verdict: Verdict::default(),
         };
         clients.make_all(config)?;
         Ok(clients)
@@ -129,10 +142,10 @@ impl Clients {
 
     /// Makes those for the upstreams of another configuration that trusts the same certificates, and forgets others with their sessions.
     pub fn make_all(&self, config: &Config) -> Result<(), ConfigError> {
-        let encrypted = config.all_upstreams().iter();
-        let encrypted = encrypted.filter(|upstream| upstream.server_name().is_some());
+        let upstreams = config.all_upstreams().iter();
+        let own = upstreams.filter(|upstream| upstream.scheme() == self.application.scheme);
         let mut wanted = BTreeSet::new();
-        for upstream in encrypted {
+        for upstream in own {
             let wrong = |why| ConfigError::new("upstream", upstream.label(), why);
             self.of(upstream).map_err(wrong)?;
             wanted.insert(Settings::of(upstream));
@@ -150,7 +163,8 @@ impl Clients {
         if let (Some((file, _)), None) = (upstream.client_files(), &settings.certificate) {
             return Err(format!("the client certificate {file} was not read"));
         }
-        let client = Client::new(self.config(&settings, upstream.client_files())?);
+        let config = self.config(&settings, upstream.client_files())?;
+        let client = Client::new(config, self.application.alpn);
         lock(&self.made).insert(settings, client.clone());
         Ok(client)
     }
@@ -166,6 +180,7 @@ impl Clients {
             Some(observed) => Arc::new(Observing::new(verifier, observed)),
             None => Arc::new(verifier),
         };
+        let verifier = self.verdict.noting(verifier);
         let builder = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
@@ -201,6 +216,11 @@ impl Clients {
     #[cfg(test)]
     pub fn config_of(&self, upstream: &Upstream) -> Result<ClientConfig, String> {
         self.config(&Settings::of(upstream), upstream.client_files())
+    }
+
+    /// What is spoken over TLS.
+    pub fn application(&self) -> Application {
+        self.application
     }
 
     /// Whether ALPN is offered to an upstream.
@@ -256,7 +276,7 @@ mod tests {
 
     fn clients(upstreams: &[Upstream]) -> Result<Clients, ConfigError> {
         let config = Config::builder().upstreams(upstreams).build().unwrap();
-        Clients::new(&config, None)
+        Clients::new(super::super::DOT, &config, None)
     }
 
     fn error(certificate: &str, key: &str) -> String {

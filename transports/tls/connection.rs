@@ -3,9 +3,10 @@
 use super::Target;
 use super::expiry::EXPIRY;
 use super::stream::Stream;
+use crate::config::Profile;
 use crate::framed::Framed;
 use crate::runtime::Runtime;
-use crate::transport::{self, ConnectError, ConnectionError, Event};
+use crate::transport::{self, Authentication, ConnectError, ConnectionError, Event};
 use futures_rustls::client::TlsStream;
 use rustls::pki_types::UnixTime;
 use rustls::{ClientConnection, HandshakeKind, ProtocolVersion};
@@ -13,12 +14,55 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A connection after its handshake, or in it, where early data may be sent.
+/// A TCP connection after the handshake of TLS, or in it where early data may be sent: octets, whatever is spoken.
+pub struct Encrypted<R: Runtime> {
+    stream: Stream<R::Stream>,
+    to: Target<R>,
+}
+
+impl<R: Runtime> Encrypted<R> {
+    /// To this server.
+    pub(super) fn new(stream: TlsStream<R::Stream>, to: &Target<R>) -> Self {
+        Self {
+            stream: Stream::new(stream, to.has_certificate),
+            to: to.clone(),
+        }
+    }
+
+    /// The state of TLS.
+    pub fn session(&self) -> &ClientConnection {
+        self.stream.session()
+    }
+
+    /// As [`transport::Connection::describe`].
+    pub fn describe(&self) -> String {
+        describe(self.session(), &self.to.verified)
+    }
+
+    /// As [`transport::Connection::authentication`].
+    pub fn authentication(&self) -> Authentication {
+        self.to.authentication(is_resumed(self.session()))
+    }
+
+    /// As [`transport::Connection::certificate_left`].
+    pub fn certificate_left(&self) -> Option<Duration> {
+        self.to.certificate_left(self.session())
+    }
+
+    /// The octets within TLS.
+    pub fn into_stream(self) -> Stream<R::Stream> {
+        self.stream
+    }
+}
+
+/// A connection of DNS over TLS, after its handshake, or in it where early data may be sent.
 pub struct Connection<R: Runtime> {
     framed: Framed<Stream<R::Stream>>,
     /// For the log; empty until the handshake is over.
     description: String,
     certificate_left: Option<Duration>,
+    /// Nothing until the handshake is over.
+    authentication: Option<Authentication>,
     early: Option<Box<Early<R>>>,
 }
 
@@ -30,19 +74,20 @@ struct Early<R: Runtime> {
 }
 
 impl<R: Runtime> Connection<R> {
-    /// To this server.
-    pub(super) fn new(stream: TlsStream<R::Stream>, to: &Target<R>) -> Self {
+    /// Messages over these octets.
+    pub fn new(Encrypted { stream, to }: Encrypted<R>) -> Self {
         let mut connection = Self {
-            framed: Framed::new(Stream::new(stream, to.has_certificate), String::new()),
+            framed: Framed::new(stream, String::new()),
             description: String::new(),
             certificate_left: None,
+            authentication: None,
             early: None,
         };
         if connection.framed.stream().is_early() {
-            let (to, time) = (to.clone(), to.runtime.sleep_until(to.until));
+            let time = to.runtime.sleep_until(to.until);
             connection.early = Some(Box::new(Early { to, time }));
         } else {
-            connection.shaken(to);
+            connection.shaken(&to);
         }
         connection
     }
@@ -52,19 +97,32 @@ impl<R: Runtime> Connection<R> {
         let session = self.framed.stream().session();
         self.certificate_left = to.certificate_left(session);
         self.description = describe(session, &to.verified);
+        self.authentication = Some(to.authentication(is_resumed(session)));
     }
 
     /// The state of TLS.
-    pub fn session(&self) -> &ClientConnection {
+    fn session(&self) -> &ClientConnection {
         self.framed.stream().session()
     }
 }
 
+fn is_resumed(session: &ClientConnection) -> bool {
+    session.handshake_kind() == Some(HandshakeKind::Resumed)
+}
+
 impl<R: Runtime> Target<R> {
+    /// What a handshake has shown that succeeded.
+    pub(in crate::transports) fn authentication(&self, resumed: bool) -> Authentication {
+        Authentication {
+            verified: self.profile == Profile::Strict,
+            resumed,
+        }
+    }
+
     /// How long the certificate that the server has shown is still valid, which is warned of if it is not long. A session that is resumed
     /// shows none.
     fn certificate_left(&self, session: &ClientConnection) -> Option<Duration> {
-        if session.handshake_kind() == Some(HandshakeKind::Resumed) {
+        if is_resumed(session) {
             return None;
         }
         let shown = session.peer_certificates()?.first()?;
@@ -136,6 +194,10 @@ impl<R: Runtime> transport::Connection for Connection<R> {
 
     fn certificate_left(&self) -> Option<Duration> {
         self.certificate_left
+    }
+
+    fn authentication(&self) -> Option<Authentication> {
+        self.authentication
     }
 }
 

@@ -4,7 +4,7 @@
 use super::error_messages::tls_error;
 use super::pins::{self, WrongPin};
 use super::trust::{SelfSigned, Verifier};
-use super::{Handshake, Tls};
+use super::{DOQ, DOT, Encrypted, HTTP2, Handshake, Tls};
 use crate::config::{Config, ConfigError, Upstream};
 use crate::locks::lock;
 use crate::runtime::Runtime;
@@ -117,14 +117,20 @@ impl ServerCertVerifier for Observing {
 }
 
 impl<R: Runtime> Tls<R> {
-    /// As [`Tls::new`], and what servers show is noted.
+    /// As [`Tls::new`] for the scheme of this upstream, and what servers show is noted.
     #[doc(hidden)]
     pub fn observing(
         runtime: R,
         config: &Config,
+        to: &Upstream,
         observed: &Observed,
     ) -> Result<Self, ConfigError> {
-        Self::with(runtime, config, Some(observed.clone()))
+        let application = match to.scheme() {
+            "https" => HTTP2,
+            "quic" => DOQ,
+            _ => DOT,
+        };
+        Self::with(application, runtime, config, Some(observed.clone()))
     }
 
     /// The handshake over a TCP connection that is made already.
@@ -139,11 +145,10 @@ impl<R: Runtime> Tls<R> {
             Ok(target) => target.shake(stream),
             Err(why) => Handshake::Failed(why),
         };
-        Bounded::new(&self.runtime, self.limit, work)
+        self.bounded(work)
     }
 }
 
-pub use super::connection::Connection;
 pub use super::expiry::{REMEDY, SOON};
 
 /// What both ends have agreed on.
@@ -155,16 +160,16 @@ pub struct Session {
     pub group: Option<String>,
     /// The name of the cipher suite in the registry of IANA.
     pub cipher: String,
-    /// The server chose the ALPN protocol name `dot`.
-    pub alpn: bool,
+    /// The ALPN protocol name that the server chose: `dot`, or `h2`.
+    pub alpn: Option<String>,
     /// It goes on with an earlier session, without a certificate.
     pub resumed: bool,
 }
 
 impl Session {
     /// That of a connection.
-    pub fn of<R: Runtime>(connection: &Connection<R>) -> Self {
-        let session = connection.session();
+    pub fn of<R: Runtime>(encrypted: &Encrypted<R>) -> Self {
+        let session = encrypted.session();
         let cipher = session
             .negotiated_cipher_suite()
             .map(|suite| format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1));
@@ -178,7 +183,9 @@ impl Session {
                 .negotiated_key_exchange_group()
                 .map(|group| format!("{:?}", group.name())),
             cipher: cipher.unwrap_or_default(),
-            alpn: session.alpn_protocol().is_some(),
+            alpn: session
+                .alpn_protocol()
+                .map(|name| String::from_utf8_lossy(name).into_owned()),
             resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }

@@ -58,7 +58,7 @@ fn path(config: &Config) -> Result<Option<PathBuf>, ConfigError> {
 /// What is to be said of a key log that is wanted.
 pub(super) fn remark(config: &Config) -> Option<ConfigError> {
     let mut upstreams = config.all_upstreams().iter();
-    if !config.key_log() || !upstreams.any(|upstream| upstream.scheme() == "tls") {
+    if !config.key_log() || !upstreams.any(|upstream| upstream.server_name().is_some()) {
         return None;
     }
     let reason = match std::env::var_os(VARIABLE) {

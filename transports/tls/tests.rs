@@ -34,7 +34,7 @@ impl Stand {
         let roots = Roots::from_pem("own.pem", own.cert.pem().into_bytes()).unwrap();
         let config = Config::builder().roots(roots).build().unwrap();
         let upstream = Upstream::parse(&format!("192.0.2.1#{NAME}"), SCHEMES).unwrap();
-        let clients = Clients::new(&config, None).unwrap();
+        let clients = Clients::new(super::DOT, &config, None).unwrap();
         let client = Arc::new(clients.config_of(&upstream).unwrap());
         Self { client, own }
     }

@@ -13,7 +13,7 @@ pub struct Action {
     pub kind: Kind,
     /// The client of a reply, the id of a question, the index of an upstream in the list.
     pub number: u32,
-    /// Which link. The host hands it back as it is.
+    /// Which link: the host hands it back as it is. In a reply, for how many seconds it is fresh.
     pub link: u64,
     /// Where the octets are that belong to it.
     pub octets: *const u8,
@@ -54,6 +54,12 @@ impl Action {
     /// On this link.
     pub(crate) fn on(mut self, link: KeyData) -> Self {
         self.link = link.as_ffi();
+        self
+    }
+
+    /// Fresh for so many seconds.
+    pub(crate) fn fresh_for(mut self, seconds: u32) -> Self {
+        self.link = seconds.into();
         self
     }
 

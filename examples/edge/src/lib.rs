@@ -20,6 +20,7 @@
 
 mod action;
 mod exports;
+mod freshness;
 mod instance;
 mod running;
 

@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use crate::action::{Action, Kind};
+use crate::freshness::freshness;
 use dotward::config::{Config, Scheme, Upstream};
-use dotward::engine::{self, Cache, Client, Forwarder, ConnectionKey, Now, Output, Times};
+use dotward::engine::{self, Cache, Client, ConnectionKey, Forwarder, Now, Output, Times};
 use dotward::wire::{Frames, append_frame};
 use slotmap::{Key, SecondaryMap};
 use std::net::{IpAddr, SocketAddr};
@@ -102,9 +103,15 @@ impl Running {
         Some(match wanted {
             engine::Action::Reply { client, message } => {
                 let message = self.out.message(&message);
-                Action::new(Kind::Reply, number(&client)).showing(message)
+                Action::new(Kind::Reply, number(&client))
+                    .fresh_for(freshness(message))
+                    .showing(message)
             }
-            engine::Action::Send { connection, id, message } => {
+            engine::Action::Send {
+                connection,
+                id,
+                message,
+            } => {
                 self.shown.clear();
                 append_frame(self.out.message(&message), &mut self.shown);
                 Action::new(Kind::Send, id.into())
@@ -119,7 +126,8 @@ impl Running {
                 // Empty until something comes.
                 self.connections.insert(connection, Frames::new());
                 let place = self.place(upstream, addr);
-                self.show(Kind::Dial, upstream, &place).on(connection.data())
+                self.show(Kind::Dial, upstream, &place)
+                    .on(connection.data())
             }
             engine::Action::Resolve { upstream } => {
                 let host = self.upstreams.get(upstream).and_then(Upstream::host);

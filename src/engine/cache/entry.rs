@@ -2,7 +2,7 @@
 
 use super::super::time::Time;
 use super::Times;
-use super::dump::Octets;
+use super::octets::Octets;
 use crate::wire::{CachedResponse, Recipient};
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ mod dump;
 mod entry;
 mod index;
 mod key;
+mod octets;
 mod shard;
 mod sieve;
 #[cfg(test)]

@@ -18,18 +18,20 @@ mod work;
 
 use crate::config::{AccessList, Config};
 use crate::engine::admission::Gate;
+use crate::engine::answer_times::AnswerTimes;
 use crate::engine::cache::Cache;
 use crate::engine::effects::Ledger;
 use crate::engine::failure::Failure;
 use crate::engine::gauges::{Gauges, UpstreamGauges};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Output;
+use crate::engine::replies::Replies;
 use crate::engine::routes::Routes;
 use crate::engine::stats::{Stats, UpstreamStats};
 use crate::engine::time::{Now, Time};
 use crate::engine::transactions::Transactions;
 use crate::engine::upstreams::UpstreamPool;
-use crate::transport::{ConnectError, ConnectionError};
+use crate::transport::{Authentication, ConnectError, ConnectionError, Limits};
 use crate::wire::{self, ClientSubnet, Header};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -101,6 +103,18 @@ impl Forwarder {
         self.settle(now, out);
     }
 
+    /// Connects to the upstream that comes first, if none was connected to yet and that may be tried now: it can then be seen whether queries
+    /// would be answered, although there are none.
+    pub fn prepare(&mut self, now: Now, out: &mut Output) {
+        self.pool.prepare(&mut self.ledger.at(now, out));
+        self.settle(now, out);
+    }
+
+    /// How the other end of a connection that came up was authenticated, for the counters; nothing where that is not encrypted.
+    pub fn authenticated(&mut self, connection: ConnectionKey, how: Authentication) {
+        self.pool.authenticated(connection, how);
+    }
+
     /// The other end of a connection showed a certificate that is valid for so long from now on.
     pub fn certificate_left(&mut self, connection: ConnectionKey, left: Duration, now: Now) {
         self.pool.certificate_left(connection, left, now);
@@ -150,6 +164,18 @@ impl Forwarder {
     ) {
         self.pool
             .query_lost(connection, id, why, &mut self.ledger.at(now, out));
+        self.settle(now, out);
+    }
+
+    /// What a connection takes, from now on: see [`Limits`].
+    pub fn limited(
+        &mut self,
+        connection: ConnectionKey,
+        limits: Limits,
+        now: Now,
+        out: &mut Output,
+    ) {
+        self.pool.limited(connection, limits, now.mono);
         self.settle(now, out);
     }
 
@@ -273,6 +299,16 @@ impl Forwarder {
     /// What happened so far.
     pub fn stats(&self) -> &Stats {
         &self.ledger.stats
+    }
+
+    /// The replies so far, by protocol and response code.
+    pub fn replies(&self) -> &Replies {
+        &self.ledger.replies
+    }
+
+    /// How long queries have taken so far that were forwarded.
+    pub fn answer_times(&self) -> &AnswerTimes {
+        self.transactions.times()
     }
 
     /// What it holds. This counts everything anew, so it is nothing to ask for with each query.

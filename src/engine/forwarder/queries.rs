@@ -35,7 +35,7 @@ impl Forwarder {
         let hash = key.as_ref().map(Key::hash);
         let found = key.as_ref().map_or(Found::Miss, |key| {
             let reply = client.reply(query.question.octets(message));
-            fx.out.reply_if_any(client.client, |out| {
+            fx.reply_if_any(client.client, |out| {
                 self.cache.get(key, &reply, self.udp_payload, now.boot, out)
             })
         });

@@ -55,6 +55,19 @@ impl Forwarder {
                 history.lost(connection, false, now.mono);
                 self.react(key, Happened::AttemptLost, now, out);
             }
+            Task::AttemptUnprocessed(key, connection) => {
+                let Some(history) = self.transactions.history_mut(key) else {
+                    return;
+                };
+                // It goes again to wherever is best, and that may be the same upstream. If it goes on like that, another one is asked.
+                let happened = if history.unprocessed(connection) {
+                    Happened::ConnectionLost
+                } else {
+                    history.lost(connection, false, now.mono);
+                    Happened::AttemptLost
+                };
+                self.react(key, happened, now, out);
+            }
             Task::AskElsewhere(key) => self.react(key, Happened::Slow, now, out),
             Task::RepeatOn(key, connection) => {
                 let history = self.transactions.history(key);

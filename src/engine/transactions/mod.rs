@@ -23,6 +23,7 @@ pub use admission::{Accepted, Lookup};
 pub use retry::{Happened, Outcome, Possible, Step, WaitsFor, next_step};
 pub use transaction::{Transaction, WaitingClient, edns_of, size_limit};
 
+use super::answer_times::AnswerTimes;
 use super::cache::Cache;
 use super::effects::{Effects, Task};
 use super::gauges::Gauges;
@@ -73,6 +74,7 @@ pub struct Transactions {
     cache: Arc<Cache>,
     timeout: Duration,
     udp_payload: u16,
+    times: AnswerTimes,
 }
 
 /// What a transaction's timer means.
@@ -104,7 +106,13 @@ impl Transactions {
             cache,
             timeout: config.timeout(),
             udp_payload: limits.udp_payload,
+            times: AnswerTimes::default(),
         }
+    }
+
+    /// How long queries have taken that were forwarded.
+    pub fn times(&self) -> &AnswerTimes {
+        &self.times
     }
 
     /// Another configuration holds from now on, with so many upstreams, and another cache. Deadlines that are set stay.

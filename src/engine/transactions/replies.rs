@@ -9,6 +9,7 @@ use crate::engine::effects::Effects;
 use crate::engine::failure::{Explanation, Failure};
 use crate::engine::keys::TransactionKey;
 use crate::engine::response;
+use crate::engine::time::Now;
 use crate::wire::{self, Recipient};
 use log::debug;
 use std::borrow::Cow;
@@ -47,6 +48,7 @@ impl Transactions {
         let Some(transaction) = self.remove(key, fx) else {
             return;
         };
+        self.note_time(&transaction, fx.now);
         if let Some(key) = transaction.key() {
             let query = (&*transaction.message, &transaction.query);
             self.cache.put(&key, query, (message, answer), fx.now.boot);
@@ -66,6 +68,7 @@ impl Transactions {
         let Some(transaction) = self.remove(key, fx) else {
             return;
         };
+        self.note_time(&transaction, fx.now);
         let sends = transaction.history.sends();
         debug!(
             "{}: {}, {}, sent {sends} times",
@@ -79,6 +82,13 @@ impl Transactions {
             self.cache.put_failure(&key, query, why.ede(), fx.now.boot);
         }
         self.relay(transaction, Response::Failure(why), fx);
+    }
+
+    /// Notes how long the client that came first has waited, if one waits.
+    fn note_time(&mut self, transaction: &Transaction, now: Now) {
+        if transaction.first.is_some() || !transaction.more.is_empty() {
+            self.times.took(transaction.history.arrived, now.mono);
+        }
     }
 
     /// Answers all clients that wait. A stale answer is better than a failure or an unusable response.
@@ -112,7 +122,7 @@ impl Transactions {
             }
             match &response {
                 Response::Failure(why) => {
-                    fx.stats.failed += 1;
+                    count(why.failure, fx);
                     self.reply_why(&transaction, &waiting, why, fx);
                 }
                 Response::Answer(_, answer)
@@ -120,15 +130,20 @@ impl Transactions {
                 {
                     // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
                     fx.stats.answered += 1;
+                    fx.stats.truncated += 1;
                     let why = Failure::Truncated.explain(std::iter::empty());
                     self.reply_why(&transaction, &waiting, &why, fx);
                 }
                 Response::Answer(message, answer) => {
                     fx.stats.answered += 1;
                     let reply = waiting.reply(question);
-                    fx.out.reply(waiting.client, |out| {
+                    fx.reply(waiting.client, |out| {
                         wire::relay_response(message, answer, &reply, payload, out);
                     });
+                    if waiting.edns.is_some() && answer.rcode().is_extended() {
+                        let rcode = answer.rcode().0 as u8;
+                        fx.replies.extend(waiting.client, rcode);
+                    }
                 }
             }
         }
@@ -221,6 +236,8 @@ impl Transactions {
         while let Some(client) = transaction.next_client() {
             waiting.push(client);
         }
+        let arrived = transaction.history.arrived;
+        let served_before = fx.stats.stale;
         let mut unserved = VecDeque::new();
         let mut put_off = false;
         for client in waiting {
@@ -233,6 +250,9 @@ impl Transactions {
             } else {
                 unserved.push_back(client);
             }
+        }
+        if fx.stats.stale > served_before {
+            self.times.took(arrived, fx.now.mono);
         }
         let transaction = &mut self.table[key];
         transaction.more = unserved;
@@ -259,12 +279,27 @@ impl Transactions {
         };
         let reply = waiting.reply(question);
         let now = fx.now.boot;
-        let served = fx.out.reply_if_any(waiting.client, |out| {
+        let served = fx.reply_if_any(waiting.client, |out| {
             let payload = self.udp_payload;
             self.cache.get_stale(key, &reply, payload, now, out)
         });
         fx.stats.stale += u64::from(served);
         served
+    }
+}
+
+/// Counts a query that is answered with SERVFAIL.
+fn count(why: Failure, fx: &mut Effects<'_>) {
+    let stats = &mut *fx.stats;
+    stats.failed += 1;
+    match why {
+        Failure::NotConnected => stats.failed_unconnected += 1,
+        Failure::NotAnswered => stats.failed_unanswered += 1,
+        Failure::ConnectionLost => stats.failed_lost += 1,
+        Failure::Malformed => stats.failed_malformed += 1,
+        Failure::Ending => stats.failed_ending += 1,
+        // They end no transaction, and have counters of their own.
+        Failure::Truncated | Failure::TooMany | Failure::TooManyOfClient | Failure::NotAllowed => {}
     }
 }
 
@@ -278,7 +313,7 @@ pub fn reply_failure(
     fx: &mut Effects<'_>,
 ) {
     let (head, ede) = ((0, cd, why.rcode), Some(why.ede()));
-    fx.out.reply(client, |out| {
+    fx.reply(client, |out| {
         wire::local_response(reply, head, ede, payload, out);
     });
 }

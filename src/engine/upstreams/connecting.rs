@@ -10,6 +10,7 @@ use crate::engine::history::{History, Lane, Queue};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
 use crate::engine::routes::ForwardingRoute;
+use crate::engine::stats::UpstreamStats;
 use crate::engine::time::{Now, Time};
 use crate::engine::upstream_set::UpstreamSet;
 use crate::transport::ConnectError;
@@ -34,6 +35,9 @@ const MAX_SHARED: usize = 4;
 const MAX_ISOLATED: usize = 6;
 /// How long a query that no upstream can be reached for waits for the next try.
 const HOPE: Duration = Duration::from_secs(1);
+
+/// The number of the route that queries take that no other fits.
+const DEFAULT_ROUTE: u16 = 0;
 
 /// How many connections of a kind one upstream may have.
 const fn most_of(isolated: bool) -> usize {
@@ -274,6 +278,19 @@ impl UpstreamPool {
         }
     }
 
+    /// Connects to the upstream that comes first for most queries, if none was connected to yet and one may be connected to now.
+    pub fn prepare(&mut self, fx: &mut Effects<'_>) {
+        let known = self.upstreams.iter().any(|upstream| upstream.was_connected);
+        if known || !self.connections.is_empty() {
+            return;
+        }
+        let mut order = self.routes.order(DEFAULT_ROUTE);
+        if let Some(first) = order.find(|upstream| self.may_connect(*upstream, true, fx.now)) {
+            drop(order);
+            self.connect(first, false, fx);
+        }
+    }
+
     /// A connection takes queries, although its handshake is not over. Whether it comes up is still to be seen.
     pub fn early(&mut self, key: ConnectionKey, fx: &mut Effects<'_>) {
         let Some(connection) = self.connections.get_mut(key) else {
@@ -307,6 +324,7 @@ impl UpstreamPool {
             connection.pipeline.expect_reordering();
         }
         state.connected(addr, took, now);
+        state.stats.connected += 1;
         let was_connected = std::mem::replace(&mut state.was_connected, true);
         let level = if was_connected {
             Level::Debug
@@ -403,6 +421,7 @@ impl UpstreamPool {
         let gone = !self.connections.values().any(|c| c.upstream == upstream);
         let state = &mut self.upstreams[upstream];
         state.stats.failed_connects += 1;
+        count(why, &mut state.stats);
         if let ConnectError::Unauthenticated { .. } = why {
             state.rejected(now, &mut self.random);
         } else {
@@ -426,5 +445,16 @@ impl UpstreamPool {
             Some(untold) => warn!("{line}{untold}"),
             None => debug!("{line}"),
         }
+    }
+}
+
+/// Counts why a connect has failed.
+fn count(why: &ConnectError, stats: &mut UpstreamStats) {
+    match why {
+        ConnectError::Unresolved(_) => stats.failed_resolutions += 1,
+        ConnectError::TimedOut => stats.failed_in_time += 1,
+        ConnectError::Unauthenticated { .. } => stats.failed_verifications += 1,
+        ConnectError::Handshake(_) => stats.failed_handshakes += 1,
+        ConnectError::Unreachable(_) => {}
     }
 }

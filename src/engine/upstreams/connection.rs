@@ -83,6 +83,8 @@ pub struct Connection {
     pub asks_keepalive: bool,
     /// Its upstream wants it closed: it takes no more queries.
     pub closing: bool,
+    /// The most queries without a response that its upstream takes on it, those included that nobody waits for any more.
+    most: usize,
     unmatched: u32,
     /// Queries whose time ended since it was last heard.
     missed: u32,
@@ -107,6 +109,7 @@ impl Connection {
             trust: Trust::Proven,
             asks_keepalive: false,
             closing: false,
+            most: usize::MAX,
             unmatched: 0,
             missed: 0,
         }
@@ -132,6 +135,12 @@ impl Connection {
         self.heard_at = now;
     }
 
+    /// Its upstream says how many queries without a response it takes on it; 0: no more queries.
+    pub fn limited(&mut self, most: usize) {
+        self.closing |= most == 0;
+        self.most = most;
+    }
+
     /// Whether it is ready for queries.
     pub fn is_up(&self) -> bool {
         self.phase != Phase::Connecting
@@ -150,7 +159,8 @@ impl Connection {
     /// Whether it may take one more query, and whether that is within the bounds.
     pub fn room(&self, limit: usize, bounds: Bounds) -> Room {
         let (live, answered) = (self.pipeline.live(), self.pipeline.answered());
-        let full = live >= limit || self.pipeline.abandoned() >= FULL_OF_ABANDONED;
+        let abandoned = self.pipeline.abandoned();
+        let full = live >= limit || live + abandoned >= self.most || abandoned >= FULL_OF_ABANDONED;
         if !self.is_up() || self.closing || full {
             Room::None
         } else if live < bounds.at_once && answered + (live as u64) < bounds.in_all {
@@ -305,7 +315,9 @@ impl Connection {
 
     /// Whether it is up, with no query in flight, and idle for long or of no use.
     pub fn is_useless(&self, idle: Duration, now: Time) -> bool {
-        let worn = self.is_worn() || self.pipeline.abandoned() > MAX_ABANDONED;
+        // Where each query takes one of a few streams, half of them are missed.
+        let too_many = MAX_ABANDONED.min(self.most / 2);
+        let worn = self.is_worn() || self.pipeline.abandoned() > too_many;
         let free = self.is_up() && self.pipeline.live() == 0;
         free && (worn || now >= self.last_used + idle)
     }

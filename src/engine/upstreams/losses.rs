@@ -10,7 +10,7 @@ use crate::engine::history::Attempt;
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
 use crate::engine::time::Time;
-use crate::transport::ConnectionError;
+use crate::transport::{ConnectionError, Limits};
 use log::{Level, debug, log, warn};
 use std::time::Duration;
 
@@ -66,7 +66,22 @@ impl UpstreamPool {
         }
     }
 
-    /// One query was lost on a connection that goes on: it is sent again, if it may be. The upstream itself still works.
+    /// What a connection takes from now on. One that takes nothing more although it is idle is as good as closed by its upstream.
+    pub fn limited(&mut self, key: ConnectionKey, limits: Limits, now: Time) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if limits.in_flight == 0 && !connection.closing && connection.pipeline.live() == 0 {
+            let idle = now.since(connection.last_used);
+            self.upstreams[connection.upstream]
+                .idle_timeout
+                .closed_after(idle, now);
+        }
+        connection.limited(limits.in_flight);
+    }
+
+    /// One query was lost on a connection that goes on: it is sent again, if it may be. The upstream itself still works, unless it rejects
+    /// every query.
     pub fn query_lost(
         &mut self,
         key: ConnectionKey,
@@ -77,11 +92,15 @@ impl UpstreamPool {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        let lost = connection.pipeline.find(id);
-        connection.pipeline.leave(id);
+        let lost = connection.pipeline.lose(id);
         let state = &mut self.upstreams[connection.upstream];
-        let reason = remembered(&why.to_string());
-        match state.incidents.note(Incident::Lost, &reason, fx.now.mono) {
+        let (upstream, reason) = (connection.upstream, remembered(&why.to_string()));
+        // That a connection is about to end is nothing to tell of.
+        let told = match why {
+            ConnectionError::Unprocessed => None,
+            _ => (state.incidents).note(Incident::Lost, &reason, fx.now.mono),
+        };
+        match told {
             Some(untold) => warn!(
                 "{} {}: a query is lost: {reason}{untold}",
                 state.label, connection.addr
@@ -92,8 +111,21 @@ impl UpstreamPool {
             ),
         }
         state.trouble = Some(reason);
+        if let ConnectionError::Rejected(_) = why {
+            // It is a response, if none of DNS.
+            self.heard(key, fx.now);
+            let state = &mut self.upstreams[upstream];
+            state.stats.useless += 1;
+            if let Some(change) = state.health.answered(false, fx.now.mono) {
+                self.note_health(upstream, change, fx);
+            }
+        }
         if let Some(transaction) = lost {
-            fx.task(Task::AttemptLost(transaction, key));
+            fx.task(match why {
+                ConnectionError::Unprocessed => Task::AttemptUnprocessed(transaction, key),
+                ConnectionError::Rejected(_) => Task::AttemptFailed(transaction, key),
+                _ => Task::AttemptLost(transaction, key),
+            });
         }
     }
 

@@ -4,18 +4,43 @@ use super::UpstreamPool;
 use crate::engine::gauges::{Gauges, UpstreamGauges};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::time::Now;
+use crate::transport::Authentication;
 use std::time::Duration;
 
 impl UpstreamPool {
     /// What is known of each upstream now, by number: its label, and the gauges.
     pub fn gauges(&self, now: Now) -> impl Iterator<Item = (&str, UpstreamGauges)> {
-        let upstreams = self.upstreams.iter().filter(|it| !it.is_removed());
-        upstreams.map(move |upstream| {
+        let upstreams = self.upstreams.iter().enumerate();
+        let upstreams = upstreams.filter(|(_, it)| !it.is_removed());
+        upstreams.map(move |(number, upstream)| {
             let end = upstream.certificate_end;
-            let certificate_left = end.map(|end| end.since(now.boot));
-            let gauges = UpstreamGauges { certificate_left };
+            let its = || {
+                self.connections
+                    .values()
+                    .filter(move |c| c.upstream == number)
+            };
+            let connected = its().filter(|connection| connection.is_up()).count();
+            let gauges = UpstreamGauges {
+                certificate_left: end.map(|end| end.since(now.boot)),
+                connecting: its().count() - connected,
+                connected,
+                in_flight: its().map(|connection| connection.pipeline.live()).sum(),
+                was_connected: upstream.was_connected,
+                is_healthy: self.is_healthy(number, true, now.mono),
+                round_trip: upstream.round_trip.smoothed(),
+            };
             (upstream.label.as_str(), gauges)
         })
+    }
+
+    /// How the other end of a connection that came up was authenticated.
+    pub fn authenticated(&mut self, connection: ConnectionKey, how: Authentication) {
+        if let Some(upstream) = self.upstream_of(connection) {
+            let stats = &mut self.upstreams[upstream].stats;
+            stats.verified += u64::from(how.verified);
+            stats.unverified += u64::from(!how.verified);
+            stats.resumed += u64::from(how.resumed);
+        }
     }
 
     /// The upstream of a connection showed a certificate that is valid for so long from now on.

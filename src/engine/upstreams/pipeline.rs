@@ -90,6 +90,15 @@ impl Pipeline {
         slot.is_some()
     }
 
+    /// No response comes to this query: the id is free again. Gives the transaction that waits for one.
+    pub fn lose(&mut self, id: u16) -> Option<TransactionKey> {
+        let transaction = self.find(id);
+        if self.leave(id) && transaction.is_some() {
+            self.answered -= 1;
+        }
+        transaction
+    }
+
     /// The upstream is known to answer in any order, so the order is not watched.
     pub fn expect_reordering(&mut self) {
         self.reordered = true;

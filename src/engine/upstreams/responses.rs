@@ -40,7 +40,7 @@ impl UpstreamPool {
 
     /// A message came on a connection that belongs to a query there. Others are no sign of life: an upstream that answers nothing is as
     /// good as a silent one.
-    fn heard(&mut self, connection: ConnectionKey, now: Now) {
+    pub(super) fn heard(&mut self, connection: ConnectionKey, now: Now) {
         let Some(on) = self.connections.get_mut(connection) else {
             return;
         };

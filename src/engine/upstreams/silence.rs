@@ -117,7 +117,9 @@ impl UpstreamPool {
                 state.stats.passed_over += 1;
                 let text = match why {
                     Why::Silent => "does not answer",
-                    Why::Failing => "answers with SERVFAIL, REFUSED or truncated messages alone",
+                    Why::Failing => {
+                        "answers with SERVFAIL, REFUSED, truncated messages or errors of HTTP alone"
+                    }
                     Why::Closing => "ends connections without an answer",
                 };
                 (Incident::Suspect, text)

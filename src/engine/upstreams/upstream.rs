@@ -99,10 +99,14 @@ impl Upstream {
             edns: EdnsSupport::default(),
             health: Health::default(),
             idle_timeout: IdleTimeout::of(configured),
-            keepalive: KeepaliveOption::default(),
+            keepalive: KeepaliveOption::of(configured),
             padding: Padding::new(configured),
             round_trip: RoundTrip::default(),
-            order: Order::Unknown,
+            order: if configured.has_streams() {
+                Order::Any
+            } else {
+                Order::Unknown
+            },
             used_at: Time::ZERO,
             answered_at: None,
             was_connected: false,

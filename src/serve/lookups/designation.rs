@@ -6,7 +6,7 @@
 //! is not sent (RFC 9462 section 6.3), so that a port of the records' choice gets no octets of theirs (RFC 9461 section 4.2).
 
 use super::messages::{Queries, Question, address, is_of_one_server, to_wire};
-use super::search::{Step, found};
+use super::step::{Step, found};
 use crate::config::{DNS_PORT, TLS_PORT};
 use crate::wire::{Section, Svcb, TYPE_SVCB, display, uncompressed};
 use rand_chacha::ChaCha8Rng;
@@ -227,7 +227,7 @@ fn svcb_of(name: Vec<u8>) -> Question {
 mod tests {
     use super::super::messages::tests::{answer, asked};
     use super::super::messages::{A, AAAA};
-    use super::super::search::MAX_ADDRESSES;
+    use super::super::step::MAX_ADDRESSES;
     use super::*;
     use crate::wire::testing::{Message, name_octets, svcb};
     use rand_chacha::rand_core::SeedableRng;

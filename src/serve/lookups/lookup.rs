@@ -6,7 +6,8 @@
 //! name, or for the address of the resolver that designates others.
 
 use super::messages::{Queries, Question};
-use super::search::{Found, Search, Step};
+use super::search::Search;
+use super::step::{Found, Step};
 use crate::framed::Framed;
 use crate::runtime::{Datagram, Datagrams, Ring, Runtime};
 use crate::transport::{ConnectError, Connection, Event, system_message};
@@ -170,6 +171,8 @@ impl<R: Runtime> Attempt<R> {
                         queries.take(message, true);
                         return Poll::Ready(());
                     }
+                    // It is not said of a stream of messages.
+                    Event::Limits(_) => return Poll::Ready(()),
                     Event::Closed(why) | Event::Failed { why, .. } => why.to_string(),
                 }
             }

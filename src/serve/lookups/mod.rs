@@ -5,6 +5,7 @@ mod designation;
 mod lookup;
 mod messages;
 mod search;
+mod step;
 
 use super::core::Core;
 use super::sources::{Kind, Source, Sources};
@@ -14,10 +15,11 @@ use crate::transport::ConnectError;
 use lookup::Lookup;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
-use search::{Found, Search};
+use search::Search;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
+use step::Found;
 
 /// The look-ups of one worker.
 pub struct Lookups<R: Runtime> {

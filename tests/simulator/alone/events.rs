@@ -8,7 +8,7 @@ use super::Driver;
 use super::ledger::{Line, Open};
 use dotward::config::{Policy, Upstream};
 use dotward::engine::{Action, Client, ConnectionKey, Via};
-use dotward::transport::{ConnectError, ConnectionError};
+use dotward::transport::{ConnectError, ConnectionError, Limits};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -29,13 +29,14 @@ pub const EVENTS: [(u64, Event); EVENT_COUNT] = [
     (4, look_something_up),
     (3, lose_a_link),
     (2, fail_a_question),
+    (1, limit_a_link),
     (2, report_of_the_gone),
     (20, wait),
     (1, reload),
     (1, be_stopped),
     (1, sleep),
 ];
-const EVENT_COUNT: usize = 15;
+const EVENT_COUNT: usize = 16;
 /// The last ones, at which the time of questions may be over: nobody can answer them.
 pub const ABSENCES: std::ops::Range<usize> = EVENT_COUNT - 2..EVENT_COUNT;
 
@@ -251,7 +252,9 @@ fn answer_wrongly(driver: &mut Driver) {
         return;
     };
     there.unmatched += 1;
-    if wrong.starts_with(&id.to_be_bytes()) {
+    // A query is no response at all, and that to the one with this id may still come.
+    let is_response = wrong.get(2).is_none_or(|flags| flags & 0x80 != 0);
+    if wrong.starts_with(&id.to_be_bytes()) && is_response {
         there.free.insert(id);
     }
     let closes = driver.out.actions().iter().skip(before);
@@ -417,17 +420,47 @@ fn go_down(driver: &mut Driver, connection: ConnectionKey) {
 }
 
 fn fail_a_question(driver: &mut Driver) {
-    if let Some((connection, id, _)) = unanswered(driver) {
+    if let Some((connection, id, query)) = unanswered(driver) {
         forget(driver, connection, id);
-        driver.log.note(|| format!("{connection:?}: fails id {id}"));
-        let (now, out) = (driver.now(), &mut driver.out);
-        // Half of them with what carried them.
-        if id % 2 == 0 {
-            driver.core.query_failed(connection, id, now, out);
-        } else {
-            let why = ConnectionError::Io("the proxy failed".into());
-            driver.core.query_lost(connection, id, &why, now, out);
+        // Each in its way.
+        let why = match id % 4 {
+            0 => None,
+            1 => Some(ConnectionError::Io("the proxy failed".into())),
+            2 => Some(ConnectionError::Unprocessed),
+            _ => Some(ConnectionError::Rejected("HTTP status 500".into())),
+        };
+        driver.log.note(|| {
+            let why = why.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!(
+                "{connection:?}: fails id {id}, {}: {why}",
+                messages::name(&query)
+            )
+        });
+        // To one that has got a malformed response, nothing more comes.
+        let line = driver.ledger.lines.get(&connection);
+        if why == Some(ConnectionError::Unprocessed)
+            && line.is_some_and(|line| !line.free.contains(&id))
+        {
+            driver.ledger.tally.unprocessed(&messages::name(&query));
         }
+        let (now, out) = (driver.now(), &mut driver.out);
+        match why {
+            Some(why) => driver.core.query_lost(connection, id, &why, now, out),
+            None => driver.core.query_failed(connection, id, now, out),
+        }
+    }
+}
+
+fn limit_a_link(driver: &mut Driver) {
+    if let Some(connection) = link(driver, true) {
+        let in_flight = driver.dice.pick(&[0, 1, 5, 100, usize::MAX]);
+        driver
+            .log
+            .note(|| format!("{connection:?}: takes {in_flight} queries"));
+        let (now, out) = (driver.now(), &mut driver.out);
+        driver
+            .core
+            .limited(connection, Limits { in_flight }, now, out);
     }
 }
 

@@ -170,8 +170,9 @@ impl Driver {
         }
         self.log.check(watch::at_rest(&self.core));
         let stats = self.core.stats();
-        self.log.check(self.ledger.tally.check(stats.prefetches));
-        self.log.check(watch::sums(stats));
+        let tally = &self.ledger.tally;
+        self.log.check(tally.check(stats.prefetches));
+        self.log.check(watch::sums(stats, tally.all_unprocessed()));
     }
 
     /// What the core waits to hear of dials and look-ups.

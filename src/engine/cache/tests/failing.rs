@@ -49,7 +49,7 @@ fn a_failure_is_remembered_for_a_second_to_five_minutes() {
 fn stale_data_are_for_when_asking_failed() {
     let mut stage = Stage::new();
     stage.learn(&plain(), &a(60));
-    assert_eq!(stage.stale(&with_edns()).unwrap().errors(), []);
+    assert_eq!(stage.stale(&with_edns()).unwrap().errors(), [0_u16; 0]);
     stage.wait(60.0);
     assert_eq!(stage.find(&plain()).0, Found::Stale);
     let got = stage.stale(&with_edns()).unwrap();
@@ -110,7 +110,7 @@ fn a_failure_to_ask_ahead_leaves_fresh_data_fresh() {
     stage.learn(&plain(), &a(60));
     stage.wait(58.0);
     stage.fail(&plain());
-    assert_eq!(stage.hit(&with_edns()).errors(), []);
+    assert_eq!(stage.hit(&with_edns()).errors(), [0_u16; 0]);
     stage.wait(2.0);
     assert_eq!(stage.hit(&with_edns()).errors(), [3]);
     stage.wait(3.0);

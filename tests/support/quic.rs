@@ -1,0 +1,314 @@
+//! A server of DNS over QUIC (RFC 9250) on quinn-proto, over any runtime. It does what a test says, and nothing on its own but QUIC.
+
+use dotward::engine::Time;
+use dotward::runtime::{Datagram, Datagrams, Ring, Runtime};
+use quinn_proto::crypto::rustls::QuicServerConfig;
+use quinn_proto::{
+    Connection, ConnectionError, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig,
+    Event, HashedConnectionIdGenerator, IdleTimeout, ServerConfig, StreamEvent, StreamId,
+    TransportConfig, VarInt,
+};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Without a datagram for so long a connection has ended.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A query that was heard: its connection and its stream.
+pub type Asked = (ConnectionHandle, StreamId);
+
+/// A server, and all that it has heard.
+pub struct QuicServer<R: Runtime> {
+    runtime: R,
+    socket: R::Datagrams,
+    at: SocketAddr,
+    config: Arc<EndpointConfig>,
+    server: Arc<ServerConfig>,
+    endpoint: Endpoint,
+    connections: HashMap<ConnectionHandle, Connection>,
+    began: (Instant, Time),
+    alarm: Option<(Instant, R::Sleep)>,
+    ring: Ring,
+    outgoing: VecDeque<(SocketAddr, Vec<u8>)>,
+    bodies: HashMap<Asked, Vec<u8>>,
+    unsent: BTreeMap<(usize, u64), (Asked, Vec<u8>, bool)>,
+    /// Whole queries with the length before them, the oldest first.
+    pub heard: VecDeque<(Asked, Vec<u8>)>,
+    /// How connections ended.
+    pub lost: Vec<ConnectionError>,
+    /// From where datagrams came, each once.
+    pub peers: Vec<SocketAddr>,
+}
+
+impl<R: Runtime> QuicServer<R> {
+    /// At a port that the system chooses. A client may have so many streams at once.
+    pub fn new(runtime: &R, at: SocketAddr, tls: Arc<rustls::ServerConfig>, streams: u32) -> Self {
+        let socket = runtime.bind(at, false).expect("a socket");
+        let at = socket.local_addr().expect("its address");
+        let mut config = EndpointConfig::default();
+        // With the next endpoint at this socket the ids of connections are those of the same server.
+        config.cid_generator(|| Box::new(HashedConnectionIdGenerator::from_key(7)));
+        let config = Arc::new(config);
+        let mut transport = TransportConfig::default();
+        transport.max_concurrent_bidi_streams(VarInt::from_u32(streams));
+        transport.max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok());
+        let tls = QuicServerConfig::try_from(tls).expect("a cipher suite for the first packets");
+        let mut server = ServerConfig::with_crypto(Arc::new(tls));
+        server.transport_config(Arc::new(transport));
+        let server = Arc::new(server);
+        Self {
+            endpoint: Endpoint::new(config.clone(), Some(server.clone()), false, None),
+            runtime: runtime.clone(),
+            socket,
+            at,
+            config,
+            server,
+            connections: HashMap::new(),
+            began: (Instant::now(), runtime.now().mono),
+            alarm: None,
+            ring: Ring::new(),
+            outgoing: VecDeque::new(),
+            bodies: HashMap::new(),
+            unsent: BTreeMap::new(),
+            heard: VecDeque::new(),
+            lost: Vec::new(),
+            peers: Vec::new(),
+        }
+    }
+
+    /// Where it listens.
+    pub fn at(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// Forgets its connections, as after a restart.
+    pub fn restart(&mut self) {
+        self.endpoint = Endpoint::new(self.config.clone(), Some(self.server.clone()), false, None);
+        self.connections.clear();
+        self.heard.clear();
+    }
+
+    /// Changes what a client may have at once, on all connections. Streams that were allowed stay so.
+    pub fn allow(&mut self, streams: u32) {
+        for connection in self.connections.values_mut() {
+            connection.set_max_concurrent_streams(Dir::Bi, VarInt::from_u32(streams));
+        }
+    }
+
+    /// Sends octets on the stream of a query, and ends it if these are the last.
+    pub fn put(&mut self, asked: Asked, octets: &[u8], is_end: bool) {
+        let place = (asked.0.0, asked.1.into());
+        let rest = self
+            .unsent
+            .entry(place)
+            .or_insert((asked, Vec::new(), false));
+        rest.1.extend_from_slice(octets);
+        rest.2 |= is_end;
+        self.write();
+    }
+
+    /// Answers a query with this message.
+    pub fn say(&mut self, asked: Asked, message: &[u8]) {
+        let length = u16::try_from(message.len()).expect("a message");
+        self.put(asked, &[&length.to_be_bytes(), message].concat(), true);
+    }
+
+    /// Resets the stream of a query.
+    pub fn reset(&mut self, asked: Asked, code: u32) {
+        let mut stream = self.connection(asked.0).send_stream(asked.1);
+        stream.reset(VarInt::from_u32(code)).expect("a stream");
+    }
+
+    /// Closes all connections.
+    pub fn close(&mut self, code: u32) {
+        let now = self.now();
+        for connection in self.connections.values_mut() {
+            connection.close(now, VarInt::from_u32(code), b"\x1b[31m"[..].into());
+        }
+    }
+
+    fn connection(&mut self, of: ConnectionHandle) -> &mut Connection {
+        self.connections.get_mut(&of).expect("a connection")
+    }
+
+    fn now(&self) -> Instant {
+        let (instant, time) = self.began;
+        instant + self.runtime.now().mono.since(time)
+    }
+
+    fn write(&mut self) {
+        self.unsent.retain(|_, (asked, rest, is_end)| {
+            let Some(connection) = self.connections.get_mut(&asked.0) else {
+                return false;
+            };
+            let mut stream = connection.send_stream(asked.1);
+            while !rest.is_empty() {
+                let Ok(written) = stream.write(rest) else {
+                    return true;
+                };
+                rest.drain(..written);
+            }
+            if *is_end {
+                let _stopped = stream.finish();
+            }
+            !*is_end
+        });
+    }
+
+    /// Does all that QUIC has to do.
+    pub fn poll(&mut self, cx: &mut Context<'_>) {
+        loop {
+            self.receive(cx);
+            let now = self.now();
+            let mut ended = Vec::new();
+            for (handle, connection) in &mut self.connections {
+                if connection.poll_timeout().is_some_and(|at| at <= now) {
+                    connection.handle_timeout(now);
+                }
+                while let Some(event) = connection.poll_endpoint_events() {
+                    if event.is_drained() {
+                        ended.push(*handle);
+                    }
+                    if let Some(event) = self.endpoint.handle_event(*handle, event) {
+                        connection.handle_event(event);
+                    }
+                }
+            }
+            self.events();
+            self.write();
+            for connection in self.connections.values_mut() {
+                let mut octets = Vec::new();
+                while let Some(transmit) = connection.poll_transmit(now, 1, &mut octets) {
+                    let octets = std::mem::take(&mut octets);
+                    self.outgoing.push_back((transmit.destination, octets));
+                }
+            }
+            for handle in ended {
+                self.connections.remove(&handle);
+            }
+            self.send(cx);
+            if self.poll_alarm(cx).is_pending() {
+                return;
+            }
+        }
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>) {
+        let now = self.now();
+        while let Poll::Ready(received) = self.socket.poll_recv(cx, &mut self.ring) {
+            if received.is_err() {
+                continue;
+            }
+            for (octets, from, _) in self.ring.iter() {
+                let mut response = Vec::new();
+                let event =
+                    self.endpoint
+                        .handle(now, from, None, None, octets.into(), &mut response);
+                if !self.peers.contains(&from) {
+                    self.peers.push(from);
+                }
+                match event {
+                    Some(DatagramEvent::ConnectionEvent(handle, event)) => {
+                        if let Some(connection) = self.connections.get_mut(&handle) {
+                            connection.handle_event(event);
+                        }
+                    }
+                    Some(DatagramEvent::NewConnection(incoming)) => {
+                        let accepted = self.endpoint.accept(incoming, now, &mut response, None);
+                        match accepted {
+                            Ok((handle, connection)) => {
+                                self.connections.insert(handle, connection);
+                            }
+                            Err(error) => {
+                                if error.response.is_some() {
+                                    self.outgoing.push_back((from, response));
+                                }
+                            }
+                        }
+                    }
+                    Some(DatagramEvent::Response(_)) => self.outgoing.push_back((from, response)),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn events(&mut self) {
+        for (handle, connection) in &mut self.connections {
+            while let Some(event) = connection.poll() {
+                match event {
+                    Event::ConnectionLost { reason } => self.lost.push(reason),
+                    Event::Stream(StreamEvent::Opened { dir }) => {
+                        while let Some(stream) = connection.streams().accept(dir) {
+                            self.bodies.insert((*handle, stream), Vec::new());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            let streams: Vec<Asked> = self.bodies.keys().copied().collect();
+            for asked in streams.into_iter().filter(|asked| asked.0 == *handle) {
+                let mut stream = connection.recv_stream(asked.1);
+                let Ok(mut chunks) = stream.read(true) else {
+                    self.bodies.remove(&asked);
+                    continue;
+                };
+                let body = self.bodies.entry(asked).or_default();
+                loop {
+                    match chunks.next(usize::MAX) {
+                        Ok(Some(chunk)) => body.extend_from_slice(&chunk.bytes),
+                        Ok(None) => {
+                            let body = self.bodies.remove(&asked).unwrap_or_default();
+                            self.heard.push_back((asked, body));
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+            }
+        }
+        // Streams ascend as they were opened.
+        let queue = self.heard.make_contiguous();
+        queue.sort_by_key(|(asked, _)| (asked.0.0, asked.1));
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) {
+        while let Some((to, message)) = self.outgoing.front() {
+            let datagram = Datagram {
+                to: *to,
+                from: None,
+                message,
+            };
+            if self.socket.poll_send(cx, &[datagram]).is_pending() {
+                return;
+            }
+            self.outgoing.pop_front();
+        }
+    }
+
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let connections = self.connections.values_mut();
+        let Some(next) = connections.filter_map(Connection::poll_timeout).min() else {
+            self.alarm = None;
+            return Poll::Pending;
+        };
+        if self.alarm.as_ref().is_none_or(|(at, _)| *at != next) {
+            let (instant, time) = self.began;
+            let at = time + next.saturating_duration_since(instant);
+            self.alarm = Some((next, self.runtime.sleep_until(at)));
+        }
+        let alarm = self
+            .alarm
+            .as_mut()
+            .map(|(_, sleep)| Pin::new(sleep).poll(cx));
+        let rings = alarm.unwrap_or(Poll::Pending);
+        if rings.is_ready() {
+            self.alarm = None;
+        }
+        rings
+    }
+}
