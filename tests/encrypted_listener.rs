@@ -1,5 +1,6 @@
 //! Clients over TLS (RFC 7858), over real sockets.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -253,6 +254,35 @@ fn responses_are_padded_where_the_query_was_and_the_way_is_encrypted() {
         let no_edns = client.ask(&query(&name, TXT).build());
         assert!(read(&no_edns).opt().is_none());
     }
+}
+
+// fault 77: what is encrypted and does not fit waits as a whole, and goes on where it stopped.
+#[test]
+fn a_client_that_reads_late_gets_all_of_its_responses() {
+    const OCTETS: usize = 60_000;
+    let large =
+        |asked: &Received| vec![Step::Answer(response_to(&asked.bytes).fill(OCTETS).build())];
+    let stand = Stand::scripted(large, &["--cache-size", "0"]);
+    let (mut client, mut expected) = (stand.client(), HashMap::new());
+    for id in 0..100 {
+        let asked = query(&format!("n{id}.test"), TXT).id(id).build();
+        client.send(&asked);
+        expected.insert(id, response_to(&asked).fill(OCTETS).build());
+    }
+    // More than the system takes for a connection: dotward holds what it has no room for.
+    canary_udp(&stand);
+    for _ in 0..100 {
+        let got = client.receive();
+        let wanted = expected.remove(&word(&got, 0)).expect("a response to each");
+        assert!(got == wanted, "{} octets", got.len());
+    }
+}
+
+/// Somebody else is served meanwhile.
+fn canary_udp(stand: &Stand) {
+    let asked = query("canary.test", TXT).build();
+    let got = UdpClient::new(stand.proxy.address()).ask(&asked);
+    assert_eq!(word(&got, 0), word(&asked, 0));
 }
 
 /// Waits until a new handshake shows this certificate.

@@ -194,7 +194,7 @@ impl<R: Runtime> Sockets<R> {
     }
 
     /// The addresses that are bound, each with whether clients speak TLS there.
-    pub(crate) fn served(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
+    pub fn served(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
         let wanted = self.wanted.iter().map(Listen::is_over_tls);
         self.addresses.iter().copied().zip(wanted)
     }
