@@ -89,6 +89,10 @@ impl NameWalker {
                     let target = pointer(visible, at, part)?;
                     let end = *end.get_or_insert(at + 2);
                     if target == HEADER_LEN && self.question_len != 0 {
+                        // The pointer may follow labels that start within the question: then the question does not end before them.
+                        if part < HEADER_LEN + self.question_len {
+                            return Err(NOT_BACKWARDS);
+                        }
                         return whole(len + self.question_len, end);
                     }
                     self.followed = true;
@@ -521,6 +525,25 @@ mod tests {
         let mut names = NameWalker::new(9);
         assert!(names.walk(&message, 21).is_ok());
         assert_eq!(names.steps, PLAIN_STEPS - 1);
+    }
+
+    // req 3
+    #[test]
+    fn labels_that_start_within_the_question_may_not_lead_to_it() {
+        // At 14 stands a label of the question, or the middle of one; from there labels lead to 12, whose name goes on behind 14.
+        for body in [
+            &b"\x01a\x01b\x00\x01c\xC0\x0C\xC0\x0E"[..],
+            b"\x04a\xC0\x0Cb\x00\xC0\x0E\x00\x00\xC0\x0E",
+            b"\x03a\x04b\x00\x01c\xC0\x0C\xC0\x0E",
+        ] {
+            let message = message(body);
+            let start = message.len() - 2;
+            let question = NameWalker::new(0).walk(&message, HEADER_LEN);
+            let expected = plainly(&message, start, true);
+            for mut names in both(question.unwrap().end - HEADER_LEN) {
+                assert_eq!(names.walk(&message, start).ok(), expected, "{body:?}");
+            }
+        }
     }
 
     // req 4
