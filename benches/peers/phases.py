@@ -20,10 +20,10 @@ FORWARDED_US = 2.0
 
 
 class Bench:
-    """What all subjects share: the upstream, the folder, the length of a phase."""
+    """What all subjects share: the upstream, the folder, the length of a phase, the protocol towards the upstream."""
 
-    def __init__(self, started, folder, upstream, upstream_port, seconds):
-        self.started, self.folder, self.seconds = started, folder, seconds
+    def __init__(self, started, folder, upstream, upstream_port, seconds, protocol="tls"):
+        self.started, self.folder, self.seconds, self.protocol = started, folder, seconds, protocol
         self.upstream, self.upstream_port = upstream, upstream_port
         self.hit_names = load.write_names(folder / "hit.names", "h", HIT_NAMES)
         self.all_names = {
@@ -37,7 +37,7 @@ class Bench:
         folder = self.folder / f"{subject.name}-{port}"
         folder.mkdir()
         values = {"port": port, "upstream": "127.0.0.1", "upstream_port": self.upstream_port, "ca": self.folder / "ca.pem", "dir": folder}
-        command = subject.ready(values)
+        command = subject.ready(values, self.protocol)
         begun = time.monotonic()
         process = self.started.start(subject.name, command, cwd=folder)
         try:
@@ -105,7 +105,8 @@ class Run:
     def miss(self):
         def look():
             self.figures["rss miss MiB"] = processes.rss_kib(self.process.pid) / 1024
-            self.figures["connections"] = processes.connections_to(self.bench.upstream_port)
+            if self.bench.protocol != "quic":
+                self.figures["connections"] = processes.connections_to(self.bench.upstream_port)
 
         self.saturate("miss", self.bench.all_names["m"], meanwhile=look, once=True)
 

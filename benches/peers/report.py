@@ -32,6 +32,7 @@ CARRIED = [
     ("lost", "lost", 0),
     ("wrong", "wrong", 0),
 ]
+PROTOCOL_NAMES = {"tls": "TLS", "https": "HTTPS", "quic": "QUIC"}
 CALLS_BY = {
     "perf": " (counted by perf).",
     "strace": " (counted by strace, which slows the subject, so that its batches are larger than in earnest).",
@@ -105,7 +106,8 @@ def markdown(found):
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if version != "-")
     parts = [
         f"{found['date']}, {where['cpu']}, {where['cores']} cores, Linux {where['kernel']}; {versions}. "
-        f"Medians of {options['rounds']} rounds, phases of {options['seconds']:g} s.",
+        f"Medians of {options['rounds']} rounds, phases of {options['seconds']:g} s; queries to the upstream over "
+        f"{PROTOCOL_NAMES[options['protocol']]}.",
         "What a query costs: CPU time, user and system, and system calls"
         + CALLS_BY.get(options["calls by"], ".")
         + " The floor is no forwarder: it receives and sends in batches, and does nothing between.",

@@ -38,7 +38,7 @@ class Server:
         self.started, self.folder, self.name = started, folder, name
         self.port, self.starts = free_port(), 0
         self.command = [str(programs / "examples" / "scripted"), f"127.0.0.1:{self.port}"]
-        self.command += [str(folder / "server.pem"), str(folder / "server.key")]
+        self.command += [str(folder / "server.pem"), str(folder / "server-key.pem")]
         self.command += [] if idle_ms is None else [str(idle_ms)]
         self.start()
 
