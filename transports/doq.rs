@@ -1,9 +1,10 @@
 //! DNS over QUIC (RFC 9250), over any runtime that has UDP: each query has a stream of its own.
 //!
 //! The server is authenticated as that of a `tls://` upstream is. The message id is 0 on the way, since the stream tells to which query a
-//! response belongs. Nothing is sent before the handshake is over (no 0-RTT).
+//! response belongs. With `early-data`, queries leave as 0-RTT data where a session is resumed (RFC 9250 section 4.5).
 
 mod connection;
+mod early;
 mod errors;
 mod exchange;
 mod link;
@@ -119,6 +120,9 @@ impl<R: Runtime> Future for Connecting<R> {
         let Some(mut link) = shaking.take() else {
             return Poll::Pending;
         };
+        if link.quic.has_0rtt() {
+            return Poll::Ready(Ok(Connection::early(*link)));
+        }
         let shaken = shake(&mut link, cx);
         if shaken.is_pending() {
             *shaking = Some(link);

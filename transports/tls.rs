@@ -36,6 +36,8 @@ pub(super) use self::{
 
 use self::clients::{Apart, Client, Clients};
 pub use self::connection::{Connection, Encrypted};
+#[cfg(feature = "doq")]
+pub(super) use self::early::{MAX_EARLY, may_be_repeated};
 use self::error_messages::{handshake_error, is_alpn_refusal};
 use self::inspect::Observed;
 pub use self::stream::Stream;

@@ -243,10 +243,16 @@ fn has_meaning(name: &str, scheme: &Scheme) -> Result<(), String> {
                     .to_owned(),
             );
         }
-        "https" | "quic" if matches!(name, "isolate" | "early-data") => {
-            return Err(format!(
-                "{name} is for tls:// alone: write tls://, or leave {name} out"
-            ));
+        "https" | "quic" if name == "isolate" => {
+            return Err(
+                "isolate is for tls:// alone: write tls://, or leave isolate out".to_owned(),
+            );
+        }
+        "https" if name == "early-data" => {
+            return Err(
+                "early-data is for tls:// and quic:// alone: write one of them, or leave early-data out"
+                    .to_owned(),
+            );
         }
         _ if scheme.encrypted || name == "socks5" || !NAMES.contains(&name) => return Ok(()),
         "tcp" if name == "isolate" => {
@@ -394,10 +400,11 @@ mod tests {
         let why = refused("socks5=192.0.2.1&isolate=true", https);
         assert!(why.starts_with("isolate is for tls:// alone"), "{why}");
         let why = refused("early-data=true", https);
-        assert!(why.starts_with("early-data is for tls:// alone"), "{why}");
-        for text in ["socks5=192.0.2.1", "isolate=true", "early-data=true"] {
+        assert!(why.starts_with("early-data is for tls:// and"), "{why}");
+        for text in ["socks5=192.0.2.1", "isolate=true"] {
             assert!(refused(text, quic).contains("tls://"));
         }
+        assert!(Parameters::read(pairs("early-data=true"), quic).is_ok());
     }
 
     #[test]

@@ -196,6 +196,8 @@ macro_rules! over_quic {
             a_stranger_is_told_nothing: [],
             a_silent_handshake_times_out: [VirtualTime],
             a_session_is_resumed: [],
+            queries_leave_early_on_a_resumed_connection: [],
+            early_queries_that_are_rejected_leave_again: [],
             the_last_waker_is_woken: [],
             a_goodbye_is_heard: [],
             the_connection_goes_on_from_another_port: [],

@@ -22,7 +22,7 @@ use crate::support::authority::Authority;
 use crate::support::codes::A;
 use crate::support::messages::{query, response_to};
 use crate::support::quic::{Asked, QuicServer};
-use crate::upstream::{tls, upstream};
+use crate::upstream::{tls, upstream, upstream_with};
 use crate::world::{World, loopback, nobody, pattern};
 
 /// The largest message of DNS.
@@ -56,13 +56,24 @@ struct Stage<R: Runtime> {
 
 /// A server and how its clients are configured.
 fn server<R: Runtime>(runtime: &R, streams: u32, alpn: &[&str]) -> (QuicServer<R>, Config) {
+    server_with(runtime, streams, alpn, "")
+}
+
+/// The same, with these parameters for its clients. It takes early data from whoever sends any.
+fn server_with<R: Runtime>(
+    runtime: &R,
+    streams: u32,
+    alpn: &[&str],
+    parameters: &str,
+) -> (QuicServer<R>, Config) {
     let authority = Authority::new();
     let mut settings = rustls::ServerConfig::clone(&tls::settings(&authority, "quic"));
     settings.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    settings.max_early_data_size = u32::MAX;
     let server = QuicServer::new(runtime, loopback(), Arc::new(settings), streams);
     let config = Config::builder()
         .listen([loopback().into()])
-        .upstreams([upstream("quic", server.at())])
+        .upstreams([upstream_with("quic", server.at(), parameters)])
         .roots(Roots::Pem(authority.pem().into_bytes()));
     (server, config.build().expect("a sound configuration"))
 }
@@ -87,7 +98,39 @@ impl<R: Runtime> Stage<R> {
     }
 
     async fn allowing(runtime: &R, streams: u32) -> Self {
-        let (mut server, config) = server(runtime, streams, &["doq"]);
+        Self::with(runtime, server(runtime, streams, &["doq"])).await
+    }
+
+    /// With a session that can be resumed, and queries that may leave early.
+    async fn early(runtime: &R) -> Self {
+        let both = server_with(runtime, STREAMS, &["doq"], "?early-data=true");
+        let mut stage = Self::with(runtime, both).await;
+        assert!(!stage.link.is_early(), "there was no session");
+        // The tickets come with the response at the latest.
+        stage.goes_on().await;
+        stage
+    }
+
+    /// Another connection, with whatever it is before its handshake is over.
+    async fn connect_again(&mut self) {
+        self.link = connect(&self.transport, &self.config, &mut self.server)
+            .await
+            .expect("a second link");
+        self.got.clear();
+    }
+
+    /// The handshake of a connection that is early.
+    async fn handshake(&mut self) -> Result<(), ConnectError> {
+        let Stage { link, server, .. } = self;
+        poll_fn(|cx| {
+            let _sent_or_not = link.poll_flush(cx);
+            server.poll(cx);
+            link.poll_handshake(cx)
+        })
+        .await
+    }
+
+    async fn with(runtime: &R, (mut server, config): (QuicServer<R>, Config)) -> Self {
         let transport = Protocols::new(runtime, &config).expect("a usable configuration");
         let link = connect(&transport, &config, &mut server).await;
         Self {
@@ -189,6 +232,16 @@ fn unnumbered(id: u16) -> Vec<u8> {
 /// The same as it leaves.
 fn on_the_way(id: u16) -> Vec<u8> {
     framed(&unnumbered(id))
+}
+
+/// A query that may be repeated: with recursion desired, and without a signature.
+fn recursive(id: u16) -> Vec<u8> {
+    query("early.test", A).id(id).build()
+}
+
+/// A message as it leaves.
+fn without_id(message: &[u8]) -> Vec<u8> {
+    framed(&[&[0, 0], &message[2..]].concat())
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {
@@ -564,12 +617,77 @@ pub async fn a_session_is_resumed<R: World>(runtime: R) {
     stage.goes_on().await;
     let link = connect(&stage.transport, &stage.config, &mut stage.server).await;
     let link = link.expect("a second link");
+    assert!(!link.is_early(), "nobody asked for that");
     let described = link.describe();
     assert!(
         described.ends_with(", TLS 1.3 resumed, QUIC"),
         "{described}"
     );
     assert_eq!(link.certificate_left(), None);
+}
+
+// req 81. A query may leave early if it may be repeated; others wait, with what is behind them.
+pub async fn queries_leave_early_on_a_resumed_connection<R: World>(runtime: R) {
+    let mut stage = Stage::early(&runtime).await;
+    stage.connect_again().await;
+    assert!(stage.link.is_early());
+    assert_eq!(stage.link.authentication(), None);
+    let early = [recursive(1), recursive(2)];
+    let late = [numbered(3), recursive(4)];
+    for message in early.iter().chain(&late) {
+        stage.link.queue(message);
+    }
+    // Flushing takes nothing that comes: the server hears them while the handshake goes on here.
+    let Stage { link, server, .. } = &mut stage;
+    let heard = poll_fn(|cx| {
+        let _sent_or_not = link.poll_flush(cx);
+        server.poll(cx);
+        match server.heard.len() {
+            0 | 1 => Poll::Pending,
+            _ => Poll::Ready(std::mem::take(&mut server.heard)),
+        }
+    })
+    .await;
+    assert!(stage.link.is_early());
+    let bodies: Vec<_> = heard.iter().map(|(_, body)| body.clone()).collect();
+    assert_eq!(bodies, early.map(|message| without_id(message.as_slice())));
+    assert_eq!(stage.handshake().await, Ok(()));
+    assert!(!stage.link.is_early());
+    let described = stage.link.describe();
+    let expected = ", TLS 1.3 resumed, QUIC, early data accepted";
+    assert!(described.ends_with(expected), "{described}");
+    for message in late {
+        assert_eq!(stage.heard().await.1, without_id(&message));
+    }
+    for ((asked, _), id) in heard.into_iter().zip(1..) {
+        stage.server.say(asked, &unnumbered(id));
+        assert_eq!(stage.next().await, Got::Answer(numbered(id)));
+    }
+}
+
+// req 81, fault 41. The server has forgotten the session, or takes no early data any more.
+pub async fn early_queries_that_are_rejected_leave_again<R: World>(runtime: R) {
+    let mut stage = Stage::early(&runtime).await;
+    stage.server.forget_sessions();
+    stage.connect_again().await;
+    assert!(stage.link.is_early());
+    for id in [1, 2] {
+        stage.link.queue(&recursive(id));
+    }
+    assert_eq!(stage.handshake().await, Ok(()));
+    let described = stage.link.describe();
+    let expected = ", TLS 1.3, QUIC, early data rejected";
+    assert!(described.ends_with(expected), "{described}");
+    assert!(stage.link.certificate_left().is_some(), "it was verified");
+    // Each once, in their order, and none of them twice.
+    for id in [1, 2] {
+        let (asked, heard) = stage.heard().await;
+        assert_eq!(heard, without_id(&recursive(id)));
+        stage.server.say(asked, &unnumbered(id));
+        assert_eq!(stage.next().await, Got::Answer(numbered(id)));
+    }
+    stage.goes_on().await;
+    assert!(stage.server.heard.is_empty());
 }
 
 pub async fn the_last_waker_is_woken<R: World>(runtime: R) {

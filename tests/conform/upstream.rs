@@ -151,12 +151,18 @@ impl<R: World> Server<R> {
 
 /// An upstream at this address, as a user names it.
 pub fn upstream(scheme: &str, at: SocketAddr) -> Upstream {
-    #[cfg(feature = "tls")]
-    if matches!(scheme, "tls" | "https" | "quic") {
-        let spec = format!("{scheme}://{at}#{}", crate::support::authority::NAME);
-        return Upstream::parse(&spec, SCHEMES).expect("an upstream");
-    }
-    Upstream::parse(&format!("{scheme}://{at}"), SCHEMES).expect("an upstream")
+    upstream_with(scheme, at, "")
+}
+
+/// The same with parameters.
+pub fn upstream_with(scheme: &str, at: SocketAddr, parameters: &str) -> Upstream {
+    let name = match scheme {
+        #[cfg(feature = "tls")]
+        "tls" | "https" | "quic" => format!("#{}", crate::support::authority::NAME),
+        _ => String::new(),
+    };
+    let spec = format!("{scheme}://{at}{name}{parameters}");
+    Upstream::parse(&spec, SCHEMES).expect("an upstream")
 }
 
 impl Peer {

@@ -27,6 +27,7 @@ pub struct QuicServer<R: Runtime> {
     socket: R::Datagrams,
     at: SocketAddr,
     config: Arc<EndpointConfig>,
+    tls: Arc<rustls::ServerConfig>,
     server: Arc<ServerConfig>,
     endpoint: Endpoint,
     connections: HashMap<ConnectionHandle, Connection>,
@@ -44,6 +45,11 @@ pub struct QuicServer<R: Runtime> {
     pub peers: Vec<SocketAddr>,
 }
 
+fn crypto(tls: &Arc<rustls::ServerConfig>) -> Arc<QuicServerConfig> {
+    let crypto = QuicServerConfig::try_from(tls.clone());
+    Arc::new(crypto.expect("a cipher suite for the first packets"))
+}
+
 impl<R: Runtime> QuicServer<R> {
     /// At a port that the system chooses. A client may have so many streams at once.
     pub fn new(runtime: &R, at: SocketAddr, tls: Arc<rustls::ServerConfig>, streams: u32) -> Self {
@@ -56,8 +62,7 @@ impl<R: Runtime> QuicServer<R> {
         let mut transport = TransportConfig::default();
         transport.max_concurrent_bidi_streams(VarInt::from_u32(streams));
         transport.max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok());
-        let tls = QuicServerConfig::try_from(tls).expect("a cipher suite for the first packets");
-        let mut server = ServerConfig::with_crypto(Arc::new(tls));
+        let mut server = ServerConfig::with_crypto(crypto(&tls));
         server.transport_config(Arc::new(transport));
         let server = Arc::new(server);
         Self {
@@ -66,6 +71,7 @@ impl<R: Runtime> QuicServer<R> {
             socket,
             at,
             config,
+            tls,
             server,
             connections: HashMap::new(),
             began: (Instant::now(), runtime.now().mono),
@@ -90,6 +96,17 @@ impl<R: Runtime> QuicServer<R> {
         self.endpoint = Endpoint::new(self.config.clone(), Some(self.server.clone()), false, None);
         self.connections.clear();
         self.heard.clear();
+    }
+
+    /// Knows no session any more that it has made.
+    pub fn forget_sessions(&mut self) {
+        let mut tls = rustls::ServerConfig::clone(&self.tls);
+        tls.session_storage = rustls::server::ServerSessionMemoryCache::new(8);
+        self.tls = Arc::new(tls);
+        let mut server = ServerConfig::clone(&self.server);
+        server.crypto = crypto(&self.tls);
+        self.server = Arc::new(server);
+        self.endpoint.set_server_config(Some(self.server.clone()));
     }
 
     /// Changes what a client may have at once, on all connections. Streams that were allowed stay so.

@@ -1,10 +1,11 @@
 //! One connection of QUIC with a stream for each query.
 
+use super::early::Early;
 use super::errors::NO_ERROR;
 use super::exchange::{Exchange, framed};
 use super::link::Link;
 use crate::runtime::Runtime;
-use crate::transport::{self, Authentication, ConnectionError, Event, Limits};
+use crate::transport::{self, Authentication, ConnectError, ConnectionError, Event, Limits};
 use bytes::Bytes;
 use quinn_proto::StreamId;
 use rustls::pki_types::CertificateDer;
@@ -38,21 +39,35 @@ pub struct Connection<R: Runtime> {
     /// Since when there is neither a stream for a query nor a response to wait for.
     pub(super) starving_since: Option<Instant>,
     pub(super) closing: bool,
+    /// For the log; empty until the handshake is over.
     pub(super) description: String,
     pub(super) certificate_left: Option<Duration>,
-    pub(super) authentication: Authentication,
+    /// Nothing until the handshake is over.
+    pub(super) authentication: Option<Authentication>,
+    /// The handshake goes on, or its end was not reported yet.
+    pub(super) early: Option<Box<Early<R>>>,
 }
 
 impl<R: Runtime> Connection<R> {
     /// Over a link whose handshake is done.
-    pub fn new(mut link: Link<R>) -> Self {
-        link.established();
-        let shown = link.is_verified.then(|| certificate(&link)).flatten();
-        let certificate_left = shown.and_then(|shown| link.to.validity(&shown));
+    pub fn new(link: Link<R>) -> Self {
+        let mut connection = Self::over(link, None);
+        connection.shaken();
+        connection
+    }
+
+    /// Over a link in its handshake, on which queries may be sent.
+    pub fn early(link: Link<R>) -> Self {
+        let early = Early::new(link.to.time_over());
+        Self::over(link, Some(Box::new(early)))
+    }
+
+    fn over(link: Link<R>, early: Option<Box<Early<R>>>) -> Self {
         let mut connection = Self {
-            description: link.to.described(!link.is_verified),
-            certificate_left,
-            authentication: link.to.authentication(!link.is_verified),
+            description: String::new(),
+            certificate_left: None,
+            authentication: None,
+            early,
             pinged_at: link.heard_at,
             link,
             waiting: VecDeque::new(),
@@ -70,6 +85,16 @@ impl<R: Runtime> Connection<R> {
         connection.open_streams();
         connection.limits = connection.allowed();
         connection
+    }
+
+    /// The handshake is over.
+    pub(super) fn shaken(&mut self) {
+        let link = &mut self.link;
+        link.established();
+        let shown = link.is_verified.then(|| certificate(link)).flatten();
+        self.certificate_left = shown.and_then(|shown| link.to.validity(&shown));
+        self.description = link.to.described(!link.is_verified);
+        self.authentication = Some(link.to.authentication(!link.is_verified));
     }
 
     /// What the server allows. While it allows no stream, but may yet do so, one query may wait for that.
@@ -99,6 +124,14 @@ fn certificate<R: Runtime>(link: &Link<R>) -> Option<CertificateDer<'static>> {
 }
 
 impl<R: Runtime> transport::Connection for Connection<R> {
+    fn is_early(&self) -> bool {
+        self.early.is_some()
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.poll_early(cx)
+    }
+
     fn queue(&mut self, message: &[u8]) {
         let id = message.first_chunk().map(|id| u16::from_be_bytes(*id));
         let message = Bytes::from(framed(message));
@@ -173,6 +206,6 @@ impl<R: Runtime> transport::Connection for Connection<R> {
     }
 
     fn authentication(&self) -> Option<Authentication> {
-        Some(self.authentication)
+        self.authentication
     }
 }

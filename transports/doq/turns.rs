@@ -4,9 +4,10 @@ use super::connection::{Connection, MAX_FREE};
 use super::errors::{self, NO_ERROR, PROTOCOL_ERROR, REQUEST_CANCELLED};
 use super::exchange::{Exchange, Progress};
 use crate::runtime::Runtime;
-use crate::transport::ConnectionError;
+use crate::transport::{ConnectError, ConnectionError};
 use bytes::Bytes;
 use quinn_proto::{Dir, Event as QuicEvent, StreamEvent, StreamId, VarInt, WriteError};
+use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -29,10 +30,13 @@ impl<R: Runtime> Connection<R> {
     /// Gives waiting queries their streams, and QUIC what it takes of their messages.
     fn start_waiting(&mut self) {
         self.open_streams();
-        while !self.waiting.is_empty()
+        while self.next_may_leave()
             && let Some(stream) = self.free.pop_front()
         {
             if let Some((id, message)) = self.waiting.pop_front() {
+                if let Some(early) = &mut self.early {
+                    early.note(id, &message);
+                }
                 self.exchanges.insert(stream, Exchange::new(id));
                 self.unsent.push_back((stream, message));
             }
@@ -45,6 +49,13 @@ impl<R: Runtime> Connection<R> {
                 self.unsent.push_back((stream, message));
             }
         }
+    }
+
+    /// Whether there is a query that waits for a stream alone. One that may not leave early holds up what is behind it.
+    fn next_may_leave(&self) -> bool {
+        let early = self.early.as_ref();
+        let mut first = self.waiting.iter().take(1);
+        first.any(|(_, message)| early.is_none_or(|early| early.takes(message)))
     }
 
     /// Says whether there is a rest of a message that is to be written later.
@@ -69,7 +80,7 @@ impl<R: Runtime> Connection<R> {
             && self.ended.is_none()
             && let Err(error) = self.link.receive(cx)
         {
-            self.end(errors::of_socket(&error));
+            self.broken(&error);
         }
         loop {
             self.expire();
@@ -78,7 +89,7 @@ impl<R: Runtime> Connection<R> {
                 self.start_waiting();
             }
             match self.link.poll_transmit(cx) {
-                Poll::Ready(Err(error)) => self.end(errors::of_socket(&error)),
+                Poll::Ready(Err(error)) => self.broken(&error),
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
             self.watch_streams();
@@ -98,7 +109,8 @@ impl<R: Runtime> Connection<R> {
     /// When the other end is asked next whether it is there.
     fn pings_at(&self) -> Option<Instant> {
         let since = self.link.heard_at.max(self.pinged_at);
-        (!self.exchanges.is_empty()).then(|| since + PING_AFTER)
+        let waits = !self.exchanges.is_empty() && self.early.is_none();
+        waits.then(|| since + PING_AFTER)
     }
 
     fn expire(&mut self) {
@@ -116,7 +128,8 @@ impl<R: Runtime> Connection<R> {
 
     /// Notes whether there is a stream for a query, or may soon be one.
     fn watch_streams(&mut self) {
-        let starves = self.free.is_empty() && self.exchanges.is_empty() && !self.going;
+        let is_used_up = self.free.is_empty() && self.exchanges.is_empty();
+        let starves = is_used_up && !self.going && self.early.is_none();
         let now = self.link.now();
         self.starving_since = starves.then(|| self.starving_since.unwrap_or(now));
     }
@@ -133,6 +146,15 @@ impl<R: Runtime> Connection<R> {
                 self.done.push_back((exchange.id, lost));
             }
         }
+    }
+
+    /// The socket has failed for good.
+    fn broken(&mut self, error: &io::Error) {
+        if let Some(early) = &mut self.early {
+            let why = ConnectError::unreachable(error);
+            early.outcome.get_or_insert(Err(why));
+        }
+        self.end(errors::of_socket(error));
     }
 
     fn end(&mut self, why: ConnectionError) {
@@ -152,7 +174,9 @@ impl<R: Runtime> Connection<R> {
     fn take_events(&mut self) {
         while let Some(event) = self.link.quic.poll() {
             match event {
+                QuicEvent::Connected => self.connected(),
                 QuicEvent::ConnectionLost { reason } => {
+                    self.lost_early(&reason);
                     let is_idle = self.exchanges.is_empty();
                     let why = errors::of_connection(&reason, &self.link.to, is_idle);
                     self.end(why);

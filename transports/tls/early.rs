@@ -23,7 +23,7 @@ pub fn early_part(stream: &[u8], room: usize) -> usize {
 /// Whether a message does no harm if the server gets it more than once: a query with recursion desired, which asks for data alone. One with
 /// a signature (TSIG, SIG(0)) could count at the server as a request of somebody who did not send it; one without RD may be meant to
 /// look into a cache.
-fn may_be_repeated(message: &[u8]) -> bool {
+pub fn may_be_repeated(message: &[u8]) -> bool {
     parse_query(message).is_ok_and(|query| query.header.flags.rd() && !query.signed)
 }
 

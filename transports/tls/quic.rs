@@ -40,6 +40,11 @@ impl<R: Runtime> Target<R> {
         self.addr
     }
 
+    /// Ends with the time for the handshake.
+    pub(in crate::transports) fn time_over(&self) -> R::Sleep {
+        self.runtime.sleep_until(self.until)
+    }
+
     /// What the verifier has said since this was asked last.
     pub(in crate::transports) fn verdict(&self) -> Option<Result<(), Error>> {
         self.clients.verdict.take()
