@@ -441,7 +441,11 @@ fn what_is_wrong_with_the_files_ends_the_start_with_their_name_and_what_to_do() 
         ),
         (
             vec!["--certificate", &chain, "--certificate-key", &other],
-            vec![&*other, "the private key does not belong to"],
+            vec![
+                &*other,
+                "the private key does not belong to the first certificate of",
+                &*chain,
+            ],
         ),
         (
             vec!["--certificate", &key, "--certificate-key", &key],
@@ -482,6 +486,6 @@ fn a_key_that_all_may_read_and_a_certificate_that_has_ended_are_warned_of() {
     );
     // Without an address they are of no use.
     let outcome = run(command(&[&["check"], &files[..]].concat()));
-    let idle = "--certificate has no effect: no client is served over TLS (listen-tls)";
+    let idle = "--certificate has no effect: no client is served over TLS: name an address for them, too (listen-tls)";
     assert!(outcome.stderr.contains(idle), "{outcome:?}");
 }

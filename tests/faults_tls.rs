@@ -269,7 +269,7 @@ fn an_alert_after_data_costs_no_answer() {
     canary(proxy.address(), "b.test");
     proxy.wait_log("TLS alert: bad record mac, after");
     idle.send(()).expect("the server listens");
-    proxy.wait_log("1 responses, 0 queries in flight");
+    proxy.wait_log("1 response, 0 queries in flight");
     canary(proxy.address(), "c.test");
     assert_eq!(connections.try_iter().count(), 3);
 }

@@ -6,6 +6,7 @@ use super::workers::{Others, affordable, check_resource_limits, use_batch_policy
 use super::{CacheAccess, Inherited, Protocols, RunError, Started};
 use crate::config::{Config, Listen, Modes};
 use crate::engine::Stats;
+use crate::engine::words::counted;
 use crate::runtime::Runtime;
 use crate::serve::{BoundSockets, Control, Options, Sockets, random_seed, serve};
 use log::{info, warn};
@@ -50,7 +51,11 @@ pub fn start<R: Runtime + Default + 'static>(
     let cache = CacheAccess::new(options.cache().clone(), move || runtime.now().boot);
     if let Some(dump) = dump {
         match cache.import(&dump) {
-            Ok(count) => info!("{count} cached responses of the process before are used"),
+            Ok(count) => {
+                let are = if count == 1 { "is" } else { "are" };
+                let responses = counted(count as u64, "cached response", "cached responses");
+                info!("{responses} of the process before {are} used");
+            }
             Err(error) => warn!("the cache of the process before is not used: {error}"),
         }
     }
@@ -72,9 +77,9 @@ pub fn start<R: Runtime + Default + 'static>(
 fn report(stats: &[Stats]) {
     let total = |of: fn(&Stats) -> u64| stats.iter().map(of).sum::<u64>();
     info!(
-        "stopped: {} queries, {} answered from the cache, {} by upstreams, {} failed, {} denied, {} malformed, {} unsupported, \
+        "stopped: {}, {} answered from the cache, {} by upstreams, {} failed, {} denied, {} malformed, {} unsupported, \
          {} sent to upstreams",
-        total(|s| s.queries),
+        counted(total(|s| s.queries), "query", "queries"),
         total(|s| s.hits),
         total(|s| s.answered),
         total(|s| s.failed),

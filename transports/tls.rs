@@ -9,6 +9,7 @@ mod connection;
 mod early;
 mod error_messages;
 mod expiry;
+mod fair;
 #[doc(hidden)]
 pub mod inspect;
 mod key_exchange;
@@ -39,6 +40,7 @@ pub use self::connection::{Connection, Encrypted};
 #[cfg(feature = "doq")]
 pub(super) use self::early::{MAX_EARLY, may_be_repeated};
 use self::error_messages::{handshake_error, is_alpn_refusal};
+use self::fair::Fair;
 use self::inspect::Observed;
 pub use self::stream::Stream;
 use super::socks5::{Dial, Path};
@@ -237,7 +239,7 @@ pub enum Handshake<R: Runtime> {
     /// No TCP connection yet.
     Connecting(Dial<R>, Target<R>),
     /// The TLS handshake.
-    Shaking(Box<Connect<R::Stream>>, Target<R>),
+    Shaking(Box<Connect<Fair<R::Stream>>>, Target<R>),
     /// It could not start, or has failed.
     Failed(ConnectError),
 }
@@ -274,12 +276,12 @@ impl<R: Runtime> Target<R> {
             &self.client.without_alpn
         };
         let connector = TlsConnector::from(tls.clone()).early_data(tls.enable_early_data);
-        let handshake = connector.connect(self.name.clone(), stream);
+        let handshake = connector.connect(self.name.clone(), Fair::new(stream));
         Handshake::Shaking(Box::new(handshake), self.clone())
     }
 
     /// What is wrong with a server that has not chosen the application that is required.
-    fn refusal(&self, stream: &TlsStream<R::Stream>) -> Option<&'static str> {
+    fn refusal(&self, stream: &TlsStream<Fair<R::Stream>>) -> Option<&'static str> {
         let application = self.clients.application();
         let chosen = stream.get_ref().1.alpn_protocol();
         application

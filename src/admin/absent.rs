@@ -1,5 +1,6 @@
 //! A build without the feature `admin` serves no metrics. Stands in for `src/admin/mod.rs`.
 
+use crate::config::lacking;
 use crate::serve::Control;
 use std::net::SocketAddr;
 
@@ -10,7 +11,10 @@ pub struct Admin(());
 impl Admin {
     /// An error: this build cannot.
     pub fn bind(_address: SocketAddr) -> Result<Self, String> {
-        Err("this program was built without the feature admin".to_owned())
+        Err(format!(
+            "the address for metrics (admin) {}",
+            lacking("admin")
+        ))
     }
 
     /// Nothing.

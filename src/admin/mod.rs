@@ -18,9 +18,9 @@ mod status;
 mod stream;
 mod totals;
 
-use crate::serve::Control;
+use crate::serve::{Control, bind_advice};
 use answers::Answers;
-use log::{info, warn};
+use log::info;
 use server::Server;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -42,7 +42,7 @@ impl Admin {
             let address = listener.local_addr()?;
             Ok(Self { listener, address })
         };
-        bound().map_err(|error| format!("cannot listen on {address} for metrics (admin): {error}"))
+        bound().map_err(|error| format!("metrics (admin): {}", bind_advice(address, &error)))
     }
 
     /// Where it listens.
@@ -61,11 +61,6 @@ impl Admin {
         let spawned = thread.spawn(work);
         spawned.map_err(|error| format!("metrics cannot be served (admin): {error}"))?;
         info!("metrics and health are served on http://{address}");
-        if !address.ip().to_canonical().is_loopback() {
-            warn!(
-                "everybody who reaches {address} can read the metrics (admin), without encryption: let a firewall or 127.0.0.1 see to that"
-            );
-        }
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
 //! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `upstreams`, `routes`, `hosts`, `units`, `words`,
-//! `admin`, `split_key` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
+//! `admin`, `split_key` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
 
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 mod admin;
@@ -11,6 +11,7 @@ mod argv;
 mod commands;
 mod effective;
 mod environment;
+mod features;
 mod file;
 mod given;
 mod hook_up;
@@ -27,6 +28,7 @@ mod parameters;
 mod permissions;
 mod read;
 mod routes;
+#[cfg_attr(not(feature = "listen-tls"), path = "server_certificate/absent.rs")]
 mod server_certificate;
 mod settings;
 mod sources;
@@ -62,7 +64,7 @@ pub enum Command {
     ResolvConf(String),
     /// Print the table of providers.
     Providers,
-    /// Print the program's name and version.
+    /// Print the program's name and version, and the features that it was built with.
     Version,
     /// Print this help.
     Help(String),
@@ -104,9 +106,7 @@ impl Command {
                 "options, variables and files are valid (not tested: listening, reaching upstreams)\n{settings}"
             )),
             Self::Providers => Some(providers::listing()),
-            Self::Version => Some(
-                concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"), "\n").to_owned(),
-            ),
+            Self::Version => Some(features::version()),
             Self::Config(text) | Self::ResolvConf(text) | Self::Help(text) => Some(text.clone()),
         }
     }
@@ -180,8 +180,9 @@ mod tests {
     #[test]
     fn commands_that_only_print() {
         let text = |line| parse_line(line).unwrap().text().unwrap();
-        assert_eq!(text("--version"), "dotward 0.1.0\n");
-        assert_eq!(text("-V"), "dotward 0.1.0\n");
+        let version = text("--version");
+        assert!(version.starts_with("dotward 0.1.0\nfeatures: cli, "));
+        assert_eq!(text("-V"), version);
         assert!(text("providers").starts_with("cloudflare\n"));
         let check = text("check udp --listen 127.0.0.1:5300 --upstream quad9 --upstream google");
         assert!(

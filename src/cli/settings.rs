@@ -8,7 +8,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::UsageError;
-use super::admin::admin;
+use super::admin::{admin, taken_by_clients};
 use super::file::{Missing, NONE, PEM_OCTETS, read_limited};
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
@@ -21,7 +21,7 @@ use super::split_key::read_split_key;
 use super::units::{duration, octets, switch};
 use super::upstreams::{Plaintext, read_upstream};
 use super::values::Written;
-use super::warnings::warnings;
+use super::warnings::{readable_by_others, warnings};
 use super::words::{client_subnet, level, number, padding, runtime};
 use super::zones::read_zoned;
 use crate::config::{
@@ -135,10 +135,15 @@ impl Settings {
             can.allow(&config)
                 .map_err(|error| given.usage_error(&error))?;
         }
+        let admin = given.one("admin", admin)?.flatten();
+        if let Some(error) = admin.and_then(|at| taken_by_clients(at, &config)) {
+            return Err(given.usage_error(&error));
+        }
         // The start runs the same code, so that it does not refuse what passes here.
         let checked = check(&config).map_err(|error| given.usage_error(&error))?;
         remarks.extend(checked);
         let mut warnings = warnings(given, &config);
+        warnings.extend(admin.and_then(readable_by_others));
         warnings.append(&mut warnings_of_hosts);
         warnings.append(&mut remarks_on_key);
         warnings.append(&mut remarks_on_certificate);
@@ -151,7 +156,7 @@ impl Settings {
             warnings,
             config,
             runtime,
-            admin: given.one("admin", admin)?.flatten(),
+            admin,
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
             file: given.file.clone(),
             bootstrap_file,

@@ -1,6 +1,6 @@
 //! Warnings of settings that are valid together and are probably a mistake: one line each, at the start and by `dotward check`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::file::RouteTexts;
 use super::given::Given;
@@ -27,6 +27,16 @@ pub(super) fn warnings(given: &Given, config: &Config) -> Vec<String> {
     lines
 }
 
+/// The address of the metrics, unless it is for this host alone.
+pub(super) fn readable_by_others(admin: SocketAddr) -> Option<String> {
+    if admin.ip().to_canonical().is_loopback() {
+        return None;
+    }
+    Some(format!(
+        "everybody who reaches {admin} can read the metrics (admin), without encryption: let a firewall or 127.0.0.1 see to that"
+    ))
+}
+
 /// Options that change nothing beside the others.
 fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let (limits, modes) = (config.limits(), config.modes());
@@ -46,7 +56,7 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let reasons: [(bool, &str, &[&str]); 13] = [
         (
             !over_tls,
-            "no client is served over TLS (listen-tls)",
+            "no client is served over TLS: name an address for them, too (listen-tls)",
             &["certificate", "certificate_key"],
         ),
         (!any_named, unnamed, &["bootstrap"]),

@@ -7,6 +7,7 @@ mod builder;
 mod change;
 mod checks;
 mod error;
+mod features;
 mod hosts;
 mod identity;
 mod limits;
@@ -39,6 +40,7 @@ pub use builder::ConfigBuilder;
 #[cfg(feature = "cli")]
 pub(crate) use builder::time_text;
 pub use error::ConfigError;
+pub(crate) use features::lacking;
 pub(crate) use hosts::Addresses;
 pub use hosts::Hosts;
 pub(crate) use identity::Identity;

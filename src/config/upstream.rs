@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::parameters::{ClientCertificate, Parameters, Pin, Profile, Socks5, pairs};
 use super::providers::{self, Provider};
 use super::text::{host_name, port, server_address, split_port};
-use super::{ConfigError, DNS_PORT, TLS_PORT, hint};
+use super::{ConfigError, DNS_PORT, TLS_PORT, hint, lacking};
 
 /// A scheme of upstreams: a row of the table in [`transports`](crate::transports).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -278,11 +278,34 @@ impl Upstream {
     }
 }
 
-fn find_scheme<'a>(name: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, String> {
+/// What others call a scheme: that, the scheme, and what is to be known beside it.
+const OTHER_NAMES: [(&str, &str, &str); 6] = [
+    ("dot", "tls", ""),
+    ("doh", HTTPS, ""),
+    ("h2", HTTPS, ""),
+    ("h3", HTTPS, " (dotward speaks HTTP/2 there, and no HTTP/3)"),
+    ("http", HTTPS, " (no query is sent by HTTP without TLS)"),
+    ("doq", QUIC, ""),
+];
+/// Schemes that not every build has, and their features.
+const OPTIONAL: [(&str, &str); 2] = [(HTTPS, "doh"), (QUIC, "doq")];
+
+/// `text` is what follows the name.
+fn find_scheme<'a>(name: &str, text: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, String> {
+    let is_meant = |known: &str| known.eq_ignore_ascii_case(name);
     schemes
         .iter()
-        .find(|scheme| scheme.name.eq_ignore_ascii_case(name))
+        .find(|scheme| is_meant(scheme.name))
         .ok_or_else(|| {
+            if let Some((scheme, feature)) = OPTIONAL.iter().find(|(scheme, _)| is_meant(scheme)) {
+                return format!("{scheme}:// {}", lacking(feature));
+            }
+            if let Some((other, scheme, remark)) =
+                OTHER_NAMES.iter().find(|(other, ..)| is_meant(other))
+            {
+                let text = text.escape_debug();
+                return format!("{other}:// is no scheme: write {scheme}://{text}{remark}");
+            }
             let designated = schemes.iter().any(|scheme| scheme.name == DESIGNATED);
             let known = schemes.iter().map(|scheme| scheme.name);
             let known = known.chain(designated.then_some(DDR));
@@ -397,7 +420,8 @@ fn read(
         .map_or((spec, None), |(spec, parameters)| (spec, Some(parameters)));
     let (scheme, text) = spec.split_once("://").unwrap_or(("tls", spec));
     let is_designated = scheme.eq_ignore_ascii_case(DDR);
-    let scheme = find_scheme(if is_designated { DESIGNATED } else { scheme }, schemes)?;
+    let scheme = if is_designated { DESIGNATED } else { scheme };
+    let scheme = find_scheme(scheme, text, schemes)?;
     if let Some((before, name)) = parameters.and_then(|text| text.rsplit_once('#')) {
         return Err(format!(
             "#NAME stands before the parameters: write {spec}#{name}?{before}"
@@ -859,6 +883,32 @@ pub(super) mod tests {
             "there is no scheme sdns:// in this program; it knows tls://, tcp://, udp://, https://, quic://, ddr://"
         );
         assert!(error("tlss://dns.google").ends_with("; did you mean tls?"));
+        for (spec, told) in [
+            (
+                "dot://dns.google",
+                "dot:// is no scheme: write tls://dns.google",
+            ),
+            ("doh://dns.google/q", "write https://dns.google/q"),
+            ("DoQ://dns.test:853", "write quic://dns.test:853"),
+            (
+                "h3://dns.google",
+                "write https://dns.google (dotward speaks HTTP/2",
+            ),
+            (
+                "http://192.0.2.1/q#a.test",
+                "write https://192.0.2.1/q#a.test (no query",
+            ),
+        ] {
+            assert!(error(spec).contains(told), "{spec}: {}", error(spec));
+        }
+        // req 106
+        for (spec, feature) in [("https://dns.test", "doh"), ("QUIC://dns.test", "doq")] {
+            let error = Upstream::parse(spec, SCHEMES.get(..3).unwrap()).unwrap_err();
+            let told = format!("takes the feature {feature}, which this build of dotward lacks");
+            assert!(error.reason.contains(&told), "{error}");
+            let remedy = format!("`cargo build --release --features {feature}`");
+            assert!(error.reason.contains(&remedy), "{error}");
+        }
         let without_tls = Upstream::parse("quad9", SCHEMES.get(1..).unwrap()).unwrap_err();
         assert!(
             without_tls.reason.contains("no scheme tls://"),

@@ -1,5 +1,6 @@
 //! What a failure means, in one place: the RCODE and the extended error that clients get (RFC 8914), and the line in the log.
 
+use crate::engine::words::Lasting;
 use crate::transport::ConnectError;
 use crate::wire::{Ede, Rcode};
 use std::borrow::Cow;
@@ -214,14 +215,15 @@ pub fn connect_line(
         under_way,
         others_up,
     } = next;
+    let told = Lasting(wait);
     let when = match wait {
         _ if under_way => "another connect is under way".to_owned(),
         // Its other addresses have not had their turn yet, or it took so long that the time to wait is over.
         _ if wait.is_zero() => "tried again at once if queries wait".to_owned(),
-        wait if others_up => {
-            format!("tried again in {wait:.1?}, or sooner if no other upstream is connected")
+        _ if others_up => {
+            format!("tried again in {told}, or sooner if no other upstream is connected")
         }
-        wait => format!("tried again in {wait:.1?} if queries wait then, else with the next"),
+        _ => format!("tried again in {told} if queries wait then, else with the next"),
     };
     format!("{label}{at}: {why}{advice}; {when}")
 }

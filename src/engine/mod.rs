@@ -44,6 +44,7 @@ mod time;
 mod transactions;
 mod upstream_set;
 mod upstreams;
+pub(crate) mod words;
 
 pub use answer_times::AnswerTimes;
 pub use cache::{Cache, Counts, Found, ImportError, Key, Times};

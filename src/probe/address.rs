@@ -61,7 +61,7 @@ async fn steps<R: Runtime + 'static>(
     found.handshake = handshake;
     found.session = session;
     let connection = connection.as_mut();
-    let (answer, time) = ask(clock, connection, questions).await?;
+    let (answer, time) = ask(clock, connection, questions, target.upstream).await?;
     found.time = Some(time);
     let problem = answer.problem(&questions.name());
     found.answer = Some(answer);
@@ -148,7 +148,7 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         let connect = over_quic(self.clock.runtime, tls, upstream, addr);
         let (shaken, handshake) = (self.clock.timed(connect).await)
             .unwrap_or((Err(ConnectError::TimedOut), Duration::ZERO));
-        let connection = shaken.map_err(|why| Problem::quic(&why, self.observed))?;
+        let connection = shaken.map_err(|why| Problem::quic(&why, self.observed, upstream))?;
         Ok(Connected {
             connection,
             tcp: None,
@@ -196,8 +196,8 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
             });
         };
         let shaken = self.clock.timed(tls.shake(upstream, addr, stream)).await;
-        let (shaken, handshake) = shaken.ok_or_else(Problem::handshake_timeout)?;
-        let failed = |why: ConnectError| Problem::handshake(&why, self.observed);
+        let (shaken, handshake) = shaken.ok_or_else(|| Problem::handshake_timeout(upstream))?;
+        let failed = |why: ConnectError| Problem::handshake(&why, self.observed, upstream);
         let encrypted = shaken.map_err(failed)?;
         Ok(Connected {
             tcp: Some(tcp),

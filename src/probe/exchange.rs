@@ -3,6 +3,7 @@
 use super::Clock;
 use super::messages::{Answer, Questions};
 use super::problem::Problem;
+use crate::config::Upstream;
 use crate::runtime::Runtime;
 use crate::transport::{Connection, ConnectionError, Event};
 use futures::future::poll_fn;
@@ -14,18 +15,20 @@ pub async fn ask<R: Runtime>(
     clock: &Clock<'_, R>,
     connection: &mut dyn Connection,
     questions: &Questions,
+    upstream: &Upstream,
 ) -> Result<(Answer, Duration), Problem> {
-    let first = ask_once(clock, connection, &questions.usual(true)).await?;
+    let first = ask_once(clock, connection, &questions.usual(true), upstream).await?;
     if !first.0.refuses_edns() {
         return Ok(first);
     }
-    ask_once(clock, connection, &questions.usual(false)).await
+    ask_once(clock, connection, &questions.usual(false), upstream).await
 }
 
 async fn ask_once<R: Runtime>(
     clock: &Clock<'_, R>,
     connection: &mut dyn Connection,
     query: &[u8],
+    upstream: &Upstream,
 ) -> Result<(Answer, Duration), Problem> {
     let exchange = async {
         send(connection, &[query]).await?;
@@ -35,7 +38,7 @@ async fn ask_once<R: Runtime>(
         .timed(exchange)
         .await
         .ok_or_else(Problem::unanswered)?;
-    let message = message.map_err(|why| Problem::lost(&why))?;
+    let message = message.map_err(|why| Problem::lost(&why, upstream))?;
     Ok((Answer::read(&message, query)?, time))
 }
 

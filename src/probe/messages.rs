@@ -23,23 +23,26 @@ pub struct Questions {
     labels: Vec<String>,
     /// Names outside of this domain are not for this upstream.
     is_confined: bool,
+    /// The idle time is told by an option of EDNS. Where each query has a stream that option is an error (RFC 9250 section 5.5.2).
+    has_keepalive: bool,
     id: u16,
     random: u32,
 }
 
 impl Questions {
     /// For a name of letters, digits, hyphens and underscores; empty for the root. The id and the names that nobody has asked for are made of random octets.
-    pub fn new(name: &str, is_confined: bool, random: [u32; 2]) -> Self {
+    pub fn new(name: &str, is_confined: bool, has_keepalive: bool, random: [u32; 2]) -> Self {
         let labels = name.split('.').filter(|label| !label.is_empty());
         Self {
             labels: labels.map(str::to_owned).collect(),
             is_confined,
+            has_keepalive,
             id: random[0] as u16,
             random: random[1],
         }
     }
 
-    /// The query for the name. With EDNS it is padded and says that keepalive is understood.
+    /// The query for the name. With EDNS it is padded, and says that keepalive is understood where there is that.
     pub fn usual(&self, with_edns: bool) -> Vec<u8> {
         let bare = query(self.id, self.labels.iter().map(String::as_str));
         let Some(read) = wire::parse_query(&bare).ok().filter(|_| with_edns) else {
@@ -47,7 +50,7 @@ impl Questions {
         };
         let rewrite = Rewrite {
             own_opt: Some(UDP_SIZE),
-            keepalive: true,
+            keepalive: self.has_keepalive,
             padding: NonZeroU16::new(PADDED_TO),
             ..Rewrite::default()
         };
@@ -221,7 +224,7 @@ mod tests {
     use super::*;
 
     fn questions(name: &str) -> Questions {
-        Questions::new(name, false, [7, 0xAB])
+        Questions::new(name, false, true, [7, 0xAB])
     }
 
     fn shown(query: &[u8]) -> String {
@@ -239,6 +242,12 @@ mod tests {
         let codes: Vec<u16> = wire::options(&usual, &opt).map(|(code, _)| code).collect();
         assert_eq!(codes, [OPTION_KEEPALIVE, OPTION_PADDING]);
         assert_eq!(wire::parse_query(&asked.usual(false)).unwrap().opt, None);
+        // req 99
+        let on_a_stream = Questions::new("www.example.com", false, false, [7, 0xAB]);
+        let usual = on_a_stream.usual(true);
+        let opt = wire::parse_query(&usual).unwrap().opt.unwrap();
+        let codes: Vec<u16> = wire::options(&usual, &opt).map(|(code, _)| code).collect();
+        assert_eq!(codes, [OPTION_PADDING]);
         let slow: Vec<String> = asked.slow().iter().map(|query| shown(query)).collect();
         assert_eq!(
             slow,
@@ -252,7 +261,7 @@ mod tests {
         let ids: Vec<&[u8]> = ids.iter().map(|query| &query[..2]).collect();
         assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
         assert_eq!(questions("com").slow().len(), 1);
-        let confined = Questions::new("corp.test", true, [7, 0xAB]);
+        let confined = Questions::new("corp.test", true, true, [7, 0xAB]);
         assert_eq!(confined.slow().len(), 1);
         assert_eq!(shown(&questions("").usual(true)), ". A IN");
         let long = [&"a".repeat(63)[..]; 4].join(".");

@@ -111,7 +111,7 @@ async fn probe<R: Runtime + 'static>(
             addr: *addr,
         };
         let random = [random.next_u32(), random.next_u32()];
-        let questions = Questions::new(name, domain.is_some(), random);
+        let questions = Questions::new(name, domain.is_some(), !upstream.has_streams(), random);
         address::probe(&clock, target, questions)
     });
     found.addresses = join_all(probes.collect::<Vec<_>>()).await;

@@ -93,12 +93,20 @@ impl Problem {
     }
 
     /// The TLS handshake failed.
-    pub fn handshake(why: &ConnectError, seen: &Observed) -> Self {
+    pub fn handshake(why: &ConnectError, seen: &Observed, upstream: &Upstream) -> Self {
         if matches!(why, ConnectError::TimedOut) {
-            return Self::handshake_timeout();
+            return Self::handshake_timeout(upstream);
         }
         let failure = seen.failure();
         let kind = failure.map_or("handshake", |failure| failure.kind);
+        let advice = match kind {
+            "closed" => format!(
+                "if {} is on this port, its access list may not allow this machine, or it has no certificate",
+                service(upstream)
+            ),
+            "not_tls" => wrong_port(upstream),
+            _ => failure.map_or("", |failure| failure.advice).to_owned(),
+        };
         let weak = seen
             .certificate()
             .and_then(|Certificate { weak_rsa, .. }| weak_rsa);
@@ -116,50 +124,57 @@ impl Problem {
                 Self::new(kind, why.to_string(), remedy.as_str())
             }
             (ConnectError::Unauthenticated { .. }, _) => {
-                let advice = failure.map_or("", |failure| failure.advice);
                 let advice = if advice.is_empty() {
-                    "make a new certificate for the server"
+                    "make a new certificate for the server".to_owned()
                 } else {
                     advice
                 };
                 Self::new(kind, why.to_string(), advice)
             }
-            _ => {
-                let advice = failure.map_or("", |failure| failure.advice);
-                Self::new(kind, why.to_string(), advice)
-            }
+            _ => Self::new(kind, why.to_string(), advice),
         }
     }
 
     /// There is no connection by QUIC.
-    pub fn quic(why: &ConnectError, seen: &Observed) -> Self {
+    pub fn quic(why: &ConnectError, seen: &Observed, upstream: &Upstream) -> Self {
         let advice = "see that the server runs, and that DNS over QUIC is on this UDP port; a firewall on the way may drop UDP";
         match why {
             ConnectError::Unreachable(_) => Self::new("unreachable", why.to_string(), advice),
             ConnectError::TimedOut => {
                 Self::new("timeout", "cannot connect: no reply in time", advice)
             }
-            why => Self::handshake(why, seen),
+            why => Self::handshake(why, seen, upstream),
         }
     }
 
     /// The TLS handshake was not done in time.
-    pub fn handshake_timeout() -> Self {
+    pub fn handshake_timeout(upstream: &Upstream) -> Self {
         Self::new(
             "handshake_timeout",
             "handshake failed: connected, but the server does not respond to TLS",
-            "see that DNS over TLS is on this port, and that the server is not overloaded; a firewall may also stop large packets (MTU)",
+            format!(
+                "see that {} is on this port, and that the server is not overloaded; a firewall may also stop large packets (MTU)",
+                service(upstream)
+            ),
         )
     }
 
     /// The connection ended before the response came.
-    pub fn lost(why: &ConnectionError) -> Self {
+    pub fn lost(why: &ConnectionError, upstream: &Upstream) -> Self {
         match why {
             ConnectionError::Protocol(_) => Self::malformed(&why.to_string()),
             ConnectionError::Rejected(why) => Self::new(
                 "malformed",
                 format!("what it sends is no DNS response: {why}"),
-                "check the path behind the server in this upstream, if there is one, and that the server speaks DNS so",
+                match upstream.path() {
+                    Some(path) => format!(
+                        "check the path of this upstream, {path}, with what the operator publishes, and that the server has DNS over HTTPS there"
+                    ),
+                    None => format!(
+                        "check that the server speaks {} on this port; its log says more",
+                        service(upstream)
+                    ),
+                },
             ),
             ConnectionError::Truncated => Self::malformed("the connection ended within a message"),
             _ => Self::new(
@@ -206,6 +221,15 @@ fn service(upstream: &Upstream) -> &'static str {
     } else {
         "DNS over TCP"
     }
+}
+
+/// The usual port of what is spoken to an upstream, where the port was probably not meant.
+fn wrong_port(upstream: &Upstream) -> String {
+    let port = if upstream.path().is_some() { 443 } else { 853 };
+    format!(
+        "check the port: {} is usually on {port}, and port 53 is for unencrypted DNS (tcp://)",
+        service(upstream)
+    )
 }
 
 fn filtered(service: &str) -> String {
@@ -255,5 +279,30 @@ mod tests {
         let refused = Problem::tcp(&io::ErrorKind::ConnectionRefused.into(), &tcp);
         assert!(refused.advice.contains("DNS over TCP is on"), "{refused:?}");
         assert_eq!(Problem::tcp_timeout(&tls).kind, "timeout");
+    }
+
+    // fault 119, 121
+    #[test]
+    fn advice_is_about_what_is_spoken_to_the_upstream() {
+        let upstream = |spec: &str| {
+            let all = crate::config::SCHEMES;
+            Upstream::parse(spec, all).unwrap()
+        };
+        for (spec, service, port) in [
+            ("192.0.2.1#dns.test", "DNS over TLS", "853"),
+            ("https://192.0.2.1/q#dns.test", "DNS over HTTPS", "443"),
+            ("quic://192.0.2.1#dns.test", "DNS over QUIC", "853"),
+        ] {
+            let upstream = upstream(spec);
+            let shaken = Problem::handshake_timeout(&upstream).advice;
+            assert!(shaken.contains(service), "{shaken}");
+            let port_of = wrong_port(&upstream);
+            assert!(port_of.contains(&format!("{service} is usually on {port},")));
+            let rejected = ConnectionError::Rejected("HTTP status 404".into());
+            let problem = Problem::lost(&rejected, &upstream);
+            assert!(problem.advice.contains(service), "{problem:?}");
+            assert_eq!(problem.advice.contains("the path"), port == "443");
+            assert_eq!(problem.advice.contains("upstream, /q,"), port == "443");
+        }
     }
 }

@@ -136,7 +136,7 @@ impl UpstreamReport {
             row(f, "time", one.times())?;
             // An error says little of what a server is able to do.
             let answer = one.answer.as_ref().filter(|_| one.is_usable());
-            row(f, "answers", answer.map(|it| one.answers(it, &self.name)))?;
+            row(f, "answers", answer.map(|it| self.answers(one, it)))?;
         }
         row(f, "problem", self.problem().map(problem))?;
         row(f, "problem", self.other_problem())
@@ -153,6 +153,34 @@ impl UpstreamReport {
             None => return format!("{}{}", one.addr, self.others()),
         };
         format!("{}{}, {who}", one.addr, self.others())
+    }
+
+    /// What its responses are like.
+    fn answers(&self, one: &AddressReport, answer: &Answer) -> String {
+        let name = &self.name;
+        let overtaken = if one.overtakes {
+            "out of order"
+        } else {
+            "out of order not seen"
+        };
+        let padded = if answer.padded {
+            "padded"
+        } else {
+            "not padded"
+        };
+        let keepalive = match answer.keepalive {
+            // The protocol says it, where each query has a stream.
+            _ if matches!(self.scheme, "https" | "quic") => String::new(),
+            Some(time) => format!(", keepalive {} s", time.as_secs_f64()),
+            None => ", no keepalive".to_owned(),
+        };
+        let authentic = if answer.authentic {
+            format!("validates DNSSEC (AD for {name})")
+        } else {
+            format!("DNSSEC validation not seen (no AD for {name})")
+        };
+        let edns = if answer.edns { "" } else { ", no EDNS" };
+        format!("{overtaken}, {padded}{keepalive}, {authentic}{edns}")
     }
 
     fn pin(&self, one: &AddressReport) -> Option<String> {
@@ -232,7 +260,13 @@ impl AddressReport {
     }
 
     fn times(&self) -> Option<String> {
-        let mut parts = vec![format!("TCP {}", millis(self.tcp?))];
+        let mut parts = Vec::new();
+        match (self.tcp, self.handshake) {
+            (Some(tcp), _) => parts.push(format!("TCP {}", millis(tcp))),
+            // The handshake of QUIC begins with the first datagram.
+            (None, Some(_)) => {}
+            (None, None) => return None,
+        }
         if let Some(full) = self.handshake {
             parts.push(format!("full handshake {}", millis(full)));
         }
@@ -245,30 +279,6 @@ impl AddressReport {
             parts.push(format!("answer {}", millis(time)));
         }
         Some(parts.join(", "))
-    }
-
-    fn answers(&self, answer: &Answer, name: &str) -> String {
-        let overtaken = if self.overtakes {
-            "out of order"
-        } else {
-            "out of order not seen"
-        };
-        let padded = if answer.padded {
-            "padded"
-        } else {
-            "not padded"
-        };
-        let keepalive = match answer.keepalive {
-            Some(time) => format!("keepalive {} s", time.as_secs_f64()),
-            None => "no keepalive".to_owned(),
-        };
-        let authentic = if answer.authentic {
-            format!("validates DNSSEC (AD for {name})")
-        } else {
-            format!("DNSSEC validation not seen (no AD for {name})")
-        };
-        let edns = if answer.edns { "" } else { ", no EDNS" };
-        format!("{overtaken}, {padded}, {keepalive}, {authentic}{edns}")
     }
 
     fn json(&self, of: &UpstreamReport, now: u64) -> Json {

@@ -169,6 +169,7 @@ fn slow_clients_hold_up_nobody() {
     assert_eq!(stand.get("/metrics").status, 200);
 }
 
+// fault 128
 #[test]
 fn an_address_that_is_taken_ends_the_start() {
     let stand = stand();
@@ -181,10 +182,13 @@ fn an_address_that_is_taken_ends_the_start() {
         &taken,
     ]));
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    let said = format!("cannot listen on {taken} for metrics (admin): ");
+    let said = format!("metrics (admin): cannot listen on {taken}: ");
     assert!(outcome.stderr.contains(&said), "{}", outcome.stderr);
+    let remedy = "`ss -lntup` shows which. Stop it, or choose another address or port";
+    assert!(outcome.stderr.contains(remedy), "{}", outcome.stderr);
 }
 
+// fault 128
 #[test]
 fn only_loopback_is_served_without_a_warning() {
     let stand = stand();
@@ -197,6 +201,12 @@ fn only_loopback_is_served_without_a_warning() {
     let anywhere = Proxy::start(&["serve", "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0"]);
     let line = anywhere.wait_log("can read the metrics (admin)");
     assert!(line.contains("everybody who reaches 0.0.0.0:"), "{line}");
+    // Before the start, too.
+    let check = |admin| run(command(&["check", "--admin", admin])).stderr;
+    let told = check("0.0.0.0");
+    let warning = "warning: everybody who reaches 0.0.0.0:9553 can read the metrics (admin)";
+    assert!(told.contains(warning), "{told}");
+    assert_eq!(check("127.0.0.1"), "");
 }
 
 #[test]

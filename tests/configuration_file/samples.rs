@@ -74,7 +74,11 @@ fn a_file_says_what_options_and_variables_say() {
     let own = stand.write("own.pem", &(own.pem() + &own.key_pem()));
     let defaults = settings(&sources("serve", &[]));
     // A build without the feature refuses the value.
-    let lacks = |key: &str| key == "admin" && !cfg!(feature = "admin");
+    let lacks = |key: &str| match key {
+        "admin" => !cfg!(feature = "admin"),
+        "certificate" | "certificate-key" | "listen-tls" => !cfg!(feature = "listen-tls"),
+        _ => false,
+    };
     for (key, in_file, typed) in SAMPLES.iter().filter(|(key, ..)| !lacks(key)) {
         let filled = |text: &str| {
             let folder = stand.files.path().display().to_string();

@@ -151,6 +151,8 @@ macro_rules! with_streams {
             a_close_with_queries_in_flight_is_one: [],
             an_end_within_a_frame_is_a_truncation: [],
             what_is_no_http2_is_a_protocol_error: [],
+            a_server_that_sends_without_end_is_given_up: [],
+            informational_responses_have_an_end: [],
             a_server_without_http2_is_refused: [],
             a_server_that_wants_another_protocol_is_refused: [System],
             the_age_of_a_response_counts: [],

@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dotward::transport::{ConnectError, Connection, ConnectionError, Event, Transport};
-use futures::future::join;
+use futures::future::{Either, join, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::task::noop_waker;
 
@@ -509,6 +510,34 @@ pub async fn what_is_no_http2_is_a_protocol_error<R: World>(runtime: R) {
             "{got:?}"
         );
     }
+}
+
+// fault 126
+pub async fn a_server_that_sends_without_end_is_given_up<R: World>(runtime: R) {
+    // Of a type that nobody knows, which are ignored (RFC 9113 section 4.1).
+    let junk = http2::frame(0x77, 0, 0, &[]).repeat(1_000);
+    let (mut link, mut peer, _server) = asked(&runtime, &[1]).await;
+    let flood = async { while put(&mut peer.0, &junk).await.is_some() {} };
+    let (flood, listen) = (pin!(flood), pin!(next(&mut link)));
+    let Either::Left((got, _)) = select(listen, flood).await else {
+        panic!("it is gone, and has not said why");
+    };
+    let why = "it sends frames without end that are no response";
+    assert_eq!(got, Got::Closed(ConnectionError::Protocol(why)));
+}
+
+// fault 126
+pub async fn informational_responses_have_an_end<R: World>(runtime: R) {
+    let hints = |count: usize| http2::headers(1, 103, &[]).repeat(count);
+    let (mut link, mut peer, _server) = asked(&runtime, &[1]).await;
+    peer.put(&hints(16)).await;
+    peer.say(&on_the_way(1)).await;
+    assert_eq!(next(&mut link).await, Got::Answer(numbered(1)));
+    let (mut link, mut peer, _server) = asked(&runtime, &[1]).await;
+    peer.put(&hints(17)).await;
+    let why = "informational responses without end, and no response";
+    let ended = Got::Closed(ConnectionError::Protocol(why));
+    assert_eq!(next(&mut link).await, ended);
 }
 
 // req 93

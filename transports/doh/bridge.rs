@@ -1,7 +1,8 @@
 //! The traits of tokio, which HTTP/2 is written for, over those of futures. No reactor comes with them.
 //!
 //! HTTP/2 reads and writes whenever it is polled. Here it writes only into a buffer, so that all frames of a burst leave in one write, and it
-//! reads only while [`Connection::poll_next`](crate::transport::Connection::poll_next) wants that.
+//! reads only while [`Connection::poll_next`](crate::transport::Connection::poll_next) wants that, and so much: by itself it would go on for as
+//! long as the server sends.
 
 use super::data_frames::DataFrames;
 use crate::locks::lock;
@@ -15,6 +16,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Octets of frames from which on they are written before more are taken: as many as a TLS record holds (RFC 8446 section 5.1).
 const MAX_OUTGOING: usize = 16 * 1024;
 
+/// Octets that HTTP/2 may read in one poll: hundreds of usual responses. Then other connections and the clients get their turn.
+pub const MAX_READ: usize = 32 * 1024;
+/// Replies to PING and SETTINGS that a server leaves unread. It gets no more, and no connection.
+const MAX_REPLIES: usize = 256;
+/// What is said of a server that does.
+const UNREAD: &str = "it sends PING or SETTINGS frames without end, and does not read the replies";
+
 /// The stream below HTTP/2.
 pub struct Link<S> {
     stream: S,
@@ -25,8 +33,14 @@ pub struct Link<S> {
     unflushed: bool,
     /// Wakes the connection when there is something to read, or room to write. HTTP/2 has wakers of its own.
     waker: Waker,
-    /// HTTP/2 may read.
-    pub reads: bool,
+    /// Octets that HTTP/2 may read now. What has come beyond them is for the next poll.
+    readable: usize,
+    /// HTTP/2 may not read, however much has come.
+    is_held: bool,
+    /// Octets that were read since the last call of [`Link::take_received`].
+    received: usize,
+    /// What is wrong with the server, once that ends the connection.
+    pub violation: Option<&'static str>,
     /// The other end has closed.
     pub is_closed: bool,
     pub frames: DataFrames,
@@ -40,7 +54,10 @@ impl<S: ByteStream> Link<S> {
             taken: 0,
             unflushed: false,
             waker: Waker::noop().clone(),
-            reads: false,
+            readable: 0,
+            is_held: true,
+            received: 0,
+            violation: None,
             is_closed: false,
             frames: DataFrames::new(),
         }
@@ -49,6 +66,21 @@ impl<S: ByteStream> Link<S> {
     /// Who is woken from now on.
     pub fn set_waker(&mut self, waker: &Waker) {
         self.waker.clone_from(waker);
+    }
+
+    /// Whether HTTP/2 may read.
+    pub fn set_reads(&mut self, reads: bool) {
+        self.is_held = !reads;
+    }
+
+    /// A poll begins: HTTP/2 may read so many octets in it.
+    pub fn allow(&mut self, octets: usize) {
+        self.readable = octets;
+    }
+
+    /// Octets that were read since this was asked last.
+    pub fn take_received(&mut self) -> usize {
+        std::mem::take(&mut self.received)
     }
 
     /// Octets of messages and of frames that have not been handed to the operating system.
@@ -70,7 +102,12 @@ impl<S: ByteStream> Link<S> {
         while let Some(rest) = self.outgoing.get(self.taken..)
             && !rest.is_empty()
         {
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
+            let written = Pin::new(&mut self.stream).poll_write(cx, rest);
+            if written.is_pending() && self.frames.replies() > MAX_REPLIES {
+                self.violation = Some(UNREAD);
+                return Poll::Ready(Err(io::Error::other(UNREAD)));
+            }
+            match ready!(written)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.taken += n,
             }
@@ -79,6 +116,7 @@ impl<S: ByteStream> Link<S> {
         self.outgoing.clear();
         self.outgoing.shrink_to(MAX_OUTGOING);
         self.taken = 0;
+        self.frames.forget_replies();
         // A TLS stream may have taken everything and still hold ciphertext.
         if self.unflushed {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
@@ -88,17 +126,25 @@ impl<S: ByteStream> Link<S> {
     }
 
     fn poll_read(&mut self, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.reads {
+        if self.is_held {
+            return Poll::Pending;
+        }
+        if self.readable == 0 {
+            // There is more, perhaps.
+            self.waker.wake_by_ref();
             return Poll::Pending;
         }
         let cx = &mut Context::from_waker(&self.waker);
         let stream = Pin::new(&mut self.stream);
-        let read = match ready!(stream.poll_read(cx, into.initialize_unfilled())) {
+        let room = self.readable.min(into.remaining());
+        let read = match ready!(stream.poll_read(cx, into.initialize_unfilled_to(room))) {
             // Without the `close_notify` of TLS. HTTP/2 notices itself whether that is within a frame.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
             read => read?,
         };
         self.is_closed = read == 0;
+        self.readable -= read.min(room);
+        self.received += read;
         into.advance(read);
         Poll::Ready(Ok(()))
     }

@@ -1,6 +1,6 @@
 //! One connection of HTTP/2 with many streams.
 
-use super::bridge::{Bridge, Link};
+use super::bridge::{Bridge, Link, MAX_READ};
 use super::exchange::{Done, Exchange};
 use crate::locks::lock;
 use crate::runtime::Runtime;
@@ -30,6 +30,12 @@ const WINDOW: u32 = 1024 * 1024;
 const STREAM_WINDOW: u32 = 65_536;
 /// Octets of the headers of a response. Servers send a few hundred.
 const MAX_HEADERS: u32 = 16 * 1024;
+/// Octets without a whole response, beside what the responses take that are due: a server needs few for PING, SETTINGS and the like.
+const MAX_OTHER: usize = 1024 * 1024;
+/// Octets that a response takes at most, with its headers and those of its frames, unless these are tiny.
+const MAX_RESPONSE: usize = 2 * STREAM_WINDOW as usize;
+/// What is said of a server that sends more.
+const WITHOUT_END: &str = "it sends frames without end that are no response";
 
 /// A connection over HTTP/2.
 pub struct Connection<R: Runtime> {
@@ -48,6 +54,10 @@ pub struct Connection<R: Runtime> {
     message: Vec<u8>,
     /// As last reported.
     limits: Limits,
+    /// Octets that have come since the last response.
+    unanswering: usize,
+    /// Nothing more has come, or it is for the next poll.
+    rests: bool,
     /// It takes no more requests.
     going: bool,
     ended: Option<ConnectionError>,
@@ -111,6 +121,8 @@ impl<R: Runtime> Connection<R> {
             exchanges: FuturesUnordered::new(),
             done: VecDeque::new(),
             message: Vec::new(),
+            unanswering: 0,
+            rests: true,
             going: false,
             ended: None,
             waker: Waker::from(progress.clone()),
@@ -151,7 +163,7 @@ impl<R: Runtime> Connection<R> {
     fn turn(&mut self, reads: bool, waker: &Waker) {
         {
             let mut link = lock(&self.link);
-            link.reads = reads;
+            link.set_reads(reads);
             link.set_waker(waker);
         }
         let own = self.waker.clone();
@@ -162,15 +174,19 @@ impl<R: Runtime> Connection<R> {
             if self.ended.is_none()
                 && let Poll::Ready(end) = Pin::new(&mut *self.driver).poll(cx)
             {
-                let is_cut = lock(&self.link).is_closed;
+                let (is_cut, violation) = {
+                    let link = lock(&self.link);
+                    (link.is_closed, link.violation)
+                };
                 let why = |error| why(&error, is_cut);
-                self.ended = Some(end.map_or_else(why, |()| ConnectionError::Closed));
-                self.going = true;
+                let ended = end.map_or_else(why, |()| ConnectionError::Closed);
+                self.end(violation.map_or(ended, ConnectionError::Protocol));
             }
             let before = self.done.len();
             while let Poll::Ready(Some(done)) = self.exchanges.poll_next_unpin(cx) {
                 self.finished(done);
             }
+            self.notice_flood();
             self.notice_end(cx);
             // A stream that is free is for the next request.
             let freed = self.done.len() > before && !self.waiting.is_empty();
@@ -189,7 +205,25 @@ impl<R: Runtime> Connection<R> {
             }
             // It ended with the connection, which is reported next.
             Err(ConnectionError::Closed) => {}
-            result => self.done.push_back((id, result)),
+            Err(why @ ConnectionError::Protocol(_)) => self.end(why),
+            result => {
+                self.unanswering = 0;
+                self.done.push_back((id, result));
+            }
+        }
+    }
+
+    /// It is of no more use.
+    fn end(&mut self, why: ConnectionError) {
+        self.going = true;
+        self.ended.get_or_insert(why);
+    }
+
+    /// Gives a server up that sends without end what is no response.
+    fn notice_flood(&mut self) {
+        self.unanswering += lock(&self.link).take_received();
+        if self.unanswering > MAX_OTHER + self.exchanges.len() * MAX_RESPONSE {
+            self.end(ConnectionError::Protocol(WITHOUT_END));
         }
     }
 
@@ -260,6 +294,9 @@ impl<R: Runtime> transport::Connection for Connection<R> {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event<'_>> {
+        if std::mem::take(&mut self.rests) {
+            lock(&self.link).allow(MAX_READ);
+        }
         let mut turned = false;
         loop {
             match self.done.pop_front() {
@@ -277,6 +314,7 @@ impl<R: Runtime> transport::Connection for Connection<R> {
                 return Poll::Ready(Event::Limits(limits));
             }
             if turned {
+                self.rests = true;
                 return Poll::Pending;
             }
             self.turn(true, cx.waker());
@@ -297,6 +335,7 @@ impl<R: Runtime> transport::Connection for Connection<R> {
         self.requests = None;
         self.waiting.clear();
         self.exchanges.clear();
+        lock(&self.link).allow(MAX_READ);
         self.turn(true, cx.waker());
         match self.ended {
             Some(_) => Poll::Ready(()),

@@ -1,5 +1,5 @@
 //! Which messages have not left yet, by the frames that do (RFC 9113 section 4.1): HTTP/2 holds back what flow control or the limit on streams
-//! does not allow, and does not say so.
+//! does not allow, and does not say so. Also how many replies are among them, which the server has caused.
 
 use std::collections::VecDeque;
 
@@ -9,6 +9,11 @@ const FRAME_HEADER: usize = 9;
 const DATA: u8 = 0;
 /// The flag of a DATA frame that is the last of its stream.
 const END_STREAM: u8 = 1;
+/// The types of frames that are replied to with one of the same type (RFC 9113 sections 6.5 and 6.7).
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+/// The flag of such a reply.
+const ACK: u8 = 1;
 /// Octets of the connection preface of a client, which is no frame (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
 
@@ -22,6 +27,8 @@ pub struct DataFrames {
     /// The stream and the octets of each message that has not passed as a whole. Streams ascend.
     unsent: VecDeque<(u32, usize)>,
     octets: usize,
+    /// Replies that have passed.
+    replies: usize,
 }
 
 impl DataFrames {
@@ -33,6 +40,7 @@ impl DataFrames {
             skip: PREFACE,
             unsent: VecDeque::new(),
             octets: 0,
+            replies: 0,
         }
     }
 
@@ -53,6 +61,16 @@ impl DataFrames {
         let removed = found.ok().and_then(|index| self.unsent.remove(index));
         self.octets -= removed.map_or(0, |(_, octets)| octets);
         removed.is_some()
+    }
+
+    /// Replies to PING and SETTINGS that have passed since the last call of [`DataFrames::forget_replies`].
+    pub fn replies(&self) -> usize {
+        self.replies
+    }
+
+    /// The server has read them, or may still do so.
+    pub fn forget_replies(&mut self) {
+        self.replies = 0;
     }
 
     /// These octets leave.
@@ -79,6 +97,7 @@ impl DataFrames {
     fn frame(&mut self) {
         let [a, b, c, kind, flags, stream @ ..] = self.header;
         self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
+        self.replies += usize::from(matches!(kind, SETTINGS | PING) && flags & ACK != 0);
         if kind == DATA && flags & END_STREAM != 0 {
             // The highest bit is reserved.
             self.forget(u32::from_be_bytes(stream) & 0x7FFF_FFFF);
@@ -103,7 +122,9 @@ mod tests {
             frame(4, 0, 0, &[0; 12]),
             frame(1, 4, 1, &[DATA; 20]),
             frame(DATA, 0, 1, b"first"),
+            frame(PING, ACK, 0, &[PING; 8]),
             frame(DATA, END_STREAM, 3, b"whole"),
+            frame(SETTINGS, ACK, 0, &[]),
             frame(DATA, END_STREAM, 1, b"rest"),
         ]
         .concat();
@@ -120,6 +141,7 @@ mod tests {
             }
             assert_eq!(left.last(), Some(&7), "{cut}");
             assert!(cut > 1 || left.contains(&16), "the third stream is shorter");
+            assert_eq!(frames.replies(), 2, "the first SETTINGS are no reply");
             assert!(!frames.forget(1) && frames.forget(5));
             assert_eq!(frames.octets(), 0);
         }

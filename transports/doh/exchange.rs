@@ -13,6 +13,11 @@ use std::task::{Context, Poll, ready};
 /// The most octets of a DNS message.
 const MAX_MESSAGE: usize = 65_535;
 
+/// Informational responses (status 1xx) before the response. A server has no use for more than one or two.
+const MAX_INFORMATIONAL: usize = 16;
+/// What is said of a server that sends more.
+const NO_RESPONSE: &str = "informational responses without end, and no response";
+
 /// A query that was sent.
 pub struct Exchange {
     /// Its message id in the core.
@@ -22,7 +27,11 @@ pub struct Exchange {
 }
 
 enum State {
-    Head(ResponseFuture),
+    Head {
+        response: ResponseFuture,
+        /// Informational responses that have come.
+        informational: usize,
+    },
     Body {
         body: RecvStream,
         /// For how long a cache on the way has had the response, in seconds.
@@ -44,7 +53,10 @@ impl Exchange {
         Self {
             id,
             stream: response.stream_id().as_u32(),
-            state: State::Head(response),
+            state: State::Head {
+                response,
+                informational: 0,
+            },
         }
     }
 
@@ -54,7 +66,17 @@ impl Exchange {
     ) -> Poll<Result<(Vec<u8>, u32), ConnectionError>> {
         loop {
             match &mut self.state {
-                State::Head(response) => {
+                State::Head {
+                    response,
+                    informational,
+                } => {
+                    // Its errors are those of the response.
+                    while let Poll::Ready(Some(Ok(_))) = response.poll_informational(cx) {
+                        *informational += 1;
+                        if *informational > MAX_INFORMATIONAL {
+                            return Poll::Ready(Err(ConnectionError::Protocol(NO_RESPONSE)));
+                        }
+                    }
                     let response = ready!(Pin::new(response).poll(cx)).map_err(|e| failure(&e))?;
                     let (head, body) = response.into_parts();
                     check(head.status, &head.headers)?;

@@ -1,6 +1,6 @@
 //! A build without TLS towards clients. Stands in for `transports/listen_tls.rs`.
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, lacking};
 
 /// Nothing.
 #[derive(Clone)]
@@ -14,7 +14,7 @@ pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
     match config.listen_tls().next() {
         None => Ok(Vec::new()),
         Some(listen) => {
-            let reason = "this build of dotward lacks TLS towards clients (feature listen-tls)";
+            let reason = lacking("listen-tls");
             Err(ConfigError::new("listen_tls", &listen.addr(), reason))
         }
     }
@@ -43,8 +43,7 @@ mod tests {
         let config = Config::builder().listen([listen]);
         let config = config.certificate(ServerCertificate::new(Vec::new(), None));
         let error = check(&config.build().unwrap()).unwrap_err().to_string();
-        let expected =
-            "listen_tls \"192.0.2.1:853\": this build of dotward lacks TLS towards clients";
+        let expected = "listen_tls \"192.0.2.1:853\": takes the feature listen-tls, which this build of dotward lacks: `cargo build ";
         assert!(error.starts_with(expected), "{error}");
         assert!(check(&Config::default()).is_ok_and(|remarks| remarks.is_empty()));
     }

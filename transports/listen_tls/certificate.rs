@@ -48,10 +48,15 @@ impl Shown {
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
         let mut config = config.map_err(|error| match error {
-            Error::InconsistentKeys(_) => wrong_key(
-                "the private key does not belong to the first certificate of the file, which must be this host's own"
-                    .to_owned(),
-            ),
+            Error::InconsistentKeys(_) => {
+                let file = match certificate.files() {
+                    Some((chain, Some(_))) => format!("{chain:?}"),
+                    _ => "the file".to_owned(),
+                };
+                wrong_key(format!(
+                    "the private key does not belong to the first certificate of {file}, which must be this host's own"
+                ))
+            }
             error => wrong(format!("cannot be used: {error}")),
         })?;
         config.alpn_protocols = vec![DOT.alpn.to_vec()];
@@ -143,6 +148,32 @@ mod tests {
             assert!(error.reason.starts_with(reason), "{error}");
         }
         assert_eq!(error(&chain, None).remedy, Some("certificate_key"));
+    }
+
+    // fault 125
+    #[test]
+    fn what_is_in_der_form_is_told_with_the_command_that_converts_it() {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["dns.test".to_owned()]).unwrap();
+        let own = params.self_signed(&key).unwrap();
+        let wrong = |chain: &[u8], private: &[u8]| {
+            let certificate = ServerCertificate::new(chain.to_vec(), Some(private.to_vec()));
+            Shown::new(&certificate).err().unwrap()
+        };
+        let chain = wrong(own.der(), key.serialize_pem().as_bytes());
+        assert_eq!(chain.setting, "certificate");
+        assert!(chain.reason.contains("in DER form"), "{chain}");
+        assert!(
+            chain.reason.contains("`openssl x509 -inform der "),
+            "{chain}"
+        );
+        let private = wrong(own.pem().as_bytes(), &key.serialize_der());
+        assert_eq!(private.setting, "certificate_key");
+        assert!(private.reason.contains("in DER form"), "{private}");
+        assert!(
+            private.reason.contains("`openssl pkey -inform der "),
+            "{private}"
+        );
     }
 
     #[test]

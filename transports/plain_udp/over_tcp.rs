@@ -3,6 +3,7 @@
 use super::super::socks5::Path;
 use super::super::tcp::{Connecting, Tcp};
 use super::super::time_limit::Bounded;
+use crate::engine::words::counted;
 use crate::framed::Framed;
 use crate::runtime::Runtime;
 use crate::transport::{Connection, Event};
@@ -150,9 +151,9 @@ impl<R: Runtime> OverTcp<R> {
             return;
         }
         debug!(
-            "{} over TCP: {why}; {} queries wait",
+            "{} over TCP: {why}; not answered yet: {}",
             self.addr,
-            self.waiting.len()
+            counted(self.waiting.len() as u64, "query", "queries")
         );
         let all = mem::take(&mut self.waiting).into_iter();
         let (failed, again) = all.partition(|(_, one)| one.sends >= MAX_SENDS);

@@ -8,6 +8,9 @@ use webpki::{EndEntityCert, Error, KeyUsage};
 /// What some editors put at the start of a text. The reader of PEM does not know the first line behind it.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
+/// What is said of a file that has the octets of a certificate alone.
+const DER_CERTIFICATE: &str = "the file is in DER form, and PEM is wanted: `openssl x509 -inform der -in FILE -out FILE.pem` converts it";
+
 /// The text of a PEM file.
 pub fn text(pem: &[u8]) -> &[u8] {
     pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(pem)
@@ -28,6 +31,9 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
             )
         })?;
         certificates.push(certificate);
+    }
+    if certificates.is_empty() && anchor(&CertificateDer::from(pem)).is_ok() {
+        return Err(DER_CERTIFICATE.to_owned());
     }
     if certificates.is_empty() {
         return Err("there is no PEM certificate in the file".to_owned());

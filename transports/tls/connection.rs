@@ -2,6 +2,7 @@
 
 use super::Target;
 use super::expiry::EXPIRY;
+use super::fair::Fair;
 use super::stream::Stream;
 use crate::config::Profile;
 use crate::framed::Framed;
@@ -22,7 +23,7 @@ pub struct Encrypted<R: Runtime> {
 
 impl<R: Runtime> Encrypted<R> {
     /// To this server.
-    pub(super) fn new(stream: TlsStream<R::Stream>, to: &Target<R>) -> Self {
+    pub(super) fn new(stream: TlsStream<Fair<R::Stream>>, to: &Target<R>) -> Self {
         Self {
             stream: Stream::new(stream, to.has_certificate),
             to: to.clone(),

@@ -8,6 +8,10 @@ use rustls::pki_types::pem::{Error, PemObject as _};
 pub const ENCRYPTED: &str =
     "is encrypted, which is not supported: write it without a password, as by openssl pkey";
 
+/// What is said of a file that has the octets of a key alone.
+const DER_KEY: &str =
+    "the file is in DER form: `openssl pkey -inform der -in FILE -out FILE.pem` converts it";
+
 /// What is wrong with the file of a private key.
 #[derive(Debug, PartialEq, Eq)]
 pub enum WrongKey {
@@ -25,6 +29,9 @@ pub fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, WrongKey> {
     let holds = |text: &str| pem.windows(text.len()).any(|part| part == text.as_bytes());
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         Error::NoItemsFound | Error::Base64Decode(_) if holds("ENCRYPTED") => WrongKey::Encrypted,
+        Error::NoItemsFound if PrivateKeyDer::try_from(pem).is_ok() => {
+            WrongKey::NoPem(DER_KEY.to_owned())
+        }
         Error::NoItemsFound => WrongKey::Absent,
         error => WrongKey::NoPem(pem_error(&error)),
     })

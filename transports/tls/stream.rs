@@ -2,6 +2,7 @@
 
 use super::early::{MAX_EARLY, early_part};
 use super::error_messages::stream_error;
+use super::fair::Fair;
 use crate::runtime::ByteStream;
 use futures::io::{AsyncRead, AsyncWrite};
 use futures_rustls::client::TlsStream;
@@ -12,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 /// A connection after its handshake, or in it, where early data may be sent.
 pub struct Stream<S> {
-    tls: TlsStream<S>,
+    tls: TlsStream<Fair<S>>,
     handshake: Handshake,
     /// A client certificate is configured.
     has_certificate: bool,
@@ -29,7 +30,7 @@ enum Handshake {
 
 impl<S: ByteStream> Stream<S> {
     /// With a handshake that is over, or that goes on while early data may be written.
-    pub(super) fn new(tls: TlsStream<S>, has_certificate: bool) -> Self {
+    pub(super) fn new(tls: TlsStream<Fair<S>>, has_certificate: bool) -> Self {
         let handshake = if tls.get_ref().1.is_handshaking() {
             Handshake::Early(MAX_EARLY)
         } else {

@@ -4,8 +4,13 @@
 mod hybrid;
 
 use self::hybrid::X25519MlKem768Server;
+use super::Stream;
 use super::clients::Clients;
+use super::fair::Fair;
 use crate::config::{Config, Roots, SCHEMES, Upstream};
+use crate::runtime::ByteStream;
+use futures::io::{AsyncRead, AsyncWrite};
+use futures_rustls::TlsConnector;
 use rcgen::CertifiedKey;
 use rustls::crypto::{
     ActiveKeyExchange, CompletedKeyExchange, CryptoProvider, SupportedKxGroup, ring,
@@ -17,8 +22,12 @@ use rustls::{
     ALL_VERSIONS, CipherSuite, ClientConfig, ClientConnection, Error, HandshakeKind, NamedGroup,
     PeerMisbehaved, ServerConfig, ServerConnection, SupportedCipherSuite, SupportedProtocolVersion,
 };
-use std::io;
+use std::cell::RefCell;
+use std::io::{self, Read as _};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 const NAME: &str = "dot.test";
 
@@ -250,4 +259,110 @@ fn of_many_tickets_eight_are_kept_and_each_is_used_once() {
         assert_eq!(stand.shake(server(0)), Ok((RESUMED, hybrid)), "{number}");
     }
     assert_eq!(stand.shake(server(0)), Ok((FULL, hybrid)));
+}
+
+/// Both directions of a stream in memory.
+#[derive(Clone, Default)]
+struct Memory(Rc<RefCell<Wire>>);
+
+#[derive(Default)]
+struct Wire {
+    to_server: Vec<u8>,
+    to_client: Vec<u8>,
+    /// How much of that the client has read.
+    read: usize,
+}
+
+impl AsyncRead for Memory {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut wire = self.0.borrow_mut();
+        let mut rest = &wire.to_client[wire.read..];
+        if rest.is_empty() {
+            return Poll::Pending;
+        }
+        let read = rest.read(into)?;
+        wire.read += read;
+        Poll::Ready(Ok(read))
+    }
+}
+
+impl AsyncWrite for Memory {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.borrow_mut().to_server.extend_from_slice(from);
+        Poll::Ready(Ok(from.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl ByteStream for Memory {}
+
+impl Memory {
+    /// The server takes what has come, and sends what it has.
+    fn serve(&self, server: &mut ServerConnection) {
+        let mut wire = self.0.borrow_mut();
+        let sent = std::mem::take(&mut wire.to_server);
+        let mut sent = &sent[..];
+        while !sent.is_empty() {
+            server.read_tls(&mut sent).unwrap();
+            server.process_new_packets().unwrap();
+        }
+        while server.wants_write() {
+            server.write_tls(&mut wire.to_client).unwrap();
+        }
+    }
+
+    /// Octets that the client has not read.
+    fn unread(&self) -> usize {
+        let wire = self.0.borrow();
+        wire.to_client.len() - wire.read
+    }
+}
+
+// fault 127
+#[test]
+fn a_poll_ends_although_session_tickets_do_not() {
+    let stand = Stand::new();
+    let mut server = stand.server(ring::default_provider(), &[&TLS13]);
+    server.send_tls13_tickets = 5_000;
+    // Each in a record of its own: 81 octets, and 5 of the record.
+    server.max_fragment_size = Some(81 + 5);
+    let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+    let memory = Memory::default();
+    let connector = TlsConnector::from(stand.client.clone());
+    let name = ServerName::try_from(NAME).unwrap();
+    let mut handshake = connector.connect(name, Fair::new(memory.clone()));
+    let cx = &mut Context::from_waker(Waker::noop());
+    let tls = loop {
+        match pin!(&mut handshake).poll(cx) {
+            Poll::Ready(tls) => break tls.unwrap(),
+            Poll::Pending => memory.serve(&mut server),
+        }
+    };
+    memory.serve(&mut server);
+    let mut stream = Stream::new(tls, false);
+    let mut polls = 0;
+    while memory.unread() > 0 {
+        let before = memory.unread();
+        let read = Pin::new(&mut stream).poll_read(cx, &mut [0; 512]);
+        assert!(read.is_pending(), "{read:?}");
+        let read = before - memory.unread();
+        assert!(read <= 256 * 1024, "{read} octets in one poll");
+        polls += 1;
+    }
+    assert!(polls > 2, "{polls} polls");
 }

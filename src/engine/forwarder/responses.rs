@@ -8,6 +8,7 @@ use crate::engine::response::{self, Verdict};
 use crate::engine::time::Now;
 use crate::engine::transactions::{Happened, Step};
 use crate::engine::upstreams::Matched;
+use crate::engine::words::Lasting;
 use crate::wire::{self, Response};
 use log::{Level, debug, log_enabled};
 
@@ -100,12 +101,12 @@ impl Forwarder {
             && let Some(transaction) = self.transactions.get(key)
         {
             debug!(
-                "{}: {}, {} octets, from {} in {:.1?}",
+                "{}: {}, {} octets, from {} in {}",
                 wire::describe(&transaction.message, &transaction.query.question),
                 answer.rcode(),
                 message.len(),
                 self.pool.describe(connection),
-                now.mono.since(transaction.history.arrived),
+                Lasting(now.mono.since(transaction.history.arrived)),
             );
         }
         let fx = &mut self.ledger.at(now, out);

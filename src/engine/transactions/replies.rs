@@ -10,6 +10,7 @@ use crate::engine::failure::{Explanation, Failure};
 use crate::engine::keys::TransactionKey;
 use crate::engine::response;
 use crate::engine::time::Now;
+use crate::engine::words::counted;
 use crate::wire::{self, Recipient};
 use log::debug;
 use std::borrow::Cow;
@@ -71,10 +72,11 @@ impl Transactions {
         self.note_time(&transaction, fx.now);
         let sends = transaction.history.sends();
         debug!(
-            "{}: {}, {}, sent {sends} times",
+            "{}: {}, {}, sent {}",
             wire::describe(&transaction.message, &transaction.query.question),
             why.rcode,
             why.ede().text,
+            counted(sends as u64, "time", "times"),
         );
         // What was never sent says nothing about the name: it must work at once when there is a network again.
         if let Some(key) = transaction.key().filter(|_| sends > 0) {

@@ -13,6 +13,7 @@ use crate::engine::routes::ForwardingRoute;
 use crate::engine::stats::UpstreamStats;
 use crate::engine::time::{Now, Time};
 use crate::engine::upstream_set::UpstreamSet;
+use crate::engine::words::Lasting;
 use crate::transport::ConnectError;
 use log::{Level, debug, log, warn};
 use std::net::SocketAddr;
@@ -334,7 +335,8 @@ impl UpstreamPool {
         let label = &state.label;
         log!(
             level,
-            "{label} {addr}: connected, {description}, in {took:.1?}"
+            "{label} {addr}: connected, {description}, in {}",
+            Lasting(took)
         );
         let connections = self.connections.values();
         self.routes

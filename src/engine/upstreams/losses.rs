@@ -10,6 +10,7 @@ use crate::engine::history::Attempt;
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
 use crate::engine::time::Time;
+use crate::engine::words::{Lasting, counted};
 use crate::transport::{ConnectionError, Limits};
 use log::{Level, debug, log, warn};
 use std::time::Duration;
@@ -132,13 +133,11 @@ impl UpstreamPool {
     fn log_loss(&mut self, connection: &Connection, why: &ConnectionError, fx: &mut Effects<'_>) {
         let addr = connection.addr;
         let state = &mut self.upstreams[connection.upstream];
-        let (live, answered) = (connection.pipeline.live(), connection.pipeline.answered());
-        let age = fx.now.mono.since(connection.since);
+        let live = connection.pipeline.live();
+        let answered = counted(connection.pipeline.answered(), "response", "responses");
+        let age = Lasting(fx.now.mono.since(connection.since));
         if live == 0 && *why == ConnectionError::Closed {
-            debug!(
-                "{} {addr}: {why}, after {age:.1?} and {answered} responses",
-                state.label
-            );
+            debug!("{} {addr}: {why}, after {age} and {answered}", state.label);
             return;
         }
         fx.stats.connections_lost += 1;
@@ -149,8 +148,9 @@ impl UpstreamPool {
         let untold = told.unwrap_or_default();
         log!(
             level,
-            "{} {addr}: {lost}, after {age:.1?} and {answered} responses, {live} queries in flight{untold}",
+            "{} {addr}: {lost}, after {age} and {answered}, {} in flight{untold}",
             state.label,
+            counted(live as u64, "query", "queries"),
         );
         state.trouble = Some(lost);
     }
@@ -210,10 +210,10 @@ impl UpstreamPool {
                 upstream.idle_timeout.outlived(now);
             }
             debug!(
-                "{} {}: closed here after {} responses, {}",
+                "{} {}: closed here after {}, {}",
                 upstream.label,
                 closed.addr,
-                closed.pipeline.answered(),
+                counted(closed.pipeline.answered(), "response", "responses"),
                 if closed.is_suspect() {
                     "silent"
                 } else {

@@ -5,6 +5,7 @@ use crate::engine::effects::{Effects, Task};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
 use crate::engine::time::{Now, Time};
+use crate::engine::words::Lasting;
 use log::info;
 use std::time::Duration;
 
@@ -49,7 +50,9 @@ impl UpstreamPool {
             return;
         }
         info!(
-            "the program was away for {gap:.1?}, and the machine asleep for {slept:.1?}: all connections are made anew"
+            "the program was away for {}, and the machine asleep for {}: all connections are made anew",
+            Lasting(gap),
+            Lasting(slept)
         );
         for upstream in &mut self.upstreams {
             upstream.start_afresh();
