@@ -24,7 +24,7 @@ mod operators;
 mod options;
 mod origin;
 mod parameters;
-#[cfg(unix)]
+#[cfg(all(unix, any(feature = "split", feature = "listen-tls")))]
 mod permissions;
 mod read;
 mod routes;

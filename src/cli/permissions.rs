@@ -14,6 +14,10 @@ pub(super) enum Readers {
     )]
     Owner,
     /// Its group, too.
+    #[cfg_attr(
+        not(feature = "listen-tls"),
+        expect(dead_code, reason = "the key of the certificate alone")
+    )]
     OwnerAndGroup,
 }
 

@@ -29,6 +29,12 @@ impl Roots {
         if pem.is_empty() {
             return error("the file is empty");
         }
+        // DER: a sequence with its length in several octets (X.690).
+        if let [0x30, 0x81..=0x84, ..] = pem[..] {
+            return error(
+                "the file is in DER form, and PEM is wanted: `openssl x509 -inform der -in FILE -out FILE.pem` converts it",
+            );
+        }
         if !holds(BEGIN) || !holds("-----END CERTIFICATE-----") {
             return error("there is no PEM certificate in the file");
         }
@@ -67,6 +73,8 @@ mod tests {
                 .to_string()
         };
         assert_eq!(error(""), r#"ca_file "/ca.pem": the file is empty"#);
+        let der = Roots::from_pem("/ca.der", vec![0x30, 0x82, 1, 2, 0x30]).unwrap_err();
+        assert!(der.reason.contains("`openssl x509 -inform der "), "{der}");
         assert_eq!(
             error("-----BEGIN PRIVATE KEY-----"),
             r#"ca_file "/ca.pem": there is no PEM certificate in the file"#

@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Octets of frames from which on they are written before more are taken: as many as a TLS record holds (RFC 8446 section 5.1).
 const MAX_OUTGOING: usize = 16 * 1024;
 
-/// Octets that HTTP/2 may read in one poll: hundreds of usual responses. Then other connections and the clients get their turn.
-pub const MAX_READ: usize = 32 * 1024;
+/// Octets that HTTP/2 may read in one poll, as many as a TLS record holds: a hundred usual responses, or two thousand empty frames. Then other
+/// connections and the clients get their turn.
+pub const MAX_READ: usize = 16 * 1024;
 /// Replies to PING and SETTINGS that a server leaves unread. It gets no more, and no connection.
 const MAX_REPLIES: usize = 256;
 /// What is said of a server that does.
