@@ -75,15 +75,15 @@ fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     [&head[..], payload].concat()
 }
 
-/// HTTP/2 with that server.
-fn http2(
-    frames: Vec<u8>,
-    reads: bool,
-) -> (
+/// The client's end of HTTP/2 with that server. It lives as long as there may be requests.
+type Client = (
     Arc<Mutex<Link<Endless>>>,
     h2::client::SendRequest<bytes::Bytes>,
     h2::client::Connection<Bridge<Endless>, bytes::Bytes>,
-) {
+);
+
+/// HTTP/2 with that server.
+fn http2(frames: Vec<u8>, reads: bool) -> Client {
     let link = Arc::new(Mutex::new(Link::new(Endless {
         frames,
         sent: 0,

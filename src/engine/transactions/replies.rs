@@ -76,7 +76,7 @@ impl Transactions {
             wire::describe(&transaction.message, &transaction.query.question),
             why.rcode,
             why.ede().text,
-            counted(sends as u64, "time", "times"),
+            counted(u64::from(sends), "time", "times"),
         );
         // What was never sent says nothing about the name: it must work at once when there is a network again.
         if let Some(key) = transaction.key().filter(|_| sends > 0) {
