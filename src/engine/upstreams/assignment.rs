@@ -137,6 +137,7 @@ impl UpstreamPool {
         let keepalive = edns == Edns::Sent
             && history.sends() == 0
             && connection.pipeline.is_unused()
+            && !connection.has_streams
             && upstream.keepalive.may_ask(now.mono);
         let pipeline = &mut connection.pipeline;
         let id = pipeline.enter(transaction, &mut self.random, now.mono)?;

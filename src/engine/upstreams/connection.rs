@@ -79,6 +79,8 @@ pub struct Connection {
     /// How long it had been quiet when a query was last sent alone; zero once something came.
     pub quiet: Duration,
     trust: Trust,
+    /// Each query has a stream of its own.
+    pub has_streams: bool,
     /// A query with the keepalive option is in flight on it.
     pub asks_keepalive: bool,
     /// Its upstream wants it closed: it takes no more queries.
@@ -107,6 +109,7 @@ impl Connection {
             held_up: false,
             quiet: Duration::ZERO,
             trust: Trust::Proven,
+            has_streams: false,
             asks_keepalive: false,
             closing: false,
             most: usize::MAX,

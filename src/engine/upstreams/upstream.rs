@@ -50,6 +50,8 @@ pub struct Upstream {
     pub padding: Padding,
     pub round_trip: RoundTrip,
     order: Order,
+    /// The connection that came up last has a stream for each query.
+    had_streams: bool,
     /// When a query was last sent to it.
     pub used_at: Time,
     /// When it last answered one; nothing before its first response.
@@ -99,14 +101,11 @@ impl Upstream {
             edns: EdnsSupport::default(),
             health: Health::default(),
             idle_timeout: IdleTimeout::of(configured),
-            keepalive: KeepaliveOption::of(configured),
+            keepalive: KeepaliveOption::default(),
             padding: Padding::new(configured),
             round_trip: RoundTrip::default(),
-            order: if configured.has_streams() {
-                Order::Any
-            } else {
-                Order::Unknown
-            },
+            order: Order::Unknown,
+            had_streams: false,
             used_at: Time::ZERO,
             answered_at: None,
             was_connected: false,
@@ -229,6 +228,16 @@ impl Upstream {
         self.health.forget();
         self.idle_timeout.forget_proof();
         self.keepalive.start_afresh();
+    }
+
+    /// A connection comes up, with a stream for each query or not. By another protocol than before its order is another one.
+    pub fn comes_up_with(&mut self, streams: bool) {
+        if streams {
+            self.order = Order::Any;
+        } else if self.had_streams {
+            self.order = Order::Unknown;
+        }
+        self.had_streams = streams;
     }
 
     /// A response overtook that of an older query.
