@@ -186,7 +186,8 @@ pub(super) fn designated(schemes: &[Scheme]) -> Vec<&Scheme> {
 pub(super) fn port_of_which(digits: &str, protocols: &[Protocol]) -> String {
     let names: Vec<&str> = protocols.iter().map(Protocol::scheme).collect();
     let (first, rest) = names.split_first().unwrap_or((&"tls", &[]));
-    let rest: String = rest.iter().map(|name| format!("+{name}")).collect();
+    let rest: Vec<&str> = [""].iter().chain(rest).copied().collect();
+    let rest = rest.join("+");
     format!(
         "has several protocols, so that the port {digits} could be meant for any: write it behind the name of its protocol, as in {first}:{digits}{rest}://HOST"
     )

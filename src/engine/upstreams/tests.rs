@@ -770,8 +770,8 @@ fn whether_queries_have_streams_is_a_matter_of_the_connection() {
             stage.pool.has_streams(connection);
         }
         stage.connected(connection);
-        let state = &stage.pool.upstreams[0];
-        assert_eq!(state.is_known_to_reorder(), has_streams);
+        let upstream = &stage.pool.upstreams[0];
+        assert_eq!(upstream.is_known_to_reorder(), has_streams);
         let (key, attempt) = stage.ask();
         assert_eq!(attempt.keepalive, !has_streams);
         assert_eq!(attempt.connection, connection);

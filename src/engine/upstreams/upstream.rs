@@ -2,6 +2,7 @@
 
 use super::backoff::Backoff;
 use super::capacity::Capacity;
+use super::connection::Streams;
 use super::edns_support::EdnsSupport;
 use super::health::Health;
 use super::idle_timeout::IdleTimeout;
@@ -50,8 +51,8 @@ pub struct Upstream {
     pub padding: Padding,
     pub round_trip: RoundTrip,
     order: Order,
-    /// The connection that came up last has a stream for each query.
-    had_streams: bool,
+    /// Those of the connection that came up last.
+    streams: Streams,
     /// When a query was last sent to it.
     pub used_at: Time,
     /// When it last answered one; nothing before its first response.
@@ -105,7 +106,7 @@ impl Upstream {
             padding: Padding::new(configured),
             round_trip: RoundTrip::default(),
             order: Order::Unknown,
-            had_streams: false,
+            streams: Streams::Shared,
             used_at: Time::ZERO,
             answered_at: None,
             was_connected: false,
@@ -231,13 +232,13 @@ impl Upstream {
     }
 
     /// A connection comes up, with a stream for each query or not. By another protocol than before its order is another one.
-    pub fn comes_up_with(&mut self, streams: bool) {
-        if streams {
+    pub fn comes_up_with(&mut self, streams: Streams) {
+        if streams == Streams::Own {
             self.order = Order::Any;
-        } else if self.had_streams {
+        } else if self.streams == Streams::Own {
             self.order = Order::Unknown;
         }
-        self.had_streams = streams;
+        self.streams = streams;
     }
 
     /// A response overtook that of an older query.
