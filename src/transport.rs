@@ -68,6 +68,12 @@ pub trait Connection: Unpin {
         Limits::default()
     }
 
+    /// Whether each query has a stream of its own, so that responses come in any order, and the protocol says how long the connection may be
+    /// idle instead of an option of EDNS (RFC 7828 section 3.1, RFC 9250 section 5.5.2).
+    fn has_streams(&self) -> bool {
+        false
+    }
+
     /// Closes in order (`close_notify`, FIN). `Ready` when that is done or impossible.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 

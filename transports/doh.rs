@@ -36,7 +36,7 @@ pub struct Doh<R> {
 
 fn is_used(config: &Config) -> bool {
     let mut upstreams = config.all_upstreams().iter();
-    upstreams.any(|upstream| upstream.scheme() == HTTP2.scheme)
+    upstreams.any(|upstream| upstream.schemes().any(|scheme| scheme == HTTP2.scheme))
 }
 
 /// Checks the certificates of this host for upstreams that are reached so. Other settings are those of TLS, and are checked there.

@@ -42,7 +42,7 @@ struct Used<R> {
 
 fn is_used(config: &Config) -> bool {
     let mut upstreams = config.all_upstreams().iter();
-    upstreams.any(|upstream| upstream.scheme() == DOQ.scheme)
+    upstreams.any(|upstream| upstream.schemes().any(|scheme| scheme == DOQ.scheme))
 }
 
 /// Checks the certificates of this host for upstreams that are reached so. Other settings are those of TLS, and are checked there.

@@ -11,6 +11,8 @@ pub mod async_std;
 #[cfg(feature = "sockets")]
 mod bind_ahead;
 mod capabilities;
+#[doc(hidden)]
+pub mod choosing;
 #[cfg(feature = "doh")]
 pub mod doh;
 #[cfg(feature = "doq")]
@@ -107,6 +109,30 @@ table::protocols! {
     "https", 443, true => doh::Doh;
     #[cfg(feature = "doq")]
     "quic", 853, true => doq::Doq;
+}
+
+/// All protocols over one runtime; each upstream's schemes say which.
+pub struct Protocols<R: Runtime>(choosing::Choosing<R, Each<R>>);
+
+impl<R: Runtime> Protocols<R> {
+    /// As configured. An error says what is wrong with the configuration.
+    pub fn new(runtime: &R, config: &Config) -> Result<Self, ConfigError> {
+        let each = Each::new(runtime, config)?;
+        Ok(Self(choosing::Choosing::new(runtime.clone(), each)))
+    }
+}
+
+impl<R: Runtime> Transport for Protocols<R> {
+    type Connection = AnyConnection<R>;
+    type Connect = choosing::Connect<R, Each<R>>;
+
+    fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
+        self.0.connect(to, addr)
+    }
+
+    fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
+        self.0.reconfigure(before, config)
+    }
 }
 
 /// What a runtime can do beyond the trait [`Runtime`]. A configuration that needs more is refused.

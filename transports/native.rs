@@ -158,7 +158,7 @@ fn summary(config: &Config, served: &[(SocketAddr, bool)], missing: &[Listen]) -
     let upstreams = config.upstreams().iter();
     let upstreams = listed(
         upstreams
-            .map(|u| format!("{} ({})", u.label(), u.scheme()))
+            .map(|u| format!("{} ({})", u.label(), u.schemes_text()))
             .collect(),
     );
     format!("serving {at}; upstreams: {upstreams}")

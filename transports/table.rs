@@ -18,21 +18,21 @@ macro_rules! protocols {
             Ok(remarks)
         }
 
-        /// All protocols over one runtime; each upstream's scheme says which.
-        pub struct Protocols<R: Runtime> {
+        /// All protocols over one runtime; the scheme of an upstream that has one alone says which.
+        pub struct Each<R: Runtime> {
             $( $(#[$gate])* $module: $module::$Type<R>, )*
         }
 
-        impl<R: Runtime> Protocols<R> {
+        impl<R: Runtime> Each<R> {
             /// As configured. An error says what is wrong with the configuration.
-            pub fn new(runtime: &R, config: &Config) -> Result<Self, ConfigError> {
+            fn new(runtime: &R, config: &Config) -> Result<Self, ConfigError> {
                 Ok(Self {
                     $( $(#[$gate])* $module: $module::$Type::new(runtime.clone(), config)?, )*
                 })
             }
         }
 
-        impl<R: Runtime> Transport for Protocols<R> {
+        impl<R: Runtime> Transport for Each<R> {
             type Connection = AnyConnection<R>;
             type Connect = AnyConnect<R>;
 
@@ -118,6 +118,10 @@ macro_rules! protocols {
 
             fn limits(&self) -> Limits {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.limits(), )* }
+            }
+
+            fn has_streams(&self) -> bool {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.has_streams(), )* }
             }
 
             fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {

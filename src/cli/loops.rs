@@ -28,7 +28,7 @@ pub(super) fn find_loop(
             return Some(ConfigError::new("upstream", upstream.label(), reason));
         }
         let designated_by = upstream.designated_by();
-        let mut addresses = upstream.addresses().iter().chain(&designated_by);
+        let mut addresses = upstream.addresses_by_all().chain(designated_by);
         let addr = addresses.find(|addr| is_received(addr))?;
         let reason = format!(
             "{addr} is an address of this host, where dotward itself listens, so queries would loop"

@@ -67,8 +67,11 @@ options! {
                 also https://9.9.9.9/dns-query#dns.quad9.net\n  \
                 quic://94.140.14.14#dns.adguard-dns.com\n                            \
                 DNS over QUIC, in a build with the feature doq\n  \
-                ddr://192.0.2.1           a resolver that says where it is reached over TLS,\n                            \
-                and whose address is in the certificate there\n  \
+                tls+https://9.9.9.9/dns-query#dns.quad9.net\n                            \
+                the same server by several protocols, tried in\n                            \
+                this order; other ports: tls:8853+https:8443://\n  \
+                ddr://192.0.2.1           a resolver that says where it is reached with\n                            \
+                encryption; its address is in the certificate\n  \
                 tcp://192.0.2.1           not encrypted; requires --allow-plaintext\n  \
                 udp://192.0.2.1           the same over UDP; prefer TCP where it works\n\n\
                 Behind each may follow ? and parameters with & between them:\n  \

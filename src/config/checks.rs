@@ -91,7 +91,7 @@ fn can_be_reached(
         return Err(error.with_remedy("bootstrap"));
     }
     let designated_by = upstream.designated_by();
-    let mut addresses = upstream.addresses().iter().chain(&designated_by);
+    let mut addresses = upstream.addresses_by_all().chain(designated_by);
     if let Some(addr) = addresses.find(|addr| is_received_here(config, addr)) {
         let reason = format_args!("{addr} is where dotward itself listens, so queries would loop");
         return invalid("upstream", &upstream.label(), &reason);

@@ -1,13 +1,14 @@
 //! What makes an upstream the one that it is, whatever it is called.
 
-use super::Upstream;
 use super::parameters::Parameters;
+use super::{Protocol, Upstream};
 use std::net::SocketAddr;
 
 /// The way to an upstream: two with the same one are one server, with the same connections. The order of addresses makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Identity {
     scheme: &'static str,
+    protocols: Vec<Protocol>,
     server_name: Option<String>,
     host: Option<(String, u16)>,
     designated_by: Option<SocketAddr>,
@@ -25,6 +26,7 @@ impl Identity {
         addresses.dedup();
         Self {
             scheme: upstream.scheme(),
+            protocols: upstream.protocols().to_vec(),
             server_name: upstream.server_name().map(str::to_owned),
             host: upstream
                 .host()
@@ -44,7 +46,12 @@ impl Identity {
         let name = self.server_name.as_deref().unwrap_or_default();
         let addresses = self.addresses.iter().map(ToString::to_string);
         let parts = [self.scheme.to_owned(), name.to_owned(), host].into_iter();
-        let lines: Vec<String> = parts.chain(addresses).chain(self.path.clone()).collect();
+        let lines = parts.chain(addresses).chain(self.path.clone());
+        let protocols = self.protocols.iter().map(|protocol| {
+            let (scheme, port) = (protocol.scheme(), protocol.port());
+            format!("{scheme} {port} {}", protocol.path().unwrap_or_default())
+        });
+        let lines: Vec<String> = lines.chain(protocols).collect();
         lines.join("\n").into_bytes()
     }
 }

@@ -15,6 +15,7 @@ mod listen;
 mod local_names;
 pub(crate) mod parameters;
 mod policy;
+mod protocols;
 pub mod providers;
 #[cfg_attr(not(feature = "split"), path = "public_suffix/absent.rs")]
 mod public_suffix;
@@ -50,6 +51,8 @@ pub(crate) use listen::is_missing;
 pub use local_names::LocalNames;
 pub use parameters::{ClientCertificate, Pin, Profile, Socks5};
 pub use policy::Policy;
+pub use protocols::Protocol;
+pub(crate) use protocols::path_of_template;
 pub(crate) use public_suffix::suffix_octets;
 pub(crate) use registrable::domain_of;
 #[cfg(feature = "cli")]

@@ -139,17 +139,26 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 impl Parameters {
-    /// Reads names and values, each value any text. An error is the reason alone.
+    /// Reads names and values, each value any text, of an upstream with these schemes. An error is the reason alone.
     pub(super) fn read<'p>(
         pairs: impl Iterator<Item = (&'p str, &'p str)>,
-        scheme: &Scheme,
+        schemes: &[&Scheme],
     ) -> Result<Self, String> {
         let (mut read, mut given) = (Self::default(), Vec::new());
         let (mut certificate, mut key) = (None, None);
         let (mut proxy, mut isolate) = (None, false);
         for (name, value) in pairs {
             let wrong = |why: String| format!("{name} {value:?} {why}");
-            has_meaning(name, scheme)?;
+            for scheme in schemes {
+                has_meaning(name, scheme)?;
+            }
+            // The first of them that is verified is used: none is before its handshake is over.
+            if schemes.len() > 1 && name == "early-data" {
+                return Err(
+                    "early-data is for an upstream of one protocol: write one, or leave early-data out"
+                        .to_owned(),
+                );
+            }
             if name != "pin-sha256" && given.contains(&name) {
                 return Err(format!("{name} is given twice"));
             }
@@ -317,7 +326,7 @@ mod tests {
     const PIN: &str = "MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
 
     fn read(text: &str) -> Result<Parameters, String> {
-        Parameters::read(pairs(text), &SCHEMES[0])
+        Parameters::read(pairs(text), &[&SCHEMES[0]])
     }
 
     #[test]
@@ -387,16 +396,16 @@ mod tests {
         let [_, tcp, udp, https, quic] = SCHEMES else {
             panic!("five schemes")
         };
-        let refused = |text, scheme| Parameters::read(pairs(text), scheme).unwrap_err();
+        let refused = |text, scheme| Parameters::read(pairs(text), &[scheme]).unwrap_err();
         for text in ["socks5=192.0.2.1", "isolate=true"] {
             let why = refused(text, udp);
             assert!(why.contains("is not for udp://"), "{why}");
             assert!(why.ends_with("write tcp:// or tls://"), "{why}");
         }
-        assert!(Parameters::read(pairs("socks5=192.0.2.1"), tcp).is_ok());
+        assert!(Parameters::read(pairs("socks5=192.0.2.1"), &[tcp]).is_ok());
         let why = refused("socks5=192.0.2.1&isolate=true", tcp);
         assert!(why.starts_with("isolate is not for tcp://"), "{why}");
-        assert!(Parameters::read(pairs("socks5=192.0.2.1"), https).is_ok());
+        assert!(Parameters::read(pairs("socks5=192.0.2.1"), &[https]).is_ok());
         let why = refused("socks5=192.0.2.1&isolate=true", https);
         assert!(why.starts_with("isolate is for tls:// alone"), "{why}");
         let why = refused("early-data=true", https);
@@ -404,7 +413,7 @@ mod tests {
         for text in ["socks5=192.0.2.1", "isolate=true"] {
             assert!(refused(text, quic).contains("tls://"));
         }
-        assert!(Parameters::read(pairs("early-data=true"), quic).is_ok());
+        assert!(Parameters::read(pairs("early-data=true"), &[quic]).is_ok());
     }
 
     #[test]
@@ -442,7 +451,7 @@ mod tests {
         }
         let both = format!("profile=opportunistic&pin-sha256={PIN}");
         assert!(error(&both).contains("has no effect"));
-        let plain = |text| Parameters::read(pairs(text), &SCHEMES[1]);
+        let plain = |text| Parameters::read(pairs(text), &[&SCHEMES[1]]);
         let reason = plain("profile=strict").unwrap_err();
         assert!(reason.starts_with("tcp:// does not encrypt"), "{reason}");
     }

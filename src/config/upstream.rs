@@ -3,9 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::parameters::{ClientCertificate, Parameters, Pin, Profile, Socks5, pairs};
+use super::protocols::{
+    self, DDR, HTTPS, Protocol, QUIC, TEMPLATE, USUAL_PATH, designated, port_of_which,
+    wrong_in_path,
+};
 use super::providers::{self, Provider};
 use super::text::{host_name, port, server_address, split_port};
-use super::{ConfigError, DNS_PORT, TLS_PORT, hint, lacking};
+use super::{ConfigError, DNS_PORT, TLS_PORT};
 
 /// A scheme of upstreams: a row of the table in [`transports`](crate::transports).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,16 +22,19 @@ pub struct Scheme {
     pub encrypted: bool,
 }
 
-/// A resolver to forward to, by one scheme, at one or more addresses that are equally good.
+/// A resolver to forward to, by one protocol or by several, at one or more addresses that are equally good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     label: String,
+    /// The first, if there are several.
     scheme: &'static str,
+    /// In the order of trying; empty if it has one alone. The addresses have the port of the first.
+    protocols: Vec<Protocol>,
     server_name: Option<String>,
     /// The user said what the certificate must be for, so that it is not the address by default.
     is_named: bool,
     location: Location,
-    /// Of its URI, where it has one.
+    /// Of its URI, where it has one, and one protocol alone.
     path: Option<String>,
     parameters: Parameters,
 }
@@ -75,7 +82,9 @@ impl Upstream {
     /// - `tls://` before one of the last two, or `tls://NAME[:PORT]`, whose addresses a bootstrap resolver finds;
     /// - `https://NAME[:PORT][/PATH]` or `https://IP[:PORT][/PATH][#NAME]`: DNS over HTTPS (RFC 8484), with `/dns-query` for the path;
     /// - `quic://NAME[:PORT]` or `quic://IP[:PORT][#NAME]`: DNS over QUIC (RFC 9250);
-    /// - `ddr://IP[:PORT]`: the resolver for DNS over TLS that the one at this address designates (RFC 9462), with a certificate for the address;
+    /// - several of these schemes, as in `quic+tls://` or `tls:8853+https://`: the same server by several protocols, in the order of trying; a port
+    ///   that is not the usual one stands behind the name of its protocol;
+    /// - `ddr://IP[:PORT]`: the encrypted resolver that the one at this address designates (RFC 9462), with a certificate for the address;
     /// - `tcp://IP[:PORT]`: DNS over TCP (RFC 7766), without encryption;
     /// - `udp://IP[:PORT]`: DNS over UDP, and over TCP where that is needed, without encryption.
     ///
@@ -112,6 +121,7 @@ impl Upstream {
         Self {
             label: label.to_owned(),
             scheme,
+            protocols: Vec::new(),
             is_named: server_name.is_some(),
             server_name,
             location: Location::Addresses(addresses),
@@ -153,9 +163,89 @@ impl Upstream {
         &self.label
     }
 
-    /// The name of its [`Scheme`].
+    /// The name of its [`Scheme`]: of the first one, if it has several.
     pub fn scheme(&self) -> &'static str {
         self.scheme
+    }
+
+    /// The protocols by which it is reached, in the order of trying. Empty if there is one alone: that of [`Upstream::scheme`].
+    pub fn protocols(&self) -> &[Protocol] {
+        &self.protocols
+    }
+
+    /// The protocols by which a resolver is looked for that another one designates, on their usual ports.
+    pub(crate) fn usual_protocols(&self) -> Vec<Protocol> {
+        if self.protocols.is_empty() {
+            vec![Protocol::tls()]
+        } else {
+            self.protocols.clone()
+        }
+    }
+
+    /// The names of all its schemes, in the order of trying.
+    pub fn schemes(&self) -> impl Iterator<Item = &'static str> {
+        let single = self.protocols.is_empty().then_some(self.scheme);
+        single
+            .into_iter()
+            .chain(self.protocols.iter().map(Protocol::scheme))
+    }
+
+    /// Its schemes as the user writes them, such as `quic+tls`.
+    pub fn schemes_text(&self) -> String {
+        self.schemes().collect::<Vec<_>>().join("+")
+    }
+
+    /// The same resolver by one of its protocols alone, and this address of it on the port of that protocol.
+    pub fn by(&self, protocol: &Protocol, addr: SocketAddr) -> (Self, SocketAddr) {
+        let on_port = |addr: SocketAddr| with_port(addr, protocol.port());
+        let location = match &self.location {
+            Location::Addresses(all) => {
+                Location::Addresses(all.iter().copied().map(on_port).collect())
+            }
+            Location::Host(host) => Location::Host(Host {
+                name: host.name.clone(),
+                port: protocol.port(),
+            }),
+            Location::DesignatedBy(_) => Location::Addresses(vec![on_port(addr)]),
+        };
+        // A proxy that finds the address is connected to on its own port.
+        let is_of_proxy = self.host().is_some() && self.socks5().is_some();
+        let addr = if is_of_proxy { addr } else { on_port(addr) };
+        let one = Self {
+            label: self.label.clone(),
+            scheme: protocol.scheme(),
+            protocols: Vec::new(),
+            server_name: self.server_name.clone(),
+            is_named: self.is_named,
+            location,
+            path: protocol.path().map(str::to_owned),
+            parameters: self.parameters.clone(),
+        };
+        (one, addr)
+    }
+
+    /// The same resolver as it is designated at this address: by these protocols.
+    pub(crate) fn designated_at(&self, addr: SocketAddr, protocols: &[Protocol]) -> Self {
+        match protocols {
+            [] => self.clone(),
+            [single] => self.by(single, addr).0,
+            [first, ..] => Self {
+                scheme: first.scheme(),
+                protocols: protocols.to_vec(),
+                ..self.clone()
+            },
+        }
+    }
+
+    /// Its addresses on the ports of all its protocols.
+    pub(crate) fn addresses_by_all(&self) -> impl Iterator<Item = SocketAddr> {
+        let all = self.addresses().iter().copied();
+        all.flat_map(|addr| {
+            let by = self.protocols.iter();
+            let by = by.map(move |protocol| with_port(addr, protocol.port()));
+            let single = self.protocols.is_empty().then_some(addr);
+            single.into_iter().chain(by)
+        })
     }
 
     /// What its certificate must be for (RFC 8310 section 8): a host name in lower case, or an IP address. `None` where nothing is
@@ -164,15 +254,9 @@ impl Upstream {
         self.server_name.as_deref()
     }
 
-    /// The path of its URI, where it is reached over HTTP (RFC 8484 section 3).
+    /// The path of its URI, where it is reached over HTTP (RFC 8484 section 3), and in no other way: each [`Protocol`] has its own.
     pub fn path(&self) -> Option<&str> {
         self.path.as_deref()
-    }
-
-    /// Whether each query to it has a stream of its own, so that responses come in any order, and how long a connection may be idle is said by
-    /// the protocol and not by an option of EDNS.
-    pub fn has_streams(&self) -> bool {
-        self.path.is_some() || self.scheme == QUIC
     }
 
     /// The public keys of which one must be in its chain of certificates (RFC 7858 section 4.2); none: any. In order.
@@ -272,51 +356,17 @@ impl Upstream {
         let mut addresses = self.addresses().iter();
         let shares_address = addresses.any(|address| other.addresses().contains(address));
         self.scheme == other.scheme
+            && self.protocols == other.protocols
             && self.server_name == other.server_name
             && self.path == other.path
             && (shares_address || (self.addresses().is_empty() && self.location == other.location))
     }
 }
 
-/// What others call a scheme: that, the scheme, and what is to be known beside it.
-const OTHER_NAMES: [(&str, &str, &str); 6] = [
-    ("dot", "tls", ""),
-    ("doh", HTTPS, ""),
-    ("h2", HTTPS, ""),
-    ("h3", HTTPS, " (dotward speaks HTTP/2 there, and no HTTP/3)"),
-    ("http", HTTPS, " (no query is sent by HTTP without TLS)"),
-    ("doq", QUIC, ""),
-];
-/// Schemes that not every build has, and their features.
-const OPTIONAL: [(&str, &str); 2] = [(HTTPS, "doh"), (QUIC, "doq")];
-
-/// `text` is what follows the name.
-fn find_scheme<'a>(name: &str, text: &str, schemes: &'a [Scheme]) -> Result<&'a Scheme, String> {
-    let is_meant = |known: &str| known.eq_ignore_ascii_case(name);
-    schemes
-        .iter()
-        .find(|scheme| is_meant(scheme.name))
-        .ok_or_else(|| {
-            if let Some((scheme, feature)) = OPTIONAL.iter().find(|(scheme, _)| is_meant(scheme)) {
-                return format!("{scheme}:// {}", lacking(feature));
-            }
-            if let Some((other, scheme, remark)) =
-                OTHER_NAMES.iter().find(|(other, ..)| is_meant(other))
-            {
-                let text = text.escape_debug();
-                return format!("{other}:// is no scheme: write {scheme}://{text}{remark}");
-            }
-            let designated = schemes.iter().any(|scheme| scheme.name == DESIGNATED);
-            let known = schemes.iter().map(|scheme| scheme.name);
-            let known = known.chain(designated.then_some(DDR));
-            let shown: Vec<String> = known.clone().map(|name| format!("{name}://")).collect();
-            format!(
-                "there is no scheme {}:// in this program; it knows {}{}",
-                name.escape_debug(),
-                shown.join(", "),
-                hint(name, known)
-            )
-        })
+/// The same address on another port.
+fn with_port(mut addr: SocketAddr, port: u16) -> SocketAddr {
+    addr.set_port(port);
+    addr
 }
 
 impl From<&Provider> for Upstream {
@@ -327,35 +377,15 @@ impl From<&Provider> for Upstream {
     }
 }
 
-/// The word for resolvers that another one designates, in the place of a scheme.
-const DDR: &str = "ddr";
-/// The scheme by which those are reached.
-const DESIGNATED: &str = "tls";
-
-/// The scheme of DNS over QUIC, where each query has a stream.
-const QUIC: &str = "quic";
-/// The scheme whose upstreams have a path.
-const HTTPS: &str = "https";
-/// The path that most servers have (RFC 8484 section 4.1.1 shows it).
-const USUAL_PATH: &str = "/dns-query";
-/// What a URI template has behind the path (RFC 8484 section 3), as servers are announced. It stands for nothing in a request by POST.
-const TEMPLATE: &str = "{?dns}";
-
 /// Separates the path from what stands before it, where the scheme has one.
-fn split_path<'a>(place: &'a str, scheme: &Scheme) -> Result<(&'a str, Option<String>), String> {
-    if scheme.name != HTTPS {
+fn split_path(place: &str, has_path: bool) -> Result<(&str, Option<String>), String> {
+    if !has_path {
         return Ok((place, None));
     }
     let at = place.find('/').unwrap_or(place.len());
     let (place, path) = place.split_at(at);
     let path = if path.is_empty() { USUAL_PATH } else { path };
-    // RFC 3986 section 3.3.
-    let is_of_paths =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte);
-    if let Some(wrong) = path
-        .chars()
-        .find(|c| !c.is_ascii() || !is_of_paths(*c as u8))
-    {
+    if let Some(wrong) = wrong_in_path(path) {
         return Err(format!("the path {path:?} has the character {wrong:?}"));
     }
     Ok((place, Some(path.to_owned())))
@@ -365,7 +395,7 @@ fn split_path<'a>(place: &'a str, scheme: &Scheme) -> Result<(&'a str, Option<St
 fn read_designating(
     spec: &str,
     text: &str,
-    scheme: &Scheme,
+    schemes: &[&Scheme],
     parameters: Parameters,
 ) -> Result<Upstream, String> {
     if text.is_empty() {
@@ -396,9 +426,12 @@ fn read_designating(
                 .to_owned(),
         );
     }
+    let usual = schemes.iter().map(|scheme| Protocol::usual(scheme));
+    let protocols = usual.filter(|_| schemes.len() > 1).collect();
     Ok(Upstream {
         label: spec.to_owned(),
-        scheme: scheme.name,
+        scheme: schemes.first().map_or("tls", |scheme| scheme.name),
+        protocols,
         server_name: Some(resolver.ip().to_string()),
         // Pins alone do not do: the address is what ties the server to the resolver that was asked.
         is_named: true,
@@ -418,19 +451,32 @@ fn read(
     let (spec, parameters) = spec
         .split_once('?')
         .map_or((spec, None), |(spec, parameters)| (spec, Some(parameters)));
-    let (scheme, text) = spec.split_once("://").unwrap_or(("tls", spec));
-    let is_designated = scheme.eq_ignore_ascii_case(DDR);
-    let scheme = if is_designated { DESIGNATED } else { scheme };
-    let scheme = find_scheme(scheme, text, schemes)?;
+    let (before, text) = spec.split_once("://").unwrap_or(("tls", spec));
+    let is_designated = before.eq_ignore_ascii_case(DDR);
+    let names = if is_designated { "tls" } else { before };
+    let (scheme, protocols) = protocols::read(names, text, schemes)?;
     if let Some((before, name)) = parameters.and_then(|text| text.rsplit_once('#')) {
         return Err(format!(
             "#NAME stands before the parameters: write {spec}#{name}?{before}"
         ));
     }
     let written = parameters.into_iter().flat_map(pairs);
-    let parameters = Parameters::read(written.chain(more_parameters.iter().copied()), scheme)?;
+    let used: Vec<&Scheme> = if protocols.is_empty() {
+        vec![scheme]
+    } else {
+        let of = |protocol: &Protocol| protocols::find(protocol.scheme(), "", schemes);
+        protocols.iter().map(of).collect::<Result<_, _>>()?
+    };
+    let given: Vec<(&str, &str)> = written.chain(more_parameters.iter().copied()).collect();
+    let parameters = Parameters::read(given.iter().copied(), &used)?;
     if is_designated {
-        return read_designating(spec, text, scheme, parameters);
+        // Only the protocols with which everything can be obeyed that is asked for. DNS over TLS is among them.
+        let obeys = |scheme: &&Scheme| Parameters::read(given.iter().copied(), &[*scheme]).is_ok();
+        let mut used: Vec<&Scheme> = designated(schemes).into_iter().filter(obeys).collect();
+        if Parameters::read(given.iter().copied(), &used).is_err() {
+            used = vec![scheme];
+        }
+        return read_designating(spec, text, &used, parameters);
     }
     if let Some(provider) = providers::find(spec) {
         return Ok(Upstream {
@@ -451,12 +497,17 @@ fn read(
             scheme.name
         ));
     }
-    let (place, path) = split_path(place, scheme)?;
+    let has_path = used.iter().any(|scheme| scheme.name == HTTPS);
+    let (place, path) = split_path(place, has_path)?;
     let (host, digits) = split_port(place)?;
+    if let (Some(digits), false) = (digits, protocols.is_empty()) {
+        return Err(port_of_which(digits, &protocols));
+    }
+    let first_port = protocols.first().map_or(scheme.port, Protocol::port);
     let is_address = place.starts_with('[') || host.contains(':') || looks_numeric(host);
     let is_named = name.is_some() || !is_address;
     let (port, server_name, location) = if is_address {
-        let address = server_address(place, scheme.port)?;
+        let address = server_address(place, first_port)?;
         let server_name = match name {
             Some(name) => authentication_name(name)?,
             None => address.ip().to_string(),
@@ -464,7 +515,7 @@ fn read(
         let location = Location::Addresses(vec![address]);
         (address.port(), server_name, location)
     } else {
-        let port = digits.map_or(Ok(scheme.port), port)?;
+        let port = digits.map_or(Ok(first_port), port)?;
         if !explicit {
             return Err(unknown_provider(host, place));
         } else if !scheme.encrypted {
@@ -481,9 +532,16 @@ fn read(
         (port, name, Location::Host(host))
     };
     check_port(port, scheme)?;
+    for (protocol, scheme) in protocols.iter().zip(&used) {
+        check_port(protocol.port(), scheme)?;
+    }
+    let with_path = |protocol: Protocol| protocol.with_path(path.clone());
+    let protocols: Vec<Protocol> = protocols.into_iter().map(with_path).collect();
+    let path = path.filter(|_| protocols.is_empty());
     Ok(Upstream {
         label: spec.to_owned(),
         scheme: scheme.name,
+        protocols,
         server_name: scheme.encrypted.then_some(server_name),
         is_named,
         location,
@@ -717,7 +775,6 @@ pub(super) mod tests {
             assert_eq!((upstream.scheme(), upstream.label()), ("https", &*label));
             assert_eq!(upstream.server_name(), Some(name), "{spec}");
             assert_eq!(upstream.path(), Some(path), "{spec}");
-            assert!(upstream.has_streams());
             match at {
                 Ok(at) => assert_eq!(upstream.addresses(), [at.parse().unwrap()], "{spec}"),
                 Err(port) => assert_eq!(upstream.host().map(Host::port), Some(port), "{spec}"),
@@ -726,7 +783,7 @@ pub(super) mod tests {
         let [one, other] = ["https://9.9.9.9/a", "https://9.9.9.9/b"].map(upstream);
         assert!(!one.is_same_server(&other) && one.is_same_server(&one));
         let tls = upstream("tls://9.9.9.9");
-        assert_eq!((tls.path(), tls.has_streams()), (None, false));
+        assert_eq!(tls.path(), None);
         let pin = "MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
         let pinned = upstream(&format!("https://9.9.9.9/q?pin-sha256={pin}"));
         assert_eq!((pinned.path(), pinned.pins().len()), (Some("/q"), 1));
@@ -752,7 +809,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_server_of_quic_has_streams_and_no_path() {
+    fn a_server_of_quic_has_no_path() {
         for (spec, at, name) in [
             ("quic://dns.test", Err(853), "dns.test"),
             ("quic://dns.test:8853", Err(8853), "dns.test"),
@@ -775,7 +832,7 @@ pub(super) mod tests {
             let upstream = upstream(spec);
             assert_eq!((upstream.scheme(), upstream.label()), ("quic", spec));
             assert_eq!(upstream.server_name(), Some(name), "{spec}");
-            assert_eq!((upstream.path(), upstream.has_streams()), (None, true));
+            assert_eq!(upstream.path(), None);
             match at {
                 Ok(at) => assert_eq!(upstream.addresses(), [at.parse().unwrap()], "{spec}"),
                 Err(port) => assert_eq!(upstream.host().map(Host::port), Some(port), "{spec}"),
@@ -801,16 +858,128 @@ pub(super) mod tests {
         ] {
             let upstream = upstream(spec);
             assert_eq!(upstream.designated_by(), resolver.parse().ok(), "{spec}");
-            assert_eq!(
-                (upstream.scheme(), upstream.server_name()),
-                ("tls", Some(name))
-            );
+            assert_eq!(upstream.schemes_text(), "quic+tls+https");
+            assert_eq!(upstream.server_name(), Some(name));
             assert_eq!((upstream.addresses(), upstream.host()), (&[][..], None));
             assert!(upstream.needs_name());
+        }
+        // What only one protocol can do leaves the others out, and a build may have one alone.
+        let early = upstream("ddr://192.0.2.1?early-data=true");
+        let only_tls = Upstream::parse("ddr://192.0.2.1", &SCHEMES[..3]).unwrap();
+        for one in [&early, &only_tls] {
+            assert_eq!(
+                (one.schemes_text().as_str(), one.protocols()),
+                ("tls", &[][..])
+            );
         }
         let [one, other] = ["ddr://192.0.2.1", "ddr://192.0.2.2"].map(upstream);
         assert!(one.is_same_server(&upstream("ddr://192.0.2.1:53")) && !one.is_same_server(&other));
         assert!(!one.is_same_server(&upstream("tls://192.0.2.1")));
+    }
+
+    // req 111
+    #[test]
+    fn a_server_may_have_several_protocols() {
+        let told = |upstream: &Upstream| {
+            let told = upstream.protocols().iter().map(|protocol| {
+                let (scheme, port) = (protocol.scheme(), protocol.port());
+                format!("{scheme} {port} {}", protocol.path().unwrap_or("-"))
+            });
+            told.collect::<Vec<_>>().join(", ")
+        };
+        for (spec, expected, name) in [
+            (
+                "quic+tls+https://Dns.test/q",
+                "quic 853 -, tls 853 -, https 443 /q",
+                "dns.test",
+            ),
+            (
+                "https+tls://192.0.2.1#dns.test",
+                "https 443 /dns-query, tls 853 -",
+                "dns.test",
+            ),
+            (
+                "TLS:8853+https:8443://[2001:db8::1]/q",
+                "tls 8853 -, https 8443 /q",
+                "2001:db8::1",
+            ),
+        ] {
+            let upstream = upstream(spec);
+            assert_eq!(told(&upstream), expected, "{spec}");
+            assert_eq!((upstream.label(), upstream.path()), (spec, None));
+            assert_eq!(upstream.server_name(), Some(name));
+            assert!(upstream.needs_name());
+        }
+        let several = upstream(
+            "https:8443+tls://192.0.2.1/q#dns.test?pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=",
+        );
+        let addr = several.addresses()[0];
+        assert_eq!((several.scheme(), addr.port()), ("https", 8443));
+        let all: Vec<u16> = several.addresses_by_all().map(|addr| addr.port()).collect();
+        assert_eq!(all, [8443, 853]);
+        // By one of them it is what it would be with that alone.
+        let by = |at: usize| several.by(&several.protocols()[at], addr);
+        let ((https, at_https), (tls, at_tls)) = (by(0), by(1));
+        assert_eq!((at_https.port(), at_tls.port()), (8443, 853));
+        assert_eq!((https.scheme(), https.path()), ("https", Some("/q")));
+        let alone = "192.0.2.1#dns.test?pin-sha256=MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=";
+        assert_eq!(tls, upstream(alone).with_label(several.label()));
+        assert!(!several.is_same_server(&upstream(alone)) && several.is_same_server(&several));
+        let named = upstream("tls+https:8443://dns.test?socks5=192.0.2.9:9050");
+        let proxy = named.addresses_to_use()[0];
+        let (https, at) = named.by(&named.protocols()[1], proxy);
+        assert_eq!((https.host().map(Host::port), at), (Some(8443), proxy));
+    }
+
+    // req 111, fault 86
+    #[test]
+    fn mistakes_with_several_protocols_are_named() {
+        for (spec, reason) in [
+            (
+                "quic+tls://192.0.2.1:8853",
+                "has several protocols, so that the port 8853 could be meant for any: write it behind the name of its protocol, as in \
+                 quic:8853+tls://HOST",
+            ),
+            ("https+tls://dns.test:443/q", "as in https:443+tls://HOST"),
+            (
+                "tls:8853://192.0.2.1",
+                "with one protocol the port stands behind the host: write tls://HOST:8853",
+            ),
+            ("tls:x+https://dns.test", r#"the port "x" is not a number"#),
+            ("tls+tls://dns.test", "tls is given twice"),
+            (
+                "tls+tcp://192.0.2.1",
+                "tcp:// does not encrypt, so it is not one of several",
+            ),
+            (
+                "ddr+tls://192.0.2.1",
+                "finds the protocols of a resolver by itself",
+            ),
+            (
+                "tls+ddr://192.0.2.1",
+                "finds the protocols of a resolver by itself",
+            ),
+            ("tls+htps://dns.test", "did you mean https?"),
+            ("+tls://dns.test", "there is no scheme ://"),
+            ("tls:53+https://dns.test", "DNS over TLS is on port 853"),
+            ("quic+tls://dns.test/q", "is not a host name"),
+            (
+                "quic+tls://192.0.2.1?socks5=127.0.0.1",
+                "socks5 is not for quic://",
+            ),
+            (
+                "https+tls://192.0.2.1?early-data=true",
+                "early-data is for tls:// and quic:// alone",
+            ),
+        ] {
+            let error = error(spec);
+            assert!(error.contains(reason), "{spec}: {error}");
+        }
+        let without_doq = Upstream::parse("quic+tls://192.0.2.1", &SCHEMES[..3]).unwrap_err();
+        assert!(
+            without_doq.reason.contains("takes the feature doq"),
+            "{without_doq}"
+        );
     }
 
     #[test]

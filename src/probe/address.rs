@@ -25,8 +25,11 @@ const USERNAME: &str = "probe";
 #[derive(Clone, Copy)]
 pub struct Target<'c> {
     pub config: &'c Config,
+    /// With one protocol alone.
     pub upstream: &'c Upstream,
     pub addr: SocketAddr,
+    /// The scheme, where the upstream has several protocols.
+    pub by: Option<&'static str>,
 }
 
 /// Probes one address. What was found until something went wrong, or the time was over, is in the report.
@@ -35,7 +38,7 @@ pub async fn probe<R: Runtime + 'static>(
     target: Target<'_>,
     questions: Questions,
 ) -> AddressReport {
-    let mut found = AddressReport::new(target.addr);
+    let mut found = AddressReport::new(target.addr, target.by);
     let observed = Observed::default();
     let outcome = steps(clock, target, &questions, &observed, &mut found).await;
     found.problem = outcome.err();
@@ -129,6 +132,7 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
             config,
             upstream,
             addr,
+            ..
         } = self.target;
         let udp = Udp::new(self.clock.runtime.clone(), config);
         let udp = udp.map_err(|error| Problem::config(error.to_string()))?;

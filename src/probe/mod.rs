@@ -16,7 +16,7 @@ pub use report::Report;
 use crate::config::{Config, Domain, Upstream};
 use crate::engine::Time;
 use crate::runtime::Runtime;
-use crate::serve::{look_up, random_seed};
+use crate::serve::{Place, look_up, random_seed};
 use crate::transports::{RunError, Work, work_on};
 use address::Target;
 use futures::future::join_all;
@@ -25,6 +25,7 @@ use problem::Problem;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use report::UpstreamReport;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What all probes of one upstream may take together. They run side by side, so that this is also what all upstreams take.
@@ -76,6 +77,16 @@ fn domain<'c>(config: &'c Config, upstream: &Upstream) -> Option<&'c Domain> {
     route.domains().first()
 }
 
+/// An address of an upstream by each of its protocols.
+fn ways(upstream: &Upstream, addr: SocketAddr) -> Vec<(Upstream, SocketAddr)> {
+    let protocols = upstream.protocols();
+    if protocols.is_empty() {
+        return vec![(upstream.clone(), addr)];
+    }
+    let by = protocols.iter().map(|protocol| upstream.by(protocol, addr));
+    by.collect()
+}
+
 async fn probe<R: Runtime + 'static>(
     runtime: &R,
     Probing { config, name }: Probing<'_>,
@@ -89,29 +100,48 @@ async fn probe<R: Runtime + 'static>(
     let mut found = UpstreamReport::new(upstream, name);
     let mut seed = [0; 32];
     random.fill_bytes(&mut seed);
-    let addresses = match look_up(runtime.clone(), upstream, config.bootstrap(), seed) {
-        None => upstream.addresses_to_use(),
-        Some(lookup) => match clock.within(lookup).await {
-            Some(Ok((addresses, _))) => addresses,
-            Some(Err(why)) => {
-                found.problem = Some(Problem::unresolved(why.to_string(), upstream));
-                return found;
-            }
+    let places: Vec<(Upstream, SocketAddr)> =
+        match look_up(runtime.clone(), upstream, config.bootstrap(), seed) {
             None => {
-                let why = "no response in time".to_owned();
-                found.problem = Some(Problem::unresolved(why, upstream));
-                return found;
+                let addresses = upstream.addresses_to_use().into_iter();
+                addresses.map(|addr| (upstream.clone(), addr)).collect()
             }
-        },
-    };
-    let probes = addresses.iter().take(MAX_ADDRESSES).map(|addr| {
+            Some(lookup) => match clock.within(lookup).await {
+                Some(Ok(found)) => {
+                    let places = found.places.into_iter();
+                    let of = |place: Place| (place.of(upstream), place.addr);
+                    places
+                        .map(of)
+                        .map(|(found, addr)| (found.unwrap_or_else(|| upstream.clone()), addr))
+                        .collect()
+                }
+                Some(Err(why)) => {
+                    found.problem = Some(Problem::unresolved(why.to_string(), upstream));
+                    return found;
+                }
+                None => {
+                    let why = "no response in time".to_owned();
+                    found.problem = Some(Problem::unresolved(why, upstream));
+                    return found;
+                }
+            },
+        };
+    let ways: Vec<(Upstream, SocketAddr)> = places
+        .iter()
+        .flat_map(|(to, addr)| ways(to, *addr))
+        .collect();
+    let by = |to: &Upstream| (!upstream.protocols().is_empty()).then(|| to.scheme());
+    let probes = ways.iter().take(MAX_ADDRESSES).map(|(upstream, addr)| {
         let target = Target {
             config,
             upstream,
             addr: *addr,
+            by: by(upstream),
         };
         let random = [random.next_u32(), random.next_u32()];
-        let questions = Questions::new(name, domain.is_some(), !upstream.has_streams(), random);
+        // Where each query has a stream, the protocol says it.
+        let has_keepalive = !matches!(upstream.scheme(), "https" | "quic");
+        let questions = Questions::new(name, domain.is_some(), has_keepalive, random);
         address::probe(&clock, target, questions)
     });
     found.addresses = join_all(probes.collect::<Vec<_>>()).await;

@@ -28,7 +28,7 @@ pub struct Report {
 #[derive(Debug)]
 pub struct UpstreamReport {
     label: String,
-    scheme: &'static str,
+    scheme: String,
     host: Option<String>,
     designated_by: Option<String>,
     server_name: Option<String>,
@@ -44,6 +44,8 @@ pub struct UpstreamReport {
 #[derive(Debug)]
 pub struct AddressReport {
     pub(super) addr: SocketAddr,
+    /// The scheme, where the upstream has several protocols.
+    by: Option<&'static str>,
     /// What connecting over TCP took.
     pub(super) tcp: Option<Duration>,
     /// What the first TLS handshake took.
@@ -91,7 +93,7 @@ impl UpstreamReport {
     pub fn new(upstream: &Upstream, name: &str) -> Self {
         Self {
             label: upstream.label().to_owned(),
-            scheme: upstream.scheme(),
+            scheme: upstream.schemes_text(),
             host: upstream.host().map(|host| host.name().to_owned()),
             designated_by: upstream.designated_by().map(|addr| addr.to_string()),
             server_name: upstream.server_name().map(str::to_owned),
@@ -150,9 +152,9 @@ impl UpstreamReport {
                 self.authentication.told(certificate.as_ref())
             }
             Some(_) => "not authenticated".to_owned(),
-            None => return format!("{}{}", one.addr, self.others()),
+            None => return format!("{}{}", one.place(), self.others()),
         };
-        format!("{}{}, {who}", one.addr, self.others())
+        format!("{}{}, {who}", one.place(), self.others())
     }
 
     /// What its responses are like.
@@ -170,7 +172,7 @@ impl UpstreamReport {
         };
         let keepalive = match answer.keepalive {
             // The protocol says it, where each query has a stream.
-            _ if matches!(self.scheme, "https" | "quic") => String::new(),
+            _ if matches!(one.by.unwrap_or(&self.scheme), "https" | "quic") => String::new(),
             Some(time) => format!(", keepalive {} s", time.as_secs_f64()),
             None => ", no keepalive".to_owned(),
         };
@@ -197,9 +199,15 @@ impl UpstreamReport {
     /// How the other addresses fare.
     fn others(&self) -> String {
         let usable = self.addresses.iter().filter(|one| one.is_usable()).count();
+        let is_several = self.addresses.iter().any(|one| one.by.is_some());
+        let what = if is_several {
+            "ways to it"
+        } else {
+            "addresses"
+        };
         match self.addresses.len() {
             0 | 1 => String::new(),
-            count => format!(" ({usable} of {count} addresses are usable)"),
+            count => format!(" ({usable} of {count} {what} are usable)"),
         }
     }
 
@@ -217,7 +225,7 @@ impl UpstreamReport {
         let mut addresses = self.addresses.iter();
         addresses.find_map(|one| {
             let text = problem(one.problem.as_ref()?);
-            Some(format!("{}: {text}", one.addr))
+            Some(format!("{}: {text}", one.place()))
         })
     }
 
@@ -227,7 +235,7 @@ impl UpstreamReport {
         Json::Object(vec![
             ("upstream", Json::text(&self.label)),
             ("usable", Json::Bool(self.is_usable())),
-            ("scheme", Json::text(self.scheme)),
+            ("scheme", Json::text(&self.scheme)),
             ("host", text(&self.host)),
             ("designated_by", text(&self.designated_by)),
             ("server_name", text(&self.server_name)),
@@ -239,9 +247,10 @@ impl UpstreamReport {
 }
 
 impl AddressReport {
-    pub fn new(addr: SocketAddr) -> Self {
+    pub fn new(addr: SocketAddr, by: Option<&'static str>) -> Self {
         Self {
             addr,
+            by,
             tcp: None,
             handshake: None,
             second_handshake: None,
@@ -253,6 +262,13 @@ impl AddressReport {
             overtakes: false,
             problem: None,
         }
+    }
+
+    /// The address, and the protocol if there are several.
+    fn place(&self) -> String {
+        let addr = self.addr;
+        self.by
+            .map_or_else(|| addr.to_string(), |scheme| format!("{addr} by {scheme}"))
     }
 
     fn is_usable(&self) -> bool {
@@ -294,8 +310,9 @@ impl AddressReport {
             ("answer", self.time),
         ];
         let times = times.map(|(name, time)| (name, Json::maybe(time, in_millis)));
-        Json::Object(vec![
-            ("address", Json::text(self.addr.to_string())),
+        let scheme = self.by.map(|scheme| ("scheme", Json::text(scheme)));
+        let first = ("address", Json::text(self.addr.to_string()));
+        let others = vec![
             ("usable", Json::Bool(self.is_usable())),
             ("authenticated", Json::maybe(authenticated, Json::Bool)),
             ("matched_name", Json::maybe(matched, Json::text)),
@@ -311,7 +328,8 @@ impl AddressReport {
                 Json::maybe(self.answer.as_ref(), |it| self.answer_json(it)),
             ),
             ("problem", Json::maybe(self.problem.as_ref(), problem_json)),
-        ])
+        ];
+        Json::Object([first].into_iter().chain(scheme).chain(others).collect())
     }
 
     fn answer_json(&self, answer: &Answer) -> Json {

@@ -57,8 +57,9 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 upstream,
                 addr,
             } => {
-                if let Some(upstream) = core.forwarder.upstream(*upstream) {
-                    let connect = self.transport.connect(upstream, *addr);
+                if let Some(to) = core.forwarder.upstream(*upstream) {
+                    let found = self.lookups.found_at(*upstream, to, *addr);
+                    let connect = self.transport.connect(found.as_ref().unwrap_or(to), *addr);
                     self.upstreams.connect(*connection, connect);
                 }
             }

@@ -61,7 +61,7 @@ pub(crate) use seed::random_seed;
 pub use sockets::{BindError, Sockets};
 // Open for the program, which looks an upstream up without serving; nothing is promised of it.
 #[doc(hidden)]
-pub use lookups::look_up;
+pub use lookups::{Found, Place, look_up};
 // Open for the simulator, which looks at a loop after each poll; nothing is promised of it.
 #[doc(hidden)]
 pub use event_loop::EventLoop;

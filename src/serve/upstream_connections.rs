@@ -168,6 +168,9 @@ impl<T: Transport> Stage<T> {
                     return Polled::Ended;
                 }
                 Poll::Ready(Ok(connection)) => {
+                    if connection.has_streams() {
+                        core.forwarder.has_streams(key);
+                    }
                     if connection.is_early() {
                         core.forwarder.early(key, now, out);
                         *self = Self::Established(connection);

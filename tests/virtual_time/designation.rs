@@ -208,12 +208,11 @@ fn without_a_designated_resolver_nothing_is_asked_until_there_is_one() {
         assert_eq!(got.rcode, SERVFAIL);
         let (code, text) = why(&got.message).expect("a reason");
         assert_eq!(code, 22);
-        assert_eq!(
-            text,
-            format!(
-                "ddr://{RESOLVER}: address not found: 192.0.2.53 designates no resolver for DNS over TLS"
-            )
+        let expected = format!(
+            "ddr://{RESOLVER}: address not found: 192.0.2.53 designates no resolver for DNS over TLS"
         );
+        // A build with more protocols names these, too.
+        assert!(text.starts_with(&expected), "{text}");
         let before = resolver.asked.get();
         assert!((2..=8).contains(&before), "{before} times in 4 s");
         *resolver.known.borrow_mut() = Known::at(&[FIRST], 300);

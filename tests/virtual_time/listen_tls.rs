@@ -32,7 +32,7 @@ fn tell(
     let over_tls = Listen::from(addr(TLS)).over_tls();
     tell_on(
         |world, config| ListenTls::new(config).unwrap().over(world),
-        |protocols| protocols,
+        |protocols, _| protocols,
         |config| {
             let listen = [addr(PROXY).into(), over_tls];
             tweak(config.listen(listen).certificate(certificate))

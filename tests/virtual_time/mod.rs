@@ -15,6 +15,7 @@ mod local_names;
 mod manners;
 mod outages;
 mod plain_udp;
+mod protocols;
 mod reload;
 mod routes;
 mod scene;

@@ -315,13 +315,14 @@ where
     T: Transport,
     F: AsyncFnOnce(&mut Scene),
 {
+    let transport = |protocols, _: &Memory| transport(protocols);
     tell_on(|world, _| world, transport, tweak, upstreams, story)
 }
 
-/// As [`tell_over`], serving on whatever `runtime` makes of the network.
+/// As [`tell_over`], over the network, serving on whatever `runtime` makes of it.
 pub fn tell_on<R, T, F>(
     runtime: impl FnOnce(Memory, &Config) -> R,
-    transport: impl FnOnce(Protocols<Memory>) -> T,
+    transport: impl FnOnce(Protocols<Memory>, &Memory) -> T,
     tweak: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
     upstreams: &[&str],
     story: F,
@@ -334,7 +335,7 @@ where
     let world = Memory::new();
     world.set_absent(addr(LATE).ip(), true);
     let config = tweak(builder(upstreams)).build().unwrap();
-    let protocols = transport(Protocols::new(&world, &config).unwrap());
+    let protocols = transport(Protocols::new(&world, &config).unwrap(), &world);
     let runtime = runtime(world.clone(), &config);
     let sockets = Sockets::bind(&runtime, &config).unwrap();
     let control = Control::new();

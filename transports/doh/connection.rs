@@ -331,6 +331,10 @@ impl<R: Runtime> transport::Connection for Connection<R> {
     }
 
     /// Without requests HTTP/2 says GOAWAY, and closes TLS and TCP.
+    fn has_streams(&self) -> bool {
+        true
+    }
+
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.requests = None;
         self.waiting.clear();

@@ -189,6 +189,10 @@ impl<R: Runtime> transport::Connection for Connection<R> {
     }
 
     /// The server is told once. It is not waited for: if that is lost, the server drops the connection when its idle timeout is over.
+    fn has_streams(&self) -> bool {
+        true
+    }
+
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !std::mem::replace(&mut self.closing, true) {
             let now = self.link.now();

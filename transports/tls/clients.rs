@@ -143,7 +143,8 @@ impl Clients {
     /// Makes those for the upstreams of another configuration that trusts the same certificates, and forgets others with their sessions.
     pub fn make_all(&self, config: &Config) -> Result<(), ConfigError> {
         let upstreams = config.all_upstreams().iter();
-        let own = upstreams.filter(|upstream| upstream.scheme() == self.application.scheme);
+        let spoken = self.application.scheme;
+        let own = upstreams.filter(|upstream| upstream.schemes().any(|scheme| scheme == spoken));
         let mut wanted = BTreeSet::new();
         for upstream in own {
             let wrong = |why| ConfigError::new("upstream", upstream.label(), why);

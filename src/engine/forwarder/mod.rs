@@ -117,6 +117,12 @@ impl Forwarder {
         self.pool.authenticated(connection, how);
     }
 
+    /// Each query of a connection has a stream of its own, which is to be said before it takes any: responses come in any order, and no option of EDNS tells how long it
+    /// may be idle.
+    pub fn has_streams(&mut self, connection: ConnectionKey) {
+        self.pool.has_streams(connection);
+    }
+
     /// The other end of a connection showed a certificate that is valid for so long from now on.
     pub fn certificate_left(&mut self, connection: ConnectionKey, left: Duration, now: Now) {
         self.pool.certificate_left(connection, left, now);

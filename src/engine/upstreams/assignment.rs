@@ -2,7 +2,7 @@
 
 use super::UpstreamPool;
 use super::capacity::Bounds;
-use super::connection::{Connection, Room};
+use super::connection::{Connection, Room, Streams};
 use super::edns_support::EdnsSupport;
 use crate::engine::history::{Attempt, History, Opt, Purpose, Queue};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
@@ -137,6 +137,7 @@ impl UpstreamPool {
         let keepalive = edns == Edns::Sent
             && history.sends() == 0
             && connection.pipeline.is_unused()
+            && connection.streams == Streams::Shared
             && upstream.keepalive.may_ask(now.mono);
         let pipeline = &mut connection.pipeline;
         let id = pipeline.enter(transaction, &mut self.random, now.mono)?;

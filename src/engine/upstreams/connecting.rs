@@ -1,7 +1,7 @@
 //! Making connections: to which upstream, when, and what a failure means.
 
 use super::UpstreamPool;
-use super::connection::Connection;
+use super::connection::{Connection, Streams};
 use super::incidents::Incident;
 use super::upstream::Upstream;
 use crate::engine::effects::{Effects, Task};
@@ -297,10 +297,18 @@ impl UpstreamPool {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        let state = &self.upstreams[connection.upstream];
+        let state = &mut self.upstreams[connection.upstream];
+        state.comes_up_with(connection.streams);
         connection.early(state.backoff.total(), fx.now.mono);
         if state.is_known_to_reorder() {
             connection.pipeline.expect_reordering();
+        }
+    }
+
+    /// Each query of a connection that comes up has a stream of its own.
+    pub fn has_streams(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.streams = Streams::Own;
         }
     }
 
@@ -319,6 +327,7 @@ impl UpstreamPool {
         };
         let (upstream, addr) = (connection.upstream, connection.addr);
         let state = &mut self.upstreams[upstream];
+        state.comes_up_with(connection.streams);
         let took = now.since(connection.since);
         connection.connected(state.backoff.total(), now);
         if state.is_known_to_reorder() {

@@ -35,6 +35,15 @@ enum Phase {
     Up,
 }
 
+/// How the queries of a connection are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// All are messages in one stream.
+    Shared,
+    /// Each has a stream of its own.
+    Own,
+}
+
 /// Whether a connection is believed to work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
@@ -79,6 +88,7 @@ pub struct Connection {
     /// How long it had been quiet when a query was last sent alone; zero once something came.
     pub quiet: Duration,
     trust: Trust,
+    pub streams: Streams,
     /// A query with the keepalive option is in flight on it.
     pub asks_keepalive: bool,
     /// Its upstream wants it closed: it takes no more queries.
@@ -107,6 +117,7 @@ impl Connection {
             held_up: false,
             quiet: Duration::ZERO,
             trust: Trust::Proven,
+            streams: Streams::Shared,
             asks_keepalive: false,
             closing: false,
             most: usize::MAX,

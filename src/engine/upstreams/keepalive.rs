@@ -1,6 +1,6 @@
-//! Asking an upstream how long it keeps an idle connection, and hearing what it says (RFC 7828).
+//! Asking an upstream how long it keeps an idle connection, and hearing what it says (RFC 7828). The option is for streams of messages alone
+//! (section 3.1).
 
-use crate::config::Upstream;
 use crate::engine::time::Time;
 use crate::wire::{self, OPTION_KEEPALIVE, Response};
 use std::time::Duration;
@@ -24,14 +24,6 @@ pub struct KeepaliveOption {
 }
 
 impl KeepaliveOption {
-    /// That of an upstream of which nothing is known. The option is for streams of messages alone (RFC 7828 section 3.1).
-    pub fn of(upstream: &Upstream) -> Self {
-        Self {
-            refused: upstream.has_streams(),
-            ..Self::default()
-        }
-    }
-
     /// May it be asked?
     pub fn may_ask(&self, now: Time) -> bool {
         !self.refused && (self.silences < MAX_SILENCES || now >= self.again_at)

@@ -759,3 +759,23 @@ fn a_connection_that_stays_early_becomes_suspect_until_it_comes_up() {
     stage.connected(connection);
     assert!(!stage.pool.connections[connection].is_suspect());
 }
+
+// req 99: RFC 9250 section 5.5.2, and RFC 7828 section 3.1.
+#[test]
+fn whether_queries_have_streams_is_a_matter_of_the_connection() {
+    let mut stage = Stage::new(&["https+tls://192.0.2.1#a.test"]);
+    for has_streams in [true, false, true] {
+        let connection = stage.connect(0);
+        if has_streams {
+            stage.pool.has_streams(connection);
+        }
+        stage.connected(connection);
+        let upstream = &stage.pool.upstreams[0];
+        assert_eq!(upstream.is_known_to_reorder(), has_streams);
+        let (key, attempt) = stage.ask();
+        assert_eq!(attempt.keepalive, !has_streams);
+        assert_eq!(attempt.connection, connection);
+        stage.histories.remove(key);
+        stage.pool.connections.remove(connection);
+    }
+}

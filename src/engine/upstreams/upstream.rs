@@ -2,6 +2,7 @@
 
 use super::backoff::Backoff;
 use super::capacity::Capacity;
+use super::connection::Streams;
 use super::edns_support::EdnsSupport;
 use super::health::Health;
 use super::idle_timeout::IdleTimeout;
@@ -50,6 +51,8 @@ pub struct Upstream {
     pub padding: Padding,
     pub round_trip: RoundTrip,
     order: Order,
+    /// Those of the connection that came up last.
+    streams: Streams,
     /// When a query was last sent to it.
     pub used_at: Time,
     /// When it last answered one; nothing before its first response.
@@ -99,14 +102,11 @@ impl Upstream {
             edns: EdnsSupport::default(),
             health: Health::default(),
             idle_timeout: IdleTimeout::of(configured),
-            keepalive: KeepaliveOption::of(configured),
+            keepalive: KeepaliveOption::default(),
             padding: Padding::new(configured),
             round_trip: RoundTrip::default(),
-            order: if configured.has_streams() {
-                Order::Any
-            } else {
-                Order::Unknown
-            },
+            order: Order::Unknown,
+            streams: Streams::Shared,
             used_at: Time::ZERO,
             answered_at: None,
             was_connected: false,
@@ -229,6 +229,16 @@ impl Upstream {
         self.health.forget();
         self.idle_timeout.forget_proof();
         self.keepalive.start_afresh();
+    }
+
+    /// A connection comes up, with a stream for each query or not. By another protocol than before its order is another one.
+    pub fn comes_up_with(&mut self, streams: Streams) {
+        if streams == Streams::Own {
+            self.order = Order::Any;
+        } else if self.streams == Streams::Own {
+            self.order = Order::Unknown;
+        }
+        self.streams = streams;
     }
 
     /// A response overtook that of an older query.

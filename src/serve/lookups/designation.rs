@@ -1,4 +1,5 @@
-//! Discovery of designated resolvers (DDR, RFC 9462): where a resolver that is known by its address alone is to be reached over TLS. Pure.
+//! Discovery of designated resolvers (DDR, RFC 9462): where a resolver that is known by its address alone is to be reached with encryption, and by
+//! which protocols. Pure.
 //!
 //! The resolver is asked without encryption, so that anybody on the path can forge what it says. That causes no more than delay: a
 //! connection is used only if the certificate is valid for the address of the resolver that was asked (RFC 9462 section 4.2), whatever
@@ -6,8 +7,8 @@
 //! is not sent (RFC 9462 section 6.3), so that a port of the records' choice gets no octets of theirs (RFC 9461 section 4.2).
 
 use super::messages::{Queries, Question, address, is_of_one_server, to_wire};
-use super::step::{Step, found};
-use crate::config::{DNS_PORT, TLS_PORT};
+use super::step::{Place, Step, found};
+use crate::config::{DNS_PORT, Protocol, path_of_template};
 use crate::wire::{Section, Svcb, TYPE_SVCB, display, uncompressed};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
@@ -17,18 +18,20 @@ use std::net::{IpAddr, SocketAddr};
 const NAME: &str = "_dns.resolver.arpa";
 /// No resolver is below this name (RFC 9462 section 4).
 const RESERVED: &str = "resolver.arpa";
-/// The name of DNS over TLS in ALPN.
-const DOT: &[u8] = b"dot";
 /// Aliases that are followed in a row. Each costs a query; RFC 9460 section 3 wants a limit and names none.
 const MAX_ALIASES: u8 = 3;
 /// The most designated resolvers that are used, those of the lowest priority.
 const MAX_ENDPOINTS: usize = 8;
+/// The most protocols that are tried at one address, those of the lowest priority.
+const MAX_PROTOCOLS: usize = 6;
 /// The most names whose addresses are asked for.
 const MAX_TARGETS: usize = 4;
 
 /// What one resolver designates.
 pub struct Designation {
     resolver: SocketAddr,
+    /// Those that this program speaks, in the order of trying where the records do not say which comes first.
+    protocols: Vec<Protocol>,
     aliases: u8,
     /// In their order of preference; empty until they are known.
     endpoints: Vec<Endpoint>,
@@ -40,15 +43,17 @@ struct Endpoint {
     priority: u16,
     /// In wire format, in lower case.
     target: Vec<u8>,
-    port: u16,
+    /// Never empty.
+    protocols: Vec<Protocol>,
     addresses: Vec<IpAddr>,
 }
 
 impl Designation {
-    /// By the resolver at this address.
-    pub fn of(resolver: SocketAddr) -> Self {
+    /// By the resolver at this address, for these protocols on their usual ports.
+    pub fn of(resolver: SocketAddr, protocols: Vec<Protocol>) -> Self {
         Self {
             resolver,
+            protocols,
             aliases: 0,
             endpoints: Vec::new(),
             ttl: u32::MAX,
@@ -57,15 +62,19 @@ impl Designation {
 
     /// What is asked first.
     pub fn first(&mut self) -> Vec<Question> {
-        *self = Self::of(self.resolver);
+        *self = Self::of(self.resolver, std::mem::take(&mut self.protocols));
         vec![svcb_of(to_wire(NAME))]
     }
 
     /// What it means that the resolver has answered and that nothing comes of it.
     pub fn nothing(&self) -> String {
         let Some(Endpoint { target, .. }) = self.endpoints.first() else {
+            let mut names: Vec<&str> = self.protocols.iter().map(name_of).collect();
+            // What every build has comes first.
+            names.sort_by_key(|name| *name != "TLS");
+            let names = names.join(" or ");
             return format!(
-                "{} designates no resolver for DNS over TLS",
+                "{} designates no resolver for DNS over {names}",
                 self.resolver()
             );
         };
@@ -107,7 +116,8 @@ impl Designation {
         if let Some(alias) = records.iter().find(|record| record.is_alias()) {
             return self.follow(alias);
         }
-        let usable = records.iter().filter_map(Endpoint::of);
+        let usable = records.iter();
+        let usable = usable.filter_map(|record| Endpoint::of(record, &self.protocols));
         // In random order where the priority is the same (RFC 9460 section 2.4.1).
         let mut usable: Vec<_> = usable.map(|one| (random.next_u32(), one)).collect();
         usable.sort_by_key(|(number, endpoint)| (endpoint.priority, *number));
@@ -160,17 +170,34 @@ impl Designation {
         }
     }
 
+    /// The addresses by priority. What several records say of one address is put together.
     fn found(&self) -> Step {
-        let mut addresses: Vec<SocketAddr> = Vec::new();
+        let mut places: Vec<(IpAddr, Vec<(u16, Protocol)>)> = Vec::new();
         for endpoint in &self.endpoints {
             for ip in &endpoint.addresses {
-                let addr = SocketAddr::new(ip.to_canonical(), endpoint.port);
-                if !addresses.contains(&addr) {
-                    addresses.push(addr);
+                for protocol in &endpoint.protocols {
+                    add(&mut places, ip.to_canonical(), endpoint.priority, protocol);
                 }
             }
         }
-        found(addresses, self.ttl)
+        let rank = |protocol: &Protocol| {
+            let same = |one: &Protocol| one.scheme() == protocol.scheme();
+            self.protocols.iter().position(same)
+        };
+        let mut all: Vec<Place> = Vec::new();
+        for (ip, mut protocols) in places {
+            protocols.sort_by_key(|(priority, protocol)| (*priority, rank(protocol)));
+            protocols.truncate(MAX_PROTOCOLS);
+            let protocols: Vec<Protocol> = protocols.into_iter().map(|(_, one)| one).collect();
+            let Some(first) = protocols.first() else {
+                continue;
+            };
+            let addr = SocketAddr::new(ip, first.port());
+            if all.iter().all(|place| place.addr != addr) {
+                all.push(Place { addr, protocols });
+            }
+        }
+        found(all, self.ttl)
     }
 
     /// The resolver for people: its port is no news if it is the usual one.
@@ -183,15 +210,15 @@ impl Designation {
 }
 
 impl Endpoint {
-    /// The designated resolver of this record, with its hints. `None` if it cannot be used: it is not for DNS over TLS, wants what is not
+    /// The designated resolver of this record, with its hints. `None` if it cannot be used: it has none of these protocols, wants what is not
     /// understood here, or says what it must not.
-    fn of(record: &Svcb<'_>) -> Option<Self> {
+    fn of(record: &Svcb<'_>, usual: &[Protocol]) -> Option<Self> {
         let target = record.target.to_ascii_lowercase();
-        let port = record.port().unwrap_or(TLS_PORT);
-        let is_for_tls = record.alpn().any(|protocol| protocol == DOT);
-        // RFC 9462 section 4: neither the root nor what is below the special-use name. RFC 7858 section 3.1: no TLS on port 53.
+        let spoken = usual.iter().filter_map(|usual| spoken(record, usual));
+        let protocols: Vec<Protocol> = spoken.collect();
+        // RFC 9462 section 4: neither the root nor what is below the special-use name.
         let is_reserved = target == [0] || is_within_reserved(&target);
-        if !record.is_understood() || !is_for_tls || is_reserved || [0, DNS_PORT].contains(&port) {
+        if !record.is_understood() || is_reserved || protocols.is_empty() {
             return None;
         }
         let hints = record.ipv4_hints().map(IpAddr::from);
@@ -199,9 +226,60 @@ impl Endpoint {
         Some(Self {
             priority: record.priority,
             target,
-            port,
+            protocols,
             addresses: hints.filter(is_of_one_server).collect(),
         })
+    }
+}
+
+/// This protocol as a record has it; `None` if the record is not for it.
+fn spoken(record: &Svcb<'_>, usual: &Protocol) -> Option<Protocol> {
+    let is_http = usual.path().is_some();
+    let alpn: &[u8] = match usual.scheme() {
+        "quic" => b"doq",
+        _ if is_http => b"h2",
+        _ => b"dot",
+    };
+    let port = record.port().unwrap_or(usual.port());
+    // RFC 7858 section 3.1: no TLS on port 53.
+    if [0, DNS_PORT].contains(&port) || !record.alpn().any(|protocol| protocol == alpn) {
+        return None;
+    }
+    let one = usual.clone().on_port(port);
+    if is_http {
+        // RFC 9461 section 5: without it nothing is known of the URI.
+        return Some(one.with_path(Some(path_of_template(record.dohpath()?)?)));
+    }
+    Some(one)
+}
+
+/// A protocol at an address. Another port of the same protocol is another way to go, as if it were another address.
+fn add(
+    places: &mut Vec<(IpAddr, Vec<(u16, Protocol)>)>,
+    ip: IpAddr,
+    priority: u16,
+    protocol: &Protocol,
+) {
+    let is_known = |(_, known): &(u16, Protocol)| known == protocol;
+    let is_spoken = |(_, known): &(u16, Protocol)| known.scheme() == protocol.scheme();
+    let there = || places.iter().filter(|(at, _)| *at == ip);
+    if there().any(|(_, known)| known.iter().any(is_known)) {
+        return;
+    }
+    let mut of_ip = places.iter_mut().filter(|(at, _)| *at == ip);
+    let one = (priority, protocol.clone());
+    match of_ip.find(|(_, known)| !known.iter().any(is_spoken)) {
+        Some((_, known)) => known.push(one),
+        None => places.push((ip, vec![one])),
+    }
+}
+
+/// A protocol for people.
+fn name_of(protocol: &Protocol) -> &'static str {
+    match protocol.scheme() {
+        "quic" => "QUIC",
+        "https" => "HTTPS",
+        _ => "TLS",
     }
 }
 
@@ -227,7 +305,7 @@ fn svcb_of(name: Vec<u8>) -> Question {
 mod tests {
     use super::super::messages::tests::{answer, asked};
     use super::super::messages::{A, AAAA};
-    use super::super::step::MAX_ADDRESSES;
+    use super::super::step::{Found, MAX_ADDRESSES};
     use super::*;
     use crate::wire::testing::{Message, name_octets, svcb};
     use rand_chacha::rand_core::SeedableRng;
@@ -246,8 +324,18 @@ mod tests {
 
     impl Asked {
         fn new(seed: u64) -> Self {
+            Self::by(&["tls"], seed)
+        }
+
+        /// In a program with these protocols.
+        fn by(schemes: &[&str], seed: u64) -> Self {
             let resolver = "192.0.2.1:53".parse().unwrap();
-            Self(Designation::of(resolver), ChaCha8Rng::seed_from_u64(seed))
+            let usual = crate::config::SCHEMES.iter();
+            let usual = usual.filter(|scheme| schemes.contains(&scheme.name));
+            let mut protocols: Vec<Protocol> = usual.map(Protocol::usual).collect();
+            protocols.sort_by_key(|one| schemes.iter().position(|name| *name == one.scheme()));
+            let designation = Designation::of(resolver, protocols);
+            Self(designation, ChaCha8Rng::seed_from_u64(seed))
         }
 
         /// What follows from these responses to these questions.
@@ -276,8 +364,17 @@ mod tests {
     }
 
     fn at(addresses: &[&str], seconds: u64) -> Step {
-        let addresses = addresses.iter().map(|addr| addr.parse().unwrap());
-        Step::Found((addresses.collect(), Duration::from_secs(seconds)))
+        let addresses = addresses
+            .iter()
+            .map(|addr| addr.parse::<SocketAddr>().unwrap());
+        let places = addresses.map(|addr| Place {
+            addr,
+            protocols: vec![Protocol::tls().on_port(addr.port())],
+        });
+        Step::Found(Found {
+            places: places.collect(),
+            lifetime: Duration::from_secs(seconds),
+        })
     }
 
     fn additional(plain: Message, owner: &str, rtype: u16, ttl: u32, rdata: &[u8]) -> Message {
@@ -404,6 +501,85 @@ mod tests {
         );
     }
 
+    /// Where these records lead a program with all protocols: each address with its protocols.
+    fn told(records: &[Vec<u8>]) -> Vec<String> {
+        let with = |plain: Message, rdata: &Vec<u8>| plain.answer(TYPE_SVCB, 300, rdata);
+        let step =
+            Asked::by(&["quic", "tls", "https"], 7).first(|plain| records.iter().fold(plain, with));
+        let Step::Found(found) = step else {
+            panic!("{step:?}")
+        };
+        let told = found.places.iter().map(|Place { addr, protocols }| {
+            let protocols = protocols.iter().map(|one| {
+                let (scheme, port) = (one.scheme(), one.port());
+                format!(" {scheme} {port}{}", one.path().unwrap_or_default())
+            });
+            format!("{addr}:{}", protocols.collect::<String>())
+        });
+        told.collect()
+    }
+
+    const DOHPATH: (u16, &[u8]) = (7, b"/q{?dns}");
+
+    // req 114: RFC 9462 section 4, RFC 9461 section 5.
+    #[test]
+    fn what_is_designated_at_one_address_is_one_upstream_of_several_protocols() {
+        let all = svcb(
+            1,
+            "a.test",
+            &[(ALPN, b"\x02h2\x03dot\x03doq"), HINT, DOHPATH],
+        );
+        assert_eq!(
+            told(&[all]),
+            ["192.0.2.8:853: quic 853 tls 853 https 443/q"]
+        );
+        // Two records of one priority, then the priority: one resolver prefers HTTPS.
+        let https = |priority| svcb(priority, "a.test", &[(ALPN, b"\x02h2"), HINT, DOHPATH]);
+        let tls = |priority| svcb(priority, "a.test", &[DOT, (PORT, &[0x22, 0x95]), HINT]);
+        assert_eq!(
+            told(&[https(1), tls(1)]),
+            ["192.0.2.8:8853: tls 8853 https 443/q"]
+        );
+        assert_eq!(
+            told(&[tls(2), https(1)]),
+            ["192.0.2.8:443: https 443/q tls 8853"]
+        );
+        // Each address has what is said of it.
+        let other = svcb(
+            2,
+            "b.test",
+            &[(ALPN, b"\x03doq"), (IPV4HINT, &[192, 0, 2, 9])],
+        );
+        assert_eq!(
+            told(&[tls(1), other]),
+            ["192.0.2.8:8853: tls 8853", "192.0.2.9:853: quic 853"]
+        );
+        // The same protocol on another port is another place.
+        let again = svcb(2, "a.test", &[DOT, HINT]);
+        assert_eq!(
+            told(&[tls(1), again.clone(), again]),
+            ["192.0.2.8:8853: tls 8853", "192.0.2.8:853: tls 853"]
+        );
+    }
+
+    // req 114
+    #[test]
+    fn https_without_a_path_that_can_be_used_is_not_designated() {
+        for path in [&[][..], &[(7, &b"q{?dns}"[..])], &[(7, b"/{x}{?dns}")]] {
+            let params = [&[(ALPN, &b"\x02h2\x03doq"[..]), HINT][..], path].concat();
+            assert_eq!(
+                told(&[svcb(1, "a.test", &params)]),
+                ["192.0.2.8:853: quic 853"]
+            );
+        }
+        let mut asked = Asked::by(&["quic", "tls", "https"], 7);
+        assert_eq!(asked.first(|plain| plain), Step::Nothing(None));
+        assert_eq!(
+            asked.0.nothing(),
+            "192.0.2.1 designates no resolver for DNS over TLS or QUIC or HTTPS"
+        );
+    }
+
     // req 89: RFC 9460 section 2.2.
     #[test]
     fn one_malformed_record_makes_all_unusable() {
@@ -454,7 +630,7 @@ mod tests {
         assert_eq!(questions[0].name, name_octets("n0.test"));
         let hints: Vec<u8> = (0..100).flat_map(|last| [192, 0, 2, last]).collect();
         match step(&[svcb(1, "a.test", &[DOT, (IPV4HINT, &hints)])]) {
-            Step::Found((addresses, _)) => assert_eq!(addresses.len(), MAX_ADDRESSES),
+            Step::Found(found) => assert_eq!(found.places.len(), MAX_ADDRESSES),
             other => panic!("{other:?}"),
         }
     }

@@ -19,13 +19,15 @@ use search::Search;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
-use step::Found;
+pub use step::{Found, Place};
 
 /// The look-ups of one worker.
 pub struct Lookups<R: Runtime> {
     sources: Sources,
     /// One at most for each upstream, by its number.
     running: Vec<Option<Running<R>>>,
+    /// What was found last, by the number of the upstream.
+    found: Vec<Option<(Upstream, Vec<Place>)>>,
     random: ChaCha8Rng,
 }
 
@@ -53,6 +55,7 @@ impl<R: Runtime> Lookups<R> {
         Self {
             sources: sources.clone(),
             running: Vec::new(),
+            found: Vec::new(),
             random,
         }
     }
@@ -97,15 +100,29 @@ impl<R: Runtime> Lookups<R> {
         }
     }
 
+    /// The upstream of this number as it was found at this address, if more was found than the address.
+    pub fn found_at(&self, number: usize, to: &Upstream, addr: SocketAddr) -> Option<Upstream> {
+        let (upstream, places) = self.found.get(number)?.as_ref()?;
+        let place = places.iter().find(|place| place.addr == addr)?;
+        place.of(to).filter(|_| upstream.is_looked_up_as(to))
+    }
+
     /// A look-up was woken. Tells the core when it is over.
     pub fn ready(&mut self, upstream: usize, core: &mut Core) {
         if let Some(Some(running)) = self.running.get_mut(upstream)
             && let Poll::Ready(found) =
                 Pin::new(&mut running.lookup).poll(&mut running.source.context())
         {
+            let addresses = found.map(|Found { places, lifetime }| {
+                let addresses = places.iter().map(|place| place.addr).collect();
+                let count = self.found.len().max(upstream + 1);
+                self.found.resize_with(count, || None);
+                self.found[upstream] = Some((running.upstream.clone(), places));
+                (addresses, lifetime)
+            });
             self.running[upstream] = None;
             core.forwarder
-                .resolved(upstream, found, core.now, &mut core.out);
+                .resolved(upstream, addresses, core.now, &mut core.out);
         }
     }
 }

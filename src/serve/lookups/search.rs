@@ -20,7 +20,10 @@ impl Search {
     /// look-up.
     pub fn of(upstream: &Upstream, bootstrap: &[SocketAddr]) -> Option<(Self, Vec<SocketAddr>)> {
         if let Some(resolver) = upstream.designated_by() {
-            return Some((Self::Designated(Designation::of(resolver)), vec![resolver]));
+            return Some((
+                Self::Designated(Designation::of(resolver, upstream.usual_protocols())),
+                vec![resolver],
+            ));
         }
         let host = upstream.host_to_find()?.clone();
         Some((Self::Host(host), bootstrap.to_vec()))
@@ -49,7 +52,7 @@ impl Search {
                 let mut ttl = u32::MAX;
                 let addresses = answers.addresses().map(|(_, ip, of_record)| {
                     ttl = ttl.min(of_record);
-                    SocketAddr::new(ip, host.port())
+                    SocketAddr::new(ip, host.port()).into()
                 });
                 let addresses = addresses.collect();
                 found(addresses, ttl)
@@ -63,7 +66,7 @@ impl Search {
 mod tests {
     use super::super::messages::tests::{answer, asked};
     use super::super::messages::{A, AAAA};
-    use super::super::step::MAX_ADDRESSES;
+    use super::super::step::{Found, MAX_ADDRESSES, Place};
     use super::*;
     use crate::wire::testing::word;
     use rand_chacha::rand_core::SeedableRng;
@@ -85,7 +88,8 @@ mod tests {
     // req 85
     #[test]
     fn a_host_is_looked_up_again_when_its_lowest_ttl_ends_within_bounds() {
-        let addresses = ["192.0.2.1:8853", "[::1]:8853"].map(|addr| addr.parse().unwrap());
+        let addresses =
+            ["192.0.2.1:8853", "[::1]:8853"].map(|addr| addr.parse::<SocketAddr>().unwrap());
         for (ttl, ttl_v6, seconds) in [
             (300, 7_200, 300),
             (7_200, 300, 300),
@@ -93,7 +97,10 @@ mod tests {
             (0, 0, 60),
             (604_800, 604_800, 86_400),
         ] {
-            let expected = (addresses.to_vec(), Duration::from_secs(seconds));
+            let expected = Found {
+                places: addresses.map(Place::from).into(),
+                lifetime: Duration::from_secs(seconds),
+            };
             assert_eq!(step(ttl, ttl_v6), Step::Found(expected), "{ttl} {ttl_v6}");
         }
     }
@@ -116,7 +123,7 @@ mod tests {
             (1..=200).fold(plain, |plain, last| plain.a(300, [192, 0, 2, last]))
         });
         match search.step(&queries, &mut ChaCha8Rng::seed_from_u64(7)) {
-            Step::Found((addresses, _)) => assert_eq!(addresses.len(), MAX_ADDRESSES),
+            Step::Found(found) => assert_eq!(found.places.len(), MAX_ADDRESSES),
             other => panic!("{other:?}"),
         }
     }

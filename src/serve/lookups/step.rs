@@ -1,6 +1,7 @@
 //! One step of a search.
 
 use super::messages::Question;
+use crate::config::{Protocol, Upstream};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,8 +12,38 @@ pub const LIFETIMES: RangeInclusive<Duration> =
 /// The most addresses of one upstream that are used. Others than these would hardly ever be connected to.
 pub const MAX_ADDRESSES: usize = 32;
 
-/// Addresses, and for how long they may be used.
-pub type Found = (Vec<SocketAddr>, Duration);
+/// What was found of an upstream, and for how long it may be used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its addresses, each once.
+    pub places: Vec<Place>,
+    /// For how long.
+    pub lifetime: Duration,
+}
+
+/// An address of an upstream, with the port of the first protocol.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The address.
+    pub addr: SocketAddr,
+    /// The protocols that are spoken there, in the order of trying. None: those of the configuration.
+    pub protocols: Vec<Protocol>,
+}
+
+impl Place {
+    /// What is said of this upstream here. `None`: nothing but the address.
+    pub fn of(&self, upstream: &Upstream) -> Option<Upstream> {
+        let is_designated = !self.protocols.is_empty();
+        is_designated.then(|| upstream.designated_at(self.addr, &self.protocols))
+    }
+}
+
+impl From<SocketAddr> for Place {
+    fn from(addr: SocketAddr) -> Self {
+        let protocols = Vec::new();
+        Self { addr, protocols }
+    }
+}
 
 /// What follows from the responses of a resolver.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,12 +57,12 @@ pub enum Step {
 }
 
 /// What follows from these addresses, the lowest TTL of which is this.
-pub fn found(mut addresses: Vec<SocketAddr>, ttl: u32) -> Step {
-    if addresses.is_empty() {
+pub fn found(mut places: Vec<Place>, ttl: u32) -> Step {
+    if places.is_empty() {
         return Step::Nothing(None);
     }
-    addresses.truncate(MAX_ADDRESSES);
+    places.truncate(MAX_ADDRESSES);
     let lifetime = Duration::from_secs(ttl.into());
     let lifetime = lifetime.clamp(*LIFETIMES.start(), *LIFETIMES.end());
-    Step::Found((addresses, lifetime))
+    Step::Found(Found { places, lifetime })
 }

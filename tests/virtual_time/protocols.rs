@@ -1,0 +1,331 @@
+//! Stories of one upstream that is reached by several protocols. Which octets each of them has is no question of time: here all are streams
+//! without TLS, to a server each, and a handshake takes a round trip.
+
+use super::scene::{FIRST, SECOND, Scene, THIRD, addr, ms, tell_on, upstream, why};
+use crate::support::memory::Memory;
+use dotward::config::{Config, ConfigError, Scheme, Upstream};
+use dotward::engine::Stats;
+use dotward::transport::{ConnectError, Transport};
+use dotward::transports::Protocols;
+use dotward::transports::choosing::Choosing;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Whatever this build has.
+const SCHEMES: &[Scheme] = &[
+    encrypted("quic", 853),
+    encrypted("tls", 853),
+    encrypted("https", 443),
+];
+const SERVFAIL: u16 = 2;
+const QUIC: &str = FIRST;
+const TLS: &str = SECOND;
+const HTTPS: &str = THIRD;
+
+const fn encrypted(name: &'static str, port: u16) -> Scheme {
+    Scheme {
+        name,
+        port,
+        encrypted: true,
+    }
+}
+
+/// What a story sees of the protocols, and says of them.
+#[derive(Clone, Default)]
+struct Seen {
+    /// The protocols that were tried, the first one first.
+    tried: Rc<RefCell<Vec<&'static str>>>,
+    /// Those whose certificate is not valid.
+    wrong: Rc<RefCell<Vec<&'static str>>>,
+}
+
+impl Seen {
+    /// Those that were tried since this was last asked.
+    fn tried(&self) -> Vec<&'static str> {
+        self.tried.take()
+    }
+
+    fn certificate_is_wrong(&self, schemes: &[&'static str]) {
+        *self.wrong.borrow_mut() = schemes.to_vec();
+    }
+}
+
+/// Connects by one protocol.
+struct Single {
+    world: Memory,
+    protocols: Protocols<Memory>,
+    seen: Seen,
+}
+
+type AnyConnection = <Protocols<Memory> as Transport>::Connection;
+
+impl Transport for Single {
+    type Connection = AnyConnection;
+    type Connect = Pin<Box<dyn Future<Output = Result<AnyConnection, ConnectError>>>>;
+
+    fn connect(&self, to: &Upstream, _: SocketAddr) -> Self::Connect {
+        assert!(to.protocols().is_empty(), "one at a time");
+        let scheme = to.scheme();
+        let at = match scheme {
+            "quic" => QUIC,
+            "tls" => TLS,
+            _ => HTTPS,
+        };
+        self.seen.tried.borrow_mut().push(scheme);
+        let connect = self.protocols.connect(&upstream(at), addr(at));
+        let (world, seen) = (self.world.clone(), self.seen.clone());
+        let mut latency = Duration::ZERO;
+        world.conditions(addr(at), |conditions| latency = conditions.latency);
+        Box::pin(async move {
+            let connection = connect.await?;
+            world.sleep(2 * latency).await;
+            if seen.wrong.borrow().contains(&scheme) {
+                return Err(ConnectError::Unauthenticated {
+                    why: "the certificate has expired".into(),
+                    remedy: String::new(),
+                });
+            }
+            Ok(connection)
+        })
+    }
+
+    fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
+        self.protocols.reconfigure(before, config)
+    }
+}
+
+/// Tells a story with an upstream of these protocols, which are 40 ms away.
+fn tell(schemes: &str, story: impl AsyncFnOnce(&mut Scene, &Seen)) -> Stats {
+    let spec = format!("{schemes}://192.0.2.9#dns.test");
+    let several = Upstream::parse(&spec, SCHEMES).unwrap();
+    let seen = Seen::default();
+    tell_on(
+        |network, _| network,
+        |protocols, network: &Memory| {
+            Choosing::new(
+                network.clone(),
+                Single {
+                    world: network.clone(),
+                    protocols,
+                    seen: seen.clone(),
+                },
+            )
+        },
+        |config| config.upstreams([several]),
+        &[FIRST],
+        async |scene| {
+            for at in [QUIC, TLS, HTTPS] {
+                scene.world.conditions(addr(at), |w| w.latency = ms(20));
+            }
+            story(scene, &seen).await;
+        },
+    )
+}
+
+fn drops(scene: &Scene, at: &[&str], drops: bool) {
+    for at in at {
+        scene.world.conditions(addr(at), |w| w.swallows = drops);
+    }
+}
+
+fn refuses(scene: &Scene, at: &[&str], refuses: bool) {
+    for at in at {
+        scene.world.conditions(addr(at), |w| w.refuses = refuses);
+    }
+}
+
+/// Asks, and says how long that took.
+async fn asks(scene: &mut Scene, name: &str) -> Duration {
+    let got = scene.get_own(name).await;
+    assert_eq!(got.rcode, 0, "{name}");
+    got.after
+}
+
+// fault 135, req 112
+#[test]
+fn where_port_853_is_dropped_https_answers_and_is_remembered() {
+    for (schemes, within, tried) in [
+        ("tls+https", 400, &["tls", "https"][..]),
+        ("quic+tls+https", 600, &["quic", "tls", "https"]),
+    ] {
+        let stats = tell(schemes, async |scene, seen| {
+            drops(scene, &[QUIC, TLS], true);
+            let took = asks(scene, "a.test").await;
+            assert!(
+                (ms(370)..=ms(within)).contains(&took),
+                "{schemes}: {took:?}"
+            );
+            assert_eq!(seen.tried(), tried);
+            // What was given up leaves nothing behind, and the next connection begins with what works.
+            for name in ["b.test", "c.test"] {
+                scene.world.reset(addr(HTTPS));
+                scene.world.sleep(ms(5_000)).await;
+                let took = asks(scene, name).await;
+                assert!(took <= ms(130), "{schemes}: {took:?}");
+            }
+            assert!(seen.tried().iter().all(|scheme| *scheme == "https"));
+        });
+        assert_eq!((stats.failed, stats.failed_connects), (0, 0));
+    }
+}
+
+// req 112
+#[test]
+fn a_protocol_that_is_refused_costs_no_delay() {
+    tell("quic+tls+https", async |scene, seen| {
+        refuses(scene, &[QUIC, TLS], true);
+        let took = asks(scene, "a.test").await;
+        assert!(took <= ms(200), "{took:?}");
+        assert_eq!(seen.tried(), ["quic", "tls", "https"]);
+        refuses(scene, &[HTTPS], true);
+        scene.world.reset(addr(HTTPS));
+        let got = scene.get_own("b.test").await;
+        assert_eq!(got.rcode, SERVFAIL);
+        let (_, text) = why(&got.message).expect("a reason");
+        for scheme in ["quic", "tls", "https"] {
+            assert!(text.contains(&format!("by {scheme}")), "{text}");
+        }
+    });
+}
+
+// req 111, 112
+#[test]
+fn where_all_work_the_first_one_is_used_alone() {
+    for (schemes, first) in [("quic+tls+https", "quic"), ("https+tls", "https")] {
+        let stats = tell(schemes, async |scene, seen| {
+            for number in 0..20 {
+                asks(scene, &format!("n{number}.test")).await;
+            }
+            assert_eq!(seen.tried(), [first]);
+        });
+        assert_eq!(stats.dials, 1);
+    }
+}
+
+// req 112: the delay is for what is silent, and the winner is the one that is there first.
+#[test]
+fn a_slow_first_protocol_wins_if_the_next_one_is_slower() {
+    tell("tls+https", async |scene, seen| {
+        scene.world.conditions(addr(TLS), |w| w.latency = ms(80));
+        scene.world.conditions(addr(HTTPS), |w| w.latency = ms(80));
+        let took = asks(scene, "a.test").await;
+        assert!(took <= ms(500), "{took:?}");
+        assert_eq!(seen.tried(), ["tls", "https"]);
+        scene.world.sleep(ms(1_000)).await;
+        assert_eq!(scene.second.borrow().asked.len(), 1);
+        assert_eq!(scene.third.borrow().asked.len(), 0);
+    });
+}
+
+// fault 136
+#[test]
+fn when_the_remembered_protocol_fails_the_others_are_tried_again() {
+    for silent in [false, true] {
+        tell("tls+https", async |scene, seen| {
+            drops(scene, &[TLS], true);
+            asks(scene, "a.test").await;
+            drops(scene, &[TLS], false);
+            seen.tried();
+            if silent {
+                drops(scene, &[HTTPS], true);
+            } else {
+                refuses(scene, &[HTTPS], true);
+            }
+            scene.world.reset(addr(HTTPS));
+            let took = asks(scene, "b.test").await;
+            assert!(took <= ms(500), "{took:?}");
+            assert_eq!(seen.tried()[..2], ["https", "tls"]);
+            // It is the first of its own accord from now on.
+            scene.world.reset(addr(TLS));
+            scene.world.sleep(ms(5_000)).await;
+            asks(scene, "c.test").await;
+            let tried = seen.tried();
+            assert!(tried.iter().all(|scheme| *scheme == "tls"), "{tried:?}");
+        });
+    }
+}
+
+// fault 138, req 113
+#[test]
+fn a_certificate_that_is_wrong_is_not_avoided_by_another_protocol() {
+    let stats = tell("quic+tls+https", async |scene, seen| {
+        seen.certificate_is_wrong(&["quic"]);
+        let got = scene.get_own("a.test").await;
+        assert_eq!(got.rcode, SERVFAIL);
+        let (_, text) = why(&got.message).expect("a reason");
+        assert!(text.contains("the certificate has expired"), "{text}");
+        let tried = seen.tried();
+        assert!(tried.iter().all(|scheme| *scheme == "quic"), "{tried:?}");
+        for actor in [&scene.first, &scene.second, &scene.third] {
+            assert_eq!(actor.borrow().asked.len(), 0);
+        }
+    });
+    assert!(stats.failed_connects > 0);
+}
+
+// fault 138, req 113
+#[test]
+fn a_wrong_certificate_beside_a_right_one_costs_nothing() {
+    tell("tls+https", async |scene, seen| {
+        // The first one needs longer than the delay, and what answers in the place of the second is somebody else.
+        scene.world.conditions(addr(TLS), |w| w.latency = ms(150));
+        seen.certificate_is_wrong(&["https"]);
+        let took = asks(scene, "a.test").await;
+        assert!(took <= ms(950), "{took:?}");
+        assert_eq!(scene.third.borrow().asked.len(), 0);
+    });
+}
+
+// fault 137, 138
+#[test]
+fn what_is_remembered_does_not_outlive_a_wrong_certificate() {
+    tell("tls+https", async |scene, seen| {
+        drops(scene, &[TLS], true);
+        asks(scene, "a.test").await;
+        drops(scene, &[TLS], false);
+        seen.tried();
+        seen.certificate_is_wrong(&["https"]);
+        scene.world.reset(addr(HTTPS));
+        scene.world.sleep(ms(10_000)).await;
+        asks(scene, "b.test").await;
+        let tried = seen.tried();
+        assert_eq!(tried.last(), Some(&"tls"), "{tried:?}");
+    });
+}
+
+// fault 137
+#[test]
+fn another_network_is_not_judged_by_the_last_one() {
+    tell("quic+tls+https", async |scene, seen| {
+        drops(scene, &[QUIC, TLS], true);
+        asks(scene, "a.test").await;
+        assert_eq!(seen.tried().last(), Some(&"https"));
+        drops(scene, &[QUIC, TLS], false);
+        scene.world.suspend(Duration::from_secs(60));
+        asks(scene, "b.test").await;
+        assert_eq!(seen.tried(), ["quic"]);
+        assert_eq!(scene.first.borrow().asked.len(), 1);
+    });
+}
+
+// fault 137: without a sign of another network, too.
+#[test]
+fn what_is_remembered_holds_for_an_hour() {
+    tell("tls+https", async |scene, seen| {
+        drops(scene, &[TLS], true);
+        asks(scene, "a.test").await;
+        drops(scene, &[TLS], false);
+        seen.tried();
+        scene.world.sleep(Duration::from_secs(3_500)).await;
+        asks(scene, "b.test").await;
+        let tried = seen.tried();
+        assert!(!tried.is_empty() && tried.iter().all(|one| *one == "https"));
+        scene.world.sleep(Duration::from_secs(200)).await;
+        seen.tried();
+        asks(scene, "c.test").await;
+        assert_eq!(seen.tried(), ["tls"]);
+    });
+}

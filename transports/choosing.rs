@@ -1,0 +1,296 @@
+//! One upstream by several protocols: the first that works is used.
+//!
+//! They are tried in their order. The next one is tried beside those before when these have neither succeeded nor failed after a delay (RFC
+//! 8305 section 5), and at once when one has failed. The first connection wins that is established and authenticated; the others are given up.
+//! All protocols of an upstream have the same authentication. A server that fails it is an error, and no reason to try another one.
+//!
+//! Which protocol works is remembered, so that the next connection begins with it.
+
+use crate::config::{Config, ConfigError, Protocol, Upstream};
+use crate::engine::Now;
+use crate::locks::lock;
+use crate::runtime::Runtime;
+use crate::transport::{ConnectError, Transport};
+use log::{debug, info, warn};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// For how long the first protocol is alone: the Connection Attempt Delay that RFC 8305 section 5 recommends.
+const ALONE: Duration = Duration::from_millis(250);
+/// For how long each further one is the last to be tried. Less, since the silence of one makes that of the next likelier; RFC 8305 section 5
+/// allows 100 ms and more.
+const FURTHER: Duration = Duration::from_millis(150);
+/// For how long it is remembered which protocol works. What was in the way of an earlier one may be gone; looking costs one connection the
+/// delay.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+/// The boot clock gains so much on the monotonic one only while the machine is suspended; it may wake up on another network.
+const SUSPENDED: Duration = Duration::from_secs(1);
+/// The most upstreams of which something is remembered, each at each address where its protocols differ. Of others the oldest is forgotten.
+const MAX_REMEMBERED: usize = 256;
+
+/// Connects by each protocol as another transport does, and chooses where an upstream has several.
+pub struct Choosing<R, T> {
+    runtime: R,
+    transport: Arc<Mutex<T>>,
+    memory: Memory,
+}
+
+impl<R: Runtime, T: Transport> Choosing<R, T> {
+    /// Over this transport, which speaks one protocol at a time: see [`Upstream::by`].
+    pub fn new(runtime: R, transport: T) -> Self {
+        Self {
+            runtime,
+            transport: Arc::new(Mutex::new(transport)),
+            memory: Memory::default(),
+        }
+    }
+}
+
+impl<R: Runtime, T: Transport> Transport for Choosing<R, T> {
+    type Connection = T::Connection;
+    type Connect = Connect<R, T>;
+
+    fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
+        if to.protocols().is_empty() {
+            let single = lock(&self.transport).connect(to, addr);
+            return Connect::Single(Box::pin(single));
+        }
+        Connect::Several(Box::new(Race {
+            waiting: self.memory.order(to, self.runtime.now()),
+            runtime: self.runtime.clone(),
+            transport: self.transport.clone(),
+            memory: self.memory.clone(),
+            to: to.clone(),
+            addr,
+            running: Vec::new(),
+            delay: None,
+            failures: Vec::new(),
+        }))
+    }
+
+    /// What is remembered stays: it says nothing of who a server is.
+    fn reconfigure(&mut self, before: &Config, config: &Config) -> Result<(), ConfigError> {
+        lock(&self.transport).reconfigure(before, config)
+    }
+}
+
+/// Which protocols work that are not the first of their upstreams.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<VecDeque<Known>>>);
+
+struct Known {
+    upstream: Upstream,
+    protocol: Protocol,
+    since: Now,
+}
+
+impl Known {
+    fn holds(&self, now: Now) -> bool {
+        let gap = now.mono.since(self.since.mono);
+        let asleep = now.boot.since(self.since.boot).saturating_sub(gap);
+        gap < REMEMBERED && asleep <= SUSPENDED
+    }
+}
+
+impl Memory {
+    /// The protocols of an upstream in the order in which they are tried now.
+    fn order(&self, to: &Upstream, now: Now) -> VecDeque<Protocol> {
+        let mut order: VecDeque<Protocol> = to.protocols().iter().cloned().collect();
+        let mut known = lock(&self.0);
+        known.retain(|one| one.holds(now));
+        if let Some(known) = known.iter().find(|one| one.upstream == *to)
+            && let Some(at) = order.iter().position(|one| *one == known.protocol)
+            && let Some(works) = order.remove(at)
+        {
+            order.push_front(works);
+        }
+        order
+    }
+
+    /// This protocol works. Says whether that is another one than before.
+    fn works(&self, to: &Upstream, protocol: &Protocol, now: Now) -> bool {
+        let is_first = to.protocols().first() == Some(protocol);
+        let mut known = lock(&self.0);
+        let before = known.iter().position(|one| one.upstream == *to);
+        let before = before.and_then(|at| known.remove(at));
+        match before {
+            Some(before) if before.protocol == *protocol => {
+                known.push_back(before);
+                false
+            }
+            before => {
+                if !is_first {
+                    known.push_back(Known {
+                        upstream: to.clone(),
+                        protocol: protocol.clone(),
+                        since: now,
+                    });
+                }
+                if known.len() > MAX_REMEMBERED {
+                    known.pop_front();
+                }
+                !is_first || before.is_some()
+            }
+        }
+    }
+
+    fn forget(&self, to: &Upstream) {
+        lock(&self.0).retain(|one| one.upstream != *to);
+    }
+}
+
+/// A connect in progress.
+pub enum Connect<R: Runtime, T: Transport> {
+    /// To an upstream that has one protocol.
+    Single(Pin<Box<T::Connect>>),
+    /// To one that has several.
+    Several(Box<Race<R, T>>),
+}
+
+/// A connect by several protocols.
+pub struct Race<R: Runtime, T: Transport> {
+    runtime: R,
+    transport: Arc<Mutex<T>>,
+    memory: Memory,
+    to: Upstream,
+    addr: SocketAddr,
+    /// Those that are not tried yet, the next one first.
+    waiting: VecDeque<Protocol>,
+    running: Vec<(Protocol, Pin<Box<T::Connect>>)>,
+    /// Until the next one is tried beside those that run; `None` if there is no next one.
+    delay: Option<R::Sleep>,
+    failures: Vec<(Protocol, ConnectError)>,
+}
+
+impl<R: Runtime, T: Transport> Race<R, T> {
+    /// Tries the next protocol. False if there is none.
+    fn start_next(&mut self) -> bool {
+        let Some(protocol) = self.waiting.pop_front() else {
+            return false;
+        };
+        let (to, addr) = self.to.by(&protocol, self.addr);
+        let connect = lock(&self.transport).connect(&to, addr);
+        let is_first = self.running.is_empty() && self.failures.is_empty();
+        self.running.push((protocol, Box::pin(connect)));
+        let delay = if is_first { ALONE } else { FURTHER };
+        let at = self.runtime.now().mono + delay;
+        let is_next = !self.waiting.is_empty();
+        self.delay = is_next.then(|| self.runtime.sleep_until(at));
+        true
+    }
+
+    /// Goes on with all that run: the one that is connected, and whether one has failed.
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> (Option<(Protocol, T::Connection)>, bool) {
+        let (mut index, mut has_failed) = (0, false);
+        while let Some((_, connect)) = self.running.get_mut(index) {
+            match connect.as_mut().poll(cx) {
+                Poll::Pending => index += 1,
+                Poll::Ready(Ok(connection)) => {
+                    let (protocol, _) = self.running.remove(index);
+                    return (Some((protocol, connection)), has_failed);
+                }
+                Poll::Ready(Err(why)) => {
+                    let (protocol, _) = self.running.remove(index);
+                    self.failed(protocol, why);
+                    has_failed = true;
+                }
+            }
+        }
+        (None, has_failed)
+    }
+
+    fn failed(&mut self, protocol: Protocol, why: ConnectError) {
+        let (label, scheme, port) = (self.to.label(), protocol.scheme(), protocol.port());
+        debug!("{label}: by {scheme} on port {port}: {why}");
+        if let ConnectError::Unauthenticated { .. } = why {
+            // What worked before was perhaps on another network.
+            self.memory.forget(&self.to);
+            // Not one more is tried for that reason. Only of designated resolvers each may be a server of its own, and one that fails the
+            // verification is not used (RFC 9462 section 4.2).
+            if self.to.designated_by().is_none() {
+                self.waiting.clear();
+                self.delay = None;
+            }
+        }
+        self.failures.push((protocol, why));
+    }
+
+    /// One is connected: the others are given up.
+    fn won(&mut self, protocol: &Protocol) {
+        self.running.clear();
+        self.waiting.clear();
+        let (label, scheme, port) = (self.to.label(), protocol.scheme(), protocol.port());
+        for (other, why) in &self.failures {
+            if let ConnectError::Unauthenticated { .. } = why {
+                let other = other.scheme();
+                warn!("{label}: by {other}: {why}; it is connected by {scheme}, where it is");
+            }
+        }
+        if self.memory.works(&self.to, protocol, self.runtime.now()) {
+            info!("{label}: reached by {scheme} on port {port}, which is tried first from now on");
+        }
+    }
+
+    /// Why none of them is connected.
+    fn failure(&self) -> ConnectError {
+        let mut all = self.failures.iter();
+        if let Some((protocol, ConnectError::Unauthenticated { why, remedy })) =
+            all.find(|(_, why)| matches!(why, ConnectError::Unauthenticated { .. }))
+        {
+            return ConnectError::Unauthenticated {
+                why: format!("by {}: {why}", protocol.scheme()),
+                remedy: remedy.clone(),
+            };
+        }
+        if self
+            .failures
+            .iter()
+            .all(|(_, why)| *why == ConnectError::TimedOut)
+        {
+            return ConnectError::TimedOut;
+        }
+        let told = self.failures.iter().map(|(protocol, why)| {
+            let why = match why {
+                ConnectError::Unreachable(why) => why.clone(),
+                other => other.to_string(),
+            };
+            format!("{} by {}", why, protocol.scheme())
+        });
+        ConnectError::Unreachable(told.collect::<Vec<_>>().join(", "))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T::Connection, ConnectError>> {
+        loop {
+            let (connected, has_failed) = self.poll_running(cx);
+            if let Some((protocol, connection)) = connected {
+                self.won(&protocol);
+                return Poll::Ready(Ok(connection));
+            }
+            let is_over = |delay: &mut R::Sleep| Pin::new(delay).poll(cx).is_ready();
+            let is_due =
+                has_failed || self.running.is_empty() || self.delay.as_mut().is_some_and(is_over);
+            if is_due && self.start_next() {
+                continue;
+            }
+            if self.running.is_empty() {
+                return Poll::Ready(Err(self.failure()));
+            }
+            return Poll::Pending;
+        }
+    }
+}
+
+impl<R: Runtime, T: Transport> Future for Connect<R, T> {
+    type Output = Result<T::Connection, ConnectError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Single(connect) => connect.as_mut().poll(cx),
+            Self::Several(race) => race.poll(cx),
+        }
+    }
+}
