@@ -29,7 +29,10 @@ impl Guest for Relay {
             };
             let reactor = Reactor::default();
             let sent = exchange(&reactor, &target, Duration::from_secs(8), &message);
-            let message = reactor.block_on(sent).or(Err(Refusal::FAILED))?;
+            let message = reactor.block_on(sent).map_err(|why| {
+                eprintln!("{why}");
+                Refusal::FAILED
+            })?;
             Ok(Answer {
                 message,
                 freshness: 0,

@@ -3,6 +3,7 @@
 
 use crate::reactor::Reactor;
 use crate::requests::{MAX_MESSAGE, MEDIA_TYPE};
+use std::fmt;
 use std::future::poll_fn;
 use std::time::Duration;
 use wasip2::http::outgoing_handler;
@@ -31,6 +32,20 @@ pub enum Failure {
     Host(ErrorCode),
     /// The upstream responds with something else. This says with what.
     Response(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(code) => f.write_str(&described(code)),
+            Self::Response(why) => f.write_str(why),
+        }
+    }
+}
+
+/// By the name that WASI has for it.
+pub fn described(code: &ErrorCode) -> String {
+    format!("{code:?}").replace("ErrorCode::", "")
 }
 
 /// Sends a message, and waits for the one that comes back. Dropping this gives it up.
@@ -176,8 +191,7 @@ mod tests {
     fn shown(status: u16, content_type: Option<&str>) -> String {
         match check(status, content_type.map(str::as_bytes)) {
             Ok(()) => "taken".to_owned(),
-            Err(Failure::Response(why)) => why,
-            Err(Failure::Host(code)) => code.to_string(),
+            Err(why) => why.to_string(),
         }
     }
 

@@ -5,7 +5,7 @@
 //! response comes.
 #![forbid(unsafe_code)]
 
-use crate::exchange::{Failure, Target, exchange};
+use crate::exchange::{Failure, Target, described, exchange};
 use crate::reactor::Reactor;
 use dotward::config::Upstream;
 use dotward::transport::{self, ConnectError, ConnectionError, Event};
@@ -106,17 +106,17 @@ fn target(upstream: &Upstream) -> Result<Target, String> {
 fn unconnected(code: ErrorCode) -> ConnectError {
     match code {
         ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
-            ConnectError::Unresolved(code.to_string())
+            ConnectError::Unresolved(described(&code))
         }
         ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout => ConnectError::TimedOut,
         ErrorCode::TlsCertificateError => ConnectError::Unauthenticated {
-            why: code.to_string(),
+            why: described(&code),
             remedy: String::new(),
         },
         ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => {
-            ConnectError::Handshake(code.to_string())
+            ConnectError::Handshake(described(&code))
         }
-        code => ConnectError::Unreachable(code.to_string()),
+        code => ConnectError::Unreachable(described(&code)),
     }
 }
 
@@ -198,7 +198,7 @@ impl transport::Connection for Connection {
                 let why = ConnectionError::Rejected(why);
                 return Poll::Ready(Event::Failed { id, why });
             }
-            Err(Failure::Host(code)) => ConnectionError::Io(code.to_string()),
+            Err(Failure::Host(code)) => ConnectionError::Io(described(&code)),
         };
         self.to.failed.set(true);
         self.ended = Some(why.clone());

@@ -47,7 +47,8 @@ fn answer(message: &[u8]) -> Result<Answer, Refusal> {
             Some(resolver) => resolver,
             None => shared.insert(start()?),
         };
-        resolver.answer(message).ok_or(Refusal::NO_QUERY)
+        let no_query = Refusal::new(400, "no DNS query");
+        resolver.answer(message).ok_or(no_query)
     })
 }
 

@@ -36,13 +36,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// What is no query.
-    pub const NO_QUERY: Self = Self::new(400, "no DNS query");
     /// This component cannot do its work: its log says why.
     pub const FAILED: Self = Self::new(502, "the resolver failed");
     const TOO_LONG: Self = Self::new(413, "too long for a DNS message");
 
-    const fn new(status: u16, why: &'static str) -> Self {
+    /// With this status.
+    pub const fn new(status: u16, why: &'static str) -> Self {
         Self { status, why }
     }
 }
