@@ -11,6 +11,8 @@ use wasip2::io::streams::StreamError;
 pub const MEDIA_TYPE: &str = "application/dns-message";
 /// A DNS message has no more octets than its length prefix can say (RFC 1035 section 4.2.2).
 pub const MAX_MESSAGE: usize = 65_535;
+/// Octets of a body that are read although it is too long for a message, or the request is refused for another reason.
+const MAX_REFUSED: usize = 1024 * 1024;
 /// Where DNS is.
 const PATH: &str = "/dns-query";
 /// Octets of a body that are read at once.
@@ -73,9 +75,14 @@ pub fn message_of(request: &IncomingRequest) -> Result<Vec<u8>, Refusal> {
         content_type: content_type.as_deref(),
         content_length: content_length.as_deref(),
     };
-    match place(&head)? {
-        Place::Uri(message) => Ok(message),
-        Place::Body => body_of(request),
+    match place(&head) {
+        Ok(Place::Uri(message)) => Ok(message),
+        Ok(Place::Body) => body_of(request),
+        Err(refusal) => {
+            // A host may close a connection with a body on it that nobody has read, and a client that writes then sees no response.
+            let _read_or_not = read_body(request, MAX_REFUSED);
+            Err(refusal)
+        }
     }
 }
 
@@ -126,26 +133,28 @@ fn check_body(head: &Head<'_>) -> Result<(), Refusal> {
     }
 }
 
-/// Reads no more of a body than a message can have.
 fn body_of(request: &IncomingRequest) -> Result<Vec<u8>, Refusal> {
-    let broken = Refusal::new(400, "the body ended early");
-    let Ok(body) = request.consume() else {
-        return Err(broken);
-    };
-    let Ok(stream) = body.stream() else {
-        return Err(broken);
-    };
-    let mut message = Vec::new();
-    loop {
+    let body = read_body(request, MAX_REFUSED);
+    let body = body.ok_or(Refusal::new(400, "the body ended early"))?;
+    if body.len() > MAX_MESSAGE {
+        return Err(Refusal::TOO_LONG);
+    }
+    Ok(body)
+}
+
+/// Reads a body, and no more of it than about `most` octets. `None`: it ended early.
+fn read_body(request: &IncomingRequest, most: usize) -> Option<Vec<u8>> {
+    let body = request.consume().ok()?;
+    let stream = body.stream().ok()?;
+    let mut read = Vec::new();
+    while read.len() <= most {
         match stream.blocking_read(PIECE) {
-            Ok(piece) => message.extend_from_slice(&piece),
-            Err(StreamError::Closed) => return Ok(message),
-            Err(StreamError::LastOperationFailed(_)) => return Err(broken),
-        }
-        if message.len() > MAX_MESSAGE {
-            return Err(Refusal::TOO_LONG);
+            Ok(piece) => read.extend_from_slice(&piece),
+            Err(StreamError::Closed) => break,
+            Err(StreamError::LastOperationFailed(_)) => return None,
         }
     }
+    Some(read)
 }
 
 /// Responds. What the client does not take any more is lost.
