@@ -113,7 +113,7 @@ fn broken(from: &Path, target: &str, pages: &BTreeMap<PathBuf, String>) -> Optio
 
 /// Whether a path leads to a package within this one, and this is the package as it is published, which has none within it.
 fn is_left_out(path: &str) -> bool {
-    let within = ["examples/edge", "benches/key_exchange"];
+    let within = ["examples/edge", "examples/wasi-http", "benches/key_exchange"];
     within.iter().any(|within| path.contains(within))
         && Path::new(ROOT).join(".cargo_vcs_info.json").exists()
 }

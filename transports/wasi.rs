@@ -8,13 +8,13 @@ mod reactor;
 mod tcp;
 mod udp;
 
+pub use reactor::{Reactor, Watch};
 pub use tcp::{Listening, Tcp};
 pub use udp::Udp;
 
 use crate::engine::{Now, Time};
 use crate::runtime::{Runtime, Within};
 use futures::future::LocalBoxFuture;
-use reactor::{Reactor, Watch};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -26,6 +26,13 @@ use wasip2::clocks::monotonic_clock;
 #[derive(Clone, Default)]
 pub struct Wasi {
     reactor: Reactor,
+}
+
+impl Wasi {
+    /// What it waits by, for a program that waits for more than its sockets and timers.
+    pub fn reactor(&self) -> &Reactor {
+        &self.reactor
+    }
 }
 
 impl Runtime for Wasi {

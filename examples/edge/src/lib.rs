@@ -20,7 +20,8 @@
 
 mod action;
 mod exports;
-mod freshness;
+#[path = "../../forwarding/mod.rs"]
+mod forwarding;
 mod instance;
 mod running;
 

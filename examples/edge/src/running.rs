@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::action::{Action, Kind};
-use crate::freshness::freshness;
+use crate::forwarding::{self, freshness, verified_by_the_host};
 use dotward::config::{Config, Scheme, Upstream};
 use dotward::engine::{self, Cache, Client, ConnectionKey, Forwarder, Now, Output, Times};
 use dotward::wire::{Frames, append_frame};
@@ -39,22 +39,8 @@ impl Running {
         let (seed, rest) = input.split_first_chunk::<32>().ok_or(randomness)?;
         let (cache_seed, text) = rest.split_first_chunk::<16>().ok_or(randomness)?;
         let text = str::from_utf8(text).map_err(|error| error.to_string())?;
-        let specs = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let upstreams = specs
-            .map(|spec| Upstream::parse(spec, SCHEMES))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| error.to_string())?;
-        // The host looks names up, and knows nothing of SVCB records.
-        if let Some(one) = upstreams.iter().find(|one| one.designated_by().is_some()) {
-            return Err(format!("{}: ddr:// is not for this module", one.label()));
-        }
-        // The host connects, and to the addresses that it is told.
-        if let Some(one) = upstreams.iter().find(|one| one.socks5().is_some()) {
-            let label = one.label();
-            return Err(format!(
-                "{label}: socks5 is not for this module: leave it out, and let the host connect through the proxy"
-            ));
-        }
+        let upstreams = forwarding::upstreams(text, SCHEMES)?;
+        upstreams.iter().try_for_each(verified_by_the_host)?;
         let config = Config::builder()
             .upstreams(upstreams.clone())
             .timeout(timeout)

@@ -1,5 +1,4 @@
 //! For how long HTTP may keep a response.
-#![forbid(unsafe_code)]
 
 use dotward::wire::{Cacheability, Section, cacheability, parse_response, records};
 

@@ -1,8 +1,8 @@
 // A client of DNS over HTTPS that compares what it gets with what the upstream says when it is asked directly.
-// usage: node edge-worker.mjs compare URL DIRECT-PORT FIRST COUNT CONNECTIONS   exit code 1 if anything is lost or wrong
-//        node edge-worker.mjs outage URL DIRECT-PORT FIRST COUNT CONNECTIONS FILE   the same; FILE is written at a third of them
-//        node edge-worker.mjs time URL FIRST COUNT CONNECTIONS                  milliseconds per request
-//        node edge-worker.mjs refusals URL
+// usage: node doh-client.mjs compare URL DIRECT-PORT FIRST COUNT CONNECTIONS   exit code 1 if anything is lost or wrong
+//        node doh-client.mjs outage URL DIRECT-PORT FIRST COUNT CONNECTIONS FILE   the same; FILE is written at a third of them
+//        node doh-client.mjs time URL FIRST COUNT CONNECTIONS                  milliseconds per request
+//        node doh-client.mjs refusals URL
 // FIRST is the number of the first name to ask for, so that no run finds the names of another one in the cache.
 
 import assert from "node:assert/strict";
