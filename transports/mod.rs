@@ -11,6 +11,9 @@ pub mod async_std;
 #[cfg(feature = "sockets")]
 mod bind_ahead;
 mod capabilities;
+#[cfg_attr(not(feature = "tls"), path = "certificate_names/absent.rs")]
+#[cfg(feature = "cli")]
+mod certificate_names;
 #[cfg(feature = "doh")]
 pub mod doh;
 #[cfg(feature = "doq")]
@@ -68,6 +71,8 @@ mod workers;
 #[cfg(feature = "sockets")]
 #[doc(hidden)]
 pub use bind_ahead::bind_ahead;
+#[cfg(feature = "cli")]
+pub(crate) use certificate_names::CertificateNames;
 pub use interfaces::{interface_number, is_own_address};
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 pub(crate) use new_file::can_be_made;

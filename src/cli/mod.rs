@@ -18,6 +18,7 @@ mod hook_up;
 mod hosts;
 mod known;
 mod linkable;
+mod listener_name;
 mod loops;
 mod name_servers;
 mod operators;
