@@ -179,6 +179,10 @@ impl ConfigBuilder {
                     &"the root is the name of no resolver",
                 );
             }
+            if name.labels_from_top().take(2).eq(["arpa", "resolver"]) {
+                let reason = "is reserved (RFC 9462 section 4): take a name of your own";
+                return invalid("listener_name", name, &reason);
+            }
             if name.name().len() > most {
                 let reason = format_args!(
                     "has more than {most} characters, so that no name can stand before it"

@@ -1,0 +1,160 @@
+//! Machines of a household find the encrypted listener by themselves, and trust it: over real sockets, with dotward as the client as well.
+
+use crate::support::authority::{Authority, Leaf, NAME, TempDir};
+use crate::support::checks::canary;
+use crate::support::client::UdpClient;
+use crate::support::codes::{A, AAAA};
+use crate::support::command::{command, run};
+use crate::support::messages::{query, svcb};
+use crate::support::proxy::Proxy;
+use crate::support::reading::read;
+use crate::support::upstream::DotServer;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+const SVCB: u16 = 64;
+const ALPN: u16 = 1;
+const PORT: u16 = 3;
+const IPV4HINT: u16 = 4;
+const DESIGNATED: &str = "_dns.resolver.arpa";
+
+/// A resolver with a listener over TLS, its upstream, and the authority of both.
+struct Resolver {
+    proxy: Proxy,
+    _files: TempDir,
+    root: String,
+    _upstream: DotServer,
+}
+
+impl Resolver {
+    fn new(leaf: impl Fn(&Authority) -> Leaf, more: &[&str]) -> Self {
+        let (authority, files) = (Authority::new(), TempDir::new());
+        let root = authority.write_pem(files.path()).display().to_string();
+        let upstream = DotServer::with(authority.good()).start();
+        let both = write(files.path(), &leaf(&authority));
+        let spec = upstream.spec();
+        let mut args = vec!["serve", "--ca-file", &root, "--upstream", &spec];
+        args.extend(["--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0"]);
+        args.extend(["--certificate", &both]);
+        args.extend(more);
+        Self {
+            proxy: Proxy::start(&args),
+            _files: files,
+            root,
+            _upstream: upstream,
+        }
+    }
+
+    fn plain(&self) -> SocketAddr {
+        self.proxy.addresses()[0]
+    }
+
+    /// The RDATA of what it answers with.
+    fn ask(&self, name: &str, qtype: u16) -> Vec<Vec<u8>> {
+        let answer = UdpClient::new(self.plain()).ask(&query(name, qtype).build());
+        let answer = read(&answer);
+        assert_eq!(answer.rcode(), 0, "{name}");
+        let records = answer.answer.into_iter();
+        records.map(|record| record.rdata).collect()
+    }
+
+    /// The record by which it designates itself under this name.
+    fn expected(&self, name: &str) -> Vec<u8> {
+        let port = self.proxy.addresses()[1].port().to_be_bytes();
+        let params: [(u16, &[u8]); 3] = [
+            (ALPN, b"\x03dot"),
+            (PORT, &port),
+            (IPV4HINT, &[127, 0, 0, 1]),
+        ];
+        svcb(1, name, &params)
+    }
+}
+
+/// Writes a certificate and its key into one file, and gives its name.
+fn write(folder: &Path, leaf: &Leaf) -> String {
+    let path = folder.join("own.pem");
+    fs::write(&path, leaf.pem() + &leaf.key_pem()).expect("a certificate");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&path, mode).expect("a file of its owner");
+    path.display().to_string()
+}
+
+// req 115
+#[test]
+fn a_resolver_designates_its_listener_under_the_name_in_its_certificate() {
+    let resolver = Resolver::new(Authority::good, &[]);
+    let expected = [resolver.expected(NAME)];
+    assert_eq!(resolver.ask(DESIGNATED, SVCB), expected);
+    assert_eq!(resolver.ask(&format!("_dns.{NAME}"), SVCB), expected);
+    assert_eq!(resolver.ask(NAME, A), [[127, 0, 0, 1]]);
+    assert_eq!(resolver.ask(NAME, AAAA), [[0; 0]; 0]);
+}
+
+// req 115, 89
+#[test]
+fn dotward_finds_dotward_and_verifies_it_by_the_address_that_it_asked() {
+    let resolver = Resolver::new(Authority::good, &[]);
+    let spec = format!("ddr://{}", resolver.plain());
+    let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--upstream", &spec];
+    args.extend(["--ca-file", &resolver.root]);
+    let client = Proxy::start(&args);
+    canary(client.addresses()[0], "found.test");
+    client.wait_log("connected, verified as 127.0.0.1");
+}
+
+// req 115
+#[test]
+fn a_name_can_be_given_and_none_designates_nothing() {
+    let named = Resolver::new(Authority::good, &["--listener-name", "dns.home.example"]);
+    let expected = named.expected("dns.home.example");
+    assert_eq!(named.ask(DESIGNATED, SVCB), [expected]);
+    let silent = Resolver::new(Authority::good, &["--listener-name", "none"]);
+    assert_eq!(silent.ask(DESIGNATED, SVCB), [[0; 0]; 0]);
+}
+
+// fault 139
+#[test]
+fn a_certificate_without_what_clients_verify_is_warned_of() {
+    let (authority, files) = (Authority::new(), TempDir::new());
+    let both = write(files.path(), &authority.good());
+    let check = |listen: &str, more: &[&str]| {
+        let mut args = vec!["check", "--listen", listen, "--listen-tls", listen];
+        args.extend(["--certificate", &both]);
+        args.extend(more);
+        let outcome = run(command(&args));
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(outcome.stdout.contains(":853 over TLS"), "{outcome:?}");
+        outcome
+    };
+    let told = check("127.0.0.1", &[]);
+    assert_eq!(told.stderr, "");
+    assert!(told.stdout.contains(&format!("over TLS, as {NAME}\n")));
+    let told = check("192.0.2.1,192.0.2.2", &[]).stderr;
+    let expected = "dotward: warning: the certificate is not for 192.0.2.1 and 192.0.2.2: clients";
+    assert!(told.starts_with(expected), "{told}");
+    let told = check("192.0.2.1", &["--listener-name", "none"]).stderr;
+    assert_eq!(told, "");
+    let told = check("127.0.0.1", &["--listener-name", "elsewhere.example"]).stderr;
+    let expected = "dotward: warning: listener-name elsewhere.example: the certificate is not for";
+    assert!(told.starts_with(expected), "{told}");
+}
+
+// fault 139
+#[test]
+fn a_name_that_no_resolver_can_have_is_an_error() {
+    for (name, why) in [
+        ("x.resolver.arpa", "is reserved (RFC 9462 section 4)"),
+        ("a..b", "is not a host name"),
+        (".", "the root is the name of no resolver"),
+    ] {
+        let outcome = run(command(&["check", "--listener-name", name]));
+        assert_eq!(outcome.code, Some(2), "{outcome:?}");
+        let start = format!("dotward: --listener-name {name:?}: ");
+        assert!(outcome.stderr.starts_with(&start), "{outcome:?}");
+        assert!(outcome.stderr.contains(why), "{outcome:?}");
+    }
+    let outcome = run(command(&["check", "--listener-name", "a.test"]));
+    let expected = "--listener-name has no effect: no client is served over TLS (listen-tls)";
+    assert!(outcome.stderr.contains(expected), "{outcome:?}");
+}
