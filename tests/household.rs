@@ -30,13 +30,18 @@ struct Resolver {
 impl Resolver {
     fn new(leaf: impl Fn(&Authority) -> Leaf, more: &[&str]) -> Self {
         let (authority, files) = (Authority::new(), TempDir::new());
+        let both = write(files.path(), &leaf(&authority));
+        let args = [&["--certificate", &*both], more].concat();
+        Self::showing(&authority, files, &args)
+    }
+
+    /// With these options for its certificate.
+    fn showing(authority: &Authority, files: TempDir, more: &[&str]) -> Self {
         let root = authority.write_pem(files.path()).display().to_string();
         let upstream = DotServer::with(authority.good()).start();
-        let both = write(files.path(), &leaf(&authority));
         let spec = upstream.spec();
         let mut args = vec!["serve", "--ca-file", &root, "--upstream", &spec];
         args.extend(["--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0"]);
-        args.extend(["--certificate", &both]);
         args.extend(more);
         Self {
             proxy: Proxy::start(&args),
@@ -95,9 +100,14 @@ fn a_resolver_designates_its_listener_under_the_name_in_its_certificate() {
 #[test]
 fn dotward_finds_dotward_and_verifies_it_by_the_address_that_it_asked() {
     let resolver = Resolver::new(Authority::good, &[]);
+    find(&resolver, &resolver.root);
+}
+
+/// Another dotward finds the resolver, verifies it by its address and this authority, and asks it.
+fn find(resolver: &Resolver, root: &str) {
     let spec = format!("ddr://{}", resolver.plain());
     let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--upstream", &spec];
-    args.extend(["--ca-file", &resolver.root]);
+    args.extend(["--ca-file", root]);
     let client = Proxy::start(&args);
     canary(client.addresses()[0], "found.test");
     client.wait_log("connected, verified as 127.0.0.1");
@@ -157,4 +167,83 @@ fn a_name_that_no_resolver_can_have_is_an_error() {
     let outcome = run(command(&["check", "--listener-name", "a.test"]));
     let expected = "--listener-name has no effect: no client is served over TLS (listen-tls)";
     assert!(outcome.stderr.contains(expected), "{outcome:?}");
+}
+
+// req 116, 115
+#[cfg(feature = "certificate")]
+#[test]
+fn what_dotward_certificate_makes_serves_and_is_trusted() {
+    let (authority, files) = (Authority::new(), TempDir::new());
+    let folder = files.path().join("made").display().to_string();
+    let mut args = vec!["certificate", "--name", "dns.home.example"];
+    args.extend(["--address=127.0.0.1", "--directory", &folder]);
+    let made = run(command(&args));
+    assert_eq!((made.code, &*made.stderr), (Some(0), ""), "{made:?}");
+    // The lines for the configuration file are one.
+    let keys = [
+        "listen-tls",
+        "certificate",
+        "certificate-key",
+        "listener-name",
+    ];
+    let is_key = |line: &&str| {
+        keys.iter()
+            .any(|key| line.starts_with(&format!("{key} = ")))
+    };
+    let lines: Vec<&str> = made.stdout.lines().filter(is_key).collect();
+    assert_eq!(lines.len(), keys.len(), "{made:?}");
+    let config = files.path().join("dotward.toml").display().to_string();
+    fs::write(&config, lines.join("\n")).expect("a configuration file");
+    let checked = run(command(&["check", "--config", &config]));
+    assert_eq!(
+        (checked.code, &*checked.stderr),
+        (Some(0), ""),
+        "{checked:?}"
+    );
+    let expected = "127.0.0.1:853 over TLS, as dns.home.example\n";
+    assert!(checked.stdout.contains(expected), "{checked:?}");
+    // It serves, and a client that trusts the authority finds it.
+    let [chain, key, ca] =
+        ["chain.pem", "key.pem", "ca.pem"].map(|name| format!("{folder}/{name}"));
+    let shown = ["--certificate", &chain, "--certificate-key", &key];
+    let resolver = Resolver::showing(&authority, files, &shown);
+    let expected = resolver.expected("dns.home.example");
+    assert_eq!(resolver.ask(DESIGNATED, SVCB), [expected]);
+    find(&resolver, &ca);
+}
+
+// fault 140
+#[cfg(feature = "certificate")]
+#[test]
+fn a_file_of_somebody_else_ends_dotward_certificate_with_its_name() {
+    let files = TempDir::new();
+    let key = files.path().join("key.pem").display().to_string();
+    fs::write(&key, "precious").expect("a file");
+    let folder = files.path().display().to_string();
+    let args = [
+        "certificate",
+        "--name",
+        "dns.home.example",
+        "--directory",
+        &folder,
+    ];
+    let refused = run(command(&args));
+    assert_eq!((refused.code, &*refused.stdout), (Some(1), ""));
+    assert!(
+        refused
+            .stderr
+            .contains("key.pem: is there and was not made by"),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read_to_string(&key).expect("the file"), "precious");
+    let forced = run(command(&[&args[..], &["--force"]].concat()));
+    assert_eq!(forced.code, Some(0), "{forced:?}");
+    let wrong = run(command(&[
+        "certificate",
+        "--days",
+        "399",
+        "--name",
+        "a.test",
+    ]));
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
 }

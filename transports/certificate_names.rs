@@ -15,6 +15,19 @@ impl CertificateNames {
         Some(Self(first))
     }
 
+    /// Those of this certificate, if it can be read.
+    #[cfg(feature = "certificate")]
+    pub fn of(der: CertificateDer<'static>) -> Option<Self> {
+        EndEntityCert::try_from(&der).ok()?;
+        Some(Self(der))
+    }
+
+    /// When it ends, in seconds since 1970.
+    #[cfg(feature = "certificate")]
+    pub fn end(&self) -> Option<u64> {
+        super::tls::not_after(&self.0)
+    }
+
     /// The first host name. A pattern such as `*.example.net` is none.
     pub fn host_name(&self) -> Option<String> {
         let parsed = EndEntityCert::try_from(&self.0).ok()?;

@@ -11,7 +11,10 @@ pub mod async_std;
 #[cfg(feature = "sockets")]
 mod bind_ahead;
 mod capabilities;
-#[cfg_attr(not(feature = "tls"), path = "certificate_names/absent.rs")]
+#[cfg_attr(
+    not(any(feature = "listen-tls", feature = "certificate")),
+    path = "certificate_names/absent.rs"
+)]
 #[cfg(feature = "cli")]
 mod certificate_names;
 #[cfg(feature = "doh")]

@@ -18,16 +18,19 @@ const SERVING: [(&str, Modes); 3] = [
 ];
 /// The commands that tell what those would do. The name of one of them may follow.
 const TELLING: [&str; 3] = ["check", "config", "resolv-conf"];
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "udp",
     "tcp",
     "serve",
     "check",
     "config",
     "resolv-conf",
+    OWN,
     "providers",
     "help",
 ];
+/// The command that has options of its own, and no settings.
+const OWN: &str = "certificate";
 const HELP: [&str; 3] = ["-h", "--help", "help"];
 /// Options that may precede a command.
 const GLOBAL: [&str; 4] = ["-h", "--help", "-V", "--version"];
@@ -73,7 +76,9 @@ impl Argv {
             if command == PROBING && probing.read(&word, &mut rest)? {
                 continue;
             }
-            if takes_options {
+            if command == OWN {
+                words.read_own(&word);
+            } else if takes_options {
                 words.read_option(word, &mut rest, &command, known)?;
             } else if HELP.contains(&word.as_str())
                 || command == "help" && COMMANDS.contains(&word.as_str())
@@ -105,6 +110,16 @@ impl Argv {
             self.arguments.push(word);
         }
         Ok(None)
+    }
+
+    /// An option that argh knows, perhaps with its value.
+    fn read_own(&mut self, word: &str) {
+        match word.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => {
+                self.arguments.extend([name.to_owned(), value.to_owned()]);
+            }
+            _ => self.arguments.push(word.to_owned()),
+        }
     }
 
     fn read_option(
@@ -225,7 +240,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config, resolv-conf and providers; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate and providers; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),
@@ -319,6 +334,20 @@ mod tests {
     }
 
     #[test]
+    fn a_command_with_options_of_its_own_has_them_passed_on() {
+        let words = read("certificate --name=a.test --address ::1 --force").unwrap();
+        let expected = [
+            "certificate",
+            "--name",
+            "a.test",
+            "--address",
+            "::1",
+            "--force",
+        ];
+        assert_eq!(words.arguments, expected);
+    }
+
+    #[test]
     fn options_for_probing_are_those_of_check() {
         let probe = |line: &str| read(line).unwrap().probe;
         assert_eq!(probe("check --listen ::1"), None);
@@ -366,7 +395,7 @@ mod tests {
             ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
             (
                 "forward",
-                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf and providers; see"#,
+                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate and providers; see"#,
             ),
             (
                 "--versoin",

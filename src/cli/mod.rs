@@ -3,11 +3,13 @@
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
 //! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `upstreams`, `routes`, `hosts`, `units`, `words`,
-//! `admin`, `split_key` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
+//! `admin`, `split_key`, `listener_name` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
 
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 mod admin;
 mod argv;
+#[cfg_attr(not(feature = "certificate"), path = "certificate/absent.rs")]
+mod certificate;
 mod commands;
 mod effective;
 mod environment;
@@ -47,6 +49,7 @@ use std::ffi::OsString;
 use std::fmt;
 
 use crate::config::{Domain, providers};
+pub use certificate::Order;
 pub use settings::Settings;
 pub use sources::Sources;
 
@@ -63,6 +66,8 @@ pub enum Command {
     Config(String),
     /// Print this: how to make this host use dotward.
     ResolvConf(String),
+    /// Make a certificate, and print what to do with it.
+    Certificate(Order),
     /// Print the table of providers.
     Providers,
     /// Print the program's name and version, and the features that it was built with.
@@ -89,6 +94,7 @@ impl Command {
             }
             Self::Config(_)
             | Self::ResolvConf(_)
+            | Self::Certificate(_)
             | Self::Providers
             | Self::Version
             | Self::Help(_) => &[],
@@ -98,7 +104,7 @@ impl Command {
     /// The text to print, for the commands that only print.
     pub fn text(&self) -> Option<String> {
         match self {
-            Self::Serve(_) => None,
+            Self::Serve(_) | Self::Certificate(_) => None,
             Self::Probe(_, probe) if probe.json => None,
             Self::Probe(settings, _) => Some(format!(
                 "options, variables and files are valid (not tested: listening)\n{settings}\n"
@@ -263,6 +269,7 @@ mod tests {
             "check -h",
             "config --help",
             "providers -h",
+            "certificate --help",
             "udp --help",
             "tcp --help",
             "serve --help",

@@ -5,6 +5,7 @@ use std::path::Path;
 use argh::FromArgs as _;
 
 use super::argv::Argv;
+use super::certificate::Order;
 use super::commands::{Arguments, Check, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
 use super::effective::effective;
 use super::file::Missing;
@@ -44,10 +45,13 @@ impl Sources {
         let (purpose, modes, options) = match typed.subcommand {
             None => {
                 return Err(UsageError(
-                    "a command is missing: udp, tcp, serve, check, config, resolv-conf or providers; see dotward --help".to_owned(),
+                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate or providers; see dotward --help".to_owned(),
                 ));
             }
             Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
+            Some(Subcommand::Certificate(options)) => {
+                return Order::read(options).map(Command::Certificate);
+            }
             Some(Subcommand::Udp(Udp(options))) => (Use::Serve, Modes::Udp, options),
             Some(Subcommand::Tcp(Tcp(options))) => (Use::Serve, Modes::Tcp, options),
             Some(Subcommand::Serve(Serve(options))) => (Use::Serve, Modes::UdpAndTcp, options),

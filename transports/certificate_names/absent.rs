@@ -1,4 +1,4 @@
-//! A build without TLS, in which no client is shown a certificate. Stands in for `transports/certificate_names.rs`.
+//! A build in which no client is shown a certificate. Stands in for `transports/certificate_names.rs`.
 
 /// Nothing.
 pub struct CertificateNames;
