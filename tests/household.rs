@@ -247,3 +247,54 @@ fn a_file_of_somebody_else_ends_dotward_certificate_with_its_name() {
     ]));
     assert_eq!(wrong.code, Some(2), "{wrong:?}");
 }
+
+// req 117
+#[test]
+fn the_options_of_dhcp_follow_from_the_configuration() {
+    let (authority, files) = (Authority::new(), TempDir::new());
+    let both = write(files.path(), &authority.good());
+    let mut args = vec![
+        "dnr",
+        "--listen-tls",
+        "192.0.2.1,fd00::1,127.0.0.1,192.0.2.2:8853",
+    ];
+    args.extend(["--certificate", &both]);
+    let told = |more: &[&str]| {
+        let outcome = run(command(&[&args[..], more].concat()));
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let lines = outcome.stdout.lines();
+        let lines = lines.filter(|line| line.starts_with("list dnr "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let expected = [
+        format!("list dnr '1 {NAME} fd00::1,192.0.2.1 alpn=dot'"),
+        format!("list dnr '2 {NAME} 192.0.2.2 alpn=dot port=8853'"),
+    ];
+    assert_eq!(told(&[]), expected);
+    // What is given takes precedence.
+    let more = [
+        "--name",
+        "a.test",
+        "--address",
+        "192.0.2.9",
+        "--priority",
+        "5",
+    ];
+    let expected = [
+        "list dnr '5 a.test 192.0.2.9 alpn=dot'",
+        "list dnr '6 a.test 192.0.2.9 alpn=dot port=8853'",
+    ];
+    assert_eq!(told(&more), expected);
+    let more = ["--alpn", "h2", "--address", "192.0.2.9"];
+    let expected = format!("list dnr '1 {NAME} 192.0.2.9 alpn=h2 dohpath=/dns-query{{?dns}}'");
+    assert_eq!(told(&more), [expected]);
+    let here = run(command(&[
+        "dnr",
+        "--listen-tls",
+        "127.0.0.1",
+        "--certificate",
+        &both,
+    ]));
+    assert_eq!(here.code, Some(2), "{here:?}");
+    assert!(here.stderr.contains("--address is missing"), "{here:?}");
+}

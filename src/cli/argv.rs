@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
+use super::dnr::{OPTIONS as DNR_OPTIONS, Typed as Dnr};
 use super::known::{Kind, Known};
 use super::origin::option;
 use super::{Probe, UsageError};
@@ -17,8 +18,8 @@ const SERVING: [(&str, Modes); 3] = [
     ("serve", Modes::UdpAndTcp),
 ];
 /// The commands that tell what those would do. The name of one of them may follow.
-const TELLING: [&str; 3] = ["check", "config", "resolv-conf"];
-const COMMANDS: [&str; 9] = [
+const TELLING: [&str; 4] = ["check", "config", "resolv-conf", DNR];
+const COMMANDS: [&str; 10] = [
     "udp",
     "tcp",
     "serve",
@@ -26,6 +27,7 @@ const COMMANDS: [&str; 9] = [
     "config",
     "resolv-conf",
     OWN,
+    DNR,
     "providers",
     "help",
 ];
@@ -41,6 +43,9 @@ const PROBE: &str = "--probe";
 const PROBE_NAME: &str = "--probe-name";
 const JSON: &str = "--json";
 
+/// The command that has some options beside those of settings.
+const DNR: &str = "dnr";
+
 /// The arguments for argh.
 #[derive(Debug, Default)]
 pub(super) struct Argv {
@@ -49,6 +54,8 @@ pub(super) struct Argv {
     pub(super) modes: Option<Modes>,
     /// How upstreams are to be probed, if they are.
     pub(super) probe: Option<Probe>,
+    /// What is to be told of by DHCP.
+    pub(super) dnr: Dnr,
     seen: BTreeSet<&'static str>,
 }
 
@@ -74,6 +81,9 @@ impl Argv {
         let mut probing = Probing::default();
         while let Some(word) = rest.next() {
             if command == PROBING && probing.read(&word, &mut rest)? {
+                continue;
+            }
+            if command == DNR && words.dnr.read(&word, &mut rest)? {
                 continue;
             }
             if command == OWN {
@@ -240,7 +250,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate and providers; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr and providers; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),
@@ -256,13 +266,14 @@ fn no_option(word: &str, name: &str, command: &str, known: &[Known]) -> UsageErr
     }
     // One dash or an underscore is taken for a mistake, too.
     let plain = name.trim_start_matches('-').replace('-', "_");
-    let probing: &[&str] = if command == PROBING {
-        &["probe", "probe_name", "json"]
-    } else {
-        &[]
+    let more: &[&str] = match command {
+        PROBING => &["probe", "probe_name", "json"],
+        DNR => &DNR_OPTIONS,
+        _ => &[],
     };
+    let more = more.iter().map(|name| name.trim_start_matches('-'));
     let names = known.iter().map(|known| known.name);
-    let hint = closest(&plain, names.chain(probing.iter().copied())).map_or_else(
+    let hint = closest(&plain, names.chain(more)).map_or_else(
         || format!("see dotward {command} --help"),
         |near| format!("did you mean {}?", option(near)),
     );
@@ -395,7 +406,7 @@ mod tests {
             ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
             (
                 "forward",
-                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate and providers; see"#,
+                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr and providers; see"#,
             ),
             (
                 "--versoin",

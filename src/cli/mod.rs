@@ -3,7 +3,7 @@
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
 //! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `upstreams`, `routes`, `hosts`, `units`, `words`,
-//! `admin`, `split_key`, `listener_name` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
+//! `admin`, `split_key`, `listener_name` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one, and `dnr` says how a network tells of it. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
 
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 mod admin;
@@ -11,6 +11,7 @@ mod argv;
 #[cfg_attr(not(feature = "certificate"), path = "certificate/absent.rs")]
 mod certificate;
 mod commands;
+mod dnr;
 mod effective;
 mod environment;
 mod features;
@@ -68,6 +69,8 @@ pub enum Command {
     ResolvConf(String),
     /// Make a certificate, and print what to do with it.
     Certificate(Order),
+    /// Print this: options of DHCP and of router advertisements.
+    Dnr(String),
     /// Print the table of providers.
     Providers,
     /// Print the program's name and version, and the features that it was built with.
@@ -95,6 +98,7 @@ impl Command {
             Self::Config(_)
             | Self::ResolvConf(_)
             | Self::Certificate(_)
+            | Self::Dnr(_)
             | Self::Providers
             | Self::Version
             | Self::Help(_) => &[],
@@ -114,7 +118,9 @@ impl Command {
             )),
             Self::Providers => Some(providers::listing()),
             Self::Version => Some(features::version()),
-            Self::Config(text) | Self::ResolvConf(text) | Self::Help(text) => Some(text.clone()),
+            Self::Config(text) | Self::ResolvConf(text) | Self::Dnr(text) | Self::Help(text) => {
+                Some(text.clone())
+            }
         }
     }
 }
@@ -270,6 +276,7 @@ mod tests {
             "config --help",
             "providers -h",
             "certificate --help",
+            "dnr --help",
             "udp --help",
             "tcp --help",
             "serve --help",

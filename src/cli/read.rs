@@ -6,7 +6,8 @@ use argh::FromArgs as _;
 
 use super::argv::Argv;
 use super::certificate::Order;
-use super::commands::{Arguments, Check, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
+use super::commands::{Arguments, Check, Dnr, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
+use super::dnr::dnr;
 use super::effective::effective;
 use super::file::Missing;
 use super::hook_up::hook_up;
@@ -23,6 +24,7 @@ enum Use {
     Check,
     Print,
     HookUp,
+    Dnr,
 }
 
 impl Sources {
@@ -45,7 +47,7 @@ impl Sources {
         let (purpose, modes, options) = match typed.subcommand {
             None => {
                 return Err(UsageError(
-                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate or providers; see dotward --help".to_owned(),
+                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, dnr or providers; see dotward --help".to_owned(),
                 ));
             }
             Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
@@ -58,12 +60,13 @@ impl Sources {
             Some(Subcommand::Check(Check(options))) => (Use::Check, told, options),
             Some(Subcommand::Effective(Effective(options))) => (Use::Print, told, options),
             Some(Subcommand::ResolvConf(ResolvConf(options))) => (Use::HookUp, told, options),
+            Some(Subcommand::Dnr(Dnr(options))) => (Use::Dnr, told, options),
         };
         let given = self.given(options)?;
         let missing = match purpose {
             Use::Serve => Missing::Make,
             Use::Check => Missing::CouldBeMade,
-            Use::Print | Use::HookUp => Missing::Ignore,
+            Use::Print | Use::HookUp | Use::Dnr => Missing::Ignore,
         };
         let settings = Settings::read(modes, &given, self, missing)?;
         Ok(match purpose {
@@ -73,6 +76,7 @@ impl Sources {
                 None => Command::Check(settings),
             },
             Use::Print => Command::Config(effective(&given, Options::KNOWN)),
+            Use::Dnr => Command::Dnr(dnr(&argv.dnr, &settings)?),
             Use::HookUp => {
                 let root = self.root().unwrap_or(Path::new("/"));
                 Command::ResolvConf(hook_up(root, settings.config.listen()))

@@ -1,6 +1,6 @@
 //! Where clients can speak with encryption, and by which protocols: what is told to clients that look for it.
 
-use super::{Config, Listen, TLS_PORT};
+use super::{Config, Domain, Listen, TLS_PORT};
 use std::net::{IpAddr, SocketAddr};
 
 /// A protocol of encrypted DNS, as clients know it.
@@ -27,6 +27,16 @@ pub(crate) struct EncryptedListener {
     pub(crate) protocol: &'static EncryptedProtocol,
     /// With the port that the system chose, if it did.
     pub(crate) addr: SocketAddr,
+}
+
+/// The encrypted listeners of one protocol and one port.
+pub(crate) struct EncryptedService {
+    pub(crate) protocol: &'static EncryptedProtocol,
+    pub(crate) port: u16,
+    /// Those that can be told to others, without repetition.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// One of the listeners has no address that can be told, and is reached all the same.
+    pub(crate) has_others: bool,
 }
 
 impl EncryptedListener {
@@ -64,6 +74,40 @@ impl Config {
             let addr = listen.bound();
             Some(EncryptedListener { protocol, addr })
         })
+    }
+
+    /// The same, in their order, those with the same protocol and port together.
+    ///
+    /// One on all addresses of the host is reached at the addresses that the configured hosts have for [`Config::listener_name`].
+    pub(crate) fn encrypted_services(&self) -> Vec<EncryptedService> {
+        let name = self.listener_name().map(Domain::wire);
+        let hosts = name.and_then(|name| self.hosts().addresses(&name));
+        let hosts: Vec<IpAddr> = hosts.into_iter().flatten().collect();
+        let mut services: Vec<EncryptedService> = Vec::new();
+        for listener in self.encrypted_listeners() {
+            let (protocol, port) = (listener.protocol, listener.addr.port());
+            let is_it = |one: &EncryptedService| (one.protocol, one.port) == (protocol, port);
+            if !services.iter().any(is_it) {
+                services.push(EncryptedService {
+                    protocol,
+                    port,
+                    addresses: Vec::new(),
+                    has_others: false,
+                });
+            }
+            let Some(service) = services.iter_mut().find(|one| is_it(one)) else {
+                continue;
+            };
+            let own = listener.address();
+            service.has_others |= own.is_none();
+            let of_hosts = hosts.iter().copied().filter(|ip| listener.is_at(*ip));
+            for ip in own.into_iter().chain(of_hosts) {
+                if !service.addresses.contains(&ip) {
+                    service.addresses.push(ip);
+                }
+            }
+        }
+        services
     }
 }
 

@@ -36,11 +36,15 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use crate::wire::ClientSubnet;
+#[cfg(feature = "cli")]
+pub(crate) use crate::wire::SvcbParams;
 pub use access::{AccessList, Cidr, interface_network, read_prefix};
 pub use builder::ConfigBuilder;
 #[cfg(feature = "cli")]
 pub(crate) use builder::time_text;
+#[cfg(feature = "cli")]
 pub(crate) use encrypted::EncryptedProtocol;
+pub(crate) use encrypted::EncryptedService;
 pub use error::ConfigError;
 pub(crate) use features::lacking;
 pub(crate) use hosts::Addresses;

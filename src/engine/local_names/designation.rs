@@ -4,7 +4,7 @@
 //! A client elsewhere is told nothing of loopback addresses, which are its own ones there.
 
 use super::answer::{CONFIGURED_TTL, LocalAnswer, TYPE_A, TYPE_AAAA, TYPE_ANY};
-use crate::config::{Config, EncryptedProtocol};
+use crate::config::{Config, EncryptedService};
 use crate::wire::{Rcode, SvcbParams, TYPE_SVCB, svcb_rdata};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -30,20 +30,11 @@ struct Told {
     aaaa: Vec<Vec<u8>>,
 }
 
-/// The listeners of one protocol and one port. They are one record.
-struct Service {
-    protocol: &'static EncryptedProtocol,
-    port: u16,
-    addresses: Vec<IpAddr>,
-    /// One of them has no address that can be told, and is reached all the same.
-    has_others: bool,
-}
-
 impl Designation {
     /// As configured; nothing without a name or without an encrypted listener.
     pub fn new(config: &Config) -> Option<Self> {
         let name = config.listener_name()?.wire();
-        let services = services(config, &name);
+        let services = config.encrypted_services();
         (!services.is_empty()).then(|| Self {
             to_this_host: Told::new(&name, &services, |_| true),
             to_others: Told::new(&name, &services, |ip| !ip.is_loopback()),
@@ -112,46 +103,9 @@ impl Designation {
     }
 }
 
-/// The encrypted listeners in the order of the configuration, those with the same protocol and port together.
-///
-/// One on all addresses of the host is reached at the addresses that the configured hosts have for the name.
-fn services(config: &Config, name: &[u8]) -> Vec<Service> {
-    let hosts: Vec<IpAddr> = config
-        .hosts()
-        .addresses(name)
-        .into_iter()
-        .flatten()
-        .collect();
-    let mut services: Vec<Service> = Vec::new();
-    for listener in config.encrypted_listeners() {
-        let (protocol, port) = (listener.protocol, listener.addr.port());
-        let is_it = |one: &Service| (one.protocol, one.port) == (protocol, port);
-        if !services.iter().any(is_it) {
-            services.push(Service {
-                protocol,
-                port,
-                addresses: Vec::new(),
-                has_others: false,
-            });
-        }
-        let Some(service) = services.iter_mut().find(|one| is_it(one)) else {
-            continue;
-        };
-        let own = listener.address();
-        service.has_others |= own.is_none();
-        let of_hosts = hosts.iter().copied().filter(|ip| listener.is_at(*ip));
-        for ip in own.into_iter().chain(of_hosts) {
-            if !service.addresses.contains(&ip) {
-                service.addresses.push(ip);
-            }
-        }
-    }
-    services
-}
-
 impl Told {
     /// To clients that reach the addresses for which `reach` holds.
-    fn new(name: &[u8], services: &[Service], reach: impl Fn(&IpAddr) -> bool) -> Self {
+    fn new(name: &[u8], services: &[EncryptedService], reach: impl Fn(&IpAddr) -> bool) -> Self {
         let mut told = Self::default();
         for (priority, service) in (1..).zip(services) {
             let addresses = service.addresses.iter().filter(|ip| reach(ip));
