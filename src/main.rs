@@ -22,6 +22,10 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     match cli::from_env() {
         Ok(Command::Serve(settings)) => serve(settings),
+        Ok(Command::Certificate(order)) => match order.carry_out() {
+            Ok(text) => print(&text),
+            Err(error) => fail(&error, ExitCode::FAILURE),
+        },
         Ok(command) => {
             let code = print(&command.text().unwrap_or_default());
             for warning in command.warnings() {

@@ -11,6 +11,12 @@ pub mod async_std;
 #[cfg(feature = "sockets")]
 mod bind_ahead;
 mod capabilities;
+#[cfg_attr(
+    not(any(feature = "listen-tls", feature = "certificate")),
+    path = "certificate_names/absent.rs"
+)]
+#[cfg(feature = "cli")]
+mod certificate_names;
 #[doc(hidden)]
 pub mod choosing;
 #[cfg(feature = "doh")]
@@ -70,6 +76,8 @@ mod workers;
 #[cfg(feature = "sockets")]
 #[doc(hidden)]
 pub use bind_ahead::bind_ahead;
+#[cfg(feature = "cli")]
+pub(crate) use certificate_names::CertificateNames;
 pub use interfaces::{interface_number, is_own_address};
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 pub(crate) use new_file::can_be_made;

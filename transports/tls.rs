@@ -26,12 +26,12 @@ mod trust;
 #[cfg_attr(not(feature = "doq"), path = "tls/verdict/absent.rs")]
 mod verdict;
 
+#[cfg(any(feature = "listen-tls", feature = "certificate"))]
+pub(super) use self::{ca_file::certificates, inspect::not_after};
 #[cfg(feature = "listen-tls")]
 pub(super) use self::{
-    ca_file::certificates,
     error_messages::date,
     expiry::{SOON, warning},
-    inspect::not_after,
     private_key::{ENCRYPTED, WrongKey, private_key},
 };
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
+use super::dnr::{OPTIONS as DNR_OPTIONS, Typed as Dnr};
 use super::known::{Kind, Known};
 use super::origin::option;
 use super::{Probe, UsageError};
@@ -17,17 +18,21 @@ const SERVING: [(&str, Modes); 3] = [
     ("serve", Modes::UdpAndTcp),
 ];
 /// The commands that tell what those would do. The name of one of them may follow.
-const TELLING: [&str; 3] = ["check", "config", "resolv-conf"];
-const COMMANDS: [&str; 8] = [
+const TELLING: [&str; 4] = ["check", "config", "resolv-conf", DNR];
+const COMMANDS: [&str; 10] = [
     "udp",
     "tcp",
     "serve",
     "check",
     "config",
     "resolv-conf",
+    OWN,
+    DNR,
     "providers",
     "help",
 ];
+/// The command that has options of its own, and no settings.
+const OWN: &str = "certificate";
 const HELP: [&str; 3] = ["-h", "--help", "help"];
 /// Options that may precede a command.
 const GLOBAL: [&str; 4] = ["-h", "--help", "-V", "--version"];
@@ -38,6 +43,9 @@ const PROBE: &str = "--probe";
 const PROBE_NAME: &str = "--probe-name";
 const JSON: &str = "--json";
 
+/// The command that has some options beside those of settings.
+const DNR: &str = "dnr";
+
 /// The arguments for argh.
 #[derive(Debug, Default)]
 pub(super) struct Argv {
@@ -46,6 +54,8 @@ pub(super) struct Argv {
     pub(super) modes: Option<Modes>,
     /// How upstreams are to be probed, if they are.
     pub(super) probe: Option<Probe>,
+    /// What is to be told of by DHCP.
+    pub(super) dnr: Dnr,
     seen: BTreeSet<&'static str>,
 }
 
@@ -73,7 +83,12 @@ impl Argv {
             if command == PROBING && probing.read(&word, &mut rest)? {
                 continue;
             }
-            if takes_options {
+            if command == DNR && words.dnr.read(&word, &mut rest)? {
+                continue;
+            }
+            if command == OWN {
+                words.read_own(&word);
+            } else if takes_options {
                 words.read_option(word, &mut rest, &command, known)?;
             } else if HELP.contains(&word.as_str())
                 || command == "help" && COMMANDS.contains(&word.as_str())
@@ -105,6 +120,16 @@ impl Argv {
             self.arguments.push(word);
         }
         Ok(None)
+    }
+
+    /// An option that argh knows, perhaps with its value.
+    fn read_own(&mut self, word: &str) {
+        match word.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => {
+                self.arguments.extend([name.to_owned(), value.to_owned()]);
+            }
+            _ => self.arguments.push(word.to_owned()),
+        }
     }
 
     fn read_option(
@@ -225,7 +250,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config, resolv-conf and providers; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr and providers; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),
@@ -241,13 +266,14 @@ fn no_option(word: &str, name: &str, command: &str, known: &[Known]) -> UsageErr
     }
     // One dash or an underscore is taken for a mistake, too.
     let plain = name.trim_start_matches('-').replace('-', "_");
-    let probing: &[&str] = if command == PROBING {
-        &["probe", "probe_name", "json"]
-    } else {
-        &[]
+    let more: &[&str] = match command {
+        PROBING => &["probe", "probe_name", "json"],
+        DNR => &DNR_OPTIONS,
+        _ => &[],
     };
+    let more = more.iter().map(|name| name.trim_start_matches('-'));
     let names = known.iter().map(|known| known.name);
-    let hint = closest(&plain, names.chain(probing.iter().copied())).map_or_else(
+    let hint = closest(&plain, names.chain(more)).map_or_else(
         || format!("see dotward {command} --help"),
         |near| format!("did you mean {}?", option(near)),
     );
@@ -319,6 +345,20 @@ mod tests {
     }
 
     #[test]
+    fn a_command_with_options_of_its_own_has_them_passed_on() {
+        let words = read("certificate --name=a.test --address ::1 --force").unwrap();
+        let expected = [
+            "certificate",
+            "--name",
+            "a.test",
+            "--address",
+            "::1",
+            "--force",
+        ];
+        assert_eq!(words.arguments, expected);
+    }
+
+    #[test]
     fn options_for_probing_are_those_of_check() {
         let probe = |line: &str| read(line).unwrap().probe;
         assert_eq!(probe("check --listen ::1"), None);
@@ -366,7 +406,7 @@ mod tests {
             ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
             (
                 "forward",
-                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf and providers; see"#,
+                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr and providers; see"#,
             ),
             (
                 "--versoin",

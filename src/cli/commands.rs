@@ -11,7 +11,7 @@ use super::options::Options;
     usage = "<command> [options]",
     example = "{command_name} serve\n{command_name} udp --listen 127.0.0.1:5300 --upstream quad9\n\
                {command_name} check --upstream 9.9.9.9#dns.quad9.net,dns4eu-protective",
-    note = "`{command_name} serve --help` describes the options, which all commands but providers\ntake."
+    note = "`{command_name} serve --help` describes the options, which all commands but\ncertificate and providers take."
 )]
 pub(super) struct Arguments {
     /// print the version
@@ -30,7 +30,44 @@ pub(super) enum Subcommand {
     Check(Check),
     Effective(Effective),
     ResolvConf(ResolvConf),
+    Dnr(Dnr),
+    Certificate(CertificateOptions),
     Providers(Providers),
+}
+
+/// Make a private authority, and a certificate for clients over TLS.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "certificate",
+    help_triggers("-h", "--help", "help"),
+    usage = "--name NAME [--address IP ...] [options]",
+    example = "{command_name} --name dns.home.example --address 192.168.1.1",
+    note = "The authority may sign for these names and addresses alone, and is kept: the\nnext call makes a new certificate by it, which devices trust as before.\n\
+            It takes a build with the feature certificate."
+)]
+pub(super) struct CertificateOptions {
+    /// NAME of this resolver, by which devices know it; repeatable, and the
+    /// first one is what they are given
+    #[argh(option)]
+    pub(super) name: Vec<String>,
+    /// IP address that devices ask; repeatable. Those that look for encryption
+    /// by themselves go by it (RFC 9462)
+    #[argh(option)]
+    pub(super) address: Vec<String>,
+    /// DIR that the files are in; it is made if it is not there. Default: this
+    /// one
+    #[argh(option)]
+    pub(super) directory: Option<String>,
+    /// NUMBER of days for which the certificate is valid, 1 to 398. Default: 397
+    #[argh(option)]
+    pub(super) days: Option<String>,
+    /// tls or https: what the profile for Apple's systems uses. Default: tls
+    #[argh(option)]
+    pub(super) protocol: Option<String>,
+    /// replace files that something else has made
+    #[argh(switch)]
+    pub(super) force: bool,
 }
 
 /// List the resolvers that --upstream knows by name.
@@ -72,11 +109,28 @@ commands! {
     Check: "check", "[udp|tcp|serve] [--probe] [options]", "Check options, variables and files, and say what would be done.", PROBING;
     Effective: "config", "[udp|tcp|serve] [options]", "Print the effective configuration as a file (TOML).";
     ResolvConf: "resolv-conf", "[udp|tcp|serve] [options]", "Say what makes this machine use dotward; change nothing.";
+    Dnr: "dnr", "[udp|tcp|serve] [options]", "Print options of DHCP that tell devices of encrypted DNS.", DNR_OPTIONS;
 }
 
 /// What argh says of the options, in place of which each command speaks of itself.
 const USAGE: &str = "[options]";
 const ABOUT: &str = "Options of all commands.";
+
+/// The options that `argv` takes out before argh sees the others, for another command.
+const DNR_OPTIONS: &str = "
+
+They are those of RFC 9463, as octets and as lines for dnsmasq, Kea and odhcpd.
+What is not given is taken from the encrypted listeners of the configuration.
+
+Telling devices:
+  --name            NAME in the certificate. Default: that of --listener-name.
+  --address         IP address of this resolver; repeatable. Default: those of
+                    the listeners.
+  --alpn            what is spoken there: dot, doq, h2 or h3; repeatable.
+                    Default: what the listeners speak, or dot.
+  --port            NUMBER of the port, if it is not the usual one.
+  --dohpath         PATH of DNS over HTTPS. Default: /dns-query{?dns}.
+  --priority        NUMBER from 1; the lowest comes first. Default: 1.";
 
 /// The options that `argv` takes out before argh sees the others.
 const PROBING: &str = "

@@ -3,12 +3,15 @@
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
 //! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `upstreams`, `routes`, `hosts`, `units`, `words`,
-//! `admin`, `split_key` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
+//! `admin`, `split_key`, `listener_name` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one, and `dnr` says how a network tells of it. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
 
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 mod admin;
 mod argv;
+#[cfg_attr(not(feature = "certificate"), path = "certificate/absent.rs")]
+mod certificate;
 mod commands;
+mod dnr;
 mod effective;
 mod environment;
 mod features;
@@ -18,6 +21,7 @@ mod hook_up;
 mod hosts;
 mod known;
 mod linkable;
+mod listener_name;
 mod loops;
 mod name_servers;
 mod operators;
@@ -46,6 +50,7 @@ use std::ffi::OsString;
 use std::fmt;
 
 use crate::config::{Domain, providers};
+pub use certificate::Order;
 pub use settings::Settings;
 pub use sources::Sources;
 
@@ -62,6 +67,10 @@ pub enum Command {
     Config(String),
     /// Print this: how to make this host use dotward.
     ResolvConf(String),
+    /// Make a certificate, and print what to do with it.
+    Certificate(Order),
+    /// Print this: options of DHCP and of router advertisements.
+    Dnr(String),
     /// Print the table of providers.
     Providers,
     /// Print the program's name and version, and the features that it was built with.
@@ -88,6 +97,8 @@ impl Command {
             }
             Self::Config(_)
             | Self::ResolvConf(_)
+            | Self::Certificate(_)
+            | Self::Dnr(_)
             | Self::Providers
             | Self::Version
             | Self::Help(_) => &[],
@@ -97,7 +108,7 @@ impl Command {
     /// The text to print, for the commands that only print.
     pub fn text(&self) -> Option<String> {
         match self {
-            Self::Serve(_) => None,
+            Self::Serve(_) | Self::Certificate(_) => None,
             Self::Probe(_, probe) if probe.json => None,
             Self::Probe(settings, _) => Some(format!(
                 "options, variables and files are valid (not tested: listening)\n{settings}\n"
@@ -107,7 +118,9 @@ impl Command {
             )),
             Self::Providers => Some(providers::listing()),
             Self::Version => Some(features::version()),
-            Self::Config(text) | Self::ResolvConf(text) | Self::Help(text) => Some(text.clone()),
+            Self::Config(text) | Self::ResolvConf(text) | Self::Dnr(text) | Self::Help(text) => {
+                Some(text.clone())
+            }
         }
     }
 }
@@ -262,6 +275,8 @@ mod tests {
             "check -h",
             "config --help",
             "providers -h",
+            "certificate --help",
+            "dnr --help",
             "udp --help",
             "tcp --help",
             "serve --help",

@@ -5,7 +5,9 @@ use std::path::Path;
 use argh::FromArgs as _;
 
 use super::argv::Argv;
-use super::commands::{Arguments, Check, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
+use super::certificate::Order;
+use super::commands::{Arguments, Check, Dnr, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
+use super::dnr::dnr;
 use super::effective::effective;
 use super::file::Missing;
 use super::hook_up::hook_up;
@@ -22,6 +24,7 @@ enum Use {
     Check,
     Print,
     HookUp,
+    Dnr,
 }
 
 impl Sources {
@@ -44,22 +47,26 @@ impl Sources {
         let (purpose, modes, options) = match typed.subcommand {
             None => {
                 return Err(UsageError(
-                    "a command is missing: udp, tcp, serve, check, config, resolv-conf or providers; see dotward --help".to_owned(),
+                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, dnr or providers; see dotward --help".to_owned(),
                 ));
             }
             Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
+            Some(Subcommand::Certificate(options)) => {
+                return Order::read(options).map(Command::Certificate);
+            }
             Some(Subcommand::Udp(Udp(options))) => (Use::Serve, Modes::Udp, options),
             Some(Subcommand::Tcp(Tcp(options))) => (Use::Serve, Modes::Tcp, options),
             Some(Subcommand::Serve(Serve(options))) => (Use::Serve, Modes::UdpAndTcp, options),
             Some(Subcommand::Check(Check(options))) => (Use::Check, told, options),
             Some(Subcommand::Effective(Effective(options))) => (Use::Print, told, options),
             Some(Subcommand::ResolvConf(ResolvConf(options))) => (Use::HookUp, told, options),
+            Some(Subcommand::Dnr(Dnr(options))) => (Use::Dnr, told, options),
         };
         let given = self.given(options)?;
         let missing = match purpose {
             Use::Serve => Missing::Make,
             Use::Check => Missing::CouldBeMade,
-            Use::Print | Use::HookUp => Missing::Ignore,
+            Use::Print | Use::HookUp | Use::Dnr => Missing::Ignore,
         };
         let settings = Settings::read(modes, &given, self, missing)?;
         Ok(match purpose {
@@ -69,6 +76,7 @@ impl Sources {
                 None => Command::Check(settings),
             },
             Use::Print => Command::Config(effective(&given, Options::KNOWN)),
+            Use::Dnr => Command::Dnr(dnr(&argv.dnr, &settings)?),
             Use::HookUp => {
                 let root = self.root().unwrap_or(Path::new("/"));
                 Command::ResolvConf(hook_up(root, settings.config.listen()))

@@ -12,6 +12,7 @@ use super::admin::{admin, taken_by_clients};
 use super::file::{Missing, NONE, PEM_OCTETS, read_limited};
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
+use super::listener_name::read_listener_name;
 use super::loops::find_loop;
 use super::name_servers::{NameServers, NoServers, SYSTEM};
 use super::routes::read_routes;
@@ -123,6 +124,9 @@ impl Settings {
         let (hosts, mut warnings_of_hosts) = read_hosts(given)?;
         let (certificate, mut remarks_on_certificate) = read_server_certificate(given)?;
         let mut start = Config::builder().modes(modes).hosts(hosts);
+        if let Some(name) = read_listener_name(given, certificate.as_ref())? {
+            start = start.listener_name(name);
+        }
         if let Some(certificate) = certificate {
             start = start.certificate(certificate);
         }

@@ -85,7 +85,11 @@ fn listen(config: &Config, over_tls: bool) -> String {
 fn over_tls(config: &Config) -> String {
     match listen(config, true) {
         none if none.is_empty() => none,
-        listen => format!("{listen} over TLS"),
+        listen => {
+            let name = config.listener_name();
+            let name = name.map_or_else(String::new, |name| format!(", as {name}"));
+            format!("{listen} over TLS{name}")
+        }
     }
 }
 

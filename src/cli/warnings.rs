@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::file::RouteTexts;
 use super::given::Given;
 use super::linkable::linkable;
+use super::listener_name::not_covered;
 use super::operators::splits_that_protect_little;
 use super::options::Options;
 use crate::config::providers::{self, Provider};
@@ -21,6 +22,7 @@ pub(super) fn warnings(given: &Given, config: &Config) -> Vec<String> {
     lines.extend(unauthenticated(config));
     lines.extend(own_programs_denied(given, config));
     lines.extend(open_resolvers(given, config));
+    lines.extend(not_covered(config));
     lines.extend(unequal_providers(config.upstreams()));
     lines.extend(splits_that_protect_little(config));
     lines.extend(config.all_upstreams().iter().flat_map(linkable));
@@ -57,7 +59,7 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
         (
             !over_tls,
             "no client is served over TLS: name an address for them, too (listen-tls)",
-            &["certificate", "certificate_key"],
+            &["certificate", "certificate_key", "listener_name"],
         ),
         (!any_named, unnamed, &["bootstrap"]),
         (

@@ -8,8 +8,8 @@ use super::checks::{named_upstreams, routes_fit, upstreams_fit};
 use super::error::invalid;
 use super::identity::different;
 use super::{
-    AccessList, ClientSubnet, Config, ConfigError, Hosts, Limits, Listen, Modes, Policy, Roots,
-    Route, ServerCertificate, SplitKey, TtlBounds, Upstream,
+    AccessList, ClientSubnet, Config, ConfigError, Domain, Hosts, Limits, Listen, Modes, Policy,
+    Roots, Route, ServerCertificate, SplitKey, TtlBounds, Upstream,
 };
 
 /// The settings of a [`Config`]. One that is not set has its default. Each is described at the method or field that reads it.
@@ -38,6 +38,8 @@ setters! {
     listen(impl Into<Vec<Listen>>) => listen;
     /// [`Config::certificate`].
     certificate(ServerCertificate) => certificate;
+    /// [`Config::listener_name`]: at most [`Config::MAX_LISTENER_NAME`] characters.
+    listener_name(Domain) => listener_name;
     /// [`Config::modes`].
     modes(Modes) => modes;
     /// [`Config::upstreams`]: 1 to [`Config::MAX_UPSTREAMS`].
@@ -167,6 +169,26 @@ impl ConfigBuilder {
             let reason = "clients over TLS must be shown a certificate: name its file";
             let error = ConfigError::new("listen_tls", &one.addr(), reason);
             return Err(error.with_remedy("certificate"));
+        }
+        if let Some(name) = self.config.listener_name.as_ref() {
+            let most = Config::MAX_LISTENER_NAME;
+            if name.name().is_empty() {
+                return invalid(
+                    "listener_name",
+                    name,
+                    &"the root is the name of no resolver",
+                );
+            }
+            if name.labels_from_top().take(2).eq(["arpa", "resolver"]) {
+                let reason = "is reserved (RFC 9462 section 4): take a name of your own";
+                return invalid("listener_name", name, &reason);
+            }
+            if name.name().len() > most {
+                let reason = format_args!(
+                    "has more than {most} characters, so that no name can stand before it"
+                );
+                return invalid("listener_name", name, &reason);
+            }
         }
         Ok(())
     }

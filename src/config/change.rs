@@ -93,6 +93,12 @@ impl Config {
             let what = "another certificate for clients over TLS";
             list(&mut text, what, std::iter::once("new connections get it"));
         }
+        if self.listener_name != before.listener_name {
+            let name = self.listener_name.as_ref().map(ToString::to_string);
+            let name = name.unwrap_or_else(|| "none".to_owned());
+            let what = "another name of the encrypted listeners";
+            list(&mut text, what, std::iter::once(&*name));
+        }
         if self.tls.key_log != before.tls.key_log {
             let switched = if self.tls.key_log { "a" } else { "no more" };
             let anew = std::iter::once("all connections are made anew");

@@ -6,6 +6,7 @@ mod access;
 mod builder;
 mod change;
 mod checks;
+mod encrypted;
 mod error;
 mod features;
 mod hosts;
@@ -36,10 +37,15 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub use crate::wire::ClientSubnet;
+#[cfg(feature = "cli")]
+pub(crate) use crate::wire::SvcbParams;
 pub use access::{AccessList, Cidr, interface_network, read_prefix};
 pub use builder::ConfigBuilder;
 #[cfg(feature = "cli")]
 pub(crate) use builder::time_text;
+#[cfg(feature = "cli")]
+pub(crate) use encrypted::EncryptedProtocol;
+pub(crate) use encrypted::EncryptedService;
 pub use error::ConfigError;
 pub(crate) use features::lacking;
 pub(crate) use hosts::Addresses;
@@ -81,6 +87,7 @@ pub const TLS_PORT: u16 = 853;
 pub struct Config {
     listen: Vec<Listen>,
     certificate: Option<ServerCertificate>,
+    listener_name: Option<Domain>,
     modes: Modes,
     upstreams: Vec<Upstream>,
     /// Follows from `upstreams` and `routes`.
@@ -119,6 +126,7 @@ impl Default for Config {
         Self {
             listen: Listen::loopback().into(),
             certificate: None,
+            listener_name: None,
             modes: Modes::UdpAndTcp,
             upstreams: vec![providers::DEFAULT.into()],
             all_upstreams: vec![providers::DEFAULT.into()],
@@ -152,6 +160,9 @@ impl Config {
     /// Less than 100 ms fails on any distant upstream; after 60 s no client waits any more.
     pub const TIMEOUTS: RangeInclusive<Duration> =
         Duration::from_millis(100)..=Duration::from_secs(60);
+
+    /// With `_dns.` before it, a longer one has more than 255 octets (RFC 1035 section 2.3.4).
+    pub const MAX_LISTENER_NAME: usize = 248;
 
     /// The default of [`Config::cache_bytes`]: about 17,000 responses of one address, more than a household or a node asks for.
     pub const CACHE_BYTES: usize = 4 << 20;
@@ -197,6 +208,13 @@ impl Config {
     /// What clients over TLS are shown. Default: none, which takes addresses without TLS.
     pub fn certificate(&self) -> Option<&ServerCertificate> {
         self.certificate.as_ref()
+    }
+
+    /// The name of the addresses where clients speak with encryption: who asks this resolver for encrypted ones gets these, under this name
+    /// (RFC 9462). The certificate should be for it, and for the addresses without encryption that clients are given. Default: none, and
+    /// such queries are answered with NODATA.
+    pub fn listener_name(&self) -> Option<&Domain> {
+        self.listener_name.as_ref()
     }
 
     /// The transports that clients without encryption may use. Default: UDP and TCP.

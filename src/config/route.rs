@@ -15,6 +15,17 @@ impl Domain {
         &self.0
     }
 
+    /// The name as it stands on the wire: each label behind its length, and the root.
+    pub(crate) fn wire(&self) -> Vec<u8> {
+        let mut octets = Vec::with_capacity(self.0.len() + 2);
+        for label in self.0.split('.').filter(|label| !label.is_empty()) {
+            octets.push(label.len() as u8);
+            octets.extend_from_slice(label.as_bytes());
+        }
+        octets.push(0);
+        octets
+    }
+
     /// Its labels, the topmost first.
     pub fn labels_from_top(&self) -> impl Iterator<Item = &str> {
         self.0.rsplit('.').filter(|label| !label.is_empty())

@@ -129,7 +129,10 @@ impl Gate {
                 about_us.or_else(|| Some(route.answer(apex, absent)))
             }
         };
-        let Some(answer) = names.host(message, &at).or_else(otherwise) else {
+        let ip = client.addr.ip();
+        let configured = names.host(message, &at);
+        let configured = configured.or_else(|| names.designated(message, &at, ip));
+        let Some(answer) = configured.or_else(otherwise) else {
             return false;
         };
         fx.stats.local += 1;

@@ -37,6 +37,7 @@ mod rotation;
 mod scan;
 mod stored_response;
 mod svcb;
+mod svcb_params;
 
 #[cfg(test)]
 mod simple_dns_tests;
@@ -62,6 +63,7 @@ pub use question::{
 pub use response::{Response, lower_ttls, parse_response, records};
 pub use scan::{Record, Section};
 pub use svcb::{Svcb, TYPE_SVCB};
+pub use svcb_params::{SvcbParams, svcb_rdata};
 
 #[cfg(test)]
 #[path = "../../tests/support"]

@@ -13,12 +13,12 @@ pub const TYPE_SVCB: u16 = 64;
 
 /// Keys of parameters (RFC 9460 §14.3.2, RFC 9461 §5).
 const MANDATORY: u16 = 0;
-const ALPN: u16 = 1;
+pub(super) const ALPN: u16 = 1;
 const NO_DEFAULT_ALPN: u16 = 2;
-const PORT: u16 = 3;
-const IPV4HINT: u16 = 4;
-const IPV6HINT: u16 = 6;
-const DOHPATH: u16 = 7;
+pub(super) const PORT: u16 = 3;
+pub(super) const IPV4HINT: u16 = 4;
+pub(super) const IPV6HINT: u16 = 6;
+pub(super) const DOHPATH: u16 = 7;
 /// Those whose meaning is known here.
 const KNOWN: [u16; 7] = [
     MANDATORY,

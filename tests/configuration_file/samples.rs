@@ -17,6 +17,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("listen-tls", "\"192.0.2.1\"", "192.0.2.1:853"),
     ("certificate", "\"FOLDER/own.pem\"", "FOLDER/own.pem"),
     ("certificate-key", "\"FOLDER/own.pem\"", "FOLDER/own.pem"),
+    ("listener-name", "\"dns.home.example\"", "dns.home.example"),
     ("upstream", "\"quad9\"", "quad9"),
     ("policy", "\"fastest\"", "fastest"),
     ("split-upstreams", "2", "2"),

@@ -31,7 +31,7 @@ impl Hosts {
             return Err(error("the root is no host".to_owned()));
         }
         let table = Arc::make_mut(&mut self.0);
-        table.insert(&wire(name), address).map_err(|full| {
+        table.insert(&name.wire(), address).map_err(|full| {
             error(match full {
                 Full::Names => format!(
                     "is one name too many: there can be {}, with the domains that they lie in",
@@ -88,18 +88,7 @@ impl fmt::Debug for Hosts {
     }
 }
 
-/// A name as it stands on the wire: each label behind its length, and the root.
-fn wire(name: &Domain) -> Vec<u8> {
-    let mut octets = Vec::with_capacity(name.name().len() + 2);
-    for label in name.name().split('.') {
-        octets.push(label.len() as u8);
-        octets.extend_from_slice(label.as_bytes());
-    }
-    octets.push(0);
-    octets
-}
-
-/// The reverse of [`wire`].
+/// The reverse of [`Domain::wire`].
 fn text(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     let mut rest = name;

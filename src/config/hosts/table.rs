@@ -253,7 +253,7 @@ fn hash(name: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire;
+    use super::super::Domain;
     use super::*;
 
     fn ip(text: &str) -> IpAddr {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     fn octets(name: &str) -> Vec<u8> {
-        wire(&name.parse().unwrap())
+        name.parse::<Domain>().unwrap().wire()
     }
 
     fn table(pairs: &[(&str, &str)]) -> Table {

@@ -55,6 +55,16 @@ impl<'a> LocalAnswer<'a> {
         Self::with(Rcode::NOERROR, records, None)
     }
 
+    /// Records of the name with this RDATA.
+    pub fn listed(rtype: u16, ttl: u32, rdata: &'a [Vec<u8>]) -> Self {
+        let records = Records::Listed {
+            rtype,
+            ttl,
+            rdata: rdata.iter(),
+        };
+        Self::with(Rcode::NOERROR, records, None)
+    }
+
     /// There is no such name (NXDOMAIN), or nothing of that type at it (NOERROR): with an SOA of the domain that starts at octet `apex` of
     /// the name, so that this is cached (RFC 2308). `why` is for people.
     pub fn negative(rcode: Rcode, apex: usize, ttl: u32, why: &'a str) -> Self {
@@ -107,6 +117,11 @@ pub enum Records<'a> {
         ttl: u32,
         addresses: Addresses<'a>,
     },
+    Listed {
+        rtype: u16,
+        ttl: u32,
+        rdata: std::slice::Iter<'a, Vec<u8>>,
+    },
 }
 
 impl<'a> Iterator for Records<'a> {
@@ -130,6 +145,13 @@ impl<'a> Iterator for Records<'a> {
                     rdata: LocalRdata::Address(address),
                 })
             }
+            Self::Listed { rtype, ttl, rdata } => Some(LocalRecord {
+                section: Section::Answer,
+                owner_at: 0,
+                rtype: *rtype,
+                ttl: *ttl,
+                rdata: LocalRdata::Octets(rdata.next()?),
+            }),
         }
     }
 }
