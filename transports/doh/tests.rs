@@ -1,6 +1,6 @@
 //! What requests look like.
 
-use super::bridge::{Bridge, Link, MAX_READ};
+use crate::transports::http2::{Bridge, DataFrames, Link, MAX_READ, PREFACE};
 use super::*;
 use crate::config::SCHEMES;
 use crate::locks::lock;
@@ -84,11 +84,13 @@ fn http2(
     h2::client::SendRequest<bytes::Bytes>,
     h2::client::Connection<Bridge<Endless>, bytes::Bytes>,
 ) {
-    let link = Arc::new(Mutex::new(Link::new(Endless {
+    let endless = Endless {
         frames,
         sent: 0,
         reads,
-    })));
+    };
+    let link = Link::new(endless, DataFrames::new(PREFACE));
+    let link = Arc::new(Mutex::new(link));
     let handshake = h2::client::Builder::new().handshake(Bridge(link.clone()));
     let (requests, driver) = handshake.now_or_never().unwrap().unwrap();
     lock(&link).set_reads(true);
