@@ -21,6 +21,8 @@ mod faults_tls;
 #[cfg(unix)]
 mod files;
 mod harness;
+#[cfg(feature = "listen-https")]
+mod https_listener;
 mod key_log;
 mod lifecycle;
 mod limits;

@@ -40,7 +40,7 @@ const MAX_REFUSED: usize = 100;
 /// Streams that the client has reset before they were taken, until the connection is closed (CVE-2023-44487).
 const MAX_RESETS: usize = 20;
 /// Octets of memory of an idle connection: the state of HTTP/2 and its buffers, as measured.
-const SESSION: usize = 24 * 1024;
+const SESSION: usize = 18 * 1024;
 
 type Http2<S> = Connection<Bridge<S>, Bytes>;
 
