@@ -288,8 +288,10 @@ fn every_command_line_that_is_shown_is_accepted() {
     for (path, page) in files("md") {
         for (number, line, _) in lines(&page).filter(|(_, _, fenced)| *fenced) {
             for start in commands(line).iter().filter_map(|words| start(words)) {
-                let over_tls = start.arguments.iter().any(|word| word == "--listen-tls");
-                if over_tls && cfg!(not(feature = "listen-tls")) {
+                let has = |option: &str| start.arguments.iter().any(|word| word == option);
+                if has("--listen-tls") && cfg!(not(feature = "listen-tls"))
+                    || has("--listen-https") && cfg!(not(feature = "listen-https"))
+                {
                     continue;
                 }
                 checked += 1;
