@@ -29,10 +29,6 @@ pub fn check(_config: &Config) -> Result<(), ConfigError> {
 }
 
 /// HTTP/2 over a stream whose handshake has not begun, with at most so many requests at once.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "a build without this has an error here"
-)]
 pub fn over_tls<S: ByteStream>(
     stream: TlsStream<S>,
     requests: usize,

@@ -40,11 +40,9 @@ mod tests {
     use crate::wire::testing;
 
     fn shown(head: &Response<()>) -> String {
-        let mut text = head.status().as_u16().to_string();
-        for (name, value) in head.headers() {
-            text += &format!("; {name}: {}", value.to_str().unwrap());
-        }
-        text
+        let headers = head.headers().iter();
+        let headers = headers.map(|(name, value)| format!("; {name}: {}", value.to_str().unwrap()));
+        head.status().as_u16().to_string() + &headers.collect::<String>()
     }
 
     // req 109

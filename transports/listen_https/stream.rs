@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 /// Octets that are read in one turn, so that others get theirs: a frame takes 9 or more.
-const MAX_READ: usize = 16 * 1024;
+const MAX_READ: usize = 4 * 1024;
 /// Requests that are taken in one turn, likewise.
 const MAX_REQUESTS: usize = 32;
 /// Octets of the headers of a request, which the client is told (RFC 9113 section 6.5.2). Clients send a few hundred; a query in a URI takes a
@@ -70,7 +70,7 @@ pub struct HttpsStream<S> {
 
 enum State<S> {
     /// The handshake of the stream below, and the preface of the client.
-    Handshake(Handshake<Bridge<S>, Bytes>),
+    Handshake(Box<Handshake<Bridge<S>, Bytes>>),
     Open(Box<Http2<S>>),
     /// It has ended, for this reason if there is one.
     Ended(Option<String>),
@@ -140,7 +140,7 @@ impl<S: ByteStream> HttpsStream<S> {
         let progress = Arc::new(Progress::default());
         Self {
             link,
-            state: State::Handshake(handshake),
+            state: State::Handshake(Box::new(handshake)),
             requests,
             asked: BTreeMap::new(),
             last_id: 0,

@@ -299,11 +299,11 @@ fn a_response_goes_back_on_the_stream_of_its_query_with_its_id() {
     let ids: std::collections::BTreeSet<&[u8]> = queries.iter().map(|one| &one[..2]).collect();
     assert_eq!(ids.len(), 20, "each has an id of its own");
     // In another order, and cut anywhere.
-    let mut framed = Vec::new();
+    let mut octets = Vec::new();
     for message in queries.iter().rev() {
-        crate::wire::append_frame(&answer(message, 0), &mut framed);
+        crate::wire::append_frame(&answer(message, 0), &mut octets);
     }
-    for part in framed.chunks(7) {
+    for part in octets.chunks(7) {
         assert!(matches!(talk.write(part), Poll::Ready(Ok(n)) if n == part.len()));
     }
     let frames = talk.frames();
@@ -470,16 +470,16 @@ fn one_turn_takes_a_bounded_part_of_what_has_come() {
         for turn in 1..=10 {
             assert!(talk.read().is_pending());
             let taken = before - talk.pipe().sent.len();
-            assert!(taken <= turn * 16 * 1024, "{taken}");
+            assert!(taken <= turn * 4 * 1024, "{taken}");
             assert_eq!(talk.wakes.0.load(Ordering::Relaxed), turn, "it goes on");
         }
-        // Somebody who reads no responses is not read from without end either.
+        // Somebody who reads nothing is not read from without end either.
         talk.pipe().room = 0;
         let memory = talk.server.memory();
-        for _ in 0..1_000 {
-            assert!(talk.read().is_pending());
-        }
-        let more = talk.server.memory() - memory;
+        let ended = (0..1_000).any(|_| talk.read().is_ready());
+        let caused_replies = matches!(flood[3], PING | SETTINGS);
+        assert_eq!(ended, caused_replies, "replies that are not read end it");
+        let more = talk.server.memory().saturating_sub(memory);
         assert!(more <= 32 * 1024, "{more}");
     }
 }
