@@ -1,6 +1,6 @@
 //! What the shell needs of a runtime: clocks, a timer, sockets and `block_on`. Nothing is ever spawned.
 
-use crate::config::{Cidr, Config, ConfigError};
+use crate::config::{Cidr, Config, ConfigError, Encryption};
 use crate::engine::{Now, Time};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
@@ -56,10 +56,11 @@ pub trait Runtime: Clone + Unpin {
     fn adopt_datagrams(&self, _socket: UdpSocket) -> io::Result<Self::Datagrams> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    /// Has the clients of this listener speak TLS (RFC 7858). A runtime that has no TLS towards clients refuses.
-    fn over_tls(&self, _listener: Self::Listener) -> io::Result<Self::Listener> {
+    /// Has the clients of this listener encrypt what they send: by DNS over TLS (RFC 7858) or over HTTPS (RFC 8484). A runtime that has no
+    /// encryption towards clients refuses.
+    fn encrypt(&self, _listener: Self::Listener, _by: Encryption) -> io::Result<Self::Listener> {
         Err(io::Error::other(
-            "this build has no TLS towards clients (feature listen-tls)",
+            "this build has no encryption towards clients (features listen-tls and listen-https)",
         ))
     }
     /// Another configuration holds from now on: clients over TLS may get another certificate. An error says what is wrong with it, and the one
@@ -108,6 +109,13 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin {
     fn is_encrypted(&self) -> bool {
         false
     }
+    /// Octets that it has taken and not handed to the system, because it may not, or the client has no room for them. `poll_flush` goes on
+    /// with them. A stream that takes octets only when it has handed them on has none.
+    fn unsent(&self) -> usize {
+        0
+    }
+    /// Tells the client to send nothing more here, if the protocol has a way of saying so before the end. It leaves with the next poll.
+    fn wind_down(&mut self) {}
     /// Whether the handshake is over that comes before the first octet. It goes on whenever the stream is polled.
     fn is_ready(&self) -> bool {
         true

@@ -23,6 +23,8 @@ mod files;
 mod harness;
 #[cfg(feature = "listen-tls")]
 mod household;
+#[cfg(feature = "listen-https")]
+mod https_listener;
 mod key_log;
 mod lifecycle;
 mod limits;

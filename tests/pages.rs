@@ -113,7 +113,11 @@ fn broken(from: &Path, target: &str, pages: &BTreeMap<PathBuf, String>) -> Optio
 
 /// Whether a path leads to a package within this one, and this is the package as it is published, which has none within it.
 fn is_left_out(path: &str) -> bool {
-    let within = ["examples/edge", "examples/wasi-http", "benches/key_exchange"];
+    let within = [
+        "examples/edge",
+        "examples/wasi-http",
+        "benches/key_exchange",
+    ];
     within.iter().any(|within| path.contains(within))
         && Path::new(ROOT).join(".cargo_vcs_info.json").exists()
 }
@@ -288,8 +292,10 @@ fn every_command_line_that_is_shown_is_accepted() {
     for (path, page) in files("md") {
         for (number, line, _) in lines(&page).filter(|(_, _, fenced)| *fenced) {
             for start in commands(line).iter().filter_map(|words| start(words)) {
-                let over_tls = start.arguments.iter().any(|word| word == "--listen-tls");
-                if over_tls && cfg!(not(feature = "listen-tls")) {
+                let has = |option: &str| start.arguments.iter().any(|word| word == option);
+                if has("--listen-tls") && cfg!(not(feature = "listen-tls"))
+                    || has("--listen-https") && cfg!(not(feature = "listen-https"))
+                {
                     continue;
                 }
                 checked += 1;

@@ -3,9 +3,7 @@
 //! The server is authenticated as that of a `tls://` upstream is. One that does not speak HTTP/2 is refused: HTTP/1.1 takes one query at a
 //! time. The message id is 0 on the way (RFC 8484 section 4.1), so that the octets of a query tell nothing about others.
 
-mod bridge;
 mod connection;
-mod data_frames;
 mod exchange;
 #[cfg(test)]
 mod tests;

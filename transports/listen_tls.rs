@@ -1,4 +1,5 @@
-//! DNS over TLS towards clients (RFC 7858), over any runtime: a listener whose streams begin with a handshake.
+//! Encryption towards clients, over any runtime: a listener whose streams begin with a handshake. What is in them is DNS over TLS (RFC 7858),
+//! or DNS over HTTPS, which is that of `listen_https`.
 //!
 //! The shell notices nothing of that but the hooks of [`ByteStream`](crate::runtime::ByteStream): a client in its handshake is a connection
 //! like any other, with the same bounds.
@@ -10,14 +11,16 @@ mod stream;
 
 use self::certificate::Shown;
 use self::renewal::Current;
-use crate::config::{Cidr, Config, ConfigError};
+use super::listen_https;
+use crate::config::{Cidr, Config, ConfigError, Encryption, Limits};
 use crate::engine::{Now, Time};
 use crate::locks::lock;
-use crate::runtime::{self, Runtime};
+use crate::runtime::{self, ByteStream, Runtime};
 use futures::future::{MapOk, TryFutureExt};
 use rustls::ServerConnection;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -27,19 +30,33 @@ pub use self::stream::TlsStream;
 
 /// What is shown to clients over TLS, and by which keys their sessions are resumed. Clones are the same, so that a session of one worker is
 /// resumed at another.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct ListenTls {
     current: Arc<Mutex<Option<Current>>>,
+    /// Requests at once on a connection over HTTPS.
+    requests: Arc<AtomicUsize>,
 }
 
 /// Checks what [`ListenTls::new`] checks. Returns remarks on settings that are valid and probably a mistake.
 pub fn check(config: &Config) -> Result<Vec<ConfigError>, ConfigError> {
+    listen_https::check(config)?;
     let Some(certificate) = config.certificate() else {
         return Ok(Vec::new());
     };
     let remark = Shown::new(certificate)?.remark();
     let remark = remark.map(|why| ConfigError::new("certificate", "", why));
     Ok(remark.into_iter().collect())
+}
+
+impl Default for ListenTls {
+    /// Without a certificate, so that no client can be served.
+    fn default() -> Self {
+        let requests = Limits::default().tcp_in_flight;
+        Self {
+            current: Arc::default(),
+            requests: Arc::new(AtomicUsize::new(requests)),
+        }
+    }
 }
 
 impl ListenTls {
@@ -53,6 +70,9 @@ impl ListenTls {
     /// The certificate of this configuration is shown in handshakes that begin from now on, and no session of before is resumed. One that is
     /// shown already stays as it is. After an error so does the one before.
     fn take(&self, config: &Config) -> Result<(), ConfigError> {
+        listen_https::check(config)?;
+        let requests = config.limits().tcp_in_flight;
+        self.requests.store(requests, Ordering::Relaxed);
         let Some(certificate) = config.certificate() else {
             return Ok(());
         };
@@ -63,7 +83,7 @@ impl ListenTls {
         Ok(())
     }
 
-    /// This runtime, with listeners over TLS.
+    /// This runtime, with listeners over TLS and HTTPS.
     pub fn over<R: Runtime>(&self, runtime: R) -> Served<R> {
         Encrypting {
             runtime,
@@ -71,30 +91,43 @@ impl ListenTls {
         }
     }
 
-    /// A handshake that has not begun.
-    fn begin(&self) -> io::Result<ServerConnection> {
-        let mut current = lock(&self.current);
-        let current = current.as_mut();
-        let server = current.map(|current| current.shown().server.clone());
+    /// A client's stream, whose handshake has not begun.
+    fn begin<S: ByteStream>(&self, stream: S, by: Encryption) -> io::Result<ClientStream<S>> {
+        if by == Encryption::None {
+            return Ok(ClientStream::Plain(stream));
+        }
+        let server = {
+            let mut current = lock(&self.current);
+            let current = current.as_mut();
+            current.map(|current| current.shown().server(by).clone())
+        };
         let server = server.ok_or_else(|| io::Error::other("there is no certificate"))?;
-        ServerConnection::new(server).map_err(io::Error::other)
+        let tls = ServerConnection::new(server).map_err(io::Error::other)?;
+        let tls = TlsStream::new(stream, tls);
+        Ok(if by == Encryption::Https {
+            let requests = self.requests.load(Ordering::Relaxed);
+            ClientStream::Https(Box::new(listen_https::over_tls(tls, requests)?))
+        } else {
+            ClientStream::Tls(Box::new(tls))
+        })
     }
 }
 
 /// The runtime that serves clients.
 pub type Served<R> = Encrypting<R>;
 
-/// A runtime whose listeners can be over TLS. All else is as by the runtime itself.
+/// A runtime whose listeners can be over TLS or HTTPS. All else is as by the runtime itself.
 #[derive(Clone)]
 pub struct Encrypting<R> {
     runtime: R,
     settings: ListenTls,
 }
 
-/// A listener, over TLS or not.
+/// A listener, whose clients encrypt or not.
 pub struct Listener<L> {
     plain: L,
-    settings: Option<ListenTls>,
+    encryption: Encryption,
+    settings: ListenTls,
 }
 
 impl<L: runtime::Listener> runtime::Listener for Listener<L> {
@@ -105,13 +138,7 @@ impl<L: runtime::Listener> runtime::Listener for Listener<L> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(Self::Stream, SocketAddr)>> {
         let (stream, peer) = ready!(self.plain.poll_accept(cx))?;
-        let stream = match &self.settings {
-            None => ClientStream::Plain(stream),
-            Some(settings) => {
-                let tls = TlsStream::new(stream, settings.begin()?);
-                ClientStream::Tls(Box::new(tls))
-            }
-        };
+        let stream = self.settings.begin(stream, self.encryption)?;
         Poll::Ready(Ok((stream, peer)))
     }
 
@@ -121,10 +148,11 @@ impl<L: runtime::Listener> runtime::Listener for Listener<L> {
 }
 
 impl<R: Runtime> Encrypting<R> {
-    fn plain(plain: R::Listener) -> Listener<R::Listener> {
+    fn plain(&self, plain: R::Listener) -> Listener<R::Listener> {
         Listener {
             plain,
-            settings: None,
+            encryption: Encryption::None,
+            settings: self.settings.clone(),
         }
     }
 }
@@ -154,7 +182,8 @@ impl<R: Runtime> Runtime for Encrypting<R> {
     }
 
     fn listen(&self, at: SocketAddr, share: bool) -> io::Result<Self::Listener> {
-        self.runtime.listen(at, share).map(Self::plain)
+        let plain = self.runtime.listen(at, share)?;
+        Ok(self.plain(plain))
     }
 
     fn bind(&self, at: SocketAddr, share: bool) -> io::Result<R::Datagrams> {
@@ -166,16 +195,17 @@ impl<R: Runtime> Runtime for Encrypting<R> {
     }
 
     fn adopt_listener(&self, socket: TcpListener) -> io::Result<Self::Listener> {
-        self.runtime.adopt_listener(socket).map(Self::plain)
+        let plain = self.runtime.adopt_listener(socket)?;
+        Ok(self.plain(plain))
     }
 
     fn adopt_datagrams(&self, socket: UdpSocket) -> io::Result<R::Datagrams> {
         self.runtime.adopt_datagrams(socket)
     }
 
-    fn over_tls(&self, listener: Self::Listener) -> io::Result<Self::Listener> {
+    fn encrypt(&self, listener: Self::Listener, by: Encryption) -> io::Result<Self::Listener> {
         Ok(Listener {
-            settings: Some(self.settings.clone()),
+            encryption: by,
             ..listener
         })
     }

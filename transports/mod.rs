@@ -23,10 +23,15 @@ pub mod choosing;
 pub mod doh;
 #[cfg(feature = "doq")]
 pub mod doq;
+#[cfg(any(feature = "doh", feature = "listen-https"))]
+mod http2;
 #[cfg_attr(not(feature = "sockets"), path = "wasi/interfaces.rs")]
 mod interfaces;
 #[cfg(feature = "isolate")]
 pub mod isolation;
+#[cfg_attr(not(feature = "listen-https"), path = "listen_https/absent.rs")]
+#[cfg(feature = "listen-tls")]
+pub mod listen_https;
 #[cfg_attr(not(feature = "listen-tls"), path = "listen_tls/absent.rs")]
 pub mod listen_tls;
 #[cfg(feature = "mio")]

@@ -4,7 +4,7 @@
 use super::listen_tls::{ListenTls, Served};
 use super::workers::{Others, affordable, check_resource_limits, use_batch_policy};
 use super::{CacheAccess, Inherited, Protocols, RunError, Started};
-use crate::config::{Config, Listen, Modes};
+use crate::config::{Config, Encryption, Listen, Modes};
 use crate::engine::Stats;
 use crate::engine::words::counted;
 use crate::runtime::Runtime;
@@ -38,7 +38,7 @@ pub fn start<R: Runtime + Default + 'static>(
         drop(Sockets::bind_beside(&runtime, &alone, &bound, 0).map_err(RunError::Bind)?);
     }
     let first = Worker::<R>::new(&config, &tls, &bound, 0)?;
-    let served: Vec<(SocketAddr, bool)> = first.sockets.served().collect();
+    let served: Vec<(SocketAddr, Encryption)> = first.sockets.served().collect();
     let summary = summary(&config, &served, first.sockets.missing());
     let try_at = how_to_try(&config, &served);
     // The other workers share the ports that the system chose.
@@ -131,24 +131,24 @@ impl<R: Runtime + Default> Worker<R> {
 }
 
 /// What is served, on which addresses, by which upstreams.
-fn summary(config: &Config, served: &[(SocketAddr, bool)], missing: &[Listen]) -> String {
+fn summary(config: &Config, served: &[(SocketAddr, Encryption)], missing: &[Listen]) -> String {
     let modes = match config.modes() {
         Modes::UdpAndTcp => "udp+tcp",
         Modes::Tcp => "tcp",
         Modes::Udp => "udp",
     };
     let listed = |items: Vec<String>| items.join(", ");
-    let named = |over_tls: bool| {
-        let those = served
-            .iter()
-            .filter(|(_, is_over_tls)| *is_over_tls == over_tls);
-        listed(those.map(|(addr, _)| addr.to_string()).collect())
-    };
-    let at = match (named(false), named(true)) {
-        (none, tls) if none.is_empty() && !tls.is_empty() => format!("tls on {tls}"),
-        (plain, none) if none.is_empty() => format!("{modes} on {plain}"),
-        (plain, tls) => format!("{modes} on {plain} and tls on {tls}"),
-    };
+    let ways = [
+        (Encryption::None, modes),
+        (Encryption::Tls, "tls"),
+        (Encryption::Https, "https"),
+    ];
+    let ways = ways.into_iter().filter_map(|(by, name)| {
+        let those = served.iter().filter(|(_, encryption)| *encryption == by);
+        let those = listed(those.map(|(addr, _)| addr.to_string()).collect());
+        (!those.is_empty()).then(|| format!("{name} on {those}"))
+    });
+    let at = ways.collect::<Vec<_>>().join(" and ");
     let waiting = listed(missing.iter().map(Listen::to_string).collect());
     let at = match (served, missing) {
         (_, []) => at,
@@ -165,18 +165,19 @@ fn summary(config: &Config, served: &[(SocketAddr, bool)], missing: &[Listen]) -
 }
 
 /// How to try it.
-fn how_to_try(config: &Config, served: &[(SocketAddr, bool)]) -> String {
-    let first = served.iter().min_by_key(|(_, is_over_tls)| *is_over_tls);
-    first.map_or(String::new(), |(addr, is_over_tls)| {
+fn how_to_try(config: &Config, served: &[(SocketAddr, Encryption)]) -> String {
+    let first = served.iter().min_by_key(|(_, encryption)| *encryption);
+    first.map_or(String::new(), |(addr, encryption)| {
         let ip = match addr.ip() {
             ip if ip.is_unspecified() && ip.is_ipv4() => "127.0.0.1".to_owned(),
             ip if ip.is_unspecified() => "::1".to_owned(),
             ip => ip.to_string(),
         };
-        let (program, over) = match (is_over_tls, config.modes().udp()) {
-            (true, _) => ("kdig", " +tls"),
-            (false, true) => ("dig", ""),
-            (false, false) => ("dig", " +tcp"),
+        let (program, over) = match (encryption, config.modes().udp()) {
+            (Encryption::Tls, _) => ("kdig", " +tls"),
+            (Encryption::Https, _) => ("kdig", " +https"),
+            (Encryption::None, true) => ("dig", ""),
+            (Encryption::None, false) => ("dig", " +tcp"),
         };
         format!(
             "; try: {program} @{ip} -p {}{over} example.com",

@@ -1,7 +1,7 @@
 //! The optional parts that this program was built with.
 
 /// Those that people choose, in the order of `docs/install.md`, and whether they are there.
-const ALL: [(&str, bool); 12] = [
+const ALL: [(&str, bool); 13] = [
     ("cli", cfg!(feature = "cli")),
     ("async-std", cfg!(feature = "async-std")),
     ("smol", cfg!(feature = "smol")),
@@ -13,6 +13,7 @@ const ALL: [(&str, bool); 12] = [
     ("doh", cfg!(feature = "doh")),
     ("doq", cfg!(feature = "doq")),
     ("listen-tls", cfg!(feature = "listen-tls")),
+    ("listen-https", cfg!(feature = "listen-https")),
     ("admin", cfg!(feature = "admin")),
 ];
 

@@ -10,7 +10,9 @@ use super::file::{File, HostTexts, RouteTexts};
 use super::known::Known;
 use super::origin::{Origin, key, option, variable};
 use super::values::{Values, Written};
-use crate::config::{ConfigBuilder, ConfigError, DNS_PORT, Domain, Listen, server_address};
+use crate::config::{
+    ConfigBuilder, ConfigError, DNS_PORT, Domain, Encryption, Listen, server_address,
+};
 
 /// Names of settings, and how each is given to a configuration.
 pub(super) type Table<T> = [(&'static str, fn(ConfigBuilder, T) -> ConfigBuilder)];
@@ -202,10 +204,8 @@ fn normal(setting: &str, text: &str) -> Option<String> {
             .parse()
             .ok()
             .map(|listen: Listen| listen.addr().to_string()),
-        "listen_tls" => {
-            let listen = Listen::parse_over_tls(text).ok();
-            listen.map(|listen| listen.addr().to_string())
-        }
+        "listen_tls" => encrypted(text, Encryption::Tls),
+        "listen_https" => encrypted(text, Encryption::Https),
         "bootstrap" => server_address(text, DNS_PORT)
             .ok()
             .as_ref()
@@ -214,6 +214,11 @@ fn normal(setting: &str, text: &str) -> Option<String> {
         "route" => text.parse().ok().as_ref().map(Domain::to_string),
         _ => None,
     }
+}
+
+fn encrypted(text: &str, by: Encryption) -> Option<String> {
+    let listen = Listen::parse_encrypted(text, by).ok();
+    listen.map(|listen| listen.addr().to_string())
 }
 
 #[cfg(test)]

@@ -281,8 +281,8 @@ fn address(listen: &[Listen]) -> SocketAddr {
     };
     let order = |addr: &SocketAddr| (addr.port() != DNS_PORT, !addr.ip().is_loopback());
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, DNS_PORT));
-    // What reads it speaks no TLS.
-    let plain = listen.iter().filter(|listen| !listen.is_over_tls());
+    // What reads it does not encrypt.
+    let plain = listen.iter().filter(|listen| !listen.is_encrypted());
     let all = plain.map(local);
     all.min_by_key(order).unwrap_or(default)
 }

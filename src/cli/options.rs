@@ -107,8 +107,14 @@ options! {
         /// DOTWARD_LISTEN_TLS
         List listen_tls = &["none"],
 
-        /// PEM file of the certificate that clients over TLS are shown, with those of the authorities
-        /// between it and the root; read again when it changes. Default: none. DOTWARD_CERTIFICATE
+        /// ADDR[:PORT] to listen on for DNS over HTTPS, as --listen-tls does for DNS over TLS; repeatable.
+        /// The port is 443 unless one is given; the URI is https://NAME/dns-query. Takes a certificate, and
+        /// a build with the feature listen-https. Default: none. DOTWARD_LISTEN_HTTPS
+        List listen_https = &["none"],
+
+        /// PEM file of the certificate that clients over TLS and HTTPS are shown, with those of the
+        /// authorities between it and the root; read again when it changes. Default: none.
+        /// DOTWARD_CERTIFICATE
         Path certificate = &["none"],
 
         /// PEM file of the private key of that certificate; none: the key is in the same file. Default:

@@ -26,8 +26,8 @@ use super::warnings::{readable_by_others, warnings};
 use super::words::{client_subnet, level, number, padding, runtime};
 use super::zones::read_zoned;
 use crate::config::{
-    AccessList, Cidr, ClientSubnet, Config, ConfigBuilder, ConfigError, DNS_PORT, Limits, Listen,
-    Modes, Policy, Roots, Route, read_prefix, server_address,
+    AccessList, Cidr, ClientSubnet, Config, ConfigBuilder, ConfigError, DNS_PORT, Encryption,
+    Limits, Listen, Modes, Policy, Roots, Route, read_prefix, server_address,
 };
 use crate::transports::{capabilities, check, interface_number, is_own_address, system_roots};
 
@@ -262,9 +262,11 @@ fn addresses(
     root: Option<&Path>,
 ) -> Result<(ConfigBuilder, Option<&'static str>), UsageError> {
     let listen = given.all("listen", |text| read_listen(&text.text))?;
-    let over_tls = given.all("listen_tls", |text| read_listen_tls(&text.text))?;
     let mut listen = listen.concat();
-    listen.extend(over_tls.into_iter().flatten());
+    for by in Encryption::ALL {
+        let read = given.all(by.setting(), |text| read_encrypted(&text.text, by))?;
+        listen.extend(read.into_iter().flatten());
+    }
     let plaintext = Plaintext::read(given)?;
     let upstreams = given.all("upstream", |text| read_upstream(text, &plaintext))?;
     let routes = read_routes(given, &plaintext)?;
@@ -320,12 +322,13 @@ fn read_listen(text: &str) -> Result<Vec<Listen>, ConfigError> {
     Ok(vec![listen])
 }
 
-/// An address where clients speak TLS, or nothing for none.
-fn read_listen_tls(text: &str) -> Result<Option<Listen>, ConfigError> {
+/// An address where clients encrypt, or nothing for none.
+fn read_encrypted(text: &str, by: Encryption) -> Result<Option<Listen>, ConfigError> {
     if text == NONE {
         return Ok(None);
     }
-    read_zoned("listen_tls", text, interface_number, Listen::parse_over_tls).map(Some)
+    let parse = |text: &str| Listen::parse_encrypted(text, by);
+    read_zoned(by.setting(), text, interface_number, parse).map(Some)
 }
 
 fn access_list(given: &Given) -> Result<AccessList, UsageError> {

@@ -6,7 +6,7 @@ use super::parameters::parameters;
 use super::settings::Settings;
 use super::units::counted;
 use crate::config::{
-    ClientSubnet, Config, Limits, Listen, Policy, Route, Target, Upstream, time_text,
+    ClientSubnet, Config, Encryption, Limits, Listen, Policy, Route, Target, Upstream, time_text,
 };
 
 /// More routes than these are counted and not listed.
@@ -24,9 +24,14 @@ impl fmt::Display for Settings {
             ),
             (
                 "listen",
-                format!("{} over {}", listen(config, false), config.modes()),
+                format!(
+                    "{} over {}",
+                    listen(config, Encryption::None),
+                    config.modes()
+                ),
             ),
-            ("", over_tls(config)),
+            ("", encrypted(config, Encryption::Tls)),
+            ("", encrypted(config, Encryption::Https)),
             ("clients", clients(config)),
             ("upstreams", upstreams(config.upstreams(), config.policy())),
             ("", more_of_upstreams(self)),
@@ -68,7 +73,7 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: &str) -> fmt::Result {
     writeln!(f, "  {what:<11}{text}")
 }
 
-fn listen(config: &Config, over_tls: bool) -> String {
+fn listen(config: &Config, encryption: Encryption) -> String {
     let listen = |listen: &Listen| {
         let optional = if listen.is_required() {
             ""
@@ -78,17 +83,17 @@ fn listen(config: &Config, over_tls: bool) -> String {
         format!("{}{optional}", listen.addr())
     };
     let all = config.listen().iter();
-    let all = all.filter(|listen| listen.is_over_tls() == over_tls);
+    let all = all.filter(|listen| listen.encryption() == encryption);
     all.map(listen).collect::<Vec<_>>().join(" and ")
 }
 
-fn over_tls(config: &Config) -> String {
-    match listen(config, true) {
+fn encrypted(config: &Config, by: Encryption) -> String {
+    match listen(config, by) {
         none if none.is_empty() => none,
         listen => {
             let name = config.listener_name();
             let name = name.map_or_else(String::new, |name| format!(", as {name}"));
-            format!("{listen} over TLS{name}")
+            format!("{listen} over {}{name}", by.name())
         }
     }
 }

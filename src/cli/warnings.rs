@@ -53,12 +53,12 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let any_encrypted = upstreams().any(is_encrypted);
     let all_encrypted = upstreams().all(is_encrypted);
     let single = config.upstreams().len() < 2 && config.policy() != Policy::default();
-    let over_tls = config.listen_tls().next().is_some();
-    let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp() && !over_tls);
+    let encrypted = config.listen_encrypted().next().is_some();
+    let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp() && !encrypted);
     let reasons: [(bool, &str, &[&str]); 13] = [
         (
-            !over_tls,
-            "no client is served over TLS: name an address for them, too (listen-tls)",
+            !encrypted,
+            "no client is served over TLS or HTTPS: name an address for them, too (listen-tls, listen-https)",
             &["certificate", "certificate_key", "listener_name"],
         ),
         (!any_named, unnamed, &["bootstrap"]),

@@ -165,9 +165,11 @@ impl ConfigBuilder {
                 return invalid(one.setting(), &one.addr(), &reason);
             }
         }
-        if let (Some(one), None) = (self.config.listen_tls().next(), &self.config.certificate) {
-            let reason = "clients over TLS must be shown a certificate: name its file";
-            let error = ConfigError::new("listen_tls", &one.addr(), reason);
+        let encrypted = self.config.listen_encrypted().next();
+        if let (Some(one), None) = (encrypted, &self.config.certificate) {
+            let over = one.encryption().name();
+            let reason = format!("clients over {over} must be shown a certificate: name its file");
+            let error = ConfigError::new(one.setting(), &one.addr(), reason);
             return Err(error.with_remedy("certificate"));
         }
         if let Some(name) = self.config.listener_name.as_ref() {

@@ -1,6 +1,6 @@
 //! Where clients can speak with encryption, and by which protocols: what is told to clients that look for it.
 
-use super::{Config, Domain, Listen, TLS_PORT};
+use super::{Config, Domain, Encryption, HTTPS_PORT, Listen, TLS_PORT};
 use std::net::{IpAddr, SocketAddr};
 
 /// A protocol of encrypted DNS, as clients know it.
@@ -19,6 +19,13 @@ pub(crate) const DOT: EncryptedProtocol = EncryptedProtocol {
     alpn: "dot",
     port: TLS_PORT,
     path: None,
+};
+
+/// DNS over HTTPS (RFC 8484), by HTTP/2.
+pub(crate) const DOH: EncryptedProtocol = EncryptedProtocol {
+    alpn: "h2",
+    port: HTTPS_PORT,
+    path: Some("/dns-query{?dns}"),
 };
 
 /// A place where clients speak one of these protocols.
@@ -61,8 +68,12 @@ impl EncryptedListener {
 
 impl Listen {
     /// What clients speak there, if that is encrypted. This is the list of such listeners.
-    fn encryption(&self) -> Option<&'static EncryptedProtocol> {
-        self.is_over_tls().then_some(&DOT)
+    fn encrypted_protocol(&self) -> Option<&'static EncryptedProtocol> {
+        match self.encryption() {
+            Encryption::None => None,
+            Encryption::Tls => Some(&DOT),
+            Encryption::Https => Some(&DOH),
+        }
     }
 }
 
@@ -70,7 +81,7 @@ impl Config {
     /// The places where clients speak with encryption.
     pub(crate) fn encrypted_listeners(&self) -> impl Iterator<Item = EncryptedListener> {
         self.listen().iter().filter_map(|listen| {
-            let protocol = listen.encryption()?;
+            let protocol = listen.encrypted_protocol()?;
             let addr = listen.bound();
             Some(EncryptedListener { protocol, addr })
         })
@@ -116,11 +127,14 @@ mod tests {
     use super::*;
     use crate::config::ServerCertificate;
 
-    /// The encrypted ones of these listeners; one with an exclamation mark is not.
+    /// The encrypted ones of these listeners: one with an exclamation mark is not, and one with an `h` is over HTTPS.
     fn listeners(config: &str) -> Vec<EncryptedListener> {
         let listen = config.split(' ').map(|text| match text.strip_prefix('!') {
             Some(plain) => plain.parse::<Listen>().unwrap(),
-            None => Listen::parse_over_tls(text).unwrap(),
+            None => match text.strip_prefix('h') {
+                Some(https) => Listen::parse_encrypted(https, Encryption::Https).unwrap(),
+                None => Listen::parse_encrypted(text, Encryption::Tls).unwrap(),
+            },
         });
         let shown = ServerCertificate::new(Vec::new(), None);
         let config = Config::builder()
@@ -131,11 +145,19 @@ mod tests {
 
     // req 115
     #[test]
-    fn the_encrypted_listeners_are_those_over_tls() {
-        let found = listeners("!127.0.0.1 192.0.2.1 [::]:8853");
-        let places: Vec<_> = found.iter().map(|one| one.addr.to_string()).collect();
-        assert_eq!(places, ["192.0.2.1:853", "[::]:8853"]);
-        assert!(found.iter().all(|one| *one.protocol == DOT));
+    fn the_encrypted_listeners_are_those_over_tls_and_https() {
+        let found = listeners("!127.0.0.1 192.0.2.1 [::]:8853 h192.0.2.1");
+        let place = |one: &EncryptedListener| (one.protocol.alpn, one.addr.to_string());
+        let places: Vec<_> = found.iter().map(place).collect();
+        let expected = [
+            ("dot", "192.0.2.1:853"),
+            ("dot", "[::]:8853"),
+            ("h2", "192.0.2.1:443"),
+        ];
+        assert_eq!(
+            places,
+            expected.map(|(alpn, place)| (alpn, place.to_owned()))
+        );
     }
 
     // req 115

@@ -7,7 +7,50 @@ use std::str::FromStr;
 
 use super::access::is_public;
 use super::text::local_address;
-use super::{ConfigError, DNS_PORT, Modes, TLS_PORT};
+use super::{ConfigError, DNS_PORT, HTTPS_PORT, Modes, TLS_PORT};
+
+/// By what clients encrypt what they send to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Encryption {
+    /// They do not.
+    None,
+    /// DNS over TLS (RFC 7858).
+    Tls,
+    /// DNS over HTTPS (RFC 8484).
+    Https,
+}
+
+impl Encryption {
+    /// Those that encrypt.
+    pub(crate) const ALL: [Self; 2] = [Self::Tls, Self::Https];
+
+    /// The name of the setting that has its addresses.
+    pub(crate) fn setting(self) -> &'static str {
+        match self {
+            Self::None => "listen",
+            Self::Tls => "listen_tls",
+            Self::Https => "listen_https",
+        }
+    }
+
+    /// What it is called in the log and in summaries.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Tls => "TLS",
+            Self::Https => "HTTPS",
+        }
+    }
+
+    /// The port unless one is given.
+    fn port(self) -> u16 {
+        match self {
+            Self::None => DNS_PORT,
+            Self::Tls => TLS_PORT,
+            Self::Https => HTTPS_PORT,
+        }
+    }
+}
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +59,7 @@ pub struct Listen {
     required: bool,
     /// The port that the system chose, where it is to.
     chosen: Option<u16>,
-    over_tls: bool,
+    encryption: Encryption,
 }
 
 impl From<SocketAddr> for Listen {
@@ -26,7 +69,7 @@ impl From<SocketAddr> for Listen {
             addr,
             required: true,
             chosen: None,
-            over_tls: false,
+            encryption: Encryption::None,
         }
     }
 }
@@ -40,23 +83,32 @@ impl Listen {
             addr: v6,
             required: false,
             chosen: None,
-            over_tls: false,
+            encryption: Encryption::None,
         };
         [v4.into(), optional]
     }
 
-    /// Reads what `parse` reads, for clients over TLS: the port defaults to 853 (RFC 7858 section 3.1).
-    pub fn parse_over_tls(text: &str) -> Result<Self, ConfigError> {
-        Ok(parse(text, "listen_tls", TLS_PORT)?.over_tls())
+    /// Reads what `parse` reads, for clients that encrypt so: the port defaults to 853 for TLS (RFC 7858 section 3.1), and to 443 for HTTPS (RFC
+    /// 9110 section 4.2.2).
+    pub fn parse_encrypted(text: &str, encryption: Encryption) -> Result<Self, ConfigError> {
+        let listen = parse(text, encryption.setting(), encryption.port())?;
+        Ok(listen.encrypted(encryption))
     }
 
     /// The same address, where clients speak DNS over TLS (RFC 7858), and nothing else.
     #[must_use]
     pub fn over_tls(self) -> Self {
-        Self {
-            over_tls: true,
-            ..self
-        }
+        self.encrypted(Encryption::Tls)
+    }
+
+    /// The same address, where clients speak DNS over HTTPS (RFC 8484), and nothing else.
+    #[must_use]
+    pub fn over_https(self) -> Self {
+        self.encrypted(Encryption::Https)
+    }
+
+    fn encrypted(self, encryption: Encryption) -> Self {
+        Self { encryption, ..self }
     }
 
     /// The same at another address.
@@ -64,28 +116,33 @@ impl Listen {
         Self { addr, ..self }
     }
 
-    /// Whether clients speak TLS there.
-    pub fn is_over_tls(&self) -> bool {
-        self.over_tls
+    /// By what clients encrypt there.
+    pub fn encryption(&self) -> Encryption {
+        self.encryption
+    }
+
+    /// Whether clients encrypt there.
+    pub fn is_encrypted(&self) -> bool {
+        self.encryption != Encryption::None
     }
 
     /// The transports that are listened for there, where `plain` are those of clients without encryption.
     pub(crate) fn modes(&self, plain: Modes) -> Modes {
-        if self.over_tls { Modes::Tcp } else { plain }
+        if self.is_encrypted() {
+            Modes::Tcp
+        } else {
+            plain
+        }
     }
 
     /// The name of the setting that it is of.
     pub(crate) fn setting(&self) -> &'static str {
-        if self.over_tls {
-            "listen_tls"
-        } else {
-            "listen"
-        }
+        self.encryption.setting()
     }
 
     /// Whether this is the same address, and the same is spoken there.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        (self.addr, self.over_tls) == (other.addr, other.over_tls)
+        (self.addr, self.encryption) == (other.addr, other.encryption)
     }
 
     /// The local address and port.
@@ -115,7 +172,7 @@ impl Listen {
 
     /// Whether both cannot be listened at. With port 0 each gets a port of its own, where not the same is spoken.
     pub(super) fn collides(&self, other: &Self) -> bool {
-        self.addr == other.addr && (self.addr.port() != 0 || self.over_tls == other.over_tls)
+        self.addr == other.addr && (self.addr.port() != 0 || self.encryption == other.encryption)
     }
 
     /// Whether this is a wildcard that another listener is a part of.
@@ -152,10 +209,12 @@ impl Listen {
 }
 
 impl fmt::Display for Listen {
-    /// The address as it is configured, and whether it is over TLS.
+    /// The address as it is configured, and what clients speak there if they encrypt.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let over = if self.over_tls { " (TLS)" } else { "" };
-        write!(f, "{}{over}", self.addr)
+        match self.encryption {
+            Encryption::None => write!(f, "{}", self.addr),
+            over => write!(f, "{} ({})", self.addr, over.name()),
+        }
     }
 }
 
@@ -221,26 +280,29 @@ mod tests {
                     addr: addr.parse().unwrap(),
                     required: true,
                     chosen: None,
-                    over_tls: false,
+                    encryption: Encryption::None,
                 },
                 "{text}"
             );
         }
     }
 
-    // req 103
+    // req 103, 107
     #[test]
-    fn an_address_over_tls_has_the_port_of_that() {
-        let read = Listen::parse_over_tls("192.0.2.1").unwrap();
-        assert_eq!(read.addr(), "192.0.2.1:853".parse().unwrap());
-        assert!(read.is_over_tls() && !read.is_same(&read.addr().into()));
-        assert_eq!(read.modes(Modes::Udp), Modes::Tcp);
-        let error = Listen::parse_over_tls("224.0.0.1").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("listen_tls \"224.0.0.1\": is a multicast")
-        );
+    fn an_address_over_tls_or_https_has_the_port_of_that() {
+        for (encryption, addr, shown) in [
+            (Encryption::Tls, "192.0.2.1:853", "192.0.2.1:853 (TLS)"),
+            (Encryption::Https, "192.0.2.1:443", "192.0.2.1:443 (HTTPS)"),
+        ] {
+            let read = Listen::parse_encrypted("192.0.2.1", encryption).unwrap();
+            assert_eq!(read.addr(), addr.parse().unwrap());
+            assert_eq!(read.to_string(), shown);
+            assert!(read.is_encrypted() && !read.is_same(&read.addr().into()));
+            assert_eq!(read.modes(Modes::Udp), Modes::Tcp);
+            let error = Listen::parse_encrypted("224.0.0.1", encryption).unwrap_err();
+            let expected = format!("{} \"224.0.0.1\": is a multicast", encryption.setting());
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
     }
 
     #[test]

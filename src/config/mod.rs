@@ -52,8 +52,8 @@ pub(crate) use hosts::Addresses;
 pub use hosts::Hosts;
 pub(crate) use identity::Identity;
 pub use limits::Limits;
-pub use listen::Listen;
 pub(crate) use listen::is_missing;
+pub use listen::{Encryption, Listen};
 pub use local_names::LocalNames;
 pub use parameters::{ClientCertificate, Pin, Profile, Socks5};
 pub use policy::Policy;
@@ -81,6 +81,9 @@ pub const DNS_PORT: u16 = 53;
 
 /// The port of DNS over TLS (RFC 7858).
 pub const TLS_PORT: u16 = 853;
+
+/// The port of HTTPS (RFC 9110).
+pub const HTTPS_PORT: u16 = 443;
 
 /// The settings of a forwarder, which are valid together: see [`ConfigBuilder`].
 #[derive(Clone, Debug)]
@@ -200,12 +203,12 @@ impl Config {
         &self.listen
     }
 
-    /// Those of them where clients speak TLS.
-    pub(crate) fn listen_tls(&self) -> impl Iterator<Item = &Listen> {
-        self.listen.iter().filter(|listen| listen.is_over_tls())
+    /// Those of them where clients encrypt.
+    pub(crate) fn listen_encrypted(&self) -> impl Iterator<Item = &Listen> {
+        self.listen.iter().filter(|listen| listen.is_encrypted())
     }
 
-    /// What clients over TLS are shown. Default: none, which takes addresses without TLS.
+    /// What clients over TLS and HTTPS are shown. Default: none, which takes addresses without encryption.
     pub fn certificate(&self) -> Option<&ServerCertificate> {
         self.certificate.as_ref()
     }

@@ -50,6 +50,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 );
                 self.missing.give_up();
                 self.tcp.stop_accepting(now);
+                self.tcp.wind_down();
             }
             (Phase::Serving, Phase::HandingOver { .. }) => {
                 info!(

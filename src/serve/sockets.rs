@@ -2,7 +2,7 @@
 
 use super::bind_advice::bind_advice;
 use super::bound::{BoundSockets, Share};
-use crate::config::{Config, Listen, is_missing};
+use crate::config::{Config, Encryption, Listen, is_missing};
 use crate::runtime::{Datagrams, Listener, Runtime};
 use log::info;
 use std::fmt;
@@ -134,8 +134,8 @@ impl<R: Runtime> Sockets<R> {
         let (mut datagrams, mut listeners) = (Vec::new(), Vec::new());
         let modes = wanted.modes(config.modes());
         let speak = |listener| {
-            if wanted.is_over_tls() {
-                runtime.over_tls(listener)
+            if wanted.is_encrypted() {
+                runtime.encrypt(listener, wanted.encryption())
             } else {
                 Ok(listener)
             }
@@ -193,9 +193,9 @@ impl<R: Runtime> Sockets<R> {
         listen.iter().filter_map(one).collect()
     }
 
-    /// The addresses that are bound, each with whether clients speak TLS there.
-    pub fn served(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
-        let wanted = self.wanted.iter().map(Listen::is_over_tls);
+    /// The addresses that are bound, each with what clients speak there.
+    pub fn served(&self) -> impl Iterator<Item = (SocketAddr, Encryption)> {
+        let wanted = self.wanted.iter().map(Listen::encryption);
         self.addresses.iter().copied().zip(wanted)
     }
 

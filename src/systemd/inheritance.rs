@@ -100,13 +100,13 @@ fn plan(passed: &[Passed], config: &Config) -> Result<Plan, String> {
         config
             .listen()
             .iter()
-            .filter(|listen| !listen.is_over_tls())
+            .filter(|listen| !listen.is_encrypted())
     };
     let listen: Vec<SocketAddr> = plain().map(Listen::addr).collect();
-    let over_tls: Vec<SocketAddr> = config.listen_tls().map(Listen::addr).collect();
+    let encrypted: Vec<SocketAddr> = config.listen_encrypted().map(Listen::addr).collect();
     // The default has an address that need not be there; one that is named has to.
     let named = plain().all(Listen::is_required);
-    matching::plan(passed, &listen, named, config.modes(), &over_tls)
+    matching::plan(passed, &listen, named, config.modes(), &encrypted)
 }
 
 /// The configuration that listens where the plan says.
@@ -114,7 +114,7 @@ fn listening(config: Config, plan: Plan) -> Result<Config, ConfigError> {
     match plan.listen {
         Some(listen) => {
             let mut listen: Vec<Listen> = listen.into_iter().map(Listen::from).collect();
-            listen.extend(config.listen_tls());
+            listen.extend(config.listen_encrypted());
             config.into_builder().listen(listen).build()
         }
         None => Ok(config),

@@ -73,19 +73,20 @@ pub struct Plan {
     pub serves: Vec<bool>,
 }
 
-/// Matches what was passed with the addresses that are configured: those of `over_tls`, which decide for themselves, and those without
+/// Matches what was passed with the addresses that are configured: those of `encrypted`, which decide for themselves, and those without
 /// encryption, which the user has `named` or not. An error says which socket is no use.
 pub fn plan(
     passed: &[Passed],
     listen: &[SocketAddr],
     named: bool,
     modes: Modes,
-    over_tls: &[SocketAddr],
+    encrypted: &[SocketAddr],
 ) -> Result<Plan, String> {
-    let is_over_tls = |one: &Passed| one.protocol == Protocol::Tcp && over_tls.contains(&one.addr);
+    let is_encrypted =
+        |one: &Passed| one.protocol == Protocol::Tcp && encrypted.contains(&one.addr);
     let of_units = passed
         .iter()
-        .filter(|one| !one.is_left() && !is_over_tls(one));
+        .filter(|one| !one.is_left() && !is_encrypted(one));
     let of_units: Vec<&Passed> = of_units.collect();
     if let Some(wrong) = of_units.iter().find(|one| !one.protocol.is_of(modes)) {
         let other = match wrong.protocol {
@@ -115,7 +116,7 @@ pub fn plan(
     let is_plain = |one: &Passed| addresses.contains(&one.addr) && one.protocol.is_of(modes);
     let serves = passed.iter();
     let serves = serves
-        .map(|one| is_over_tls(one) || is_plain(one))
+        .map(|one| is_encrypted(one) || is_plain(one))
         .collect();
     Ok(Plan {
         listen: decides.then_some(by_sockets),

@@ -124,7 +124,7 @@ fn names_stay(message: &[u8], response: &Response) -> bool {
 }
 
 /// A TTL has 31 bits; one with the top bit set is 0 (RFC 2181 §8).
-fn effective_ttl(ttl: u32) -> u32 {
+pub(super) fn effective_ttl(ttl: u32) -> u32 {
     if ttl >> 31 == 0 { ttl } else { 0 }
 }
 

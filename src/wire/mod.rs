@@ -10,6 +10,7 @@
 //! - Editing: [`forward_query`], [`relay_response`], [`local_response`], [`local_records`]. Each appends one whole message to a
 //!   `Vec<u8>`.
 //! - Caching: [`cacheability`] says whether a response may be cached and for how long; [`CachedResponse`] is its stored form.
+//!   [`freshness`] says for how long a cache of HTTP may keep one.
 //! - Framing: [`Frames`] and [`append_frame`], the two-octet length prefix of streams.
 //!
 //! Everything here is pure, and total on any input: offsets are checked, loops are bounded, and nothing is
@@ -22,6 +23,7 @@ mod edit_query;
 mod edit_response;
 mod edns;
 mod frame;
+mod freshness;
 mod header;
 mod integers;
 mod labels;
@@ -50,6 +52,7 @@ pub use edns::{
     is_hop_by_hop, options,
 };
 pub use frame::{Frames, append_frame};
+pub use freshness::freshness;
 pub use header::{Flags, HEADER_LEN, Header, Rcode, clear_ad, set_id};
 pub use labels::Labels;
 pub use local_response::{LocalRdata, LocalRecord, local_records, local_response};

@@ -15,6 +15,8 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ),
     #[cfg(feature = "listen-tls")]
     ("listen-tls", "\"192.0.2.1\"", "192.0.2.1:853"),
+    #[cfg(feature = "listen-https")]
+    ("listen-https", "\"192.0.2.1\"", "192.0.2.1:443"),
     ("certificate", "\"FOLDER/own.pem\"", "FOLDER/own.pem"),
     ("certificate-key", "\"FOLDER/own.pem\"", "FOLDER/own.pem"),
     ("listener-name", "\"dns.home.example\"", "dns.home.example"),
@@ -66,6 +68,9 @@ fn a_file_says_what_options_and_variables_say() {
     if cfg!(not(feature = "listen-tls")) {
         assert!(keys.remove("listen-tls"));
     }
+    if cfg!(not(feature = "listen-https")) {
+        assert!(keys.remove("listen-https"));
+    }
     assert_eq!(sampled, keys, "each key has a sample");
     let stand = Stand::new();
     stand.write("ca.pem", &Authority::new().pem());
@@ -89,7 +94,7 @@ fn a_file_says_what_options_and_variables_say() {
         let (in_file, typed) = (filled(in_file), filled(typed));
         // Without a certificate these two are mistakes.
         let beside: &[(&str, &str)] = match *key {
-            "listen-tls" | "certificate-key" => &[("DOTWARD_CERTIFICATE", &own)],
+            "listen-tls" | "listen-https" | "certificate-key" => &[("DOTWARD_CERTIFICATE", &own)],
             _ => &[],
         };
         let by_file = stand.read(&format!("{key} = {in_file}"), "", beside);

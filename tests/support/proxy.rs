@@ -206,11 +206,12 @@ impl Log {
     }
 }
 
-/// Reads the addresses of `serving udp+tcp on 127.0.0.1:40001, [::1]:40001 and tls on 127.0.0.1:40002; upstreams: ...`, those over TLS last.
+/// Reads the addresses of `serving udp+tcp on 127.0.0.1:40001, [::1]:40001 and tls on 127.0.0.1:40002; upstreams: ...`, those that are encrypted last.
 fn addresses(line: &str) -> Vec<SocketAddr> {
     let list = line.split_once(" on ").map_or("", |(_, rest)| rest);
     let list = list.split(';').next().unwrap_or_default();
     let list = list.replace(" and tls on ", ", ");
+    let list = list.replace(" and https on ", ", ");
     list.split(", ")
         .filter_map(|text| text.trim().parse().ok())
         .collect()

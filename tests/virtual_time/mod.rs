@@ -8,6 +8,8 @@ mod designation;
 mod far;
 mod isolation;
 mod links;
+#[cfg(feature = "listen-https")]
+mod listen_https;
 #[cfg(feature = "listen-tls")]
 mod listen_tls;
 mod listeners;

@@ -1,12 +1,12 @@
 //! One connection of HTTP/2 with many streams.
 
-use super::bridge::{Bridge, Link, MAX_READ};
 use super::exchange::{Done, Exchange};
 use crate::locks::lock;
 use crate::runtime::Runtime;
 use crate::transport::{
     self, Authentication, ConnectError, ConnectionError, Event, Limits, system_message,
 };
+use crate::transports::http2::{Bridge, DataFrames, Link, MAX_READ, PREFACE, Progress};
 use crate::transports::tls::{Encrypted, Stream};
 use bytes::Bytes;
 use futures::FutureExt;
@@ -17,9 +17,8 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Request};
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Streams at once until the server says how many it allows (RFC 9113 section 6.5.2 recommends no limit below this).
@@ -69,32 +68,14 @@ pub struct Connection<R: Runtime> {
     authentication: Authentication,
 }
 
-#[derive(Default)]
-struct Progress(AtomicBool);
-
-impl Progress {
-    fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
-}
-
-impl Wake for Progress {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 impl<R: Runtime> Connection<R> {
     /// Begins HTTP/2 on a stream that is ready for it. The preface leaves with the first queries.
     pub fn new(encrypted: Encrypted<R>, target: Request<()>) -> Result<Self, ConnectError> {
         let description = format!("{}, HTTP/2", encrypted.describe());
         let certificate_left = encrypted.certificate_left();
         let authentication = encrypted.authentication();
-        let link = Arc::new(Mutex::new(Link::new(encrypted.into_stream())));
+        let link = Link::new(encrypted.into_stream(), DataFrames::new(PREFACE));
+        let link = Arc::new(Mutex::new(link));
         let handshake = Builder::new()
             .enable_push(false)
             .initial_max_send_streams(FIRST_STREAMS)

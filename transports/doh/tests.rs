@@ -1,12 +1,12 @@
 //! What requests look like.
 
-use super::bridge::{Bridge, Link, MAX_READ};
 use super::*;
 use crate::config::SCHEMES;
 use crate::locks::lock;
 use crate::runtime::ByteStream;
 #[cfg(feature = "async-std")]
 use crate::transports::async_std::AsyncStd;
+use crate::transports::http2::{Bridge, DataFrames, Link, MAX_READ, PREFACE};
 use futures::FutureExt;
 use futures::io::{AsyncRead, AsyncWrite};
 use futures::task::{ArcWake, waker};
@@ -84,11 +84,13 @@ type Client = (
 
 /// HTTP/2 with that server.
 fn http2(frames: Vec<u8>, reads: bool) -> Client {
-    let link = Arc::new(Mutex::new(Link::new(Endless {
+    let endless = Endless {
         frames,
         sent: 0,
         reads,
-    })));
+    };
+    let link = Link::new(endless, DataFrames::new(PREFACE));
+    let link = Arc::new(Mutex::new(link));
     let handshake = h2::client::Builder::new().handshake(Bridge(link.clone()));
     let (requests, driver) = handshake.now_or_never().unwrap().unwrap();
     lock(&link).set_reads(true);

@@ -1,11 +1,14 @@
 //! What a certificate and its key make of TLS: the settings of a server, or what is wrong with them.
 
-use crate::config::{ConfigError, ServerCertificate};
+use crate::config::{ConfigError, Encryption, ServerCertificate};
 use crate::transports::tls::{
-    DOT, ENCRYPTED, SOON, WrongKey, certificates, date, not_after, private_key, warning,
+    DOT, ENCRYPTED, HTTP2, SOON, WrongKey, certificates, date, not_after, private_key, warning,
 };
+use log::debug;
 use rustls::crypto::ring;
 use rustls::pki_types::UnixTime;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls::{Error, ServerConfig};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +18,8 @@ const REMEDY: &str = "renew it, as by its ACME client; the new one is taken with
 
 /// A certificate as TLS takes it.
 pub struct Shown {
-    pub server: Arc<ServerConfig>,
+    over_tls: Arc<ServerConfig>,
+    over_https: Arc<ServerConfig>,
     /// When it ends, in seconds since 1970. `None`: webpki cannot tell.
     ends: Option<u64>,
 }
@@ -61,10 +65,22 @@ impl Shown {
         })?;
         config.alpn_protocols = vec![DOT.alpn.to_vec()];
         config.ticketer = ring::Ticketer::new().map_err(|error| wrong(error.to_string()))?;
+        let mut over_https = config.clone();
+        over_https.alpn_protocols = vec![HTTP2.alpn.to_vec()];
+        over_https.cert_resolver = Arc::new(WithAlpn(config.cert_resolver.clone()));
         Ok(Self {
-            server: Arc::new(config),
+            over_tls: Arc::new(config),
+            over_https: Arc::new(over_https),
             ends,
         })
+    }
+
+    /// The settings for clients that encrypt so.
+    pub fn server(&self, by: Encryption) -> &Arc<ServerConfig> {
+        match by {
+            Encryption::None | Encryption::Tls => &self.over_tls,
+            Encryption::Https => &self.over_https,
+        }
     }
 
     /// When it ends, for the log.
@@ -78,6 +94,21 @@ impl Shown {
         let (end, now) = (self.ends?, UnixTime::now());
         let left = Duration::from_secs(end.saturating_sub(now.as_secs()));
         (left <= SOON).then(|| format!("the certificate {}", warning(end, now, REMEDY)))
+    }
+}
+
+/// Shows the certificate to clients that use ALPN: without it nobody says that HTTP/2 is spoken (RFC 9113 section 3.2). Whether the right
+/// protocol is among theirs is decided by TLS itself.
+#[derive(Debug)]
+struct WithAlpn(Arc<dyn ResolvesServerCert>);
+
+impl ResolvesServerCert for WithAlpn {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if hello.alpn().is_none() {
+            debug!("a client over HTTPS offers no protocol in ALPN; its handshake is refused");
+            return None;
+        }
+        self.0.resolve(hello)
     }
 }
 
@@ -185,8 +216,11 @@ mod tests {
             (shown.end().as_str(), shown.remark()),
             ("2100-01-01T00:00:00Z", None)
         );
-        assert_eq!(shown.server.alpn_protocols, [b"dot"]);
-        assert!(shown.server.ticketer.enabled());
+        for (by, alpn) in [(Encryption::Tls, &b"dot"[..]), (Encryption::Https, b"h2")] {
+            let server = shown.server(by);
+            assert_eq!(server.alpn_protocols, [alpn]);
+            assert!(server.ticketer.enabled());
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! A client's stream, over TLS or not.
+//! A client's stream, encrypted or not.
 
 use super::stream::TlsStream;
 use crate::runtime::ByteStream;
+use crate::transports::listen_https::HttpsStream;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
 use std::pin::Pin;
@@ -13,6 +14,8 @@ pub enum ClientStream<S> {
     Plain(S),
     /// Over TLS.
     Tls(Box<TlsStream<S>>),
+    /// Over HTTPS.
+    Https(Box<HttpsStream<TlsStream<S>>>),
 }
 
 impl<S: ByteStream> AsyncRead for ClientStream<S> {
@@ -24,6 +27,7 @@ impl<S: ByteStream> AsyncRead for ClientStream<S> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Https(stream) => Pin::new(stream).poll_read(cx, into),
         }
     }
 }
@@ -37,6 +41,7 @@ impl<S: ByteStream> AsyncWrite for ClientStream<S> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, from),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, from),
+            Self::Https(stream) => Pin::new(stream).poll_write(cx, from),
         }
     }
 
@@ -44,6 +49,7 @@ impl<S: ByteStream> AsyncWrite for ClientStream<S> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Https(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -51,6 +57,7 @@ impl<S: ByteStream> AsyncWrite for ClientStream<S> {
         match &mut *self {
             Self::Plain(stream) => Pin::new(stream).poll_close(cx),
             Self::Tls(stream) => Pin::new(stream).poll_close(cx),
+            Self::Https(stream) => Pin::new(stream).poll_close(cx),
         }
     }
 }
@@ -60,6 +67,7 @@ impl<S: ByteStream> ByteStream for ClientStream<S> {
         match self {
             Self::Plain(stream) => stream.ack_soon(),
             Self::Tls(stream) => stream.ack_soon(),
+            Self::Https(stream) => stream.ack_soon(),
         }
     }
 
@@ -67,6 +75,7 @@ impl<S: ByteStream> ByteStream for ClientStream<S> {
         match self {
             Self::Plain(stream) => stream.is_encrypted(),
             Self::Tls(stream) => stream.is_encrypted(),
+            Self::Https(stream) => stream.is_encrypted(),
         }
     }
 
@@ -74,6 +83,7 @@ impl<S: ByteStream> ByteStream for ClientStream<S> {
         match self {
             Self::Plain(stream) => stream.is_ready(),
             Self::Tls(stream) => stream.is_ready(),
+            Self::Https(stream) => stream.is_ready(),
         }
     }
 
@@ -81,6 +91,23 @@ impl<S: ByteStream> ByteStream for ClientStream<S> {
         match self {
             Self::Plain(stream) => stream.memory(),
             Self::Tls(stream) => stream.memory(),
+            Self::Https(stream) => stream.memory(),
+        }
+    }
+
+    fn unsent(&self) -> usize {
+        match self {
+            Self::Plain(stream) => stream.unsent(),
+            Self::Tls(stream) => stream.unsent(),
+            Self::Https(stream) => stream.unsent(),
+        }
+    }
+
+    fn wind_down(&mut self) {
+        match self {
+            Self::Plain(stream) => stream.wind_down(),
+            Self::Tls(stream) => stream.wind_down(),
+            Self::Https(stream) => stream.wind_down(),
         }
     }
 }

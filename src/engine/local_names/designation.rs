@@ -146,7 +146,7 @@ fn add(all: &mut Vec<Vec<u8>>, new: impl Iterator<Item = Vec<u8>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigBuilder, Hosts, Listen, ServerCertificate};
+    use crate::config::{ConfigBuilder, Encryption, Hosts, Listen, ServerCertificate};
     use crate::wire::testing::name_octets;
     use crate::wire::{LocalRdata, LocalRecord, Section, Svcb};
 
@@ -156,7 +156,7 @@ mod tests {
 
     fn designation(listen: &str, change: impl Fn(ConfigBuilder) -> ConfigBuilder) -> Designation {
         let listen = listen.split(' ');
-        let listen = listen.map(|text| Listen::parse_over_tls(text).unwrap());
+        let listen = listen.map(|text| Listen::parse_encrypted(text, Encryption::Tls).unwrap());
         let shown = ServerCertificate::new(Vec::new(), None);
         let config = Config::builder()
             .listen(listen.collect::<Vec<_>>())
@@ -288,7 +288,7 @@ mod tests {
         assert!(Designation::new(&plain).is_none());
         let shown = ServerCertificate::new(Vec::new(), None);
         let unnamed = Config::builder()
-            .listen([Listen::parse_over_tls("192.0.2.1").unwrap()])
+            .listen([Listen::parse_encrypted("192.0.2.1", Encryption::Tls).unwrap()])
             .certificate(shown)
             .build();
         assert!(Designation::new(&unnamed.unwrap()).is_none());

@@ -140,7 +140,13 @@ impl<S: ByteStream> ClientConnection<S> {
     }
 
     fn backlog(&self) -> usize {
-        self.outgoing.len() + self.unread.len()
+        self.outgoing.len() + self.unread.len() + self.stream.unsent()
+    }
+
+    /// Tells the client to send its next queries elsewhere, if it can be told.
+    pub fn wind_down(&mut self) {
+        self.stream.wind_down();
+        self.source.mark();
     }
 
     /// Takes what has arrived to the core, within the bounds. What is left waits in the kernel, and so does the client.
@@ -228,7 +234,7 @@ impl<S: ByteStream> ClientConnection<S> {
     /// Writes what the client is ready to take, and puts the rest aside.
     pub fn flush(&mut self, now: Time, blocks: &mut BlockPool) -> Result<Polled, Full> {
         let mut cx = self.source.context();
-        let mut taken = 0;
+        let (mut taken, unsent) = (0, self.stream.unsent());
         loop {
             let rest = match self.outgoing.get(taken..) {
                 Some(rest) if !rest.is_empty() => rest,
@@ -239,6 +245,7 @@ impl<S: ByteStream> ClientConnection<S> {
             }
             match Pin::new(&mut self.stream).poll_write(&mut cx, rest) {
                 Poll::Pending => {
+                    self.note_unsent(unsent, now);
                     self.outgoing.drain(..taken);
                     if self.unread.is_empty() {
                         blocks.append(&mut self.unread, &self.outgoing)?;
@@ -269,8 +276,28 @@ impl<S: ByteStream> ClientConnection<S> {
         }
         self.outgoing.clear();
         self.outgoing.shrink_to(MAX_OUTGOING);
-        self.useful &= self.pending > 0;
+        if self.stream.unsent() > 0
+            && let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(&mut cx)
+        {
+            debug!(
+                "{}: writing to its connection failed: {error}; it is closed",
+                self.peer
+            );
+            return Ok(Polled::Ended);
+        }
+        self.note_unsent(unsent, now);
+        self.useful &= self.pending > 0 || self.stream.unsent() > 0;
         Ok(self.polled())
+    }
+
+    /// The stream had so many octets that it could not hand on: with fewer the client has taken some.
+    fn note_unsent(&mut self, before: usize, now: Time) {
+        if self.stream.unsent() < before {
+            self.taken_at = now;
+            if self.useful {
+                self.progress = now;
+            }
+        }
     }
 
     /// Is it paused because of a bound that it no longer reaches?

@@ -288,6 +288,13 @@ impl<R: Runtime> TcpClients<R> {
         self.listeners.clear();
     }
 
+    /// Tells clients that this is the end, if they can be told before it.
+    pub fn wind_down(&mut self) {
+        for connection in self.connections.values_mut() {
+            connection.wind_down();
+        }
+    }
+
     /// Accepts no more clients. Those that have connected meanwhile are for whoever else has the socket.
     pub fn leave(&mut self) {
         self.listeners.clear();

@@ -1,10 +1,9 @@
 //! The traits of tokio, which HTTP/2 is written for, over those of futures. No reactor comes with them.
 //!
 //! HTTP/2 reads and writes whenever it is polled. Here it writes only into a buffer, so that all frames of a burst leave in one write, and it
-//! reads only while [`Connection::poll_next`](crate::transport::Connection::poll_next) wants that, and so much: by itself it would go on for as
-//! long as the server sends.
+//! reads only while its owner wants that, and so much: by itself it would go on for as long as the other end sends.
 
-use super::data_frames::DataFrames;
+use super::data_frames::{DataFrames, FrameHeads, RST_STREAM};
 use crate::locks::lock;
 use crate::runtime::ByteStream;
 use std::io;
@@ -16,12 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Octets of frames from which on they are written before more are taken: as many as a TLS record holds (RFC 8446 section 5.1).
 const MAX_OUTGOING: usize = 16 * 1024;
 
-/// Octets that HTTP/2 may read in one poll, as many as a TLS record holds: a hundred usual responses, or two thousand empty frames. Then other
-/// connections and the clients get their turn.
+/// Octets that a client of HTTP/2 may read in one poll, as many as a TLS record holds: a hundred usual responses, or two thousand empty frames.
+/// Then other connections and the clients get their turn.
 pub const MAX_READ: usize = 16 * 1024;
-/// Replies to PING and SETTINGS that a server leaves unread. It gets no more, and no connection.
+/// Replies to PING and SETTINGS that the other end leaves unread. It gets no more, and no connection.
 const MAX_REPLIES: usize = 256;
-/// What is said of a server that does.
+/// What is said of one that does.
 const UNREAD: &str = "it sends PING or SETTINGS frames without end, and does not read the replies";
 
 /// The stream below HTTP/2.
@@ -40,15 +39,17 @@ pub struct Link<S> {
     is_held: bool,
     /// Octets that were read since the last call of [`Link::take_received`].
     received: usize,
-    /// What is wrong with the server, once that ends the connection.
+    /// What is wrong with the other end, once that ends the connection.
     pub violation: Option<&'static str>,
     /// The other end has closed.
     pub is_closed: bool,
     pub frames: DataFrames,
+    /// What comes, where that is looked at: a stream that the other end resets gets no more of its message.
+    incoming: Option<FrameHeads>,
 }
 
 impl<S: ByteStream> Link<S> {
-    pub fn new(stream: S) -> Self {
+    pub fn new(stream: S, frames: DataFrames) -> Self {
         Self {
             stream,
             outgoing: Vec::new(),
@@ -60,8 +61,20 @@ impl<S: ByteStream> Link<S> {
             received: 0,
             violation: None,
             is_closed: false,
-            frames: DataFrames::new(),
+            frames,
+            incoming: None,
         }
+    }
+
+    /// The messages of streams that the other end resets are no longer waited for. `preface`: octets that it sends before its frames.
+    pub fn notice_resets(mut self, preface: usize) -> Self {
+        self.incoming = Some(FrameHeads::after(preface));
+        self
+    }
+
+    /// The stream below.
+    pub fn stream(&self) -> &S {
+        &self.stream
     }
 
     /// Who is woken from now on.
@@ -138,11 +151,19 @@ impl<S: ByteStream> Link<S> {
         let cx = &mut Context::from_waker(&self.waker);
         let stream = Pin::new(&mut self.stream);
         let room = self.readable.min(into.remaining());
-        let read = match ready!(stream.poll_read(cx, into.initialize_unfilled_to(room))) {
+        let space = into.initialize_unfilled_to(room);
+        let read = match ready!(stream.poll_read(cx, space)) {
             // Without the `close_notify` of TLS. HTTP/2 notices itself whether that is within a frame.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
             read => read?,
         };
+        if let (Some(incoming), Some(octets)) = (&mut self.incoming, space.get(..read)) {
+            incoming.pass(octets, |head| {
+                if head.kind == RST_STREAM {
+                    self.frames.forget(head.stream);
+                }
+            });
+        }
         self.is_closed = read == 0;
         self.readable -= read.min(room);
         self.received += read;
@@ -159,7 +180,8 @@ impl<S: ByteStream> Link<S> {
         Poll::Ready(Ok(frames.len()))
     }
 
-    fn poll_close(&mut self) -> Poll<io::Result<()>> {
+    /// Writes all frames, and closes the stream.
+    pub fn poll_close(&mut self) -> Poll<io::Result<()>> {
         ready!(self.poll_drain())?;
         let cx = &mut Context::from_waker(&self.waker);
         match Pin::new(&mut self.stream).poll_close(cx) {
