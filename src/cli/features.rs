@@ -1,7 +1,7 @@
 //! The optional parts that this program was built with.
 
 /// Those that people choose, in the order of `docs/install.md`, and whether they are there.
-const ALL: [(&str, bool); 13] = [
+const ALL: [(&str, bool); 14] = [
     ("cli", cfg!(feature = "cli")),
     ("async-std", cfg!(feature = "async-std")),
     ("smol", cfg!(feature = "smol")),
@@ -14,6 +14,7 @@ const ALL: [(&str, bool); 13] = [
     ("doq", cfg!(feature = "doq")),
     ("listen-tls", cfg!(feature = "listen-tls")),
     ("listen-https", cfg!(feature = "listen-https")),
+    ("certificate", cfg!(feature = "certificate")),
     ("admin", cfg!(feature = "admin")),
 ];
 

@@ -2,6 +2,7 @@
 
 use super::UsageError;
 use super::commands::CertificateOptions;
+use crate::config::lacking;
 use std::convert::Infallible;
 
 /// There is none.
@@ -11,9 +12,8 @@ pub struct Order(Infallible);
 impl Order {
     /// An error names the feature.
     pub(super) fn read(_options: CertificateOptions) -> Result<Self, UsageError> {
-        Err(UsageError(
-            "this build of dotward makes no certificates (feature certificate)".to_owned(),
-        ))
+        let why = lacking("certificate");
+        Err(UsageError(format!("dotward certificate {why}")))
     }
 
     /// Never called.
@@ -30,7 +30,7 @@ mod tests {
     fn a_certificate_is_refused_with_the_feature_that_it_takes() {
         let words = ["certificate", "--name", "a.test"].map(Into::into);
         let error = parse(words, []).unwrap_err().to_string();
-        let expected = "this build of dotward makes no certificates (feature certificate)";
-        assert_eq!(error, expected);
+        let expected = "dotward certificate takes the feature certificate, which this build of";
+        assert!(error.starts_with(expected), "{error}");
     }
 }
