@@ -165,7 +165,7 @@ fn a_name_that_no_resolver_can_have_is_an_error() {
         assert!(outcome.stderr.contains(why), "{outcome:?}");
     }
     let outcome = run(command(&["check", "--listener-name", "a.test"]));
-    let expected = "--listener-name has no effect: no client is served over TLS (listen-tls)";
+    let expected = "--listener-name has no effect: no client is served over TLS";
     assert!(outcome.stderr.contains(expected), "{outcome:?}");
 }
 
