@@ -32,7 +32,7 @@ fn tell(
     let over_https = Listen::from(addr(HTTPS)).over_https();
     tell_on(
         |world, config| ListenTls::new(config).unwrap().over(world),
-        |protocols| protocols,
+        |protocols, _| protocols,
         |config| {
             let listen = [addr(PROXY).into(), over_https];
             tweak(config.listen(listen).certificate(certificate))
