@@ -7,6 +7,9 @@ pub mod codes;
 pub mod command;
 pub mod embedded;
 pub mod handshake;
+#[cfg(feature = "doh")]
+#[expect(dead_code, reason = "some helpers are for the conformance suite alone")]
+pub mod http2;
 pub mod hybrid;
 pub mod journal;
 pub mod link;
