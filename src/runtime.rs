@@ -72,6 +72,11 @@ pub trait Runtime: Clone + Unpin {
     fn networks(&self) -> Vec<Cidr> {
         Vec::new()
     }
+    /// A seed for the random choices of one connection that no secret depends on. By default the system makes them; a network in virtual time
+    /// has them follow from its own seed, so that what happens can happen again.
+    fn random_seed(&self) -> Option<[u8; 32]> {
+        None
+    }
     /// Runs a future on this thread.
     fn block_on<F: Future>(&self, work: F) -> F::Output;
 }

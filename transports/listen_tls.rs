@@ -219,6 +219,10 @@ impl<R: Runtime> Runtime for Encrypting<R> {
         self.runtime.networks()
     }
 
+    fn random_seed(&self) -> Option<[u8; 32]> {
+        self.runtime.random_seed()
+    }
+
     fn block_on<F: Future>(&self, work: F) -> F::Output {
         self.runtime.block_on(work)
     }

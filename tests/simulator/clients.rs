@@ -120,7 +120,7 @@ impl Session {
     fn ask(&mut self, name: &str, id: u16) {
         let query = messages::query(name, id, !id.is_multiple_of(3));
         append_frame(&query, &mut self.outgoing);
-        self.stage.streamed.borrow_mut().asked(&query);
+        self.stage.tally.borrow_mut().asked(&query);
         self.note(&format!("asks for {name}, id {id}"));
         let now = self.stage.world.now().mono;
         self.open.insert(id, (now, query));

@@ -2,7 +2,7 @@
 
 use super::dice::Dice;
 use super::split::Split;
-use super::story::{Act, Character, End, House, Mood, Promise, Step, Story, What};
+use super::story::{Act, Character, End, House, Mood, Promise, Protocol, Step, Story, What};
 use super::trials;
 use crate::support::memory::Conditions;
 use crate::support::memory::conditions::Way;
@@ -34,11 +34,29 @@ const ACTS: [Act; 19] = [
 /// Names that many clients ask for, beside those that only one does.
 pub const POPULAR: usize = 8;
 
+/// Which stories are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// Also the trials whose promises are not kept yet.
+    pub all: bool,
+    /// One upstream at least speaks this.
+    pub protocol: Option<Protocol>,
+}
+
 /// The story of this seed. Every fourth is a trial: its faults are of one kind, and leave somebody healthy.
-pub fn draw(seed: u64, all: bool) -> Story {
-    if seed % 4 == 3 {
-        return trials::draw(seed, all);
-    }
+pub fn draw(seed: u64, wanted: Wanted) -> Story {
+    let mut story = if seed % 4 == 3 {
+        trials::draw(seed, wanted)
+    } else {
+        mixed(seed)
+    };
+    #[cfg(any(feature = "doh", feature = "doq"))]
+    super::streams::add(&mut story, wanted.protocol);
+    story
+}
+
+/// A story of faults of all kinds.
+fn mixed(seed: u64) -> Story {
     let mut dice = Dice::new(seed);
     let upstreams = 1 + dice.index(3);
     let clients = 1 + dice.index(3);
@@ -124,6 +142,7 @@ fn character(dice: &mut Dice) -> Character {
     };
     conditions.piece = dice.pick(&[0, 0, 0, 1, 7, 100]);
     Character {
+        protocol: Protocol::Tcp,
         conditions,
         pace: dice.ms(1, 300),
         idle: dice.percent(40).then(|| dice.ms(500, 15_000)),

@@ -1,5 +1,6 @@
 //! Tells random stories: `simulate SEED` one with its trace, `simulate FROM..TO` many. With `--core` the core is alone;
-//! with `--all` there are the trials, too, whose promises are not kept yet.
+//! with `--all` there are the trials, too, whose promises are not kept yet; with `--protocol https` or `--protocol quic` an upstream at least
+//! speaks that, for which the program is built with the feature `doh` or `doq`.
 
 mod shrinking;
 #[path = "mod.rs"]
@@ -8,16 +9,23 @@ mod simulator;
 #[expect(dead_code, reason = "the helpers are those of all tests")]
 mod support {
     pub mod codes;
+    #[cfg(feature = "doh")]
+    pub mod http2;
     pub mod memory;
     pub mod messages;
+    #[cfg(feature = "doq")]
+    pub mod quic;
 }
 
 use shrinking::shrink;
-use simulator::{Outcome, draw, drive, first_fault, tell};
+use simulator::{Outcome, Protocol, Wanted, draw, drive, first_fault, tell};
 use std::process::ExitCode;
 
 /// With so many bad stories there is enough to think about.
 const FAULTS: usize = 20;
+const USAGE: &str = "simulate SEED [--shrink] [--all] [--protocol NAME],
+simulate FROM..TO [--all] [--protocol NAME],
+simulate SEED --core [--all], or simulate FROM..TO --core [--all]";
 
 fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
@@ -27,10 +35,18 @@ fn main() -> ExitCode {
     });
     let has = |option: &str| given.iter().any(|word| word == option);
     let all = has("--all");
+    let Ok(protocol) = protocol(&given) else {
+        eprintln!(
+            "this build has only these protocols with streams: {:?}",
+            Protocol::WITH_STREAMS
+        );
+        return ExitCode::from(2);
+    };
+    let wanted = Wanted { all, protocol };
     match (seeds.flatten(), has("--core")) {
         (Some((seed, None)), true) => show(drive(seed, all, true)),
         (Some((seed, None)), false) => {
-            let story = draw(seed, all);
+            let story = draw(seed, wanted);
             let story = if has("--shrink") {
                 shrink(&story)
             } else {
@@ -40,14 +56,25 @@ fn main() -> ExitCode {
             show(tell(&story, true))
         }
         (Some((from, Some(to))), true) => search(from, to, |seed| drive(seed, all, false)),
-        (Some((from, Some(to))), false) => search(from, to, |seed| tell(&draw(seed, all), false)),
+        (Some((from, Some(to))), false) => {
+            search(from, to, |seed| tell(&draw(seed, wanted), false))
+        }
         (None, _) => {
-            eprintln!(
-                "simulate SEED [--shrink | --core] [--all], or simulate FROM..TO [--core] [--all]"
-            );
+            eprintln!("{USAGE}");
             ExitCode::from(2)
         }
     }
+}
+
+/// The protocol that at least one upstream is to speak, if one is named. An error: this build lacks it.
+fn protocol(given: &[String]) -> Result<Option<Protocol>, ()> {
+    let Some(option) = given.iter().position(|word| word == "--protocol") else {
+        return Ok(None);
+    };
+    let name = given.get(option + 1).ok_or(())?;
+    let mut known = Protocol::WITH_STREAMS.iter();
+    let found = known.find(|known| known.scheme() == name);
+    found.copied().map(Some).ok_or(())
 }
 
 /// All that happened.

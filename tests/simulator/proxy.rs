@@ -1,7 +1,7 @@
 //! The forwarder of a story: the real shell and the real core, looked at after each of their steps.
 
 use super::stage::Stage;
-use super::story::{PROXY, Story, upstream_addr};
+use super::story::{PROXY, Protocol, SERVER_NAME, Story, upstream_addr};
 use super::watch::{self, Watch};
 use dotward::config::{Config, Policy, Upstream};
 use dotward::engine::Stats;
@@ -14,7 +14,12 @@ use std::task::{Context, Poll};
 /// The configuration of a story's house, with these of its upstreams. With a split they are all.
 pub fn configure(story: &Story, upstreams: &[usize], policy: Policy) -> Config {
     let upstream = |index: &usize| {
-        let text = format!("tcp://{}", upstream_addr(*index));
+        let protocol = story.upstreams[*index].protocol;
+        let name = match protocol {
+            Protocol::Tcp => String::new(),
+            Protocol::Https | Protocol::Quic => format!("#{SERVER_NAME}"),
+        };
+        let text = format!("{}://{}{name}", protocol.scheme(), upstream_addr(*index));
         Upstream::parse(&text, SCHEMES).expect("a good address")
     };
     let mut upstreams: Vec<Upstream> = upstreams.iter().map(upstream).collect();
@@ -24,6 +29,12 @@ pub fn configure(story: &Story, upstreams: &[usize], policy: Policy) -> Config {
     }
     let config = story.house.config(upstreams).routes(routes).policy(policy);
     let config = config.listen([PROXY.into()]);
+    #[cfg(any(feature = "doh", feature = "doq"))]
+    let config = if story.has_streams() {
+        config.roots(super::certificates::roots())
+    } else {
+        config
+    };
     config.build().expect("a sound configuration")
 }
 

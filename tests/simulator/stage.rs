@@ -33,8 +33,8 @@ pub struct Stage {
     pub story: Story,
     pub log: Log,
     pub upstreams: Vec<RefCell<Memoir>>,
-    /// What was asked for over TCP.
-    pub streamed: RefCell<Tally>,
+    /// What was asked for over TCP, and what upstreams were asked for.
+    pub tally: RefCell<Tally>,
     /// TCP clients that have connected.
     pub visits: Cell<u64>,
     pub control: Control,
@@ -85,7 +85,7 @@ pub fn play(story: &Story, traced: bool) -> Outcome {
         log: Log::new(move || clock.now().mono, traced),
         story: story.clone(),
         upstreams: story.upstreams.iter().map(|_| RefCell::default()).collect(),
-        streamed: RefCell::default(),
+        tally: RefCell::default(),
         visits: Cell::default(),
         control: Control::new(),
         reloads: RefCell::default(),
@@ -171,6 +171,8 @@ fn set_good(stage: &Stage, index: usize) {
     let mut memoir = stage.upstreams[index].borrow_mut();
     memoir.mood = super::story::Mood::default();
     memoir.is_shut = false;
+    memoir.manner = super::story::Manner::default();
+    memoir.changed();
 }
 
 fn set_clients(stage: &Stage, conditions: Conditions) {
@@ -234,7 +236,17 @@ fn act(stage: &Rc<Stage>, what: What, sessions: &mut usize) {
         What::Door { upstream, is_shut } => {
             stage.upstreams[upstream].borrow_mut().is_shut = is_shut;
         }
-        What::Reset { upstream } => stage.world.reset(upstream_addr(upstream)),
+        What::Manner { upstream, manner } => {
+            let mut memoir = stage.upstreams[upstream].borrow_mut();
+            memoir.manner = manner;
+            memoir.changed();
+        }
+        What::Reset { upstream } => {
+            stage.world.reset(upstream_addr(upstream));
+            let mut memoir = stage.upstreams[upstream].borrow_mut();
+            memoir.resets += 1;
+            memoir.changed();
+        }
         What::Forget { upstream } => stage.world.forget(upstream_addr(upstream)),
         What::Suspend(span) => stage.world.suspend(span),
         What::Reload { upstreams, policy } => {

@@ -18,10 +18,13 @@ pub fn after(second: u64) -> String {
 /// Where dotward is asked.
 pub const PROXY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
 
-/// Where an upstream is.
+/// Where an upstream is: at a port that is not reserved for another protocol than its own.
 pub fn upstream_addr(index: usize) -> SocketAddr {
-    (Ipv4Addr::new(192, 0, 2, 1 + index as u8), 53).into()
+    (Ipv4Addr::new(192, 0, 2, 1 + index as u8), 8_053).into()
 }
+
+/// What the certificates of upstreams are for.
+pub const SERVER_NAME: &str = "dns.test";
 
 /// Where a UDP client is: on a machine of its own, since there is no bound for those on loopback.
 pub fn client_addr(index: usize) -> SocketAddr {
@@ -118,9 +121,41 @@ impl House {
     }
 }
 
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// DNS over TCP: the messages are those of DNS over TLS.
+    #[default]
+    Tcp,
+    /// DNS over HTTPS (RFC 8484).
+    Https,
+    /// DNS over QUIC (RFC 9250).
+    Quic,
+}
+
+impl Protocol {
+    /// Those of this build with a stream for each query.
+    pub const WITH_STREAMS: &[Self] = &[
+        #[cfg(feature = "doh")]
+        Self::Https,
+        #[cfg(feature = "doq")]
+        Self::Quic,
+    ];
+
+    /// Its name, as in the address of an upstream.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Https => "https",
+            Self::Quic => "quic",
+        }
+    }
+}
+
 /// An upstream's habits that are no faults.
 #[derive(Clone, Copy, Debug)]
 pub struct Character {
+    pub protocol: Protocol,
     pub conditions: Conditions,
     /// How long an answer takes at most.
     pub pace: Duration,
@@ -167,6 +202,8 @@ pub enum What {
     Mood { upstream: usize, mood: Mood },
     /// An upstream closes each new connection at once, or does not any more.
     Door { upstream: usize, is_shut: bool },
+    /// How an upstream with streams takes connections and queries changes.
+    Manner { upstream: usize, manner: Manner },
     /// All connections of an upstream are reset.
     Reset { upstream: usize },
     /// A box on the path forgets all connections of an upstream.
@@ -191,6 +228,23 @@ pub enum End {
     Leave,
     /// Resets without waiting for answers.
     Abort,
+}
+
+/// How an upstream with streams takes connections and queries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Manner {
+    #[default]
+    Usual,
+    /// A client may have so many streams at once on each connection.
+    Streams(u32),
+    /// The window of each stream is smaller than a query, and grows slowly.
+    Narrow,
+    /// By ALPN it speaks other protocols.
+    OtherProtocol,
+    /// It speaks another version of QUIC.
+    OtherVersion,
+    /// New clients have to show that they are where they seem to be (RFC 9000 section 8.1.2).
+    Retry,
 }
 
 /// What an upstream does with questions: each of these in so many of a hundred cases, else it answers.
@@ -249,6 +303,36 @@ pub enum Act {
     Reset,
     /// Loses power.
     Vanish,
+    /// HTTP: this status, with the answer.
+    Status(u16),
+    /// HTTP: something for people.
+    Html,
+    /// More octets than a message has.
+    TooLong,
+    /// One octet.
+    TooShort,
+    /// HTTP: responses before the response (RFC 9110 section 15.2).
+    Interim,
+    /// HTTP: the same behind it, where they must not be.
+    LateInterim,
+    /// HTTP: the answer, and headers behind it.
+    Trailers,
+    /// HTTP: pings, and the answer.
+    Pings,
+    /// HTTP: takes no more queries, and has processed only those before this one. Answers them, and closes (RFC 9113 section 6.8).
+    GoAway,
+    /// The stream is reset, with this error code.
+    ResetStream(u32),
+    /// The stream is reset when a half of the answer has come.
+    HalfThenReset(u32),
+    /// QUIC: the query is not wanted, with this error code.
+    StopSending(u32),
+    /// The connection is closed with this error code.
+    CloseWith(u32),
+    /// The answer comes in two parts, one some time after the other.
+    InParts,
+    /// The answer, and the stream does not end.
+    NoEnd,
 }
 
 impl Story {
@@ -264,6 +348,12 @@ impl Story {
         };
         let aftermath = (0..AFTERMATH).map(after);
         self.steps.iter().flat_map(of).chain(aftermath)
+    }
+
+    /// Has an upstream a stream for each query?
+    pub fn has_streams(&self) -> bool {
+        let mut upstreams = self.upstreams.iter();
+        upstreams.any(|upstream| upstream.protocol != Protocol::Tcp)
     }
 
     /// May this upstream be asked for this name?

@@ -1,8 +1,8 @@
 //! Trials: stories in which the trouble is of one kind, as it was met in the field, and must stay with those whose trouble it is.
 
 use super::dice::Dice;
-use super::drawing;
-use super::story::{Act, Character, End, Mood, Promise, Story, What, spoiled};
+use super::drawing::{self, Wanted};
+use super::story::{Act, Character, End, Mood, Promise, Protocol, Story, What, spoiled};
 use crate::support::memory::Conditions;
 use dotward::config::{Limits, Policy};
 use std::time::Duration;
@@ -57,7 +57,7 @@ const TRIALS: [Trial; 10] = [
 const KEPT: usize = 6;
 
 /// The trial of this seed: of those that end well, or of all.
-pub fn draw(seed: u64, all: bool) -> Story {
+pub fn draw(seed: u64, wanted: Wanted) -> Story {
     let mut dice = Dice::new(seed);
     let mut story = Story {
         seed,
@@ -81,7 +81,11 @@ pub fn draw(seed: u64, all: bool) -> Story {
     story.house.tcp_in_flight = limits.tcp_in_flight;
     story.house.tcp_connections = limits.tcp_connections;
     story.house.tcp_per_client = limits.tcp_per_client;
-    let some = if all { &TRIALS[..] } else { &TRIALS[..KEPT] };
+    let some = if wanted.all {
+        &TRIALS[..]
+    } else {
+        &TRIALS[..KEPT]
+    };
     let (name, make) = dice.pick(some);
     story.trial = name;
     let pace = make(&mut story, &mut dice);
@@ -170,6 +174,7 @@ fn reconfigured(story: &mut Story, dice: &mut Dice) -> Pace {
 /// An upstream that answers all it is asked, soon.
 fn healthy(dice: &mut Dice) -> Character {
     Character {
+        protocol: Protocol::Tcp,
         conditions: Conditions {
             latency: dice.ms(1, 30),
             jitter: dice.ms(1, 10),

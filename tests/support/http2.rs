@@ -78,12 +78,20 @@ pub fn goaway(last: u32, code: u32) -> Vec<u8> {
 pub fn headers(stream: u32, status: u16, fields: &[(&str, &str)]) -> Vec<u8> {
     let status = status.to_string();
     let fields = [&[(":status", status.as_str())], fields].concat();
+    frame(HEADERS, END_HEADERS, stream, &block(&fields))
+}
+
+/// Headers behind a body, which end the stream.
+pub fn trailers(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(fields))
+}
+
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
     let block = fields
         .iter()
         .flat_map(|(name, value)| [vec![0], text(name), text(value)].concat());
-    let block: Vec<u8> = block.collect();
-    frame(HEADERS, END_HEADERS, stream, &block)
+    block.collect()
 }
 
 /// A body.

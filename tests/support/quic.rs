@@ -6,9 +6,9 @@ use quinn_proto::crypto::rustls::QuicServerConfig;
 use quinn_proto::{
     Connection, ConnectionError, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig,
     Event, HashedConnectionIdGenerator, IdleTimeout, ServerConfig, StreamEvent, StreamId,
-    TransportConfig, VarInt,
+    TransportConfig, VarInt, WriteError,
 };
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,12 +30,12 @@ pub struct QuicServer<R: Runtime> {
     tls: Arc<rustls::ServerConfig>,
     server: Arc<ServerConfig>,
     endpoint: Endpoint,
-    connections: HashMap<ConnectionHandle, Connection>,
+    connections: BTreeMap<ConnectionHandle, Connection>,
     began: (Instant, Time),
     alarm: Option<(Instant, R::Sleep)>,
     ring: Ring,
     outgoing: VecDeque<(SocketAddr, Vec<u8>)>,
-    bodies: HashMap<Asked, Vec<u8>>,
+    bodies: BTreeMap<Asked, Vec<u8>>,
     unsent: BTreeMap<(usize, u64), (Asked, Vec<u8>, bool)>,
     /// Whole queries with the length before them, the oldest first.
     pub heard: VecDeque<(Asked, Vec<u8>)>,
@@ -43,6 +43,14 @@ pub struct QuicServer<R: Runtime> {
     pub lost: Vec<ConnectionError>,
     /// From where datagrams came, each once.
     pub peers: Vec<SocketAddr>,
+    /// The connections that were accepted since this was read last.
+    pub accepted: Vec<ConnectionHandle>,
+    /// New connections are refused.
+    pub refuses: bool,
+    /// New clients have to show that they are where they seem to be.
+    pub retries: bool,
+    /// Connections on which nothing is heard or said any more.
+    silent: BTreeSet<ConnectionHandle>,
 }
 
 fn crypto(tls: &Arc<rustls::ServerConfig>) -> Arc<QuicServerConfig> {
@@ -53,36 +61,47 @@ fn crypto(tls: &Arc<rustls::ServerConfig>) -> Arc<QuicServerConfig> {
 impl<R: Runtime> QuicServer<R> {
     /// At a port that the system chooses. A client may have so many streams at once.
     pub fn new(runtime: &R, at: SocketAddr, tls: Arc<rustls::ServerConfig>, streams: u32) -> Self {
+        Self::with_idle_timeout(runtime, at, tls, streams, IDLE_TIMEOUT)
+    }
+
+    /// The same, where a connection has ended after so long without a datagram.
+    pub fn with_idle_timeout(
+        runtime: &R,
+        at: SocketAddr,
+        tls: Arc<rustls::ServerConfig>,
+        streams: u32,
+        idle: Duration,
+    ) -> Self {
         let socket = runtime.bind(at, false).expect("a socket");
         let at = socket.local_addr().expect("its address");
         let mut config = EndpointConfig::default();
         // With the next endpoint at this socket the ids of connections are those of the same server.
         config.cid_generator(|| Box::new(HashedConnectionIdGenerator::from_key(7)));
         let config = Arc::new(config);
-        let mut transport = TransportConfig::default();
-        transport.max_concurrent_bidi_streams(VarInt::from_u32(streams));
-        transport.max_idle_timeout(IdleTimeout::try_from(IDLE_TIMEOUT).ok());
-        let mut server = ServerConfig::with_crypto(crypto(&tls));
-        server.transport_config(Arc::new(transport));
-        let server = Arc::new(server);
+        let server = settings(&tls, streams, idle);
+        let seed = runtime.random_seed();
         Self {
-            endpoint: Endpoint::new(config.clone(), Some(server.clone()), false, None),
+            endpoint: Endpoint::new(config.clone(), Some(server.clone()), false, seed),
             runtime: runtime.clone(),
             socket,
             at,
             config,
             tls,
             server,
-            connections: HashMap::new(),
+            connections: BTreeMap::new(),
             began: (Instant::now(), runtime.now().mono),
             alarm: None,
             ring: Ring::new(),
             outgoing: VecDeque::new(),
-            bodies: HashMap::new(),
+            bodies: BTreeMap::new(),
             unsent: BTreeMap::new(),
             heard: VecDeque::new(),
             lost: Vec::new(),
             peers: Vec::new(),
+            accepted: Vec::new(),
+            refuses: false,
+            retries: false,
+            silent: BTreeSet::new(),
         }
     }
 
@@ -93,9 +112,62 @@ impl<R: Runtime> QuicServer<R> {
 
     /// Forgets its connections, as after a restart.
     pub fn restart(&mut self) {
-        self.endpoint = Endpoint::new(self.config.clone(), Some(self.server.clone()), false, None);
+        let (config, server) = (self.config.clone(), Some(self.server.clone()));
+        self.endpoint = Endpoint::new(config, server, false, self.runtime.random_seed());
         self.connections.clear();
         self.heard.clear();
+        self.bodies.clear();
+        self.silent.clear();
+    }
+
+    /// From now on it speaks this version of QUIC alone. It is restarted for that.
+    pub fn speak_version(&mut self, version: u32) {
+        let mut config = EndpointConfig::clone(&self.config);
+        config.supported_versions(vec![version]);
+        self.config = Arc::new(config);
+        self.restart();
+    }
+
+    /// New connections are accepted with these settings.
+    pub fn accept_with(&mut self, tls: Arc<rustls::ServerConfig>, streams: u32, idle: Duration) {
+        self.server = settings(&tls, streams, idle);
+        self.tls = tls;
+        let server = self.server.clone();
+        self.endpoint.set_server_config(Some(server));
+    }
+
+    /// Forgets a connection: what comes on it is of none.
+    pub fn forget(&mut self, connection: ConnectionHandle) {
+        if self.connections.remove(&connection).is_some() {
+            let drained = quinn_proto::EndpointEvent::drained();
+            self.endpoint.handle_event(connection, drained);
+        }
+    }
+
+    /// From now on a connection is silent, and deaf.
+    pub fn be_silent(&mut self, connection: ConnectionHandle) {
+        self.silent.insert(connection);
+    }
+
+    /// Does not want the rest of a query.
+    pub fn stop(&mut self, asked: Asked, code: u32) {
+        if let Some(connection) = self.connections.get_mut(&asked.0) {
+            // It fails if everything has come.
+            let _stopped_or_not = connection.recv_stream(asked.1).stop(VarInt::from_u32(code));
+        }
+    }
+
+    /// Is this connection there?
+    pub fn has(&self, connection: ConnectionHandle) -> bool {
+        self.connections.contains_key(&connection) && !self.silent.contains(&connection)
+    }
+
+    /// Closes one connection.
+    pub fn close_one(&mut self, connection: ConnectionHandle, code: u32) {
+        let now = self.now();
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.close(now, VarInt::from_u32(code), Vec::new().into());
+        }
     }
 
     /// Knows no session any more that it has made.
@@ -137,7 +209,8 @@ impl<R: Runtime> QuicServer<R> {
     /// Resets the stream of a query.
     pub fn reset(&mut self, asked: Asked, code: u32) {
         let mut stream = self.connection(asked.0).send_stream(asked.1);
-        stream.reset(VarInt::from_u32(code)).expect("a stream");
+        // It fails if the client has stopped it.
+        let _reset_or_stopped = stream.reset(VarInt::from_u32(code));
     }
 
     /// Closes all connections.
@@ -164,10 +237,12 @@ impl<R: Runtime> QuicServer<R> {
             };
             let mut stream = connection.send_stream(asked.1);
             while !rest.is_empty() {
-                let Ok(written) = stream.write(rest) else {
-                    return true;
-                };
-                rest.drain(..written);
+                match stream.write(rest) {
+                    Ok(written) => drop(rest.drain(..written)),
+                    Err(WriteError::Blocked) => return true,
+                    // Nobody reads it.
+                    Err(WriteError::Stopped(_) | WriteError::ClosedStream) => return false,
+                }
             }
             if *is_end {
                 let _stopped = stream.finish();
@@ -183,6 +258,9 @@ impl<R: Runtime> QuicServer<R> {
             let now = self.now();
             let mut ended = Vec::new();
             for (handle, connection) in &mut self.connections {
+                if self.silent.contains(handle) {
+                    continue;
+                }
                 if connection.poll_timeout().is_some_and(|at| at <= now) {
                     connection.handle_timeout(now);
                 }
@@ -197,7 +275,10 @@ impl<R: Runtime> QuicServer<R> {
             }
             self.events();
             self.write();
-            for connection in self.connections.values_mut() {
+            for (handle, connection) in &mut self.connections {
+                if self.silent.contains(handle) {
+                    continue;
+                }
                 let mut octets = Vec::new();
                 while let Some(transmit) = connection.poll_transmit(now, 1, &mut octets) {
                     let octets = std::mem::take(&mut octets);
@@ -234,11 +315,25 @@ impl<R: Runtime> QuicServer<R> {
                             connection.handle_event(event);
                         }
                     }
+                    Some(DatagramEvent::NewConnection(incoming)) if self.refuses => {
+                        // It is for whom it came from.
+                        let _transmit = self.endpoint.refuse(incoming, &mut response);
+                        self.outgoing.push_back((from, response));
+                    }
+                    Some(DatagramEvent::NewConnection(incoming))
+                        if self.retries && !incoming.remote_address_validated() =>
+                    {
+                        if self.endpoint.retry(incoming, &mut response).is_ok() {
+                            self.outgoing.push_back((from, response));
+                        }
+                    }
                     Some(DatagramEvent::NewConnection(incoming)) => {
                         let accepted = self.endpoint.accept(incoming, now, &mut response, None);
                         match accepted {
                             Ok((handle, connection)) => {
                                 self.connections.insert(handle, connection);
+                                self.silent.remove(&handle);
+                                self.accepted.push(handle);
                             }
                             Err(error) => {
                                 if error.response.is_some() {
@@ -308,8 +403,11 @@ impl<R: Runtime> QuicServer<R> {
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let connections = self.connections.values_mut();
-        let Some(next) = connections.filter_map(Connection::poll_timeout).min() else {
+        let silent = &self.silent;
+        let connections = self.connections.iter_mut();
+        let connections = connections.filter(|(handle, _)| !silent.contains(handle));
+        let timeouts = connections.filter_map(|(_, connection)| connection.poll_timeout());
+        let Some(next) = timeouts.min() else {
             self.alarm = None;
             return Poll::Pending;
         };
@@ -328,4 +426,18 @@ impl<R: Runtime> QuicServer<R> {
         }
         rings
     }
+}
+
+/// How connections are accepted: a client may have so many streams at once, and a connection has ended after so long without a datagram.
+fn settings(
+    tls: &Arc<rustls::ServerConfig>,
+    streams: u32,
+    idle: Duration,
+) -> Arc<ServerConfig> {
+    let mut transport = TransportConfig::default();
+    transport.max_concurrent_bidi_streams(VarInt::from_u32(streams));
+    transport.max_idle_timeout(IdleTimeout::try_from(idle).ok());
+    let mut server = ServerConfig::with_crypto(crypto(tls));
+    server.transport_config(Arc::new(transport));
+    Arc::new(server)
 }

@@ -58,7 +58,7 @@ impl<R: Runtime> Link<R> {
     pub fn new(runtime: &R, settings: &Settings, to: Target<R>) -> io::Result<Self> {
         let socket = runtime.datagrams_to(to.addr())?;
         let began = (Instant::now(), runtime.now().mono);
-        let mut endpoint = settings.endpoint();
+        let mut endpoint = settings.endpoint(runtime.random_seed());
         let client = settings.client(to.settings())?;
         let connected = endpoint.connect(began.0, client, to.addr(), &to.server_name());
         let (handle, quic) = connected.map_err(io::Error::other)?;

@@ -60,9 +60,9 @@ impl Settings {
         }
     }
 
-    /// The end of one connection.
-    pub fn endpoint(&self) -> Endpoint {
-        Endpoint::new(self.endpoint.clone(), None, false, None)
+    /// The end of one connection. Its random choices follow from the seed, if there is one.
+    pub fn endpoint(&self, seed: Option<[u8; 32]>) -> Endpoint {
+        Endpoint::new(self.endpoint.clone(), None, false, seed)
     }
 
     /// How to connect with these settings of TLS.

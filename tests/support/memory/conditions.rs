@@ -70,6 +70,13 @@ impl Random {
         percent > 0 && self.0.next_u32() % 100 < u32::from(percent)
     }
 
+    /// A seed for the random choices of somebody else.
+    pub fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.0.fill_bytes(&mut seed);
+        seed
+    }
+
     /// The delay of the next datagram or write.
     pub fn delay(&mut self, conditions: &Conditions) -> Duration {
         let jitter = u64::try_from(conditions.jitter.as_nanos()).unwrap_or(u64::MAX);

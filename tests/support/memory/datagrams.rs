@@ -1,5 +1,7 @@
-//! Datagrams in memory. Under the conditions of their receiver they arrive late, in another order, twice, or not at all.
+//! Datagrams in memory. Under the conditions of their receiver they arrive late, in another order, twice, or not at all. For a socket that has
+//! one peer, they are those of the peer in both directions.
 
+use super::conditions::{Conditions, Way};
 use super::{Memory, WakeUp, World};
 use dotward::engine::Time;
 use dotward::runtime::{self, Datagram, Ring, Sent};
@@ -17,9 +19,23 @@ pub struct Inbox {
     wake_up: Option<WakeUp>,
     /// The error that each receive ends with.
     fails: Option<io::ErrorKind>,
+    /// The only one that this socket exchanges datagrams with, if there is such.
+    pub(super) peer: Option<SocketAddr>,
+    /// A middlebox has lost its state: nothing comes or leaves any more.
+    pub(super) forgotten: bool,
+    /// When the news arrive that nobody is there.
+    refusals: VecDeque<Time>,
 }
 
 impl Inbox {
+    /// That of a socket for one peer.
+    pub(super) fn to(peer: SocketAddr) -> Self {
+        Self {
+            peer: Some(peer),
+            ..Self::default()
+        }
+    }
+
     /// Lets each receive fail.
     pub fn fail(&mut self, error: io::ErrorKind) {
         self.fails = Some(error);
@@ -53,13 +69,52 @@ impl World {
         }
     }
 
+    /// The conditions between two sockets, and the direction.
+    fn path(&self, from: SocketAddr, to: SocketAddr) -> Path {
+        let inbox = |at| self.inboxes.get(&at);
+        let peer = |at| inbox(at).and_then(|inbox| inbox.peer);
+        let way = if peer(to).is_some() {
+            Way::Down
+        } else {
+            Way::Up
+        };
+        let forgets = |at| inbox(at).is_some_and(|inbox| inbox.forgotten);
+        Path {
+            conditions: self.conditions(peer(to).unwrap_or(to)),
+            way,
+            is_journaled: peer(from).or(peer(to)).is_none(),
+            is_forgotten: forgets(from) || forgets(to),
+        }
+    }
+
+    /// Nobody is there, and the sender is told so, if it can be.
+    fn refuse(&mut self, from: SocketAddr, conditions: &Conditions) {
+        let at = self.now + 2 * self.random.delay(conditions);
+        let Some(inbox) = self.inboxes.get_mut(&from) else {
+            return;
+        };
+        if inbox.peer.is_some() {
+            inbox.refusals.push_back(at);
+            if let Some(waker) = inbox.waker.clone() {
+                self.wake_at(&mut None, at, &waker);
+            }
+        }
+    }
+
     /// Transports one datagram, or loses it.
     fn pass(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8], copy: bool) {
-        let conditions = self.conditions(to);
+        let path = self.path(from, to);
+        let conditions = path.conditions;
+        if conditions.refuses && path.way == Way::Up {
+            self.refuse(from, &conditions);
+            return;
+        }
         let at = self.now + self.random.delay(&conditions);
-        let lost = self.random.percent(conditions.loss) || conditions.swallows;
-        let lost = lost || !self.inboxes.contains_key(&to);
-        if let Some(journal) = &mut self.journal {
+        let lost = self.random.percent(conditions.loss) || conditions.loses(path.way);
+        let lost = lost || path.is_forgotten || !self.inboxes.contains_key(&to);
+        if path.is_journaled
+            && let Some(journal) = &mut self.journal
+        {
             journal.push(Passed {
                 sent: self.now,
                 arrives: (!lost).then_some(at),
@@ -84,6 +139,14 @@ impl World {
     }
 }
 
+/// The way of a datagram.
+struct Path {
+    conditions: Conditions,
+    way: Way,
+    is_journaled: bool,
+    is_forgotten: bool,
+}
+
 /// A socket, bound until it is dropped.
 pub struct Datagrams {
     world: Memory,
@@ -98,7 +161,7 @@ impl Datagrams {
     /// Sends one datagram.
     pub fn send(&self, to: SocketAddr, message: &[u8]) {
         let mut world = self.world.world();
-        let repeats = world.conditions(to).repeats;
+        let repeats = world.path(self.at, to).conditions.repeats;
         world.pass(self.at, to, message, false);
         if world.random.percent(repeats) {
             world.pass(self.at, to, message, true);
@@ -138,6 +201,12 @@ impl runtime::Datagrams for Datagrams {
         if let Some(error) = world.inboxes.get(&self.at).and_then(|inbox| inbox.fails) {
             world.receive_failures += 1;
             return Poll::Ready(Err(error.into()));
+        }
+        let now = world.now;
+        let inbox = world.inboxes.get_mut(&self.at);
+        if let Some(inbox) = inbox.filter(|it| it.refusals.front().is_some_and(|at| *at <= now)) {
+            inbox.refusals.pop_front();
+            return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
         }
         drop(world);
         let mut received = Vec::new();

@@ -151,19 +151,25 @@ impl Memory {
         world.connections.retain(|end| end.server != at);
     }
 
-    /// Drops everything on the connections to an address, as a NAT does that has lost its state: both ends consider them open.
+    /// Drops everything on the connections to an address, as a NAT does that has lost its state: both ends consider them open. So it is with
+    /// the sockets that have it for their only peer.
     pub fn forget(&self, at: SocketAddr) {
-        let world = self.world();
+        let mut world = self.world();
+        for inbox in world.inboxes.values_mut() {
+            inbox.forgotten |= inbox.peer == Some(at);
+        }
         for client in Self::connections(&world, at) {
             client.forget();
         }
     }
 
-    /// How many connections to an address are open at the client.
+    /// How many connections to an address are open at the client, and sockets that have it for their only peer.
     pub fn held(&self, at: SocketAddr) -> usize {
         let world = self.world();
         let ends = world.connections.iter();
-        ends.filter(|end| end.server == at && end.is_held()).count()
+        let connections = ends.filter(|end| end.server == at && end.is_held());
+        let sockets = world.inboxes.values();
+        connections.count() + sockets.filter(|inbox| inbox.peer == Some(at)).count()
     }
 
     /// How many wake-ups are planned: timers, and packets on their way to a task that waits.
@@ -219,7 +225,7 @@ impl Memory {
         self.world().slept += span;
     }
 
-    /// How many connects were started, successful or not.
+    /// How many connects were started, successful or not, and sockets were made for one peer.
     pub fn connects(&self) -> u64 {
         self.world().connects
     }
@@ -297,6 +303,18 @@ impl Runtime for Memory {
         }
         world.inboxes.insert(at, Inbox::default());
         Ok(Datagrams::new(self.clone(), at))
+    }
+
+    fn datagrams_to(&self, peer: SocketAddr) -> io::Result<Datagrams> {
+        let mut world = self.world();
+        let at = world.bindable(SocketAddr::new(loopback_of(peer), 0))?;
+        world.connects += 1;
+        world.inboxes.insert(at, Inbox::to(peer));
+        Ok(Datagrams::new(self.clone(), at))
+    }
+
+    fn random_seed(&self) -> Option<[u8; 32]> {
+        Some(self.world().random.seed())
     }
 
     /// Runs the future. Whenever it waits, time advances to the next event.
