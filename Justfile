@@ -25,9 +25,9 @@ conform RUNTIME:
 faults *OPTIONS:
     tests/catalogue/check {{ OPTIONS }}
 
-# Tell the random story of a seed with all that happens (--shrink: a shorter one that fails alike; --core: the core alone; --all: with promises not kept yet), or try many: FROM..TO
+# Tell the random story of a seed with all that happens (--shrink: a shorter one that fails alike; --core: the core alone; --all: with promises not kept yet; --protocol https or quic: an upstream speaks it), or try many: FROM..TO
 simulate SEED *OPTIONS:
-    cargo run --profile simulate --example simulate -- {{ SEED }} {{ OPTIONS }}
+    cargo run --profile simulate --features doh,doq --example simulate -- {{ SEED }} {{ OPTIONS }}
 
 # Fuzz the wire format, the cache's form of a response and the core, SECONDS for each; what finds a fault stays in tests/fuzz/corpus
 fuzz SECONDS TARGET="":

@@ -100,6 +100,8 @@ enum Then {
     GoAway,
     /// Closes in order.
     Close,
+    /// The same, since nobody asks.
+    Idle,
     /// Closes TCP alone.
     Cut,
     Reset,
@@ -170,12 +172,14 @@ impl Session {
                 Err(_) => return self.role.note("ended by the other end"),
             };
             if !matches!(then, Then::GoOn | Then::GoAway) {
-                self.role.note(&format!("{then:?}"));
-                self.role.ended(self.answered);
+                self.role.note(&format!("ends it: {then:?}"));
+                if then != Then::Idle {
+                    self.role.ended(self.answered);
+                }
             }
             match then {
                 Then::GoOn | Then::GoAway => {}
-                Then::Close => {
+                Then::Close | Then::Idle => {
                     // The client may be gone.
                     let _closed_or_not = stream.close().await;
                     return;
@@ -231,8 +235,9 @@ impl Session {
                     return Ok(then);
                 }
                 None => {
-                    self.role.note("is idle");
                     self.go_away(self.newest);
+                    self.put(stream).await?;
+                    return Ok(Then::Idle);
                 }
             },
         }

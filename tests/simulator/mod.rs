@@ -109,6 +109,13 @@ mod tests {
         end_well(SEEDS_OF_A_PROTOCOL, Some(Protocol::Https));
     }
 
+    #[cfg(feature = "doq")]
+    #[test]
+    fn random_stories_with_quic_end_well() {
+        // req 1, 58, 61, 68, 98, 101
+        end_well(SEEDS_OF_A_PROTOCOL, Some(Protocol::Quic));
+    }
+
     #[test]
     fn a_core_alone_survives_random_events() {
         // req 46, 59, 61, 65, 68

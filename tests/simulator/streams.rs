@@ -86,6 +86,10 @@ fn speak(story: &mut Story, index: usize, protocol: Protocol, dice: &mut Dice) {
     if protocol != Protocol::Quic {
         return;
     }
+    if upstream.spoiled == Act::Costly {
+        // Congestion control lets a path that reorders carry few responses of that size, and others wait behind them.
+        upstream.spoiled = Act::PastTheEnd;
+    }
     // Some datagrams are lost or come twice even in good times.
     let (loss, repeats) = (dice.pick(&[0, 0, 1, 3]), dice.pick(&[0, 0, 5]));
     let set = |conditions: &mut Conditions| (conditions.loss, conditions.repeats) = (loss, repeats);

@@ -23,6 +23,9 @@ pub mod memory;
 pub mod messages;
 pub mod odd;
 pub mod proxy;
+#[cfg(feature = "doq")]
+#[expect(dead_code, reason = "some helpers are for the conformance suite alone")]
+pub mod quic;
 pub mod reading;
 pub mod script;
 pub mod setup;
