@@ -229,8 +229,8 @@ impl Session {
             Some(Ok(None)) => self.announce(),
             Some(Err(error)) => return Err(error),
             None => match self.due.pop_first() {
-                Some((_, word)) => {
-                    let then = self.say(word);
+                Some((_, due)) => {
+                    let then = self.say(due);
                     self.put(stream).await?;
                     return Ok(then);
                 }
@@ -413,13 +413,13 @@ impl Session {
         self.plan(stream, &query, other.as_deref(), heard);
     }
 
-    fn plan(&mut self, stream: u32, query: &[u8], other: Option<&[u8]>, heard: Heard) {
+    fn plan(&mut self, stream: u32, query: &[u8], other: Option<&[u8]>, chosen: Heard) {
         let Heard {
             act,
             pace,
             mut dice,
             ..
-        } = heard;
+        } = chosen;
         let answer = messages::answer(query);
         let (first, second) = answer.split_at(answer.len() / 2);
         let head = http2::headers(stream, 200, &[OURS]);

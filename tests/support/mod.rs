@@ -7,14 +7,11 @@ pub mod codes;
 pub mod command;
 pub mod embedded;
 pub mod handshake;
-#[cfg(feature = "listen-https")]
-#[expect(dead_code, reason = "some frames are for the conformance suite alone")]
+#[cfg(any(feature = "doh", feature = "listen-https"))]
+#[expect(dead_code, reason = "some helpers are for the conformance suite alone")]
 pub mod http2;
 #[cfg(feature = "listen-https")]
 pub mod http2_client;
-#[cfg(feature = "doh")]
-#[expect(dead_code, reason = "some helpers are for the conformance suite alone")]
-pub mod http2;
 pub mod hybrid;
 pub mod journal;
 pub mod link;

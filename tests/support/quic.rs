@@ -323,9 +323,8 @@ impl<R: Runtime> QuicServer<R> {
                     Some(DatagramEvent::NewConnection(incoming))
                         if self.retries && !incoming.remote_address_validated() =>
                     {
-                        if self.endpoint.retry(incoming, &mut response).is_ok() {
-                            self.outgoing.push_back((from, response));
-                        }
+                        let retried = self.endpoint.retry(incoming, &mut response);
+                        self.outgoing.extend(retried.ok().map(|_| (from, response)));
                     }
                     Some(DatagramEvent::NewConnection(incoming)) => {
                         let accepted = self.endpoint.accept(incoming, now, &mut response, None);
@@ -429,11 +428,7 @@ impl<R: Runtime> QuicServer<R> {
 }
 
 /// How connections are accepted: a client may have so many streams at once, and a connection has ended after so long without a datagram.
-fn settings(
-    tls: &Arc<rustls::ServerConfig>,
-    streams: u32,
-    idle: Duration,
-) -> Arc<ServerConfig> {
+fn settings(tls: &Arc<rustls::ServerConfig>, streams: u32, idle: Duration) -> Arc<ServerConfig> {
     let mut transport = TransportConfig::default();
     transport.max_concurrent_bidi_streams(VarInt::from_u32(streams));
     transport.max_idle_timeout(IdleTimeout::try_from(idle).ok());
