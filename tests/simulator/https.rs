@@ -167,9 +167,8 @@ impl Session {
     async fn hold(mut self, mut stream: TlsStream<Stream>) {
         self.announce();
         loop {
-            let then = match self.turn(&mut stream).await {
-                Ok(then) => then,
-                Err(_) => return self.role.note("ended by the other end"),
+            let Ok(then) = self.turn(&mut stream).await else {
+                return self.role.note("ended by the other end");
             };
             if !matches!(then, Then::GoOn | Then::GoAway) {
                 self.role.note(&format!("ends it: {then:?}"));
@@ -228,18 +227,16 @@ impl Session {
             }
             Some(Ok(None)) => self.announce(),
             Some(Err(error)) => return Err(error),
-            None => match self.due.pop_first() {
-                Some((_, due)) => {
+            None => {
+                if let Some((_, due)) = self.due.pop_first() {
                     let then = self.say(due);
                     self.put(stream).await?;
                     return Ok(then);
                 }
-                None => {
-                    self.go_away(self.newest);
-                    self.put(stream).await?;
-                    return Ok(Then::Idle);
-                }
-            },
+                self.go_away(self.newest);
+                self.put(stream).await?;
+                return Ok(Then::Idle);
+            }
         }
         Ok(Then::GoOn)
     }
@@ -315,11 +312,11 @@ impl Session {
             let rest = self.octets.split_off(9 + len);
             frame.payload = self.octets.split_off(9);
             self.octets = rest;
-            self.take(frame);
+            self.take(&frame);
         }
     }
 
-    fn take(&mut self, frame: Frame) {
+    fn take(&mut self, frame: &Frame) {
         let is_ack = frame.flags & http2::ACK != 0;
         let stream = frame.stream;
         match frame.kind {
@@ -335,7 +332,7 @@ impl Session {
                 self.out.extend(pong);
             }
             http2::HEADERS => self.open(stream),
-            http2::DATA => self.take_data(&frame),
+            http2::DATA => self.take_data(frame),
             http2::RST_STREAM => {
                 self.role.note(&format!("stream {stream} is reset"));
                 self.bodies.remove(&stream);
@@ -395,24 +392,28 @@ impl Session {
             };
             self.later(SLOWLY, grows);
         } else if let Some(query) = self.bodies.remove(&stream) {
-            self.hear(stream, query);
+            self.hear(stream, &query);
         }
     }
 
     /// A query has come: plans what to do.
-    fn hear(&mut self, stream: u32, query: Vec<u8>) {
-        if messages::id(&query) != 0 {
+    fn hear(&mut self, stream: u32, query: &[u8]) {
+        if messages::id(query) != 0 {
             self.role
                 .wrong(&format!("stream {stream}: a query with an id"));
         }
-        let Some(heard) = self.role.hear(&query, &format!("stream {stream}")) else {
+        let Some(heard) = self.role.hear(query, &format!("stream {stream}")) else {
             return;
         };
         let other = self.open.values().next().cloned();
-        self.open.insert(stream, query.clone());
-        self.plan(stream, &query, other.as_deref(), heard);
+        self.open.insert(stream, query.to_vec());
+        self.plan(stream, query, other.as_deref(), heard);
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "an arm for each thing that a server may do"
+    )]
     fn plan(&mut self, stream: u32, query: &[u8], other: Option<&[u8]>, chosen: Heard) {
         let Heard {
             act,

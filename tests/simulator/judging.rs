@@ -53,9 +53,10 @@ pub fn judge(stage: &Stage, stats: &Stats) {
     }
     stage.log.check(sends(stage, stats, &passed));
     // What had not left is not known here.
-    let unprocessed = match stage.story.has_streams() {
-        true => u64::MAX,
-        false => 0,
+    let unprocessed = if stage.story.has_streams() {
+        u64::MAX
+    } else {
+        0
     };
     stage.log.check(watch::sums(stats, unprocessed));
 }
