@@ -6,7 +6,7 @@ use crate::reactor::{Reactor, Watch};
 use crate::requests::Answer;
 use crate::settings;
 use crate::upstreams::{Connecting, Link, Upstreams};
-use dotward::config::Upstream;
+use dotward::config::{Host, Upstream};
 use dotward::engine::{
     Action, Cache, Client, ConnectionKey, Forwarder, Now, Output, Time, Times, Via,
 };
@@ -143,7 +143,7 @@ impl Resolver {
                 }
                 Action::Resolve { upstream } => {
                     let host = self.upstreams.get(upstream).and_then(Upstream::host);
-                    let place = SocketAddr::new(BY_NAME, host.map_or(0, |host| host.port()));
+                    let place = SocketAddr::new(BY_NAME, host.map_or(0, Host::port));
                     (self.core).resolved(upstream, Ok((vec![place], DAY)), now(), &mut self.out);
                 }
                 Action::Close { connection } => {
