@@ -46,6 +46,10 @@ pub(super) enum Subcommand {
     note = "The authority may sign for these names and addresses alone, and is kept: the\nnext call makes a new certificate by it, which devices trust as before.\n\
             It takes a build with the feature certificate."
 )]
+#[cfg_attr(
+    not(feature = "certificate"),
+    expect(dead_code, reason = "only what makes certificates reads them")
+)]
 pub(super) struct CertificateOptions {
     /// NAME of this resolver, by which devices know it; repeatable, and the
     /// first one is what they are given
