@@ -1,5 +1,10 @@
 //! A story: a house with its upstreams and clients, and what happens to them when. Drawn from a seed, or told by hand.
 
+#![cfg_attr(
+    not(all(feature = "doh", feature = "doq")),
+    allow(dead_code, reason = "what servers with streams alone do")
+)]
+
 use super::split::Split;
 use crate::support::memory::Conditions;
 use dotward::config::{Config, ConfigBuilder, Limits, Policy, Upstream};

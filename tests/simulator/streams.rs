@@ -51,13 +51,13 @@ const OF_BOTH: [Act; 22] = [
     Act::Vanish,
 ];
 
-/// Gives some of the upstreams streams: one at least that speaks the wanted protocol, or in some stories any. Then there are faults that only
+/// The story with streams for some of the upstreams: one at least that speaks the wanted protocol, or in some stories any. Then there are faults that only
 /// these can have.
-pub fn add(story: &mut Story, wanted: Option<Protocol>) {
+pub fn added(mut story: Story, wanted: Option<Protocol>) -> Story {
     // Its own dice: what was drawn before stays.
     let mut dice = Dice::of(story.seed, b"streams");
     if wanted.is_none() && !dice.percent(SHARE) {
-        return;
+        return story;
     }
     let upstreams = story.upstreams.len();
     let first = dice.index(upstreams);
@@ -68,15 +68,16 @@ pub fn add(story: &mut Story, wanted: Option<Protocol>) {
             Some(wanted) if index == first => wanted,
             _ => any,
         };
-        speak(story, index, protocol, &mut dice);
+        speak(&mut story, index, protocol, &mut dice);
         // A trial has the faults of its kind alone.
         if story.trial.is_empty() {
             for _ in 0..dice.below(6) {
-                trouble(story, index, &mut dice);
+                trouble(&mut story, index, &mut dice);
             }
         }
     }
     story.steps.sort_by_key(|step| step.at);
+    story
 }
 
 /// An upstream speaks this.

@@ -1,5 +1,10 @@
 //! A scripted upstream, whatever it speaks: it answers what it is asked, unless its mood is another.
 
+#![cfg_attr(
+    not(all(feature = "doh", feature = "doq")),
+    allow(dead_code, reason = "what servers with streams alone do")
+)]
+
 use super::dice::Dice;
 use super::framed;
 #[cfg(feature = "doh")]
