@@ -71,6 +71,7 @@ impl Host {
         let (usual, other) = (certificates::server("doq"), certificates::server("h3"));
         let idle = stage.story.upstreams[index].idle.unwrap_or(IDLE_TIMEOUT);
         let at = upstream_addr(index);
+        stage.world.connect_datagrams(at);
         let server = QuicServer::with_idle_timeout(&stage.world, at, usual.clone(), STREAMS, idle);
         Self {
             server,

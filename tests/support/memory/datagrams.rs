@@ -1,5 +1,5 @@
-//! Datagrams in memory. Under the conditions of their receiver they arrive late, in another order, twice, or not at all. For a socket that has
-//! one peer, they are those of the peer in both directions.
+//! Datagrams in memory. Under the conditions of their receiver they arrive late, in another order, twice, or not at all. For a socket
+//! that counts as a connection, they are those of its peer in both directions.
 
 use super::conditions::{Conditions, Way};
 use super::{Memory, WakeUp, World};
@@ -19,7 +19,7 @@ pub struct Inbox {
     wake_up: Option<WakeUp>,
     /// The error that each receive ends with.
     fails: Option<io::ErrorKind>,
-    /// The only one that this socket exchanges datagrams with, if there is such.
+    /// The only one that this socket exchanges datagrams with, if it counts as a connection.
     pub(super) peer: Option<SocketAddr>,
     /// A middlebox has lost its state: nothing comes or leaves any more.
     pub(super) forgotten: bool,
@@ -28,7 +28,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// That of a socket for one peer.
+    /// That of a socket that counts as a connection.
     pub(super) fn to(peer: SocketAddr) -> Self {
         Self {
             peer: Some(peer),
@@ -82,7 +82,7 @@ impl World {
         Path {
             conditions: self.conditions(peer(to).unwrap_or(to)),
             way,
-            is_journaled: peer(from).or(peer(to)).is_none(),
+            is_connection: peer(from).or(peer(to)).is_some(),
             is_forgotten: forgets(from) || forgets(to),
         }
     }
@@ -105,14 +105,15 @@ impl World {
     fn pass(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8], copy: bool) {
         let path = self.path(from, to);
         let conditions = path.conditions;
-        if conditions.refuses && path.way == Way::Up {
+        if conditions.refuses && path.is_connection && path.way == Way::Up {
             self.refuse(from, &conditions);
             return;
         }
         let at = self.now + self.random.delay(&conditions);
-        let lost = self.random.percent(conditions.loss) || conditions.loses(path.way);
+        let loses = conditions.swallows || path.is_connection && conditions.loses(path.way);
+        let lost = self.random.percent(conditions.loss) || loses;
         let lost = lost || path.is_forgotten || !self.inboxes.contains_key(&to);
-        if path.is_journaled
+        if !path.is_connection
             && let Some(journal) = &mut self.journal
         {
             journal.push(Passed {
@@ -143,7 +144,7 @@ impl World {
 struct Path {
     conditions: Conditions,
     way: Way,
-    is_journaled: bool,
+    is_connection: bool,
     is_forgotten: bool,
 }
 

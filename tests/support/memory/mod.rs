@@ -48,6 +48,8 @@ struct World {
     conditions: BTreeMap<SocketAddr, Conditions>,
     listeners: BTreeMap<SocketAddr, stream::Queue>,
     inboxes: BTreeMap<SocketAddr, Inbox>,
+    /// Servers to which datagrams are as connections: see [`Memory::connect_datagrams`].
+    connected: BTreeSet<SocketAddr>,
     /// Addresses that no interface has.
     absent: BTreeSet<IpAddr>,
     /// The networks that the host is on.
@@ -152,7 +154,7 @@ impl Memory {
     }
 
     /// Drops everything on the connections to an address, as a NAT does that has lost its state: both ends consider them open. So it is with
-    /// the sockets that have it for their only peer.
+    /// the sockets that count as connections.
     pub fn forget(&self, at: SocketAddr) {
         let mut world = self.world();
         for inbox in world.inboxes.values_mut() {
@@ -163,7 +165,13 @@ impl Memory {
         }
     }
 
-    /// How many connections to an address are open at the client, and sockets that have it for their only peer.
+    /// From now on the sockets that have this address for their only peer count as connections to it, and its conditions apply to both directions,
+    /// as for a server of QUIC: they may refuse or lose what is sent to it.
+    pub fn connect_datagrams(&self, to: SocketAddr) {
+        self.world().connected.insert(to);
+    }
+
+    /// How many connections to an address are open at the client, and sockets that count as such.
     pub fn held(&self, at: SocketAddr) -> usize {
         let world = self.world();
         let ends = world.connections.iter();
@@ -225,7 +233,7 @@ impl Memory {
         self.world().slept += span;
     }
 
-    /// How many connects were started, successful or not, and sockets were made for one peer.
+    /// How many connects were started, successful or not, and sockets were made that count as connections.
     pub fn connects(&self) -> u64 {
         self.world().connects
     }
@@ -308,8 +316,14 @@ impl Runtime for Memory {
     fn datagrams_to(&self, peer: SocketAddr) -> io::Result<Datagrams> {
         let mut world = self.world();
         let at = world.bindable(SocketAddr::new(loopback_of(peer), 0))?;
-        world.connects += 1;
-        world.inboxes.insert(at, Inbox::to(peer));
+        let is_connected = world.connected.contains(&peer);
+        world.connects += u64::from(is_connected);
+        let inbox = if is_connected {
+            Inbox::to(peer)
+        } else {
+            Inbox::default()
+        };
+        world.inboxes.insert(at, inbox);
         Ok(Datagrams::new(self.clone(), at))
     }
 
