@@ -486,6 +486,6 @@ fn a_key_that_all_may_read_and_a_certificate_that_has_ended_are_warned_of() {
     );
     // Without an address they are of no use.
     let outcome = run(command(&[&["check"], &files[..]].concat()));
-    let idle = "--certificate has no effect: no client is served over TLS: name an address for them, too (listen-tls)";
+    let idle = "--certificate has no effect: no client is served over TLS or HTTPS: name an address for them, too (listen-tls, listen-https)";
     assert!(outcome.stderr.contains(idle), "{outcome:?}");
 }

@@ -121,9 +121,9 @@ options! {
         /// none. DOTWARD_CERTIFICATE_KEY
         Path certificate_key = &["none"],
 
-        /// NAME of the addresses of --listen-tls, which clients are told that ask for encryption (RFC 9462);
-        /// certificate is the first one in the certificate, and none: they are told nothing. Default:
-        /// certificate. DOTWARD_LISTENER_NAME
+        /// NAME of the addresses of --listen-tls and --listen-https, which clients are told that ask for
+        /// encryption (RFC 9462); certificate is the first one in the certificate, and none: they are told
+        /// nothing. Default: certificate. DOTWARD_LISTENER_NAME
         Word listener_name = &["certificate"],
 
         /// SPEC of a resolver to forward to, in order of preference; repeatable. Default: cloudflare.
