@@ -22,6 +22,7 @@ pub enum Encryption {
 
 impl Encryption {
     /// Those that encrypt.
+    #[cfg(feature = "cli")]
     pub(crate) const ALL: [Self; 2] = [Self::Tls, Self::Https];
 
     /// The name of the setting that has its addresses.

@@ -17,6 +17,7 @@ const MAX_OUTGOING: usize = 16 * 1024;
 
 /// Octets that a client of HTTP/2 may read in one poll, as many as a TLS record holds: a hundred usual responses, or two thousand empty frames.
 /// Then other connections and the clients get their turn.
+#[cfg(feature = "doh")]
 pub const MAX_READ: usize = 16 * 1024;
 /// Replies to PING and SETTINGS that the other end leaves unread. It gets no more, and no connection.
 const MAX_REPLIES: usize = 256;
@@ -93,6 +94,7 @@ impl<S: ByteStream> Link<S> {
     }
 
     /// Octets that were read since this was asked last.
+    #[cfg(feature = "doh")]
     pub fn take_received(&mut self) -> usize {
         std::mem::take(&mut self.received)
     }
