@@ -20,6 +20,7 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION =
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 CONNECTIONS = 20
 IN_FLIGHT = 50
+AA = 0x04  # of the first octet of flags
 
 
 def frame(kind, flags, stream, payload=b""):
@@ -83,9 +84,10 @@ def frames(one):
 
 
 def told(message, name):
-    """What an answer says, but for its id, its TTLs, and the sections behind the first record."""
+    """What an answer says, but for its id, its TTLs, AA, which no answer from the cache has, and the sections behind the first record."""
     end = len(query(name))
-    return len(message), message[2:end], message[end : end + 6], message[end + 10 : end + 16]
+    flags = (message[2] & ~AA, message[3]) if len(message) > 3 else None
+    return len(message), flags, message[4:end], message[end : end + 6], message[end + 10 : end + 16]
 
 
 def compare(port, udp_port, count, ca):

@@ -47,6 +47,8 @@ pub struct Link<S> {
     pub frames: DataFrames,
     /// What comes, where that is looked at: a stream that the other end resets gets no more of its message.
     incoming: Option<FrameHeads>,
+    /// Frames of the other end since the last call of [`Link::take_received_frames`], where it is noticed what it sends.
+    received_frames: usize,
 }
 
 impl<S: ByteStream> Link<S> {
@@ -64,13 +66,21 @@ impl<S: ByteStream> Link<S> {
             is_closed: false,
             frames,
             incoming: None,
+            received_frames: 0,
         }
     }
 
-    /// The messages of streams that the other end resets are no longer waited for. `preface`: octets that it sends before its frames.
-    pub fn notice_resets(mut self, preface: usize) -> Self {
+    /// The frames of the other end are counted, and the messages of streams that it resets are no longer waited for. `preface`: octets that it
+    /// sends before its frames.
+    pub fn notice_frames(mut self, preface: usize) -> Self {
         self.incoming = Some(FrameHeads::after(preface));
         self
+    }
+
+    /// Frames that have come since this was asked last, with [`Link::notice_frames`].
+    #[cfg(feature = "listen-https")]
+    pub fn take_received_frames(&mut self) -> usize {
+        std::mem::take(&mut self.received_frames)
     }
 
     /// The stream below.
@@ -161,6 +171,7 @@ impl<S: ByteStream> Link<S> {
         };
         if let (Some(incoming), Some(octets)) = (&mut self.incoming, space.get(..read)) {
             incoming.pass(octets, |head| {
+                self.received_frames += 1;
                 if head.kind == RST_STREAM {
                     self.frames.forget(head.stream);
                 }

@@ -39,6 +39,9 @@ const STEP: usize = 16 * 1024;
 const MAX_REFUSED: usize = 100;
 /// Streams that the client has reset before they were taken, until the connection is closed (CVE-2023-44487).
 const MAX_RESETS: usize = 20;
+/// Frames without a query among them, until the connection is closed: settings, pings, windows, parts of bodies. HTTP/2 looks at each of them. Clients
+/// send a handful for each query.
+const MAX_FRAMES: usize = 1_000;
 /// Octets of memory of an idle connection: the state of HTTP/2 and its buffers, as measured.
 const SESSION: usize = 18 * 1024;
 
@@ -63,6 +66,8 @@ pub struct HttpsStream<S> {
     responses: Frames,
     /// Requests that were refused since the last that was not.
     refused: usize,
+    /// Frames that have come since the last query.
+    frames: usize,
     /// Woken by HTTP/2 within a turn, when there is more to do at once.
     progress: Arc<Progress>,
     waker: Waker,
@@ -128,7 +133,7 @@ impl<S: ByteStream> HttpsStream<S> {
     /// Before its handshake. `requests`: how many there may be at once.
     pub fn new(stream: S, requests: usize) -> Self {
         // A server sends no preface but a frame.
-        let link = Link::new(stream, DataFrames::new(0)).notice_resets(PREFACE);
+        let link = Link::new(stream, DataFrames::new(0)).notice_frames(PREFACE);
         let link = Arc::new(Mutex::new(link));
         let handshake = Builder::new()
             .max_concurrent_streams(u32::try_from(requests).unwrap_or(u32::MAX))
@@ -149,6 +154,7 @@ impl<S: ByteStream> HttpsStream<S> {
             read: 0,
             responses: Frames::new(),
             refused: 0,
+            frames: 0,
             waker: Waker::from(progress.clone()),
             progress,
         }
@@ -175,11 +181,12 @@ impl<S: ByteStream> HttpsStream<S> {
                     self.body(whole);
                 }
             }
-            if self.refused > MAX_REFUSED
+            self.frames += lock(&self.link).take_received_frames();
+            if (self.refused > MAX_REFUSED || self.frames > MAX_FRAMES)
                 && let State::Open(connection) = &mut self.state
             {
                 connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                self.refused = 0;
+                (self.refused, self.frames) = (0, 0);
             }
             if left == 0 || (!more && !self.progress.take()) {
                 break;
@@ -284,7 +291,7 @@ impl<S: ByteStream> HttpsStream<S> {
         };
         self.asked.insert(self.last_id, asked);
         append_frame(&message, &mut self.queries);
-        self.refused = 0;
+        (self.refused, self.frames) = (0, 0);
     }
 
     fn refuse(&mut self, status: StatusCode, mut respond: SendResponse<Bytes>) {
