@@ -21,6 +21,9 @@ use std::time::Duration;
 /// Beside its time the forwarder has the rounding of its timers, and the network its own delays.
 const ALLOWANCE: Duration = Duration::from_millis(150);
 
+/// With a narrow window each answer may wait so much longer for those before it, which may all come at once when an outage ends.
+const NARROW: Duration = Duration::from_millis(30);
+
 /// The machine of all TCP clients. On loopback they would have only the bound on all.
 const AFAR: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 1, 9));
 
@@ -44,7 +47,12 @@ impl Session {
     pub fn new(stage: Rc<Stage>, number: usize, questions: usize, end: End) -> Self {
         // Questions over the bound on those in flight wait for others to end.
         let turns = 1 + questions / stage.story.house.tcp_in_flight;
-        let patience = Config::TIMEOUT * turns as u32 + ALLOWANCE;
+        let narrow = if stage.story.clients_are_narrow() {
+            NARROW * questions as u32
+        } else {
+            Duration::ZERO
+        };
+        let patience = Config::TIMEOUT * turns as u32 + ALLOWANCE + narrow;
         Self {
             stage,
             number,

@@ -355,6 +355,15 @@ impl Story {
         self.steps.iter().flat_map(of).chain(aftermath)
     }
 
+    /// Do clients ever take few octets at once?
+    pub fn clients_are_narrow(&self) -> bool {
+        let narrow = |step: &Step| match step.what {
+            What::Clients { conditions } => conditions.window > 0,
+            _ => false,
+        };
+        self.steps.iter().any(narrow)
+    }
+
     /// Has an upstream a stream for each query?
     pub fn has_streams(&self) -> bool {
         let mut upstreams = self.upstreams.iter();

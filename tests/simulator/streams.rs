@@ -91,6 +91,10 @@ fn speak(story: &mut Story, index: usize, protocol: Protocol, dice: &mut Dice) {
         // Congestion control lets a path that reorders carry few responses of that size, and others wait behind them.
         upstream.spoiled = Act::PastTheEnd;
     }
+    if !story.trial.is_empty() {
+        // Who is healthy in a trial has a good way, too.
+        return;
+    }
     // Some datagrams are lost or come twice even in good times.
     let (loss, repeats) = (dice.pick(&[0, 0, 1, 3]), dice.pick(&[0, 0, 5]));
     let set = |conditions: &mut Conditions| (conditions.loss, conditions.repeats) = (loss, repeats);
