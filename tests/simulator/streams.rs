@@ -6,7 +6,7 @@ use crate::support::memory::Conditions;
 use std::time::Duration;
 
 /// Of a hundred stories so many have such upstreams, if nobody asks for more.
-const SHARE: u64 = 10;
+const SHARE: u64 = 4;
 /// What only an upstream that speaks HTTP/2 can do.
 const OF_HTTPS: [Act; 9] = [
     Act::Html,
