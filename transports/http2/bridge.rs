@@ -72,6 +72,7 @@ impl<S: ByteStream> Link<S> {
 
     /// The frames of the other end are counted, and the messages of streams that it resets are no longer waited for. `preface`: octets that it
     /// sends before its frames.
+    #[cfg(feature = "listen-https")]
     pub fn notice_frames(mut self, preface: usize) -> Self {
         self.incoming = Some(FrameHeads::after(preface));
         self
@@ -84,6 +85,7 @@ impl<S: ByteStream> Link<S> {
     }
 
     /// The stream below.
+    #[cfg(feature = "listen-https")]
     pub fn stream(&self) -> &S {
         &self.stream
     }
