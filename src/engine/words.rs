@@ -16,6 +16,10 @@ impl fmt::Display for Lasting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(time) = self;
         let (micros, seconds) = (time.as_micros(), time.as_secs());
+        // Without floating point, whose formatting is large.
+        let tenths = |f: &mut fmt::Formatter<'_>, count: u128, unit| {
+            write!(f, "{}.{}{unit}", count / 10, count % 10)
+        };
         let parts = |f: &mut fmt::Formatter<'_>, large, small, units: [&str; 2]| match small {
             0 => write!(f, "{large}{}", units[0]),
             small => write!(f, "{large}{} {small}{}", units[0], units[1]),
@@ -23,8 +27,8 @@ impl fmt::Display for Lasting {
         match seconds {
             // Less than is told.
             0 if micros < 50 => f.write_str("0ms"),
-            0 if micros < 999_950 => write!(f, "{:.1}ms", time.as_secs_f64() * 1e3),
-            0..60 if micros < 59_950_000 => write!(f, "{:.1}s", time.as_secs_f64()),
+            0 if micros < 999_950 => tenths(f, (micros + 50) / 100, "ms"),
+            0..60 if micros < 59_950_000 => tenths(f, (micros + 50_000) / 100_000, "s"),
             0..3_600 => {
                 let rounded = seconds.max(60);
                 parts(f, rounded / 60, rounded % 60, ["m", "s"])
