@@ -2,6 +2,7 @@
 //!
 //! It says `ready` once it listens, and serves until it is stopped.
 
+mod question;
 #[path = "../../tests/support/quic.rs"]
 #[expect(dead_code, reason = "tests do more with it")]
 mod quic;
@@ -14,6 +15,7 @@ use std::task::Poll;
 use dotward::runtime::Runtime;
 use dotward::transports::async_std::AsyncStd;
 use dotward::wire::HEADER_LEN;
+use question::question_end;
 use quic::QuicServer;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -78,18 +80,4 @@ fn response_to(query: &[u8]) -> Option<Vec<u8>> {
     response.extend([0, address.len() as u8]);
     response.extend(address);
     Some(response)
-}
-
-/// Where the question of a message with one ends. No message that does not hold it.
-fn question_end(message: &[u8]) -> Option<usize> {
-    let mut at = HEADER_LEN;
-    loop {
-        match usize::from(*message.get(at)?) {
-            0 => break,
-            length @ 1..64 => at += 1 + length,
-            _ => return None,
-        }
-    }
-    let end = at + 5;
-    (end <= message.len()).then_some(end)
 }

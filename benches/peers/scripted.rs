@@ -4,6 +4,7 @@
 //! process can suffer as a whole (SIGKILL, SIGSTOP) comes from outside.
 
 mod answers;
+mod question;
 #[path = "../../tests/support"]
 #[expect(dead_code, reason = "the helpers are those of all tests")]
 mod support {
@@ -19,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dotward::wire::HEADER_LEN;
+use question::question_end;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -300,18 +302,4 @@ fn write_answer(message: &[u8], out: &mut Vec<u8>) {
     }
     out.extend((answer.len() as u16).to_be_bytes());
     out.extend(answer);
-}
-
-/// Where the question of a message with one ends. No message that does not hold it.
-fn question_end(message: &[u8]) -> Option<usize> {
-    let mut at = HEADER_LEN;
-    loop {
-        match usize::from(*message.get(at)?) {
-            0 => break,
-            length @ 1..64 => at += 1 + length,
-            _ => return None,
-        }
-    }
-    let end = at + 5;
-    (end <= message.len()).then_some(end)
 }
