@@ -7,6 +7,7 @@ mod connection;
 mod early;
 mod errors;
 mod exchange;
+mod handshake;
 mod link;
 mod settings;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a request gets.
 
+use super::about::About;
 use super::health::{self, Health};
 use super::host::is_own;
 use super::totals::{Totals, Unmeasured};
@@ -28,13 +29,6 @@ const HEADERS: [(HeaderName, &str); 2] = [
 pub struct Answers {
     control: Control,
     about: About,
-}
-
-/// What does not change while the program runs.
-pub struct About {
-    pub runtime: String,
-    pub started: SystemTime,
-    pub since: Instant,
 }
 
 /// The type of a response, its status, and its text.

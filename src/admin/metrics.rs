@@ -1,6 +1,6 @@
 //! The metrics as `OpenMetrics` has them on the wire (`openmetrics-text` 1.0.0), by the crate of the Prometheus project.
 
-use super::answers::About;
+use super::about::About;
 use super::families::{Family, Kind, Sample, Value, all};
 use super::totals::Totals;
 use prometheus_client::collector::Collector;

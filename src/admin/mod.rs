@@ -8,6 +8,7 @@
 //!   `metrics` the counters in OpenMetrics by the table in `families`, `status` the same for people and scripts in JSON.
 //! - `totals` adds up what the loops have measured.
 
+mod about;
 mod answers;
 mod families;
 mod health;

@@ -1,6 +1,6 @@
 //! `/api/status`: what the program does now, as JSON. `docs/metrics.md` describes it.
 
-use super::answers::About;
+use super::about::About;
 use super::health::{Health, readiness};
 use super::totals::{Totals, Upstream};
 use crate::json::Json;
