@@ -293,7 +293,7 @@ def signs(program, log, port, *options):
         # The log is written by a thread of its own.
         taken, end = [], time.monotonic() + 5
         while not taken and time.monotonic() < end:
-            taken = re.findall(r"(\d+) cached responses of the process before are used", open(log).read())
+            taken = re.findall(r"(\d+) cached responses? of the process before (?:is|are) used", open(log).read())
             time.sleep(0.01)
         verdict(taken == ["1"], f"and uses it: {taken}")
         verdict(manager.end() == 0, "it ends with status 0")
