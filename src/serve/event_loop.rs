@@ -1,7 +1,8 @@
 //! The event loop: wait until something is ready, tell the core, carry out what it wants.
 //!
 //! One iteration: read the connections to upstreams, send the responses, take the clients' queries, write once to each connection,
-//! acknowledge. Each step is bounded; what reaches its bound is ready again at once, after the others had their turn.
+//! acknowledge. Each step is bounded; what reaches its bound is ready again at once, after the others had their turn. Clients' connections,
+//! of which there may be thousands that always have more, share a bound in time.
 
 use super::control::{Command, Message, Messages};
 use super::core::Core;
@@ -12,21 +13,37 @@ use super::missing_addresses::MissingAddresses;
 use super::options::Options;
 use super::shutdown::{Phase, Trigger};
 use super::sockets::Sockets;
-use super::sources::{Alarm, Kind, Source, Sources};
+use super::sources::{Alarm, ClientKey, Kind, Source, Sources};
 use super::tcp::TcpClients;
 use super::udp::UdpSockets;
 use super::upstream_connections::UpstreamConnections;
 use crate::config::Config;
-use crate::engine::{Cache, Forwarder, Output, Stats};
+use crate::engine::{Cache, Forwarder, Output, Stats, Time};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 use rand_chacha::rand_core::Rng;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Iterations until the runtime gets its turn, for other work on its thread.
 const MAX_ITERATIONS: usize = 8;
+
+/// Time for the connections of clients in one iteration. The others wait meanwhile, and a UDP socket's buffer holds a few hundred datagrams.
+const MAX_TURN: Duration = Duration::from_millis(2);
+
+/// The time that the connections of clients have in one iteration. It begins when the first of them is served.
+#[derive(Default)]
+struct Turn {
+    ends: Option<Time>,
+}
+
+impl Turn {
+    fn is_over(&mut self, now: Time) -> bool {
+        now >= *self.ends.get_or_insert(now + MAX_TURN)
+    }
+}
 
 /// Forwards what comes in at `sockets` over `transport`, until a command ends it ([`Options::control`]). Returns what was counted.
 ///
@@ -113,7 +130,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             let mut ready = std::mem::take(&mut self.ready);
             self.sources.take_ready(&mut ready);
             self.core.now = self.runtime.now();
-            if !ready.is_empty() {
+            if !ready.is_empty() || self.tcp.has_postponed() {
                 self.iterate(&ready);
             }
             self.ready = ready;
@@ -121,6 +138,9 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 return Poll::Ready(());
             }
             self.set_alarm();
+            if self.tcp.has_postponed() {
+                break;
+            }
             if !self.sources.any_ready() {
                 return Poll::Pending;
             }
@@ -142,6 +162,10 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         self.carry_out();
         let now = self.core.now;
         self.update_networks();
+        let mut turn = Turn::default();
+        for key in self.tcp.take_postponed() {
+            self.serve_client(key, &mut turn);
+        }
         for kind in ready {
             match *kind {
                 Kind::Udp(index) if !self.phase.reads() => self.udp.flush(index),
@@ -151,7 +175,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                     }
                 }
                 Kind::TcpListener(index) => self.tcp.accept(index, now.mono),
-                Kind::TcpClient(key) => self.tcp.ready(key, &mut self.core),
+                Kind::TcpClient(key) => self.serve_client(key, &mut turn),
                 Kind::Control => self.take_commands(),
                 Kind::Alarm => self.alarm.poll(),
                 Kind::Upstream(_) | Kind::Lookup(_) => {}
@@ -162,6 +186,16 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         self.carry_out();
         self.upstreams.acknowledge(&self.core);
         self.finish();
+    }
+
+    /// Reads and writes a client's connection, or has it wait for the next iteration if this one has taken long enough.
+    fn serve_client(&mut self, key: ClientKey, turn: &mut Turn) {
+        if turn.is_over(self.runtime.now().mono) {
+            self.tcp.postpone(key);
+        } else {
+            self.tcp.ready(key, &mut self.core);
+            self.carry_out_if_full();
+        }
     }
 
     /// Does what is due.

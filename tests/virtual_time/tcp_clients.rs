@@ -5,7 +5,7 @@ use crate::support::memory::{Memory, Stream};
 use dotward::engine::Stats;
 use dotward::runtime::Runtime;
 use dotward::wire::append_frame;
-use futures::future::{Either, select};
+use futures::future::{Either, join, join_all, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt, ReadHalf};
 use std::pin::pin;
 use std::time::Duration;
@@ -85,6 +85,58 @@ fn a_run_of_what_cannot_be_decoded_ends_a_connection_at_once() {
     assert!(after <= ms(500), "after {after:?}");
     assert_eq!(stats.queries, 1, "{stats}");
     assert!(stats.dropped < 1_000, "{stats}");
+}
+
+/// Asks for `localhost` without a pause, for ever.
+async fn flood(world: &Memory) {
+    let (mut reading, mut writing) = world.connect(addr(PROXY)).await.unwrap().split();
+    let queries = framed(&query("localhost", 1)).repeat(50);
+    let asking = async { while writing.write_all(&queries).await.is_ok() {} };
+    let mut answers = [0; 4096];
+    let taking = async { while reading.read(&mut answers).await.is_ok_and(|n| n > 0) {} };
+    join(asking, taking).await;
+}
+
+#[test]
+fn clients_over_tcp_that_always_have_more_leave_time_for_a_query_over_udp() {
+    // fault 154: all of them were served before the socket of a client over UDP was looked at again, eight times.
+    tell(&[FIRST], async |scene| {
+        let world = scene.world.clone();
+        world.reads_take(ms(1));
+        let floods = join_all((0..80).map(|_| flood(&world)));
+        let asking = async {
+            for number in 0..30 {
+                let got = scene.get(&format!("u{number}.test")).await;
+                assert_eq!(got.rcode, 0);
+                assert!(got.after < ms(60), "after {:?}", got.after);
+                world.sleep(ms(10)).await;
+            }
+        };
+        let ends = select(Box::pin(asking), floods).await;
+        assert!(matches!(ends, Either::Left(_)), "the floods have ended");
+    });
+}
+
+#[test]
+fn clients_over_tcp_get_their_turn_one_after_another() {
+    // fault 154: those that have waited come first, not those that were served last.
+    tell(&[FIRST], async |scene| {
+        let world = scene.world.clone();
+        world.reads_take(ms(1));
+        let floods = join_all((0..80).map(|_| flood(&world)));
+        let asking = async {
+            let mut stream = world.connect(addr(PROXY)).await.unwrap();
+            for _ in 0..3 {
+                let before = world.now().mono;
+                assert!(asks(&mut stream, "localhost").await);
+                // Each of the others reads sixteen times in its turn.
+                let after = world.now().mono.since(before);
+                assert!(after < ms(3 * 81 * 17), "after {after:?}");
+            }
+        };
+        let ends = select(Box::pin(asking), floods).await;
+        assert!(matches!(ends, Either::Left(_)), "the floods have ended");
+    });
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub struct ClientConnection<S> {
     taken_at: Time,
     /// What of its memory is counted so far, in octets.
     pub accounted: usize,
+    /// It was woken and waits for the next iteration.
+    pub is_postponed: bool,
 }
 
 /// What a client may still send.
@@ -87,6 +89,7 @@ impl<S: ByteStream> ClientConnection<S> {
             progress: now,
             taken_at: now,
             accounted: 0,
+            is_postponed: false,
         }
     }
 

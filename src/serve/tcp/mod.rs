@@ -43,6 +43,8 @@ pub struct TcpClients<R: Runtime> {
     due: BinaryHeap<Reverse<(Time, ClientKey)>>,
     /// Those with responses to write.
     unflushed: Vec<ClientKey>,
+    /// Those that were woken and wait for the next iteration.
+    postponed: Vec<ClientKey>,
     /// Connections that were refused at a limit.
     pub refused: u64,
     /// Responses that clients have not read.
@@ -72,6 +74,7 @@ impl<R: Runtime> TcpClients<R> {
             connections: SlotMap::with_capacity_and_key(reserved),
             due: BinaryHeap::new(),
             unflushed: Vec::new(),
+            postponed: Vec::new(),
             refused: 0,
             blocks: BlockPool::new(max_memory),
             memory: 0,
@@ -153,6 +156,31 @@ impl<R: Runtime> TcpClients<R> {
         let idlest = idle.min_by_key(|(_, one)| one.due(&self.limits));
         let key = idlest.map(|(key, _)| key);
         key.inspect(|key| self.close(*key)).is_some()
+    }
+
+    /// Has a connection that was woken wait for the next iteration, where those that have waited come first.
+    pub fn postpone(&mut self, key: ClientKey) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !std::mem::replace(&mut connection.is_postponed, true)
+        {
+            self.postponed.push(key);
+        }
+    }
+
+    /// Are there connections that wait for the next iteration?
+    pub fn has_postponed(&self) -> bool {
+        !self.postponed.is_empty()
+    }
+
+    /// The connections that have waited for this iteration, in their order.
+    pub fn take_postponed(&mut self) -> Vec<ClientKey> {
+        let postponed = std::mem::take(&mut self.postponed);
+        for key in &postponed {
+            if let Some(connection) = self.connections.get_mut(*key) {
+                connection.is_postponed = false;
+            }
+        }
+        postponed
     }
 
     /// A connection was woken.

@@ -59,6 +59,8 @@ struct World {
     connects: u64,
     receive_failures: u64,
     random: Random,
+    /// What it takes a host to read from a connection once.
+    work: Duration,
     /// What became of datagrams, if that is recorded.
     journal: Option<Vec<Passed>>,
 }
@@ -233,6 +235,26 @@ impl Memory {
         self.world().slept += span;
     }
 
+    /// From now on, each read that finds octets in a connection takes a host so long. Otherwise work takes no time.
+    pub fn reads_take(&self, span: Duration) {
+        self.world().work = span;
+    }
+
+    /// Wakes whoever waits for a moment that has passed while a host worked.
+    fn wake_overdue(&self) {
+        loop {
+            let mut world = self.world();
+            let now = world.now;
+            let next = world.wake_ups.first_entry();
+            let Some(due) = next.filter(|it| it.key().0 < now) else {
+                return;
+            };
+            let waker = due.remove();
+            drop(world);
+            waker.wake();
+        }
+    }
+
     /// How many connects were started, successful or not, and sockets were made that count as connections.
     pub fn connects(&self) -> u64 {
         self.world().connects
@@ -343,12 +365,17 @@ impl Runtime for Memory {
         let mut cx = Context::from_waker(&waker);
         loop {
             let mut polls = 0;
+            let mut at = self.now().mono;
             while woken.0.swap(false, Ordering::AcqRel) {
-                polls += 1;
+                // Time may advance while a host works.
+                let now = self.now().mono;
+                polls = if now == at { polls + 1 } else { 0 };
+                at = now;
                 assert!(polls < MAX_POLLS, "nobody waits, and time stands still");
                 if let Poll::Ready(output) = work.as_mut().poll(&mut cx) {
                     return output;
                 }
+                self.wake_overdue();
             }
             let mut world = self.world();
             let Some(((at, _), waker)) = world.wake_ups.pop_first() else {

@@ -71,6 +71,7 @@ impl AsyncRead for Stream {
                         state.pieces.pop_front();
                     }
                     state.held -= n;
+                    world.now = world.now + world.work;
                     if let Some(writer) = state.writer.take() {
                         writer.wake();
                     }
