@@ -99,7 +99,7 @@ async fn flood(world: &Memory) {
 
 #[test]
 fn clients_over_tcp_that_always_have_more_leave_time_for_a_query_over_udp() {
-    // fault 154: all of them were served before the socket of a client over UDP was looked at again, eight times.
+    // fault 142: all of them were served before the socket of a client over UDP was looked at again, eight times.
     tell(&[FIRST], async |scene| {
         let world = scene.world.clone();
         world.reads_take(ms(1));
@@ -119,7 +119,7 @@ fn clients_over_tcp_that_always_have_more_leave_time_for_a_query_over_udp() {
 
 #[test]
 fn clients_over_tcp_get_their_turn_one_after_another() {
-    // fault 154: those that have waited come first, not those that were served last.
+    // fault 142: those that have waited come first, not those that were served last.
     tell(&[FIRST], async |scene| {
         let world = scene.world.clone();
         world.reads_take(ms(1));
