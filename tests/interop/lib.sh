@@ -114,7 +114,7 @@ need() {
   done
   [ "${#missing[@]}" = 0 ] && return
   apt-get update -qq
-  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # free_ports COUNT: ports that are free for UDP and TCP on both loopback addresses, on one line.
