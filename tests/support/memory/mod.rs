@@ -169,6 +169,7 @@ impl Memory {
 
     /// From now on the sockets that have this address for their only peer count as connections to it, and its conditions apply to both directions,
     /// as for a server of QUIC: they may refuse or lose what is sent to it.
+    #[cfg(feature = "doq")]
     pub fn connect_datagrams(&self, to: SocketAddr) {
         self.world().connected.insert(to);
     }
