@@ -334,7 +334,7 @@ fn a_certificate_that_is_renewed_is_shown_without_a_restart() {
     wait_until_shown(&stand, &renewed);
     stand
         .proxy
-        .wait_log("clients over TLS get this new certificate");
+        .wait_log("clients over TLS and HTTPS get this new certificate");
     // The connection of before goes on.
     let asked = query("a.test", A).build();
     assert_answered(&asked, &old.ask(&asked));

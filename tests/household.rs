@@ -156,6 +156,7 @@ fn a_name_that_no_resolver_can_have_is_an_error() {
     for (name, why) in [
         ("x.resolver.arpa", "is reserved (RFC 9462 section 4)"),
         ("a..b", "is not a host name"),
+        ("192.0.2.1", "is an IP address"),
         (".", "the root is the name of no resolver"),
     ] {
         let outcome = run(command(&["check", "--listener-name", name]));

@@ -1,8 +1,8 @@
 //! For what a certificate that clients are shown is.
 
 use super::tls::certificates;
-use rustls::pki_types::{CertificateDer, ServerName};
-use webpki::EndEntityCert;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
 
 /// The names and addresses in a certificate, by which its server is authenticated.
 pub struct CertificateNames(CertificateDer<'static>);
@@ -36,6 +36,28 @@ impl CertificateNames {
         found.map(str::to_owned)
     }
 
+    /// Why clients that verify it will refuse it, whatever its names are.
+    pub fn unfit(&self) -> Option<&'static str> {
+        let parsed = EndEntityCert::try_from(&self.0).ok()?;
+        // No authority is trusted here: what the certificate itself is like is looked at before its issuer.
+        let verified = parsed.verify_for_usage(
+            webpki::ALL_VERIFICATION_ALGS,
+            &[],
+            &[],
+            UnixTime::now(),
+            KeyUsage::server_auth(),
+            None,
+            None,
+        );
+        match verified.err()? {
+            webpki::Error::CaUsedAsEndEntity => Some("is that of an authority (CA:TRUE)"),
+            webpki::Error::RequiredEkuNotFoundContext(_) => {
+                Some("is not for servers (extendedKeyUsage lacks serverAuth)")
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it is for this name or address.
     pub fn covers(&self, host: &str) -> bool {
         let parsed = EndEntityCert::try_from(&self.0);
@@ -49,13 +71,34 @@ impl CertificateNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{CertificateParams, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
     fn names(names: &[&str]) -> CertificateNames {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let (params, key) = (CertificateParams::new(names), KeyPair::generate());
         let pem = params.unwrap().self_signed(&key.unwrap()).unwrap().pem();
         CertificateNames::read(pem.as_bytes()).unwrap()
+    }
+
+    // fault 139
+    #[test]
+    fn what_no_client_takes_for_a_server_is_told() {
+        let read = |change: fn(&mut CertificateParams)| {
+            let mut params = CertificateParams::new(vec!["dns.test".to_owned()]).unwrap();
+            change(&mut params);
+            let key = KeyPair::generate().unwrap();
+            let pem = params.self_signed(&key).unwrap().pem();
+            CertificateNames::read(pem.as_bytes()).unwrap().unfit()
+        };
+        assert_eq!(read(|_| {}), None);
+        assert_eq!(
+            read(|it| it.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]),
+            None
+        );
+        let client = read(|it| it.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]);
+        assert!(client.is_some_and(|why| why.contains("serverAuth")));
+        let authority = read(|it| it.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+        assert!(authority.is_some_and(|why| why.contains("CA:TRUE")));
     }
 
     // req 115

@@ -8,7 +8,7 @@ mod steps;
 
 use super::UsageError;
 use super::commands::CertificateOptions;
-use crate::config::{Config, Host, TLS_PORT};
+use crate::config::{Config, Host, TLS_PORT, registrable_domain};
 use authority::Authority;
 use files::{Folder, KEY_MODE, MARK, PUBLIC_MODE};
 use std::net::IpAddr;
@@ -30,6 +30,9 @@ const AUTHORITY_KEY: &str = "ca-key.pem";
 const CHAIN: &str = "chain.pem";
 const KEY: &str = "key.pem";
 const PROFILE: &str = "dotward.mobileconfig";
+
+/// What stands before the names in the first line of the certificate's file.
+const OF: &str = "# The certificate of ";
 
 /// By what devices speak to the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,10 @@ impl Order {
         };
         let mut names = Vec::new();
         for text in list(options.name) {
+            if address(&text).is_ok() {
+                let why = "is an IP address: write --address, beside the --name of this resolver";
+                return Err(error("name", &text, why));
+            }
             let host =
                 Host::new(&text, TLS_PORT).map_err(|why| error("name", &text, &why.reason))?;
             if host.name().len() > Config::MAX_LISTENER_NAME {
@@ -72,6 +79,11 @@ impl Order {
                     &text,
                     &format!("has more than {most} characters"),
                 ));
+            }
+            if registrable_domain(host.name()).is_none() {
+                let why = "is a domain below which others have names, and the authority could sign for all of them: name this resolver in a \
+                           domain of your own, or in home.arpa, as dns.home.arpa";
+                return Err(error("name", &text, why));
             }
             if !names.contains(&host.name().to_owned()) {
                 names.push(host.name().to_owned());
@@ -156,6 +168,20 @@ impl Order {
                 folder.may_write(name)?;
             }
         }
+        let all = self.all();
+        if let Some(before) = folder.own_text(CHAIN)?
+            && !self.force
+        {
+            let before = before.lines().next().and_then(|it| it.strip_prefix(OF));
+            let before = before.and_then(|it| it.strip_suffix(MARK)).unwrap_or("");
+            let mut before = before.split(", ").filter(|it| !it.is_empty());
+            if let Some(gone) = before.find(|it| !all.iter().any(|one| one == it)) {
+                return Err(format!(
+                    "{}: is for {gone} as well, which devices may know this resolver by: name it, too, or leave it out with --force",
+                    folder.path(CHAIN)
+                ));
+            }
+        }
         let note = |what: &str| format!("# {what}, {MARK}\n");
         if is_new {
             let text = note("The key of the private authority, which is to be secret");
@@ -166,7 +192,7 @@ impl Order {
         folder.write_octets(AUTHORITY_DER, authority.der(), PUBLIC_MODE)?;
         let text = note("The key of the certificate, which is to be secret");
         folder.write_if_absent(KEY, &(text + &key.serialize_pem()), KEY_MODE)?;
-        let text = note(&format!("The certificate of {}", self.names.join(", ")));
+        let text = format!("{OF}{}, {MARK}\n", all.join(", "));
         folder.write(CHAIN, &(text + &server.pem()), PUBLIC_MODE)?;
         folder.write(PROFILE, &profile, PUBLIC_MODE)?;
         Ok(steps::steps(
@@ -176,6 +202,12 @@ impl Order {
             is_new,
             server.end(),
         ))
+    }
+
+    /// All names and addresses that the certificate is for.
+    fn all(&self) -> Vec<String> {
+        let addresses = self.addresses.iter().map(ToString::to_string);
+        self.names.iter().cloned().chain(addresses).collect()
     }
 
     /// The authority that is there, or else a new one, and whether it is new.

@@ -4,7 +4,7 @@ use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 
 use super::options::Options;
 
-/// Forwards plain DNS to a resolver over authenticated TLS.
+/// A DNS forwarder: conventional DNS in, encrypted and authenticated DNS out.
 #[derive(FromArgs, Debug)]
 #[argh(
     help_triggers("-h", "--help", "help"),
@@ -69,7 +69,8 @@ pub(super) struct CertificateOptions {
     /// tls or https: what the profile for Apple's systems uses. Default: tls
     #[argh(option)]
     pub(super) protocol: Option<String>,
-    /// replace files that something else has made
+    /// replace files that something else has made, and a certificate that is for
+    /// more names and addresses
     #[argh(switch)]
     pub(super) force: bool,
 }
@@ -107,8 +108,8 @@ macro_rules! commands {
 }
 
 commands! {
-    Udp: "udp", "[options]", "Serve clients over UDP only.";
-    Tcp: "tcp", "[options]", "Serve clients over TCP only.";
+    Udp: "udp", "[options]", "Serve clients over UDP, without TCP.";
+    Tcp: "tcp", "[options]", "Serve clients over TCP, without UDP.";
     Serve: "serve", "[options]", "Serve clients over UDP and TCP, as resolvers should.";
     Check: "check", "[udp|tcp|serve] [--probe] [options]", "Check options, variables and files, and say what would be done.", PROBING;
     Effective: "config", "[udp|tcp|serve] [options]", "Print the effective configuration as a file (TOML).";

@@ -19,8 +19,16 @@ pub(super) fn read_listener_name(
         NONE => Ok(None),
         OF_CERTIFICATE => Ok(of_certificate(certificate)),
         name => {
-            let error = |why: ConfigError| ConfigError::new("listener_name", name, why.reason);
-            name.parse().map(Some).map_err(error)
+            let error = |why: String| ConfigError::new("listener_name", name, why);
+            if name.parse::<IpAddr>().is_ok() {
+                return Err(error(
+                    "is an IP address: write the name that devices know this resolver by"
+                        .to_owned(),
+                ));
+            }
+            name.parse()
+                .map(Some)
+                .map_err(|why: ConfigError| error(why.reason))
         }
     })?;
     Ok(read.into_iter().last().flatten())
@@ -35,11 +43,11 @@ fn of_certificate(certificate: Option<&ServerCertificate>) -> Option<Domain> {
 
 /// What clients that look for encryption will refuse, because the certificate is not for it. They verify that it is for the address that
 /// they asked without encryption (RFC 9462 section 4.2), or for the name if they were given that.
-pub(super) fn not_covered(config: &Config) -> Vec<String> {
+///
+/// `is_given`: whether the name is, so that there is none for a reason if there is none.
+pub(super) fn not_covered(config: &Config, is_given: bool) -> Vec<String> {
     let is_encrypted = config.encrypted_listeners().next().is_some();
-    let (Some(name), Some(certificate), true) =
-        (config.listener_name(), config.certificate(), is_encrypted)
-    else {
+    let (Some(certificate), true) = (config.certificate(), is_encrypted) else {
         return Vec::new();
     };
     // What cannot be read is an error elsewhere.
@@ -47,6 +55,22 @@ pub(super) fn not_covered(config: &Config) -> Vec<String> {
         return Vec::new();
     };
     let mut lines = Vec::new();
+    if let Some(why) = names.unfit() {
+        lines.push(format!(
+            "the certificate {why}: clients that verify it will refuse it; have one made for a server, with its names"
+        ));
+        return lines;
+    }
+    let Some(name) = config.listener_name() else {
+        if !is_given && names.host_name().is_none() {
+            lines.push(
+                "the certificate has no host name (subjectAltName): clients that look for encryption (RFC 9462) are told of none; have a name in it, \
+                 or set listener-name"
+                    .to_owned(),
+            );
+        }
+        return lines;
+    };
     if !names.covers(name.name()) {
         lines.push(format!(
             "listener-name {name}: the certificate is not for this name, so that clients which are given it will refuse the certificate; \

@@ -22,7 +22,7 @@ pub(super) fn warnings(given: &Given, config: &Config) -> Vec<String> {
     lines.extend(unauthenticated(config));
     lines.extend(own_programs_denied(given, config));
     lines.extend(open_resolvers(given, config));
-    lines.extend(not_covered(config));
+    lines.extend(not_covered(config, given.source("listener_name").is_some()));
     lines.extend(unequal_providers(config.upstreams()));
     lines.extend(splits_that_protect_little(config));
     lines.extend(config.all_upstreams().iter().flat_map(linkable));

@@ -156,9 +156,12 @@ pub(super) fn domain_name(text: &str) -> Result<String, String> {
             && !label.ends_with('-')
     };
     if let Some(wrong) = name.split('.').find(|label| !is_label(label)) {
-        return Err(format!(
-            "{text:?} is not a host name: {wrong:?} is not 1 to 63 letters, digits or hyphens"
-        ));
+        let why = if wrong.starts_with('-') || wrong.ends_with('-') {
+            "begins or ends with a hyphen"
+        } else {
+            "is not 1 to 63 letters, digits or hyphens"
+        };
+        return Err(format!("{text:?} is not a host name: {wrong:?} {why}"));
     }
     Ok(name.to_ascii_lowercase())
 }

@@ -75,6 +75,14 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// A port in the place of this one that requires no privilege.
+fn unprivileged(port: u16) -> u16 {
+    match port {
+        53 => 5_300,
+        _ => 8_000 + port,
+    }
+}
+
 /// An error of a bind in one line: the address, the reason, and a remedy where one is known.
 pub fn bind_advice(addr: SocketAddr, error: &io::Error) -> String {
     advice(addr, error, RunBy::of_process)
@@ -83,8 +91,9 @@ pub fn bind_advice(addr: SocketAddr, error: &io::Error) -> String {
 fn advice(addr: SocketAddr, error: &io::Error, run_by: impl Fn() -> RunBy) -> String {
     let advice = match error.kind() {
         io::ErrorKind::PermissionDenied if addr.port() < FIRST_UNPRIVILEGED_PORT => format!(
-            ": ports below {FIRST_UNPRIVILEGED_PORT} require a privilege. {}. Or use another port, such as 5300",
-            run_by().remedy(addr.port())
+            ": ports below {FIRST_UNPRIVILEGED_PORT} require a privilege. {}. Or use another port, such as {}",
+            run_by().remedy(addr.port()),
+            unprivileged(addr.port())
         ),
         io::ErrorKind::AddrInUse => {
             ": another program uses this address and port; `ss -lntup` shows which. Stop it, or \

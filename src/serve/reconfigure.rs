@@ -32,7 +32,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         }
         if let Err(error) = self.runtime.reconfigure(&config) {
             error!(
-                "worker {}: clients over TLS get the certificate of before: {error}",
+                "worker {}: clients over TLS and HTTPS get the certificate of before: {error}",
                 self.number
             );
         }

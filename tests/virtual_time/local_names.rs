@@ -178,7 +178,7 @@ fn special_use_names_are_answered_here() {
             "_dns.resolver.arpa",
             SVCB,
             NoData,
-            "this resolver names no encrypted one (RFC 9462)",
+            "this resolver has no such record (RFC 9462)",
         ),
         ("7.0.168.192.in-addr.arpa", PTR, NoName, REVERSE),
         ("10.in-addr.arpa", PTR, NoData, REVERSE),
@@ -225,7 +225,7 @@ fn with_hosts(text: &str) -> impl FnOnce(ConfigBuilder) -> ConfigBuilder {
     |config| config.hosts(hosts)
 }
 
-const HOST: &str = "a host of the configuration, which says nothing of this type";
+const HOST: &str = "the host of the configuration has no records of this type";
 
 #[test]
 fn hosts_are_answered_here() {

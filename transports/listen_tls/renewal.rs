@@ -2,6 +2,7 @@
 
 use super::certificate::Shown;
 use crate::config::{ConfigError, ServerCertificate};
+use crate::transports::CertificateNames;
 use crate::transports::read_file::{PEM_OCTETS, read_limited};
 use log::{info, warn};
 use std::fs;
@@ -86,8 +87,13 @@ impl Current {
                 Ok(certificate) => match Self::new(&certificate) {
                     Ok(new) => {
                         let end = new.shown.end();
+                        if let Some(name) = self.name_that_lacks(&certificate) {
+                            warn!(
+                                "{chain:?}: the new certificate is not for {name}, as the one before was: clients that know this resolver by that name will refuse it"
+                            );
+                        }
                         info!(
-                            "{chain:?}: clients over TLS get this new certificate from now on; it ends at {end}"
+                            "{chain:?}: clients over TLS and HTTPS get this new certificate from now on; it ends at {end}"
                         );
                         *self = Self {
                             looked: self.looked,
@@ -104,9 +110,16 @@ impl Current {
         if !self.warned
             && let Some(remark) = self.shown.remark()
         {
-            warn!("clients over TLS: {remark}");
+            warn!("clients over TLS and HTTPS: {remark}");
             self.warned = true;
         }
+    }
+
+    /// The name of the certificate that is shown, if another one is not for it.
+    fn name_that_lacks(&self, new: &ServerCertificate) -> Option<String> {
+        let name = CertificateNames::read(self.certificate.chain())?.host_name()?;
+        let new = CertificateNames::read(new.chain())?;
+        (!new.covers(&name)).then_some(name)
     }
 
     fn stays(&self, why: &str) {
@@ -114,7 +127,7 @@ impl Current {
         let file = files.map_or("", |(chain, _)| chain);
         let end = self.shown.end();
         warn!(
-            "{file:?} has changed and cannot be used: {why}; clients over TLS get the certificate of before, which ends at {end}"
+            "{file:?} has changed and cannot be used: {why}; clients over TLS and HTTPS get the certificate of before, which ends at {end}"
         );
     }
 }

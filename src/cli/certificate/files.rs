@@ -21,7 +21,15 @@ pub(super) struct Folder {
 impl Folder {
     /// Makes it if it is not there.
     pub(super) fn open(path: &Path, force: bool) -> Result<Self, String> {
-        let error = |why: io::Error| format!("{}: {why}", path.display());
+        let error = |why: io::Error| match why.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                format!(
+                    "{}: is not a directory: name another --directory",
+                    path.display()
+                )
+            }
+            _ => format!("{}: {why}", path.display()),
+        };
         fs::create_dir_all(path).map_err(error)?;
         let path = fs::canonicalize(path).map_err(error)?;
         Ok(Self { path, force })

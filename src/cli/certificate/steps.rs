@@ -38,8 +38,7 @@ pub(super) fn steps(
         // Writing to a string does not fail.
         let _ = writeln!(text, "  {}  {what}", folder.path(file));
     }
-    let addresses: Vec<String> = order.addresses.iter().map(ToString::to_string).collect();
-    let all = [order.names.clone(), addresses].concat().join(", ");
+    let all = order.all().join(", ");
     let _ = write!(
         text,
         "\nThe certificate is for {all},{end}.\nCall this again before that, as by a timer each month: devices need no new step.\n\n"
@@ -63,8 +62,12 @@ fn configuration(order: &Order, folder: &Folder, name: &str) -> String {
     }
     let listen = listen.join(", ");
     let (chain, key) = (quoted(&folder.path(CHAIN)), quoted(&folder.path(KEY)));
+    let setting = match order.protocol {
+        Protocol::Tls => "listen-tls",
+        Protocol::Https => "listen-https",
+    };
     let mut text = format!(
-        "# In dotward.toml; `listen` has the addresses that devices ask without encryption:\nlisten-tls = [{listen}]\ncertificate = {chain}\ncertificate-key = {key}\nlistener-name = {}\n\n",
+        "# In dotward.toml; `listen` has the addresses that devices ask without encryption:\n{setting} = [{listen}]\ncertificate = {chain}\ncertificate-key = {key}\nlistener-name = {}\n\n",
         quoted(name)
     );
     text.push_str(

@@ -116,6 +116,19 @@ fn a_renewal_is_by_the_same_authority_and_with_the_same_key() {
     assert_ne!(stand.read(CHAIN).as_bytes(), after[3]);
 }
 
+// fault 140
+#[test]
+fn a_renewal_leaves_nothing_out_unless_it_is_forced() {
+    let stand = Stand::new();
+    stand.make(HOME).unwrap();
+    let before = stand.read(CHAIN);
+    let error = stand.make("--name dns.home.example").unwrap_err();
+    assert!(error.contains("is for 192.168.1.1 as well"), "{error}");
+    assert_eq!(stand.read(CHAIN), before);
+    stand.make("--name dns.home.example --force").unwrap();
+    assert_ne!(stand.read(CHAIN), before);
+}
+
 // req 116, fault 140
 #[test]
 fn an_authority_signs_for_what_it_was_made_for_alone() {
@@ -136,8 +149,8 @@ fn an_authority_signs_for_what_it_was_made_for_alone() {
         assert!(error.contains("ca-key.pem for a new authority"), "{error}");
     }
     assert_eq!(stand.read(CHAIN), before);
-    assert!(stand.make("--name dns.home.example").is_ok());
-    assert!(stand.make("--name x.dns.home.example").is_ok());
+    assert!(stand.make("--name dns.home.example --force").is_ok());
+    assert!(stand.make("--name x.dns.home.example --force").is_ok());
     // One that was made without an address signs for none.
     let bare = Stand::new();
     bare.make("--name dns.home.example").unwrap();
@@ -241,7 +254,7 @@ fn the_profile_has_the_authority_and_the_resolver() {
         assert!(profile.contains(part), "{part}");
     }
     stand
-        .make("--name dns.home.example --protocol https")
+        .make("--name dns.home.example --protocol https --force")
         .unwrap();
     let profile = stand.read(PROFILE);
     let server = "<key>ServerURL</key><string>https://dns.home.example/dns-query</string>";
@@ -256,9 +269,11 @@ fn wrong_options_are_named() {
         ("", "--name is missing"),
         ("--name a..b", r#"--name "a..b": "a..b" is not a host name"#),
         ("--name *.home.example", "is not a host name"),
+        ("--name 192.0.2.1", "is an IP address: write --address"),
+        ("--name com", "is a domain below which others have names"),
         (
-            "--name 192.0.2.1",
-            "is neither an IP address nor a host name",
+            "--name localhost",
+            "name this resolver in a domain of your own",
         ),
         (
             "--name a.test --address here",

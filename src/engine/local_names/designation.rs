@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const DESIGNATED: &[u8] = b"\x04_dns\x08resolver\x04arpa\x00";
 /// What stands before the name of a resolver whose SVCB records are asked for (RFC 9461 section 3).
 const SERVICE: &[u8] = b"\x04_dns";
-const WHY: &str = "a name of this resolver, which says nothing of this type";
+const WHY: &str = "the name of this resolver has no records of this type";
 
 /// The name of this resolver, and what is told of it.
 pub struct Designation {

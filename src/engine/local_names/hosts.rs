@@ -5,7 +5,7 @@ use super::reverse;
 use crate::config::Hosts;
 use crate::wire::{Labels, LocalRdata, Rcode};
 
-const WHY: &str = "a host of the configuration, which says nothing of this type";
+const WHY: &str = "the host of the configuration has no records of this type";
 
 /// The answer, if the name is a host, or the reverse name of an address of one.
 pub fn answer<'a>(hosts: &'a Hosts, name: &[u8], qtype: u16) -> Option<LocalAnswer<'a>> {

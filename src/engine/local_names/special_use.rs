@@ -130,7 +130,7 @@ const ZONES: &[Zone] = &[
         "resolver.arpa",
         NoData,
         "RFC 9462",
-        "this resolver names no encrypted one"
+        "this resolver has no such record"
     ),
     loopback!("1.0.0.127.in-addr.arpa", LoopbackName),
     loopback!(
