@@ -59,7 +59,7 @@ impl<S: ByteStream> AsyncWrite for ClientStream<S> {
 
 impl<S: ByteStream> ByteStream for ClientStream<S> {
     fn ack_soon(&self) {
-        each!(self, stream => stream.ack_soon())
+        each!(self, stream => stream.ack_soon());
     }
 
     fn is_encrypted(&self) -> bool {
@@ -79,6 +79,6 @@ impl<S: ByteStream> ByteStream for ClientStream<S> {
     }
 
     fn wind_down(&mut self) {
-        each!(self, stream => stream.wind_down())
+        each!(self, stream => stream.wind_down());
     }
 }
