@@ -12,7 +12,7 @@
 //!   `reachability`: both together.
 //! - `upstream`: what is known of one, with `capacity`, `edns_support`, `idle_timeout`, `keepalive`, `padding`, `round_trip`,
 //!   `incidents`.
-//! - `connection`: one connection, with the queries in flight on it: `pipeline`.
+//! - `connection`: one connection, with the queries in flight on it: `pipeline`, in one of the `streams` or in many.
 //! - `resume`: noticing that the machine was suspended. `reconfiguration`: other upstreams than before. `measuring`: gauges.
 
 mod assignment;
@@ -38,6 +38,7 @@ mod routes;
 mod selection;
 mod silence;
 mod split;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod upstream;

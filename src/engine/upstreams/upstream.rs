@@ -2,7 +2,6 @@
 
 use super::backoff::Backoff;
 use super::capacity::Capacity;
-use super::connection::Streams;
 use super::edns_support::EdnsSupport;
 use super::health::Health;
 use super::idle_timeout::IdleTimeout;
@@ -10,6 +9,7 @@ use super::incidents::Incidents;
 use super::keepalive::KeepaliveOption;
 use super::padding::Padding;
 use super::round_trip::RoundTrip;
+use super::streams::Streams;
 use crate::config::{Profile, Upstream as Configured};
 use crate::engine::stats::UpstreamStats;
 use crate::engine::time::Time;
