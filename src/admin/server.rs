@@ -10,6 +10,7 @@ use hyper::server::conn::http1::{Builder, Connection};
 use hyper::service::Service;
 use hyper::{Request, Response};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::{TcpListener, TcpStream};
@@ -33,6 +34,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// When a connection is looked at again that waits for nothing in particular.
 const SOON: Duration = Duration::from_millis(10);
 
+/// Octets that the system keeps for a connection until they are read.
+const SEND_BUFFER: usize = 32 * 1_024;
 /// From one event to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -194,6 +197,8 @@ impl Server {
         if socket.set_nonblocking(true).is_err() {
             return;
         }
+        // Where it takes events and reads nothing, no more than this is kept for it. It is a wish: what the system has by default does as well.
+        let _wish = sockopt::set_socket_send_buffer_size(&socket, SEND_BUFFER);
         let stream = Stream::new(socket);
         let mut http = Builder::new();
         http.keep_alive(false)
@@ -237,5 +242,94 @@ impl Open {
         // It is looked at whenever something is ready: nobody has to be woken.
         let mut cx = Context::from_waker(Waker::noop());
         self.http.as_mut().poll(&mut cx).is_pending()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::Control;
+    use std::io::{Read as _, Write as _};
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// A server without event loops, whose events are of trouble and come every millisecond; and its address.
+    fn server() -> (Server, std::net::SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut server = Server::new(listener, Answers::new(Control::new(), "none".to_owned()));
+        server.interval = Duration::from_millis(1);
+        (server, address)
+    }
+
+    impl Server {
+        /// Goes round until it is so.
+        fn until(&mut self, is: impl Fn(&Self) -> bool) {
+            let since = Instant::now();
+            while !is(self) {
+                assert!(since.elapsed() < DEADLINE);
+                self.go_round();
+            }
+        }
+    }
+
+    /// A client that asked for events and takes few octets in advance.
+    fn reader(address: std::net::SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).unwrap();
+        sockopt::set_socket_recv_buffer_size(&stream, 2_048).unwrap();
+        let request = format!("GET /api/events HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    }
+
+    // fault 148
+    #[test]
+    fn whoever_reads_nothing_is_dropped_and_others_go_on() {
+        let (mut server, address) = server();
+        let mut quick = reader(address);
+        server.until(|server| server.streams.any());
+        let slow = reader(address);
+        server.until(|server| server.open.len() == 2);
+        let since = Instant::now();
+        let mut text = Vec::new();
+        while server.open.len() == 2 {
+            assert!(since.elapsed() < DEADLINE);
+            server.go_round();
+            // Up to all that is there.
+            let _would_block = quick.read_to_end(&mut text);
+        }
+        // It is longer than what the system keeps for the slow one.
+        let events = String::from_utf8(text).unwrap();
+        let count = events
+            .matches("event: trouble\ndata: no event loop runs\n\n")
+            .count();
+        assert!(count > 5, "{count}");
+        assert!(server.streams.any() && server.open[0].events.is_open());
+        drop(slow);
+        drop(quick);
+        server.until(|server| !server.streams.any());
+        assert!(server.open.is_empty());
+    }
+
+    #[test]
+    fn streams_live_longer_than_other_connections_and_take_no_place_of_theirs() {
+        let (mut server, address) = server();
+        let mut stream = reader(address);
+        server.until(|server| server.streams.any());
+        let others: Vec<_> = (0..MAX_CONNECTIONS)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        server.until(|server| server.open.len() == 1 + MAX_CONNECTIONS);
+        // They say nothing until their time is over; it is not waited for.
+        for open in &mut server.open {
+            open.since -= TIME_LIMIT;
+        }
+        let mut text = Vec::new();
+        let _would_block = stream.read_to_end(&mut text);
+        server.until(|server| server.open.len() == 1);
+        assert!(server.open[0].events.is_open());
+        drop(others);
     }
 }

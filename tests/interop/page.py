@@ -152,9 +152,11 @@ def outage(browser, url, directory):
     open(f"{directory}/live", "w").close()
     gone = "document.getElementById('live')?.textContent === 'no connection' && document.getElementById('notice').textContent"
     print("it says:", browser.until(gone, "the outage"))
+    browser.screenshot(f"{directory}/gone.png", 1280, "light")
     open(f"{directory}/gone", "w").close()
     browser.until(f"{LIVE} && document.getElementById('notice').hidden", "live again")
     print("live again")
+    browser.screenshot(f"{directory}/started.png", 1280, "light")
 
 
 def main():

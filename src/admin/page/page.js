@@ -33,6 +33,14 @@ const CONNECT_REASONS = {
   handshake: "handshake failed",
 };
 
+const PROTOCOLS = {
+  tls: "DNS over TLS",
+  https: "DNS over HTTPS",
+  quic: "DNS over QUIC",
+  tcp: "TCP without encryption",
+  udp: "UDP without encryption",
+};
+
 const BOUND_HITS = {
   shed: "queries refused",
   yielded: "queries given up for other clients",
@@ -48,7 +56,12 @@ const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const count = (value) => whole.format(value);
 const rate = (value) => (value > 0 && value < 10 ? tenths.format(value) : whole.format(value));
-const percent = (part, all) => (all > 0 ? tenths.format((100 * part) / all) : "–");
+
+function percent(part, all) {
+  if (all <= 0) return "–";
+  const value = (100 * part) / all;
+  return part === 0 ? "0" : value < 0.05 ? "< 0.1" : tenths.format(value);
+}
 
 function duration(seconds) {
   const parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
@@ -172,7 +185,7 @@ function showTiles(s) {
   const late = time(quantile(times(s).bounds_ms, counts, 0.99)).join(" ");
   say($("median"), median);
   say($("median-unit"), unit);
-  say($("median-more"), sum(counts) > 0 ? `99 % within ${late}, if forwarded` : "nothing was forwarded yet");
+  say($("median-more"), sum(counts) > 0 ? `99 % within ${late}; only forwarded ones` : "nothing was forwarded yet");
 
   const failed = s.clients.failed - minute.clients.failed;
   say($("failed"), count(failed));
@@ -328,6 +341,11 @@ function upstreamCells(upstream, before) {
   return cells;
 }
 
+function protocols(upstream) {
+  const names = upstream.protocols.split("+").map((name) => PROTOCOLS[name] ?? name);
+  return names.join(" or ");
+}
+
 function certificate(left) {
   if (left === null) return ["not known", ""];
   if (left <= 0) return ["has ended", "", "bad"];
@@ -354,9 +372,10 @@ function showUpstreams(s) {
     row.className = upstream.last_error ? "told" : "";
     const [label, state] = row.children;
     say(label.children[0], upstream.label);
-    say(label.children[1], [upstream.protocols, upstream.last_connection].filter(Boolean).join(" · "));
-    say(state.firstElementChild, upstream.state);
-    state.firstElementChild.className = `state ${upstream.state}`;
+    say(label.children[1], [protocols(upstream), upstream.last_connection].filter(Boolean).join(" · "));
+    const isCut = upstream.state === "idle" && upstream.last_error !== null;
+    say(state.firstElementChild, isCut ? "not connected" : upstream.state);
+    state.firstElementChild.className = `state ${isCut ? "cut" : upstream.state}`;
     const known = before.upstreams.find((one) => one.label === upstream.label);
     upstreamCells(upstream, known).forEach(([text, more, className = ""], place) => {
       if (place < 2) return;
