@@ -1,28 +1,35 @@
 //! What a request gets.
 
 use super::about::About;
+use super::body::Content;
+use super::events::{Events, event};
 use super::health::{self, Health};
 use super::host::is_own;
 use super::totals::{Totals, Unmeasured};
-use super::{metrics, status};
+use super::{metrics, page, status};
 use crate::serve::Control;
-use hyper::body::{Body, Bytes, Frame, SizeHint};
-use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::body::Bytes;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
 /// `OpenMetrics`, as its specification names it.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+/// Server-sent events, as HTML has them.
+const EVENTS: &str = "text/event-stream";
 
-/// What all responses have beside their type: nobody shall keep them, or take them for something else.
-const HEADERS: [(HeaderName, &str); 2] = [
+/// What all responses have beside their type: nobody shall keep them, take them for something else, or have them within pages of others.
+const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CONTENT_SECURITY_POLICY, page::POLICY),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
 ];
 
 /// Answers requests, from what the event loops say.
@@ -31,8 +38,8 @@ pub struct Answers {
     about: About,
 }
 
-/// The type of a response, its status, and its text.
-type Answer = (&'static str, StatusCode, String);
+/// The type of a response, its status, and its content.
+type Answer = (&'static str, StatusCode, Content);
 
 impl Answers {
     /// The loops are asked by `control`.
@@ -45,13 +52,16 @@ impl Answers {
         Self { control, about }
     }
 
-    /// The response to a request.
-    pub fn answer<B>(&self, request: &Request<B>) -> Response<Text> {
-        let (kind, code, text) = match refusal(request) {
-            Some((code, why)) => (PLAIN, code, format!("{why}\n")),
+    /// The response to a request. It is of this connection, on which there may be events.
+    pub fn answer<B>(&self, request: &Request<B>, events: &Events) -> Response<Content> {
+        let (kind, code, content) = match refusal(request) {
+            Some((code, why)) => plain(code, why),
+            None if request.uri().path() == "/api/events" => {
+                self.stream(request.method() == Method::HEAD, events)
+            }
             None => self.page(request.uri().path()),
         };
-        let mut response = Response::new(Text(Some(text.into())));
+        let mut response = Response::new(content);
         *response.status_mut() = code;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -64,15 +74,40 @@ impl Answers {
         response
     }
 
+    /// What happens now, as those who take events get it.
+    pub fn event(&self) -> Bytes {
+        match Totals::measure(&self.control) {
+            Ok(totals) => event("status", &status::json(&totals, &self.about)),
+            Err(why) => event("trouble", words(why)),
+        }
+    }
+
+    /// Events from now on, the first one at once.
+    fn stream(&self, is_head: bool, events: &Events) -> Answer {
+        if is_head {
+            return (EVENTS, StatusCode::OK, Content::Text(None));
+        }
+        if !events.open() {
+            let why = "as many pages take events already as may do so at once: close one of them";
+            return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+        }
+        // There is none yet that could be in the way.
+        let _is_first = events.offer(&self.event());
+        (EVENTS, StatusCode::OK, Content::Events(events.clone()))
+    }
+
     fn page(&self, path: &str) -> Answer {
+        if let Some(file) = page::file(path) {
+            return (file.kind, StatusCode::OK, Content::text(file.text));
+        }
         match path {
             "/metrics" => self.measured(|totals| {
                 let text = metrics::text(totals, &self.about);
-                (OPEN_METRICS, StatusCode::OK, text)
+                (OPEN_METRICS, StatusCode::OK, Content::text(text))
             }),
             "/api/status" => self.measured(|totals| {
                 let text = status::json(totals, &self.about);
-                (JSON, StatusCode::OK, text + "\n")
+                (JSON, StatusCode::OK, Content::text(text + "\n"))
             }),
             "/livez" => self.measured(|_| health_answer(&Health::Good)),
             "/readyz" => self.measured(|totals| {
@@ -83,8 +118,8 @@ impl Answers {
                 health_answer(&health)
             }),
             _ => {
-                let known = "there are /metrics, /livez, /readyz and /api/status\n";
-                (PLAIN, StatusCode::NOT_FOUND, known.to_owned())
+                let known = "there are /, /metrics, /livez, /readyz, /api/status and /api/events";
+                plain(StatusCode::NOT_FOUND, known)
             }
         }
     }
@@ -93,14 +128,21 @@ impl Answers {
     fn measured(&self, answer: impl FnOnce(&Totals) -> Answer) -> Answer {
         match Totals::measure(&self.control) {
             Ok(totals) => answer(&totals),
-            Err(why) => {
-                let why = match why {
-                    Unmeasured::Hangs => "an event loop does not go round",
-                    Unmeasured::Ended => "no event loop runs",
-                };
-                (PLAIN, StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
-            }
+            Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, words(why)),
         }
+    }
+}
+
+/// A line of text.
+fn plain(code: StatusCode, line: &str) -> Answer {
+    (PLAIN, code, Content::text(format!("{line}\n")))
+}
+
+/// Why there is nothing to tell.
+fn words(why: Unmeasured) -> &'static str {
+    match why {
+        Unmeasured::Hangs => "an event loop does not go round",
+        Unmeasured::Ended => "no event loop runs",
     }
 }
 
@@ -109,7 +151,7 @@ fn health_answer(health: &Health) -> Answer {
         Health::Good => StatusCode::OK,
         Health::Bad(_) | Health::Unconnected(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (PLAIN, code, format!("{health}\n"))
+    plain(code, &health.to_string())
 }
 
 /// Why a request is not answered, if it is not.
@@ -124,6 +166,10 @@ fn refusal<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
         let why = "this is for requests that name an IP address or localhost as their host";
         return Some((StatusCode::MISDIRECTED_REQUEST, why));
     }
+    if !is_of_here(request.headers(), host) {
+        let why = "this is for requests that no page of another server makes";
+        return Some((StatusCode::FORBIDDEN, why));
+    }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     (!reads).then_some((
         StatusCode::METHOD_NOT_ALLOWED,
@@ -131,25 +177,14 @@ fn refusal<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
     ))
 }
 
-/// The body of a response, in one piece.
-pub struct Text(Option<Bytes>);
-
-impl Body for Text {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|text| Ok(Frame::data(text))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, Bytes::len) as u64)
-    }
+/// Whether no page of another server makes a request: its Origin header would name that one (RFC 6454 section 7). It could read nothing, but take
+/// the places of those who may.
+fn is_of_here(headers: &HeaderMap, host: &HeaderValue) -> bool {
+    let host = host.as_bytes();
+    headers.get_all(header::ORIGIN).iter().all(|origin| {
+        let origin = origin.as_bytes();
+        let authority = origin.strip_prefix(b"http://");
+        let authority = authority.or_else(|| origin.strip_prefix(b"https://"));
+        authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+    })
 }

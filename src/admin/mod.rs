@@ -6,14 +6,19 @@
 //! - `server` accepts connections, within bounds, and waits for all of them together; `stream` is one of them as hyper wants it.
 //! - `answers` says what a request gets: `host` which of them are meant for this program, `health` whether it lives and is ready,
 //!   `metrics` the counters in OpenMetrics by the table in `families`, `status` the same for people and scripts in JSON.
+//!   `page` is what people look at, which takes `events`.
 //! - `totals` adds up what the loops have measured.
 
 mod about;
 mod answers;
+mod body;
+mod events;
 mod families;
 mod health;
 mod host;
 mod metrics;
+mod page;
+mod reasons;
 mod server;
 mod status;
 mod stream;

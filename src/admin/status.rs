@@ -2,8 +2,11 @@
 
 use super::about::About;
 use super::health::{Health, readiness};
+use super::reasons::{self, Counted};
 use super::totals::{Totals, Upstream};
+use crate::engine::{AnswerTimes, RecentFailure};
 use crate::json::Json;
+use std::time::Duration;
 
 /// The status.
 pub fn json(totals: &Totals, about: &About) -> String {
@@ -51,8 +54,18 @@ pub fn json(totals: &Totals, about: &About) -> String {
                 ("answered_stale", count(stats.stale)),
                 ("failed", count(stats.failed)),
                 ("denied", count(stats.denied)),
+                ("queries_over_tcp", count(stats.stream_queries)),
+                ("joined", count(stats.joined)),
+                ("query_memory_bytes", number(totals.octets)),
             ]),
         ),
+        ("failures", counts(&reasons::failures(stats))),
+        ("refusals", counts(&reasons::refusals(stats))),
+        (
+            "latest_failures",
+            Json::List(totals.failures.iter().map(failure).collect()),
+        ),
+        ("answer_times", times(&totals.times)),
         (
             "bounds",
             Json::Object(vec![
@@ -73,7 +86,6 @@ pub fn json(totals: &Totals, about: &About) -> String {
 }
 
 fn upstream(of: &Upstream) -> Json {
-    let milliseconds = |time: std::time::Duration| Json::Fraction(time.as_secs_f64() * 1e3);
     Json::Object(vec![
         ("label", Json::text(&*of.label)),
         ("state", Json::text(of.state())),
@@ -84,12 +96,67 @@ fn upstream(of: &Upstream) -> Json {
         ("answered", count(of.stats.answered)),
         ("failed_connects", count(of.stats.failed_connects)),
         ("lost_connections", count(of.stats.lost_connections)),
+        ("useless_answers", count(of.stats.useless)),
+        ("passed_over", count(of.stats.passed_over)),
+        ("connects", count(of.stats.connects)),
+        (
+            "connect_failures",
+            counts(&reasons::connect_failures(&of.stats)),
+        ),
+        ("established", count(of.stats.connected)),
+        ("verified", count(of.stats.verified)),
+        ("not_verified", count(of.stats.unverified)),
+        ("resumed", count(of.stats.resumed)),
+        ("protocols", Json::text(&*of.words.protocols)),
+        (
+            "last_connection",
+            Json::maybe(of.words.connection.as_deref(), Json::text),
+        ),
+        (
+            "last_error",
+            Json::maybe(of.words.trouble.as_deref(), Json::text),
+        ),
         ("round_trip_ms", Json::maybe(of.round_trip, milliseconds)),
         (
             "certificate_seconds_left",
             Json::maybe(of.certificate_left, |left| count(left.as_secs())),
         ),
     ])
+}
+
+/// How long forwarded queries took: how many up to each bound and beyond the one before, and one count more for those beyond the last.
+fn times(of: &AnswerTimes) -> Json {
+    let bounds = of.buckets().filter_map(|(bound, _)| bound);
+    Json::Object(vec![
+        ("count", count(of.count())),
+        ("sum_ms", milliseconds(of.sum())),
+        ("bounds_ms", Json::List(bounds.map(milliseconds).collect())),
+        (
+            "counts",
+            Json::List(of.buckets().map(|(_, it)| count(it)).collect()),
+        ),
+    ])
+}
+
+fn failure(of: &RecentFailure) -> Json {
+    Json::Object(vec![
+        ("reason", Json::text(of.reason)),
+        ("text", Json::text(&*of.text)),
+        ("count", count(of.count)),
+        ("seconds_ago", Json::Fraction(of.ago.as_secs_f64())),
+    ])
+}
+
+fn counts(of: &[Counted]) -> Json {
+    Json::Object(
+        of.iter()
+            .map(|(name, value)| (*name, count(*value)))
+            .collect(),
+    )
+}
+
+fn milliseconds(time: Duration) -> Json {
+    Json::Fraction(time.as_secs_f64() * 1e3)
 }
 
 fn number(value: usize) -> Json {

@@ -1,7 +1,9 @@
 //! What all event loops together have counted and hold.
 
 use crate::config::Limits;
-use crate::engine::{AnswerTimes, Replies, Stats, UpstreamGauges, UpstreamStats};
+use crate::engine::{
+    AnswerTimes, RecentFailure, Replies, Stats, UpstreamGauges, UpstreamStats, UpstreamWords,
+};
 use crate::serve::{CacheMeasured, Control, Measured};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -23,6 +25,8 @@ pub struct Totals {
     pub octets: usize,
     pub tcp_clients: usize,
     pub upstreams: Vec<Upstream>,
+    /// The latest failures, the newest first.
+    pub failures: Vec<RecentFailure>,
     pub cache: CacheMeasured,
     pub limits: Limits,
 }
@@ -31,6 +35,8 @@ pub struct Totals {
 #[derive(Clone, Debug, Default)]
 pub struct Upstream {
     pub label: String,
+    /// Those of the last loop that knows them.
+    pub words: UpstreamWords,
     pub stats: UpstreamStats,
     pub connecting: usize,
     pub connected: usize,
@@ -89,14 +95,34 @@ impl Totals {
             totals.waiting += one.gauges.waiting;
             totals.octets += one.gauges.octets;
             totals.tcp_clients += one.tcp_clients;
-            for (label, stats, gauges) in &one.upstreams {
-                totals.upstream(label).add(stats, gauges);
+            for ((label, stats, gauges), words) in one.upstreams.iter().zip(&one.upstream_words) {
+                let upstream = totals.upstream(label);
+                upstream.add(stats, gauges);
+                upstream.describe(words);
+            }
+            for failure in &one.failures {
+                totals.fail(failure);
             }
             // Each loop has the same.
             totals.cache = one.cache;
             totals.limits = one.limits.clone();
         }
+        totals.failures.sort_by_key(|failure| failure.ago);
         totals
+    }
+
+    /// One that several loops have seen is one.
+    fn fail(&mut self, failure: &RecentFailure) {
+        let is_same = |known: &&mut RecentFailure| {
+            (known.reason, &known.text) == (failure.reason, &failure.text)
+        };
+        match self.failures.iter_mut().find(is_same) {
+            Some(known) => {
+                known.count += failure.count;
+                known.ago = known.ago.min(failure.ago);
+            }
+            None => self.failures.push(failure.clone()),
+        }
     }
 
     /// The one with this label. Loops may differ for a moment, while another configuration reaches them.
@@ -129,6 +155,19 @@ impl Upstream {
         }
         let certificates = [self.certificate_left, gauges.certificate_left];
         self.certificate_left = certificates.into_iter().flatten().min();
+    }
+
+    fn describe(&mut self, words: &UpstreamWords) {
+        let known = &mut self.words;
+        known.protocols.clone_from(&words.protocols);
+        for (known, one) in [
+            (&mut known.connection, &words.connection),
+            (&mut known.trouble, &words.trouble),
+        ] {
+            if one.is_some() {
+                known.clone_from(one);
+            }
+        }
     }
 
     /// What it is now, in a word.

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::history::Attempt;
 use super::keys::{ConnectionKey, TransactionKey};
 use super::output::Output;
+use super::recent_failures::RecentFailures;
 use super::replies::Replies;
 use super::stats::Stats;
 use super::time::Now;
@@ -42,6 +43,7 @@ pub enum Task {
 pub struct Ledger {
     pub stats: Stats,
     pub replies: Replies,
+    pub failures: RecentFailures,
     pub tasks: VecDeque<Task>,
 }
 
@@ -53,6 +55,7 @@ impl Ledger {
             out,
             stats: &mut self.stats,
             replies: &mut self.replies,
+            failures: &mut self.failures,
             tasks: &mut self.tasks,
         }
     }
@@ -64,6 +67,7 @@ pub struct Effects<'a> {
     pub out: &'a mut Output,
     pub stats: &'a mut Stats,
     pub replies: &'a mut Replies,
+    pub failures: &'a mut RecentFailures,
     tasks: &'a mut VecDeque<Task>,
 }
 

@@ -76,6 +76,21 @@ impl<'u> Trouble<'u> {
 }
 
 impl Failure {
+    /// The reason in a word, as the metrics have it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotConnected => "not_connected",
+            Self::NotAnswered => "not_answered",
+            Self::ConnectionLost => "connection_lost",
+            Self::Malformed => "malformed",
+            Self::Truncated => "truncated",
+            Self::TooMany => "in_flight",
+            Self::TooManyOfClient => "in_flight_per_client",
+            Self::NotAllowed => "denied",
+            Self::Ending => "ending",
+        }
+    }
+
     /// What it means. `upstreams`: all of them, where the failure may be theirs.
     pub fn explain<'u>(self, upstreams: impl Iterator<Item = Trouble<'u>>) -> Explanation {
         let asked = |it: Trouble<'u>, reason| it.was_asked.then_some(Cow::Borrowed(reason));

@@ -62,6 +62,18 @@ pub struct UpstreamGauges {
     pub round_trip: Option<Duration>,
 }
 
+/// What is known of one upstream in words, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpstreamWords {
+    /// The protocols by which it may be reached, in the order of trying, such as `quic+tls`.
+    pub protocols: String,
+    /// How the last connection that came up was authenticated and encrypted.
+    pub connection: Option<String>,
+    /// Why it last failed; nothing once it has answered since.
+    pub trouble: Option<String>,
+}
+
 impl fmt::Display for UpstreamGauges {
     /// What is known, as behind the counters of an upstream.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

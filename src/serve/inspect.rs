@@ -41,6 +41,8 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             upstreams: upstreams
                 .map(|((label, stats), (_, gauges))| (label.to_owned(), *stats, gauges))
                 .collect(),
+            upstream_words: forwarder.upstream_words().collect(),
+            failures: forwarder.recent_failures(self.core.now).collect(),
             cache: CacheMeasured {
                 entries: self.cache.len(),
                 octets: self.cache.bytes(),

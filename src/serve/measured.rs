@@ -1,7 +1,10 @@
 //! What one event loop has counted and holds at a moment.
 
 use crate::config::Limits;
-use crate::engine::{AnswerTimes, Counts, Gauges, Replies, Stats, UpstreamGauges, UpstreamStats};
+use crate::engine::{
+    AnswerTimes, Counts, Gauges, RecentFailure, Replies, Stats, UpstreamGauges, UpstreamStats,
+    UpstreamWords,
+};
 
 /// A copy of a loop's counters and gauges. The loop makes it in an iteration of its own, when it is asked for
 /// ([`Control::measure`](super::Control::measure)), so that counting takes no lock.
@@ -24,6 +27,10 @@ pub struct Measured {
     pub tcp_clients: usize,
     /// Each upstream by its label, in the order of the configuration.
     pub upstreams: Vec<(String, UpstreamStats, UpstreamGauges)>,
+    /// The same upstreams in words, in the same order.
+    pub upstream_words: Vec<UpstreamWords>,
+    /// The latest failures that clients were told of, the newest first.
+    pub failures: Vec<RecentFailure>,
     /// The cache, which all loops share.
     pub cache: CacheMeasured,
     /// The bounds that hold now, for each loop.

@@ -3,6 +3,7 @@
 mod counters;
 mod deployed;
 mod health;
+mod page;
 mod requests;
 
 use std::collections::BTreeMap;

@@ -42,7 +42,7 @@ fn each_page_has_its_type() {
         assert_eq!((head.status, &*head.body), (200, ""));
     }
     assert!(stand.get("/metrics").body.ends_with("# EOF\n"));
-    for path in ["/", "/metrics/", "/api", "/debug"] {
+    for path in ["/index.html", "/metrics/", "/api", "/debug"] {
         assert_eq!(stand.get(path).status, 404, "{path}");
     }
 }
@@ -51,7 +51,7 @@ fn each_page_has_its_type() {
 fn names_of_clients_are_in_no_page() {
     let stand = stand();
     canary(stand.address(), "private-name.test");
-    for path in ["/metrics", "/readyz", "/api/status"] {
+    for path in ["/", "/metrics", "/readyz", "/api/status"] {
         let body = stand.get(path).body;
         assert!(!body.contains("private-name"), "{path}: {body}");
     }

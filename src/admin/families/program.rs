@@ -1,6 +1,7 @@
 //! Metrics of the program as a whole: clients' queries, what they got, the cache, and the bounds.
 
 use super::{Family, Sample, by, counter, gauge, one};
+use crate::admin::reasons;
 use crate::admin::totals::Totals;
 
 /// The names of RCODEs (RFC 6895 section 2.3) in the four bits of the header; those that are not assigned have their numbers.
@@ -70,31 +71,12 @@ pub(super) const FAMILIES: &[Family] = &[
     counter(
         "dotward_failures",
         "Queries answered with SERVFAIL for want of an answer, by reason",
-        |t, _| {
-            let s = &t.stats;
-            let reasons = [
-                ("not_connected", s.failed_unconnected),
-                ("not_answered", s.failed_unanswered),
-                ("connection_lost", s.failed_lost),
-                ("malformed", s.failed_malformed),
-                ("ending", s.failed_ending),
-                ("truncated", s.truncated),
-            ];
-            by("reason", reasons)
-        },
+        |t, _| by("reason", reasons::failures(&t.stats)),
     ),
     counter(
         "dotward_refusals",
         "Queries answered with an error at once, by reason",
-        |t, _| {
-            let s = &t.stats;
-            let reasons = [
-                ("denied", s.denied),
-                ("malformed", s.malformed),
-                ("unsupported", s.unsupported),
-            ];
-            by("reason", reasons)
-        },
+        |t, _| by("reason", reasons::refusals(&t.stats)),
     ),
     counter(
         "dotward_limit_hits",

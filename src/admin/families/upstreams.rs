@@ -1,6 +1,7 @@
 //! Metrics of each upstream, by its label as the log has it: a provider's name, or an address and a name.
 
 use super::{Family, Sample, Value, counter, gauge};
+use crate::admin::reasons::connect_failures;
 use crate::admin::totals::{Totals, Upstream};
 
 /// The label that says which upstream.
@@ -30,22 +31,7 @@ pub(super) const FAMILIES: &[Family] = &[
     counter(
         "dotward_upstream_connect_failures",
         "Connects to the upstream that failed, by reason",
-        |t, _| {
-            each_by(t, "reason", |u| {
-                let s = &u.stats;
-                let named = s.failed_resolutions
-                    + s.failed_in_time
-                    + s.failed_verifications
-                    + s.failed_handshakes;
-                vec![
-                    ("name_not_found", s.failed_resolutions),
-                    ("unreachable", s.failed_connects.saturating_sub(named)),
-                    ("timed_out", s.failed_in_time),
-                    ("not_authenticated", s.failed_verifications),
-                    ("handshake", s.failed_handshakes),
-                ]
-            })
-        },
+        |t, _| each_by(t, "reason", |u| connect_failures(&u.stats).to_vec()),
     ),
     counter(
         "dotward_upstream_established",

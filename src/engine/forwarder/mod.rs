@@ -22,9 +22,10 @@ use crate::engine::answer_times::AnswerTimes;
 use crate::engine::cache::Cache;
 use crate::engine::effects::Ledger;
 use crate::engine::failure::Failure;
-use crate::engine::gauges::{Gauges, UpstreamGauges};
+use crate::engine::gauges::{Gauges, UpstreamGauges, UpstreamWords};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Output;
+use crate::engine::recent_failures::RecentFailure;
 use crate::engine::replies::Replies;
 use crate::engine::routes::Routes;
 use crate::engine::stats::{Stats, UpstreamStats};
@@ -302,6 +303,16 @@ impl Forwarder {
     /// What is known of each upstream now, in the order of the configuration: its label, and the gauges.
     pub fn upstream_gauges(&self, now: Now) -> impl Iterator<Item = (&str, UpstreamGauges)> {
         self.pool.gauges(now)
+    }
+
+    /// What is known of each upstream in words, in the order of the configuration.
+    pub fn upstream_words(&self) -> impl Iterator<Item = UpstreamWords> {
+        self.pool.words()
+    }
+
+    /// The latest failures that clients were told of, the newest first. Names that were asked for are not in them.
+    pub fn recent_failures(&self, now: Now) -> impl Iterator<Item = RecentFailure> {
+        self.ledger.failures.list(now.mono)
     }
 
     /// What happened so far.

@@ -125,6 +125,7 @@ impl Transactions {
             match &response {
                 Response::Failure(why) => {
                     count(why.failure, fx);
+                    fx.failures.note(why, fx.now.mono);
                     self.reply_why(&transaction, &waiting, why, fx);
                 }
                 Response::Answer(_, answer)
@@ -134,6 +135,7 @@ impl Transactions {
                     fx.stats.answered += 1;
                     fx.stats.truncated += 1;
                     let why = Failure::Truncated.explain(std::iter::empty());
+                    fx.failures.note(&why, fx.now.mono);
                     self.reply_why(&transaction, &waiting, &why, fx);
                 }
                 Response::Answer(message, answer) => {

@@ -335,6 +335,7 @@ impl UpstreamPool {
         }
         state.connected(addr, took, now);
         state.stats.connected += 1;
+        state.connection = Some(description.into());
         let was_connected = std::mem::replace(&mut state.was_connected, true);
         let level = if was_connected {
             Level::Debug

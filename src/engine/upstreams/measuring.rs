@@ -1,7 +1,7 @@
 //! What the upstreams and the connections to them are at a moment.
 
 use super::UpstreamPool;
-use crate::engine::gauges::{Gauges, UpstreamGauges};
+use crate::engine::gauges::{Gauges, UpstreamGauges, UpstreamWords};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::time::Now;
 use crate::transport::Authentication;
@@ -30,6 +30,18 @@ impl UpstreamPool {
                 round_trip: upstream.round_trip.smoothed(),
             };
             (upstream.label.as_str(), gauges)
+        })
+    }
+
+    /// What is known of each upstream in words, by number.
+    pub fn words(&self) -> impl Iterator<Item = UpstreamWords> {
+        let text = |words: &Option<Box<str>>| words.as_deref().map(str::to_owned);
+        self.upstreams.iter().filter_map(move |upstream| {
+            Some(UpstreamWords {
+                protocols: upstream.configured.as_ref()?.schemes_text(),
+                connection: text(&upstream.connection),
+                trouble: text(&upstream.trouble),
+            })
         })
     }
 

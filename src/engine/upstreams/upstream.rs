@@ -61,6 +61,8 @@ pub struct Upstream {
     pub was_connected: bool,
     /// When the certificate ends that it showed last, on the clock that goes on while the machine is suspended.
     pub certificate_end: Option<Time>,
+    /// How the last connection that came up was authenticated and encrypted, in words.
+    pub connection: Option<Box<str>>,
     /// Why it last failed, in words; nothing once it answered since.
     pub trouble: Option<Box<str>>,
     pub incidents: Incidents,
@@ -111,6 +113,7 @@ impl Upstream {
             answered_at: None,
             was_connected: false,
             certificate_end: None,
+            connection: None,
             trouble: None,
             incidents: Incidents::default(),
             stats: UpstreamStats::default(),
