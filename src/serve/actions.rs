@@ -40,8 +40,15 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         let (config, core) = (&self.config, &mut self.core);
         match action {
             Action::Reply { client, message } => {
-                if let Via::Stream(number) | Via::Encrypted(number) = client.via {
-                    self.tcp.reply(number, out.message(message));
+                match client.via {
+                    Via::Stream(number) | Via::Encrypted(number) => {
+                        self.tcp.reply(number, out.message(message));
+                    }
+                    Via::Inside(_) => {
+                        let now = self.runtime.now();
+                        self.asking.answer(*client, out.message(message), now, core);
+                    }
+                    Via::Datagram { .. } => {}
                 }
             }
             Action::Send {

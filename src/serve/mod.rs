@@ -11,11 +11,13 @@
 //!   that were bound before, and `bind_advice` says what to do about one that cannot be.
 //! - `host_networks` has the networks of this host on the access list.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
+//! - `asking` has queries answered that come from the program itself.
 //! - `measured` is what a loop has counted and holds, for whoever watches it.
 //! - `control` carries commands and new configurations to the loop, `reload` has it serve by one; `shutdown` is the way from serving to the end,
 //!   and `ending` what is done on it; loops that hand over go it together (`handover`).
 
 mod actions;
+mod asking;
 mod bind_advice;
 mod bound;
 mod control;
@@ -48,6 +50,7 @@ mod upstream_connections;
 
 #[cfg(feature = "sockets")]
 pub(crate) use bind_advice::bind_advice;
+pub use asking::Asked;
 pub use bound::BoundSockets;
 pub use control::{Command, Control};
 pub use measured::{CacheMeasured, Measured};

@@ -49,7 +49,7 @@ pub use edit_query::{Rewrite, forward_query, set_udp_size};
 pub use edit_response::{Recipient, relay_response};
 pub use edns::{
     ClientEdns, ClientSubnet, Ede, OPTION_KEEPALIVE, OPTION_PADDING, OptAt, OptionCodes,
-    is_hop_by_hop, options,
+    extended_errors, is_hop_by_hop, options,
 };
 pub use frame::{Frames, append_frame};
 pub use freshness::freshness;
