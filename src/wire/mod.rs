@@ -30,6 +30,7 @@ mod labels;
 mod local_response;
 mod malformed;
 mod name;
+mod name_text;
 mod opt_removal;
 mod query;
 mod question;
@@ -58,6 +59,7 @@ pub use labels::Labels;
 pub use local_response::{LocalRdata, LocalRecord, local_records, local_response};
 pub use malformed::Malformed;
 pub use name::{NameDisplay, display, uncompressed};
+pub use name_text::name_from_text;
 pub use query::{Query, Refusal, parse_query};
 pub use question::{
     QuestionAt, QuestionDisplay, TYPE_DS, describe, lowercase_into, same_question, typed,
