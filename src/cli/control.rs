@@ -179,14 +179,35 @@ mod tests {
         for (line, request) in [
             ("status", Request::Status),
             ("reload", Request::Reload),
-            ("explain A.test", Request::Explain { name: name.clone(), qtype: 1 }),
-            ("explain a.test mx", Request::Explain { name: name.clone(), qtype: 15 }),
+            (
+                "explain A.test",
+                Request::Explain {
+                    name: name.clone(),
+                    qtype: 1,
+                },
+            ),
+            (
+                "explain a.test mx",
+                Request::Explain {
+                    name: name.clone(),
+                    qtype: 15,
+                },
+            ),
             ("flush", Request::Flush(engine::Flush::All)),
-            ("flush a.test", Request::Flush(engine::Flush::Name(name.clone()))),
-            ("flush --suffix=a.test", Request::Flush(engine::Flush::Suffix(name))),
+            (
+                "flush a.test",
+                Request::Flush(engine::Flush::Name(name.clone())),
+            ),
+            (
+                "flush --suffix=a.test",
+                Request::Flush(engine::Flush::Suffix(name)),
+            ),
             ("log-level warn", Request::LogLevel(LevelFilter::Warn)),
             ("trace on", Request::Trace(Some(TRACE))),
-            ("trace on --for 90s", Request::Trace(Some(Duration::from_secs(90)))),
+            (
+                "trace on --for 90s",
+                Request::Trace(Some(Duration::from_secs(90))),
+            ),
             ("trace off", Request::Trace(None)),
         ] {
             let read = order(line, &[]).unwrap();

@@ -6,8 +6,8 @@ use argh::FromArgs as _;
 
 use super::argv::Argv;
 use super::certificate::Order;
-use super::control::ControlOrder;
 use super::commands::{Arguments, Check, Dnr, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
+use super::control::ControlOrder;
 use super::dnr::dnr;
 use super::effective::effective;
 use super::file::Missing;

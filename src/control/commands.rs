@@ -175,7 +175,8 @@ impl Pending {
                 Ok(Err(why)) => Some(Err(Refusal::new("failed", why))),
                 Err(TryRecvError::Empty) if !is_late => None,
                 Err(_) => {
-                    let why = "the configuration is not read yet; the log will say what comes of it";
+                    let why =
+                        "the configuration is not read yet; the log will say what comes of it";
                     Some(Err(Refusal::new("timeout", why)))
                 }
             },

@@ -61,7 +61,10 @@ pub fn json(
         ("route", Json::maybe(first, |it| route(&it.route, loops))),
         ("cache", Json::List(cached.iter().map(remembered).collect())),
         ("in_flight", Json::List(in_flight.collect())),
-        ("recent_failures", Json::List(failures.map(failure).collect())),
+        (
+            "recent_failures",
+            Json::List(failures.map(failure).collect()),
+        ),
         ("asked", Json::maybe(asked, answer)),
     ])
 }
@@ -122,7 +125,12 @@ fn connection(worker: usize, of: &ConnectionExplained) -> Json {
 }
 
 fn remembered(of: &Remembered) -> Json {
-    let flags = [(of.rd, "rd"), (of.ad, "ad"), (of.cd, "cd"), (of.dnssec_ok, "do")];
+    let flags = [
+        (of.rd, "rd"),
+        (of.ad, "ad"),
+        (of.cd, "cd"),
+        (of.dnssec_ok, "do"),
+    ];
     let flags = flags.into_iter().filter(|(set, _)| *set);
     Json::Object(vec![
         ("state", Json::text(of.holds.name())),
@@ -205,7 +213,10 @@ fn answer(of: &Asked) -> Json {
             "rcode",
             Json::maybe(rcode, |rcode| Json::text(rcode.to_string())),
         ),
-        ("answers", Json::maybe(read, |it| number(it.header.answers.into()))),
+        (
+            "answers",
+            Json::maybe(read, |it| number(it.header.answers.into())),
+        ),
         ("octets", number(of.response.len())),
         ("source", Json::text(source)),
         ("time_ms", milliseconds(of.took)),

@@ -47,8 +47,12 @@ pub struct ControlSocket {
 impl ControlSocket {
     /// Listens at this path. The text of an error is for the operator.
     pub fn bind(path: &Path) -> Result<Self, String> {
-        let (listener, file) = SocketFile::make(path)
-            .map_err(|why| format!("the control socket (control-socket) {}: {why}", path.display()))?;
+        let (listener, file) = SocketFile::make(path).map_err(|why| {
+            format!(
+                "the control socket (control-socket) {}: {why}",
+                path.display()
+            )
+        })?;
         Ok(Self {
             listener,
             file: Arc::new(file),

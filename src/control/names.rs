@@ -82,9 +82,13 @@ const EXTENDED_ERRORS: [&str; 25] = [
 
 /// The number of a type, by its name in any letter case, or as `TYPE65280` (RFC 3597 section 5).
 pub fn type_of(text: &str) -> Option<u16> {
-    let known = TYPES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    let known = TYPES
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text));
     known.map(|(_, number)| *number).or_else(|| {
-        let digits = text.get(..4).filter(|word| word.eq_ignore_ascii_case("TYPE"));
+        let digits = text
+            .get(..4)
+            .filter(|word| word.eq_ignore_ascii_case("TYPE"));
         let digits = digits.and(text.get(4..))?;
         let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
         digits.parse().ok().filter(|number| plain && *number != 0)
@@ -114,21 +118,48 @@ mod tests {
 
     #[test]
     fn a_type_has_a_name_or_a_number() {
-        for (text, number) in [("a", 1), ("AAAA", 28), ("https", 65), ("TYPE1", 1), ("type65280", 65280)] {
+        for (text, number) in [
+            ("a", 1),
+            ("AAAA", 28),
+            ("https", 65),
+            ("TYPE1", 1),
+            ("type65280", 65280),
+        ] {
             assert_eq!(type_of(text), Some(number), "{text}");
         }
-        for text in ["", "TYPE", "TYPE0", "TYPE65536", "TYPE+1", "XYZ", "AA", "\u{e4}\u{e4}1"] {
+        for text in [
+            "",
+            "TYPE",
+            "TYPE0",
+            "TYPE65536",
+            "TYPE+1",
+            "XYZ",
+            "AA",
+            "\u{e4}\u{e4}1",
+        ] {
             assert_eq!(type_of(text), None, "{text}");
         }
         for (name, number) in TYPES {
-            assert_eq!((type_name(number), type_of(name)), (name.into(), Some(number)));
+            assert_eq!(
+                (type_name(number), type_of(name)),
+                (name.into(), Some(number))
+            );
         }
         assert_eq!(type_name(65280), "TYPE65280");
     }
 
     #[test]
     fn extended_errors_have_the_names_of_the_registry() {
-        for (code, name) in [(0, "Other Error"), (3, "Stale Answer"), (6, "DNSSEC Bogus"), (18, "Prohibited"), (22, "No Reachable Authority"), (23, "Network Error"), (24, "Invalid Data"), (49152, "code 49152")] {
+        for (code, name) in [
+            (0, "Other Error"),
+            (3, "Stale Answer"),
+            (6, "DNSSEC Bogus"),
+            (18, "Prohibited"),
+            (22, "No Reachable Authority"),
+            (23, "Network Error"),
+            (24, "Invalid Data"),
+            (49152, "code 49152"),
+        ] {
             assert_eq!(extended_error(code), name);
         }
     }

@@ -21,7 +21,10 @@ impl Peer {
             .map_err(|error| format!("it is not known who you are: {error}"))?;
         let (user, group) = (theirs.uid(), theirs.gid());
         let own = rustix::process::geteuid().as_raw();
-        let is_member = || file.group().is_some_and(|of| group == of || is_in(user, of));
+        let is_member = || {
+            file.group()
+                .is_some_and(|of| group == of || is_in(user, of))
+        };
         if user == 0 || user == own || is_member() {
             return Ok(Self { user: Some(user) });
         }

@@ -119,7 +119,10 @@ pub fn log_level(text: &str) -> Result<LevelFilter, String> {
     let known = LEVELS.contains(&text).then(|| text.parse().ok()).flatten();
     known.ok_or_else(|| {
         let near = hint(text, LEVELS.into_iter());
-        format!("{text:?} is not a level; those are {}{near}", LEVELS.join(", "))
+        format!(
+            "{text:?} is not a level; those are {}{near}",
+            LEVELS.join(", ")
+        )
     })
 }
 
@@ -228,7 +231,9 @@ fn read_trace(members: &mut Members) -> Result<Option<Duration>, Refusal> {
     match members.0.remove("seconds") {
         None => Ok(Some(TRACE)),
         Some(seconds) => match seconds.as_u64() {
-            Some(seconds) if (1..=most).contains(&seconds) => Ok(Some(Duration::from_secs(seconds))),
+            Some(seconds) if (1..=most).contains(&seconds) => {
+                Ok(Some(Duration::from_secs(seconds)))
+            }
             _ => Err(Refusal::bad(format!(
                 "the member seconds must be a number from 1 to {most}"
             ))),
@@ -259,19 +264,37 @@ mod tests {
             (r#""reload""#, Request::Reload),
             (
                 r#""explain","name":"A.test""#,
-                Request::Explain { name: name.clone(), qtype: 1 },
+                Request::Explain {
+                    name: name.clone(),
+                    qtype: 1,
+                },
             ),
             (
                 r#""explain","name":"a.test.","type":"https""#,
-                Request::Explain { name: name.clone(), qtype: 65 },
+                Request::Explain {
+                    name: name.clone(),
+                    qtype: 65,
+                },
             ),
             (r#""flush""#, Request::Flush(Flush::All)),
-            (r#""flush","name":"a.test""#, Request::Flush(Flush::Name(name.clone()))),
-            (r#""flush","suffix":"a.test""#, Request::Flush(Flush::Suffix(name))),
-            (r#""log_level","level":"debug""#, Request::LogLevel(LevelFilter::Debug)),
+            (
+                r#""flush","name":"a.test""#,
+                Request::Flush(Flush::Name(name.clone())),
+            ),
+            (
+                r#""flush","suffix":"a.test""#,
+                Request::Flush(Flush::Suffix(name)),
+            ),
+            (
+                r#""log_level","level":"debug""#,
+                Request::LogLevel(LevelFilter::Debug),
+            ),
             (r#""trace","on":false"#, Request::Trace(None)),
             (r#""trace","on":true"#, Request::Trace(Some(TRACE))),
-            (r#""trace","on":true,"seconds":5"#, Request::Trace(Some(Duration::from_secs(5)))),
+            (
+                r#""trace","on":true,"seconds":5"#,
+                Request::Trace(Some(Duration::from_secs(5))),
+            ),
         ] {
             assert_eq!(asks(members), Ok(expected.clone()), "{members}");
             assert_eq!(read(&expected.line()), Ok(expected), "{members}");
@@ -286,12 +309,32 @@ mod tests {
             ("status", "bad_request", "no JSON"),
             ("[1]", "bad_request", "a JSON object"),
             ("{}", "bad_request", "version is missing"),
-            (r#"{"version":2,"command":"status"}"#, "version", "speaks version 1"),
-            (r#"{"version":"1","command":"status"}"#, "version", "speaks version 1"),
+            (
+                r#"{"version":2,"command":"status"}"#,
+                "version",
+                "speaks version 1",
+            ),
+            (
+                r#"{"version":"1","command":"status"}"#,
+                "version",
+                "speaks version 1",
+            ),
             (r#"{"version":1}"#, "bad_request", "command is missing"),
-            (r#"{"version":1,"command":7}"#, "bad_request", "must be a string"),
-            (r#"{"version":1,"command":"stop"}"#, "unknown_command", "\"stop\""),
-            (r#"{"version":1,"command":"status"} {}"#, "bad_request", "no JSON"),
+            (
+                r#"{"version":1,"command":7}"#,
+                "bad_request",
+                "must be a string",
+            ),
+            (
+                r#"{"version":1,"command":"stop"}"#,
+                "unknown_command",
+                "\"stop\"",
+            ),
+            (
+                r#"{"version":1,"command":"status"} {}"#,
+                "bad_request",
+                "no JSON",
+            ),
         ] {
             let refusal = read(line).unwrap_err();
             assert_eq!(refusal.code, code, "{line}");
@@ -320,8 +363,16 @@ mod tests {
     /// Values of JSON, some of them like those of requests.
     fn values() -> impl Strategy<Value = Value> {
         let word = prop_oneof![
-            Just("status"), Just("explain"), Just("flush"), Just("trace"), Just("log_level"),
-            Just("a.test"), Just("debug"), Just("A"), Just("\u{0}"), Just("\\"),
+            Just("status"),
+            Just("explain"),
+            Just("flush"),
+            Just("trace"),
+            Just("log_level"),
+            Just("a.test"),
+            Just("debug"),
+            Just("A"),
+            Just("\u{0}"),
+            Just("\\"),
         ];
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -342,9 +393,15 @@ mod tests {
 
     fn members(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
         let key = prop_oneof![
-            Just("version".to_owned()), Just("command".to_owned()), Just("name".to_owned()),
-            Just("suffix".to_owned()), Just("type".to_owned()), Just("level".to_owned()),
-            Just("on".to_owned()), Just("seconds".to_owned()), any::<String>(),
+            Just("version".to_owned()),
+            Just("command".to_owned()),
+            Just("name".to_owned()),
+            Just("suffix".to_owned()),
+            Just("type".to_owned()),
+            Just("level".to_owned()),
+            Just("on".to_owned()),
+            Just("seconds".to_owned()),
+            any::<String>(),
         ];
         vec((key, inner), 0..6).prop_map(|members| members.into_iter().collect())
     }

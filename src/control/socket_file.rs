@@ -1,7 +1,7 @@
 //! The file of the control socket: it is there as long as the process, and never in the way of the next one.
 
-use rustix::fs::{CWD, Mode, chmodat};
 use rustix::fs::AtFlags;
+use rustix::fs::{CWD, Mode, chmodat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::fs::{self, Metadata};
@@ -158,7 +158,10 @@ mod tests {
         assert_eq!(mode & 0o777, MODE);
         assert!(file.group().is_some());
         let error = SocketFile::make(&path).unwrap_err();
-        assert!(error.starts_with("another process listens there"), "{error}");
+        assert!(
+            error.starts_with("another process listens there"),
+            "{error}"
+        );
         UnixStream::connect(&path).expect("it is as it was");
         drop(listener);
         let (_listener, next) = SocketFile::make(&path).expect("nobody listens any more");

@@ -208,7 +208,10 @@ mod tests {
             ..
         } = found[0];
         assert_eq!((took.as_secs(), rcode, sends), (1, Rcode::SERVFAIL, 2));
-        assert_eq!((code, &*found[0].tried), (Some(23), &["quad9".to_owned()][..]));
+        assert_eq!(
+            (code, &*found[0].tried),
+            (Some(23), &["quad9".to_owned()][..])
+        );
         failures.forget_upstreams();
         assert!(of(&failures, "a.test.", 20)[0].tried.is_empty());
         assert!(of(&failures, "test.", 20).is_empty());

@@ -48,9 +48,9 @@ mod tcp;
 mod udp;
 mod upstream_connections;
 
+pub use asking::Asked;
 #[cfg(feature = "sockets")]
 pub(crate) use bind_advice::bind_advice;
-pub use asking::Asked;
 pub use bound::BoundSockets;
 pub use control::{Command, Control};
 pub use measured::{CacheMeasured, Measured};

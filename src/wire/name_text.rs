@@ -68,14 +68,28 @@ mod tests {
         }
         let long = "a".repeat(63);
         let name = format!("{long}.{long}.{long}.{}", "a".repeat(61));
-        assert_eq!(name_from_text(&name), Some(name_octets(&format!("{name}."))));
+        assert_eq!(
+            name_from_text(&name),
+            Some(name_octets(&format!("{name}.")))
+        );
     }
 
     #[test]
     fn what_is_no_name_is_refused() {
         let long = "a".repeat(63);
         let name = format!("{long}.{long}.{long}.{}", "a".repeat(62));
-        for text in ["", "..", ".a", "a..b", "a\\", "a\\25", "a\\256", "a\\2x0", &"a".repeat(64), &name] {
+        for text in [
+            "",
+            "..",
+            ".a",
+            "a..b",
+            "a\\",
+            "a\\25",
+            "a\\256",
+            "a\\2x0",
+            &"a".repeat(64),
+            &name,
+        ] {
             assert_eq!(name_from_text(text), None, "{text}");
         }
     }

@@ -1,7 +1,7 @@
 //! A build without the feature `control`, or for a system without Unix sockets. Stands in for `src/cli/control.rs`.
 
 use super::UsageError;
-use super::commands::Subcommand;
+use super::commands::{Explain, Flush, LogLevel, Reload, Status, Subcommand, Trace};
 use super::sources::Sources;
 use crate::config::lacking;
 use std::convert::Infallible;
@@ -23,12 +23,12 @@ impl ControlOrder {
         _sources: &Sources,
     ) -> Result<Result<Self, Subcommand>, UsageError> {
         let command = match typed {
-            Subcommand::Status(_) => "status",
-            Subcommand::Explain(_) => "explain",
-            Subcommand::Flush(_) => "flush",
-            Subcommand::Reload(_) => "reload",
-            Subcommand::LogLevel(_) => "log-level",
-            Subcommand::Trace(_) => "trace",
+            Subcommand::Status(Status { .. }) => "status",
+            Subcommand::Explain(Explain { .. }) => "explain",
+            Subcommand::Flush(Flush { .. }) => "flush",
+            Subcommand::Reload(Reload { .. }) => "reload",
+            Subcommand::LogLevel(LogLevel { .. }) => "log-level",
+            Subcommand::Trace(Trace { .. }) => "trace",
             other => return Ok(Err(other)),
         };
         let why = lacking("control");
@@ -51,7 +51,14 @@ mod tests {
     // req 124
     #[test]
     fn a_command_is_refused_with_the_feature_that_it_takes() {
-        for line in ["status", "explain a.test", "flush", "reload", "log-level info", "trace off"] {
+        for line in [
+            "status",
+            "explain a.test",
+            "flush",
+            "reload",
+            "log-level info",
+            "trace off",
+        ] {
             let words = line.split(' ').map(Into::into);
             let error = parse(words, []).unwrap_err().to_string();
             let command = line.split(' ').next().unwrap_or_default();

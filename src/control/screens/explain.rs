@@ -73,11 +73,7 @@ fn connection(of: &Value) -> String {
 }
 
 fn remembered(of: &Value) -> String {
-    let what = if is(&of["failure"]) {
-        "failure "
-    } else {
-        ""
-    };
+    let what = if is(&of["failure"]) { "failure " } else { "" };
     let holds = match text(&of["state"]).as_str() {
         "fresh" => format!("fresh for {} more", seconds(&of["remaining_seconds"])),
         "standing" => "expired, served since upstreams failed just now".to_owned(),

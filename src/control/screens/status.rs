@@ -122,8 +122,14 @@ fn of_bounds(of: &Value) -> Vec<String> {
         ("shed", "queries refused, since too many were in flight"),
         ("yielded", "queries given up for those of other clients"),
         ("tcp_refused", "TCP connections refused"),
-        ("tcp_closed_unread", "TCP connections closed whose clients did not read"),
-        ("udp_unsent", "responses over UDP that the system did not send"),
+        (
+            "tcp_closed_unread",
+            "TCP connections closed whose clients did not read",
+        ),
+        (
+            "udp_unsent",
+            "responses over UDP that the system did not send",
+        ),
     ];
     let hit = hit.into_iter().filter_map(|(name, told)| {
         let count = number(&of[name]);

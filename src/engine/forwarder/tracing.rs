@@ -58,7 +58,8 @@ impl Forwarder {
         let (before, replied) = (self.ledger.stats, out.actions().len());
         self.query(query, client, now, out);
         let after = &self.ledger.stats;
-        let is_reply = |action: &Action| matches!(action, Action::Reply { client: to, .. } if *to == client);
+        let is_reply =
+            |action: &Action| matches!(action, Action::Reply { client: to, .. } if *to == client);
         let news = out.actions().get(replied..).unwrap_or_default();
         if news.iter().any(is_reply) {
             return match () {
