@@ -301,6 +301,18 @@ mod tests {
         }
     }
 
+    // req 123
+    #[test]
+    fn the_requests_on_the_page_are_requests() {
+        let page = include_str!("../../docs/control.md");
+        let lines = page.lines().filter(|line| line.contains("\"command\":"));
+        let lines: Vec<&str> = lines.collect();
+        assert!(lines.len() > 8, "{lines:?}");
+        for line in lines {
+            assert!(read(line).is_ok(), "{line}");
+        }
+    }
+
     // req 123, fault 146
     #[test]
     fn what_is_not_exactly_known_is_refused() {
