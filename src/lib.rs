@@ -92,7 +92,7 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `admin`, `cli`, `logger`, `probe`, `reload`, `signals` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `admin`, `cli`, `control`, `logger`, `probe`, `reload`, `signals`, `status` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(feature = "cli")]
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
@@ -102,6 +102,10 @@ pub mod admin;
 #[doc(hidden)]
 pub mod cli;
 pub mod config;
+#[cfg(feature = "cli")]
+#[cfg_attr(not(all(feature = "control", unix)), path = "control/absent.rs")]
+#[doc(hidden)]
+pub mod control;
 #[deny(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -111,6 +115,7 @@ pub mod engine;
 pub mod framed;
 #[cfg(any(
     feature = "admin",
+    feature = "control",
     all(feature = "cli", feature = "tls", feature = "sockets")
 ))]
 mod json;
@@ -133,6 +138,9 @@ pub mod serve;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod signals;
+#[cfg(any(feature = "admin", feature = "control"))]
+#[doc(hidden)]
+pub mod status;
 #[cfg(feature = "cli")]
 #[cfg_attr(
     not(all(feature = "sockets", target_os = "linux")),

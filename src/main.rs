@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use dotward::admin::Admin;
 use dotward::cli::{self, Command, Probe, Settings};
-use dotward::reload::Reloader;
+use dotward::control::ControlSocket;
+use dotward::reload::{Reloader, Reloads};
 use dotward::serve::Control;
 use dotward::systemd::Inheritance;
 use dotward::transports::{Inherited, RunError};
@@ -23,6 +24,10 @@ fn main() -> ExitCode {
     match cli::from_env() {
         Ok(Command::Serve(settings)) => serve(settings),
         Ok(Command::Certificate(order)) => match order.carry_out() {
+            Ok(text) => print(&text),
+            Err(error) => fail(&error, ExitCode::FAILURE),
+        },
+        Ok(Command::Control(order)) => match order.carry_out() {
             Ok(text) => print(&text),
             Err(error) => fail(&error, ExitCode::FAILURE),
         },
@@ -81,8 +86,12 @@ fn serve(mut settings: Settings) -> ExitCode {
         } = inheritance;
         settings.config = config;
         let control = Control::new();
-        let mut reloader = Reloader::new(settings.clone(), control.clone(), kept);
-        signals::forward(control.clone(), ending, move || reloader.reload()).map_err(|error| {
+        let reloads = Reloads::start(Reloader::new(settings.clone(), control.clone(), kept));
+        let forwarded = reloads.and_then(|reloads| {
+            let called = reloads.clone();
+            signals::forward(control.clone(), ending, move || called.call()).map(|()| reloads)
+        });
+        let reloads = forwarded.map_err(|error| {
             RunError::System(format!(
                 "signals cannot be received: {error}; is the limit of files (ulimit -n) or of threads (ulimit -u) too low?"
             ))
@@ -90,7 +99,7 @@ fn serve(mut settings: Settings) -> ExitCode {
         for warning in &settings.warnings {
             log::warn!("{warning}");
         }
-        run(settings, &control, inherited)
+        run(settings, &control, inherited, &reloads)
     });
     if let Err(error) = &result {
         if level == LevelFilter::Off {
@@ -108,20 +117,31 @@ fn serve(mut settings: Settings) -> ExitCode {
 }
 
 /// Serves, and tells the service manager so.
-fn run(settings: Settings, control: &Control, inherited: Inherited) -> Result<(), RunError> {
+fn run(
+    settings: Settings,
+    control: &Control,
+    inherited: Inherited,
+    reloads: &Reloads,
+) -> Result<(), RunError> {
     let Settings {
         runtime,
         config,
         admin,
+        control_socket,
         ..
     } = settings;
     let cache_bytes = config.cache_bytes();
     let admin = admin.map(Admin::bind).transpose();
     let admin = admin.map_err(RunError::System)?;
+    let socket = control_socket.as_deref().map(ControlSocket::bind);
+    let socket = socket.transpose().map_err(RunError::System)?;
     let started = transports::start(&runtime, config, control, inherited)?;
     if let Some(admin) = admin {
         admin.serve(control, &runtime).map_err(RunError::System)?;
     }
+    let served = socket.map(|socket| socket.serve(control, &runtime, reloads));
+    // Its file is there until the end.
+    let _served = served.transpose().map_err(RunError::System)?;
     systemd::ready(started.summary());
     systemd::watch(control).map_err(|error| RunError::System(format!("the watchdog: {error}")))?;
     let cache = started.cache();

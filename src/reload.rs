@@ -2,10 +2,72 @@
 
 use crate::cli::Settings;
 use crate::config::{Config, Listen, Upstream};
+use crate::locks::lock;
+use crate::logger;
 use crate::serve::Control;
 use crate::systemd::{self, KeptSockets};
 use crate::transports::prepare;
 use log::{error, info, warn};
+use std::io;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// What came of a reload: what is in force now, or why nothing has changed.
+pub type Outcome = Result<String, String>;
+
+/// Has the configuration read again, in a thread of its own: it reads files, and one on a server that does not respond must not keep anybody
+/// waiting. Calls that come before it begins are one, and a call that has not begun reads the files as they are then.
+#[derive(Clone, Debug)]
+pub struct Reloads {
+    wake: SyncSender<()>,
+    /// Those that want to know what comes of it.
+    asking: Arc<Mutex<Vec<Sender<Outcome>>>>,
+}
+
+impl Reloads {
+    /// Starts the thread, which runs as long as the process. An error is of the system: no more threads.
+    pub fn start(mut reloader: Reloader) -> io::Result<Self> {
+        let (wake, wakes) = sync_channel(1);
+        let asking: Arc<Mutex<Vec<Sender<Outcome>>>> = Arc::default();
+        let those = asking.clone();
+        let work = move || {
+            for () in wakes {
+                let those = std::mem::take(&mut *lock(&those));
+                let cause = if those.is_empty() { SIGNAL } else { SOCKET };
+                let outcome = reloader.reload(cause);
+                for one in those {
+                    // Whoever asked may have given up by now.
+                    drop(one.send(outcome.clone()));
+                }
+            }
+        };
+        // Where there are no signals there may be no threads either.
+        if cfg!(unix) {
+            let thread = thread::Builder::new().name("dotward-reload".into());
+            thread.spawn(work)?;
+        }
+        Ok(Self { wake, asking })
+    }
+
+    /// After SIGHUP.
+    pub fn call(&self) {
+        // One place: what does not fit is the call that waits there already.
+        let _called = self.wake.try_send(());
+    }
+
+    /// For somebody who waits for the outcome, which comes once.
+    pub fn ask(&self) -> Receiver<Outcome> {
+        let (to, outcome) = mpsc::channel();
+        lock(&self.asking).push(to);
+        self.call();
+        outcome
+    }
+}
+
+/// What has the configuration read again, for the log.
+const SIGNAL: &str = "SIGHUP";
+const SOCKET: &str = "the control socket";
 
 /// Reads what the settings came from again, and has the event loops serve by that.
 pub struct Reloader {
@@ -28,24 +90,26 @@ impl Reloader {
         }
     }
 
-    /// Reads arguments, variables and files again. If there is a mistake in them, nothing changes. The log says which it is, and so does the
+    /// Reads arguments, variables and files again, because of this. If there is a mistake in them, nothing changes. The log says which it is, and so does the
     /// status that a service manager shows, which waits for either outcome.
-    pub fn reload(&mut self) {
+    fn reload(&mut self, cause: &str) -> Outcome {
         systemd::reloading();
-        let status = match self.read() {
-            Ok(settings) => self.obey(settings),
+        let outcome = match self.read() {
+            Ok(settings) => Ok(self.obey(settings, cause)),
             Err(why) => {
-                error!("SIGHUP: {why}; the configuration stays as it was");
-                format!(
+                error!("{cause}: {why}; the configuration stays as it was");
+                Err(format!(
                     "the configuration that was read again is refused: {why}; the one before is in force"
-                )
+                ))
             }
         };
-        systemd::ready(&status);
+        let (Ok(status) | Err(status)) = &outcome;
+        systemd::ready(status);
+        outcome
     }
 
     /// Has the loops serve by these settings, and says what is in force.
-    fn obey(&mut self, settings: Settings) -> String {
+    fn obey(&mut self, settings: Settings, cause: &str) -> String {
         for warning in &settings.warnings {
             warn!("{warning}");
         }
@@ -53,7 +117,7 @@ impl Reloader {
             .file
             .as_deref()
             .unwrap_or("arguments and variables");
-        info!("SIGHUP: the configuration is read again: {from}");
+        info!("{cause}: the configuration is read again: {from}");
         if settings.config.roots() != self.config.roots()
             && let Some(note) = settings.trust_note()
         {
@@ -68,7 +132,7 @@ impl Reloader {
         if !fixed.is_empty() {
             warn!("only a restart changes {}", fixed.join(", "));
         }
-        log::set_max_level(settings.log);
+        logger::set_level(settings.log);
         let config = settings.config;
         let bound = self.kept.change(&self.config, &config);
         self.control.reload_beside(config.clone(), bound);

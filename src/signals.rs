@@ -10,13 +10,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::io;
 #[cfg(unix)]
-use std::sync::mpsc::sync_channel;
-#[cfg(unix)]
 use std::thread;
 
 /// Forwards signals to the event loops, from a thread that runs as long as the process. The first that ends them sends `ending`. After each
-/// SIGHUP `hang_up` is called in a second thread: it reads files, and one on a server that does not respond must not keep the other signals
-/// waiting. Those that arrive before it is called are one. An error is of the system: no more threads or descriptors.
+/// SIGHUP `hang_up` is called, which must not keep the other signals waiting. An error is of the system: no more threads or descriptors.
 ///
 /// The system's default for each of these signals ends the process, and with it the queries in flight. SIGPIPE is not among them: Rust
 /// programs ignore it, and get an error from the write instead.
@@ -24,19 +21,14 @@ use std::thread;
 pub fn forward(
     control: Control,
     ending: Command,
-    mut hang_up: impl FnMut() + Send + 'static,
+    hang_up: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
-    // One place: a call that has not begun reads the files as they are then.
-    let (asked, reloads) = sync_channel(1);
-    let call = move || reloads.into_iter().for_each(|()| hang_up());
     let work = move || {
         let mut ends = false;
         for signal in signals.forever() {
             match signal {
-                SIGHUP => {
-                    let _ = asked.try_send(());
-                }
+                SIGHUP => hang_up(),
                 SIGUSR1 => control.send(Command::Report),
                 // It has no meaning here, and does not end the process.
                 SIGUSR2 => {}
@@ -49,9 +41,6 @@ pub fn forward(
         }
     };
     thread::Builder::new()
-        .name("dotward-reload".into())
-        .spawn(call)?;
-    thread::Builder::new()
         .name("dotward-signals".into())
         .spawn(work)?;
     Ok(())
@@ -62,7 +51,7 @@ pub fn forward(
 pub fn forward(
     _control: Control,
     _ending: Command,
-    _hang_up: impl FnMut() + Send + 'static,
+    _hang_up: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     Ok(())
 }

@@ -10,6 +10,8 @@ mod battery;
 mod certificates;
 mod configuration;
 mod configuration_file;
+#[cfg(all(feature = "control", unix))]
+mod control;
 mod decisions;
 mod designation;
 mod early_data;

@@ -4,27 +4,22 @@
 //! ([`Control::measure`]), and a loop that does not send its own in time hangs.
 //!
 //! - `server` accepts connections, within bounds, and waits for all of them together; `stream` is one of them as hyper wants it.
-//! - `answers` says what a request gets: `host` which of them are meant for this program, `health` whether it lives and is ready,
-//!   `metrics` the counters in OpenMetrics by the table in `families`, `status` the same for people and scripts in JSON.
-//!   `page` is what people look at, which takes `events`.
-//! - `totals` adds up what the loops have measured.
+//! - `answers` says what a request gets: `host` which of them are meant for this program, `metrics` the counters in OpenMetrics by the table in
+//!   `families`. `page` is what people look at, which takes `events`. Whether it lives and is ready, and its state in JSON, come from
+//!   [`status`](crate::status).
 
-mod about;
 mod answers;
 mod body;
 mod events;
 mod families;
-mod health;
 mod host;
 mod metrics;
 mod page;
-mod reasons;
 mod server;
-mod status;
 mod stream;
-mod totals;
 
 use crate::serve::{Control, bind_advice};
+use crate::status::{about, health, report as status, totals};
 use answers::Answers;
 use log::info;
 use server::Server;

@@ -19,20 +19,34 @@ const SERVING: [(&str, Modes); 3] = [
 ];
 /// The commands that tell what those would do. The name of one of them may follow.
 const TELLING: [&str; 4] = ["check", "config", "resolv-conf", DNR];
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 16] = [
     "udp",
     "tcp",
     "serve",
     "check",
     "config",
     "resolv-conf",
-    OWN,
+    "certificate",
     DNR,
     "providers",
+    "status",
+    "explain",
+    "flush",
+    "reload",
+    "log-level",
+    "trace",
     "help",
 ];
-/// The command that has options of its own, and no settings.
-const OWN: &str = "certificate";
+/// The commands that have options of their own, and no settings.
+const OWN: [&str; 7] = [
+    "certificate",
+    "status",
+    "explain",
+    "flush",
+    "reload",
+    "log-level",
+    "trace",
+];
 const HELP: [&str; 3] = ["-h", "--help", "help"];
 /// Options that may precede a command.
 const GLOBAL: [&str; 4] = ["-h", "--help", "-V", "--version"];
@@ -86,7 +100,7 @@ impl Argv {
             if command == DNR && words.dnr.read(&word, &mut rest)? {
                 continue;
             }
-            if command == OWN {
+            if OWN.contains(&command.as_str()) {
                 words.read_own(&word);
             } else if takes_options {
                 words.read_option(word, &mut rest, &command, known)?;
@@ -250,7 +264,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr and providers; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, providers, status, explain, flush, reload, log-level and trace; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),

@@ -11,7 +11,7 @@ use super::options::Options;
     usage = "<command> [options]",
     example = "{command_name} serve\n{command_name} udp --listen 127.0.0.1:5300 --upstream quad9\n\
                {command_name} check --upstream 9.9.9.9#dns.quad9.net,dns4eu-protective",
-    note = "`{command_name} serve --help` describes the options, which all commands but\ncertificate and providers take."
+    note = "`{command_name} serve --help` describes the options, which all commands but\ncertificate, providers and those to a running dotward take."
 )]
 pub(super) struct Arguments {
     /// print the version
@@ -33,6 +33,12 @@ pub(super) enum Subcommand {
     Dnr(Dnr),
     Certificate(CertificateOptions),
     Providers(Providers),
+    Status(Status),
+    Explain(Explain),
+    Flush(Flush),
+    Reload(Reload),
+    LogLevel(LogLevel),
+    Trace(Trace),
 }
 
 /// Make a private authority, and a certificate for clients over TLS.
@@ -79,6 +85,174 @@ pub(super) struct CertificateOptions {
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "providers", help_triggers("-h", "--help", "help"))]
 pub(super) struct Providers {}
+
+/// Show what the running dotward does: one screen.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "status",
+    help_triggers("-h", "--help", "help"),
+    note = "Upstreams, health, connections, clients, the cache, and bounds that were hit. It\ntakes a running dotward with a control socket; docs/control.md describes it.",
+    error_code(1, "there is no running dotward, or it refuses"),
+    error_code(2, "the arguments are wrong")
+)]
+#[cfg_attr(
+    not(all(feature = "control", unix)),
+    expect(dead_code, reason = "only what speaks to a running program reads them")
+)]
+pub(super) struct Status {
+    /// PATH of its control socket. Default: the one that is configured here, or
+    /// /run/dotward/control.sock
+    #[argh(option, long = "control-socket")]
+    pub(super) socket: Option<String>,
+    /// print one JSON document alone
+    #[argh(switch)]
+    pub(super) json: bool,
+}
+
+/// Show all that the running dotward knows about a name, and ask it now.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "explain",
+    help_triggers("-h", "--help", "help"),
+    example = "{command_name} www.example.com\n{command_name} www.example.com AAAA --json",
+    note = "Its route, what is cached and for how long, the upstreams and connections, the\nqueries in flight, recent failures of the name, and the same question asked now,\nas a client asks it: what came back, from where, how long it took, and why it\nfailed if it did.",
+    error_code(1, "there is no running dotward, or it refuses"),
+    error_code(2, "the arguments are wrong")
+)]
+#[cfg_attr(
+    not(all(feature = "control", unix)),
+    expect(dead_code, reason = "only what speaks to a running program reads them")
+)]
+pub(super) struct Explain {
+    /// NAME to explain
+    #[argh(positional)]
+    pub(super) name: String,
+    /// TYPE of the question. Default: A
+    #[argh(positional, arg_name = "type")]
+    pub(super) qtype: Option<String>,
+    /// PATH of its control socket. Default: the one that is configured here, or
+    /// /run/dotward/control.sock
+    #[argh(option, long = "control-socket")]
+    pub(super) socket: Option<String>,
+    /// print one JSON document alone
+    #[argh(switch)]
+    pub(super) json: bool,
+}
+
+/// Have the running dotward forget what it has cached.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "flush",
+    help_triggers("-h", "--help", "help"),
+    example = "{command_name}\n{command_name} www.example.com\n{command_name} --suffix example.com",
+    note = "Without a name all of it is forgotten.",
+    error_code(1, "there is no running dotward, or it refuses"),
+    error_code(2, "the arguments are wrong")
+)]
+#[cfg_attr(
+    not(all(feature = "control", unix)),
+    expect(dead_code, reason = "only what speaks to a running program reads them")
+)]
+pub(super) struct Flush {
+    /// NAME to forget, for all types
+    #[argh(positional)]
+    pub(super) name: Option<String>,
+    /// NAME to forget with all names below it
+    #[argh(option)]
+    pub(super) suffix: Option<String>,
+    /// PATH of its control socket. Default: the one that is configured here, or
+    /// /run/dotward/control.sock
+    #[argh(option, long = "control-socket")]
+    pub(super) socket: Option<String>,
+    /// print one JSON document alone
+    #[argh(switch)]
+    pub(super) json: bool,
+}
+
+/// Have the running dotward read its configuration again.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "reload",
+    help_triggers("-h", "--help", "help"),
+    note = "As SIGHUP does, but it says what came of it: exit code 1 if the configuration is\nrefused, and the one before stays in force.",
+    error_code(1, "there is no running dotward, or the configuration is refused"),
+    error_code(2, "the arguments are wrong")
+)]
+#[cfg_attr(
+    not(all(feature = "control", unix)),
+    expect(dead_code, reason = "only what speaks to a running program reads them")
+)]
+pub(super) struct Reload {
+    /// PATH of its control socket. Default: the one that is configured here, or
+    /// /run/dotward/control.sock
+    #[argh(option, long = "control-socket")]
+    pub(super) socket: Option<String>,
+    /// print one JSON document alone
+    #[argh(switch)]
+    pub(super) json: bool,
+}
+
+/// Set the level of the running dotward's log.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "log-level",
+    help_triggers("-h", "--help", "help"),
+    note = "Until the next reload or start, which take it from the configuration.",
+    error_code(1, "there is no running dotward, or it refuses"),
+    error_code(2, "the arguments are wrong")
+)]
+#[cfg_attr(
+    not(all(feature = "control", unix)),
+    expect(dead_code, reason = "only what speaks to a running program reads them")
+)]
+pub(super) struct LogLevel {
+    /// LEVEL: off, error, warn, info or debug
+    #[argh(positional)]
+    pub(super) level: String,
+    /// PATH of its control socket. Default: the one that is configured here, or
+    /// /run/dotward/control.sock
+    #[argh(option, long = "control-socket")]
+    pub(super) socket: Option<String>,
+    /// print one JSON document alone
+    #[argh(switch)]
+    pub(super) json: bool,
+}
+
+/// Have the running dotward log each query for a while, with its name.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "trace",
+    help_triggers("-h", "--help", "help"),
+    example = "{command_name} on --for 1m\n{command_name} off",
+    note = "Lines of the level debug are logged, whatever the level is: they name what\nclients ask for, and who answers.",
+    error_code(1, "there is no running dotward, or it refuses"),
+    error_code(2, "the arguments are wrong")
+)]
+#[cfg_attr(
+    not(all(feature = "control", unix)),
+    expect(dead_code, reason = "only what speaks to a running program reads them")
+)]
+pub(super) struct Trace {
+    /// on or off
+    #[argh(positional)]
+    pub(super) on: String,
+    /// TIME after which it ends by itself, up to 24h. Default: 10m
+    #[argh(option, long = "for")]
+    pub(super) time: Option<String>,
+    /// PATH of its control socket. Default: the one that is configured here, or
+    /// /run/dotward/control.sock
+    #[argh(option, long = "control-socket")]
+    pub(super) socket: Option<String>,
+    /// print one JSON document alone
+    #[argh(switch)]
+    pub(super) json: bool,
+}
 
 /// The commands that serve clients, and those that tell what these would do. All take the same options, which argh cannot share by itself.
 macro_rules! commands {

@@ -3,7 +3,7 @@
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
 //! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `upstreams`, `routes`, `hosts`, `units`, `words`,
-//! `admin`, `split_key`, `listener_name` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one, and `dnr` says how a network tells of it. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
+//! `admin`, `split_key`, `listener_name` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one, `control` has what is asked of a running program, and `dnr` says how a network tells of it. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
 
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 mod admin;
@@ -11,6 +11,8 @@ mod argv;
 #[cfg_attr(not(feature = "certificate"), path = "certificate/absent.rs")]
 mod certificate;
 mod commands;
+#[cfg_attr(not(all(feature = "control", unix)), path = "control/absent.rs")]
+mod control;
 mod dnr;
 mod effective;
 mod environment;
@@ -51,6 +53,7 @@ use std::fmt;
 
 use crate::config::{Domain, providers};
 pub use certificate::Order;
+pub use control::ControlOrder;
 pub use settings::Settings;
 pub use sources::Sources;
 
@@ -69,6 +72,8 @@ pub enum Command {
     ResolvConf(String),
     /// Make a certificate, and print what to do with it.
     Certificate(Order),
+    /// Have a running program do something, and print what comes of it.
+    Control(ControlOrder),
     /// Print this: options of DHCP and of router advertisements.
     Dnr(String),
     /// Print the table of providers.
@@ -98,6 +103,7 @@ impl Command {
             Self::Config(_)
             | Self::ResolvConf(_)
             | Self::Certificate(_)
+            | Self::Control(_)
             | Self::Dnr(_)
             | Self::Providers
             | Self::Version
@@ -108,7 +114,7 @@ impl Command {
     /// The text to print, for the commands that only print.
     pub fn text(&self) -> Option<String> {
         match self {
-            Self::Serve(_) | Self::Certificate(_) => None,
+            Self::Serve(_) | Self::Certificate(_) | Self::Control(_) => None,
             Self::Probe(_, probe) if probe.json => None,
             Self::Probe(settings, _) => Some(format!(
                 "options, variables and files are valid (not tested: listening)\n{settings}\n"
@@ -277,6 +283,12 @@ mod tests {
             "providers -h",
             "certificate --help",
             "dnr --help",
+            "status --help",
+            "explain --help",
+            "flush -h",
+            "reload --help",
+            "log-level --help",
+            "trace help",
             "udp --help",
             "tcp --help",
             "serve --help",

@@ -230,6 +230,11 @@ options! {
         /// off. The port is 9553 unless one is given. DOTWARD_ADMIN
         Word admin = &["off"],
 
+        /// PATH of a Unix socket by which `dotward status`, explain, flush, reload, log-level and trace
+        /// speak to this program, or off. Root, its own user and the group of the file may connect. It
+        /// takes a program with the feature control. Default: off. DOTWARD_CONTROL_SOCKET
+        Path control_socket = &["off"],
+
         /// CIDR of clients to serve, such as 192.168.0.0/16, and of no others; repeatable. Default:
         /// 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fe80::/10,
         /// fc00::/7, and localnets: the networks that this host is on, if they are no wider than a /16

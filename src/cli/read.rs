@@ -7,6 +7,7 @@ use argh::FromArgs as _;
 use super::argv::Argv;
 use super::certificate::Order;
 use super::commands::{Arguments, Check, Dnr, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
+use super::control::ControlOrder;
 use super::dnr::dnr;
 use super::effective::effective;
 use super::file::Missing;
@@ -44,16 +45,31 @@ impl Sources {
             return Ok(Command::Version);
         }
         let told = argv.modes.unwrap_or(Modes::UdpAndTcp);
-        let (purpose, modes, options) = match typed.subcommand {
+        let typed = match typed.subcommand {
+            None => None,
+            Some(typed) => match ControlOrder::read(typed, self)? {
+                Ok(order) => return Ok(Command::Control(order)),
+                Err(other) => Some(other),
+            },
+        };
+        let (purpose, modes, options) = match typed {
             None => {
                 return Err(UsageError(
-                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, dnr or providers; see dotward --help".to_owned(),
+                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, dnr, providers, status, explain, flush, reload, log-level or trace; see dotward --help".to_owned(),
                 ));
             }
             Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
             Some(Subcommand::Certificate(options)) => {
                 return Order::read(options).map(Command::Certificate);
             }
+            Some(
+                Subcommand::Status(_)
+                | Subcommand::Explain(_)
+                | Subcommand::Flush(_)
+                | Subcommand::Reload(_)
+                | Subcommand::LogLevel(_)
+                | Subcommand::Trace(_),
+            ) => return Err(UsageError("this was read before".to_owned())),
             Some(Subcommand::Udp(Udp(options))) => (Use::Serve, Modes::Udp, options),
             Some(Subcommand::Tcp(Tcp(options))) => (Use::Serve, Modes::Tcp, options),
             Some(Subcommand::Serve(Serve(options))) => (Use::Serve, Modes::UdpAndTcp, options),

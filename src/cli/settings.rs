@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::LevelFilter;
 
 use super::UsageError;
 use super::admin::{admin, taken_by_clients};
+use super::control::control_socket;
 use super::file::{Missing, NONE, PEM_OCTETS, read_limited};
 use super::given::{Given, Table};
 use super::hosts::read_hosts;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub log: LevelFilter,
     /// Where metrics and health are served.
     pub admin: Option<SocketAddr>,
+    /// The Unix socket by which the program is controlled.
+    pub control_socket: Option<PathBuf>,
     /// Settings that are valid and probably a mistake, one line each.
     pub warnings: Vec<String>,
     /// The configuration file, if there is one.
@@ -161,6 +164,7 @@ impl Settings {
             config,
             runtime,
             admin,
+            control_socket: given.one("control_socket", control_socket)?.flatten(),
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
             file: given.file.clone(),
             bootstrap_file,
@@ -172,12 +176,15 @@ impl Settings {
     pub fn fixed(&self, started: &Self) -> Vec<String> {
         let runtime = (self.runtime != started.runtime).then_some("runtime");
         let admin = (self.admin != started.admin).then_some("admin");
+        let socket = self.control_socket != started.control_socket;
+        let socket = socket.then_some("control_socket");
         let names = self
             .config
             .fixed(&started.config)
             .into_iter()
             .chain(runtime)
-            .chain(admin);
+            .chain(admin)
+            .chain(socket);
         names.map(|name| name.replace('_', "-")).collect()
     }
 

@@ -57,6 +57,9 @@ impl fmt::Display for Settings {
         if let Some(admin) = self.admin {
             row(f, "metrics", &format!("at http://{admin}/metrics"))?;
         }
+        if let Some(socket) = &self.control_socket {
+            row(f, "control", &format!("by the socket {}", socket.display()))?;
+        }
         let workers = counted(config.workers().get(), "worker");
         row(
             f,

@@ -65,7 +65,7 @@ impl Gate {
         fx.stats.queries += 1;
         fx.stats.stream_queries += u64::from(!client.is_datagram());
         let ip = client.addr.ip();
-        if !self.allow.allows(ip) {
+        if !self.allow.allows(ip) && !client.is_inside() {
             fx.stats.denied += 1;
             if let Some(denial) = self.denials.note(ip, fx.now.mono) {
                 info!("{denial}");

@@ -26,6 +26,9 @@ pub enum Via {
     Stream(u64),
     /// The same over an encrypted connection, where a response to a padded query is padded.
     Encrypted(u64),
+    /// None: the driver itself asks, on behalf of whoever may control it, and the number is its own name for that. The access list does not
+    /// matter. To everything else it is a stream.
+    Inside(u64),
 }
 
 impl Client {
@@ -37,6 +40,11 @@ impl Client {
     /// Did it arrive encrypted, so that its length is all that others see of it?
     pub fn is_encrypted(&self) -> bool {
         matches!(self.via, Via::Encrypted(_))
+    }
+
+    /// Does the driver itself ask?
+    pub fn is_inside(&self) -> bool {
+        matches!(self.via, Via::Inside(_))
     }
 
     /// What counts as one client. From afar that is an IPv4 address, or the /64 that an IPv6 host chooses its addresses from. All clients of

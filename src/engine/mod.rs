@@ -13,7 +13,8 @@
 //! The `forwarder` coordinates them: one method for each event, which lets the owners do their part and then carries out the list of
 //! tasks (`effects`) that they left. A query passes `admission` first, and `routes` says to which upstreams it may go (by the domains in
 //! `suffixes`); `response` and `failure` are pure functions that say what a
-//! response means, and what a failure means for clients and the log. `history` is what was tried for a transaction: by it the upstreams
+//! response means, and what a failure means for clients and the log; `failed_queries` are those that failed lately, and `explained` is what is known
+//! about one question. `history` is what was tried for a transaction: by it the upstreams
 //! choose a connection.
 
 mod admission;
@@ -25,6 +26,8 @@ mod denials;
 #[path = "../../tests/support/diagrams.rs"]
 mod diagrams;
 mod effects;
+mod explained;
+mod failed_queries;
 mod failure;
 mod forwarder;
 mod gauges;
@@ -48,9 +51,14 @@ mod upstreams;
 pub(crate) mod words;
 
 pub use answer_times::AnswerTimes;
-pub use cache::{Cache, Counts, Found, ImportError, Key, Times};
+pub use cache::{Cache, Counts, Flush, Found, Holds, ImportError, Key, Remembered, Times};
 pub use client::{Client, Via};
-pub use forwarder::Forwarder;
+pub use explained::{
+    AttemptExplained, ConnectionExplained, ConnectionState, Explained, RouteExplained,
+    TransactionExplained, UpstreamExplained, Way,
+};
+pub use failed_queries::FailedQuery;
+pub use forwarder::{Forwarder, Source, Trace};
 pub use gauges::{Gauges, UpstreamGauges, UpstreamWords};
 pub use keys::ConnectionKey;
 pub use output::{Action, Output};

@@ -93,6 +93,18 @@ impl Routes {
         }
     }
 
+    /// The domain of the route that a query takes, by the octets of its question; `None` for the default route.
+    pub fn domain(&self, message: &[u8], at: &QuestionAt) -> Option<Vec<u8>> {
+        let name = at.name(message);
+        let labels = Labels::of(name);
+        let count = depth(labels.count(), at.qtype == TYPE_DS);
+        let from_top = (0..count).map_while(|place| labels.from_top(place));
+        let found = self.domains.as_ref()?.find(from_top)?;
+        let mut domain = name.get(name.len().checked_sub(found.octets)?..)?.to_vec();
+        domain.make_ascii_lowercase();
+        Some(domain)
+    }
+
     /// The way of a query, by its typed question.
     pub fn find_typed(&self, question: &Question<'_>) -> Routed {
         let Some(domains) = &self.domains else {

@@ -4,6 +4,7 @@
 //! and counted, and queries are answered all the same. Crates for log output, such as `env_logger` and `fern`, write in the caller's thread;
 //! over this queue they would replace only the format of a line.
 
+mod level;
 mod line;
 
 use std::io::{self, Write};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+pub use level::{level, set_level, trace};
 use line::{Style, line};
 
 /// Lines that may wait to be written: at 100 octets each 100 KiB, and several seconds of a busy log.
@@ -36,7 +38,7 @@ pub fn start(level: LevelFilter) -> io::Result<Handle> {
     };
     let handle = Handle::spawn(io::stderr(), style)?;
     log::set_boxed_logger(Box::new(handle.clone())).map_err(io::Error::other)?;
-    log::set_max_level(level);
+    set_level(level);
     Ok(handle)
 }
 

@@ -39,11 +39,16 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
     fn act(&mut self, action: &Action, out: &Output) {
         let (config, core) = (&self.config, &mut self.core);
         match action {
-            Action::Reply { client, message } => {
-                if let Via::Stream(number) | Via::Encrypted(number) = client.via {
+            Action::Reply { client, message } => match client.via {
+                Via::Stream(number) | Via::Encrypted(number) => {
                     self.tcp.reply(number, out.message(message));
                 }
-            }
+                Via::Inside(_) => {
+                    let now = self.runtime.now();
+                    self.asking.answer(*client, out.message(message), now, core);
+                }
+                Via::Datagram { .. } => {}
+            },
             Action::Send {
                 connection,
                 id,

@@ -1,9 +1,11 @@
 //! Commands and new configurations to running event loops: a handle to send them, a stream for each loop to receive them.
 
+use super::asking::Asked;
 use super::bound::BoundSockets;
 use super::measured::Measured;
 use super::reload::Reload;
 use crate::config::Config;
+use crate::engine::{Cache, Explained};
 use crate::locks::lock;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::stream::StreamExt as _;
@@ -38,6 +40,14 @@ pub enum Message {
     Measure(mpsc::Sender<Measured>),
     /// A connection to an upstream is to be made, if there has never been one.
     Prepare,
+    /// Which queries have failed lately is to be remembered.
+    RememberFailures,
+    /// What it knows about the question of this query is to be sent, with its number.
+    Explain(Arc<[u8]>, mpsc::Sender<(usize, Explained)>),
+    /// This query is to be answered as that of a client.
+    Ask(Arc<[u8]>, mpsc::Sender<Asked>),
+    /// The cache that it uses is to be sent.
+    ShowCache(mpsc::Sender<Arc<Cache>>),
 }
 
 /// Sends commands to all event loops that were given it ([`Options::control`](super::Options::control)), from any thread. Clones send
@@ -93,6 +103,8 @@ struct Receivers {
     loops: Vec<Receiver>,
     /// The last configuration, for loops that begin later.
     reload: Option<Arc<Reload>>,
+    /// Whether failures are to be remembered, by loops that begin later, too.
+    remembers: bool,
     /// For loops that begin later: a signal during the start is not lost. At most one of each.
     sent: Vec<Command>,
 }
@@ -115,7 +127,8 @@ impl Control {
         let mut receivers = lock(&self.receivers);
         let reload = receivers.reload.clone().map(Message::Reload);
         let commands = receivers.sent.iter().copied().map(Message::Command);
-        for message in reload.into_iter().chain(commands) {
+        let remembers = receivers.remembers.then_some(Message::RememberFailures);
+        for message in reload.into_iter().chain(commands).chain(remembers) {
             // It cannot fail: the other end is in this very function.
             receiver.send(message);
         }
@@ -159,6 +172,40 @@ impl Control {
     /// itself, and whether they would be answered is not known.
     pub fn prepare(&self) {
         lock(&self.receivers).tell(&Message::Prepare);
+    }
+
+    /// Has every loop remember which queries have failed lately, with their names and reasons, for [`Control::explain`].
+    pub fn remember_failures(&self) {
+        let mut receivers = lock(&self.receivers);
+        receivers.remembers = true;
+        receivers.tell(&Message::RememberFailures);
+    }
+
+    /// Has every loop say what it knows about the question of this query: one value for each, with the loop's number. The channel ends as that
+    /// of [`Control::measure`].
+    pub fn explain(&self, query: &[u8]) -> mpsc::Receiver<(usize, Explained)> {
+        let (to, explained) = mpsc::channel();
+        lock(&self.receivers).tell(&Message::Explain(query.into(), to));
+        explained
+    }
+
+    /// Asks the first loop a query as a client does, whatever the access list says. The one value comes when the query is answered; the channel
+    /// ends without one if the loop is about to end, or does not answer such a message.
+    pub fn ask(&self, query: &[u8]) -> mpsc::Receiver<Asked> {
+        let (to, asked) = mpsc::channel();
+        let message = Message::Ask(query.into(), to);
+        let receivers = lock(&self.receivers);
+        // The others have the same upstreams and the same cache.
+        receivers.loops.iter().any(|one| one.send(message.clone()));
+        asked
+    }
+
+    /// Has every loop say which cache it uses: the same one, but for a moment while another configuration reaches them. The channel ends as
+    /// that of [`Control::measure`].
+    pub fn caches(&self) -> mpsc::Receiver<Arc<Cache>> {
+        let (to, caches) = mpsc::channel();
+        lock(&self.receivers).tell(&Message::ShowCache(to));
+        caches
     }
 
     /// Has every loop gone round since the last probe? Sends the next one to those that have. A loop answers in its iterations, so that one
@@ -253,7 +300,7 @@ mod tests {
             let describe = |message| match message {
                 Message::Reload(reload) => reload.config.timeout().as_secs().to_string(),
                 Message::Command(command) => format!("{command:?}"),
-                Message::Probe | Message::Measure(_) | Message::Prepare => "question".to_owned(),
+                _ => "question".to_owned(),
             };
             messages.received().into_iter().map(describe).collect()
         };

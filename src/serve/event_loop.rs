@@ -4,6 +4,7 @@
 //! acknowledge. Each step is bounded; what reaches its bound is ready again at once, after the others had their turn. Clients' connections,
 //! of which there may be thousands that always have more, share a bound in time.
 
+use super::asking::Asking;
 use super::control::{Command, Message, Messages};
 use super::core::Core;
 use super::handover::Handover;
@@ -78,6 +79,7 @@ pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) tcp: TcpClients<R>,
     pub(super) upstreams: UpstreamConnections<T>,
     pub(super) lookups: Lookups<R>,
+    pub(super) asking: Asking,
     pub(super) missing: MissingAddresses,
     pub(super) host_networks: HostNetworks,
     pub(super) phase: Phase,
@@ -112,6 +114,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             alarm: Alarm::new(&sources),
             upstreams: UpstreamConnections::new(&sources),
             lookups: Lookups::new(random, &sources),
+            asking: Asking::default(),
             handover,
             config,
             cache,
@@ -250,6 +253,10 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 Message::Reload(reload) => self.reconfigure(&reload),
                 Message::Measure(to) => self.measure(&to),
                 Message::Prepare => self.prepare(),
+                Message::RememberFailures => self.core.forwarder.remember_failures(),
+                Message::Explain(query, to) => self.explain(&query, &to),
+                Message::Ask(query, to) => self.ask(&query, to),
+                Message::ShowCache(to) => drop(to.send(self.cache.clone())),
                 // It was answered when it was received.
                 Message::Probe => {}
             }

@@ -3,7 +3,7 @@
 use super::event_loop::EventLoop;
 use super::measured::{CacheMeasured, Measured};
 use super::shutdown::Phase;
-use crate::engine::{Forwarder, Stats};
+use crate::engine::{Explained, Forwarder, Stats};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 use log::info;
@@ -53,6 +53,14 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         };
         // Whoever asked may have given up by now.
         drop(to.send(measured));
+    }
+
+    /// Sends what it knows about the question of this query. Nothing, if that is none.
+    pub(super) fn explain(&self, query: &[u8], to: &mpsc::Sender<(usize, Explained)>) {
+        if let Some(explained) = self.core.forwarder.explain(query, self.core.now) {
+            // Whoever asked may have given up by now.
+            drop(to.send((self.number, explained)));
+        }
     }
 
     /// Connects to an upstream, if there has never been a connection. One loop is enough to see whether that can be done.

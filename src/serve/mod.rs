@@ -11,11 +11,13 @@
 //!   that were bound before, and `bind_advice` says what to do about one that cannot be.
 //! - `host_networks` has the networks of this host on the access list.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
+//! - `asking` has queries answered that come from the program itself.
 //! - `measured` is what a loop has counted and holds, for whoever watches it.
 //! - `control` carries commands and new configurations to the loop, `reload` has it serve by one; `shutdown` is the way from serving to the end,
 //!   and `ending` what is done on it; loops that hand over go it together (`handover`).
 
 mod actions;
+mod asking;
 mod bind_advice;
 mod bound;
 mod control;
@@ -46,6 +48,7 @@ mod tcp;
 mod udp;
 mod upstream_connections;
 
+pub use asking::Asked;
 #[cfg(feature = "sockets")]
 pub(crate) use bind_advice::bind_advice;
 pub use bound::BoundSockets;

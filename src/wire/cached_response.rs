@@ -103,6 +103,16 @@ impl CachedResponse {
         self.question.octets(&self.octets)
     }
 
+    /// Its response code, as far as the header holds it.
+    pub fn rcode(&self) -> Rcode {
+        Rcode(self.header.flags.rcode().into())
+    }
+
+    /// How many records its answer section has.
+    pub fn answers(&self) -> u16 {
+        self.header.answers
+    }
+
     /// Octets of heap memory that it takes: the allocation, rounded up as allocators do, and their header.
     pub fn heap_size(&self) -> usize {
         self.octets.len().next_multiple_of(16) + 16

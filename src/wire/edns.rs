@@ -96,6 +96,21 @@ pub fn options<'a>(
     })
 }
 
+/// The extended errors in an OPT record (RFC 8914), in order. A text that is no UTF-8 is left out.
+pub fn extended_errors<'a>(
+    message: &'a [u8],
+    opt: Option<&OptAt>,
+) -> impl Iterator<Item = Ede<'a>> + use<'a> {
+    let options = opt.map(|opt| options(message, opt));
+    options.into_iter().flatten().filter_map(|(code, data)| {
+        let (info, text) = data.split_first_chunk::<2>()?;
+        (code == OPTION_EDE).then(|| Ede {
+            code: u16::from_be_bytes(*info),
+            text: std::str::from_utf8(text).unwrap_or_default(),
+        })
+    })
+}
+
 /// Whether options fill the RDATA without a remainder.
 pub(super) fn options_tile(rdata: &[u8]) -> bool {
     let mut rest = rdata;

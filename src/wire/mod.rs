@@ -30,6 +30,7 @@ mod labels;
 mod local_response;
 mod malformed;
 mod name;
+mod name_text;
 mod opt_removal;
 mod query;
 mod question;
@@ -49,7 +50,7 @@ pub use edit_query::{Rewrite, forward_query, set_udp_size};
 pub use edit_response::{Recipient, relay_response};
 pub use edns::{
     ClientEdns, ClientSubnet, Ede, OPTION_KEEPALIVE, OPTION_PADDING, OptAt, OptionCodes,
-    is_hop_by_hop, options,
+    extended_errors, is_hop_by_hop, options,
 };
 pub use frame::{Frames, append_frame};
 pub use freshness::freshness;
@@ -58,6 +59,7 @@ pub use labels::Labels;
 pub use local_response::{LocalRdata, LocalRecord, local_records, local_response};
 pub use malformed::Malformed;
 pub use name::{NameDisplay, display, uncompressed};
+pub use name_text::name_from_text;
 pub use query::{Query, Refusal, parse_query};
 pub use question::{
     QuestionAt, QuestionDisplay, TYPE_DS, describe, lowercase_into, same_question, typed,

@@ -237,10 +237,10 @@ fn a_connection_is_told_in_words() {
     assert_eq!(upstream["last_error"], serde_json::Value::Null);
     let of = |name: &str| upstream[name].as_u64().expect("a number");
     assert!(
-        of("verified") > 0 && of("established") == of("verified"),
+        of("handshakes_verified") > 0 && of("established") == of("handshakes_verified"),
         "{upstream}"
     );
-    assert_eq!(of("not_verified"), 0);
+    assert_eq!(of("handshakes_unverified"), 0);
     let times = &status["answer_times"];
     let counts = times["counts"].as_array().expect("counts");
     assert_eq!(

@@ -46,6 +46,11 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("log", "\"debug\"", "debug"),
     ("admin", "\"127.0.0.1:9553\"", "127.0.0.1"),
     (
+        "control-socket",
+        "\"/run/dotward/control.sock\"",
+        "/run/dotward/control.sock",
+    ),
+    (
         "allow-net",
         "[\"127.0.0.1\", \"localnets\"]",
         "127.0.0.1 localnets",
@@ -82,6 +87,7 @@ fn a_file_says_what_options_and_variables_say() {
     // A build without the feature refuses the value.
     let lacks = |key: &str| match key {
         "admin" => !cfg!(feature = "admin"),
+        "control-socket" => !cfg!(feature = "control"),
         "certificate" | "certificate-key" | "listen-tls" => !cfg!(feature = "listen-tls"),
         _ => false,
     };

@@ -560,7 +560,7 @@ impl<'a> Player<'a> {
 /// Who waits for the reply to this message, or gets it.
 fn waiting(client: Client, message: &[u8]) -> Waiting {
     let socket = match client.via {
-        Via::Stream(number) | Via::Encrypted(number) => 1 + number,
+        Via::Stream(number) | Via::Encrypted(number) | Via::Inside(number) => 1 + number,
         Via::Datagram { .. } => 0,
     };
     (client.addr, socket, word(message, 0))

@@ -1,7 +1,7 @@
 //! Metrics of each upstream, by its label as the log has it: a provider's name, or an address and a name.
 
 use super::{Family, Sample, Value, counter, gauge};
-use crate::admin::reasons::connect_failures;
+use crate::status::reasons::connect_failures;
 use crate::admin::totals::{Totals, Upstream};
 
 /// The label that says which upstream.

@@ -323,7 +323,7 @@ const CELLS = ["upstream", "state", "queries/s", "round trip", "connections", "h
 function upstreamCells(upstream, before) {
   const seconds = now().uptime_seconds - ago(5).uptime_seconds;
   const sent = before && seconds > 0 ? rate((upstream.sent - before.sent) / seconds) : "–";
-  const handshakes = upstream.verified + upstream.not_verified;
+  const handshakes = upstream.handshakes_verified + upstream.handshakes_unverified;
   const failures = Object.entries(upstream.connect_failures).filter(([, value]) => value > 0);
   const connections = upstream.connections === 1 ? "1 up" : `${count(upstream.connections)} up`;
   const cells = [
@@ -332,8 +332,8 @@ function upstreamCells(upstream, before) {
     [sent, `${count(upstream.answered)} of ${count(upstream.sent)} answered`],
     [upstream.round_trip_ms === null ? "–" : time(upstream.round_trip_ms).join(" "), ""],
     [connections, `${count(upstream.in_flight)} in flight`],
-    [count(handshakes), upstream.not_verified > 0 ? `${count(upstream.not_verified)} not verified` : handshakes > 0 ? "verified" : ""],
-    [handshakes > 0 ? `${percent(upstream.resumed, handshakes)} %` : "–", ""],
+    [count(handshakes), upstream.handshakes_unverified > 0 ? `${count(upstream.handshakes_unverified)} not verified` : handshakes > 0 ? "verified" : ""],
+    [handshakes > 0 ? `${percent(upstream.handshakes_resumed, handshakes)} %` : "–", ""],
     [count(upstream.failed_connects), failures.map(([name, value]) => `${CONNECT_REASONS[name] ?? name} ${count(value)}`).join(", ")],
     [count(upstream.lost_connections), ""],
     certificate(upstream.certificate_seconds_left),

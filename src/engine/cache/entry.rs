@@ -3,6 +3,7 @@
 use super::super::time::Time;
 use super::Times;
 use super::octets::Octets;
+use super::remembered::{Holds, Remembered};
 use crate::wire::{CachedResponse, Recipient};
 use std::time::Duration;
 
@@ -96,6 +97,26 @@ impl Entry {
         } else {
             State::Stale
         }
+    }
+
+    /// What it is, for people; `None` if it is good for nothing.
+    pub(super) fn told(&self, now: Time, times: &Times) -> Option<Remembered> {
+        let holds = match self.state(now, times) {
+            State::Fresh => Holds::Fresh,
+            State::Standing => Holds::Standing,
+            State::Stale => Holds::Stale,
+            State::Gone => return None,
+        };
+        Some(Remembered {
+            holds,
+            is_failure: self.failure,
+            rcode: self.kept.rcode(),
+            answers: self.kept.answers(),
+            age: now.since(self.stored),
+            left: self.expires.since(now),
+            hits: self.hits,
+            ..Remembered::of_bits(self.bits)
+        })
     }
 
     /// Whether there is something in it that is better than an error.

@@ -10,7 +10,7 @@ const CHUNK: usize = 64;
 /// NSID, which asks for the name of the server (RFC 5001). An answer without it is an answer all the same.
 const OPTION_NSID: u16 = 3;
 /// Bits of a header that are part of the key: RD, AD and CD. A query with any other goes by the cache.
-const KEY_FLAGS: u16 = 0x0130;
+pub(super) const KEY_FLAGS: u16 = 0x0130;
 /// An odd number with bits all over, which spreads a route's fingerprint over a whole hash.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 

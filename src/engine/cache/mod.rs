@@ -11,12 +11,15 @@
 //! - `entry` is one answer and its times; [`CachedResponse`] is its form, [`wire::cacheability`] its admission.
 //! - `shard` bounds a part; `index` finds in it, `sieve` says who has to go.
 //! - `dump` is the cache as octets, for the next process.
+//! - `remembered` says what there is for a question, and `flush` forgets it, for whoever controls the program.
 
 mod dump;
 mod entry;
+mod flush;
 mod index;
 mod key;
 mod octets;
+mod remembered;
 mod shard;
 mod sieve;
 #[cfg(test)]
@@ -31,7 +34,9 @@ use crate::wire::{
 use dump::Dump;
 pub use dump::ImportError;
 use entry::{Entry, State};
+pub use flush::Flush;
 pub use key::Key;
+pub use remembered::{Holds, Remembered};
 use shard::Shard;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

@@ -126,6 +126,26 @@ impl Shard {
         }
     }
 
+    /// Forgets those among `count` slots, from the slot `from` on, whose questions are `so`. Says how many those were, and whether there are
+    /// more slots.
+    pub(super) fn forget(
+        &mut self,
+        from: usize,
+        count: usize,
+        so: impl Fn(&[u8]) -> bool,
+    ) -> (usize, bool) {
+        let end = self.slots.len().min(from.saturating_add(count));
+        let mut forgotten = 0;
+        for slot in from..end {
+            let entry = self.slots[slot].as_ref();
+            if entry.is_some_and(|entry| so(entry.question())) {
+                self.remove(slot as u32);
+                forgotten += 1;
+            }
+        }
+        (forgotten, end < self.slots.len())
+    }
+
     fn insert(&mut self, hash: u64, entry: Entry) {
         let size = entry.heap_size();
         while self.bytes() + size + self.growth_needed() > self.bound {

@@ -11,10 +11,14 @@
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
 mod confinement;
+mod explaining;
 mod queries;
 mod reconfiguration;
 mod responses;
+mod tracing;
 mod work;
+
+pub use tracing::{Source, Trace};
 
 use crate::config::{AccessList, Config};
 use crate::engine::admission::Gate;
@@ -39,6 +43,7 @@ use rand_chacha::rand_core::SeedableRng;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Traced;
 
 /// The core of a forwarder. One per event loop.
 pub struct Forwarder {
@@ -50,6 +55,8 @@ pub struct Forwarder {
     ledger: Ledger,
     udp_payload: u16,
     subnet: ClientSubnet,
+    /// Queries of the driver itself that are not answered yet. Usually there is none.
+    traces: Vec<Traced>,
 }
 
 impl Forwarder {
@@ -66,6 +73,7 @@ impl Forwarder {
             ledger: Ledger::default(),
             udp_payload: config.limits().udp_payload,
             subnet: config.client_subnet(),
+            traces: Vec::new(),
         }
     }
 

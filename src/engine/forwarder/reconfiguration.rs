@@ -37,6 +37,7 @@ impl Forwarder {
         let upstreams = self.pool.numbers().len();
         self.transactions
             .reconfigure(config, upstreams, cache.clone());
+        self.transactions.failed_mut().forget_upstreams();
         self.cache = cache;
         self.udp_payload = config.limits().udp_payload;
         self.subnet = config.client_subnet();

@@ -109,6 +109,7 @@ impl Forwarder {
                 Lasting(now.mono.since(transaction.history.arrived)),
             );
         }
+        self.trace(key, Some((&attempt, connection)), now);
         let fx = &mut self.ledger.at(now, out);
         self.transactions.finish(key, message, answer, fx);
         self.carry_out(now, out);

@@ -174,6 +174,7 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
+        self.trace(key, None, now);
         let Some(history) = self.transactions.history(key) else {
             return;
         };

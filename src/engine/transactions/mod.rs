@@ -25,7 +25,9 @@ pub use transaction::{Transaction, WaitingClient, edns_of, size_limit};
 
 use super::answer_times::AnswerTimes;
 use super::cache::Cache;
+use super::client::Client;
 use super::effects::{Effects, Task};
+use super::failed_queries::FailedQueries;
 use super::gauges::Gauges;
 use super::hashing::RandomMap;
 use super::history::{Attempt, History, Preference, Purpose};
@@ -34,6 +36,7 @@ use super::routes::ForwardingRoute;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
 use crate::config::Config;
+use crate::wire::{self, QuestionAt};
 use hedging::Hedging;
 use quotas::{Quotas, UNIT};
 use replies::Unfinished;
@@ -75,6 +78,7 @@ pub struct Transactions {
     timeout: Duration,
     udp_payload: u16,
     times: AnswerTimes,
+    failed: FailedQueries,
 }
 
 /// What a transaction's timer means.
@@ -107,12 +111,42 @@ impl Transactions {
             timeout: config.timeout(),
             udp_payload: limits.udp_payload,
             times: AnswerTimes::default(),
+            failed: FailedQueries::default(),
         }
     }
 
     /// How long queries have taken that were forwarded.
     pub fn times(&self) -> &AnswerTimes {
         &self.times
+    }
+
+    /// The queries that failed lately.
+    pub fn failed(&self) -> &FailedQueries {
+        &self.failed
+    }
+
+    /// The same, to be changed.
+    pub fn failed_mut(&mut self) -> &mut FailedQueries {
+        &mut self.failed
+    }
+
+    /// Those that ask the question of this message. It takes a look at each.
+    pub fn asking<'t>(
+        &'t self,
+        message: &'t [u8],
+        question: &'t QuestionAt,
+    ) -> impl Iterator<Item = &'t Transaction> {
+        let all = self.table.values().map(|transaction| &**transaction);
+        all.filter(move |one| {
+            wire::same_question(&one.message, &one.query.question, message, question)
+        })
+    }
+
+    /// The one that a client waits for, if it waits. It takes a look at each.
+    pub fn awaited_by(&self, client: Client) -> Option<TransactionKey> {
+        let waits = |one: &Transaction| one.clients().any(|waiting| waiting.client == client);
+        let mut all = self.table.iter();
+        all.find(|(_, one)| waits(one)).map(|(key, _)| key)
     }
 
     /// Another configuration holds from now on, with so many upstreams, and another cache. Deadlines that are set stay.

@@ -6,12 +6,13 @@ use super::{Transaction, Transactions, WaitingClient};
 use crate::engine::cache::Key;
 use crate::engine::client::Client;
 use crate::engine::effects::Effects;
+use crate::engine::failed_queries::Failing;
 use crate::engine::failure::{Explanation, Failure};
 use crate::engine::keys::TransactionKey;
-use crate::engine::response;
+use crate::engine::response::{self, Meaning};
 use crate::engine::time::Now;
 use crate::engine::words::counted;
-use crate::wire::{self, Recipient};
+use crate::wire::{self, Ede, Rcode, Recipient};
 use log::debug;
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -54,6 +55,9 @@ impl Transactions {
             let query = (&*transaction.message, &transaction.query);
             self.cache.put(&key, query, (message, answer), fx.now.boot);
         }
+        if self.failed.is_on() {
+            self.note_if_useless(&transaction, message, answer, fx.now);
+        }
         let response = Response::Answer(message.into(), *answer);
         self.relay(transaction, response, fx);
     }
@@ -83,7 +87,42 @@ impl Transactions {
             let query = (&*transaction.message, &transaction.query);
             self.cache.put_failure(&key, query, why.ede(), fx.now.boot);
         }
+        self.note_failure(&transaction, why.rcode, Some(why.ede()), fx.now);
         self.relay(transaction, Response::Failure(why), fx);
+    }
+
+    /// An upstream's response is all that there is: it may say that it failed.
+    #[cold]
+    fn note_if_useless(
+        &mut self,
+        transaction: &Transaction,
+        message: &[u8],
+        answer: &wire::Response,
+        now: Now,
+    ) {
+        let meaning = response::meaning(message, answer);
+        if !matches!(meaning, Meaning::Useful | Meaning::Truncated) {
+            let why = wire::extended_errors(message, answer.opt.as_ref()).next();
+            self.note_failure(transaction, answer.rcode(), why, now);
+        }
+    }
+
+    /// Notes a query that fails, for whoever asks about it later.
+    fn note_failure(
+        &mut self,
+        transaction: &Transaction,
+        rcode: Rcode,
+        why: Option<Ede<'_>>,
+        now: Now,
+    ) {
+        let failing = Failing {
+            message: &transaction.message,
+            question: &transaction.query.question,
+            arrived: transaction.history.arrived,
+            sends: transaction.history.sends(),
+            tried: transaction.history.tried(),
+        };
+        self.failed.note(&failing, rcode, why, now);
     }
 
     /// Notes how long the client that came first has waited, if one waits.

@@ -14,6 +14,7 @@
 //!   `incidents`.
 //! - `connection`: one connection, with the queries in flight on it: `pipeline`.
 //! - `resume`: noticing that the machine was suspended. `reconfiguration`: other upstreams than before. `measuring`: gauges.
+//!   `explaining`: what of it people are told.
 
 mod assignment;
 mod backoff;
@@ -21,6 +22,7 @@ mod capacity;
 mod connecting;
 mod connection;
 mod edns_support;
+mod explaining;
 mod health;
 mod idle_timeout;
 mod incidents;

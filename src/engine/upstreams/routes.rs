@@ -107,6 +107,11 @@ impl Routes {
         selection.rank(Known { upstreams, split }, history.preferred, upstream)
     }
 
+    /// The policy of a route.
+    pub fn policy(&self, route: u16) -> Policy {
+        self.by_number[usize::from(route)].selection.policy()
+    }
+
     /// The upstreams of a route, in their order.
     pub fn order(&self, route: u16) -> impl Iterator<Item = usize> {
         self.by_number[usize::from(route)].selection.order()

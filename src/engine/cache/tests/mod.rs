@@ -5,6 +5,7 @@ mod bounds;
 mod dump;
 mod failing;
 mod lifetimes;
+mod looked_at;
 
 use super::super::time::Time;
 use super::{Cache, Found, Key, Times};

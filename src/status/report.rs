@@ -10,10 +10,15 @@ use std::time::Duration;
 
 /// The status.
 pub fn json(totals: &Totals, about: &About) -> String {
+    Json::Object(members(totals, about)).to_string()
+}
+
+/// The members of the status.
+pub fn members(totals: &Totals, about: &About) -> Vec<(&'static str, Json)> {
     let (stats, cache, limits) = (&totals.stats, &totals.cache, &totals.limits);
     let health = readiness(totals);
     let is_ready = health == Health::Good;
-    Json::Object(vec![
+    vec![
         ("version", Json::text(env!("CARGO_PKG_VERSION"))),
         ("runtime", Json::text(&*about.runtime)),
         ("workers", number(totals.workers)),
@@ -81,8 +86,7 @@ pub fn json(totals: &Totals, about: &About) -> String {
                 ("udp_unsent", count(stats.unsent)),
             ]),
         ),
-    ])
-    .to_string()
+    ]
 }
 
 fn upstream(of: &Upstream) -> Json {
@@ -91,12 +95,16 @@ fn upstream(of: &Upstream) -> Json {
         ("state", Json::text(of.state())),
         ("was_connected", Json::Bool(of.was_connected)),
         ("connections", number(of.connected)),
+        ("connecting", number(of.connecting)),
         ("in_flight", number(of.in_flight)),
         ("sent", count(of.stats.sent)),
         ("answered", count(of.stats.answered)),
+        ("useless", count(of.stats.useless)),
+        ("handshakes_verified", count(of.stats.verified)),
+        ("handshakes_unverified", count(of.stats.unverified)),
+        ("handshakes_resumed", count(of.stats.resumed)),
         ("failed_connects", count(of.stats.failed_connects)),
         ("lost_connections", count(of.stats.lost_connections)),
-        ("useless_answers", count(of.stats.useless)),
         ("passed_over", count(of.stats.passed_over)),
         ("connects", count(of.stats.connects)),
         (
@@ -104,9 +112,6 @@ fn upstream(of: &Upstream) -> Json {
             counts(&reasons::connect_failures(&of.stats)),
         ),
         ("established", count(of.stats.connected)),
-        ("verified", count(of.stats.verified)),
-        ("not_verified", count(of.stats.unverified)),
-        ("resumed", count(of.stats.resumed)),
         ("protocols", Json::text(&*of.words.protocols)),
         (
             "last_connection",

@@ -1,0 +1,279 @@
+//! What is known about a question, of all event loops together, and the same question asked now; as JSON.
+
+use super::names::{extended_error, type_name};
+use crate::engine::{
+    ConnectionExplained, Explained, FailedQuery, Remembered, RouteExplained, Source,
+    TransactionExplained, UpstreamExplained, Way,
+};
+use crate::json::Json;
+use crate::serve::Asked;
+use crate::wire::{self, display};
+use std::time::Duration;
+
+/// The most failures that are told.
+const MOST_FAILURES: usize = 16;
+/// RD: the query is one for a resolver.
+const FLAGS: u16 = 0x0100;
+/// The UDP size that most clients offer. Over a stream, as here, it means nothing.
+const UDP_SIZE: u16 = 1_232;
+
+/// The query that a client would send for this name and type: with RD, and with EDNS, so that it learns why something failed.
+pub fn query(name: &[u8], qtype: u16) -> Vec<u8> {
+    let header = [0, FLAGS, 1, 0, 0, 1];
+    let mut query: Vec<u8> = header.iter().flat_map(|word| word.to_be_bytes()).collect();
+    query.extend_from_slice(name);
+    query.extend_from_slice(&qtype.to_be_bytes());
+    query.extend_from_slice(&[0, 1]);
+    // The root, OPT, the size, and neither flags nor options.
+    query.extend_from_slice(&[0, 0, 41]);
+    query.extend_from_slice(&UDP_SIZE.to_be_bytes());
+    query.extend_from_slice(&[0; 6]);
+    query
+}
+
+/// All that is known about a question, and what came of asking it; nothing if it could not be asked.
+pub fn json(
+    (name, qtype): (&[u8], u16),
+    loops: &[(usize, Explained)],
+    asked: Option<&Asked>,
+) -> Json {
+    let first = loops.first().map(|(_, explained)| explained);
+    let cached = first.map_or(&[][..], |explained| &explained.cached);
+    let in_flight = loops.iter().flat_map(|(worker, explained)| {
+        let all = explained.in_flight.iter();
+        all.map(|one| transaction(*worker, one))
+    });
+    let mut failures: Vec<&FailedQuery> = loops
+        .iter()
+        .flat_map(|(_, explained)| &explained.failures)
+        .collect();
+    failures.sort_by_key(|failure| failure.ago);
+    let failures = failures.into_iter().take(MOST_FAILURES);
+    Json::Object(vec![
+        (
+            "question",
+            Json::Object(vec![
+                ("name", Json::text(display(name).to_string())),
+                ("type", Json::text(type_name(qtype))),
+                ("class", Json::text("IN")),
+            ]),
+        ),
+        ("route", Json::maybe(first, |it| route(&it.route, loops))),
+        ("cache", Json::List(cached.iter().map(remembered).collect())),
+        ("in_flight", Json::List(in_flight.collect())),
+        (
+            "recent_failures",
+            Json::List(failures.map(failure).collect()),
+        ),
+        ("asked", Json::maybe(asked, answer)),
+    ])
+}
+
+fn route(of: &RouteExplained, loops: &[(usize, Explained)]) -> Json {
+    let way = match of.way {
+        Way::Forward => "forward",
+        Way::Refuse => "refuse",
+        Way::NxDomain => "nxdomain",
+        Way::Local => "local",
+    };
+    let upstreams = of.upstreams.iter().map(|upstream| {
+        // Each loop has connections of its own.
+        let all = loops.iter().flat_map(|(worker, explained)| {
+            let upstreams = explained.route.upstreams.iter();
+            let same = upstreams.filter(|other| other.label == upstream.label);
+            let connections = same.flat_map(|other| &other.connections);
+            connections.map(|one| connection(*worker, one))
+        });
+        self::upstream(upstream, all.collect())
+    });
+    Json::Object(vec![
+        ("action", Json::text(way)),
+        (
+            "domain",
+            Json::maybe(of.domain.as_deref(), |domain| {
+                Json::text(display(domain).to_string())
+            }),
+        ),
+        (
+            "policy",
+            Json::maybe(of.policy, |policy| Json::text(policy.to_string())),
+        ),
+        ("upstreams", Json::List(upstreams.collect())),
+    ])
+}
+
+fn upstream(of: &UpstreamExplained, connections: Vec<Json>) -> Json {
+    Json::Object(vec![
+        ("label", Json::text(&*of.label)),
+        ("healthy", Json::Bool(of.is_healthy)),
+        (
+            "trouble",
+            Json::maybe(of.trouble.as_deref(), |trouble| Json::text(trouble)),
+        ),
+        ("connections", Json::List(connections)),
+    ])
+}
+
+fn connection(worker: usize, of: &ConnectionExplained) -> Json {
+    Json::Object(vec![
+        ("worker", number(worker)),
+        ("address", Json::text(of.addr.to_string())),
+        ("state", Json::text(of.state.name())),
+        ("age_seconds", seconds(of.age)),
+        ("in_flight", number(of.in_flight)),
+    ])
+}
+
+fn remembered(of: &Remembered) -> Json {
+    let flags = [
+        (of.rd, "rd"),
+        (of.ad, "ad"),
+        (of.cd, "cd"),
+        (of.dnssec_ok, "do"),
+    ];
+    let flags = flags.into_iter().filter(|(set, _)| *set);
+    Json::Object(vec![
+        ("state", Json::text(of.holds.name())),
+        ("failure", Json::Bool(of.is_failure)),
+        ("rcode", Json::text(of.rcode.to_string())),
+        ("answers", number(of.answers.into())),
+        ("age_seconds", seconds(of.age)),
+        ("remaining_seconds", seconds(of.left)),
+        ("hits", number(of.hits.into())),
+        (
+            "asked_with",
+            Json::List(flags.map(|(_, name)| Json::text(name)).collect()),
+        ),
+    ])
+}
+
+fn transaction(worker: usize, of: &TransactionExplained) -> Json {
+    let attempts = of.attempts.iter().map(|attempt| {
+        Json::Object(vec![
+            ("upstream", Json::text(&*attempt.upstream)),
+            (
+                "address",
+                Json::maybe(attempt.addr, |addr| Json::text(addr.to_string())),
+            ),
+            ("sent_ms_ago", milliseconds(attempt.age)),
+        ])
+    });
+    let waits = if of.waits_for_connection {
+        "connection"
+    } else {
+        "response"
+    };
+    Json::Object(vec![
+        ("worker", number(worker)),
+        ("age_ms", milliseconds(of.age)),
+        ("time_left_ms", milliseconds(of.left)),
+        ("clients", number(of.clients)),
+        ("waits_for", Json::text(waits)),
+        ("sent", number(of.sends.into())),
+        ("connects", number(of.connects.into())),
+        ("asked_upstreams", labels(&of.tried)),
+        ("attempts", Json::List(attempts.collect())),
+    ])
+}
+
+fn failure(of: &FailedQuery) -> Json {
+    Json::Object(vec![
+        ("seconds_ago", seconds(of.ago)),
+        ("type", Json::text(type_name(of.qtype))),
+        ("rcode", Json::text(of.rcode.to_string())),
+        (
+            "extended_error",
+            Json::maybe(of.code, |code| extended(code, &of.text)),
+        ),
+        ("after_ms", milliseconds(of.took)),
+        ("sent", number(of.sends.into())),
+        ("asked_upstreams", labels(&of.tried)),
+    ])
+}
+
+fn answer(of: &Asked) -> Json {
+    let source = match of.source {
+        Source::Cache => "cache",
+        Source::Stale => "stale",
+        Source::Local => "local",
+        Source::Refused => "refused",
+        Source::Upstream { .. } => "upstream",
+    };
+    let joined = matches!(of.source, Source::Upstream { joined: true });
+    let trace = of.trace.as_ref();
+    let by = trace.and_then(|trace| trace.answered_by.as_deref());
+    let read = wire::parse_response(&of.response).ok();
+    let errors = read.iter().flat_map(|read| {
+        let errors = wire::extended_errors(&of.response, read.opt.as_ref());
+        errors.map(|error| extended(error.code, error.text))
+    });
+    let rcode = read.map(|read| read.rcode());
+    Json::Object(vec![
+        (
+            "rcode",
+            Json::maybe(rcode, |rcode| Json::text(rcode.to_string())),
+        ),
+        (
+            "answers",
+            Json::maybe(read, |it| number(it.header.answers.into())),
+        ),
+        ("octets", number(of.response.len())),
+        ("source", Json::text(source)),
+        ("time_ms", milliseconds(of.took)),
+        ("extended_errors", Json::List(errors.collect())),
+        ("answered_by", Json::maybe(by, |by| Json::text(by))),
+        (
+            "sent_after_ms",
+            Json::maybe(trace.and_then(|it| it.sent_after), milliseconds),
+        ),
+        (
+            "round_trip_ms",
+            Json::maybe(trace.and_then(|it| it.round_trip), milliseconds),
+        ),
+        ("sent", number(trace.map_or(0, |trace| trace.sends).into())),
+        (
+            "connects",
+            number(trace.map_or(0, |trace| trace.connects).into()),
+        ),
+        ("joined", Json::Bool(joined)),
+    ])
+}
+
+fn extended(code: u16, text: &str) -> Json {
+    Json::Object(vec![
+        ("code", number(code.into())),
+        ("name", Json::text(extended_error(code))),
+        ("text", Json::text(text)),
+    ])
+}
+
+fn labels(of: &[String]) -> Json {
+    Json::List(of.iter().map(|label| Json::text(&**label)).collect())
+}
+
+fn number(value: usize) -> Json {
+    Json::Number(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn seconds(time: Duration) -> Json {
+    Json::Fraction(time.as_secs_f64())
+}
+
+fn milliseconds(time: Duration) -> Json {
+    Json::Fraction(time.as_secs_f64() * 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_is_one_that_a_stub_resolver_sends() {
+        let query = query(b"\x01a\x04test\0", 28);
+        let read = wire::parse_query(&query).unwrap();
+        assert_eq!((read.question.qtype, read.question.qclass), (28, 1));
+        assert_eq!(read.question.name(&query), b"\x01a\x04test\0");
+        assert!(read.header.flags.rd() && !read.header.flags.cd());
+        assert_eq!(read.opt.map(|opt| opt.flags), Some(0));
+    }
+}

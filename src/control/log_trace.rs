@@ -1,0 +1,42 @@
+//! The log traces queries, one line each with its name, until a time is over or somebody says so.
+
+use super::peer::Peer;
+use crate::logger;
+use log::info;
+use std::time::{Duration, Instant};
+
+/// Until when it does, if it does.
+#[derive(Default)]
+pub struct LogTrace {
+    until: Option<Instant>,
+}
+
+impl LogTrace {
+    /// From now on, for so long; or no more.
+    pub fn set(&mut self, time: Option<Duration>, by: Peer, now: Instant) {
+        self.until = time.map(|time| now + time);
+        match time {
+            Some(time) => {
+                logger::trace(true);
+                info!("{by} has the log name what clients ask for, for {time:?} (trace)");
+            }
+            None => {
+                info!("{by} has the log name no more what clients ask for (trace)");
+                logger::trace(false);
+            }
+        }
+    }
+
+    /// When it ends.
+    pub fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Ends it when its time is over.
+    pub fn time(&mut self, now: Instant) {
+        if self.until.take_if(|until| *until <= now).is_some() {
+            info!("the log names no more what clients ask for: the time of the trace is over");
+            logger::trace(false);
+        }
+    }
+}
