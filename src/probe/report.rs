@@ -359,13 +359,13 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: Option<String>) -> fmt::Res
     }
 }
 
-fn session(session: &Session) -> String {
+pub fn session(session: &Session) -> String {
     let group = session.group.as_deref().unwrap_or("no key exchange");
     let alpn = (session.alpn.as_ref()).map_or(String::new(), |name| format!(", ALPN {name}"));
     format!("{}, {group}, {}{alpn}", session.version, session.cipher)
 }
 
-fn session_json(session: &Session) -> Json {
+pub fn session_json(session: &Session) -> Json {
     Json::Object(vec![
         ("version", Json::text(session.version)),
         ("group", Json::maybe(session.group.as_deref(), Json::text)),
@@ -443,7 +443,7 @@ fn problem(problem: &Problem) -> String {
     format!("{}; {}", problem.why, problem.advice)
 }
 
-fn problem_json(problem: &Problem) -> Json {
+pub fn problem_json(problem: &Problem) -> Json {
     Json::Object(vec![
         ("kind", Json::text(problem.kind)),
         ("message", Json::text(&problem.why)),
@@ -458,10 +458,10 @@ fn date(seconds: u64) -> String {
     })
 }
 
-fn millis(time: Duration) -> String {
+pub fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-fn in_millis(time: Duration) -> Json {
+pub fn in_millis(time: Duration) -> Json {
     Json::Fraction(time.as_secs_f64() * 1000.0)
 }
