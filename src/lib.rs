@@ -92,12 +92,16 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `admin`, `cli`, `logger`, `probe`, `reload`, `signals` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `admin`, `bench`, `cli`, `logger`, `probe`, `query`, `reload`, `signals` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(feature = "cli")]
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 #[doc(hidden)]
 pub mod admin;
+#[cfg(feature = "cli")]
+#[cfg_attr(not(feature = "query"), path = "bench/absent.rs")]
+#[doc(hidden)]
+pub mod bench;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
@@ -125,6 +129,10 @@ pub mod logger;
 )]
 #[doc(hidden)]
 pub mod probe;
+#[cfg(feature = "cli")]
+#[cfg_attr(not(feature = "query"), path = "query/absent.rs")]
+#[doc(hidden)]
+pub mod query;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod reload;

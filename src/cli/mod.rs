@@ -53,6 +53,8 @@ use std::fmt;
 
 use crate::config::{Domain, providers};
 pub use certificate::Order;
+#[cfg(feature = "query")]
+pub use queries::Question;
 pub use queries::{Ask, Contest};
 pub use settings::Settings;
 pub use sources::Sources;

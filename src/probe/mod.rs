@@ -95,8 +95,8 @@ pub(crate) async fn find<R: Runtime + 'static>(
     upstream: &Upstream,
     seed: [u8; 32],
 ) -> Result<Vec<(Upstream, SocketAddr)>, Problem> {
-    let look_up = look_up(clock.runtime.clone(), upstream, config.bootstrap(), seed);
-    let places: Vec<(Upstream, SocketAddr)> = match look_up {
+    let needed = look_up(clock.runtime.clone(), upstream, config.bootstrap(), seed);
+    let places: Vec<(Upstream, SocketAddr)> = match needed {
         None => {
             let addresses = upstream.addresses_to_use().into_iter();
             addresses.map(|addr| (upstream.clone(), addr)).collect()

@@ -317,9 +317,9 @@ mod tests {
     #[test]
     fn a_route_says_who_is_asked() {
         let file = "upstream = \"quad9\"\n\
-                    [[route]]\ndomain = \"corp.test\"\nupstream = \"192.0.2.1#a.test\"\n\
-                    [[route]]\ndomain = \"in.corp.test\"\nupstream = \"192.0.2.2#b.test\"\n\
-                    [[route]]\ndomain = \"no.test\"\nanswer = \"refuse\"\n";
+                    [[route]]\ndomain = \"corp.test\"\nupstreams = \"192.0.2.1#a.test\"\n\
+                    [[route]]\ndomain = \"in.corp.test\"\nupstreams = \"192.0.2.2#b.test\"\n\
+                    [[route]]\ndomain = \"no.test\"\nto = \"refuse\"\n";
         let asked = |line: &str| match read_with(file, line) {
             Ok(Command::Query(ask)) => Ok(labels(&ask.upstreams).join(" ")),
             Ok(other) => panic!("{line}: {other:?}"),

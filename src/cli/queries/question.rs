@@ -57,7 +57,7 @@ impl Question {
                     "a NAME is missing, as in dotward {command} example.com; see dotward {command} --help"
                 )));
             }
-            (Some(_), [.., last]) | (None, [.., last]) => {
+            (Some(_) | None, [.., last]) => {
                 return Err(UsageError(format!(
                     "{last:?} is too much: dotward query takes one NAME, or -x and an address, and one TYPE"
                 )));
