@@ -26,12 +26,18 @@ fn main() -> ExitCode {
             Ok(text) => print(&text),
             Err(error) => fail(&error, ExitCode::FAILURE),
         },
-        Ok(Command::Query(ask)) => {
-            told(query::run(&ask), query::is_json(&ask), query::Report::json, query::Report::is_answered)
-        }
-        Ok(Command::Bench(contest)) => {
-            told(bench::run(&contest), bench::is_json(&contest), bench::Report::json, bench::Report::is_answered)
-        }
+        Ok(Command::Query(ask)) => told(
+            query::run(&ask),
+            query::is_json(&ask),
+            query::Report::json,
+            query::Report::is_answered,
+        ),
+        Ok(Command::Bench(contest)) => told(
+            bench::run(&contest),
+            bench::is_json(&contest),
+            bench::Report::json,
+            bench::Report::is_answered,
+        ),
         Ok(command) => {
             let code = print(&command.text().unwrap_or_default());
             for warning in command.warnings() {
@@ -51,7 +57,12 @@ fn main() -> ExitCode {
 /// Contacts the upstreams, and succeeds if each can be used.
 fn probe(settings: &Settings, how: &Probe) -> ExitCode {
     let report = probe::run(&settings.runtime, &settings.config, how.name.as_ref());
-    told(report, how.json, probe::Report::json, probe::Report::is_usable)
+    told(
+        report,
+        how.json,
+        probe::Report::json,
+        probe::Report::is_usable,
+    )
 }
 
 /// Prints what was found, and succeeds if it is good.

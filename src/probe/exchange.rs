@@ -95,7 +95,7 @@ async fn send(connection: &mut dyn Connection, queries: &[&[u8]]) -> Result<(), 
 }
 
 /// The next message.
-async fn next(connection: &mut dyn Connection) -> Result<Vec<u8>, ConnectionError> {
+pub async fn next(connection: &mut dyn Connection) -> Result<Vec<u8>, ConnectionError> {
     let message = poll_fn(|cx| {
         loop {
             return Poll::Ready(match ready!(connection.poll_next(cx)) {

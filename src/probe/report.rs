@@ -43,24 +43,24 @@ pub struct UpstreamReport {
 /// What was found at one address, as far as the probe came.
 #[derive(Debug)]
 pub struct AddressReport {
-    pub(super) addr: SocketAddr,
+    pub addr: SocketAddr,
     /// The scheme, where the upstream has several protocols.
     by: Option<&'static str>,
     /// What connecting over TCP took.
-    pub(super) tcp: Option<Duration>,
+    pub tcp: Option<Duration>,
     /// What the first TLS handshake took.
-    pub(super) handshake: Option<Duration>,
-    pub(super) second_handshake: Option<Duration>,
+    pub handshake: Option<Duration>,
+    pub second_handshake: Option<Duration>,
     /// The second one resumed the session of the first.
-    pub(super) resumed: Option<bool>,
-    pub(super) session: Option<Session>,
-    pub(super) certificate: Option<Certificate>,
-    pub(super) answer: Option<Answer>,
+    pub resumed: Option<bool>,
+    pub session: Option<Session>,
+    pub certificate: Option<Certificate>,
+    pub answer: Option<Answer>,
     /// What the response took.
-    pub(super) time: Option<Duration>,
+    pub time: Option<Duration>,
     /// A later query was answered before an earlier one.
-    pub(super) overtakes: bool,
-    pub(super) problem: Option<Problem>,
+    pub overtakes: bool,
+    pub problem: Option<Problem>,
 }
 
 impl Report {

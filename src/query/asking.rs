@@ -143,7 +143,10 @@ async fn at<R: Runtime + 'static>(
     let (message, mut time) = exchange(clock, connection.as_mut(), &sent, to).await?;
     let mut response = Response::read(&message, &sent)?;
     let mut padded_to = edns.padding;
-    if matches!(response.rcode, Rcode::FORMERR | Rcode::NOTIMP | Rcode::BADVERS) {
+    if matches!(
+        response.rcode,
+        Rcode::FORMERR | Rcode::NOTIMP | Rcode::BADVERS
+    ) {
         // A server that does not understand EDNS (RFC 6891 section 7) is asked without it, where that makes a difference.
         let bare = query(&ask.question, id, None);
         if let Ok((message, took)) = exchange(clock, connection.as_mut(), &bare, to).await
@@ -181,7 +184,7 @@ async fn at<R: Runtime + 'static>(
 }
 
 /// What queries to this upstream say by EDNS: as those that are forwarded to it.
-pub fn edns(config: &Config, to: &Upstream, dnssec: bool) -> Edns {
+fn edns(config: &Config, to: &Upstream, dnssec: bool) -> Edns {
     Edns {
         dnssec,
         // Over UDP nothing stays open, and where each query has a stream the protocol says it.

@@ -43,7 +43,11 @@ impl Comparison {
                 });
                 if let Some(row) = rows.get_mut(at) {
                     row.record.ttl = row.record.ttl.min(record.ttl);
-                    row.found.iter_mut().skip(place).take(1).for_each(|it| *it = true);
+                    row.found
+                        .iter_mut()
+                        .skip(place)
+                        .take(1)
+                        .for_each(|it| *it = true);
                 }
             }
         }
@@ -83,7 +87,10 @@ impl fmt::Display for Comparison {
         if others.is_empty() {
             return Ok(());
         }
-        writeln!(f, ";; from some alone: + has it, - has it not, . has not responded")?;
+        writeln!(
+            f,
+            ";; from some alone: + has it, - has it not, . has not responded"
+        )?;
         let width = self.responded.len().to_string().len();
         write!(f, ";;")?;
         for number in 1..=self.responded.len() {
@@ -114,7 +121,9 @@ mod tests {
     fn response(rcode: u16, ttl: u32, hosts: &[u8]) -> Response {
         let asked = query("a.test", 1).build();
         let built = response_to(&asked).rcode(rcode);
-        let built = hosts.iter().fold(built, |it, host| it.a(ttl, [192, 0, 2, *host]));
+        let built = hosts
+            .iter()
+            .fold(built, |it, host| it.a(ttl, [192, 0, 2, *host]));
         Response::read(&built.build(), &asked).unwrap()
     }
 

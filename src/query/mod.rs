@@ -11,9 +11,8 @@ mod records;
 mod report;
 mod response;
 
-pub(crate) use asking::edns;
-pub(crate) use message::query as query_message;
 pub use report::Report;
+pub(crate) use report::count;
 
 use crate::cli::Ask;
 use crate::runtime::Runtime;

@@ -39,7 +39,10 @@ impl Report {
             ("type", Json::text(type_name(self.rtype))),
             ("answered", Json::Bool(self.is_answered())),
             ("same", Json::maybe(same, Json::Bool)),
-            ("servers", Json::List(self.asked.iter().map(server_json).collect())),
+            (
+                "servers",
+                Json::List(self.asked.iter().map(server_json).collect()),
+            ),
         ]);
         format!("{document}\n")
     }
@@ -71,7 +74,12 @@ impl Report {
                 let response = &it.response;
                 let flags = response.flags.join(" ");
                 let (place, times) = (place(it), times(it));
-                writeln!(f, ";; {label}: {}; {flags}; {place}; {times}; {}", response.rcode, sizes(it))?;
+                writeln!(
+                    f,
+                    ";; {label}: {}; {flags}; {place}; {times}; {}",
+                    response.rcode,
+                    sizes(it)
+                )?;
                 write_errors(f, it)?;
             }
         }
@@ -87,9 +95,15 @@ impl Report {
 
 fn write_failures(f: &mut fmt::Formatter<'_>, label: &str, asked: &Asked) -> fmt::Result {
     for Failed { place, problem } in asked.before.iter().chain(asked.outcome.as_ref().err()) {
-        let place = place.map_or_else(String::new, |(addr, scheme)| format!(" from {addr} by {scheme}"));
+        let place = place.map_or_else(String::new, |(addr, scheme)| {
+            format!(" from {addr} by {scheme}")
+        });
         let advice = if problem.advice.is_empty() { "" } else { "; " };
-        writeln!(f, ";; {label}: no response{place}: {}{advice}{}", problem.why, problem.advice)?;
+        writeln!(
+            f,
+            ";; {label}: no response{place}: {}{advice}{}",
+            problem.why, problem.advice
+        )?;
     }
     Ok(())
 }
@@ -128,7 +142,10 @@ fn place(it: &Answered) -> String {
 fn times(it: &Answered) -> String {
     let mut parts = Vec::new();
     parts.extend(it.tcp.map(|time| format!("TCP {}", millis(time))));
-    parts.extend(it.handshake.map(|time| format!("handshake {}", millis(time))));
+    parts.extend(
+        it.handshake
+            .map(|time| format!("handshake {}", millis(time))),
+    );
     parts.push(format!("answer {}", millis(it.time)));
     match (it.resumes, it.second_handshake) {
         (Some(true), Some(time)) => parts.push(format!("resumed handshake {}", millis(time))),
@@ -140,7 +157,9 @@ fn times(it: &Answered) -> String {
 
 fn sizes(it: &Answered) -> String {
     let to = it.padded_to;
-    let query = to.map_or_else(String::new, |block| format!(" padded to a multiple of {block}"));
+    let query = to.map_or_else(String::new, |block| {
+        format!(" padded to a multiple of {block}")
+    });
     let padding = it.response.edns.as_ref().and_then(|edns| edns.padding);
     let response = padding.map_or_else(String::new, |octets| format!(", {octets} of them padding"));
     let (sent, received) = (it.sent, it.response.octets);
@@ -158,22 +177,33 @@ fn server_json(asked: &Asked) -> Json {
     let times = [
         ("tcp", answered.and_then(|it| it.tcp)),
         ("handshake", answered.and_then(|it| it.handshake)),
-        ("resumed_handshake", resumed.and_then(|it| it.second_handshake)),
+        (
+            "resumed_handshake",
+            resumed.and_then(|it| it.second_handshake),
+        ),
         ("answer", answered.map(|it| it.time)),
     ];
     let times = times.map(|(name, time)| (name, Json::maybe(time, in_millis)));
     let size = Json::Object(vec![
         ("query", Json::maybe(answered, |it| count(it.sent))),
-        ("response", Json::maybe(answered, |it| count(it.response.octets))),
+        (
+            "response",
+            Json::maybe(answered, |it| count(it.response.octets)),
+        ),
         (
             "query_padded_to",
-            Json::maybe(answered.and_then(|it| it.padded_to), |block| Json::Number(block.into())),
+            Json::maybe(answered.and_then(|it| it.padded_to), |block| {
+                Json::Number(block.into())
+            }),
         ),
     ]);
     let before = asked.before.iter().map(|failed| {
         let (addr, scheme) = (failed.place.map(|it| it.0), failed.place.map(|it| it.1));
         Json::Object(vec![
-            ("address", Json::maybe(addr, |addr| Json::text(addr.to_string()))),
+            (
+                "address",
+                Json::maybe(addr, |addr| Json::text(addr.to_string())),
+            ),
             ("scheme", Json::maybe(scheme, Json::text)),
             ("problem", problem_json(&failed.problem)),
         ])
@@ -181,15 +211,30 @@ fn server_json(asked: &Asked) -> Json {
     Json::Object(vec![
         ("server", Json::text(&asked.label)),
         ("answered", Json::Bool(asked.is_answered())),
-        ("address", Json::maybe(place, |(addr, _)| Json::text(addr.to_string()))),
-        ("scheme", Json::maybe(place, |(_, scheme)| Json::text(scheme))),
+        (
+            "address",
+            Json::maybe(place, |(addr, _)| Json::text(addr.to_string())),
+        ),
+        (
+            "scheme",
+            Json::maybe(place, |(_, scheme)| Json::text(scheme)),
+        ),
         ("authenticated", Json::maybe(authenticated, Json::Bool)),
         ("tls", Json::maybe(shaken, session_json)),
-        ("resumes", Json::maybe(answered.and_then(|it| it.resumes), Json::Bool)),
+        (
+            "resumes",
+            Json::maybe(answered.and_then(|it| it.resumes), Json::Bool),
+        ),
         ("times_ms", Json::Object(times.into())),
         ("octets", size),
-        ("response", Json::maybe(asked.response(), super::response::Response::json)),
-        ("problem", Json::maybe(failed, |it| problem_json(&it.problem))),
+        (
+            "response",
+            Json::maybe(asked.response(), super::response::Response::json),
+        ),
+        (
+            "problem",
+            Json::maybe(failed, |it| problem_json(&it.problem)),
+        ),
         ("before", Json::List(before.collect())),
     ])
 }

@@ -76,7 +76,9 @@ impl Response {
                 udp_size: opt.udp_size,
                 dnssec_ok: opt.dnssec_ok,
                 padding: option(OPTION_PADDING).map(<[u8]>::len),
-                keepalive: answer.keepalive.filter(|_| option(OPTION_KEEPALIVE).is_some()),
+                keepalive: answer
+                    .keepalive
+                    .filter(|_| option(OPTION_KEEPALIVE).is_some()),
                 nsid: option(NSID).map(|data| printable(&String::from_utf8_lossy(data))),
                 errors: errors.filter_map(|(_, data)| error(data)).collect(),
             }
@@ -120,7 +122,9 @@ impl fmt::Display for Response {
         for (name, records) in SECTIONS.into_iter().zip(&self.sections) {
             if !records.is_empty() {
                 writeln!(f, ";; {name}")?;
-                records.iter().try_for_each(|record| writeln!(f, "{record}"))?;
+                records
+                    .iter()
+                    .try_for_each(|record| writeln!(f, "{record}"))?;
             }
         }
         Ok(())
@@ -144,7 +148,9 @@ impl Edns {
     /// What else it says, for people.
     pub fn told(&self) -> String {
         let dnssec = if self.dnssec_ok { ", DO" } else { "" };
-        let keepalive = self.keepalive.map(|time| format!(", keepalive {} s", time.as_secs_f64()));
+        let keepalive = self
+            .keepalive
+            .map(|time| format!(", keepalive {} s", time.as_secs_f64()));
         let nsid = self.nsid.as_ref().map(|name| format!(", NSID {name}"));
         let more = [keepalive, nsid].into_iter().flatten().collect::<String>();
         let (version, size) = (self.version, self.udp_size);
@@ -184,7 +190,10 @@ fn error_name(code: u16) -> Option<String> {
 /// An extended error, whose text must not control a terminal.
 fn error(data: &[u8]) -> Option<(u16, String)> {
     let (code, text) = data.split_first_chunk::<2>()?;
-    let text: String = String::from_utf8_lossy(text).chars().take(MAX_REASON).collect();
+    let text: String = String::from_utf8_lossy(text)
+        .chars()
+        .take(MAX_REASON)
+        .collect();
     let text = text.trim_end_matches('\0').escape_debug().to_string();
     Some((u16::from_be_bytes(*code), text))
 }
@@ -238,7 +247,12 @@ mod tests {
             ]
         );
         let text = read.to_string();
-        assert!(text.starts_with(";; NOERROR; qr rd ra\n;; answer\na.test.\t300\tIN\tA\t192.0.2.1\n;; authority\n"), "{text}");
+        assert!(
+            text.starts_with(
+                ";; NOERROR; qr rd ra\n;; answer\na.test.\t300\tIN\tA\t192.0.2.1\n;; authority\n"
+            ),
+            "{text}"
+        );
     }
 
     // fault 144

@@ -1,9 +1,9 @@
 //! A build that asks and measures nothing by hand. Stands in for `src/cli/queries/orders.rs`.
 
+use super::super::UsageError;
 use super::super::options::Options;
 use super::super::sources::Sources;
 use super::super::typed::Typed;
-use super::super::UsageError;
 use super::{BENCH, QUERY};
 use crate::config::lacking;
 use std::convert::Infallible;

@@ -13,7 +13,7 @@ use super::super::units::duration;
 use super::super::values::Values;
 use super::super::words::number;
 use super::Question;
-use crate::config::{Config, Modes, Route, Target, Upstream};
+use crate::config::{Config, ConfigError, Domain, Modes, Route, Target, Upstream};
 use domain::base::iana::Rtype;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -68,8 +68,10 @@ pub struct Contest {
     pub config: Config,
     /// Which are compared.
     pub upstreams: Vec<Upstream>,
-    /// What they are asked.
-    pub question: Question,
+    /// The name whose addresses they are asked for.
+    pub name: Domain,
+    /// Names outside of the domain of a route are not for them.
+    pub is_confined: bool,
     /// How many queries each gets at most.
     pub count: usize,
     /// How long all of it takes at most.
@@ -110,10 +112,16 @@ impl Contest {
         options: Options,
         typed: &Typed,
     ) -> Result<Self, UsageError> {
-        let wrong = |option: &str, text: &str, why: &str| {
-            UsageError(format!("{option} {text:?}: {why}"))
+        let wrong =
+            |option: &str, text: &str, why: &str| UsageError(format!("{option} {text:?}: {why}"));
+        let text = typed.one("--name").unwrap_or(NAME);
+        let name: Domain = text
+            .parse()
+            .map_err(|error: ConfigError| wrong("--name", text, &error.reason))?;
+        let question = Question {
+            name: name.wire(),
+            rtype: Rtype::A.to_int(),
         };
-        let question = Question::of_name("--name", typed.one("--name").unwrap_or(NAME))?;
         let count = typed.one("--count").map_or(Ok(COUNT), |text| {
             number(text, &COUNTS).map_err(|why| wrong("--count", text, &why))
         })?;
@@ -129,10 +137,11 @@ impl Contest {
         } = settings(sources, options, specs.collect(), "SPEC")?;
         let upstreams = upstreams(&config, &question)?.to_vec();
         Ok(Self {
+            is_confined: upstreams != config.upstreams(),
             runtime,
             config,
             upstreams,
-            question,
+            name,
             count,
             time,
             json: typed.has("--json"),
@@ -185,7 +194,9 @@ fn upstreams<'c>(config: &'c Config, question: &Question) -> Result<&'c [Upstrea
     let routed = match question.rtype {
         // The DS record of a domain belongs to the domain above (RFC 4035 section 3.1.4.1).
         rtype if rtype == Rtype::DS.to_int() => {
-            let parent = name.split_first().and_then(|(len, rest)| rest.get(usize::from(*len)..));
+            let parent = name
+                .split_first()
+                .and_then(|(len, rest)| rest.get(usize::from(*len)..));
             parent.filter(|parent| !parent.is_empty()).unwrap_or(name)
         }
         _ => name,
@@ -265,7 +276,10 @@ mod tests {
         assert!(bare.dnssec);
         assert_eq!(labels(&ask("query a.test").upstreams), ["cloudflare"]);
         for (line, expected) in [
-            ("query a.test --upstream udp://127.0.0.1", "is not encrypted"),
+            (
+                "query a.test --upstream udp://127.0.0.1",
+                "is not encrypted",
+            ),
             ("query a.test --server nobody", "--server \"nobody\": "),
             (
                 "query a.test --server quad9 --upstream google",
@@ -297,17 +311,24 @@ mod tests {
         let usual = contest("bench").unwrap();
         assert_eq!((usual.count, usual.time), (COUNT, TIME));
         assert_eq!(labels(&usual.upstreams), ["cloudflare"]);
-        let given = contest("bench quad9 udp://127.0.0.1,google --count 7 --time 1.5s --name a.test");
+        let given =
+            contest("bench quad9 udp://127.0.0.1,google --count 7 --time 1.5s --name a.test");
         let given = given.unwrap();
-        assert_eq!(labels(&given.upstreams), ["quad9", "udp://127.0.0.1", "google"]);
+        assert_eq!(
+            labels(&given.upstreams),
+            ["quad9", "udp://127.0.0.1", "google"]
+        );
         assert_eq!((given.count, given.time.as_millis()), (7, 1500));
-        assert_eq!(given.question.name, b"\x01a\x04test\x00");
+        assert_eq!(given.name.name(), "a.test");
         for (line, expected) in [
-            ("bench --count 0", "--count \"0\": is not a number from 1 to 1000"),
+            (
+                "bench --count 0",
+                "--count \"0\": is not a number from 1 to 1000",
+            ),
             ("bench --count 1001", "--count \"1001\": "),
             ("bench --time 11m", "--time \"11m\": is not from 1s to 10m"),
             ("bench --time soon", "--time \"soon\": is not a duration"),
-            ("bench --name a..b", "--name \"a..b\": is no name"),
+            ("bench --name a..b", "--name \"a..b\": "),
         ] {
             let error = contest(line).unwrap_err();
             assert!(error.starts_with(expected), "{line}: {error}");
@@ -338,6 +359,9 @@ mod tests {
             assert_eq!(asked(line).as_deref(), Ok(expected), "{line}");
         }
         let error = asked("query a.no.test").unwrap_err();
-        assert!(error.starts_with("the route of no.test forwards nothing"), "{error}");
+        assert!(
+            error.starts_with("the route of no.test forwards nothing"),
+            "{error}"
+        );
     }
 }

@@ -21,8 +21,8 @@ pub struct Question {
 
 /// Types that people mean when they misspell one.
 const USUAL: [&str; 20] = [
-    "A", "AAAA", "ANY", "CAA", "CNAME", "DNAME", "DNSKEY", "DS", "HTTPS", "LOC", "MX", "NAPTR", "NS",
-    "PTR", "SOA", "SRV", "SSHFP", "SVCB", "TLSA", "TXT",
+    "A", "AAAA", "ANY", "CAA", "CNAME", "DNAME", "DNSKEY", "DS", "HTTPS", "LOC", "MX", "NAPTR",
+    "NS", "PTR", "SOA", "SRV", "SSHFP", "SVCB", "TLSA", "TXT",
 ];
 /// Types that are part of the protocol or ask for a whole zone, with the numbers that no record has.
 const NO_TYPES: [Rtype; 6] = [
@@ -41,7 +41,7 @@ impl Question {
         let (name, rtype) = match (typed.one("-x"), &words[..]) {
             (Some(address), []) => (reverse(address)?, Rtype::PTR),
             (Some(address), [rtype]) => (reverse(address)?, read_type(rtype)?),
-            (None, [name]) => (read_name("NAME", name)?, Rtype::A),
+            (None, [name]) => (read_name(name)?, Rtype::A),
             (None, [name, rtype]) => {
                 let read = read_type(rtype);
                 if read.is_err() && Rtype::from_str(name).is_ok() {
@@ -49,7 +49,7 @@ impl Question {
                         "{rtype:?} is no type: the name comes first, as in dotward query {rtype} {name}"
                     )));
                 }
-                (read_name("NAME", name)?, read?)
+                (read_name(name)?, read?)
             }
             (None, []) => {
                 let command = QUERY.command;
@@ -66,19 +66,12 @@ impl Question {
         let rtype = rtype.to_int();
         Ok(Self { name, rtype })
     }
-
-    /// The question for the addresses of this name. An error begins with the option that it is the value of.
-    pub(in super::super) fn of_name(option: &str, name: &str) -> Result<Self, UsageError> {
-        let rtype = Rtype::A.to_int();
-        let name = read_name(option, name)?;
-        Ok(Self { name, rtype })
-    }
 }
 
 /// Reads a name in presentation form (RFC 1035 section 5.1), in which `\` takes the meaning from a character, or stands before three digits
 /// of an octet. The final dot may be left out.
-fn read_name(option: &str, text: &str) -> Result<Vec<u8>, UsageError> {
-    let wrong = |why: &str| UsageError(format!("{option} {text:?}: {why}"));
+fn read_name(text: &str) -> Result<Vec<u8>, UsageError> {
+    let wrong = |why: &str| UsageError(format!("NAME {text:?}: {why}"));
     if text.parse::<IpAddr>().is_ok() {
         let why = format!(
             "is an address; -x {text} looks up its name, and {text:?} with a dot behind it is the name"
@@ -105,7 +98,9 @@ fn read_type(text: &str) -> Result<Rtype, UsageError> {
         digits.bytes().all(|byte| byte.is_ascii_digit())
     };
     // What stands behind TYPE is a number, of which the library would take one with a sign.
-    let is_number = text.get(..4).is_some_and(|it| it.eq_ignore_ascii_case("TYPE"));
+    let is_number = text
+        .get(..4)
+        .is_some_and(|it| it.eq_ignore_ascii_case("TYPE"));
     let rtype = Rtype::from_str(text).ok();
     let rtype = rtype.filter(|_| !is_number || number(text));
     let Some(rtype) = rtype else {
@@ -145,7 +140,7 @@ fn reverse(text: &str) -> Result<Vec<u8>, UsageError> {
             name.push_str("ip6.arpa.");
         }
     }
-    read_name("-x", &name)
+    read_name(&name)
 }
 
 #[cfg(test)]
@@ -210,16 +205,28 @@ mod tests {
         for (line, expected) in [
             ("", "a NAME is missing"),
             ("-x a.test", "-x \"a.test\": is not an IP address"),
-            ("192.0.2.1", "NAME \"192.0.2.1\": is an address; -x 192.0.2.1"),
-            ("b\u{fc}cher.test", "not ASCII: write it as it is registered"),
+            (
+                "192.0.2.1",
+                "NAME \"192.0.2.1\": is an address; -x 192.0.2.1",
+            ),
+            (
+                "b\u{fc}cher.test",
+                "not ASCII: write it as it is registered",
+            ),
             ("a..test", "is no name"),
             (&long, "is no name"),
             ("a.test MXX", "there is no type \"MXX\"; did you mean MX?"),
             ("a.test TYPE+5", "there is no type"),
             ("a.test TYPE65536", "there is no type"),
-            ("MX a.test", "the name comes first, as in dotward query a.test MX"),
+            (
+                "MX a.test",
+                "the name comes first, as in dotward query a.test MX",
+            ),
             ("a.test AXFR", "is no type of records that a query asks for"),
-            ("a.test TYPE0", "is no type of records that a query asks for"),
+            (
+                "a.test TYPE0",
+                "is no type of records that a query asks for",
+            ),
             ("a.test A more", "\"more\" is too much"),
             ("-x ::1 PTR more", "\"more\" is too much"),
         ] {
