@@ -1,7 +1,7 @@
 //! The optional parts that this program was built with.
 
 /// Those that people choose, in the order of `docs/install.md`, and whether they are there.
-const ALL: [(&str, bool); 14] = [
+const ALL: [(&str, bool); 15] = [
     ("cli", cfg!(feature = "cli")),
     ("async-std", cfg!(feature = "async-std")),
     ("smol", cfg!(feature = "smol")),
@@ -16,6 +16,7 @@ const ALL: [(&str, bool); 14] = [
     ("listen-https", cfg!(feature = "listen-https")),
     ("certificate", cfg!(feature = "certificate")),
     ("admin", cfg!(feature = "admin")),
+    ("query", cfg!(feature = "query")),
 ];
 
 /// The program's name and version, and its features.
