@@ -92,12 +92,16 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `admin`, `cli`, `control`, `logger`, `probe`, `reload`, `signals`, `status` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `admin`, `bench`, `cli`, `control`, `logger`, `probe`, `query`, `reload`, `signals`, `status` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(feature = "cli")]
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 #[doc(hidden)]
 pub mod admin;
+#[cfg(feature = "cli")]
+#[cfg_attr(not(feature = "query"), path = "bench/absent.rs")]
+#[doc(hidden)]
+pub mod bench;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
@@ -130,6 +134,10 @@ pub mod logger;
 )]
 #[doc(hidden)]
 pub mod probe;
+#[cfg(feature = "cli")]
+#[cfg_attr(not(feature = "query"), path = "query/absent.rs")]
+#[doc(hidden)]
+pub mod query;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod reload;

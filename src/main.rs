@@ -11,7 +11,7 @@ use dotward::reload::{Reloader, Reloads};
 use dotward::serve::Control;
 use dotward::systemd::Inheritance;
 use dotward::transports::{Inherited, RunError};
-use dotward::{logger, probe, signals, systemd, transports};
+use dotward::{bench, logger, probe, query, signals, systemd, transports};
 use log::LevelFilter;
 
 /// The exit code for arguments that cannot be used, as in shells and most programs.
@@ -31,6 +31,18 @@ fn main() -> ExitCode {
             Ok(text) => print(&text),
             Err(error) => fail(&error, ExitCode::FAILURE),
         },
+        Ok(Command::Query(ask)) => told(
+            query::run(&ask),
+            query::is_json(&ask),
+            query::Report::json,
+            query::Report::is_answered,
+        ),
+        Ok(Command::Bench(contest)) => told(
+            bench::run(&contest),
+            bench::is_json(&contest),
+            bench::Report::json,
+            bench::Report::is_answered,
+        ),
         Ok(command) => {
             let code = print(&command.text().unwrap_or_default());
             for warning in command.warnings() {
@@ -49,17 +61,33 @@ fn main() -> ExitCode {
 
 /// Contacts the upstreams, and succeeds if each can be used.
 fn probe(settings: &Settings, how: &Probe) -> ExitCode {
-    let report = match probe::run(&settings.runtime, &settings.config, how.name.as_ref()) {
+    let report = probe::run(&settings.runtime, &settings.config, how.name.as_ref());
+    told(
+        report,
+        how.json,
+        probe::Report::json,
+        probe::Report::is_usable,
+    )
+}
+
+/// Prints what was found, and succeeds if it is good.
+fn told<R: std::fmt::Display>(
+    report: Result<R, RunError>,
+    as_json: bool,
+    json: fn(&R) -> String,
+    is_good: fn(&R) -> bool,
+) -> ExitCode {
+    let report = match report {
         Ok(report) => report,
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
-    let text = if how.json {
-        report.json()
+    let text = if as_json {
+        json(&report)
     } else {
         report.to_string()
     };
     match print(&text) {
-        ExitCode::SUCCESS if !report.is_usable() => ExitCode::FAILURE,
+        ExitCode::SUCCESS if !is_good(&report) => ExitCode::FAILURE,
         code => code,
     }
 }

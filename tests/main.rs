@@ -7,6 +7,8 @@ mod admin;
 mod arguments;
 mod authentication;
 mod battery;
+#[cfg(feature = "query")]
+mod bench;
 mod certificates;
 mod configuration;
 mod configuration_file;
@@ -38,6 +40,8 @@ mod pins;
 mod privacy;
 mod probe;
 mod queries;
+#[cfg(feature = "query")]
+mod query;
 mod reload;
 mod routes;
 mod rude_clients;

@@ -266,7 +266,10 @@ fn with_features(start: &Start) -> (Vec<String>, Vec<(String, String)>) {
         let own = format!("DOTWARD_{}", option.trim_start_matches('-')).to_uppercase();
         let own = own.replace('-', "_");
         variables.retain(|(name, _)| is_built || *name != own);
-        if let Some(at) = arguments.iter().position(|word| word == option && !is_built) {
+        if let Some(at) = arguments
+            .iter()
+            .position(|word| word == option && !is_built)
+        {
             arguments.drain(at..arguments.len().min(at + 2));
         }
     }
@@ -303,11 +306,11 @@ fn every_command_line_that_is_shown_is_accepted() {
                 {
                     continue;
                 }
-                let makes = start
-                    .arguments
-                    .first()
-                    .is_some_and(|word| word == "certificate");
-                if makes && cfg!(not(feature = "certificate")) {
+                let is =
+                    |command: &str| start.arguments.first().is_some_and(|word| word == command);
+                if is("certificate") && cfg!(not(feature = "certificate"))
+                    || (is("query") || is("bench")) && cfg!(not(feature = "query"))
+                {
                     continue;
                 }
                 let first = start.arguments.first().map_or("", String::as_str);

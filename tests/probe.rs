@@ -57,7 +57,8 @@ fn block(outcome: &Outcome, label: &str) -> String {
     block
 }
 
-fn json(outcome: &Outcome) -> Value {
+/// The document that a command has printed.
+pub fn json(outcome: &Outcome) -> Value {
     let parsed = serde_json::from_str(&outcome.stdout);
     parsed.unwrap_or_else(|error| panic!("{error}: {outcome:?}"))
 }
@@ -70,21 +71,19 @@ fn member<'d>(document: &'d Value, label: &str) -> &'d Value {
 }
 
 /// The page has each member of a document.
-fn is_described(document: &Value) {
+pub fn is_described(page: &str, document: &Value) {
     if let Value::Object(members) = document {
         for name in members.keys() {
-            assert!(PAGE.contains(&format!("`{name}`")), "{name}");
+            assert!(page.contains(&format!("`{name}`")), "{name}");
         }
-        members.values().for_each(is_described);
+        members.values().for_each(|it| is_described(page, it));
     }
-    document
-        .as_array()
-        .into_iter()
-        .flatten()
-        .for_each(is_described);
+    let list = document.as_array().into_iter().flatten();
+    list.for_each(|it| is_described(page, it));
 }
 
-fn contains(text: &str, parts: &[&str]) {
+/// The text has each of these parts.
+pub fn contains(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }
@@ -148,7 +147,7 @@ fn a_good_server_is_described() {
     let outcome = probe(&trust, &[&spec], &["--json", "--probe-name", "signed.test"]);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     let document = json(&outcome);
-    is_described(&document);
+    is_described(PAGE, &document);
     assert_eq!(document["format"], 1);
     assert_eq!(document["usable"], true);
     let upstream = member(&document, &spec);
@@ -492,7 +491,7 @@ fn each_way_to_be_broken_is_explained() {
 
     assert_eq!(in_json.code, Some(1), "{in_json:?}");
     let document = json(&in_json);
-    is_described(&document);
+    is_described(PAGE, &document);
     assert_eq!(document["usable"], false);
     assert_eq!(member(&document, &good)["usable"], true);
     for case in &broken.cases {

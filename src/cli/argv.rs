@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use super::dnr::{OPTIONS as DNR_OPTIONS, Typed as Dnr};
 use super::known::{Kind, Known};
 use super::origin::option;
-use super::{Probe, UsageError};
+use super::typed::{Shape, Typed};
+use super::{Probe, UsageError, dnr, queries};
 use crate::config::words::closest;
 use crate::config::{ConfigError, Domain, Modes};
 
@@ -18,8 +18,10 @@ const SERVING: [(&str, Modes); 3] = [
     ("serve", Modes::UdpAndTcp),
 ];
 /// The commands that tell what those would do. The name of one of them may follow.
-const TELLING: [&str; 4] = ["check", "config", "resolv-conf", DNR];
-const COMMANDS: [&str; 16] = [
+const TELLING: [&str; 4] = ["check", "config", "resolv-conf", dnr::SHAPE.command];
+/// The commands that have options of their own beside settings.
+const SHAPES: [&Shape; 3] = [&dnr::SHAPE, &queries::QUERY, &queries::BENCH];
+const COMMANDS: [&str; 18] = [
     "udp",
     "tcp",
     "serve",
@@ -27,7 +29,9 @@ const COMMANDS: [&str; 16] = [
     "config",
     "resolv-conf",
     "certificate",
-    DNR,
+    dnr::SHAPE.command,
+    queries::QUERY.command,
+    queries::BENCH.command,
     "providers",
     "status",
     "explain",
@@ -57,9 +61,6 @@ const PROBE: &str = "--probe";
 const PROBE_NAME: &str = "--probe-name";
 const JSON: &str = "--json";
 
-/// The command that has some options beside those of settings.
-const DNR: &str = "dnr";
-
 /// The arguments for argh.
 #[derive(Debug, Default)]
 pub(super) struct Argv {
@@ -68,8 +69,8 @@ pub(super) struct Argv {
     pub(super) modes: Option<Modes>,
     /// How upstreams are to be probed, if they are.
     pub(super) probe: Option<Probe>,
-    /// What is to be told of by DHCP.
-    pub(super) dnr: Dnr,
+    /// What was typed of the command's own options, and its words.
+    pub(super) typed: Typed,
     seen: BTreeSet<&'static str>,
 }
 
@@ -86,7 +87,8 @@ impl Argv {
             return Ok(words);
         };
         let telling = TELLING.contains(&command.as_str());
-        let takes_options = telling || modes_of(&command).is_some();
+        let shape = SHAPES.into_iter().find(|shape| shape.command == command);
+        let takes_options = telling || shape.is_some() || modes_of(&command).is_some();
         let mut rest = rest.peekable();
         if telling && let Some(modes) = rest.peek().and_then(|word| modes_of(word)) {
             words.modes = Some(modes);
@@ -97,7 +99,9 @@ impl Argv {
             if command == PROBING && probing.read(&word, &mut rest)? {
                 continue;
             }
-            if command == DNR && words.dnr.read(&word, &mut rest)? {
+            if let Some(shape) = shape
+                && words.typed.read(shape, &word, &mut rest)?
+            {
                 continue;
             }
             if OWN.contains(&command.as_str()) {
@@ -264,7 +268,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, providers, status, explain, flush, reload, log-level and trace; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, providers, status, explain, flush, reload, log-level and trace; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),
@@ -280,12 +284,11 @@ fn no_option(word: &str, name: &str, command: &str, known: &[Known]) -> UsageErr
     }
     // One dash or an underscore is taken for a mistake, too.
     let plain = name.trim_start_matches('-').replace('-', "_");
-    let more: &[&str] = match command {
-        PROBING => &["probe", "probe_name", "json"],
-        DNR => &DNR_OPTIONS,
-        _ => &[],
-    };
-    let more = more.iter().map(|name| name.trim_start_matches('-'));
+    let probing = [PROBE, PROBE_NAME, JSON];
+    let probing = probing.into_iter().filter(|_| command == PROBING);
+    let shape = SHAPES.into_iter().filter(|shape| shape.command == command);
+    let more = probing.chain(shape.flat_map(Shape::options));
+    let more = more.map(|name| name.trim_start_matches('-'));
     let names = known.iter().map(|known| known.name);
     let hint = closest(&plain, names.chain(more)).map_or_else(
         || format!("see dotward {command} --help"),
@@ -420,7 +423,7 @@ mod tests {
             ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
             (
                 "forward",
-                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr and providers; see"#,
+                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench and providers; see"#,
             ),
             (
                 "--versoin",

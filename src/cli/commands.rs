@@ -31,6 +31,8 @@ pub(super) enum Subcommand {
     Effective(Effective),
     ResolvConf(ResolvConf),
     Dnr(Dnr),
+    Query(Query),
+    Bench(Bench),
     Certificate(CertificateOptions),
     Providers(Providers),
     Status(Status),
@@ -289,6 +291,8 @@ commands! {
     Effective: "config", "[udp|tcp|serve] [options]", "Print the effective configuration as a file (TOML).";
     ResolvConf: "resolv-conf", "[udp|tcp|serve] [options]", "Say what makes this machine use dotward; change nothing.";
     Dnr: "dnr", "[udp|tcp|serve] [options]", "Print options of DHCP that tell devices of encrypted DNS.", DNR_OPTIONS;
+    Query: "query", "NAME [TYPE] [--server SPEC ...] [--all] [options]", "Ask upstreams for the records of a name, and say what it took.", QUERYING;
+    Bench: "bench", "[SPEC ...] [--count NUMBER] [--time TIME] [options]", "Compare resolvers as they are from here.", BENCHING;
 }
 
 /// What argh says of the options, in place of which each command speaks of itself.
@@ -325,3 +329,42 @@ Probing:
   --probe-name      NAME to look up; one that is signed shows who validates
                     DNSSEC. Upstreams of routes are asked for the domain of
                     their route. Default: example.com.";
+
+/// The options of `query` that `argv` takes out.
+const QUERYING: &str = "
+
+The records come as in a zone file; lines that begin with ; say what else there
+is to know. Without --server the upstreams of the configuration are asked, one
+after the other until one answers; a route of the name counts. No daemon is
+needed, and what one answers by itself or has cached is not seen. docs/query.md
+says more. It takes a build with the feature query.
+
+Exit code: 0 an answer came (NOERROR or NXDOMAIN), 1 another response or none,
+2 wrong usage. With --all it is 0 only if each server has answered.
+
+Asking:
+  --server          SPEC to ask instead of the upstreams, as for --upstream;
+                    repeatable. It may also be udp://127.0.0.1 or tcp://[::1]:5300,
+                    not encrypted: so one asks a dotward that runs here.
+  --all             ask all of them at once, and show how their answers differ.
+  -x                IP address whose name is looked up, instead of NAME.
+  --dnssec          ask for signatures (DO), too.
+  --json            print one JSON document, and nothing else.
+A TYPE is a name such as MX, or TYPE and a number. Default: A, and PTR with -x.
+How long each server is waited for is --timeout.";
+
+/// The options of `bench` that `argv` takes out.
+const BENCHING: &str = "
+
+Each SPEC is a resolver as for --upstream, or udp:// or tcp:// with an address;
+without one, those of the configuration are compared. All are measured side by
+side: connections first, then queries, evenly over the time. docs/bench.md
+says what the figures mean. It takes a build with the feature query.
+
+Exit code: 0 each resolver has answered, 1 one has not, 2 wrong usage.
+
+Measuring:
+  --count           NUMBER of queries to each, 1 to 1000. Default: 100.
+  --time            TIME that all of it may take, 1s to 10m. Default: 10s.
+  --name            NAME to ask for. Default: example.com.
+  --json            print one JSON document, and nothing else.";

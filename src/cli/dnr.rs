@@ -5,19 +5,19 @@ mod lines;
 
 use super::UsageError;
 use super::settings::Settings;
+use super::typed::{Shape, Typed};
 use crate::config::{Config, DNS_PORT, EncryptedProtocol, Host, TLS_PORT};
 use encoding::Instance;
 use std::net::IpAddr;
 
-/// The options of the command that are no settings, as `argv` reads them.
-pub(super) const OPTIONS: [&str; 6] = [
-    "--name",
-    "--address",
-    "--alpn",
-    "--port",
-    "--dohpath",
-    "--priority",
-];
+/// The options of the command that are no settings.
+pub(super) const SHAPE: Shape = Shape {
+    command: "dnr",
+    switches: &[],
+    values: &["--name", "--port", "--dohpath", "--priority"],
+    lists: &["--address", "--alpn"],
+    takes_words: false,
+};
 
 /// The protocols that can be told of: their names in ALPN, their usual ports, and whether they take a path.
 const PROTOCOLS: [(&str, u16, bool); 4] = [
@@ -32,46 +32,6 @@ const PATH: &str = "/dns-query{?dns}";
 
 /// The most addresses of one resolver, whose octets DHCPv4 counts in one octet (RFC 9463 section 5.1).
 const MOST_ADDRESSES: usize = 63;
-
-/// What was typed: options and values, in their order.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Typed(Vec<(&'static str, String)>);
-
-impl Typed {
-    /// Reads an option, and its value; `false` if it is none of this command.
-    pub(super) fn read(
-        &mut self,
-        word: &str,
-        rest: &mut impl Iterator<Item = String>,
-    ) -> Result<bool, UsageError> {
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (word, None),
-        };
-        let Some(option) = OPTIONS.into_iter().find(|option| *option == name) else {
-            return Ok(false);
-        };
-        let value = value.or_else(|| rest.next());
-        let value = value.ok_or_else(|| UsageError(format!("{option} needs a value")))?;
-        if option != "--address" && option != "--alpn" && self.all(option).next().is_some() {
-            return Err(UsageError(format!("{option} is given twice")));
-        }
-        self.0.push((option, value));
-        Ok(true)
-    }
-
-    fn all<'t>(&'t self, option: &'t str) -> impl Iterator<Item = &'t str> {
-        let all = self.0.iter().filter(move |(name, _)| *name == option);
-        all.map(|(_, value)| value.as_str())
-    }
-
-    /// The values of an option that may have several.
-    fn list<'t>(&'t self, option: &'t str) -> impl Iterator<Item = &'t str> {
-        self.all(option)
-            .flat_map(|text| text.split(','))
-            .map(str::trim)
-    }
-}
 
 /// The text: options as octets, and lines for servers that send them.
 pub(super) fn dnr(typed: &Typed, settings: &Settings) -> Result<String, UsageError> {

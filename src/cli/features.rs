@@ -1,7 +1,7 @@
 //! The optional parts that this program was built with.
 
 /// Those that people choose, in the order of `docs/install.md`, and whether they are there.
-const ALL: [(&str, bool); 15] = [
+const ALL: [(&str, bool); 16] = [
     ("cli", cfg!(feature = "cli")),
     ("async-std", cfg!(feature = "async-std")),
     ("smol", cfg!(feature = "smol")),
@@ -17,6 +17,7 @@ const ALL: [(&str, bool); 15] = [
     ("certificate", cfg!(feature = "certificate")),
     ("admin", cfg!(feature = "admin")),
     ("control", cfg!(feature = "control")),
+    ("query", cfg!(feature = "query")),
 ];
 
 /// The program's name and version, and its features.

@@ -71,6 +71,25 @@ impl Given {
         self
     }
 
+    /// Only these settings; the others are as if nobody had said anything of them, and neither read nor wrong.
+    #[cfg(feature = "query")]
+    pub(super) fn reduced_to(mut self, settings: &[&str]) -> Self {
+        for known in self.known.iter().filter(|it| !settings.contains(&it.name)) {
+            let texts = known.default.iter().map(|text| (*text).to_owned());
+            let values = Values::new(texts, &Origin::Default);
+            self.values.insert(known.name, values);
+        }
+        self.hosts.clear();
+        self
+    }
+
+    /// The same with other values of a setting.
+    #[cfg(feature = "query")]
+    pub(super) fn with(mut self, setting: &'static str, values: Values) -> Self {
+        self.values.insert(setting, values);
+        self
+    }
+
     pub(super) fn values(&self, setting: &str) -> Option<&Values> {
         self.values.get(setting)
     }

@@ -3,7 +3,7 @@
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
 //! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `upstreams`, `routes`, `hosts`, `units`, `words`,
-//! `admin`, `split_key`, `listener_name` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one, `control` has what is asked of a running program, and `dnr` says how a network tells of it. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
+//! `admin`, `split_key`, `listener_name` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one, `control` has what is asked of a running program, `queries` reads what is to be asked or measured by hand, with `typed`, and `dnr` says how a network tells of it. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
 
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 mod admin;
@@ -32,6 +32,7 @@ mod origin;
 mod parameters;
 #[cfg(all(unix, any(feature = "split", feature = "listen-tls")))]
 mod permissions;
+mod queries;
 mod read;
 mod routes;
 #[cfg_attr(not(feature = "listen-tls"), path = "server_certificate/absent.rs")]
@@ -41,6 +42,7 @@ mod sources;
 #[cfg_attr(not(feature = "split"), path = "split_key/absent.rs")]
 mod split_key;
 mod summary;
+mod typed;
 mod units;
 mod upstreams;
 mod values;
@@ -54,6 +56,9 @@ use std::fmt;
 use crate::config::{Domain, providers};
 pub use certificate::Order;
 pub use control::ControlOrder;
+#[cfg(feature = "query")]
+pub use queries::Question;
+pub use queries::{Ask, Contest};
 pub use settings::Settings;
 pub use sources::Sources;
 
@@ -76,6 +81,10 @@ pub enum Command {
     Control(ControlOrder),
     /// Print this: options of DHCP and of router advertisements.
     Dnr(String),
+    /// Ask upstreams for a name, and print the answers.
+    Query(Box<Ask>),
+    /// Measure resolvers, and print how they compare.
+    Bench(Box<Contest>),
     /// Print the table of providers.
     Providers,
     /// Print the program's name and version, and the features that it was built with.
@@ -105,6 +114,8 @@ impl Command {
             | Self::Certificate(_)
             | Self::Control(_)
             | Self::Dnr(_)
+            | Self::Query(_)
+            | Self::Bench(_)
             | Self::Providers
             | Self::Version
             | Self::Help(_) => &[],
@@ -114,7 +125,11 @@ impl Command {
     /// The text to print, for the commands that only print.
     pub fn text(&self) -> Option<String> {
         match self {
-            Self::Serve(_) | Self::Certificate(_) | Self::Control(_) => None,
+            Self::Serve(_)
+            | Self::Certificate(_)
+            | Self::Control(_)
+            | Self::Query(_)
+            | Self::Bench(_) => None,
             Self::Probe(_, probe) if probe.json => None,
             Self::Probe(settings, _) => Some(format!(
                 "options, variables and files are valid (not tested: listening)\n{settings}\n"
@@ -289,6 +304,8 @@ mod tests {
             "reload --help",
             "log-level --help",
             "trace help",
+            "query --help",
+            "bench -h",
             "udp --help",
             "tcp --help",
             "serve --help",

@@ -6,13 +6,16 @@ use argh::FromArgs as _;
 
 use super::argv::Argv;
 use super::certificate::Order;
-use super::commands::{Arguments, Check, Dnr, Effective, ResolvConf, Serve, Subcommand, Tcp, Udp};
+use super::commands::{
+    Arguments, Bench, Check, Dnr, Effective, Query, ResolvConf, Serve, Subcommand, Tcp, Udp,
+};
 use super::control::ControlOrder;
 use super::dnr::dnr;
 use super::effective::effective;
 use super::file::Missing;
 use super::hook_up::hook_up;
 use super::options::Options;
+use super::queries::{Ask, Contest};
 use super::settings::Settings;
 use super::sources::Sources;
 use super::{Command, UsageError};
@@ -55,12 +58,20 @@ impl Sources {
         let (purpose, modes, options) = match typed {
             None => {
                 return Err(UsageError(
-                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, dnr, providers, status, explain, flush, reload, log-level or trace; see dotward --help".to_owned(),
+                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, providers, status, explain, flush, reload, log-level or trace; see dotward --help".to_owned(),
                 ));
             }
             Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
             Some(Subcommand::Certificate(options)) => {
                 return Order::read(options).map(Command::Certificate);
+            }
+            Some(Subcommand::Query(Query(options))) => {
+                let ask = Ask::read(self, options, &argv.typed)?;
+                return Ok(Command::Query(Box::new(ask)));
+            }
+            Some(Subcommand::Bench(Bench(options))) => {
+                let contest = Contest::read(self, options, &argv.typed)?;
+                return Ok(Command::Bench(Box::new(contest)));
             }
             Some(
                 Subcommand::Status(_)
@@ -92,7 +103,7 @@ impl Sources {
                 None => Command::Check(settings),
             },
             Use::Print => Command::Config(effective(&given, Options::KNOWN)),
-            Use::Dnr => Command::Dnr(dnr(&argv.dnr, &settings)?),
+            Use::Dnr => Command::Dnr(dnr(&argv.typed, &settings)?),
             Use::HookUp => {
                 let root = self.root().unwrap_or(Path::new("/"));
                 Command::ResolvConf(hook_up(root, settings.config.listen()))

@@ -87,23 +87,25 @@ async fn steps<R: Runtime + 'static>(
 }
 
 /// How to connect.
-struct Way<'a, R> {
+pub struct Way<'a, R> {
     clock: &'a Clock<'a, R>,
     target: Target<'a>,
     observed: &'a Observed,
     tls: Option<Tls<R>>,
 }
 
-struct Connected {
-    connection: Box<dyn Connection>,
+/// A connection, and what it took.
+pub struct Connected {
+    pub connection: Box<dyn Connection>,
     /// Over UDP there is nothing to connect.
-    tcp: Option<Duration>,
-    handshake: Option<Duration>,
-    session: Option<Session>,
+    pub tcp: Option<Duration>,
+    pub handshake: Option<Duration>,
+    pub session: Option<Session>,
 }
 
 impl<'a, R: Runtime + 'static> Way<'a, R> {
-    fn new(
+    /// To this target. The sessions of its connections are resumed by the later ones.
+    pub fn new(
         clock: &'a Clock<'a, R>,
         target: Target<'a>,
         observed: &'a Observed,
@@ -182,7 +184,8 @@ impl<'a, R: Runtime + 'static> Way<'a, R> {
         Ok((stream, took))
     }
 
-    async fn connect(&self) -> Result<Connected, Problem> {
+    /// Connects, and authenticates the other end as the upstream asks.
+    pub async fn connect(&self) -> Result<Connected, Problem> {
         let Target { upstream, addr, .. } = self.target;
         if upstream.scheme() == "udp" {
             return self.without_connection().await;

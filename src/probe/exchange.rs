@@ -30,6 +30,17 @@ async fn ask_once<R: Runtime>(
     query: &[u8],
     upstream: &Upstream,
 ) -> Result<(Answer, Duration), Problem> {
+    let (message, time) = exchange(clock, connection, query, upstream).await?;
+    Ok((Answer::read(&message, query)?, time))
+}
+
+/// Sends one query, and waits for the next message. Says how long that took.
+pub async fn exchange<R: Runtime>(
+    clock: &Clock<'_, R>,
+    connection: &mut dyn Connection,
+    query: &[u8],
+    upstream: &Upstream,
+) -> Result<(Vec<u8>, Duration), Problem> {
     let exchange = async {
         send(connection, &[query]).await?;
         next(connection).await
@@ -39,7 +50,7 @@ async fn ask_once<R: Runtime>(
         .await
         .ok_or_else(Problem::unanswered)?;
     let message = message.map_err(|why| Problem::lost(&why, upstream))?;
-    Ok((Answer::read(&message, query)?, time))
+    Ok((message, time))
 }
 
 /// Sends queries that take a while, and behind them one whose response is known: does that overtake (RFC 7766 section 6.2.1.1)? If it does
@@ -84,7 +95,7 @@ async fn send(connection: &mut dyn Connection, queries: &[&[u8]]) -> Result<(), 
 }
 
 /// The next message.
-async fn next(connection: &mut dyn Connection) -> Result<Vec<u8>, ConnectionError> {
+pub async fn next(connection: &mut dyn Connection) -> Result<Vec<u8>, ConnectionError> {
     let message = poll_fn(|cx| {
         loop {
             return Poll::Ready(match ready!(connection.poll_next(cx)) {

@@ -4,12 +4,12 @@
 //! upstream, `authentication` knows by what it is authenticated, `exchange` sends queries and waits for responses, `messages` builds and
 //! reads these, `problem` explains what went wrong, `report` tells people and programs.
 
-mod address;
-mod authentication;
-mod exchange;
-mod messages;
-mod problem;
-mod report;
+pub(crate) mod address;
+pub(crate) mod authentication;
+pub(crate) mod exchange;
+pub(crate) mod messages;
+pub(crate) mod problem;
+pub(crate) mod report;
 
 pub use report::Report;
 
@@ -17,6 +17,7 @@ use crate::config::{Config, Domain, Upstream};
 use crate::engine::Time;
 use crate::runtime::Runtime;
 use crate::serve::{Place, look_up, random_seed};
+use crate::transport::ConnectError;
 use crate::transports::{RunError, Work, work_on};
 use address::Target;
 use futures::future::join_all;
@@ -87,6 +88,35 @@ fn ways(upstream: &Upstream, addr: SocketAddr) -> Vec<(Upstream, SocketAddr)> {
     by.collect()
 }
 
+/// Where an upstream is, and by which protocol: each with one protocol alone, in the order of trying. It is looked up if it has to be.
+pub(crate) async fn find<R: Runtime + 'static>(
+    clock: &Clock<'_, R>,
+    config: &Config,
+    upstream: &Upstream,
+    seed: [u8; 32],
+) -> Result<Vec<(Upstream, SocketAddr)>, Problem> {
+    let needed = look_up(clock.runtime.clone(), upstream, config.bootstrap(), seed);
+    let places: Vec<(Upstream, SocketAddr)> = match needed {
+        None => {
+            let addresses = upstream.addresses_to_use().into_iter();
+            addresses.map(|addr| (upstream.clone(), addr)).collect()
+        }
+        Some(lookup) => {
+            let late = || ConnectError::Unresolved("no response in time".to_owned());
+            let found = clock.within(lookup).await.unwrap_or_else(|| Err(late()));
+            let found = found.map_err(|why| Problem::unresolved(why.to_string(), upstream))?;
+            let places = found.places.into_iter();
+            let of = |place: Place| (place.of(upstream), place.addr);
+            places
+                .map(of)
+                .map(|(found, addr)| (found.unwrap_or_else(|| upstream.clone()), addr))
+                .collect()
+        }
+    };
+    let ways = places.iter().flat_map(|(to, addr)| ways(to, *addr));
+    Ok(ways.take(MAX_ADDRESSES).collect())
+}
+
 async fn probe<R: Runtime + 'static>(
     runtime: &R,
     Probing { config, name }: Probing<'_>,
@@ -100,38 +130,15 @@ async fn probe<R: Runtime + 'static>(
     let mut found = UpstreamReport::new(upstream, name);
     let mut seed = [0; 32];
     random.fill_bytes(&mut seed);
-    let places: Vec<(Upstream, SocketAddr)> =
-        match look_up(runtime.clone(), upstream, config.bootstrap(), seed) {
-            None => {
-                let addresses = upstream.addresses_to_use().into_iter();
-                addresses.map(|addr| (upstream.clone(), addr)).collect()
-            }
-            Some(lookup) => match clock.within(lookup).await {
-                Some(Ok(found)) => {
-                    let places = found.places.into_iter();
-                    let of = |place: Place| (place.of(upstream), place.addr);
-                    places
-                        .map(of)
-                        .map(|(found, addr)| (found.unwrap_or_else(|| upstream.clone()), addr))
-                        .collect()
-                }
-                Some(Err(why)) => {
-                    found.problem = Some(Problem::unresolved(why.to_string(), upstream));
-                    return found;
-                }
-                None => {
-                    let why = "no response in time".to_owned();
-                    found.problem = Some(Problem::unresolved(why, upstream));
-                    return found;
-                }
-            },
-        };
-    let ways: Vec<(Upstream, SocketAddr)> = places
-        .iter()
-        .flat_map(|(to, addr)| ways(to, *addr))
-        .collect();
+    let ways = match find(&clock, config, upstream, seed).await {
+        Ok(ways) => ways,
+        Err(problem) => {
+            found.problem = Some(problem);
+            return found;
+        }
+    };
     let by = |to: &Upstream| (!upstream.protocols().is_empty()).then(|| to.scheme());
-    let probes = ways.iter().take(MAX_ADDRESSES).map(|(upstream, addr)| {
+    let probes = ways.iter().map(|(upstream, addr)| {
         let target = Target {
             config,
             upstream,
@@ -149,29 +156,29 @@ async fn probe<R: Runtime + 'static>(
 }
 
 /// The clock of one upstream's probes, and when their time is over.
-struct Clock<'r, R> {
-    runtime: &'r R,
+pub(crate) struct Clock<'r, R> {
+    pub(crate) runtime: &'r R,
     end: Time,
 }
 
 impl<'r, R: Runtime> Clock<'r, R> {
-    fn new(runtime: &'r R, limit: Duration) -> Self {
+    pub(crate) fn new(runtime: &'r R, limit: Duration) -> Self {
         let end = runtime.now().mono + limit;
         Self { runtime, end }
     }
 
     /// How much time is left.
-    fn left(&self) -> Duration {
+    pub(crate) fn left(&self) -> Duration {
         self.end.since(self.runtime.now().mono)
     }
 
     /// Does this work, unless the time is over before. `None`: it is.
-    async fn within<F: Future>(&self, work: F) -> Option<F::Output> {
+    pub(crate) async fn within<F: Future>(&self, work: F) -> Option<F::Output> {
         self.runtime.within(self.left(), work).await
     }
 
     /// As [`Clock::within`], with how long it took.
-    async fn timed<F: Future>(&self, work: F) -> Option<(F::Output, Duration)> {
+    pub(crate) async fn timed<F: Future>(&self, work: F) -> Option<(F::Output, Duration)> {
         let start = self.runtime.now().mono;
         let output = self.within(work).await?;
         Some((output, self.runtime.now().mono.since(start)))

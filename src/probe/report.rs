@@ -43,24 +43,24 @@ pub struct UpstreamReport {
 /// What was found at one address, as far as the probe came.
 #[derive(Debug)]
 pub struct AddressReport {
-    pub(super) addr: SocketAddr,
+    pub addr: SocketAddr,
     /// The scheme, where the upstream has several protocols.
     by: Option<&'static str>,
     /// What connecting over TCP took.
-    pub(super) tcp: Option<Duration>,
+    pub tcp: Option<Duration>,
     /// What the first TLS handshake took.
-    pub(super) handshake: Option<Duration>,
-    pub(super) second_handshake: Option<Duration>,
+    pub handshake: Option<Duration>,
+    pub second_handshake: Option<Duration>,
     /// The second one resumed the session of the first.
-    pub(super) resumed: Option<bool>,
-    pub(super) session: Option<Session>,
-    pub(super) certificate: Option<Certificate>,
-    pub(super) answer: Option<Answer>,
+    pub resumed: Option<bool>,
+    pub session: Option<Session>,
+    pub certificate: Option<Certificate>,
+    pub answer: Option<Answer>,
     /// What the response took.
-    pub(super) time: Option<Duration>,
+    pub time: Option<Duration>,
     /// A later query was answered before an earlier one.
-    pub(super) overtakes: bool,
-    pub(super) problem: Option<Problem>,
+    pub overtakes: bool,
+    pub problem: Option<Problem>,
 }
 
 impl Report {
@@ -359,13 +359,13 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: Option<String>) -> fmt::Res
     }
 }
 
-fn session(session: &Session) -> String {
+pub fn session(session: &Session) -> String {
     let group = session.group.as_deref().unwrap_or("no key exchange");
     let alpn = (session.alpn.as_ref()).map_or(String::new(), |name| format!(", ALPN {name}"));
     format!("{}, {group}, {}{alpn}", session.version, session.cipher)
 }
 
-fn session_json(session: &Session) -> Json {
+pub fn session_json(session: &Session) -> Json {
     Json::Object(vec![
         ("version", Json::text(session.version)),
         ("group", Json::maybe(session.group.as_deref(), Json::text)),
@@ -443,7 +443,7 @@ fn problem(problem: &Problem) -> String {
     format!("{}; {}", problem.why, problem.advice)
 }
 
-fn problem_json(problem: &Problem) -> Json {
+pub fn problem_json(problem: &Problem) -> Json {
     Json::Object(vec![
         ("kind", Json::text(problem.kind)),
         ("message", Json::text(&problem.why)),
@@ -458,10 +458,10 @@ fn date(seconds: u64) -> String {
     })
 }
 
-fn millis(time: Duration) -> String {
+pub fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-fn in_millis(time: Duration) -> Json {
+pub fn in_millis(time: Duration) -> Json {
     Json::Fraction(time.as_secs_f64() * 1000.0)
 }

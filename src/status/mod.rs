@@ -5,6 +5,6 @@
 
 pub mod about;
 pub mod health;
-pub mod report;
 pub mod reasons;
+pub mod report;
 pub mod totals;

@@ -1,8 +1,8 @@
 //! Metrics of the program as a whole: clients' queries, what they got, the cache, and the bounds.
 
 use super::{Family, Sample, by, counter, gauge, one};
-use crate::status::reasons;
 use crate::admin::totals::Totals;
+use crate::status::reasons;
 
 /// The names of RCODEs (RFC 6895 section 2.3) in the four bits of the header; those that are not assigned have their numbers.
 const RCODES: [&str; 16] = [

@@ -1,8 +1,8 @@
 //! Metrics of each upstream, by its label as the log has it: a provider's name, or an address and a name.
 
 use super::{Family, Sample, Value, counter, gauge};
-use crate::status::reasons::connect_failures;
 use crate::admin::totals::{Totals, Upstream};
+use crate::status::reasons::connect_failures;
 
 /// The label that says which upstream.
 const UPSTREAM: &str = "upstream";

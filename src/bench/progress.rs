@@ -1,0 +1,46 @@
+//! How far the measurement is, on a terminal.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal as _, stderr};
+use std::time::Duration;
+
+/// What takes no longer is not worth a bar.
+const SHORT: Duration = Duration::from_secs(2);
+/// How often the bar shows that time passes.
+const TICK: Duration = Duration::from_millis(200);
+const TEMPLATE: &str = "{elapsed:>4} [{bar:40}] {pos} of {len} {msg}";
+
+/// A bar on standard error, or nothing.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar for work of this length, if standard error is a terminal and the work is long.
+    pub fn new(time: Duration) -> Self {
+        if time <= SHORT || !stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        let bar = match ProgressStyle::with_template(TEMPLATE) {
+            Ok(style) => bar.with_style(style.progress_chars("=> ")),
+            Err(_) => bar,
+        };
+        bar.set_message("queries");
+        bar.enable_steady_tick(TICK);
+        Self(bar)
+    }
+
+    /// So many steps more are to be done.
+    pub fn expect(&self, steps: usize) {
+        self.0.inc_length(steps as u64);
+    }
+
+    /// A step is done.
+    pub fn step(&self) {
+        self.0.inc(1);
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
