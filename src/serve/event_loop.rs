@@ -9,6 +9,7 @@ use super::handover::Handover;
 use super::host_networks::HostNetworks;
 use super::lookups::Lookups;
 use super::missing_addresses::MissingAddresses;
+use super::network::Paths;
 use super::options::Options;
 use super::shutdown::{Phase, Trigger};
 use super::sockets::Sockets;
@@ -63,6 +64,7 @@ pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) lookups: Lookups<R>,
     pub(super) missing: MissingAddresses,
     pub(super) host_networks: HostNetworks,
+    pub(super) paths: Paths,
     pub(super) phase: Phase,
     pub(super) handover: Handover,
 }
@@ -90,6 +92,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             },
             udp: UdpSockets::new(sockets.datagrams, &sources),
             tcp: TcpClients::new(sockets.listeners, shared, &sources),
+            paths: Paths::new(control.watched()),
             commands: control.subscribe(),
             commands_source: sources.add(Kind::Control),
             alarm: Alarm::new(&sources),
@@ -216,6 +219,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 Message::Reload(reload) => self.reconfigure(&reload),
                 Message::Measure(to) => self.measure(&to),
                 Message::Prepare => self.prepare(),
+                Message::NetworkChanged => self.network_changed(),
                 // It was answered when it was received.
                 Message::Probe => {}
             }

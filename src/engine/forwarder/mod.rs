@@ -11,6 +11,7 @@
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
 mod confinement;
+mod network;
 mod queries;
 mod reconfiguration;
 mod responses;
