@@ -61,7 +61,7 @@ fn probe(settings: &Settings, how: &Probe) -> ExitCode {
 
 fn serve(mut settings: Settings) -> ExitCode {
     let level = settings.log;
-    let log = match logger::start(level) {
+    let log = match logger::start(level, settings.log_format) {
         Ok(log) => log,
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
@@ -118,6 +118,10 @@ fn run(settings: Settings, control: &Control, inherited: Inherited) -> Result<()
     let cache_bytes = config.cache_bytes();
     let admin = admin.map(Admin::bind).transpose();
     let admin = admin.map_err(RunError::System)?;
+    if !config.ignore_network_changes() {
+        // Before the loops connect: they note the paths of connections only if somebody tells of changes.
+        transports::watch_network(control);
+    }
     let started = transports::start(&runtime, config, control, inherited)?;
     if let Some(admin) = admin {
         admin.serve(control, &runtime).map_err(RunError::System)?;

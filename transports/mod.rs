@@ -142,7 +142,8 @@ impl<R: Runtime> Protocols<R> {
     /// As configured. An error says what is wrong with the configuration.
     pub fn new(runtime: &R, config: &Config) -> Result<Self, ConfigError> {
         let each = Each::new(runtime, config)?;
-        Ok(Self(choosing::Choosing::new(runtime.clone(), each)))
+        let choosing = choosing::Choosing::new(runtime.clone(), each);
+        Ok(Self(choosing.by_network(!config.ignore_network_changes())))
     }
 }
 

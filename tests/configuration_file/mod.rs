@@ -91,12 +91,13 @@ fn told(settings: &Settings) -> String {
         config,
         runtime,
         log,
+        log_format,
         admin,
         warnings,
         ..
     } = settings;
     let warnings = warnings.len();
-    format!("{config:?} {runtime} {log} {admin:?} {warnings} {hosts:?}")
+    format!("{config:?} {runtime} {log} {log_format} {admin:?} {warnings} {hosts:?}")
 }
 
 /// The lines without what follows two spaces and a number sign.
