@@ -55,6 +55,11 @@ const ELSEWHERE: [(&str, &str, &str); 8] = [
         "retired",
         "tests/virtual_time/outages.rs",
     ),
+    (
+        "dotward_rerouted_connections_total",
+        "rerouted",
+        "tests/virtual_time/networks.rs",
+    ),
 ];
 
 /// Asks over UDP, and gives the response code.
