@@ -138,13 +138,7 @@ impl Memory {
     }
 
     /// This protocol works. Says whether that is another one than before.
-    fn works(
-        &self,
-        to: &Upstream,
-        over: Option<Network>,
-        protocol: &Protocol,
-        now: Now,
-    ) -> bool {
+    fn works(&self, to: &Upstream, over: Option<Network>, protocol: &Protocol, now: Now) -> bool {
         let is_first = to.protocols().first() == Some(protocol);
         let mut known = lock(&self.0);
         let before = known.iter().position(|one| one.is_of(to, over));

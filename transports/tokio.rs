@@ -10,7 +10,9 @@ use super::sockets;
 use super::udp::Batches;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
-use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, NetworkPath, Ring, Runtime, Sent, Within};
+use crate::runtime::{
+    ByteStream, Datagram, Datagrams, Listener, NetworkPath, Ring, Runtime, Sent, Within,
+};
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};

@@ -218,7 +218,10 @@ mod tests {
             ..FILE
         };
         let line = line(style, Level::Info, UNIX_EPOCH, text);
-        assert!(line.ends_with("\"message\":\"a\\u000a<0>b\\u001b[2Jc\\u0085é\"}\n"), "{line}");
+        assert!(
+            line.ends_with("\"message\":\"a\\u000a<0>b\\u001b[2Jc\\u0085é\"}\n"),
+            "{line}"
+        );
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["message"], text);
     }

@@ -196,8 +196,7 @@ impl Control {
         let mut receivers = lock(&self.receivers);
         // A loop that has ended needs to know nothing.
         receivers.loops.retain(|one| {
-            one.network_changed.swap(true, Ordering::Relaxed)
-                || one.send(Message::NetworkChanged)
+            one.network_changed.swap(true, Ordering::Relaxed) || one.send(Message::NetworkChanged)
         });
     }
 

@@ -75,7 +75,10 @@ impl<T: Transport> UpstreamConnections<T> {
 
     /// Where each connection is connected to that is not being closed, and the path there when its connect began.
     pub fn paths(&self) -> impl Iterator<Item = (ConnectionKey, SocketAddr, NetworkPath)> {
-        let open = self.entries.iter().filter(|(_, entry)| entry.closes_at().is_none());
+        let open = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.closes_at().is_none());
         open.map(|(key, entry)| (key, entry.path.0, entry.path.1))
     }
 

@@ -81,7 +81,10 @@ impl UpstreamPool {
         };
         let (kind, text) = match moved.to {
             Some(to) => (Incident::Moved, format!("it is now reached over {to}")),
-            None => (Incident::Moved, "no network path leads to it now".to_owned()),
+            None => (
+                Incident::Moved,
+                "no network path leads to it now".to_owned(),
+            ),
         };
         let told = state.incidents.note(kind, &text, fx.now.mono);
         let level = told.as_ref().map_or(Level::Debug, |_| Level::Info);

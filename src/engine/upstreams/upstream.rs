@@ -8,7 +8,7 @@ use super::health::Health;
 use super::idle_timeout::IdleTimeout;
 use super::incidents::Incidents;
 use super::keepalive::KeepaliveOption;
-use super::networks::{Observed, Networks};
+use super::networks::{Networks, Observed};
 use super::padding::Padding;
 use super::round_trip::RoundTrip;
 use crate::config::{Profile, Upstream as Configured};
