@@ -151,12 +151,15 @@ mod tests {
     };
 
     fn line(style: Style, level: Level, now: SystemTime, text: &str) -> String {
-        let entry = Entry {
-            level,
-            target: "dotward::engine",
-            message: format_args!("{text}"),
-        };
-        super::line(style, now, entry)
+        super::line(
+            style,
+            now,
+            Entry {
+                level,
+                target: "dotward::engine",
+                message: format_args!("{text}"),
+            },
+        )
     }
 
     fn noon() -> SystemTime {

@@ -138,12 +138,15 @@ fn write(entries: &Receiver<Queued>, lost: &AtomicU64, mut sink: impl Write, sty
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let entry = Entry {
-                level: Level::Warn,
-                target: module_path!(),
-                message: format_args!("{lost} log lines lost"),
-            };
-            let report = line(style, SystemTime::now(), entry);
+            let report = line(
+                style,
+                SystemTime::now(),
+                Entry {
+                    level: Level::Warn,
+                    target: module_path!(),
+                    message: format_args!("{lost} log lines lost"),
+                },
+            );
             drop(sink.write_all(report.as_bytes()));
         }
         drop(sink.flush());
