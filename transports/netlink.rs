@@ -211,8 +211,8 @@ mod tests {
     fn what_is_no_route_is_said_so() {
         let error = told(NLMSG_ERROR, &(-101_i32).to_ne_bytes());
         assert_eq!(answer(&error), Some(Err(Errno::NETUNREACH)));
-        const UNREACHABLE: u8 = 7;
-        let message = route(UNREACHABLE, &[]);
+        let unreachable = 7;
+        let message = route(unreachable, &[]);
         assert_eq!(answer(&message), Some(Err(Errno::NETUNREACH)));
         assert_eq!(answer(&told(3, &[])), None);
         assert_eq!(answer(&[]), None);

@@ -11,10 +11,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// The most addresses of which a path is known: several times those of the upstreams of a configuration. Where names give ever new addresses, it
+/// begins anew.
+const MAX_KNOWN: usize = 512;
+
 /// The paths to all upstreams, as the system told them last. Nothing is asked while nobody tells of changes.
 pub struct Paths {
     watched: Arc<AtomicBool>,
-    /// By where upstreams are connected to: at most their addresses, and those of bootstrap resolvers.
+    /// By where upstreams are connected to, or looked up.
     known: HashMap<SocketAddr, NetworkPath>,
 }
 
@@ -51,6 +55,9 @@ impl Paths {
             return NetworkPath::Unknown;
         }
         let path = runtime.path(at, None);
+        if self.known.len() >= MAX_KNOWN && !self.known.contains_key(&at) {
+            self.known.clear();
+        }
         self.known.entry(at).or_insert(path);
         path
     }

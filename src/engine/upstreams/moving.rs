@@ -79,14 +79,12 @@ impl UpstreamPool {
         let Some(state) = self.upstreams.get_mut(moved.upstream) else {
             return;
         };
-        let (kind, text) = match moved.to {
-            Some(to) => (Incident::Moved, format!("it is now reached over {to}")),
-            None => (
-                Incident::Moved,
-                "no network path leads to it now".to_owned(),
-            ),
+        let text = match moved.to {
+            Some(to) if moved.from != moved.to => format!("it is now reached over {to}"),
+            Some(_) => "the network path to it has changed".to_owned(),
+            None => "no network path leads to it now".to_owned(),
         };
-        let told = state.incidents.note(kind, &text, fx.now.mono);
+        let told = state.incidents.note(Incident::Moved, &text, fx.now.mono);
         let level = told.as_ref().map_or(Level::Debug, |_| Level::Info);
         let untold = told.unwrap_or_default();
         let label = &state.label;

@@ -37,8 +37,8 @@ impl Networks {
         &mut self,
         from: Option<Network>,
         to: Network,
-        observed: Observed,
-        nothing: Observed,
+        observed: &Observed,
+        nothing: &Observed,
     ) -> Option<Observed> {
         let from = from.or(self.current);
         self.current = Some(to);
@@ -47,14 +47,14 @@ impl Networks {
         }
         if let Some(from) = from {
             self.others.retain(|(other, _)| *other != from);
-            self.others.push_back((from, observed));
+            self.others.push_back((from, *observed));
         }
         let at = self.others.iter().position(|(other, _)| *other == to);
         let known = at.and_then(|at| self.others.remove(at));
         if self.others.len() > MAX_REMEMBERED {
             self.others.pop_front();
         }
-        Some(known.map_or(nothing, |(_, known)| known))
+        Some(known.map_or(*nothing, |(_, known)| known))
     }
 
     /// It is reached over no network now; this was the last one.
@@ -97,11 +97,11 @@ mod tests {
         let [home, work] = [network(1), network(2)];
         let nothing = observed(12);
         let new = limit(Some(nothing));
-        let at_work = networks.move_to(Some(home), work, observed(24), nothing);
+        let at_work = networks.move_to(Some(home), work, &observed(24), &nothing);
         assert_eq!(limit(at_work), new, "nothing is known there");
-        let at_home = networks.move_to(Some(work), home, observed(36), nothing);
+        let at_home = networks.move_to(Some(work), home, &observed(36), &nothing);
         assert_eq!(limit(at_home), limit(Some(observed(24))));
-        let at_work = networks.move_to(Some(home), work, observed(24), nothing);
+        let at_work = networks.move_to(Some(home), work, &observed(24), &nothing);
         assert_eq!(limit(at_work), limit(Some(observed(36))));
     }
 
@@ -110,10 +110,10 @@ mod tests {
         let mut networks = Networks::default();
         let [home, work] = [network(1), network(2)];
         networks.left(Some(home));
-        let back = networks.move_to(None, home, observed(24), observed(12));
+        let back = networks.move_to(None, home, &observed(24), &observed(12));
         assert_eq!(limit(back), None);
         networks.left(Some(home));
-        let at_work = networks.move_to(None, work, observed(24), observed(12));
+        let at_work = networks.move_to(None, work, &observed(24), &observed(12));
         assert_eq!(limit(at_work), limit(Some(observed(12))));
     }
 
@@ -122,12 +122,12 @@ mod tests {
         let mut networks = Networks::default();
         for interface in 0..100 {
             let (from, to) = (network(interface), network(interface + 1));
-            networks.move_to(Some(from), to, observed(24), observed(12));
+            networks.move_to(Some(from), to, &observed(24), &observed(12));
             assert!(networks.others.len() <= MAX_REMEMBERED);
         }
-        let back = networks.move_to(Some(network(100)), network(0), observed(24), observed(12));
+        let back = networks.move_to(Some(network(100)), network(0), &observed(24), &observed(12));
         assert_eq!(limit(back), limit(Some(observed(12))));
-        let back = networks.move_to(Some(network(0)), network(99), observed(12), observed(12));
+        let back = networks.move_to(Some(network(0)), network(99), &observed(12), &observed(12));
         assert_eq!(limit(back), limit(Some(observed(24))));
     }
 }

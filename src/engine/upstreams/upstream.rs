@@ -257,7 +257,7 @@ impl Upstream {
             keepalive: KeepaliveOption::default(),
             round_trip: RoundTrip::default(),
         };
-        if let Some(known) = self.networks.move_to(from, to, observed, nothing) {
+        if let Some(known) = self.networks.move_to(from, to, &observed, &nothing) {
             Observed {
                 capacity: self.capacity,
                 edns: self.edns,
