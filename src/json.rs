@@ -63,13 +63,21 @@ fn separated(f: &mut fmt::Formatter<'_>, index: usize) -> fmt::Result {
     }
 }
 
-/// A string. RFC 8259 section 7 asks for escapes of quotes, backslashes and control characters only.
+/// Whether a character is not shown as itself, or changes how those around it are shown: control characters, and the marks, embeddings,
+/// overrides and isolates of Unicode's bidirectional algorithm.
+pub fn is_invisible(character: char) -> bool {
+    let changes_direction = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || changes_direction
+}
+
+/// A string. RFC 8259 section 7 asks for escapes of quotes, backslashes and control characters only; those that change the direction of text
+/// are escaped, too, for people who read it.
 fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('"')?;
     for c in text.chars() {
         match c {
             '"' | '\\' => write!(f, "\\{c}")?,
-            c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+            c if is_invisible(c) => write!(f, "\\u{:04x}", u32::from(c))?,
             c => f.write_char(c)?,
         }
     }
@@ -90,10 +98,11 @@ mod tests {
             ("b", Json::Fraction(1.0)),
             ("c", Json::text("\"\\\n\u{7f}\u{85}\u{e9}")),
             ("d", Json::List(Vec::new())),
+            ("e", Json::text("\u{202e}\u{2066}")),
         ]);
         assert_eq!(
             value.to_string(),
-            "{\"a\":[null,true,-7],\"b\":1.000,\"c\":\"\\\"\\\\\\u000a\\u007f\\u0085\u{e9}\",\"d\":[]}"
+            "{\"a\":[null,true,-7],\"b\":1.000,\"c\":\"\\\"\\\\\\u000a\\u007f\\u0085\u{e9}\",\"d\":[],\"e\":\"\\u202e\\u2066\"}"
         );
     }
 }

@@ -94,7 +94,7 @@ fn told<R: std::fmt::Display>(
 
 fn serve(mut settings: Settings) -> ExitCode {
     let level = settings.log;
-    let log = match logger::start(level) {
+    let log = match logger::start(level, settings.log_format) {
         Ok(log) => log,
         Err(error) => return fail(&error, ExitCode::FAILURE),
     };
@@ -163,6 +163,10 @@ fn run(
     let admin = admin.map_err(RunError::System)?;
     let socket = control_socket.as_deref().map(ControlSocket::bind);
     let socket = socket.transpose().map_err(RunError::System)?;
+    if !config.ignore_network_changes() {
+        // Before the loops connect: they note the paths of connections only if somebody tells of changes.
+        transports::watch_network(control);
+    }
     let started = transports::start(&runtime, config, control, inherited)?;
     if let Some(admin) = admin {
         admin.serve(control, &runtime).map_err(RunError::System)?;

@@ -1,7 +1,7 @@
 //! What the shell needs of a runtime: clocks, a timer, sockets and `block_on`. Nothing is ever spawned.
 
 use crate::config::{Cidr, Config, ConfigError, Encryption};
-use crate::engine::{Now, Time};
+use crate::engine::{Network, Now, Time};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -72,6 +72,10 @@ pub trait Runtime: Clone + Unpin {
     fn networks(&self) -> Vec<Cidr> {
         Vec::new()
     }
+    /// Which way the system reaches an address, if it sends from this address of its own; by default from the one that it would choose.
+    fn path(&self, _to: SocketAddr, _from: Option<IpAddr>) -> NetworkPath {
+        NetworkPath::Unknown
+    }
     /// A seed for the random choices of one connection that no secret depends on. By default the system makes them; a network in virtual time
     /// has them follow from its own seed, so that what happens can happen again.
     fn random_seed(&self) -> Option<[u8; 32]> {
@@ -79,6 +83,62 @@ pub trait Runtime: Clone + Unpin {
     }
     /// Runs a future on this thread.
     fn block_on<F: Future>(&self, work: F) -> F::Output;
+}
+
+/// Which way the system reaches an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkPath {
+    /// The system does not tell.
+    Unknown,
+    /// No way leads there, or not from that address, which may be none of the system's own any more.
+    Unreachable,
+    /// There is one.
+    Over {
+        /// The interface and the first router.
+        network: Network,
+        /// The address that it sends from.
+        source: Option<IpAddr>,
+    },
+}
+
+impl NetworkPath {
+    /// The network on which it begins, if that is known.
+    pub fn network(&self) -> Option<Network> {
+        match self {
+            Self::Over { network, .. } => Some(*network),
+            Self::Unknown | Self::Unreachable => None,
+        }
+    }
+
+    /// The address that the system sends from, if that is known.
+    pub fn source(&self) -> Option<IpAddr> {
+        match self {
+            Self::Over { source, .. } => *source,
+            Self::Unknown | Self::Unreachable => None,
+        }
+    }
+
+    /// Whether a connection that was made over this path goes on over the other. What the system does not tell has not changed. Over IPv6
+    /// another router alone does not end a connection: a host keeps its address, and may take now one router, now another (RFC 4861 section
+    /// 6.3.6). Over IPv4 there may be another translation of addresses behind it.
+    pub fn continues_over(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unknown, _) | (_, Self::Unknown) => true,
+            (
+                Self::Over { network, source },
+                Self::Over {
+                    network: other,
+                    source: from,
+                },
+            ) => {
+                let v6 = source.is_some_and(|source| source.is_ipv6());
+                source == from
+                    && network.interface == other.interface
+                    && (v6 || network.gateway == other.gateway)
+            }
+            (one, other) => one == other,
+        }
+    }
 }
 
 /// A future with a time limit, for a runtime that brings none: over its timer. `None`: the time is over.

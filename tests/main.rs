@@ -33,6 +33,7 @@ mod key_log;
 mod lifecycle;
 mod limits;
 mod listening;
+mod log_lines;
 mod matching;
 mod padding;
 mod pages;

@@ -5,16 +5,17 @@
 
 use super::async_io_parts::{Accept, Accepting, Listening, Sleep, Socket, Tcp, Udp, start_reactor};
 use super::interfaces;
+use super::paths;
 use super::reserve::Reserve;
 use super::sockets;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
-use crate::runtime::Runtime;
+use crate::runtime::{NetworkPath, Runtime};
 use async_std::net::{TcpListener, TcpStream};
 use futures::future::BoxFuture;
 use smol_timeout::{Timeout, TimeoutExt};
 use std::io;
-use std::net::{self, SocketAddr, UdpSocket};
+use std::net::{self, IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,6 +89,10 @@ impl Runtime for AsyncStd {
 
     fn networks(&self) -> Vec<Cidr> {
         interfaces::networks()
+    }
+
+    fn path(&self, to: SocketAddr, from: Option<IpAddr>) -> NetworkPath {
+        paths::path(to, from)
     }
 
     fn block_on<F: Future>(&self, work: F) -> F::Output {

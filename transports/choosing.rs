@@ -4,10 +4,11 @@
 //! 8305 section 5), and at once when one has failed. The first connection wins that is established and authenticated; the others are given up.
 //! All protocols of an upstream have the same authentication. A server that fails it is an error, and no reason to try another one.
 //!
-//! Which protocol works is remembered, so that the next connection begins with it.
+//! Which protocol works is remembered, so that the next connection begins with it: for each network over which the upstream is reached, since it is
+//! mostly the network that is in the way of a protocol.
 
 use crate::config::{Config, ConfigError, Protocol, Upstream};
-use crate::engine::Now;
+use crate::engine::{Network, Now};
 use crate::locks::lock;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
@@ -29,7 +30,7 @@ const FURTHER: Duration = Duration::from_millis(150);
 const REMEMBERED: Duration = Duration::from_secs(3600);
 /// The boot clock gains so much on the monotonic one only while the machine is suspended; it may wake up on another network.
 const SUSPENDED: Duration = Duration::from_secs(1);
-/// The most upstreams of which something is remembered, each at each address where its protocols differ. Of others the oldest is forgotten.
+/// The most upstreams of which something is remembered, each over each network, and at each address where its protocols differ. Of others the oldest is forgotten.
 const MAX_REMEMBERED: usize = 256;
 
 /// Connects by each protocol as another transport does, and chooses where an upstream has several.
@@ -37,6 +38,8 @@ pub struct Choosing<R, T> {
     runtime: R,
     transport: Arc<Mutex<T>>,
     memory: Memory,
+    /// Whether networks are told apart.
+    by_network: bool,
 }
 
 impl<R: Runtime, T: Transport> Choosing<R, T> {
@@ -46,7 +49,22 @@ impl<R: Runtime, T: Transport> Choosing<R, T> {
             runtime,
             transport: Arc::new(Mutex::new(transport)),
             memory: Memory::default(),
+            by_network: true,
         }
+    }
+
+    /// Whether what works is remembered for each network, as the runtime tells them apart. By default it is.
+    #[must_use]
+    pub fn by_network(mut self, by_network: bool) -> Self {
+        self.by_network = by_network;
+        self
+    }
+
+    /// The network over which this address of an upstream is reached.
+    fn network(&self, to: &Upstream, addr: SocketAddr) -> Option<Network> {
+        let at = to.socks5().map_or(addr, |socks5| socks5.proxy);
+        let path = self.by_network.then(|| self.runtime.path(at, None))?;
+        path.network()
     }
 }
 
@@ -59,8 +77,10 @@ impl<R: Runtime, T: Transport> Transport for Choosing<R, T> {
             let single = lock(&self.transport).connect(to, addr);
             return Connect::Single(Box::pin(single));
         }
+        let network = self.network(to, addr);
         Connect::Several(Box::new(Race {
-            waiting: self.memory.order(to, self.runtime.now()),
+            waiting: self.memory.order(to, network, self.runtime.now()),
+            network,
             runtime: self.runtime.clone(),
             transport: self.transport.clone(),
             memory: self.memory.clone(),
@@ -84,11 +104,17 @@ struct Memory(Arc<Mutex<VecDeque<Known>>>);
 
 struct Known {
     upstream: Upstream,
+    network: Option<Network>,
     protocol: Protocol,
     since: Now,
 }
 
 impl Known {
+    /// Whether it is of this upstream over this network.
+    fn is_of(&self, upstream: &Upstream, network: Option<Network>) -> bool {
+        self.network == network && self.upstream == *upstream
+    }
+
     fn holds(&self, now: Now) -> bool {
         let gap = now.mono.since(self.since.mono);
         let asleep = now.boot.since(self.since.boot).saturating_sub(gap);
@@ -98,11 +124,11 @@ impl Known {
 
 impl Memory {
     /// The protocols of an upstream in the order in which they are tried now.
-    fn order(&self, to: &Upstream, now: Now) -> VecDeque<Protocol> {
+    fn order(&self, to: &Upstream, over: Option<Network>, now: Now) -> VecDeque<Protocol> {
         let mut order: VecDeque<Protocol> = to.protocols().iter().cloned().collect();
         let mut known = lock(&self.0);
         known.retain(|one| one.holds(now));
-        if let Some(known) = known.iter().find(|one| one.upstream == *to)
+        if let Some(known) = known.iter().find(|one| one.is_of(to, over))
             && let Some(at) = order.iter().position(|one| *one == known.protocol)
             && let Some(works) = order.remove(at)
         {
@@ -112,10 +138,10 @@ impl Memory {
     }
 
     /// This protocol works. Says whether that is another one than before.
-    fn works(&self, to: &Upstream, protocol: &Protocol, now: Now) -> bool {
+    fn works(&self, to: &Upstream, over: Option<Network>, protocol: &Protocol, now: Now) -> bool {
         let is_first = to.protocols().first() == Some(protocol);
         let mut known = lock(&self.0);
-        let before = known.iter().position(|one| one.upstream == *to);
+        let before = known.iter().position(|one| one.is_of(to, over));
         let before = before.and_then(|at| known.remove(at));
         match before {
             Some(before) if before.protocol == *protocol => {
@@ -126,6 +152,7 @@ impl Memory {
                 if !is_first {
                     known.push_back(Known {
                         upstream: to.clone(),
+                        network: over,
                         protocol: protocol.clone(),
                         since: now,
                     });
@@ -138,8 +165,8 @@ impl Memory {
         }
     }
 
-    fn forget(&self, to: &Upstream) {
-        lock(&self.0).retain(|one| one.upstream != *to);
+    fn forget(&self, to: &Upstream, over: Option<Network>) {
+        lock(&self.0).retain(|one| !one.is_of(to, over));
     }
 }
 
@@ -158,6 +185,8 @@ pub struct Race<R: Runtime, T: Transport> {
     memory: Memory,
     to: Upstream,
     addr: SocketAddr,
+    /// Over which it is reached.
+    network: Option<Network>,
     /// Those that are not tried yet, the next one first.
     waiting: VecDeque<Protocol>,
     running: Vec<(Protocol, Pin<Box<T::Connect>>)>,
@@ -208,7 +237,7 @@ impl<R: Runtime, T: Transport> Race<R, T> {
         debug!("{label}: by {scheme} on port {port}: {why}");
         if let ConnectError::Unauthenticated { .. } = why {
             // What worked before was perhaps on another network.
-            self.memory.forget(&self.to);
+            self.memory.forget(&self.to, self.network);
             // Not one more is tried for that reason. Only of designated resolvers each may be a server of its own, and one that fails the
             // verification is not used (RFC 9462 section 4.2).
             if self.to.designated_by().is_none() {
@@ -230,7 +259,8 @@ impl<R: Runtime, T: Transport> Race<R, T> {
                 warn!("{label}: by {other}: {why}; it is connected by {scheme}, where it is");
             }
         }
-        if self.memory.works(&self.to, protocol, self.runtime.now()) {
+        let now = self.runtime.now();
+        if self.memory.works(&self.to, self.network, protocol, now) {
             info!("{label}: reached by {scheme} on port {port}, which is tried first from now on");
         }
     }

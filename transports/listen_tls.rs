@@ -15,11 +15,11 @@ use super::listen_https;
 use crate::config::{Cidr, Config, ConfigError, Encryption, Limits};
 use crate::engine::{Now, Time};
 use crate::locks::lock;
-use crate::runtime::{self, ByteStream, Runtime};
+use crate::runtime::{self, ByteStream, NetworkPath, Runtime};
 use futures::future::{MapOk, TryFutureExt};
 use rustls::ServerConnection;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -217,6 +217,10 @@ impl<R: Runtime> Runtime for Encrypting<R> {
 
     fn networks(&self) -> Vec<Cidr> {
         self.runtime.networks()
+    }
+
+    fn path(&self, to: SocketAddr, from: Option<IpAddr>) -> NetworkPath {
+        self.runtime.path(to, from)
     }
 
     fn random_seed(&self) -> Option<[u8; 32]> {

@@ -5,18 +5,21 @@ mod reactor;
 pub use reactor::Sleep;
 
 use super::interfaces;
+use super::paths;
 use super::reserve::Reserve;
 use super::sockets;
 use super::udp::Batches;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
-use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent, Within};
+use crate::runtime::{
+    ByteStream, Datagram, Datagrams, Listener, NetworkPath, Ring, Runtime, Sent, Within,
+};
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
 use reactor::{Reactor, Registered};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -99,6 +102,10 @@ impl Runtime for Mio {
 
     fn networks(&self) -> Vec<Cidr> {
         interfaces::networks()
+    }
+
+    fn path(&self, to: SocketAddr, from: Option<IpAddr>) -> NetworkPath {
+        paths::path(to, from)
     }
 
     fn block_on<F: Future>(&self, work: F) -> F::Output {

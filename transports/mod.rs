@@ -38,6 +38,13 @@ pub mod listen_tls;
 pub mod mio;
 #[cfg(any(feature = "sockets", all(feature = "wasi", target_os = "wasi")))]
 mod native;
+#[cfg(all(feature = "sockets", target_os = "linux"))]
+mod netlink;
+#[cfg_attr(
+    not(all(feature = "sockets", target_os = "linux")),
+    path = "network_watch/absent.rs"
+)]
+mod network_watch;
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 mod new_file;
 #[cfg_attr(not(feature = "doq"), path = "over_quic/without_doq.rs")]
@@ -46,6 +53,9 @@ mod over_quic;
 #[cfg_attr(not(feature = "doh"), path = "over_tls/without_doh.rs")]
 #[cfg(feature = "tls")]
 mod over_tls;
+#[cfg_attr(not(target_os = "linux"), path = "paths/absent.rs")]
+#[cfg(feature = "sockets")]
+mod paths;
 #[cfg(feature = "sockets")]
 pub mod plain_udp;
 #[cfg(any(feature = "cli", feature = "listen-tls"))]
@@ -84,6 +94,7 @@ pub use bind_ahead::bind_ahead;
 #[cfg(feature = "cli")]
 pub(crate) use certificate_names::CertificateNames;
 pub use interfaces::{interface_number, is_own_address};
+pub use network_watch::watch_network;
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 pub(crate) use new_file::can_be_made;
 #[cfg(feature = "tls")]
@@ -131,7 +142,8 @@ impl<R: Runtime> Protocols<R> {
     /// As configured. An error says what is wrong with the configuration.
     pub fn new(runtime: &R, config: &Config) -> Result<Self, ConfigError> {
         let each = Each::new(runtime, config)?;
-        Ok(Self(choosing::Choosing::new(runtime.clone(), each)))
+        let choosing = choosing::Choosing::new(runtime.clone(), each);
+        Ok(Self(choosing.by_network(!config.ignore_network_changes())))
     }
 }
 

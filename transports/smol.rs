@@ -4,16 +4,17 @@
 
 use super::async_io_parts::{Accept, Accepting, Listening, Sleep, Socket, Tcp, Udp, start_reactor};
 use super::interfaces;
+use super::paths;
 use super::reserve::Reserve;
 use super::sockets;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
-use crate::runtime::Runtime;
+use crate::runtime::{NetworkPath, Runtime};
 use async_io::Async;
 use futures::future::BoxFuture;
 use smol_timeout::{Timeout, TimeoutExt};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -86,6 +87,10 @@ impl Runtime for Smol {
 
     fn networks(&self) -> Vec<Cidr> {
         interfaces::networks()
+    }
+
+    fn path(&self, to: SocketAddr, from: Option<IpAddr>) -> NetworkPath {
+        paths::path(to, from)
     }
 
     fn block_on<F: Future>(&self, work: F) -> F::Output {

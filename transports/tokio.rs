@@ -4,16 +4,19 @@
 //! are made when they are first polled: under [`Runtime::block_on`], or under the runtime of an application that embeds dotward.
 
 use super::interfaces;
+use super::paths;
 use super::reserve::Reserve;
 use super::sockets;
 use super::udp::Batches;
 use crate::config::Cidr;
 use crate::engine::{Now, Time};
-use crate::runtime::{ByteStream, Datagram, Datagrams, Listener, Ring, Runtime, Sent, Within};
+use crate::runtime::{
+    ByteStream, Datagram, Datagrams, Listener, NetworkPath, Ring, Runtime, Sent, Within,
+};
 use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
-use std::net::{self, SocketAddr};
+use std::net::{self, IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -104,6 +107,10 @@ impl Runtime for Tokio {
 
     fn networks(&self) -> Vec<Cidr> {
         interfaces::networks()
+    }
+
+    fn path(&self, to: SocketAddr, from: Option<IpAddr>) -> NetworkPath {
+        paths::path(to, from)
     }
 
     /// Runs a future on this thread, with a reactor of its own.

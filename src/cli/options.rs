@@ -222,8 +222,18 @@ options! {
         /// busy with others, a response may take some milliseconds longer. DOTWARD_KEEP_SCHEDULING=true
         Switch keep_scheduling = &["false"],
 
+        /// ask nothing about the routes of this host. By default a change of routes, addresses or links is
+        /// noticed at once (Linux): connections whose path to the upstream is gone are given up, and
+        /// their queries are sent again. Default: no. DOTWARD_IGNORE_NETWORK_CHANGES=true
+        Switch ignore_network_changes = &["false"],
+
         /// LEVEL of the log: off, error, warn, info or debug. Default: info. DOTWARD_LOG
         Word log = &["info"],
+
+        /// FORMAT of the log's lines: text, or json for one object a line with time, level, target and
+        /// message. Where standard error is the journal, each begins with its priority. Default: text.
+        /// DOTWARD_LOG_FORMAT
+        Word log_format = &["text"],
 
         /// ADDR[:PORT] at which metrics and health are served over HTTP, such as 127.0.0.1, or off.
         /// Whoever can connect to it can read them. It takes a program with the feature admin. Default:

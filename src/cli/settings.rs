@@ -24,12 +24,13 @@ use super::units::{duration, octets, switch};
 use super::upstreams::{Plaintext, read_upstream};
 use super::values::Written;
 use super::warnings::{readable_by_others, warnings};
-use super::words::{client_subnet, level, number, padding, runtime};
+use super::words::{client_subnet, level, log_format, number, padding, runtime};
 use super::zones::read_zoned;
 use crate::config::{
     AccessList, Cidr, ClientSubnet, Config, ConfigBuilder, ConfigError, DNS_PORT, Encryption,
     Limits, Listen, Modes, Policy, Roots, Route, read_prefix, server_address,
 };
+use crate::logger::Format;
 use crate::transports::{capabilities, check, interface_number, is_own_address, system_roots};
 
 /// The word for the root certificates that are built in.
@@ -50,6 +51,8 @@ pub struct Settings {
     pub runtime: String,
     /// Which lines are logged.
     pub log: LevelFilter,
+    /// How lines are written.
+    pub log_format: Format,
     /// Where metrics and health are served.
     pub admin: Option<SocketAddr>,
     /// The Unix socket by which the program is controlled.
@@ -73,6 +76,10 @@ const SWITCHES: &Table<bool> = &[
     ),
     ("show_version", ConfigBuilder::show_version),
     ("keep_scheduling", ConfigBuilder::keep_scheduling),
+    (
+        "ignore_network_changes",
+        ConfigBuilder::ignore_network_changes,
+    ),
 ];
 
 const TIMES: &Table<Duration> = &[
@@ -166,6 +173,7 @@ impl Settings {
             admin,
             control_socket: given.one("control_socket", control_socket)?.flatten(),
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
+            log_format: given.one("log_format", log_format)?.unwrap_or_default(),
             file: given.file.clone(),
             bootstrap_file,
             sources: sources.clone(),
@@ -178,13 +186,15 @@ impl Settings {
         let admin = (self.admin != started.admin).then_some("admin");
         let socket = self.control_socket != started.control_socket;
         let socket = socket.then_some("control_socket");
+        let log_format = (self.log_format != started.log_format).then_some("log_format");
         let names = self
             .config
             .fixed(&started.config)
             .into_iter()
             .chain(runtime)
             .chain(admin)
-            .chain(socket);
+            .chain(socket)
+            .chain(log_format);
         names.map(|name| name.replace('_', "-")).collect()
     }
 
@@ -462,15 +472,16 @@ mod tests {
         let settings = settings(
             "--listen 192.0.2.1:5300 --listen ::1 --upstream quad9 --upstream tcp://192.0.2.9 \
              --allow-plaintext --upstream tls://dns.google --bootstrap 192.0.2.53 \
-             --timeout 1500ms --cache-size 0 --queue-size 16M --workers 4 --log DEBUG \
+             --timeout 1500ms --cache-size 0 --queue-size 16M --workers 4 --log DEBUG --log-format json \
              --allow-net 198.51.100.0/24 --max-in-flight 1 --max-in-flight-per-client 7 \
              --max-link-in-flight 2 --max-tcp-connections 3 --max-tcp-per-client 4 \
              --max-tcp-in-flight 5 --tcp-idle 6 --udp-payload 4096 --policy fastest --hedge \
-             --keep-scheduling --rotate --key-log",
+             --keep-scheduling --rotate --key-log --ignore-network-changes",
         );
         let config = &settings.config;
         assert_eq!((config.policy(), config.hedge()), (Policy::Fastest, true));
         assert!(config.keep_scheduling() && config.rotate() && config.key_log());
+        assert!(config.ignore_network_changes());
         let text = settings.to_string();
         let expected = "quad9 or tcp://192.0.2.9 or tls://dns.google (fastest)\n             late queries are sent twice; names found by 192.0.2.53:53\n";
         assert!(text.contains(expected), "{text}");
@@ -505,6 +516,7 @@ mod tests {
         };
         assert_eq!(*config.limits(), limits);
         assert_eq!(settings.log, LevelFilter::Debug);
+        assert_eq!(settings.log_format, Format::Json);
     }
 
     #[test]
@@ -634,6 +646,10 @@ mod tests {
             (
                 "--log loud",
                 r#"--log "loud": is not a level; those are off, error, warn, info, debug"#,
+            ),
+            (
+                "--log-format jsno",
+                r#"--log-format "jsno": is none of text, json; did you mean json?"#,
             ),
             (
                 "--allow-net 10.0.0.1/8",

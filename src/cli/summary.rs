@@ -64,7 +64,11 @@ impl fmt::Display for Settings {
         row(
             f,
             "runs",
-            &format!("on {}, {workers}, log {}", self.runtime, self.log).to_lowercase(),
+            &format!(
+                "on {}, {workers}, log {} as {}",
+                self.runtime, self.log, self.log_format
+            )
+            .to_lowercase(),
         )
     }
 }

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use log::LevelFilter;
 
 use crate::config::{ClientSubnet, Config, hint};
+use crate::logger::Format;
 use crate::transports::RUNTIMES;
 
 /// Reads a number in decimal digits within these bounds.
@@ -51,6 +52,17 @@ pub(super) fn level(text: &str) -> Result<LevelFilter, String> {
     level.filter(|level| *level != unused).ok_or_else(|| {
         let hint = hint(text, LEVELS.into_iter());
         format!("is not a level; those are {}{hint}", LEVELS.join(", "))
+    })
+}
+
+/// Reads the format of the log.
+pub(super) fn log_format(text: &str) -> Result<Format, String> {
+    const FORMATS: [Format; 2] = [Format::Text, Format::Json];
+    let found = FORMATS.into_iter().find(|one| one.to_string() == text);
+    found.ok_or_else(|| {
+        let names = FORMATS.map(|one| one.to_string());
+        let hint = hint(text, names.iter().map(String::as_str));
+        format!("is none of {}{hint}", names.join(", "))
     })
 }
 

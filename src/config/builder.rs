@@ -66,6 +66,8 @@ setters! {
     workers(NonZeroUsize) => workers;
     /// [`Config::keep_scheduling`].
     keep_scheduling(bool) => keep_scheduling;
+    /// [`Config::ignore_network_changes`].
+    ignore_network_changes(bool) => ignore_network_changes;
     /// [`LocalNames::forward_special`](super::LocalNames::forward_special).
     forward_special_names(bool) => local_names.forward_special;
     /// [`LocalNames::show_version`](super::LocalNames::show_version).

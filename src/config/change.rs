@@ -32,6 +32,10 @@ impl Config {
                 "keep_scheduling",
                 self.keep_scheduling != before.keep_scheduling,
             ),
+            (
+                "ignore_network_changes",
+                self.ignore_network_changes != before.ignore_network_changes,
+            ),
             ("modes", self.modes != before.modes),
         ];
         let differing = settings.into_iter().filter(|(_, differs)| *differs);

@@ -105,6 +105,7 @@ pub struct Config {
     cache_bytes: usize,
     workers: NonZeroUsize,
     keep_scheduling: bool,
+    ignore_network_changes: bool,
     local_names: LocalNames,
     routes: Vec<Route>,
     hosts: Hosts,
@@ -143,6 +144,7 @@ impl Default for Config {
             cache_bytes: Self::CACHE_BYTES,
             workers: NonZeroUsize::MIN,
             keep_scheduling: false,
+            ignore_network_changes: false,
             local_names: LocalNames::default(),
             routes: Vec::new(),
             hosts: Hosts::default(),
@@ -328,6 +330,13 @@ impl Config {
     /// The bounds on the time for which responses are cached.
     pub fn ttl(&self) -> TtlBounds {
         self.ttl
+    }
+
+    /// Whether nothing is asked about the links, addresses and routes of this host while it serves: neither are changes of them noticed, nor is
+    /// what is learned of upstreams told apart by network. Default: no. Changes are noticed by the program alone
+    /// ([`watch_network`](crate::transports::watch_network)), on Linux.
+    pub fn ignore_network_changes(&self) -> bool {
+        self.ignore_network_changes
     }
 
     /// Whether each response from the cache begins with the next of its addresses, so that clients that take the first are spread over

@@ -103,6 +103,8 @@ counters! {
         connections_lost,
         /// Connections that were given up because the machine had been suspended or the process stopped.
         retired,
+        /// Connections that were given up, or took no more queries, because the network path to their upstream changed.
+        rerouted,
         /// Queries sent a second time because their answers were late; at most 5 % of all.
         hedges,
         /// Copies of queries sent to a suspect upstream, to see whether it is healthy again.

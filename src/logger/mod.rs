@@ -18,7 +18,8 @@ use std::time::{Duration, Instant, SystemTime};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 pub use level::{level, set_level, trace};
-use line::{Style, line};
+pub use line::Format;
+use line::{Entry, Style, line};
 
 /// Lines that may wait to be written: at 100 octets each 100 KiB, and several seconds of a busy log.
 const QUEUE_LINES: usize = 1_024;
@@ -29,12 +30,12 @@ const RETRY: Duration = Duration::from_millis(1);
 /// A WASI component has one thread: the caller writes the line to the host.
 const HAS_THREADS: bool = cfg!(not(target_family = "wasm"));
 
-/// Starts to log lines of this level and the more severe ones to standard error. A second call in one process is an error.
-pub fn start(level: LevelFilter) -> io::Result<Handle> {
-    let style = if stderr_is_journal() {
-        Style::Journal
-    } else {
-        Style::Timestamped
+/// Starts to log lines of this level and the more severe ones to standard error, in this format. Where that is the journal, each begins with its
+/// severity, which the journal understands (sd-daemon(3)). A second call in one process is an error.
+pub fn start(level: LevelFilter, format: Format) -> io::Result<Handle> {
+    let style = Style {
+        format,
+        for_journal: stderr_is_journal(),
     };
     let handle = Handle::spawn(io::stderr(), style)?;
     log::set_boxed_logger(Box::new(handle.clone())).map_err(io::Error::other)?;
@@ -62,14 +63,14 @@ fn stderr_is_journal() -> bool {
 /// The log, as its callers see it. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    queue: SyncSender<Entry>,
+    queue: SyncSender<Queued>,
     /// Lines that found the queue full and are not reported yet.
     lost: Arc<AtomicU64>,
     style: Style,
 }
 
 #[derive(Debug)]
-enum Entry {
+enum Queued {
     Line(String),
     /// Signalled when the lines before it are written.
     Mark(mpsc::Sender<()>),
@@ -93,7 +94,7 @@ impl Handle {
         let deadline = Instant::now() + timeout;
         let left = || deadline.saturating_duration_since(Instant::now());
         let (mark, reached) = mpsc::channel();
-        while let Err(TrySendError::Full(_)) = self.queue.try_send(Entry::Mark(mark.clone())) {
+        while let Err(TrySendError::Full(_)) = self.queue.try_send(Queued::Mark(mark.clone())) {
             if left().is_zero() {
                 return false;
             }
@@ -110,12 +111,11 @@ impl Log for Handle {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let text = record.args().to_string();
-        let line = line(self.style, record.level(), SystemTime::now(), &text);
+        let line = line(self.style, SystemTime::now(), record.into());
         if !HAS_THREADS {
             // A failure to write the log cannot be logged.
             drop(io::stderr().write_all(line.as_bytes()));
-        } else if self.queue.try_send(Entry::Line(line)).is_err() {
+        } else if self.queue.try_send(Queued::Line(line)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -125,7 +125,7 @@ impl Log for Handle {
 }
 
 /// The writer thread, which ends with the process. A line that cannot be written is lost.
-fn write(entries: &Receiver<Entry>, lost: &AtomicU64, mut sink: impl Write, style: Style) {
+fn write(entries: &Receiver<Queued>, lost: &AtomicU64, mut sink: impl Write, style: Style) {
     while let Ok(first) = entries.recv() {
         let mut marks = Vec::new();
         // As many as the queue holds, so that the report follows the line after which lines were lost.
@@ -134,14 +134,21 @@ fn write(entries: &Receiver<Entry>, lost: &AtomicU64, mut sink: impl Write, styl
             .take(QUEUE_LINES)
         {
             match entry {
-                Entry::Line(line) => drop(sink.write_all(line.as_bytes())),
-                Entry::Mark(mark) => marks.push(mark),
+                Queued::Line(line) => drop(sink.write_all(line.as_bytes())),
+                Queued::Mark(mark) => marks.push(mark),
             }
         }
         let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let text = format!("{lost} log lines lost");
-            let report = line(style, Level::Warn, SystemTime::now(), &text);
+            let report = line(
+                style,
+                SystemTime::now(),
+                Entry {
+                    level: Level::Warn,
+                    target: module_path!(),
+                    message: format_args!("{lost} log lines lost"),
+                },
+            );
             drop(sink.write_all(report.as_bytes()));
         }
         drop(sink.flush());
@@ -161,6 +168,11 @@ mod tests {
     /// Long enough for any machine; reached only when the test fails.
     const PATIENCE: Duration = Duration::from_secs(30);
 
+    const JOURNAL: Style = Style {
+        format: Format::Text,
+        for_journal: true,
+    };
+
     fn log(handle: &Handle, text: &str) {
         handle.log(
             &Record::builder()
@@ -176,7 +188,7 @@ mod tests {
         // end.
         const LINES: usize = 10_000;
         let (reader, writer) = io::pipe().unwrap();
-        let handle = Handle::spawn(writer, Style::Journal).unwrap();
+        let handle = Handle::spawn(writer, JOURNAL).unwrap();
         let text = "x".repeat(1_024);
         for _ in 0..LINES {
             log(&handle, &text);
@@ -210,7 +222,7 @@ mod tests {
     #[test]
     fn flush_waits_for_the_sink_and_keeps_the_order() {
         let (reader, writer) = io::pipe().unwrap();
-        let handle = Handle::spawn(writer, Style::Journal).unwrap();
+        let handle = Handle::spawn(writer, JOURNAL).unwrap();
         assert!(handle.flush(PATIENCE), "nothing to wait for");
         log(&handle, "one");
         log(&handle, "two");
@@ -231,7 +243,7 @@ mod tests {
                 Err(io::ErrorKind::BrokenPipe.into())
             }
         }
-        let handle = Handle::spawn(Broken, Style::Timestamped).unwrap();
+        let handle = Handle::spawn(Broken, JOURNAL).unwrap();
         for text in ["one", "two"] {
             log(&handle, text);
             assert!(handle.flush(PATIENCE));

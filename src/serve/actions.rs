@@ -64,11 +64,13 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             } => {
                 if let Some(to) = core.forwarder.upstream(*upstream) {
                     let found = self.lookups.found_at(*upstream, to, *addr);
+                    let path = self.paths.of_connection(&self.runtime, to, *addr);
                     let connect = self.transport.connect(found.as_ref().unwrap_or(to), *addr);
-                    self.upstreams.connect(*connection, connect);
+                    self.upstreams.connect(*connection, connect, path);
                 }
             }
             Action::Resolve { upstream } => {
+                self.paths.looking_up(&self.runtime, config.bootstrap());
                 self.lookups.start(*upstream, config, &self.runtime, core);
             }
             Action::Close { connection } => self.upstreams.close(*connection, core.now.mono),

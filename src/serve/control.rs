@@ -9,7 +9,7 @@ use crate::engine::{Cache, Explained};
 use crate::locks::lock;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::stream::StreamExt as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
 
@@ -48,6 +48,8 @@ pub enum Message {
     Ask(Arc<[u8]>, mpsc::Sender<Asked>),
     /// The cache that it uses is to be sent.
     ShowCache(mpsc::Sender<Arc<Cache>>),
+    /// The paths to upstreams are to be looked at.
+    NetworkChanged,
 }
 
 /// Sends commands to all event loops that were given it ([`Options::control`](super::Options::control)), from any thread. Clones send
@@ -55,6 +57,8 @@ pub enum Message {
 #[derive(Clone, Debug, Default)]
 pub struct Control {
     receivers: Arc<Mutex<Receivers>>,
+    /// Whether somebody tells when the network changes.
+    watched: Arc<AtomicBool>,
 }
 
 /// The way to a loop.
@@ -65,6 +69,8 @@ struct Receiver {
     probes: u64,
     /// Probes that it has answered.
     answers: Arc<AtomicU64>,
+    /// It has not looked yet at the last change of the network that it was told of.
+    network_changed: Arc<AtomicBool>,
 }
 
 impl Receiver {
@@ -82,6 +88,7 @@ impl Receiver {
 pub struct Messages {
     messages: UnboundedReceiver<Message>,
     answers: Arc<AtomicU64>,
+    network_changed: Arc<AtomicBool>,
 }
 
 impl Messages {
@@ -92,7 +99,12 @@ impl Messages {
                 Poll::Ready(Some(Message::Probe)) => {
                     self.answers.fetch_add(1, Ordering::Relaxed);
                 }
-                polled => return polled,
+                polled => {
+                    if let Poll::Ready(Some(Message::NetworkChanged)) = polled {
+                        self.network_changed.store(false, Ordering::Relaxed);
+                    }
+                    return polled;
+                }
             }
         }
     }
@@ -119,10 +131,12 @@ impl Control {
     pub(super) fn subscribe(&self) -> Messages {
         let (sender, messages) = unbounded();
         let answers = Arc::new(AtomicU64::new(0));
+        let network_changed = Arc::new(AtomicBool::new(false));
         let receiver = Receiver {
             messages: sender,
             probes: 0,
             answers: answers.clone(),
+            network_changed: network_changed.clone(),
         };
         let mut receivers = lock(&self.receivers);
         let reload = receivers.reload.clone().map(Message::Reload);
@@ -133,7 +147,11 @@ impl Control {
             receiver.send(message);
         }
         receivers.loops.push(receiver);
-        Messages { messages, answers }
+        Messages {
+            messages,
+            answers,
+            network_changed,
+        }
     }
 
     /// Sends a command to every loop.
@@ -206,6 +224,27 @@ impl Control {
         let (to, caches) = mpsc::channel();
         lock(&self.receivers).tell(&Message::ShowCache(to));
         caches
+    }
+
+    /// From now on [`Control::network_changed`] is called when links, addresses or routes of this host change. Loops then note which way
+    /// leads to their upstreams; else they do not ask.
+    pub fn watches_network(&self) {
+        self.watched.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody tells when the network changes.
+    pub(super) fn watched(&self) -> Arc<AtomicBool> {
+        self.watched.clone()
+    }
+
+    /// Has every loop look which way leads to its upstreams now. Connections whose path is gone are given up, and queries in flight are sent
+    /// again; others stay. Calls that come before a loop has looked are one.
+    pub fn network_changed(&self) {
+        let mut receivers = lock(&self.receivers);
+        // A loop that has ended needs to know nothing.
+        receivers.loops.retain(|one| {
+            one.network_changed.swap(true, Ordering::Relaxed) || one.send(Message::NetworkChanged)
+        });
     }
 
     /// Has every loop gone round since the last probe? Sends the next one to those that have. A loop answers in its iterations, so that one
@@ -306,6 +345,25 @@ mod tests {
         };
         assert_eq!(described(&mut first), ["Drain", "3", "7"]);
         assert_eq!(described(&mut control.subscribe()), ["7", "Drain"]);
+    }
+
+    #[test]
+    fn changes_of_the_network_are_one_until_they_are_looked_at() {
+        // fault 152
+        let control = Control::new();
+        assert!(!control.watched().load(Ordering::Relaxed));
+        control.watches_network();
+        assert!(control.clone().watched().load(Ordering::Relaxed));
+        let (mut first, second) = (control.subscribe(), control.subscribe());
+        drop(second);
+        for _ in 0..2 {
+            for _ in 0..1_000 {
+                control.network_changed();
+            }
+            let received = first.received();
+            assert!(matches!(received[..], [Message::NetworkChanged]));
+        }
+        assert!(control.subscribe().received().is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::handover::Handover;
 use super::host_networks::HostNetworks;
 use super::lookups::Lookups;
 use super::missing_addresses::MissingAddresses;
+use super::network::Paths;
 use super::options::Options;
 use super::shutdown::{Phase, Trigger};
 use super::sockets::Sockets;
@@ -82,6 +83,7 @@ pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) asking: Asking,
     pub(super) missing: MissingAddresses,
     pub(super) host_networks: HostNetworks,
+    pub(super) paths: Paths,
     pub(super) phase: Phase,
     pub(super) handover: Handover,
 }
@@ -109,6 +111,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             },
             udp: UdpSockets::new(sockets.datagrams, &sources),
             tcp: TcpClients::new(sockets.listeners, shared, &sources),
+            paths: Paths::new(control.watched()),
             commands: control.subscribe(),
             commands_source: sources.add(Kind::Control),
             alarm: Alarm::new(&sources),
@@ -257,6 +260,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 Message::Explain(query, to) => self.explain(&query, &to),
                 Message::Ask(query, to) => self.ask(&query, to),
                 Message::ShowCache(to) => drop(to.send(self.cache.clone())),
+                Message::NetworkChanged => self.network_changed(),
                 // It was answered when it was received.
                 Message::Probe => {}
             }

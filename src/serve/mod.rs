@@ -10,6 +10,7 @@
 //! - `sockets` binds the addresses that are served, `missing_addresses` those that the host did not have at the start; `bound` has the sockets
 //!   that were bound before, and `bind_advice` says what to do about one that cannot be.
 //! - `host_networks` has the networks of this host on the access list.
+//! - `network` finds out which connections and upstreams a change of the network concerns.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
 //! - `asking` has queries answered that come from the program itself.
 //! - `measured` is what a loop has counted and holds, for whoever watches it.
@@ -30,6 +31,7 @@ mod inspect;
 mod lookups;
 mod measured;
 mod missing_addresses;
+mod network;
 mod options;
 mod pause;
 mod reconfigure;

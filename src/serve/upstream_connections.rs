@@ -4,8 +4,10 @@ use super::core::Core;
 use super::shutdown::CLOSE_TIMEOUT;
 use super::sources::{Kind, Polled, Source, Sources};
 use crate::engine::{ConnectionKey, Time};
+use crate::runtime::NetworkPath;
 use crate::transport::{Connection, Event, Transport};
 use slotmap::SecondaryMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -28,6 +30,8 @@ pub struct UpstreamConnections<T: Transport> {
 struct Entry<T: Transport> {
     source: Source,
     stage: Stage<T>,
+    /// Where it is connected to, and the path there when the connect began.
+    path: (SocketAddr, NetworkPath),
     /// Has queries that leave at the next flush.
     queued: bool,
 }
@@ -53,14 +57,29 @@ impl<T: Transport> UpstreamConnections<T> {
         self.entries.is_empty()
     }
 
-    /// Adds a connection in the making.
-    pub fn connect(&mut self, key: ConnectionKey, connect: T::Connect) {
+    /// Adds a connection in the making, over this path.
+    pub fn connect(
+        &mut self,
+        key: ConnectionKey,
+        connect: T::Connect,
+        path: (SocketAddr, NetworkPath),
+    ) {
         let entry = Entry {
             source: self.sources.add(Kind::Upstream(key)),
             stage: Stage::Connecting(Box::pin(connect)),
+            path,
             queued: false,
         };
         self.entries.insert(key, entry);
+    }
+
+    /// Where each connection is connected to that is not being closed, and the path there when its connect began.
+    pub fn paths(&self) -> impl Iterator<Item = (ConnectionKey, SocketAddr, NetworkPath)> {
+        let open = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.closes_at().is_none());
+        open.map(|(key, entry)| (key, entry.path.0, entry.path.1))
     }
 
     /// A connection was woken: tells the core what happened.

@@ -14,7 +14,7 @@ use crate::support::setup::Trust;
 use crate::support::upstream::DotServer;
 
 /// What this file does not provoke, the counter of the core behind it, and a test that does.
-const ELSEWHERE: [(&str, &str, &str); 8] = [
+const ELSEWHERE: [(&str, &str, &str); 9] = [
     (
         "dotward_limit_hits_total{bound=\"in_flight_per_client\"}",
         "shed_per_client",
@@ -54,6 +54,11 @@ const ELSEWHERE: [(&str, &str, &str); 8] = [
         "dotward_retired_connections_total",
         "retired",
         "tests/virtual_time/outages.rs",
+    ),
+    (
+        "dotward_rerouted_connections_total",
+        "rerouted",
+        "tests/virtual_time/networks.rs",
     ),
 ];
 

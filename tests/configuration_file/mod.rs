@@ -91,13 +91,16 @@ fn told(settings: &Settings) -> String {
         config,
         runtime,
         log,
+        log_format,
         admin,
         control_socket,
         warnings,
         ..
     } = settings;
     let warnings = warnings.len();
-    format!("{config:?} {runtime} {log} {admin:?} {control_socket:?} {warnings} {hosts:?}")
+    format!(
+        "{config:?} {runtime} {log} {log_format} {admin:?} {control_socket:?} {warnings} {hosts:?}"
+    )
 }
 
 /// The lines without what follows two spaces and a number sign.

@@ -43,7 +43,9 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("show-version", "true", "true"),
     ("workers", "2", "2"),
     ("keep-scheduling", "true", "true"),
+    ("ignore-network-changes", "true", "true"),
     ("log", "\"debug\"", "debug"),
+    ("log-format", "\"json\"", "json"),
     ("admin", "\"127.0.0.1:9553\"", "127.0.0.1"),
     (
         "control-socket",

@@ -15,6 +15,7 @@ mod listen_tls;
 mod listeners;
 mod local_names;
 mod manners;
+mod networks;
 mod outages;
 mod plain_udp;
 mod protocols;

@@ -1,6 +1,7 @@
 //! Stories of one upstream that is reached by several protocols. Which octets each of them has is no question of time: here all are streams
 //! without TLS, to a server each, and a handshake takes a round trip.
 
+use super::networks::over;
 use super::scene::{FIRST, SECOND, Scene, THIRD, addr, ms, tell_on, upstream, why};
 use crate::support::memory::Memory;
 use dotward::config::{Config, ConfigError, Scheme, Upstream};
@@ -170,6 +171,38 @@ fn where_port_853_is_dropped_https_answers_and_is_remembered() {
         });
         assert_eq!((stats.failed, stats.failed_connects), (0, 0));
     }
+}
+
+// fault 137, 153, req 129
+#[test]
+fn what_works_is_remembered_for_each_network() {
+    tell("tls+https", async |scene, seen| {
+        scene.control.watches_network();
+        let at = "192.0.2.9".parse().unwrap();
+        let change_to = |scene: &Scene, network| {
+            scene.world.set_paths(at, vec![over(network)]);
+            scene.control.network_changed();
+        };
+        // At home all pass. At work port 853 is dropped.
+        change_to(scene, 1);
+        asks(scene, "a.test").await;
+        assert_eq!(seen.tried(), ["tls"]);
+        drops(scene, &[TLS], true);
+        change_to(scene, 2);
+        let took = asks(scene, "b.test").await;
+        assert!((ms(250)..=ms(400)).contains(&took), "{took:?}");
+        assert_eq!(seen.tried(), ["tls", "https"]);
+        // At home again it is as it was there; at work it is known what works, and costs no delay.
+        drops(scene, &[TLS], false);
+        change_to(scene, 1);
+        asks(scene, "c.test").await;
+        assert_eq!(seen.tried(), ["tls"]);
+        drops(scene, &[TLS], true);
+        change_to(scene, 2);
+        let took = asks(scene, "d.test").await;
+        assert!(took <= ms(130), "{took:?}");
+        assert_eq!(seen.tried(), ["https"]);
+    });
 }
 
 // req 112

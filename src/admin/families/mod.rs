@@ -133,7 +133,7 @@ mod tests {
         let stats = &mut totals.stats;
         (stats.shed_per_client, stats.unsent, stats.failed_ending) = (1, 2, 3);
         (stats.prefetches, stats.hedges, stats.probes) = (4, 5, 6);
-        (stats.renewed, stats.retired) = (7, 8);
+        (stats.renewed, stats.retired, stats.rerouted) = (7, 8, 9);
         for (name, label, count) in [
             ("dotward_limit_hits", "in_flight_per_client", 1),
             ("dotward_limit_hits", "udp_send", 2),
@@ -143,6 +143,7 @@ mod tests {
             ("dotward_extra_queries", "probe", 6),
             ("dotward_renewed_connects", "", 7),
             ("dotward_retired_connections", "", 8),
+            ("dotward_rerouted_connections", "", 9),
         ] {
             assert_eq!(
                 value(&totals, name, label),

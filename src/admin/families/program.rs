@@ -137,6 +137,11 @@ pub(super) const FAMILIES: &[Family] = &[
         "Connections given up because the machine was suspended or the process stopped",
         |t, _| one(t.stats.retired),
     ),
+    counter(
+        "dotward_rerouted_connections",
+        "Connections given up, or used no more, because the network path to their upstream changed",
+        |t, _| one(t.stats.rerouted),
+    ),
     gauge(
         "dotward_queries_in_flight",
         "Clients' queries that wait for a response",

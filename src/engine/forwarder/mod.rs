@@ -12,6 +12,7 @@
 
 mod confinement;
 mod explaining;
+mod network;
 mod queries;
 mod reconfiguration;
 mod responses;

@@ -64,6 +64,15 @@ impl IdleTimeout {
         }
     }
 
+    /// The same of an upstream of which nothing is known.
+    pub fn unlearned(&self) -> Self {
+        if self.fixed {
+            Self::fixed()
+        } else {
+            Self::new()
+        }
+    }
+
     /// Whether its connections have several behind them.
     pub fn is_fixed(&self) -> bool {
         self.fixed

@@ -17,9 +17,11 @@ pub enum Incident {
     Suspect,
     /// It is used as before again.
     Healthy,
+    /// It is reached over another network, or over none.
+    Moved,
 }
 
-const KINDS: usize = 4;
+const KINDS: usize = 5;
 /// Different reasons for one kind of incident that are told within one [`SILENCE`]. More are only counted.
 const MAX_REASONS: usize = 3;
 

@@ -13,8 +13,8 @@
 //! - `upstream`: what is known of one, with `capacity`, `edns_support`, `idle_timeout`, `keepalive`, `padding`, `round_trip`,
 //!   `incidents`.
 //! - `connection`: one connection, with the queries in flight on it: `pipeline`.
-//! - `resume`: noticing that the machine was suspended. `reconfiguration`: other upstreams than before. `measuring`: gauges.
-//!   `explaining`: what of it people are told.
+//! - `resume`: noticing that the machine was suspended. `moving`: the network has changed; `networks`: what was learned over each.
+//!   `reconfiguration`: other upstreams than before. `measuring`: gauges. `explaining`: what of it people are told.
 
 mod assignment;
 mod backoff;
@@ -29,6 +29,8 @@ mod incidents;
 mod keepalive;
 mod losses;
 mod measuring;
+mod moving;
+mod networks;
 mod padding;
 mod pipeline;
 mod reachability;

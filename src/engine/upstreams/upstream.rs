@@ -8,9 +8,11 @@ use super::health::Health;
 use super::idle_timeout::IdleTimeout;
 use super::incidents::Incidents;
 use super::keepalive::KeepaliveOption;
+use super::networks::{Networks, Observed};
 use super::padding::Padding;
 use super::round_trip::RoundTrip;
 use crate::config::{Profile, Upstream as Configured};
+use crate::engine::network::Network;
 use crate::engine::stats::UpstreamStats;
 use crate::engine::time::Time;
 use rand_chacha::ChaCha8Rng;
@@ -50,6 +52,7 @@ pub struct Upstream {
     pub keepalive: KeepaliveOption,
     pub padding: Padding,
     pub round_trip: RoundTrip,
+    networks: Networks,
     order: Order,
     /// Those of the connection that came up last.
     streams: Streams,
@@ -107,6 +110,7 @@ impl Upstream {
             keepalive: KeepaliveOption::default(),
             padding: Padding::new(configured),
             round_trip: RoundTrip::default(),
+            networks: Networks::default(),
             order: Order::Unknown,
             streams: Streams::Shared,
             used_at: Time::ZERO,
@@ -232,6 +236,50 @@ impl Upstream {
         self.health.forget();
         self.idle_timeout.forget_proof();
         self.keepalive.start_afresh();
+    }
+
+    /// It is reached over another network from now on, or over none: what failed before may work now, and what was learned holds where it was
+    /// learned.
+    pub fn moved(&mut self, from: Option<Network>, to: Option<Network>) {
+        self.start_afresh();
+        let Some(to) = to else {
+            self.networks.left(from);
+            return;
+        };
+        let observed = Observed {
+            capacity: self.capacity,
+            edns: self.edns,
+            idle_timeout: self.idle_timeout,
+            keepalive: self.keepalive,
+            round_trip: self.round_trip,
+        };
+        let nothing = Observed {
+            capacity: Capacity::default(),
+            edns: EdnsSupport::default(),
+            idle_timeout: self.idle_timeout.unlearned(),
+            keepalive: KeepaliveOption::default(),
+            round_trip: RoundTrip::default(),
+        };
+        if let Some(known) = self.networks.move_to(from, to, &observed, &nothing) {
+            Observed {
+                capacity: self.capacity,
+                edns: self.edns,
+                idle_timeout: self.idle_timeout,
+                keepalive: self.keepalive,
+                round_trip: self.round_trip,
+            } = known;
+            // No probe of that time is under way any more.
+            self.capacity.set_probing(false);
+            self.keepalive.start_afresh();
+        }
+    }
+
+    /// Where it is connected to: its proxy, or its addresses.
+    pub fn destinations(&self) -> Vec<SocketAddr> {
+        match self.proxy() {
+            Some(proxy) => vec![proxy],
+            None => self.addresses.clone(),
+        }
     }
 
     /// A connection comes up, with a stream for each query or not. By another protocol than before its order is another one.

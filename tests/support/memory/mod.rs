@@ -16,7 +16,7 @@ use conditions::Random;
 use datagrams::Inbox;
 use dotward::config::Cidr;
 use dotward::engine::{Now, Time};
-use dotward::runtime::{Runtime, Within};
+use dotward::runtime::{NetworkPath, Runtime, Within};
 use futures::task::{ArcWake, waker};
 use pipe::End;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +54,8 @@ struct World {
     absent: BTreeSet<IpAddr>,
     /// The networks that the host is on.
     networks: Vec<Cidr>,
+    /// The ways to addresses, where these are known.
+    paths: BTreeMap<IpAddr, Vec<NetworkPath>>,
     /// The client's end of each connection.
     connections: Vec<End>,
     connects: u64,
@@ -218,6 +220,12 @@ impl Memory {
         self.world().networks = networks;
     }
 
+    /// Sets the ways that lead to an address: the one that the host takes by itself, then those that it still has from other addresses of
+    /// its own. Whether anything arrives is for the conditions there to say.
+    pub fn set_paths(&self, to: IpAddr, paths: Vec<NetworkPath>) {
+        self.world().paths.insert(to, paths);
+    }
+
     /// From now on, each receive on the UDP socket that is bound there fails.
     pub fn fail_to_receive(&self, at: SocketAddr, error: io::ErrorKind) {
         let mut world = self.world();
@@ -348,6 +356,16 @@ impl Runtime for Memory {
         };
         world.inboxes.insert(at, inbox);
         Ok(Datagrams::new(self.clone(), at))
+    }
+
+    fn path(&self, to: SocketAddr, from: Option<IpAddr>) -> NetworkPath {
+        let world = self.world();
+        let Some(paths) = world.paths.get(&to.ip()) else {
+            return NetworkPath::Unknown;
+        };
+        let fits = |path: &&NetworkPath| from.is_none() || path.source() == from;
+        let path = paths.iter().find(fits);
+        path.copied().unwrap_or(NetworkPath::Unreachable)
     }
 
     fn random_seed(&self) -> Option<[u8; 32]> {
