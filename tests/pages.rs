@@ -266,7 +266,10 @@ fn with_features(start: &Start) -> (Vec<String>, Vec<(String, String)>) {
         let own = format!("DOTWARD_{}", option.trim_start_matches('-')).to_uppercase();
         let own = own.replace('-', "_");
         variables.retain(|(name, _)| is_built || *name != own);
-        if let Some(at) = arguments.iter().position(|word| word == option && !is_built) {
+        if let Some(at) = arguments
+            .iter()
+            .position(|word| word == option && !is_built)
+        {
             arguments.drain(at..arguments.len().min(at + 2));
         }
     }
