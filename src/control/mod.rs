@@ -37,7 +37,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-/// A socket that is there, and is served once there are event loops to ask. Its file is removed when this is dropped.
+/// A socket that is there, and is served once there are event loops to ask. Its file is removed when this is dropped, as where the start fails.
 #[derive(Debug)]
 pub struct ControlSocket {
     listener: UnixListener,

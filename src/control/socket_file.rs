@@ -16,7 +16,7 @@ const MODE: u32 = 0o660;
 /// Octets of a path that every system takes (macOS 103, Linux 107), less what stands behind it while it is made.
 pub const MAX_PATH: usize = 92;
 
-/// A file of ours.
+/// A file of ours, which is removed with this.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
@@ -89,6 +89,12 @@ impl SocketFile {
     fn metadata(&self) -> Option<Metadata> {
         let metadata = fs::symlink_metadata(&self.path).ok()?;
         (identity(&metadata) == self.identity).then_some(metadata)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 

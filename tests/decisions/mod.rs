@@ -3,6 +3,7 @@
 mod answers;
 mod asking;
 mod dialing;
+mod explained;
 mod fairness;
 mod late;
 mod limits;

@@ -7,8 +7,7 @@ use crate::wire::testing::name_octets;
 #[test]
 fn what_is_remembered_for_a_question_is_told_with_its_age() {
     let mut stage = Stage::new();
-    let of = |stage: &Stage, built: &Message| {
-        let asked = asked(built);
+    let of = |stage: &Stage, asked: &Asked| {
         let at = &asked.query.question;
         stage
             .cache
@@ -16,10 +15,10 @@ fn what_is_remembered_for_a_question_is_told_with_its_age() {
     };
     assert!(of(&stage, &plain()).is_empty());
     stage.learn(&plain(), &a(60));
-    let dnssec = plain().edns(1232, 0x8000, &[]);
+    let dnssec = asked(&testing::query("a.test.", 1).edns(1232, 0x8000, &[]));
     stage.learn(&dnssec, &a(30).edns(1232, 0, &[]));
     stage.wait(40.0);
-    let mut found = of(&stage, &testing::query("A.Test.", 1));
+    let mut found = of(&stage, &asked(&testing::query("A.Test.", 1)));
     found.sort_by_key(|one| one.dnssec_ok);
     let [plain, signed] = &found[..] else {
         panic!("{found:?}");
@@ -29,7 +28,7 @@ fn what_is_remembered_for_a_question_is_told_with_its_age() {
     assert!(plain.rd && !plain.ad && !plain.cd && !plain.is_failure);
     assert_eq!((signed.holds, signed.left.as_secs()), (Holds::Stale, 0));
     assert!(signed.dnssec_ok);
-    assert!(of(&stage, &testing::query("b.test.", 1)).is_empty());
+    assert!(of(&stage, &asked(&testing::query("b.test.", 1))).is_empty());
 }
 
 // fault 147
@@ -39,12 +38,12 @@ fn a_name_a_suffix_or_all_is_forgotten_and_nothing_else() {
     let names = ["a.test.", "b.a.test.", "xa.test.", "other."];
     let fill = || {
         for name in names {
-            let query = testing::query(name, 1);
+            let query = asked(&testing::query(name, 1));
             stage.learn(&query, &testing::response(name, 1).a(60, [192, 0, 2, 1]));
         }
     };
     let left = || -> Vec<&str> {
-        let knows = |name: &&str| stage.knows(&testing::query(name, 1));
+        let knows = |name: &&str| stage.knows(&asked(&testing::query(name, 1)));
         names.into_iter().filter(knows).collect()
     };
     fill();
@@ -65,7 +64,7 @@ fn more_than_what_is_looked_at_at_once_is_forgotten() {
     let stage = Stage::new();
     for number in 0..3_000 {
         let name = format!("n{number}.test.");
-        let query = testing::query(&name, 1);
+        let query = asked(&testing::query(&name, 1));
         stage.learn(&query, &testing::response(&name, 1).a(60, [192, 0, 2, 1]));
     }
     let count = stage.cache.len();
