@@ -82,7 +82,7 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// A block of eight lines at most for each upstream.
+    /// A block of nine lines at most for each upstream, and one more for each further protocol of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut upstreams = self.upstreams.iter();
         upstreams.try_for_each(|one| one.write(f, self.now))
@@ -106,13 +106,36 @@ impl UpstreamReport {
 
     /// One of its addresses is enough: the others are tried when one fails.
     fn is_usable(&self) -> bool {
-        self.addresses.iter().any(AddressReport::is_usable)
+        self.used().is_some_and(AddressReport::is_usable)
     }
 
-    /// The address that the block is about: the first that can be used, else the first.
+    /// Its addresses, each by all its protocols.
+    fn by_address(&self) -> impl Iterator<Item = &[AddressReport]> {
+        let is_same = |one: &AddressReport, next: &AddressReport| {
+            next.by.is_some() && one.addr.ip() == next.addr.ip()
+        };
+        self.addresses.chunk_by(is_same)
+    }
+
+    /// What the service uses: at the first address that can be used, else at the first. Of several protocols that is the first over which a
+    /// response comes; a server that is not who it should be ends the search, unless it is one that another resolver designates.
+    fn used(&self) -> Option<&AddressReport> {
+        let is_designated = self.designated_by.is_some();
+        let decides = |one: &&AddressReport| match &one.problem {
+            None => true,
+            Some(problem) => {
+                one.answer.is_some() || (problem.is_of_identity && !is_designated)
+            }
+        };
+        let mut used = self.by_address().filter_map(|all| all.iter().find(decides));
+        let first = used.next();
+        let usable = first.into_iter().chain(used).find(|one| one.is_usable());
+        usable.or(first)
+    }
+
+    /// The address that the block is about.
     fn shown(&self) -> Option<&AddressReport> {
-        let mut usable = self.addresses.iter().filter(|one| one.is_usable());
-        usable.next().or(self.addresses.first())
+        self.used().or(self.addresses.first())
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, now: u64) -> fmt::Result {
@@ -140,15 +163,18 @@ impl UpstreamReport {
             let answer = one.answer.as_ref().filter(|_| one.is_usable());
             row(f, "answers", answer.map(|it| self.answers(one, it)))?;
         }
-        row(f, "problem", self.problem().map(problem))?;
-        row(f, "problem", self.other_problem())
+        row(f, "problem", self.problem().map(|it| self.placed(it)))?;
+        for (what, text) in self.other_problems() {
+            row(f, what, Some(text))?;
+        }
+        Ok(())
     }
 
     /// The address of an upstream, and as whom it was authenticated.
     fn address(&self, one: &AddressReport) -> String {
         let is_plain = self.server_name.is_none();
         let who = match &one.certificate {
-            certificate if is_plain || one.session.is_some() => {
+            certificate if is_plain || one.is_shaken() => {
                 self.authentication.told(certificate.as_ref())
             }
             Some(_) => "not authenticated".to_owned(),
@@ -187,7 +213,7 @@ impl UpstreamReport {
 
     fn pin(&self, one: &AddressReport) -> Option<String> {
         let pin = &one.certificate.as_ref()?.pin;
-        let trusted = one.session.is_some() && self.authentication.succeeded() == Some(true);
+        let trusted = one.is_shaken() && self.authentication.succeeded() == Some(true);
         let warning = if trusted {
             ""
         } else {
@@ -217,16 +243,37 @@ impl UpstreamReport {
         self.problem.as_ref().or_else(shown)
     }
 
-    /// What is wrong with another address, where the one that is shown can be used.
-    fn other_problem(&self) -> Option<String> {
-        if !self.is_usable() {
-            return None;
+    /// A problem of the address that is shown, with the protocol where there are several.
+    fn placed(&self, it: &Problem) -> String {
+        let one = self.shown().filter(|one| one.by.is_some());
+        let place = one.map_or_else(String::new, |one| format!("{}: ", one.place()));
+        format!("{place}{}", problem(it))
+    }
+
+    /// What is wrong elsewhere: by each other protocol, or else at one other address of an upstream that can be used. A protocol that
+    /// connects without a response costs the service a query, and is only warned of.
+    fn other_problems(&self) -> Vec<(&'static str, String)> {
+        let (shown, is_usable) = (self.shown(), self.is_usable());
+        let is_other = |one: &&AddressReport| !shown.is_some_and(|shown| std::ptr::eq(shown, *one));
+        let others = self.addresses.iter().filter(is_other);
+        let mut told: Vec<(&AddressReport, &Problem)> = others
+            .filter(|one| one.by.is_some() || is_usable)
+            .filter_map(|one| Some((one, one.problem.as_ref()?)))
+            .collect();
+        told.sort_by_key(|(_, it)| !it.is_of_identity);
+        if shown.is_some_and(|one| one.by.is_none()) {
+            told.truncate(1);
         }
-        let mut addresses = self.addresses.iter();
-        addresses.find_map(|one| {
-            let text = problem(one.problem.as_ref()?);
-            Some(format!("{}: {text}", one.place()))
-        })
+        let tell = |(one, it): (&AddressReport, &Problem)| {
+            let text = problem(it);
+            let place = one.place();
+            if is_usable && one.is_shaken() && one.answer.is_none() {
+                let text = format!("{place}: connects, but does not answer, so that another protocol is used: {text}");
+                return ("warning", text);
+            }
+            ("problem", format!("{place}: {text}"))
+        };
+        told.into_iter().map(tell).collect()
     }
 
     fn json(&self, now: u64) -> Json {
@@ -275,6 +322,11 @@ impl AddressReport {
         self.problem.is_none()
     }
 
+    /// A handshake has succeeded.
+    fn is_shaken(&self) -> bool {
+        self.handshake.is_some()
+    }
+
     fn times(&self) -> Option<String> {
         let mut parts = Vec::new();
         match (self.tcp, self.handshake) {
@@ -298,7 +350,7 @@ impl AddressReport {
     }
 
     fn json(&self, of: &UpstreamReport, now: u64) -> Json {
-        let shaken = self.session.is_some();
+        let shaken = self.is_shaken();
         let authenticated = of.authentication.succeeded().map(|yes| yes && shaken);
         let shown = self.certificate.as_ref().filter(|_| shaken);
         let matched = shown.and_then(|it| of.authentication.matched(it));
