@@ -297,7 +297,6 @@ mod tests {
         assert_eq!(Problem::tcp_timeout(&tls).kind, "timeout");
     }
 
-    // fault 143
     #[test]
     fn a_refused_quic_port_is_told_apart_from_an_address_without_a_way() {
         let upstream = Upstream::parse("quic://192.0.2.1#dns.test", crate::config::SCHEMES);

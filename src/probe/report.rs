@@ -123,9 +123,7 @@ impl UpstreamReport {
         let is_designated = self.designated_by.is_some();
         let decides = |one: &&AddressReport| match &one.problem {
             None => true,
-            Some(problem) => {
-                one.answer.is_some() || (problem.is_of_identity && !is_designated)
-            }
+            Some(problem) => one.answer.is_some() || (problem.is_of_identity && !is_designated),
         };
         let mut used = self.by_address().filter_map(|all| all.iter().find(decides));
         let first = used.next();
@@ -135,7 +133,9 @@ impl UpstreamReport {
 
     /// The address that the block is about.
     fn shown(&self) -> Option<&AddressReport> {
-        self.used().or(self.addresses.first())
+        let used = self.used();
+        let is_shown = |one: &&AddressReport| one.by.is_some() || one.is_usable();
+        used.filter(is_shown).or(self.addresses.first())
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, now: u64) -> fmt::Result {
@@ -268,7 +268,9 @@ impl UpstreamReport {
             let text = problem(it);
             let place = one.place();
             if is_usable && one.is_shaken() && one.answer.is_none() {
-                let text = format!("{place}: connects, but does not answer, so that another protocol is used: {text}");
+                let text = format!(
+                    "{place}: connects, but does not answer, so that another protocol is used: {text}"
+                );
                 return ("warning", text);
             }
             ("problem", format!("{place}: {text}"))
@@ -516,4 +518,205 @@ fn millis(time: Duration) -> String {
 
 fn in_millis(time: Duration) -> Json {
     Json::Fraction(time.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SCHEMES;
+
+    const PORTS: [(&str, u16); 3] = [("quic", 853), ("tls", 853), ("https", 443)];
+
+    fn report(spec: &str) -> UpstreamReport {
+        UpstreamReport::new(&Upstream::parse(spec, SCHEMES).unwrap(), "a.test")
+    }
+
+    /// What a probe finds by one of several protocols.
+    fn way(scheme: &'static str, problem: Option<Problem>) -> AddressReport {
+        let (_, port) = PORTS.iter().find(|(name, _)| *name == scheme).unwrap();
+        let addr = SocketAddr::new([192, 0, 2, 9].into(), *port);
+        AddressReport {
+            problem,
+            ..AddressReport::new(addr, Some(scheme))
+        }
+    }
+
+    fn shaken(way: AddressReport) -> AddressReport {
+        let handshake = Some(Duration::from_millis(2));
+        AddressReport { handshake, ..way }
+    }
+
+    fn answered(way: AddressReport) -> AddressReport {
+        let answer = Some(Answer {
+            rcode: crate::wire::Rcode::NOERROR,
+            authentic: false,
+            edns: false,
+            padded: false,
+            keepalive: None,
+            reason: None,
+            is_lame: false,
+        });
+        shaken(AddressReport { answer, ..way })
+    }
+
+    fn refused() -> Option<Problem> {
+        Some(Problem::new(
+            "refused",
+            "cannot connect: connection refused",
+            "",
+        ))
+    }
+
+    fn not_found() -> Option<Problem> {
+        Some(Problem::new(
+            "malformed",
+            "HTTP status 404",
+            "check the path",
+        ))
+    }
+
+    fn stranger() -> Option<Problem> {
+        Some(Problem {
+            is_of_identity: true,
+            ..Problem::new("wrong_name", "not authenticated: it is for b.test", "")
+        })
+    }
+
+    fn told(report: &UpstreamReport) -> String {
+        struct Told<'r>(&'r UpstreamReport);
+        impl fmt::Display for Told<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write(f, 0)
+            }
+        }
+        Told(report).to_string()
+    }
+
+    /// The lines of a report that begin with this word.
+    fn lines<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
+        let prefix = format!("  {word:<13}");
+        text.lines()
+            .filter_map(|line| line.strip_prefix(&prefix))
+            .collect()
+    }
+
+    #[test]
+    fn a_handshake_of_quic_authenticates_too() {
+        let mut report = report("quic://192.0.2.9#dns.test");
+        let addr = SocketAddr::new([192, 0, 2, 9].into(), 853);
+        report.addresses = vec![shaken(AddressReport::new(addr, None))];
+        report.addresses[0].certificate = Some(Certificate {
+            names: vec!["dns.test".to_owned()],
+            not_before: None,
+            not_after: None,
+            pin: "AAAA".to_owned(),
+            weak_rsa: None,
+        });
+        let text = told(&report);
+        assert!(text.contains(", authenticated as dns.test\n"), "{text}");
+        assert_eq!(lines(&text, "pin"), ["sha256/AAAA"]);
+        let json = report.json(0).to_string();
+        assert!(
+            json.contains("\"authenticated\":true,\"matched_name\":\"dns.test\""),
+            "{json}"
+        );
+    }
+
+    // fault 143
+    #[test]
+    fn a_protocol_that_connects_without_an_answer_is_warned_of() {
+        let mut report = report("https+tls://192.0.2.9/nope#dns.test");
+        report.addresses = vec![
+            shaken(way("https", not_found())),
+            answered(way("tls", None)),
+        ];
+        let text = told(&report);
+        assert!(report.is_usable(), "{text}");
+        assert!(
+            text.contains("192.0.2.9:853 by tls (1 of 2 ways to it are usable)"),
+            "{text}"
+        );
+        let warnings = lines(&text, "warning");
+        assert_eq!(warnings.len(), 1, "{text}");
+        let start = "192.0.2.9:443 by https: connects, but does not answer, so that another protocol is used: HTTP status 404";
+        assert!(warnings[0].starts_with(start), "{text}");
+    }
+
+    // fault 138
+    #[test]
+    fn a_wrong_certificate_before_a_protocol_that_works_is_an_error_as_in_the_service() {
+        let mut report = report("quic+tls+https://192.0.2.9#dns.test");
+        report.addresses = vec![
+            way("quic", refused()),
+            way("tls", stranger()),
+            answered(way("https", None)),
+        ];
+        let text = told(&report);
+        assert!(!report.is_usable(), "{text}");
+        let problems = lines(&text, "problem");
+        assert_eq!(problems.len(), 2, "{text}");
+        assert!(
+            problems[0].starts_with("192.0.2.9:853 by tls: not authenticated"),
+            "{text}"
+        );
+        assert!(
+            problems[1].starts_with("192.0.2.9:853 by quic: cannot connect"),
+            "{text}"
+        );
+        // Behind the one that works it is never looked at.
+        report.addresses.reverse();
+        let text = told(&report);
+        assert!(report.is_usable(), "{text}");
+        assert_eq!(lines(&text, "problem").len(), 2, "{text}");
+        // A resolver that another one designates may be a server of its own.
+        report.addresses.reverse();
+        report.designated_by = Some("192.0.2.1:53".to_owned());
+        assert!(report.is_usable());
+    }
+
+    #[test]
+    fn an_error_that_comes_as_a_response_is_what_the_service_gets() {
+        let mut report = report("tls+https://192.0.2.9#dns.test");
+        report.addresses = vec![
+            answered(way(
+                "tls",
+                Some(Problem::new("refused_query", "REFUSED", "")),
+            )),
+            answered(way("https", None)),
+        ];
+        assert!(!report.is_usable(), "{}", told(&report));
+    }
+
+    #[test]
+    fn each_protocol_that_is_not_usable_has_its_problem() {
+        let mut report = report("quic+tls+https://192.0.2.9#dns.test");
+        report.addresses = vec![
+            way("quic", refused()),
+            way("tls", refused()),
+            way("https", stranger()),
+        ];
+        let text = told(&report);
+        assert!(!report.is_usable(), "{text}");
+        let problems = lines(&text, "problem");
+        let places = [
+            "192.0.2.9:443 by https: not auth",
+            "192.0.2.9:853 by quic: ",
+            "192.0.2.9:853 by tls: ",
+        ];
+        assert_eq!(problems.len(), 3, "{text}");
+        for (problem, place) in problems.iter().zip(places) {
+            assert!(problem.starts_with(place), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_of_two_addresses_is_enough() {
+        let mut report = report("tls+https://192.0.2.9#dns.test");
+        report.addresses = vec![way("tls", stranger()), way("https", None)];
+        let elsewhere = AddressReport::new("192.0.2.10:853".parse().unwrap(), Some("tls"));
+        report.addresses.push(answered(elsewhere));
+        let text = told(&report);
+        assert!(report.is_usable(), "{text}");
+        assert!(text.contains("192.0.2.10:853 by tls"), "{text}");
+    }
 }

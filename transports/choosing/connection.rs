@@ -4,9 +4,7 @@ use super::memory::{Failures, Memory};
 use crate::config::{Protocol, Upstream};
 use crate::engine::Time;
 use crate::runtime::Runtime;
-use crate::transport::{
-    self, Authentication, ConnectError, ConnectionError, Event, Limits,
-};
+use crate::transport::{self, Authentication, ConnectError, ConnectionError, Event, Limits};
 use log::info;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
