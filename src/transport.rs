@@ -80,6 +80,11 @@ pub trait Connection: Unpin {
     /// A description for the log, such as `verified as dns.test, TLS 1.3 resumed`.
     fn describe(&self) -> String;
 
+    /// The address that it goes to, if that is another one than the transport was given: each protocol of an upstream has its own port.
+    fn addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
     /// How long the certificate was still valid that the other end showed while the connection was made; zero if it had ended. `None`: it
     /// showed none, as without TLS, or when a session is resumed.
     fn certificate_left(&self) -> Option<Duration> {

@@ -4,15 +4,21 @@
 //! 8305 section 5), and at once when one has failed. The first connection wins that is established and authenticated; the others are given up.
 //! All protocols of an upstream have the same authentication. A server that fails it is an error, and no reason to try another one.
 //!
-//! Which protocol works is remembered, so that the next connection begins with it: for each network over which the upstream is reached, since it is
-//! mostly the network that is in the way of a protocol.
+//! Over which protocol a response came is remembered, so that the next connection begins with it. One whose connections bring failures alone is
+//! tried behind the others. That is so for each network over which the upstream is reached, since it is mostly the network that is in the way of a
+//! protocol.
+
+mod connection;
+mod memory;
 
 use crate::config::{Config, ConfigError, Protocol, Upstream};
-use crate::engine::{Network, Now};
+use crate::engine::Network;
 use crate::locks::lock;
 use crate::runtime::Runtime;
 use crate::transport::{ConnectError, Transport};
-use log::{debug, info, warn};
+use connection::Trial;
+use log::{debug, warn};
+use memory::{Failures, Memory};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -20,18 +26,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+pub use connection::Chosen;
+
 /// For how long the first protocol is alone: the Connection Attempt Delay that RFC 8305 section 5 recommends.
 const ALONE: Duration = Duration::from_millis(250);
 /// For how long each further one is the last to be tried. Less, since the silence of one makes that of the next likelier; RFC 8305 section 5
 /// allows 100 ms and more.
 const FURTHER: Duration = Duration::from_millis(150);
-/// For how long it is remembered which protocol works. What was in the way of an earlier one may be gone; looking costs one connection the
-/// delay.
-const REMEMBERED: Duration = Duration::from_secs(3600);
-/// The boot clock gains so much on the monotonic one only while the machine is suspended; it may wake up on another network.
-const SUSPENDED: Duration = Duration::from_secs(1);
-/// The most upstreams of which something is remembered, each over each network, and at each address where its protocols differ. Of others the oldest is forgotten.
-const MAX_REMEMBERED: usize = 256;
 
 /// Connects by each protocol as another transport does, and chooses where an upstream has several.
 pub struct Choosing<R, T> {
@@ -69,7 +70,7 @@ impl<R: Runtime, T: Transport> Choosing<R, T> {
 }
 
 impl<R: Runtime, T: Transport> Transport for Choosing<R, T> {
-    type Connection = T::Connection;
+    type Connection = Chosen<R, T::Connection>;
     type Connect = Connect<R, T>;
 
     fn connect(&self, to: &Upstream, addr: SocketAddr) -> Self::Connect {
@@ -98,77 +99,8 @@ impl<R: Runtime, T: Transport> Transport for Choosing<R, T> {
     }
 }
 
-/// Which protocols work that are not the first of their upstreams.
-#[derive(Clone, Default)]
-struct Memory(Arc<Mutex<VecDeque<Known>>>);
-
-struct Known {
-    upstream: Upstream,
-    network: Option<Network>,
-    protocol: Protocol,
-    since: Now,
-}
-
-impl Known {
-    /// Whether it is of this upstream over this network.
-    fn is_of(&self, upstream: &Upstream, network: Option<Network>) -> bool {
-        self.network == network && self.upstream == *upstream
-    }
-
-    fn holds(&self, now: Now) -> bool {
-        let gap = now.mono.since(self.since.mono);
-        let asleep = now.boot.since(self.since.boot).saturating_sub(gap);
-        gap < REMEMBERED && asleep <= SUSPENDED
-    }
-}
-
-impl Memory {
-    /// The protocols of an upstream in the order in which they are tried now.
-    fn order(&self, to: &Upstream, over: Option<Network>, now: Now) -> VecDeque<Protocol> {
-        let mut order: VecDeque<Protocol> = to.protocols().iter().cloned().collect();
-        let mut known = lock(&self.0);
-        known.retain(|one| one.holds(now));
-        if let Some(known) = known.iter().find(|one| one.is_of(to, over))
-            && let Some(at) = order.iter().position(|one| *one == known.protocol)
-            && let Some(works) = order.remove(at)
-        {
-            order.push_front(works);
-        }
-        order
-    }
-
-    /// This protocol works. Says whether that is another one than before.
-    fn works(&self, to: &Upstream, over: Option<Network>, protocol: &Protocol, now: Now) -> bool {
-        let is_first = to.protocols().first() == Some(protocol);
-        let mut known = lock(&self.0);
-        let before = known.iter().position(|one| one.is_of(to, over));
-        let before = before.and_then(|at| known.remove(at));
-        match before {
-            Some(before) if before.protocol == *protocol => {
-                known.push_back(before);
-                false
-            }
-            before => {
-                if !is_first {
-                    known.push_back(Known {
-                        upstream: to.clone(),
-                        network: over,
-                        protocol: protocol.clone(),
-                        since: now,
-                    });
-                }
-                if known.len() > MAX_REMEMBERED {
-                    known.pop_front();
-                }
-                !is_first || before.is_some()
-            }
-        }
-    }
-
-    fn forget(&self, to: &Upstream, over: Option<Network>) {
-        lock(&self.0).retain(|one| !one.is_of(to, over));
-    }
-}
+/// What a race brings.
+type Winner<R, T> = Chosen<R, <T as Transport>::Connection>;
 
 /// A connect in progress.
 pub enum Connect<R: Runtime, T: Transport> {
@@ -189,10 +121,18 @@ pub struct Race<R: Runtime, T: Transport> {
     network: Option<Network>,
     /// Those that are not tried yet, the next one first.
     waiting: VecDeque<Protocol>,
-    running: Vec<(Protocol, Pin<Box<T::Connect>>)>,
+    running: Vec<Attempt<T>>,
     /// Until the next one is tried beside those that run; `None` if there is no next one.
     delay: Option<R::Sleep>,
     failures: Vec<(Protocol, ConnectError)>,
+}
+
+/// A connect by one protocol.
+struct Attempt<T: Transport> {
+    protocol: Protocol,
+    /// On the port of the protocol.
+    addr: SocketAddr,
+    connect: Pin<Box<T::Connect>>,
 }
 
 impl<R: Runtime, T: Transport> Race<R, T> {
@@ -204,7 +144,11 @@ impl<R: Runtime, T: Transport> Race<R, T> {
         let (to, addr) = self.to.by(&protocol, self.addr);
         let connect = lock(&self.transport).connect(&to, addr);
         let is_first = self.running.is_empty() && self.failures.is_empty();
-        self.running.push((protocol, Box::pin(connect)));
+        self.running.push(Attempt {
+            protocol,
+            addr,
+            connect: Box::pin(connect),
+        });
         let delay = if is_first { ALONE } else { FURTHER };
         let at = self.runtime.now().mono + delay;
         let is_next = !self.waiting.is_empty();
@@ -213,17 +157,19 @@ impl<R: Runtime, T: Transport> Race<R, T> {
     }
 
     /// Goes on with all that run: the one that is connected, and whether one has failed.
-    fn poll_running(&mut self, cx: &mut Context<'_>) -> (Option<(Protocol, T::Connection)>, bool) {
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> (Option<Winner<R, T>>, bool) {
         let (mut index, mut has_failed) = (0, false);
-        while let Some((_, connect)) = self.running.get_mut(index) {
-            match connect.as_mut().poll(cx) {
+        while let Some(attempt) = self.running.get_mut(index) {
+            match attempt.connect.as_mut().poll(cx) {
                 Poll::Pending => index += 1,
                 Poll::Ready(Ok(connection)) => {
-                    let (protocol, _) = self.running.remove(index);
-                    return (Some((protocol, connection)), has_failed);
+                    let Attempt { protocol, addr, .. } = self.running.remove(index);
+                    let trial = self.won(protocol);
+                    let winner = Chosen::on_trial(connection, addr, trial);
+                    return (Some(winner), has_failed);
                 }
                 Poll::Ready(Err(why)) => {
-                    let (protocol, _) = self.running.remove(index);
+                    let Attempt { protocol, .. } = self.running.remove(index);
                     self.failed(protocol, why);
                     has_failed = true;
                 }
@@ -249,19 +195,29 @@ impl<R: Runtime, T: Transport> Race<R, T> {
     }
 
     /// One is connected: the others are given up.
-    fn won(&mut self, protocol: &Protocol) {
-        self.running.clear();
-        self.waiting.clear();
-        let (label, scheme, port) = (self.to.label(), protocol.scheme(), protocol.port());
+    fn won(&mut self, protocol: Protocol) -> Trial<R> {
+        let (label, scheme) = (self.to.label(), protocol.scheme());
         for (other, why) in &self.failures {
             if let ConnectError::Unauthenticated { .. } = why {
                 let other = other.scheme();
                 warn!("{label}: by {other}: {why}; it is connected by {scheme}, where it is");
             }
         }
-        let now = self.runtime.now();
-        if self.memory.works(&self.to, self.network, protocol, now) {
-            info!("{label}: reached by {scheme} on port {port}, which is tried first from now on");
+        let failed = self.failures.drain(..);
+        let failed = failed.map(|(other, why)| (other, why.to_string()));
+        let slower = self.running.drain(..);
+        let slower = slower.map(|other| (other.protocol, "no connection so far".to_owned()));
+        let failures: Failures = failed.chain(slower).collect();
+        self.waiting.clear();
+        Trial {
+            runtime: self.runtime.clone(),
+            memory: self.memory.clone(),
+            to: self.to.clone(),
+            network: self.network,
+            protocol,
+            since: self.runtime.now().mono,
+            failures,
+            asked_at: None,
         }
     }
 
@@ -293,12 +249,11 @@ impl<R: Runtime, T: Transport> Race<R, T> {
         ConnectError::Unreachable(told.collect::<Vec<_>>().join(", "))
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T::Connection, ConnectError>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Winner<R, T>, ConnectError>> {
         loop {
-            let (connected, has_failed) = self.poll_running(cx);
-            if let Some((protocol, connection)) = connected {
-                self.won(&protocol);
-                return Poll::Ready(Ok(connection));
+            let (winner, has_failed) = self.poll_running(cx);
+            if let Some(winner) = winner {
+                return Poll::Ready(Ok(winner));
             }
             let is_over = |delay: &mut R::Sleep| Pin::new(delay).poll(cx).is_ready();
             let is_due =
@@ -315,11 +270,11 @@ impl<R: Runtime, T: Transport> Race<R, T> {
 }
 
 impl<R: Runtime, T: Transport> Future for Connect<R, T> {
-    type Output = Result<T::Connection, ConnectError>;
+    type Output = Result<Winner<R, T>, ConnectError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Single(connect) => connect.as_mut().poll(cx),
+            Self::Single(connect) => connect.as_mut().poll(cx).map_ok(Chosen::single),
             Self::Several(race) => race.poll(cx),
         }
     }

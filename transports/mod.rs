@@ -135,6 +135,9 @@ table::protocols! {
     "quic", 853, true => doq::Doq;
 }
 
+/// A connection to an upstream, by whichever protocol.
+pub type AnyConnection<R> = choosing::Chosen<R, SingleConnection<R>>;
+
 /// All protocols over one runtime; each upstream's schemes say which.
 pub struct Protocols<R: Runtime>(choosing::Choosing<R, Each<R>>);
 

@@ -33,7 +33,7 @@ macro_rules! protocols {
         }
 
         impl<R: Runtime> Transport for Each<R> {
-            type Connection = AnyConnection<R>;
+            type Connection = SingleConnection<R>;
             type Connect = AnyConnect<R>;
 
             fn connect(&self, to: &Upstream, addr: SocketAddr) -> AnyConnect<R> {
@@ -61,13 +61,13 @@ macro_rules! protocols {
         }
 
         impl<R: Runtime> Future for AnyConnect<R> {
-            type Output = Result<AnyConnection<R>, ConnectError>;
+            type Output = Result<SingleConnection<R>, ConnectError>;
 
             fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 match &mut *self {
                     $(
                         $(#[$gate])*
-                        Self::$Type(connect) => Pin::new(connect).poll(cx).map_ok(AnyConnection::$Type),
+                        Self::$Type(connect) => Pin::new(connect).poll(cx).map_ok(SingleConnection::$Type),
                     )*
                     Self::Unknown(scheme) => {
                         let why = format!("this build has no transport {scheme}");
@@ -79,7 +79,7 @@ macro_rules! protocols {
 
         /// A connection by one of the protocols.
         #[allow(clippy::large_enum_variant, reason = "there are a few of them, and none lies in an array")]
-        pub enum AnyConnection<R: Runtime> {
+        pub enum SingleConnection<R: Runtime> {
             $(
                 $(#[$gate])*
                 #[doc = concat!("By `", $scheme, "`.")]
@@ -87,7 +87,7 @@ macro_rules! protocols {
             )*
         }
 
-        impl<R: Runtime> Connection for AnyConnection<R> {
+        impl<R: Runtime> Connection for SingleConnection<R> {
             fn is_early(&self) -> bool {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.is_early(), )* }
             }

@@ -87,7 +87,7 @@ pub(super) fn read<'s>(
         if let Some((name, digits)) = first.split_once(':')
             && let Ok(scheme) = find(name, "", schemes)
         {
-            let name = scheme.name;
+            let (name, digits) = (scheme.name, port(digits)?);
             return Err(format!(
                 "with one protocol the port stands behind the host: write {name}://HOST:{digits}"
             ));

@@ -379,10 +379,14 @@ impl From<&Provider> for Upstream {
 
 /// Separates the path from what stands before it, where the scheme has one.
 fn split_path(place: &str, has_path: bool) -> Result<(&str, Option<String>), String> {
-    if !has_path {
-        return Ok((place, None));
-    }
     let at = place.find('/').unwrap_or(place.len());
+    if !has_path {
+        return if at < place.len() {
+            Err("a path is for https:// alone".to_owned())
+        } else {
+            Ok((place, None))
+        };
+    }
     let (place, path) = place.split_at(at);
     let path = if path.is_empty() { USUAL_PATH } else { path };
     if let Some(wrong) = wrong_in_path(path) {
@@ -455,11 +459,6 @@ fn read(
     let is_designated = before.eq_ignore_ascii_case(DDR);
     let names = if is_designated { "tls" } else { before };
     let (scheme, protocols) = protocols::read(names, text, schemes)?;
-    if let Some((before, name)) = parameters.and_then(|text| text.rsplit_once('#')) {
-        return Err(format!(
-            "#NAME stands before the parameters: write {spec}#{name}?{before}"
-        ));
-    }
     let written = parameters.into_iter().flat_map(pairs);
     let used: Vec<&Scheme> = if protocols.is_empty() {
         vec![scheme]
@@ -467,6 +466,13 @@ fn read(
         let of = |protocol: &Protocol| protocols::find(protocol.scheme(), "", schemes);
         protocols.iter().map(of).collect::<Result<_, _>>()?
     };
+    if let Some((before, name)) = parameters.and_then(|text| text.rsplit_once('#')) {
+        // What is no parameter either is not worth to be moved.
+        Parameters::read(pairs(before), &used)?;
+        return Err(format!(
+            "#NAME stands before the parameters: write {spec}#{name}?{before}"
+        ));
+    }
     let given: Vec<(&str, &str)> = written.chain(more_parameters.iter().copied()).collect();
     let parameters = Parameters::read(given.iter().copied(), &used)?;
     if is_designated {
@@ -520,6 +526,8 @@ fn read(
             return Err(unknown_provider(host, place));
         } else if !scheme.encrypted {
             return Err(format!("{}:// needs an IP address", scheme.name));
+        } else if let Some(provider) = providers::find(host) {
+            return Err(is_provider(provider, before));
         } else if name.is_some() {
             let reason = "#NAME may follow an IP address only: a host name is itself the name in the certificate";
             return Err(reason.to_owned());
@@ -572,6 +580,13 @@ fn unknown_provider(word: &str, place: &str) -> String {
         |provider| format!("did you mean {}?", provider.name),
     );
     format!("there is no provider of this name; {hint}")
+}
+
+/// What to write in the place of the name of a provider behind these schemes.
+fn is_provider(provider: &Provider, schemes: &str) -> String {
+    let (name, server_name) = (provider.name, provider.server_name);
+    let ip = provider.addresses.first().copied().unwrap_or("IP");
+    format!("{name} is a provider: write {schemes}://{ip}#{server_name}, or {name}")
 }
 
 /// The name in a certificate: a host name, or an IP address (RFC 8310 section 8.1).
@@ -801,7 +816,7 @@ pub(super) mod tests {
                 "https://dns.test/dns-query#dns.test",
                 "#NAME may follow an IP address only",
             ),
-            ("tls://dns.test/dns-query", "is not a host name"),
+            ("tls://dns.test/dns-query", "a path is for https:// alone"),
         ] {
             let error = error(spec);
             assert!(error.contains(reason), "{spec}: {error}");
@@ -838,7 +853,7 @@ pub(super) mod tests {
                 Err(port) => assert_eq!(upstream.host().map(Host::port), Some(port), "{spec}"),
             }
         }
-        assert!(error("quic://dns.test/dns-query").contains("is not a host name"));
+        assert!(error("quic://dns.test/dns-query").contains("a path is for https:// alone"));
         assert!(error("quic://dns.test:53").contains("DNS over QUIC is on port 853"));
     }
 
@@ -945,6 +960,19 @@ pub(super) mod tests {
                 "tls:8853://192.0.2.1",
                 "with one protocol the port stands behind the host: write tls://HOST:8853",
             ),
+            (
+                "https:443:443://1.1.1.1",
+                "the port \"443:443\" is not a number",
+            ),
+            ("tls:853:853+https://1.1.1.1", "the port \"853:853\" is not"),
+            (
+                "quic+tls://9.9.9.9/dns-query",
+                "a path is for https:// alone",
+            ),
+            (
+                "tls+https://quad9",
+                "quad9 is a provider: write tls+https://9.9.9.9#dns.quad9.net, or quad9",
+            ),
             ("tls:x+https://dns.test", r#"the port "x" is not a number"#),
             ("tls+tls://dns.test", "tls is given twice"),
             (
@@ -962,7 +990,7 @@ pub(super) mod tests {
             ("tls+htps://dns.test", "did you mean https?"),
             ("+tls://dns.test", "there is no scheme ://"),
             ("tls:53+https://dns.test", "DNS over TLS is on port 853"),
-            ("quic+tls://dns.test/q", "is not a host name"),
+            ("quic+tls://dns.test/q", "a path is for https:// alone"),
             (
                 "quic+tls://192.0.2.1?socks5=127.0.0.1",
                 "socks5 is not for quic://",
@@ -1152,6 +1180,7 @@ pub(super) mod tests {
             error("9.9.9.9?profile=strict#dns.quad9.net"),
             "#NAME stands before the parameters: write 9.9.9.9#dns.quad9.net?profile=strict"
         );
+        assert!(error("https://9.9.9.9/q?x=y#dns.quad9.net").contains("has no parameter \"x\""));
         assert!(error("quad9?").starts_with(r#"has no parameter """#));
     }
 

@@ -15,6 +15,8 @@ pub struct Problem {
     pub why: String,
     /// What to do about it; may be empty.
     pub advice: String,
+    /// The server is not who it should be, or cannot prove it. No other protocol is used for that reason.
+    pub is_of_identity: bool,
 }
 
 impl Problem {
@@ -24,7 +26,12 @@ impl Problem {
         advice: impl Into<String>,
     ) -> Self {
         let (why, advice) = (why.into(), advice.into());
-        Self { kind, why, advice }
+        Self {
+            kind,
+            why,
+            advice,
+            is_of_identity: false,
+        }
     }
 
     /// The upstream has no address that could be found.
@@ -94,6 +101,13 @@ impl Problem {
 
     /// The TLS handshake failed.
     pub fn handshake(why: &ConnectError, seen: &Observed, upstream: &Upstream) -> Self {
+        Self {
+            is_of_identity: matches!(why, ConnectError::Unauthenticated { .. }),
+            ..Self::of_handshake(why, seen, upstream)
+        }
+    }
+
+    fn of_handshake(why: &ConnectError, seen: &Observed, upstream: &Upstream) -> Self {
         if matches!(why, ConnectError::TimedOut) {
             return Self::handshake_timeout(upstream);
         }
@@ -138,7 +152,9 @@ impl Problem {
     /// There is no connection by QUIC.
     pub fn quic(why: &ConnectError, seen: &Observed, upstream: &Upstream) -> Self {
         let advice = "see that the server runs, and that DNS over QUIC is on this UDP port; a firewall on the way may drop UDP";
+        let refused = ConnectError::unreachable(&io::ErrorKind::ConnectionRefused.into());
         match why {
+            why if *why == refused => Self::new("refused", why.to_string(), advice),
             ConnectError::Unreachable(_) => Self::new("unreachable", why.to_string(), advice),
             ConnectError::TimedOut => {
                 Self::new("timeout", "cannot connect: no reply in time", advice)
@@ -279,6 +295,18 @@ mod tests {
         let refused = Problem::tcp(&io::ErrorKind::ConnectionRefused.into(), &tcp);
         assert!(refused.advice.contains("DNS over TCP is on"), "{refused:?}");
         assert_eq!(Problem::tcp_timeout(&tls).kind, "timeout");
+    }
+
+    #[test]
+    fn a_refused_quic_port_is_told_apart_from_an_address_without_a_way() {
+        let upstream = Upstream::parse("quic://192.0.2.1#dns.test", crate::config::SCHEMES);
+        let upstream = upstream.unwrap();
+        let kind = |error: io::ErrorKind| {
+            let why = ConnectError::unreachable(&error.into());
+            Problem::quic(&why, &Observed::default(), &upstream).kind
+        };
+        assert_eq!(kind(io::ErrorKind::ConnectionRefused), "refused");
+        assert_eq!(kind(io::ErrorKind::NetworkUnreachable), "unreachable");
     }
 
     // fault 119, 121

@@ -82,7 +82,7 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// A block of eight lines at most for each upstream.
+    /// A block of nine lines at most for each upstream, and one more for each further protocol of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut upstreams = self.upstreams.iter();
         upstreams.try_for_each(|one| one.write(f, self.now))
@@ -106,13 +106,36 @@ impl UpstreamReport {
 
     /// One of its addresses is enough: the others are tried when one fails.
     fn is_usable(&self) -> bool {
-        self.addresses.iter().any(AddressReport::is_usable)
+        self.used().is_some_and(AddressReport::is_usable)
     }
 
-    /// The address that the block is about: the first that can be used, else the first.
+    /// Its addresses, each by all its protocols.
+    fn by_address(&self) -> impl Iterator<Item = &[AddressReport]> {
+        let is_same = |one: &AddressReport, next: &AddressReport| {
+            next.by.is_some() && one.addr.ip() == next.addr.ip()
+        };
+        self.addresses.chunk_by(is_same)
+    }
+
+    /// What the service uses: at the first address that can be used, else at the first. Of several protocols that is the first over which a
+    /// response comes; a server that is not who it should be ends the search, unless it is one that another resolver designates.
+    fn used(&self) -> Option<&AddressReport> {
+        let is_designated = self.designated_by.is_some();
+        let decides = |one: &&AddressReport| match &one.problem {
+            None => true,
+            Some(problem) => one.answer.is_some() || (problem.is_of_identity && !is_designated),
+        };
+        let mut used = self.by_address().filter_map(|all| all.iter().find(decides));
+        let first = used.next();
+        let usable = first.into_iter().chain(used).find(|one| one.is_usable());
+        usable.or(first)
+    }
+
+    /// The address that the block is about.
     fn shown(&self) -> Option<&AddressReport> {
-        let mut usable = self.addresses.iter().filter(|one| one.is_usable());
-        usable.next().or(self.addresses.first())
+        let used = self.used();
+        let is_shown = |one: &&AddressReport| one.by.is_some() || one.is_usable();
+        used.filter(is_shown).or(self.addresses.first())
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, now: u64) -> fmt::Result {
@@ -140,15 +163,18 @@ impl UpstreamReport {
             let answer = one.answer.as_ref().filter(|_| one.is_usable());
             row(f, "answers", answer.map(|it| self.answers(one, it)))?;
         }
-        row(f, "problem", self.problem().map(problem))?;
-        row(f, "problem", self.other_problem())
+        row(f, "problem", self.problem().map(|it| self.placed(it)))?;
+        for (what, text) in self.other_problems() {
+            row(f, what, Some(text))?;
+        }
+        Ok(())
     }
 
     /// The address of an upstream, and as whom it was authenticated.
     fn address(&self, one: &AddressReport) -> String {
         let is_plain = self.server_name.is_none();
         let who = match &one.certificate {
-            certificate if is_plain || one.session.is_some() => {
+            certificate if is_plain || one.is_shaken() => {
                 self.authentication.told(certificate.as_ref())
             }
             Some(_) => "not authenticated".to_owned(),
@@ -187,7 +213,7 @@ impl UpstreamReport {
 
     fn pin(&self, one: &AddressReport) -> Option<String> {
         let pin = &one.certificate.as_ref()?.pin;
-        let trusted = one.session.is_some() && self.authentication.succeeded() == Some(true);
+        let trusted = one.is_shaken() && self.authentication.succeeded() == Some(true);
         let warning = if trusted {
             ""
         } else {
@@ -217,16 +243,39 @@ impl UpstreamReport {
         self.problem.as_ref().or_else(shown)
     }
 
-    /// What is wrong with another address, where the one that is shown can be used.
-    fn other_problem(&self) -> Option<String> {
-        if !self.is_usable() {
-            return None;
+    /// A problem of the address that is shown, with the protocol where there are several.
+    fn placed(&self, it: &Problem) -> String {
+        let one = self.shown().filter(|one| one.by.is_some());
+        let place = one.map_or_else(String::new, |one| format!("{}: ", one.place()));
+        format!("{place}{}", problem(it))
+    }
+
+    /// What is wrong elsewhere: by each other protocol, or else at one other address of an upstream that can be used. A protocol that
+    /// connects without a response costs the service a query, and is only warned of.
+    fn other_problems(&self) -> Vec<(&'static str, String)> {
+        let (shown, is_usable) = (self.shown(), self.is_usable());
+        let is_other = |one: &&AddressReport| !shown.is_some_and(|shown| std::ptr::eq(shown, *one));
+        let others = self.addresses.iter().filter(is_other);
+        let mut told: Vec<(&AddressReport, &Problem)> = others
+            .filter(|one| one.by.is_some() || is_usable)
+            .filter_map(|one| Some((one, one.problem.as_ref()?)))
+            .collect();
+        told.sort_by_key(|(_, it)| !it.is_of_identity);
+        if shown.is_some_and(|one| one.by.is_none()) {
+            told.truncate(1);
         }
-        let mut addresses = self.addresses.iter();
-        addresses.find_map(|one| {
-            let text = problem(one.problem.as_ref()?);
-            Some(format!("{}: {text}", one.place()))
-        })
+        let tell = |(one, it): (&AddressReport, &Problem)| {
+            let text = problem(it);
+            let place = one.place();
+            if is_usable && one.is_shaken() && one.answer.is_none() {
+                let text = format!(
+                    "{place}: connects, but does not answer, so that another protocol is used: {text}"
+                );
+                return ("warning", text);
+            }
+            ("problem", format!("{place}: {text}"))
+        };
+        told.into_iter().map(tell).collect()
     }
 
     fn json(&self, now: u64) -> Json {
@@ -275,6 +324,11 @@ impl AddressReport {
         self.problem.is_none()
     }
 
+    /// A handshake has succeeded.
+    fn is_shaken(&self) -> bool {
+        self.handshake.is_some()
+    }
+
     fn times(&self) -> Option<String> {
         let mut parts = Vec::new();
         match (self.tcp, self.handshake) {
@@ -298,7 +352,7 @@ impl AddressReport {
     }
 
     fn json(&self, of: &UpstreamReport, now: u64) -> Json {
-        let shaken = self.session.is_some();
+        let shaken = self.is_shaken();
         let authenticated = of.authentication.succeeded().map(|yes| yes && shaken);
         let shown = self.certificate.as_ref().filter(|_| shaken);
         let matched = shown.and_then(|it| of.authentication.matched(it));
@@ -464,4 +518,205 @@ pub fn millis(time: Duration) -> String {
 
 pub fn in_millis(time: Duration) -> Json {
     Json::Fraction(time.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SCHEMES;
+
+    const PORTS: [(&str, u16); 3] = [("quic", 853), ("tls", 853), ("https", 443)];
+
+    fn report(spec: &str) -> UpstreamReport {
+        UpstreamReport::new(&Upstream::parse(spec, SCHEMES).unwrap(), "a.test")
+    }
+
+    /// What a probe finds by one of several protocols.
+    fn way(scheme: &'static str, problem: Option<Problem>) -> AddressReport {
+        let (_, port) = PORTS.iter().find(|(name, _)| *name == scheme).unwrap();
+        let addr = SocketAddr::new([192, 0, 2, 9].into(), *port);
+        AddressReport {
+            problem,
+            ..AddressReport::new(addr, Some(scheme))
+        }
+    }
+
+    fn shaken(way: AddressReport) -> AddressReport {
+        let handshake = Some(Duration::from_millis(2));
+        AddressReport { handshake, ..way }
+    }
+
+    fn answered(way: AddressReport) -> AddressReport {
+        let answer = Some(Answer {
+            rcode: crate::wire::Rcode::NOERROR,
+            authentic: false,
+            edns: false,
+            padded: false,
+            keepalive: None,
+            reason: None,
+            is_lame: false,
+        });
+        shaken(AddressReport { answer, ..way })
+    }
+
+    fn refused() -> Option<Problem> {
+        Some(Problem::new(
+            "refused",
+            "cannot connect: connection refused",
+            "",
+        ))
+    }
+
+    fn not_found() -> Option<Problem> {
+        Some(Problem::new(
+            "malformed",
+            "HTTP status 404",
+            "check the path",
+        ))
+    }
+
+    fn stranger() -> Option<Problem> {
+        Some(Problem {
+            is_of_identity: true,
+            ..Problem::new("wrong_name", "not authenticated: it is for b.test", "")
+        })
+    }
+
+    fn told(report: &UpstreamReport) -> String {
+        struct Told<'r>(&'r UpstreamReport);
+        impl fmt::Display for Told<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write(f, 0)
+            }
+        }
+        Told(report).to_string()
+    }
+
+    /// The lines of a report that begin with this word.
+    fn lines<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
+        let prefix = format!("  {word:<13}");
+        text.lines()
+            .filter_map(|line| line.strip_prefix(&prefix))
+            .collect()
+    }
+
+    #[test]
+    fn a_handshake_of_quic_authenticates_too() {
+        let mut report = report("quic://192.0.2.9#dns.test");
+        let addr = SocketAddr::new([192, 0, 2, 9].into(), 853);
+        report.addresses = vec![shaken(AddressReport::new(addr, None))];
+        report.addresses[0].certificate = Some(Certificate {
+            names: vec!["dns.test".to_owned()],
+            not_before: None,
+            not_after: None,
+            pin: "AAAA".to_owned(),
+            weak_rsa: None,
+        });
+        let text = told(&report);
+        assert!(text.contains(", authenticated as dns.test\n"), "{text}");
+        assert_eq!(lines(&text, "pin"), ["sha256/AAAA"]);
+        let json = report.json(0).to_string();
+        assert!(
+            json.contains("\"authenticated\":true,\"matched_name\":\"dns.test\""),
+            "{json}"
+        );
+    }
+
+    // fault 143
+    #[test]
+    fn a_protocol_that_connects_without_an_answer_is_warned_of() {
+        let mut report = report("https+tls://192.0.2.9/nope#dns.test");
+        report.addresses = vec![
+            shaken(way("https", not_found())),
+            answered(way("tls", None)),
+        ];
+        let text = told(&report);
+        assert!(report.is_usable(), "{text}");
+        assert!(
+            text.contains("192.0.2.9:853 by tls (1 of 2 ways to it are usable)"),
+            "{text}"
+        );
+        let warnings = lines(&text, "warning");
+        assert_eq!(warnings.len(), 1, "{text}");
+        let start = "192.0.2.9:443 by https: connects, but does not answer, so that another protocol is used: HTTP status 404";
+        assert!(warnings[0].starts_with(start), "{text}");
+    }
+
+    // fault 138
+    #[test]
+    fn a_wrong_certificate_before_a_protocol_that_works_is_an_error_as_in_the_service() {
+        let mut report = report("quic+tls+https://192.0.2.9#dns.test");
+        report.addresses = vec![
+            way("quic", refused()),
+            way("tls", stranger()),
+            answered(way("https", None)),
+        ];
+        let text = told(&report);
+        assert!(!report.is_usable(), "{text}");
+        let problems = lines(&text, "problem");
+        assert_eq!(problems.len(), 2, "{text}");
+        assert!(
+            problems[0].starts_with("192.0.2.9:853 by tls: not authenticated"),
+            "{text}"
+        );
+        assert!(
+            problems[1].starts_with("192.0.2.9:853 by quic: cannot connect"),
+            "{text}"
+        );
+        // Behind the one that works it is never looked at.
+        report.addresses.reverse();
+        let text = told(&report);
+        assert!(report.is_usable(), "{text}");
+        assert_eq!(lines(&text, "problem").len(), 2, "{text}");
+        // A resolver that another one designates may be a server of its own.
+        report.addresses.reverse();
+        report.designated_by = Some("192.0.2.1:53".to_owned());
+        assert!(report.is_usable());
+    }
+
+    #[test]
+    fn an_error_that_comes_as_a_response_is_what_the_service_gets() {
+        let mut report = report("tls+https://192.0.2.9#dns.test");
+        report.addresses = vec![
+            answered(way(
+                "tls",
+                Some(Problem::new("refused_query", "REFUSED", "")),
+            )),
+            answered(way("https", None)),
+        ];
+        assert!(!report.is_usable(), "{}", told(&report));
+    }
+
+    #[test]
+    fn each_protocol_that_is_not_usable_has_its_problem() {
+        let mut report = report("quic+tls+https://192.0.2.9#dns.test");
+        report.addresses = vec![
+            way("quic", refused()),
+            way("tls", refused()),
+            way("https", stranger()),
+        ];
+        let text = told(&report);
+        assert!(!report.is_usable(), "{text}");
+        let problems = lines(&text, "problem");
+        let places = [
+            "192.0.2.9:443 by https: not auth",
+            "192.0.2.9:853 by quic: ",
+            "192.0.2.9:853 by tls: ",
+        ];
+        assert_eq!(problems.len(), 3, "{text}");
+        for (problem, place) in problems.iter().zip(places) {
+            assert!(problem.starts_with(place), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_of_two_addresses_is_enough() {
+        let mut report = report("tls+https://192.0.2.9#dns.test");
+        report.addresses = vec![way("tls", stranger()), way("https", None)];
+        let elsewhere = AddressReport::new("192.0.2.10:853".parse().unwrap(), Some("tls"));
+        report.addresses.push(answered(elsewhere));
+        let text = told(&report);
+        assert!(report.is_usable(), "{text}");
+        assert!(text.contains("192.0.2.10:853 by tls"), "{text}");
+    }
 }

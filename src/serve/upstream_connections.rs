@@ -285,6 +285,9 @@ fn connected(connection: &impl Connection, key: ConnectionKey, core: &mut Core) 
     let (now, out) = (core.now, &mut core.out);
     // Before those that wait are sent on it.
     core.forwarder.limited(key, connection.limits(), now, out);
+    if let Some(addr) = connection.addr() {
+        core.forwarder.goes_to(key, addr);
+    }
     if let Some(left) = connection.certificate_left() {
         core.forwarder.certificate_left(key, left, now);
     }

@@ -2,17 +2,18 @@
 //! without TLS, to a server each, and a handshake takes a round trip.
 
 use super::networks::over;
-use super::scene::{FIRST, SECOND, Scene, THIRD, addr, ms, tell_on, upstream, why};
+use super::scene::{Act, FIRST, SECOND, Scene, THIRD, addr, direct, ms, tell_on, upstream, why};
 use crate::support::memory::Memory;
 use dotward::config::{Config, ConfigError, Scheme, Upstream};
 use dotward::engine::Stats;
-use dotward::transport::{ConnectError, Transport};
+use dotward::transport::{ConnectError, Connection, ConnectionError, Event, Limits, Transport};
 use dotward::transports::Protocols;
 use dotward::transports::choosing::Choosing;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Whatever this build has.
@@ -41,12 +42,18 @@ struct Seen {
     tried: Rc<RefCell<Vec<&'static str>>>,
     /// Those whose certificate is not valid.
     wrong: Rc<RefCell<Vec<&'static str>>>,
+    /// Those whose servers respond with an error of the protocol to every query, as HTTP does on a path that is not there.
+    rejecting: Rc<RefCell<Vec<&'static str>>>,
 }
 
 impl Seen {
     /// Those that were tried since this was last asked.
     fn tried(&self) -> Vec<&'static str> {
         self.tried.take()
+    }
+
+    fn rejects(&self, schemes: &[&'static str]) {
+        *self.rejecting.borrow_mut() = schemes.to_vec();
     }
 
     fn certificate_is_wrong(&self, schemes: &[&'static str]) {
@@ -63,9 +70,59 @@ struct Single {
 
 type AnyConnection = <Protocols<Memory> as Transport>::Connection;
 
+/// A connection whose server may reject every query.
+struct OneOf {
+    connection: AnyConnection,
+    scheme: &'static str,
+    seen: Seen,
+    rejected: Vec<u16>,
+}
+
+impl Connection for OneOf {
+    fn queue(&mut self, message: &[u8]) {
+        if self.seen.rejecting.borrow().contains(&self.scheme) {
+            let id = message.first_chunk().copied().expect("an id");
+            self.rejected.push(u16::from_be_bytes(id));
+        } else {
+            self.connection.queue(message);
+        }
+    }
+
+    fn backlog(&self) -> usize {
+        self.connection.backlog()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        if !self.rejected.is_empty() {
+            cx.waker().wake_by_ref();
+        }
+        self.connection.poll_flush(cx)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event<'_>> {
+        if let Some(id) = self.rejected.pop() {
+            let why = ConnectionError::Rejected("HTTP status 404".into());
+            return Poll::Ready(Event::Failed { id, why });
+        }
+        self.connection.poll_next(cx)
+    }
+
+    fn limits(&self) -> Limits {
+        self.connection.limits()
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.connection.poll_close(cx)
+    }
+
+    fn describe(&self) -> String {
+        self.connection.describe()
+    }
+}
+
 impl Transport for Single {
-    type Connection = AnyConnection;
-    type Connect = Pin<Box<dyn Future<Output = Result<AnyConnection, ConnectError>>>>;
+    type Connection = OneOf;
+    type Connect = Pin<Box<dyn Future<Output = Result<OneOf, ConnectError>>>>;
 
     fn connect(&self, to: &Upstream, _: SocketAddr) -> Self::Connect {
         assert!(to.protocols().is_empty(), "one at a time");
@@ -89,7 +146,12 @@ impl Transport for Single {
                     remedy: String::new(),
                 });
             }
-            Ok(connection)
+            Ok(OneOf {
+                connection,
+                scheme,
+                seen,
+                rejected: Vec::new(),
+            })
         })
     }
 
@@ -359,6 +421,91 @@ fn what_is_remembered_holds_for_an_hour() {
         scene.world.sleep(Duration::from_secs(200)).await;
         seen.tried();
         asks(scene, "c.test").await;
+        assert_eq!(seen.tried(), ["tls"]);
+    });
+}
+
+// fault 143
+#[test]
+fn a_protocol_by_which_every_query_is_rejected_is_left_for_another_one() {
+    let stats = tell("https+tls", async |scene, seen| {
+        seen.rejects(&["https"]);
+        let took = asks(scene, "a.test").await;
+        assert!(took <= ms(400), "{took:?}");
+        assert_eq!(seen.tried(), ["https", "tls"]);
+        // The others do not wait for it, and the next connection begins with what works.
+        asks(scene, "b.test").await;
+        scene.world.reset(addr(TLS));
+        scene.world.sleep(ms(5_000)).await;
+        asks(scene, "c.test").await;
+        let tried = seen.tried();
+        assert!(tried.iter().all(|one| *one == "tls"), "{tried:?}");
+        // When that fails, what was rejected before is tried again.
+        seen.rejects(&[]);
+        refuses(scene, &[TLS], true);
+        scene.world.reset(addr(TLS));
+        asks(scene, "d.test").await;
+        assert_eq!(seen.tried().last(), Some(&"https"));
+    });
+    assert_eq!(stats.failed, 0);
+}
+
+// fault 143
+#[test]
+fn a_protocol_whose_connections_end_without_a_response_is_left_for_another_one() {
+    let stats = tell("tls+https", async |scene, seen| {
+        direct(&scene.second, |_| Act::Close);
+        let took = asks(scene, "a.test").await;
+        assert!(took <= ms(400), "{took:?}");
+        assert_eq!(seen.tried(), ["tls", "https"]);
+        scene.world.reset(addr(HTTPS));
+        scene.world.sleep(ms(5_000)).await;
+        asks(scene, "b.test").await;
+        let tried = seen.tried();
+        assert!(tried.iter().all(|one| *one == "https"), "{tried:?}");
+    });
+    assert_eq!(stats.failed, 0);
+}
+
+// fault 143: with more than one way that does not work.
+#[test]
+fn two_protocols_that_reject_every_query_do_not_hide_the_third_one() {
+    tell("quic+https+tls", async |scene, seen| {
+        seen.rejects(&["quic", "https"]);
+        let mut answered = 0;
+        for name in ["a.test", "b.test", "c.test"] {
+            answered += usize::from(scene.get_own(name).await.rcode == 0);
+            scene.world.sleep(ms(2_000)).await;
+        }
+        assert!(answered >= 2, "{answered}");
+        let tried = seen.tried();
+        assert_eq!(tried[..3], ["quic", "https", "tls"]);
+        assert!(tried[3..].iter().all(|one| *one == "tls"), "{tried:?}");
+    });
+}
+
+// fault 143: each query does not cost a handshake.
+#[test]
+fn where_every_protocol_rejects_queries_no_connection_is_made_for_each() {
+    let stats = tell("https+tls", async |scene, seen| {
+        seen.rejects(&["https", "tls"]);
+        for number in 0..20 {
+            let got = scene.get_own(&format!("n{number}.test")).await;
+            assert_eq!(got.rcode, SERVFAIL);
+            scene.world.sleep(ms(2_000)).await;
+        }
+        seen.rejects(&[]);
+        asks(scene, "z.test").await;
+    });
+    assert!(stats.dials <= 4, "{}", stats.dials);
+}
+
+// A response is one, whatever it says: names that fail are no reason to try another protocol.
+#[test]
+fn a_server_failure_is_a_response() {
+    tell("tls+https", async |scene, seen| {
+        direct(&scene.second, |_| Act::Rcode(2));
+        assert_eq!(scene.get_own("a.test").await.rcode, SERVFAIL);
         assert_eq!(seen.tried(), ["tls"]);
     });
 }

@@ -133,6 +133,11 @@ impl Forwarder {
         self.pool.has_streams(connection);
     }
 
+    /// A connection goes to another address than the one that was to be connected to, which the log tells.
+    pub fn goes_to(&mut self, connection: ConnectionKey, addr: SocketAddr) {
+        self.pool.goes_to(connection, addr);
+    }
+
     /// The other end of a connection showed a certificate that is valid for so long from now on.
     pub fn certificate_left(&mut self, connection: ConnectionKey, left: Duration, now: Now) {
         self.pool.certificate_left(connection, left, now);

@@ -312,6 +312,13 @@ impl UpstreamPool {
         }
     }
 
+    /// A connection goes to this address.
+    pub fn goes_to(&mut self, key: ConnectionKey, addr: SocketAddr) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.goes_to = addr;
+        }
+    }
+
     /// A connection came up: those who wait go onto it. The description is for the log. `waiting`: how many wait for one to this
     /// upstream.
     pub fn connected(
@@ -325,7 +332,7 @@ impl UpstreamPool {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        let (upstream, addr) = (connection.upstream, connection.addr);
+        let (upstream, addr, goes_to) = (connection.upstream, connection.addr, connection.goes_to);
         let state = &mut self.upstreams[upstream];
         state.comes_up_with(connection.streams);
         let took = now.since(connection.since);
@@ -345,7 +352,7 @@ impl UpstreamPool {
         let label = &state.label;
         log!(
             level,
-            "{label} {addr}: connected, {description}, in {}",
+            "{label} {goes_to}: connected, {description}, in {}",
             Lasting(took)
         );
         let connections = self.connections.values();

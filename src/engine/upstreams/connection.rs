@@ -69,6 +69,8 @@ pub enum Room {
 pub struct Connection {
     pub upstream: usize,
     pub addr: SocketAddr,
+    /// The same, or where its transport goes instead of that: for the log.
+    pub goes_to: SocketAddr,
     phase: Phase,
     /// Whose queries it takes; one that is isolated is [`Lane::Alone`] while its query shall stay alone.
     pub lane: Lane,
@@ -106,6 +108,7 @@ impl Connection {
         Self {
             upstream,
             addr,
+            goes_to: addr,
             phase: Phase::Connecting,
             lane,
             failures_before: 0,

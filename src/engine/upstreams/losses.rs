@@ -104,11 +104,11 @@ impl UpstreamPool {
         match told {
             Some(untold) => warn!(
                 "{} {}: a query is lost: {reason}{untold}",
-                state.label, connection.addr
+                state.label, connection.goes_to
             ),
             None => debug!(
                 "{} {}: a query is lost: {reason}",
-                state.label, connection.addr
+                state.label, connection.goes_to
             ),
         }
         state.trouble = Some(reason);
@@ -131,7 +131,7 @@ impl UpstreamPool {
     }
 
     fn log_loss(&mut self, connection: &Connection, why: &ConnectionError, fx: &mut Effects<'_>) {
-        let addr = connection.addr;
+        let addr = connection.goes_to;
         let state = &mut self.upstreams[connection.upstream];
         let live = connection.pipeline.live();
         let answered = counted(connection.pipeline.answered(), "response", "responses");
@@ -212,7 +212,7 @@ impl UpstreamPool {
             debug!(
                 "{} {}: closed here after {}, {}",
                 upstream.label,
-                closed.addr,
+                closed.goes_to,
                 counted(closed.pipeline.answered(), "response", "responses"),
                 if closed.is_suspect() {
                     "silent"
