@@ -1,8 +1,8 @@
 //! For what a certificate that clients are shown is.
 
 use super::tls::certificates;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use webpki::{EndEntityCert, KeyUsage};
+use rustls::pki_types::{CertificateDer, ServerName};
+use webpki::EndEntityCert;
 
 /// The names and addresses in a certificate, by which its server is authenticated.
 pub struct CertificateNames(CertificateDer<'static>);
@@ -37,6 +37,7 @@ impl CertificateNames {
     }
 
     /// Why clients that verify it will refuse it, whatever its names are.
+    #[cfg(feature = "cli")]
     pub fn unfit(&self) -> Option<&'static str> {
         let parsed = EndEntityCert::try_from(&self.0).ok()?;
         // No authority is trusted here: what the certificate itself is like is looked at before its issuer.
@@ -44,8 +45,8 @@ impl CertificateNames {
             webpki::ALL_VERIFICATION_ALGS,
             &[],
             &[],
-            UnixTime::now(),
-            KeyUsage::server_auth(),
+            rustls::pki_types::UnixTime::now(),
+            webpki::KeyUsage::server_auth(),
             None,
             None,
         );

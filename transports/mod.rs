@@ -15,7 +15,7 @@ mod capabilities;
     not(any(feature = "listen-tls", feature = "certificate")),
     path = "certificate_names/absent.rs"
 )]
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "listen-tls"))]
 mod certificate_names;
 #[doc(hidden)]
 pub mod choosing;
@@ -91,7 +91,7 @@ mod workers;
 #[cfg(feature = "sockets")]
 #[doc(hidden)]
 pub use bind_ahead::bind_ahead;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "listen-tls"))]
 pub(crate) use certificate_names::CertificateNames;
 pub use interfaces::{interface_number, is_own_address};
 pub use network_watch::watch_network;

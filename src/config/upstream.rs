@@ -467,11 +467,7 @@ fn read(
         protocols.iter().map(of).collect::<Result<_, _>>()?
     };
     if let Some((before, name)) = parameters.and_then(|text| text.rsplit_once('#')) {
-        // What is no parameter either is not worth to be moved.
-        Parameters::read(pairs(before), &used)?;
-        return Err(format!(
-            "#NAME stands before the parameters: write {spec}#{name}?{before}"
-        ));
+        return Err(name_is_behind(spec, before, name, &used));
     }
     let given: Vec<(&str, &str)> = written.chain(more_parameters.iter().copied()).collect();
     let parameters = Parameters::read(given.iter().copied(), &used)?;
@@ -580,6 +576,16 @@ fn unknown_provider(word: &str, place: &str) -> String {
         |provider| format!("did you mean {}?", provider.name),
     );
     format!("there is no provider of this name; {hint}")
+}
+
+/// What is wrong with these parameters, or else that the name stands behind them.
+fn name_is_behind(spec: &str, parameters: &str, name: &str, used: &[&Scheme]) -> String {
+    match Parameters::read(pairs(parameters), used) {
+        Err(why) => why,
+        Ok(_) => {
+            format!("#NAME stands before the parameters: write {spec}#{name}?{parameters}")
+        }
+    }
 }
 
 /// What to write in the place of the name of a provider behind these schemes.

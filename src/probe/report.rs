@@ -43,24 +43,24 @@ pub struct UpstreamReport {
 /// What was found at one address, as far as the probe came.
 #[derive(Debug)]
 pub struct AddressReport {
-    pub addr: SocketAddr,
+    pub(super) addr: SocketAddr,
     /// The scheme, where the upstream has several protocols.
     by: Option<&'static str>,
     /// What connecting over TCP took.
-    pub tcp: Option<Duration>,
+    pub(super) tcp: Option<Duration>,
     /// What the first TLS handshake took.
-    pub handshake: Option<Duration>,
-    pub second_handshake: Option<Duration>,
+    pub(super) handshake: Option<Duration>,
+    pub(super) second_handshake: Option<Duration>,
     /// The second one resumed the session of the first.
-    pub resumed: Option<bool>,
-    pub session: Option<Session>,
-    pub certificate: Option<Certificate>,
-    pub answer: Option<Answer>,
+    pub(super) resumed: Option<bool>,
+    pub(super) session: Option<Session>,
+    pub(super) certificate: Option<Certificate>,
+    pub(super) answer: Option<Answer>,
     /// What the response took.
-    pub time: Option<Duration>,
+    pub(super) time: Option<Duration>,
     /// A later query was answered before an earlier one.
-    pub overtakes: bool,
-    pub problem: Option<Problem>,
+    pub(super) overtakes: bool,
+    pub(super) problem: Option<Problem>,
 }
 
 impl Report {
@@ -413,13 +413,13 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: Option<String>) -> fmt::Res
     }
 }
 
-pub fn session(session: &Session) -> String {
+fn session(session: &Session) -> String {
     let group = session.group.as_deref().unwrap_or("no key exchange");
     let alpn = (session.alpn.as_ref()).map_or(String::new(), |name| format!(", ALPN {name}"));
     format!("{}, {group}, {}{alpn}", session.version, session.cipher)
 }
 
-pub fn session_json(session: &Session) -> Json {
+fn session_json(session: &Session) -> Json {
     Json::Object(vec![
         ("version", Json::text(session.version)),
         ("group", Json::maybe(session.group.as_deref(), Json::text)),
@@ -497,7 +497,7 @@ fn problem(problem: &Problem) -> String {
     format!("{}; {}", problem.why, problem.advice)
 }
 
-pub fn problem_json(problem: &Problem) -> Json {
+fn problem_json(problem: &Problem) -> Json {
     Json::Object(vec![
         ("kind", Json::text(problem.kind)),
         ("message", Json::text(&problem.why)),
@@ -512,11 +512,11 @@ fn date(seconds: u64) -> String {
     })
 }
 
-pub fn millis(time: Duration) -> String {
+fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-pub fn in_millis(time: Duration) -> Json {
+fn in_millis(time: Duration) -> Json {
     Json::Fraction(time.as_secs_f64() * 1000.0)
 }
 
@@ -532,11 +532,11 @@ mod tests {
     }
 
     /// What a probe finds by one of several protocols.
-    fn way(scheme: &'static str, problem: Option<Problem>) -> AddressReport {
+    fn way<P: Into<Option<Problem>>>(scheme: &'static str, problem: P) -> AddressReport {
         let (_, port) = PORTS.iter().find(|(name, _)| *name == scheme).unwrap();
         let addr = SocketAddr::new([192, 0, 2, 9].into(), *port);
         AddressReport {
-            problem,
+            problem: problem.into(),
             ..AddressReport::new(addr, Some(scheme))
         }
     }
@@ -559,27 +559,19 @@ mod tests {
         shaken(AddressReport { answer, ..way })
     }
 
-    fn refused() -> Option<Problem> {
-        Some(Problem::new(
-            "refused",
-            "cannot connect: connection refused",
-            "",
-        ))
+    fn refused() -> Problem {
+        Problem::new("refused", "cannot connect: connection refused", "")
     }
 
-    fn not_found() -> Option<Problem> {
-        Some(Problem::new(
-            "malformed",
-            "HTTP status 404",
-            "check the path",
-        ))
+    fn not_found() -> Problem {
+        Problem::new("malformed", "HTTP status 404", "check the path")
     }
 
-    fn stranger() -> Option<Problem> {
-        Some(Problem {
+    fn stranger() -> Problem {
+        Problem {
             is_of_identity: true,
             ..Problem::new("wrong_name", "not authenticated: it is for b.test", "")
-        })
+        }
     }
 
     fn told(report: &UpstreamReport) -> String {
@@ -678,10 +670,7 @@ mod tests {
     fn an_error_that_comes_as_a_response_is_what_the_service_gets() {
         let mut report = report("tls+https://192.0.2.9#dns.test");
         report.addresses = vec![
-            answered(way(
-                "tls",
-                Some(Problem::new("refused_query", "REFUSED", "")),
-            )),
+            answered(way("tls", Problem::new("refused_query", "REFUSED", ""))),
             answered(way("https", None)),
         ];
         assert!(!report.is_usable(), "{}", told(&report));

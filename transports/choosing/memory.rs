@@ -11,7 +11,7 @@ use std::time::Duration;
 const REMEMBERED: Duration = Duration::from_secs(3600);
 /// The boot clock gains so much on the monotonic one only while the machine is suspended; it may wake up on another network.
 const SUSPENDED: Duration = Duration::from_secs(1);
-/// The most upstreams of which something is remembered, each over each network, and at each address where its protocols differ. Of others the oldest is forgotten.
+/// The most upstreams of which something is remembered, each at each address where its protocols differ. Of others the oldest is forgotten.
 const MAX_REMEMBERED: usize = 256;
 
 /// Protocols, and why each of them is not used.
@@ -115,7 +115,7 @@ impl Memory {
         is_another_better
     }
 
-    /// Nothing is remembered of this upstream over this network.
+    /// Nothing is remembered of this upstream.
     pub fn forget(&self, to: &Upstream, over: Option<Network>) {
         lock(&self.0).retain(|one| !one.is_of(to, over));
     }
