@@ -21,8 +21,8 @@ impl LogTrace {
                 info!("{by} has the log name what clients ask for, for {time:?} (trace)");
             }
             None => {
-                info!("{by} has the log name no more what clients ask for (trace)");
                 logger::trace(false);
+                info!("{by} has the log name no more what clients ask for (trace)");
             }
         }
     }
@@ -35,8 +35,8 @@ impl LogTrace {
     /// Ends it when its time is over.
     pub fn time(&mut self, now: Instant) {
         if self.until.take_if(|until| *until <= now).is_some() {
-            info!("the log names no more what clients ask for: the time of the trace is over");
             logger::trace(false);
+            info!("the log names no more what clients ask for: the time of the trace is over");
         }
     }
 }
