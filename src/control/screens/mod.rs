@@ -100,7 +100,7 @@ fn octets(value: &Value) -> String {
         count @ 0..1_024 => format!("{count} octets"),
         count @ 1_024..1_048_576 => format!("{} KiB", count >> 10),
         count => {
-            let tenths = count * 10 >> 20;
+            let tenths = (count * 10) >> 20;
             format!("{}.{} MiB", tenths / 10, tenths % 10)
         }
     }
