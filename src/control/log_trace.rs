@@ -15,15 +15,12 @@ impl LogTrace {
     /// From now on, for so long; or no more.
     pub fn set(&mut self, time: Option<Duration>, by: Peer, now: Instant) {
         self.until = time.map(|time| now + time);
-        match time {
-            Some(time) => {
-                logger::trace(true);
-                info!("{by} has the log name what clients ask for, for {time:?} (trace)");
-            }
-            None => {
-                logger::trace(false);
-                info!("{by} has the log name no more what clients ask for (trace)");
-            }
+        if let Some(time) = time {
+            logger::trace(true);
+            info!("{by} has the log name what clients ask for, for {time:?} (trace)");
+        } else {
+            logger::trace(false);
+            info!("{by} has the log name no more what clients ask for (trace)");
         }
     }
 

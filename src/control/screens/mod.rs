@@ -56,6 +56,12 @@ impl Rows {
     }
 }
 
+/// Goes on with a row.
+fn append(row: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _infallible = row.write_fmt(text);
+}
+
 /// A text; control characters of whoever wrote it are not for a terminal.
 fn text(value: &Value) -> String {
     let shown = match value {
