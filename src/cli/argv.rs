@@ -423,7 +423,7 @@ mod tests {
             ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
             (
                 "forward",
-                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench and providers; see"#,
+                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, providers, status, "#,
             ),
             (
                 "--versoin",

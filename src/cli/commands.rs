@@ -94,7 +94,8 @@ pub(super) struct Providers {}
     subcommand,
     name = "status",
     help_triggers("-h", "--help", "help"),
-    note = "Upstreams, health, connections, clients, the cache, and bounds that were hit. It\ntakes a running dotward with a control socket; docs/control.md describes it.",
+    usage = "[options]",
+    note = "Upstreams, health, connections, clients, the cache, and bounds that were hit.\nIt takes a running dotward with a control socket (docs/control.md).",
     error_code(1, "there is no running dotward, or it refuses"),
     error_code(2, "the arguments are wrong")
 )]
@@ -118,8 +119,9 @@ pub(super) struct Status {
     subcommand,
     name = "explain",
     help_triggers("-h", "--help", "help"),
+    usage = "NAME [TYPE] [options]",
     example = "{command_name} www.example.com\n{command_name} www.example.com AAAA --json",
-    note = "Its route, what is cached and for how long, the upstreams and connections, the\nqueries in flight, recent failures of the name, and the same question asked now,\nas a client asks it: what came back, from where, how long it took, and why it\nfailed if it did.",
+    note = "Its route, what is cached and for how long, the upstreams and connections,\nthe queries in flight, recent failures of the name, and the same question\nasked now, as a client asks it: what came back, from where, how long it took,\nand why it failed if it did.",
     error_code(1, "there is no running dotward, or it refuses"),
     error_code(2, "the arguments are wrong")
 )]
@@ -149,6 +151,7 @@ pub(super) struct Explain {
     subcommand,
     name = "flush",
     help_triggers("-h", "--help", "help"),
+    usage = "[NAME | --suffix NAME] [options]",
     example = "{command_name}\n{command_name} www.example.com\n{command_name} --suffix example.com",
     note = "Without a name all of it is forgotten.",
     error_code(1, "there is no running dotward, or it refuses"),
@@ -180,7 +183,8 @@ pub(super) struct Flush {
     subcommand,
     name = "reload",
     help_triggers("-h", "--help", "help"),
-    note = "As SIGHUP does, but it says what came of it: exit code 1 if the configuration is\nrefused, and the one before stays in force.",
+    usage = "[options]",
+    note = "As SIGHUP does, but it says what came of it: exit code 1 if the configuration\nis refused, and the one before stays in force.",
     error_code(1, "there is no running dotward, or the configuration is refused"),
     error_code(2, "the arguments are wrong")
 )]
@@ -204,6 +208,7 @@ pub(super) struct Reload {
     subcommand,
     name = "log-level",
     help_triggers("-h", "--help", "help"),
+    usage = "LEVEL [options]",
     note = "Until the next reload or start, which take it from the configuration.",
     error_code(1, "there is no running dotward, or it refuses"),
     error_code(2, "the arguments are wrong")
@@ -231,6 +236,7 @@ pub(super) struct LogLevel {
     subcommand,
     name = "trace",
     help_triggers("-h", "--help", "help"),
+    usage = "on|off [options]",
     example = "{command_name} on --for 1m\n{command_name} off",
     note = "Lines of the level debug are logged, whatever the level is: they name what\nclients ask for, and who answers.",
     error_code(1, "there is no running dotward, or it refuses"),

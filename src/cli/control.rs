@@ -141,15 +141,14 @@ fn trace(on: &str, time: Option<String>) -> Result<Request, UsageError> {
 
 /// The path that is typed, or that of the variable or the file that a program here would be started with, or the usual one.
 fn path(typed: Option<String>, sources: &Sources) -> Result<PathBuf, UsageError> {
-    let socket = match typed {
-        Some(text) => control_socket(&text)
-            .map_err(|why| UsageError(format!("--control-socket {text:?}: {why}")))?,
-        None => {
-            let nothing = Options::from_args(&[], &[]);
-            let nothing = nothing.map_err(|exit| UsageError(exit.output))?;
-            let given = sources.given(nothing)?;
-            given.one(SETTING, control_socket)?.flatten()
-        }
+    let socket = if let Some(text) = typed {
+        control_socket(&text)
+            .map_err(|why| UsageError(format!("--control-socket {text:?}: {why}")))?
+    } else {
+        let nothing = Options::from_args(&[], &[]);
+        let nothing = nothing.map_err(|exit| UsageError(exit.output))?;
+        let given = sources.given(nothing)?;
+        given.one(SETTING, control_socket)?.flatten()
     };
     Ok(socket.unwrap_or_else(|| PathBuf::from(USUAL)))
 }

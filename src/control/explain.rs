@@ -106,10 +106,7 @@ fn upstream(of: &UpstreamExplained, connections: Vec<Json>) -> Json {
     Json::Object(vec![
         ("label", Json::text(&*of.label)),
         ("healthy", Json::Bool(of.is_healthy)),
-        (
-            "trouble",
-            Json::maybe(of.trouble.as_deref(), |trouble| Json::text(trouble)),
-        ),
+        ("trouble", Json::maybe(of.trouble.as_deref(), Json::text)),
         ("connections", Json::List(connections)),
     ])
 }
@@ -221,7 +218,7 @@ fn answer(of: &Asked) -> Json {
         ("source", Json::text(source)),
         ("time_ms", milliseconds(of.took)),
         ("extended_errors", Json::List(errors.collect())),
-        ("answered_by", Json::maybe(by, |by| Json::text(by))),
+        ("answered_by", Json::maybe(by, Json::text)),
         (
             "sent_after_ms",
             Json::maybe(trace.and_then(|it| it.sent_after), milliseconds),

@@ -15,15 +15,12 @@ impl LogTrace {
     /// From now on, for so long; or no more.
     pub fn set(&mut self, time: Option<Duration>, by: Peer, now: Instant) {
         self.until = time.map(|time| now + time);
-        match time {
-            Some(time) => {
-                logger::trace(true);
-                info!("{by} has the log name what clients ask for, for {time:?} (trace)");
-            }
-            None => {
-                info!("{by} has the log name no more what clients ask for (trace)");
-                logger::trace(false);
-            }
+        if let Some(time) = time {
+            logger::trace(true);
+            info!("{by} has the log name what clients ask for, for {time:?} (trace)");
+        } else {
+            logger::trace(false);
+            info!("{by} has the log name no more what clients ask for (trace)");
         }
     }
 
@@ -35,8 +32,8 @@ impl LogTrace {
     /// Ends it when its time is over.
     pub fn time(&mut self, now: Instant) {
         if self.until.take_if(|until| *until <= now).is_some() {
-            info!("the log names no more what clients ask for: the time of the trace is over");
             logger::trace(false);
+            info!("the log names no more what clients ask for: the time of the trace is over");
         }
     }
 }

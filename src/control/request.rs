@@ -220,9 +220,8 @@ impl Request {
 }
 
 fn read_trace(members: &mut Members) -> Result<Option<Duration>, Refusal> {
-    let on = match members.0.remove("on") {
-        Some(Value::Bool(on)) => on,
-        _ => return Err(Refusal::bad("the member on must be true or false")),
+    let Some(Value::Bool(on)) = members.0.remove("on") else {
+        return Err(Refusal::bad("the member on must be true or false"));
     };
     if !on {
         return Ok(None);

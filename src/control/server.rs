@@ -124,12 +124,12 @@ impl Server {
         let admitted = Peer::admitted(&stream, &self.file);
         let admitted = admitted.map_err(|why| Refusal::new("not_allowed", why));
         let is_full = self.open.len() >= MAX_CONNECTIONS;
-        let admitted = admitted.and_then(|peer| match is_full {
-            false => Ok(peer),
-            true => Err(Refusal::new(
-                "busy",
-                format!("{MAX_CONNECTIONS} others are connected: try again in a moment"),
-            )),
+        let admitted = admitted.and_then(|peer| {
+            if is_full {
+                let text = format!("{MAX_CONNECTIONS} others are connected: try again in a moment");
+                return Err(Refusal::new("busy", text));
+            }
+            Ok(peer)
         });
         match admitted {
             Ok(peer) => self.open.push(Open::new(stream, peer, now)),

@@ -180,9 +180,9 @@ mod tests {
     fn of(failures: &FailedQueries, name: &str, now: u64) -> Vec<FailedQuery> {
         let message = testing::query(name, 1).build();
         let query = wire::parse_query(&message).unwrap();
-        let label = |set: UpstreamSet| match set.contains(1) {
-            true => vec!["quad9".to_owned()],
-            false => Vec::new(),
+        let label = |set: UpstreamSet| {
+            let known = set.contains(1).then(|| "quad9".to_owned());
+            known.into_iter().collect()
         };
         failures.of(&message, &query.question, label, at(now))
     }

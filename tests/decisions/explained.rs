@@ -136,7 +136,7 @@ fn the_cache_and_what_is_answered_here_are_told_apart() {
 // req 122
 #[test]
 fn the_access_list_does_not_matter_to_the_driver() {
-    let nobody = || std::iter::once("192.0.2.7".parse().unwrap()).collect();
+    let nobody = || std::iter::once("192.0.2.7/32".parse().unwrap()).collect();
     let mut rig = Rig::with(&[A], |config| config.allow(nobody()));
     rig.ask("a.test");
     assert_eq!(rig.rcodes(), [5]);

@@ -1,6 +1,6 @@
 //! What `dotward explain` shows: a question from its route to its answer.
 
-use super::{Rows, extended_error, is, joined, list, milliseconds, number, seconds, text};
+use super::{Rows, append, extended_error, is, joined, list, milliseconds, number, seconds, text};
 use crate::engine::words::counted;
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ fn route(of: &Value) -> Vec<String> {
         let mut row = format!("  {}: {health}", text(&upstream["label"]));
         let trouble = text(&upstream["trouble"]);
         if !trouble.is_empty() {
-            row += &format!(", last failure: {trouble}");
+            append(&mut row, format_args!(", last failure: {trouble}"));
         }
         let connections = list(&upstream["connections"]);
         if connections.is_empty() {
@@ -120,10 +120,13 @@ fn failure(of: &Value) -> String {
     );
     let to = joined(&of["asked_upstreams"]);
     if !to.is_empty() {
-        row += &format!(" to {to}");
+        append(&mut row, format_args!(" to {to}"));
     }
     if !of["extended_error"].is_null() {
-        row += &format!("; {}", extended_error(&of["extended_error"]));
+        append(
+            &mut row,
+            format_args!("; {}", extended_error(&of["extended_error"])),
+        );
     }
     row
 }

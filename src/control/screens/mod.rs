@@ -56,6 +56,12 @@ impl Rows {
     }
 }
 
+/// Goes on with a row.
+fn append(row: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _infallible = row.write_fmt(text);
+}
+
 /// A text; control characters of whoever wrote it are not for a terminal.
 fn text(value: &Value) -> String {
     let shown = match value {
@@ -100,7 +106,7 @@ fn octets(value: &Value) -> String {
         count @ 0..1_024 => format!("{count} octets"),
         count @ 1_024..1_048_576 => format!("{} KiB", count >> 10),
         count => {
-            let tenths = count * 10 >> 20;
+            let tenths = (count * 10) >> 20;
             format!("{}.{} MiB", tenths / 10, tenths % 10)
         }
     }

@@ -1,6 +1,6 @@
 //! What `dotward status` shows: one screen.
 
-use super::{Rows, is, list, milliseconds, number, octets, seconds, text};
+use super::{Rows, append, is, list, milliseconds, number, octets, seconds, text};
 use crate::engine::words::{Lasting, counted};
 use serde_json::Value;
 use std::time::Duration;
@@ -38,18 +38,24 @@ fn upstream(of: &Value) -> Vec<String> {
     let mut first = format!("{}: {state}", text(&of["label"]));
     match number(&of["connections"]) {
         0 => {}
-        count => first += &format!(", {}", counted(count, "connection", "connections")),
+        count => append(
+            &mut first,
+            format_args!(", {}", counted(count, "connection", "connections")),
+        ),
     }
     match number(&of["in_flight"]) {
         0 => {}
-        count => first += &format!(", {count} in flight"),
+        count => append(&mut first, format_args!(", {count} in flight")),
     }
     if !of["round_trip_ms"].is_null() {
-        first += &format!(", answers in {}", milliseconds(&of["round_trip_ms"]));
+        append(
+            &mut first,
+            format_args!(", answers in {}", milliseconds(&of["round_trip_ms"])),
+        );
     }
     if let Some(left) = of["certificate_seconds_left"].as_u64() {
         let left = Lasting(Duration::from_secs(left));
-        first += &format!(", certificate valid for {left}");
+        append(&mut first, format_args!(", certificate valid for {left}"));
     }
     let counts = [
         ("sent", "sent"),
@@ -66,10 +72,10 @@ fn upstream(of: &Value) -> Vec<String> {
         (count > 0).then(|| format!("{told} {count}"))
     });
     let counts: Vec<String> = counts.collect();
-    match counts.is_empty() {
-        true => vec![first],
-        false => vec![first, format!("  {}", counts.join(", "))],
+    if counts.is_empty() {
+        return vec![first];
     }
+    vec![first, format!("  {}", counts.join(", "))]
 }
 
 fn of_clients(of: &Value) -> Vec<String> {
@@ -93,9 +99,10 @@ fn of_clients(of: &Value) -> Vec<String> {
         (count > 0).then(|| format!("{told} {count}"))
     });
     let answered: Vec<String> = answered.collect();
-    let answered = match answered.is_empty() {
-        true => String::new(),
-        false => format!("answered: {}", answered.join(", ")),
+    let answered = if answered.is_empty() {
+        String::new()
+    } else {
+        format!("answered: {}", answered.join(", "))
     };
     vec![all, answered]
 }

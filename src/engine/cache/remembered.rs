@@ -36,6 +36,10 @@ impl Holds {
 /// A response or a failure that the cache remembers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four of them are flags of a message, which are as they are"
+)]
 pub struct Remembered {
     /// Whether it was asked for with RD, as most clients ask.
     pub rd: bool,
