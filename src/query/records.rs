@@ -120,7 +120,8 @@ pub fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     let mut is_escaped = false;
     for c in text.chars() {
-        let was_escaped = std::mem::replace(&mut is_escaped, c == '\\' && !is_escaped);
+        let was_escaped = is_escaped;
+        is_escaped = c == '\\' && !was_escaped;
         if was_escaped && c == ' ' {
             safe.push_str("032");
         } else if c.is_ascii_graphic() || c == ' ' {
