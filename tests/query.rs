@@ -191,7 +191,7 @@ fn all_servers_are_compared() {
         ],
     );
     let failing = with_code(&trust, SERVFAIL);
-    let specs = [one.spec(), one.spec(), failing.spec()].join(",");
+    let specs = [one.spec(), other.spec(), failing.spec()].join(",");
     let outcome = query(&trust, &["--all", "--json", "--server", &specs]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     let document = json(&outcome);

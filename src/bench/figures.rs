@@ -79,7 +79,9 @@ mod tests {
             assert_eq!(times.percentile(percent), expected, "{percent}");
         }
         let mut three = Times::default();
-        [7, 9, 8].map(|millis| three.push(Duration::from_millis(millis)));
+        for millis in [7, 9, 8] {
+            three.push(Duration::from_millis(millis));
+        }
         assert_eq!(three.percentile(50), Some(Duration::from_millis(8)));
         assert_eq!(three.percentile(99), Some(Duration::from_millis(9)));
     }

@@ -172,6 +172,8 @@ async fn by_protocol<R: Runtime + 'static>(
             break;
         }
     }
+    let missing = frame.contest.count.saturating_sub(measured.outcomes.len());
+    frame.progress.pass(missing);
     measured
 }
 
@@ -280,7 +282,7 @@ async fn answers<R: Runtime + 'static>(
             losses = 0;
         }
         measured.note(outcome);
-        frame.progress.step();
+        frame.progress.pass(1);
     }
     if let Some(mut open) = connection {
         close(&clock, open.as_mut()).await;

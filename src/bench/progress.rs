@@ -24,19 +24,20 @@ impl Progress {
             Ok(style) => bar.with_style(style.progress_chars("=> ")),
             Err(_) => bar,
         };
-        bar.set_message("queries");
-        bar.enable_steady_tick(TICK);
-        Self(bar)
+        Self(bar.with_message("queries"))
     }
 
-    /// So many steps more are to be done.
+    /// So many steps more are to be done. The first call shows the bar.
     pub fn expect(&self, steps: usize) {
         self.0.inc_length(steps as u64);
+        if !self.0.is_hidden() {
+            self.0.enable_steady_tick(TICK);
+        }
     }
 
-    /// A step is done.
-    pub fn step(&self) {
-        self.0.inc(1);
+    /// So many steps are done, or will not be.
+    pub fn pass(&self, steps: usize) {
+        self.0.inc(steps as u64);
     }
 
     /// Takes the bar away.

@@ -111,7 +111,7 @@ impl Report {
             .max()
             .unwrap_or(0);
         writeln!(f, "\nanswers: half of them within #, 99 of 100 within -")?;
-        for it in self.rows() {
+        for it in self.rows().filter(|it| it.is_answered()) {
             let length = |percent| {
                 let time = it.answers.percentile(percent).unwrap_or_default();
                 // At least one, so that it is seen.

@@ -350,7 +350,7 @@ Exit code: 0 an answer came (NOERROR or NXDOMAIN), 1 another response or none,
 
 Asking:
   --server          SPEC to ask instead of the upstreams, as for --upstream;
-                    repeatable. It may also be udp://127.0.0.1 or tcp://[::1]:5300,
+                    repeatable. It may be udp://127.0.0.1 or tcp://[::1]:5300,
                     not encrypted: so one asks a dotward that runs here.
   --all             ask all of them at once, and show how their answers differ.
   -x                IP address whose name is looked up, instead of NAME.

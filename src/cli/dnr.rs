@@ -45,7 +45,7 @@ fn wrong(option: &str, value: &str, why: &str) -> UsageError {
 
 /// What is told: what was typed, or else what is configured.
 fn instances(typed: &Typed, config: &Config) -> Result<Vec<Instance>, UsageError> {
-    let name = match typed.all("--name").next() {
+    let name = match typed.one("--name") {
         Some(text) => {
             let host = Host::new(text, TLS_PORT);
             host.map_err(|why| wrong("--name", text, &why.reason))?
@@ -66,7 +66,7 @@ fn instances(typed: &Typed, config: &Config) -> Result<Vec<Instance>, UsageError
         .list("--address")
         .map(address)
         .collect::<Result<_, _>>()?;
-    let text = typed.all("--priority").next().unwrap_or("1");
+    let text = typed.one("--priority").unwrap_or("1");
     let priority: u16 = text
         .parse()
         .ok()
@@ -158,7 +158,7 @@ fn described(typed: &Typed) -> Result<Described, UsageError> {
         }
         known.push(protocol);
     }
-    let port = match typed.all("--port").next() {
+    let port = match typed.one("--port") {
         None => None,
         Some(text) => {
             let port = text.parse().ok().filter(|port: &u16| *port > 0);
@@ -180,7 +180,7 @@ fn described(typed: &Typed) -> Result<Described, UsageError> {
         }
     };
     let takes_path = known.iter().any(|(.., takes_path)| *takes_path);
-    let path = typed.all("--dohpath").next();
+    let path = typed.one("--dohpath");
     if let Some(path) = path {
         if !takes_path {
             let why = "is for DNS over HTTPS: name it as well, with --alpn h2";

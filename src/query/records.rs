@@ -114,11 +114,17 @@ fn date(seconds: u32) -> String {
     text.chars().filter(char::is_ascii_digit).collect()
 }
 
-/// What comes from a server must not control a terminal, whatever a type has made of it.
+/// What comes from a server must not control a terminal, whatever a type has made of it. A blank within a name is written by its number, as
+/// kdig and dig do, so that blanks separate.
 pub fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
+    let mut is_escaped = false;
     for c in text.chars() {
-        if c.is_ascii_graphic() || c == ' ' {
+        let was_escaped = is_escaped;
+        is_escaped = c == '\\' && !was_escaped;
+        if was_escaped && c == ' ' {
+            safe.push_str("032");
+        } else if c.is_ascii_graphic() || c == ' ' {
             safe.push(c);
         } else {
             for octet in c.encode_utf8(&mut [0; 4]).bytes() {
@@ -155,6 +161,7 @@ mod tests {
             (52, b"\x03\x01\x01\xab\xcd", "TLSA\t3 1 1 ABCD"),
             (65_280, b"\x00\x11\xaa", "TYPE65280\t\\# 3 0011AA"),
             (65_280, b"", "TYPE65280\t\\# 0"),
+            (2, b"\x03a \\\x00", "NS\ta\\032\\\\."),
             // An address of three octets is none.
             (1, &[192, 0, 2], "A\t\\# 3 C00002"),
             (
