@@ -156,7 +156,7 @@ mod tests {
             now,
             Entry {
                 level,
-                target: "dotward::engine",
+                target: "dotward::module",
                 message: format_args!("{text}"),
             },
         )
@@ -199,7 +199,7 @@ mod tests {
             ..FILE
         };
         let object = "{\"time\":\"2026-01-02T03:04:05.678Z\",\"level\":\"warn\",\
-                      \"target\":\"dotward::engine\",\"message\":\"a \\\"b\\\" \\\\ c\"}\n";
+                      \"target\":\"dotward::module\",\"message\":\"a \\\"b\\\" \\\\ c\"}\n";
         assert_eq!(line(style, Level::Warn, noon(), "a \"b\" \\ c"), object);
         let style = Style {
             for_journal: true,
