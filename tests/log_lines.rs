@@ -20,7 +20,7 @@ fn failing(more: &[&str], is_journal: bool) -> String {
     let files = TempDir::new();
     let path = files.path().join("log");
     let log = File::create(&path).expect("a file");
-    let mut command = command(&[&["serve", "--listen", &listen], more].concat());
+    let mut command = command(&[&["serve", "--listen", listen.as_str()][..], more].concat());
     command
         .env("JOURNAL_STREAM", journal_stream(&path, is_journal))
         .stderr(log);
