@@ -1,6 +1,7 @@
 //! The lines of the log: for people, for the journal, and as JSON for programs.
 
 use std::fs::{self, File};
+use std::net::UdpSocket;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -11,15 +12,15 @@ use crate::support::proxy::Proxy;
 use crate::support::setup::Trust;
 use crate::support::upstream::DotServer;
 
-/// No host has this address: the start fails, and says so in the log.
-const NOT_HERE: &[&str] = &["serve", "--listen", "192.0.2.1:5300"];
-
 /// The log of a start that fails, with these arguments more, in a file of which this is said to be that of the journal.
 fn failing(more: &[&str], is_journal: bool) -> String {
+    // Somebody else has the address.
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let listen = taken.local_addr().expect("its address").to_string();
     let files = TempDir::new();
     let path = files.path().join("log");
     let log = File::create(&path).expect("a file");
-    let mut command = command(&[NOT_HERE, more].concat());
+    let mut command = command(&[&["serve", "--listen", listen.as_str()][..], more].concat());
     command
         .env("JOURNAL_STREAM", journal_stream(&path, is_journal))
         .stderr(log);
@@ -48,7 +49,7 @@ fn a_line_for_the_journal_begins_with_its_priority() {
     let lines = failing(&[], true);
     let last = lines.lines().last().expect("a line");
     assert!(
-        last.starts_with("<3>") && last.contains("192.0.2.1:5300"),
+        last.starts_with("<3>") && last.contains("127.0.0.1:"),
         "{lines}"
     );
     let json = failing(&["--log-format", "json"], true);

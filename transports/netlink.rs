@@ -52,7 +52,7 @@ pub struct Route {
     pub source: Option<IpAddr>,
 }
 
-/// Asks for the route to an address, over this interface if one is named, from this address if one is named (RTM_GETROUTE).
+/// Asks for the route to an address, over this interface if one is named, from this address if one is named (`RTM_GETROUTE`).
 pub fn question(to: IpAddr, interface: Option<u32>, from: Option<IpAddr>) -> Vec<u8> {
     let family = if to.is_ipv4() { AF_INET } else { AF_INET6 };
     let (to, from) = (octets(to), from.map(octets));

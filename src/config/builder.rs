@@ -65,9 +65,9 @@ setters! {
     /// [`Config::workers`], within [`Config::WORKERS`].
     workers(NonZeroUsize) => workers;
     /// [`Config::keep_scheduling`].
-    keep_scheduling(bool) => keep_scheduling;
+    keep_scheduling(bool) => host.keep_scheduling;
     /// [`Config::ignore_network_changes`].
-    ignore_network_changes(bool) => ignore_network_changes;
+    ignore_network_changes(bool) => host.ignore_network_changes;
     /// [`LocalNames::forward_special`](super::LocalNames::forward_special).
     forward_special_names(bool) => local_names.forward_special;
     /// [`LocalNames::show_version`](super::LocalNames::show_version).

@@ -14,7 +14,7 @@ impl Config {
         };
         Self {
             workers: before.workers,
-            keep_scheduling: before.keep_scheduling,
+            keep_scheduling: before.host.keep_scheduling,
             modes: before.modes,
             // Without a key of its own it goes on by the one that it has.
             split_key: self.split_key.or(before.split_key),
@@ -30,11 +30,11 @@ impl Config {
             ("workers", self.workers != before.workers),
             (
                 "keep_scheduling",
-                self.keep_scheduling != before.keep_scheduling,
+                self.host.keep_scheduling != before.host.keep_scheduling,
             ),
             (
                 "ignore_network_changes",
-                self.ignore_network_changes != before.ignore_network_changes,
+                self.host.ignore_network_changes != before.host.ignore_network_changes,
             ),
             ("modes", self.modes != before.modes),
         ];

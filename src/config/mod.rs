@@ -104,8 +104,7 @@ pub struct Config {
     timeout: Duration,
     cache_bytes: usize,
     workers: NonZeroUsize,
-    keep_scheduling: bool,
-    ignore_network_changes: bool,
+    host: HostSettings,
     local_names: LocalNames,
     routes: Vec<Route>,
     hosts: Hosts,
@@ -115,6 +114,13 @@ pub struct Config {
     client_subnet: ClientSubnet,
     allow: AccessList,
     limits: Limits,
+}
+
+/// What is taken from the host, and what is left as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct HostSettings {
+    keep_scheduling: bool,
+    ignore_network_changes: bool,
 }
 
 /// Settings of all encrypted connections.
@@ -143,8 +149,7 @@ impl Default for Config {
             timeout: Self::TIMEOUT,
             cache_bytes: Self::CACHE_BYTES,
             workers: NonZeroUsize::MIN,
-            keep_scheduling: false,
-            ignore_network_changes: false,
+            host: HostSettings::default(),
             local_names: LocalNames::default(),
             routes: Vec::new(),
             hosts: Hosts::default(),
@@ -309,7 +314,7 @@ impl Config {
     /// that woke them (`SCHED_BATCH`). Only [`run`](crate::transports::run) sets one: the threads of [`serve`](fn@crate::serve) are the
     /// caller's. Default: no.
     pub fn keep_scheduling(&self) -> bool {
-        self.keep_scheduling
+        self.host.keep_scheduling
     }
 
     /// Which queries are answered here instead of being forwarded.
@@ -336,7 +341,7 @@ impl Config {
     /// what is learned of upstreams told apart by network. Default: no. Changes are noticed by the program alone
     /// ([`watch_network`](crate::transports::watch_network)), on Linux.
     pub fn ignore_network_changes(&self) -> bool {
-        self.ignore_network_changes
+        self.host.ignore_network_changes
     }
 
     /// Whether each response from the cache begins with the next of its addresses, so that clients that take the first are spread over

@@ -65,10 +65,18 @@ pub(super) fn line(style: Style, now: SystemTime, entry: Entry<'_>) -> String {
     // A clock before 1970 is not set, and is shown as 1970.
     let now = now.max(UNIX_EPOCH);
     let level = entry.level;
-    let mut line = if style.for_journal {
-        format!("<{}>", severity(level))
-    } else {
-        String::new()
+    let mut line = match style {
+        Style {
+            for_journal: true, ..
+        } => format!("<{}>", severity(level)),
+        Style {
+            format: Format::Text,
+            ..
+        } => format!("{} {level} ", format_rfc3339_seconds(now)),
+        Style {
+            format: Format::Json,
+            ..
+        } => String::new(),
     };
     let mut message = Bounded::default();
     // The error only says that there is more than fits.
@@ -78,12 +86,7 @@ pub(super) fn line(style: Style, now: SystemTime, entry: Entry<'_>) -> String {
         message += REST;
     }
     match style.format {
-        Format::Text => {
-            if !style.for_journal {
-                line += &format!("{} {level} ", format_rfc3339_seconds(now));
-            }
-            append_escaped(&mut line, &message);
-        }
+        Format::Text => append_escaped(&mut line, &message),
         Format::Json => {
             let object = Json::Object(vec![
                 ("time", Json::text(format_rfc3339_millis(now).to_string())),
@@ -156,7 +159,7 @@ mod tests {
             now,
             Entry {
                 level,
-                target: "dotward::engine",
+                target: "dotward::module",
                 message: format_args!("{text}"),
             },
         )
@@ -199,7 +202,7 @@ mod tests {
             ..FILE
         };
         let object = "{\"time\":\"2026-01-02T03:04:05.678Z\",\"level\":\"warn\",\
-                      \"target\":\"dotward::engine\",\"message\":\"a \\\"b\\\" \\\\ c\"}\n";
+                      \"target\":\"dotward::module\",\"message\":\"a \\\"b\\\" \\\\ c\"}\n";
         assert_eq!(line(style, Level::Warn, noon(), "a \"b\" \\ c"), object);
         let style = Style {
             for_journal: true,

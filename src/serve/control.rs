@@ -86,7 +86,7 @@ impl Receiver {
 
 /// What a loop receives.
 pub struct Messages {
-    messages: UnboundedReceiver<Message>,
+    queue: UnboundedReceiver<Message>,
     answers: Arc<AtomicU64>,
     network_changed: Arc<AtomicBool>,
 }
@@ -95,7 +95,7 @@ impl Messages {
     /// The next command or configuration. Answers the probes before it.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
-            match self.messages.poll_next_unpin(cx) {
+            match self.queue.poll_next_unpin(cx) {
                 Poll::Ready(Some(Message::Probe)) => {
                     self.answers.fetch_add(1, Ordering::Relaxed);
                 }
@@ -129,7 +129,7 @@ impl Control {
 
     /// What is sent from now on, and before that what was sent already and still holds.
     pub(super) fn subscribe(&self) -> Messages {
-        let (sender, messages) = unbounded();
+        let (sender, queue) = unbounded();
         let answers = Arc::new(AtomicU64::new(0));
         let network_changed = Arc::new(AtomicBool::new(false));
         let receiver = Receiver {
@@ -148,7 +148,7 @@ impl Control {
         }
         receivers.loops.push(receiver);
         Messages {
-            messages,
+            queue,
             answers,
             network_changed,
         }

@@ -53,6 +53,16 @@ impl Backoff {
         self.total
     }
 
+    /// How long a connect takes, with its handshake, if that is known.
+    pub fn connect_time(&self) -> Option<Duration> {
+        self.connect_time
+    }
+
+    /// A connect takes so long from now on, or it is not known how long: it is made over another network.
+    pub fn expect_connect_time(&mut self, time: Option<Duration>) {
+        self.connect_time = time;
+    }
+
     /// When a connect was last begun.
     pub fn last_connect(&self) -> Time {
         self.last_connect

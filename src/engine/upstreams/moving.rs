@@ -66,16 +66,19 @@ impl UpstreamPool {
         let (gone, outdated) = (its(&change.gone), its(&change.outdated));
         let queries: usize = gone.iter().map(|key| self.in_flight_on(*key)).sum();
         let connections = counted(gone.len() as u64, "connection", "connections");
-        let mut follows = if gone.is_empty() {
+        let follows = if gone.is_empty() {
             String::from("it is tried afresh")
         } else {
             let queries = counted(queries as u64, "query", "queries");
             format!("{connections} given up, {queries} sent again")
         };
-        if !outdated.is_empty() {
-            let outdated = counted(outdated.len() as u64, "connection", "connections");
-            follows += &format!(", {outdated} to end when answered");
-        }
+        let ending = match outdated.len() {
+            0 => String::new(),
+            count => {
+                let connections = counted(count as u64, "connection", "connections");
+                format!(", {connections} to end when answered")
+            }
+        };
         let Some(state) = self.upstreams.get_mut(moved.upstream) else {
             return;
         };
@@ -88,6 +91,6 @@ impl UpstreamPool {
         let level = told.as_ref().map_or(Level::Debug, |_| Level::Info);
         let untold = told.unwrap_or_default();
         let label = &state.label;
-        log!(level, "{label}: {text}: {follows}{untold}");
+        log!(level, "{label}: {text}: {follows}{ending}{untold}");
     }
 }

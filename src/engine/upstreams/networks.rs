@@ -7,6 +7,7 @@ use super::keepalive::KeepaliveOption;
 use super::round_trip::RoundTrip;
 use crate::engine::network::Network;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// The most networks of which something is remembered, beside the one in use: at home, at work, on the way, and a tunnel. Of others the one
 /// that was left first is forgotten.
@@ -20,6 +21,7 @@ pub struct Observed {
     pub idle_timeout: IdleTimeout,
     pub keepalive: KeepaliveOption,
     pub round_trip: RoundTrip,
+    pub connect_time: Option<Duration>,
 }
 
 /// The networks over which an upstream was reached.
@@ -66,7 +68,6 @@ impl Networks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn network(interface: u32) -> Network {
         let gateway = Some([10, 0, 0, 1].into());
@@ -82,6 +83,7 @@ mod tests {
             idle_timeout,
             keepalive: KeepaliveOption::default(),
             round_trip: RoundTrip::default(),
+            connect_time: None,
         }
     }
 

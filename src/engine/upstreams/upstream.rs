@@ -252,6 +252,7 @@ impl Upstream {
             idle_timeout: self.idle_timeout,
             keepalive: self.keepalive,
             round_trip: self.round_trip,
+            connect_time: self.backoff.connect_time(),
         };
         let nothing = Observed {
             capacity: Capacity::default(),
@@ -259,15 +260,19 @@ impl Upstream {
             idle_timeout: self.idle_timeout.unlearned(),
             keepalive: KeepaliveOption::default(),
             round_trip: RoundTrip::default(),
+            connect_time: None,
         };
         if let Some(known) = self.networks.move_to(from, to, &observed, &nothing) {
+            let connect_time;
             Observed {
                 capacity: self.capacity,
                 edns: self.edns,
                 idle_timeout: self.idle_timeout,
                 keepalive: self.keepalive,
                 round_trip: self.round_trip,
+                connect_time,
             } = known;
+            self.backoff.expect_connect_time(connect_time);
             // No probe of that time is under way any more.
             self.capacity.set_probing(false);
             self.keepalive.start_afresh();
