@@ -43,24 +43,24 @@ pub struct UpstreamReport {
 /// What was found at one address, as far as the probe came.
 #[derive(Debug)]
 pub struct AddressReport {
-    pub(super) addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     /// The scheme, where the upstream has several protocols.
     by: Option<&'static str>,
     /// What connecting over TCP took.
-    pub(super) tcp: Option<Duration>,
+    pub(crate) tcp: Option<Duration>,
     /// What the first TLS handshake took.
-    pub(super) handshake: Option<Duration>,
-    pub(super) second_handshake: Option<Duration>,
+    pub(crate) handshake: Option<Duration>,
+    pub(crate) second_handshake: Option<Duration>,
     /// The second one resumed the session of the first.
-    pub(super) resumed: Option<bool>,
-    pub(super) session: Option<Session>,
-    pub(super) certificate: Option<Certificate>,
-    pub(super) answer: Option<Answer>,
+    pub(crate) resumed: Option<bool>,
+    pub(crate) session: Option<Session>,
+    pub(crate) certificate: Option<Certificate>,
+    pub(crate) answer: Option<Answer>,
     /// What the response took.
-    pub(super) time: Option<Duration>,
+    pub(crate) time: Option<Duration>,
     /// A later query was answered before an earlier one.
-    pub(super) overtakes: bool,
-    pub(super) problem: Option<Problem>,
+    pub(crate) overtakes: bool,
+    pub(crate) problem: Option<Problem>,
 }
 
 impl Report {
@@ -413,13 +413,13 @@ fn row(f: &mut fmt::Formatter<'_>, what: &str, text: Option<String>) -> fmt::Res
     }
 }
 
-fn session(session: &Session) -> String {
+pub(crate) fn session(session: &Session) -> String {
     let group = session.group.as_deref().unwrap_or("no key exchange");
     let alpn = (session.alpn.as_ref()).map_or(String::new(), |name| format!(", ALPN {name}"));
     format!("{}, {group}, {}{alpn}", session.version, session.cipher)
 }
 
-fn session_json(session: &Session) -> Json {
+pub(crate) fn session_json(session: &Session) -> Json {
     Json::Object(vec![
         ("version", Json::text(session.version)),
         ("group", Json::maybe(session.group.as_deref(), Json::text)),
@@ -497,7 +497,7 @@ fn problem(problem: &Problem) -> String {
     format!("{}; {}", problem.why, problem.advice)
 }
 
-fn problem_json(problem: &Problem) -> Json {
+pub(crate) fn problem_json(problem: &Problem) -> Json {
     Json::Object(vec![
         ("kind", Json::text(problem.kind)),
         ("message", Json::text(&problem.why)),
@@ -512,11 +512,11 @@ fn date(seconds: u64) -> String {
     })
 }
 
-fn millis(time: Duration) -> String {
+pub(crate) fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-fn in_millis(time: Duration) -> Json {
+pub(crate) fn in_millis(time: Duration) -> Json {
     Json::Fraction(time.as_secs_f64() * 1000.0)
 }
 
