@@ -14,7 +14,7 @@ impl Config {
         };
         Self {
             workers: before.workers,
-            keep_scheduling: before.host.keep_scheduling,
+            host: before.host,
             modes: before.modes,
             // Without a key of its own it goes on by the one that it has.
             split_key: self.split_key.or(before.split_key),
