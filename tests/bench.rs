@@ -21,7 +21,7 @@ fn bench(trust: &Trust, more: &[&str]) -> Outcome {
         "--ca-file",
         &trust.root,
         "--time",
-        "1s",
+        "3s",
         "--count",
         "10",
     ];
