@@ -92,7 +92,7 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `admin`, `cli`, `logger`, `probe`, `reload`, `signals` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `admin`, `cli`, `logger`, `probe`, `query_log`, `reload`, `signals` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(feature = "cli")]
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
@@ -125,6 +125,13 @@ pub mod logger;
 )]
 #[doc(hidden)]
 pub mod probe;
+#[cfg(feature = "cli")]
+#[cfg_attr(
+    not(all(feature = "tls", feature = "sockets")),
+    path = "query_log/absent.rs"
+)]
+#[doc(hidden)]
+pub mod query_log;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod reload;

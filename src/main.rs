@@ -2,10 +2,12 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dotward::admin::Admin;
 use dotward::cli::{self, Command, Probe, Settings};
+use dotward::query_log::QueryLogs;
 use dotward::reload::Reloader;
 use dotward::serve::Control;
 use dotward::systemd::Inheritance;
@@ -81,7 +83,11 @@ fn serve(mut settings: Settings) -> ExitCode {
         } = inheritance;
         settings.config = config;
         let control = Control::new();
-        let mut reloader = Reloader::new(settings.clone(), control.clone(), kept);
+        let queries = Arc::new(QueryLogs::new(control.clone()));
+        let to = settings.query_log.as_ref();
+        queries.apply(to).map_err(RunError::System)?;
+        let queries_to_reload = queries.clone();
+        let mut reloader = Reloader::new(settings.clone(), control.clone(), kept, queries_to_reload);
         signals::forward(control.clone(), ending, move || reloader.reload()).map_err(|error| {
             RunError::System(format!(
                 "signals cannot be received: {error}; is the limit of files (ulimit -n) or of threads (ulimit -u) too low?"
@@ -90,7 +96,9 @@ fn serve(mut settings: Settings) -> ExitCode {
         for warning in &settings.warnings {
             log::warn!("{warning}");
         }
-        run(settings, &control, inherited)
+        let result = run(settings, &control, inherited);
+        queries.end();
+        result
     });
     if let Err(error) = &result {
         if level == LevelFilter::Off {

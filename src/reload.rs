@@ -2,10 +2,12 @@
 
 use crate::cli::Settings;
 use crate::config::{Config, Listen, Upstream};
+use crate::query_log::QueryLogs;
 use crate::serve::Control;
 use crate::systemd::{self, KeptSockets};
 use crate::transports::prepare;
 use log::{error, info, warn};
+use std::sync::Arc;
 
 /// Reads what the settings came from again, and has the event loops serve by that.
 pub struct Reloader {
@@ -15,16 +17,23 @@ pub struct Reloader {
     config: Config,
     control: Control,
     kept: KeptSockets,
+    queries: Arc<QueryLogs>,
 }
 
 impl Reloader {
     /// For loops that begin with these settings, and are told by `control`. A service manager has `kept` some of their sockets.
-    pub fn new(started: Settings, control: Control, kept: KeptSockets) -> Self {
+    pub fn new(
+        started: Settings,
+        control: Control,
+        kept: KeptSockets,
+        queries: Arc<QueryLogs>,
+    ) -> Self {
         Self {
             config: started.config.clone(),
             started,
             control,
             kept,
+            queries,
         }
     }
 
@@ -32,6 +41,8 @@ impl Reloader {
     /// status that a service manager shows, which waits for either outcome.
     pub fn reload(&mut self) {
         systemd::reloading();
+        // Whoever rotates files sends the signal, too, whatever is in the configuration.
+        self.queries.reopen();
         let status = match self.read() {
             Ok(settings) => self.obey(settings),
             Err(why) => {
@@ -69,6 +80,9 @@ impl Reloader {
             warn!("only a restart changes {}", fixed.join(", "));
         }
         log::set_max_level(settings.log);
+        if let Err(why) = self.queries.apply(settings.query_log.as_ref()) {
+            error!("SIGHUP: {why}; queries are logged as before");
+        }
         let config = settings.config;
         let bound = self.kept.change(&self.config, &config);
         self.control.reload_beside(config.clone(), bound);

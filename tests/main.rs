@@ -36,6 +36,7 @@ mod pins;
 mod privacy;
 mod probe;
 mod queries;
+mod query_log;
 mod reload;
 mod routes;
 mod rude_clients;

@@ -57,6 +57,9 @@ impl fmt::Display for Settings {
         if let Some(admin) = self.admin {
             row(f, "metrics", &format!("at http://{admin}/metrics"))?;
         }
+        if let Some(to) = &self.query_log {
+            row(f, "query log", &to.to_string())?;
+        }
         let workers = counted(config.workers().get(), "worker");
         row(
             f,

@@ -18,6 +18,7 @@
 
 mod admission;
 mod answer_times;
+mod answered;
 mod cache;
 mod client;
 mod denials;
@@ -48,6 +49,7 @@ mod upstreams;
 pub(crate) mod words;
 
 pub use answer_times::AnswerTimes;
+pub use answered::{Answered, Why};
 pub use cache::{Cache, Counts, Found, ImportError, Key, Times};
 pub use client::{Client, Via};
 pub use forwarder::Forwarder;

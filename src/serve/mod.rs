@@ -11,6 +11,7 @@
 //!   that were bound before, and `bind_advice` says what to do about one that cannot be.
 //! - `host_networks` has the networks of this host on the access list.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
+//! - `query_log` sends what was answered to whoever writes that down.
 //! - `measured` is what a loop has counted and holds, for whoever watches it.
 //! - `control` carries commands and new configurations to the loop, `reload` has it serve by one; `shutdown` is the way from serving to the end,
 //!   and `ending` what is done on it; loops that hand over go it together (`handover`).
@@ -30,6 +31,7 @@ mod measured;
 mod missing_addresses;
 mod options;
 mod pause;
+mod query_log;
 mod reconfigure;
 mod reload;
 #[cfg(any(
@@ -52,6 +54,7 @@ pub use bound::BoundSockets;
 pub use control::{Command, Control};
 pub use measured::{CacheMeasured, Measured};
 pub use options::Options;
+pub use query_log::{Logged, QueryLog};
 #[cfg(any(
     feature = "sockets",
     feature = "isolate",

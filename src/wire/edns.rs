@@ -96,6 +96,14 @@ pub fn options<'a>(
     })
 }
 
+/// The extended error in an OPT record: its code, and its text as far as that can be read (RFC 8914 section 2).
+pub fn extended_error(message: &[u8], opt: &OptAt) -> Option<(u16, Box<str>)> {
+    let (_, data) = options(message, opt).find(|(code, _)| *code == OPTION_EDE)?;
+    let text = String::from_utf8_lossy(data.get(2..)?);
+    // A null at the end is no part of it.
+    Some((u16_at(data, 0)?, text.trim_end_matches('\0').into()))
+}
+
 /// Whether options fill the RDATA without a remainder.
 pub(super) fn options_tile(rdata: &[u8]) -> bool {
     let mut rest = rdata;

@@ -49,7 +49,7 @@ pub use edit_query::{Rewrite, forward_query, set_udp_size};
 pub use edit_response::{Recipient, relay_response};
 pub use edns::{
     ClientEdns, ClientSubnet, Ede, OPTION_KEEPALIVE, OPTION_PADDING, OptAt, OptionCodes,
-    is_hop_by_hop, options,
+    extended_error, is_hop_by_hop, options,
 };
 pub use frame::{Frames, append_frame};
 pub use freshness::freshness;
@@ -60,8 +60,8 @@ pub use malformed::Malformed;
 pub use name::{NameDisplay, display, uncompressed};
 pub use query::{Query, Refusal, parse_query};
 pub use question::{
-    QuestionAt, QuestionDisplay, TYPE_DS, describe, lowercase_into, same_question, typed,
-    typed_labels,
+    QuestionAt, QuestionDisplay, TYPE_DS, describe, lowercase_into, question_words, same_question,
+    typed, typed_labels,
 };
 pub use response::{Response, lower_ttls, parse_response, records};
 pub use scan::{Record, Section};

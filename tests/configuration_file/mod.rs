@@ -92,11 +92,12 @@ fn told(settings: &Settings) -> String {
         runtime,
         log,
         admin,
+        query_log,
         warnings,
         ..
     } = settings;
     let warnings = warnings.len();
-    format!("{config:?} {runtime} {log} {admin:?} {warnings} {hosts:?}")
+    format!("{config:?} {runtime} {log} {admin:?} {query_log:?} {warnings} {hosts:?}")
 }
 
 /// The lines without what follows two spaces and a number sign.
