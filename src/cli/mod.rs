@@ -52,7 +52,7 @@ use std::fmt;
 
 use crate::config::{Domain, providers};
 pub use certificate::Order;
-pub use query_log::{LoggedClients, QueryLogTo};
+pub use query_log::{LogSink, LoggedClients, QueryLogTo};
 pub use settings::Settings;
 pub use sources::Sources;
 

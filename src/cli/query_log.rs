@@ -10,10 +10,19 @@ const STANDARD_OUTPUT: &str = "-";
 /// Where queries are logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryLogTo {
-    /// The file; nothing stands for standard output.
-    pub path: Option<String>,
+    /// What is written to.
+    pub sink: LogSink,
     /// What is told of clients.
     pub clients: LoggedClients,
+}
+
+/// What lines are written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogSink {
+    /// Standard output.
+    StandardOutput,
+    /// The file at this path.
+    File(String),
 }
 
 /// What the query log tells of who asked.
@@ -30,20 +39,23 @@ pub enum LoggedClients {
 
 impl fmt::Display for QueryLogTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path.as_deref().unwrap_or("standard output"))
+        match &self.sink {
+            LogSink::StandardOutput => f.write_str("standard output"),
+            LogSink::File(path) => f.write_str(path),
+        }
     }
 }
 
 /// Reads a path, `-`, or `off`.
-pub(super) fn path(text: &str) -> Result<Option<Option<String>>, String> {
+pub(super) fn sink(text: &str) -> Result<Option<LogSink>, String> {
     match text {
         "" => Err("is no path; it is one, or -, or off".to_owned()),
         "off" => Ok(None),
         _ if cfg!(not(all(feature = "tls", feature = "sockets"))) => {
             Err("needs a program with threads, which this one was built without".to_owned())
         }
-        STANDARD_OUTPUT => Ok(Some(None)),
-        path => Ok(Some(Some(path.to_owned()))),
+        STANDARD_OUTPUT => Ok(Some(LogSink::StandardOutput)),
+        path => Ok(Some(LogSink::File(path.to_owned()))),
     }
 }
 

@@ -146,10 +146,10 @@ impl Settings {
         if let Some(error) = admin.and_then(|at| taken_by_clients(at, &config)) {
             return Err(given.usage_error(&error));
         }
-        let path = given.one("query_log", query_log::path)?.flatten();
+        let sink = given.one("query_log", query_log::sink)?.flatten();
         let clients = given.one("query_log_clients", query_log::clients)?;
         let clients = clients.unwrap_or_default();
-        let query_log = path.map(|path| QueryLogTo { path, clients });
+        let query_log = sink.map(|sink| QueryLogTo { sink, clients });
         // The start runs the same code, so that it does not refuse what passes here.
         let checked = check(&config).map_err(|error| given.usage_error(&error))?;
         remarks.extend(checked);

@@ -1,6 +1,6 @@
 //! The query log: what was answered, to whom, how soon and from where, as lines of JSON in a file or on standard output. Off unless it is asked for.
 //!
-//! Event loops put what they have answered into a bounded queue and never wait ([`QueryLog`]); one thread takes it from there (`writer`). Where
+//! Event loops put what they have answered into a bounded queue and never wait ([`QueryLog`](crate::serve::QueryLog)); one thread takes it from there (`writer`). Where
 //! that is too slow, because of a disk or of a reader who does not read, loops count what is lost and go on. `line` says what a line has.
 
 mod line;
@@ -8,7 +8,7 @@ mod writer;
 
 use crate::cli::QueryLogTo;
 use crate::locks::lock;
-use crate::serve::{Control, QueryLog};
+use crate::serve::Control;
 use log::{info, warn};
 use std::sync::Mutex;
 use std::time::Duration;

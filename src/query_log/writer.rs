@@ -1,7 +1,7 @@
 //! The thread that writes the query log.
 
 use super::line::line;
-use crate::cli::{LoggedClients, QueryLogTo};
+use crate::cli::{LogSink, LoggedClients, QueryLogTo};
 use crate::serve::{Logged, QueryLog};
 use log::{info, warn};
 use std::fs::{File, OpenOptions};
@@ -114,10 +114,10 @@ fn unopened(to: &QueryLogTo, error: &io::Error) -> String {
 
 /// What is written to. Names are nobody else's business: a file that is made here is for its owner alone.
 fn open(to: &QueryLogTo) -> io::Result<Box<dyn Write>> {
-    let Some(path) = &to.path else {
-        return Ok(Box::new(io::stdout()));
-    };
-    Ok(Box::new(open_file(path)?))
+    Ok(match &to.sink {
+        LogSink::StandardOutput => Box::new(io::stdout()),
+        LogSink::File(path) => Box::new(open_file(path)?),
+    })
 }
 
 fn open_file(path: &str) -> io::Result<File> {

@@ -92,20 +92,16 @@ fn logged(
     at: SystemTime,
 ) -> Logged {
     let response = wire::parse_response(message);
-    let (question, rcode, told) = match &response {
-        Ok(response) => {
-            let question = response.question.map(|at| at.octets(message).into());
-            let told = response
-                .opt
-                .and_then(|opt| wire::extended_error(message, &opt));
-            (question, response.rcode(), told)
-        }
+    let (question, rcode, told) = if let Ok(response) = &response {
+        let question = response.question.map(|at| at.octets(message).into());
+        let told = response.opt;
+        let told = told.and_then(|opt| wire::extended_error(message, &opt));
+        (question, response.rcode(), told)
+    } else {
         // An error to what is no query, or with a question that cannot be read.
-        Err(_) => {
-            let header = wire::Header::parse(message);
-            let rcode = header.map_or(0, |header| header.flags.rcode());
-            (None, wire::Rcode(rcode.into()), None)
-        }
+        let header = wire::Header::parse(message);
+        let rcode = header.map_or(0, |header| header.flags.rcode());
+        (None, wire::Rcode(rcode.into()), None)
     };
     let why = answered.why.as_ref();
     let own = why.and_then(|why| why.ede.clone());
