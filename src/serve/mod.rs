@@ -11,7 +11,7 @@
 //!   that were bound before, and `bind_advice` says what to do about one that cannot be.
 //! - `host_networks` has the networks of this host on the access list.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
-//! - `query_log` sends what was answered to whoever writes that down.
+//! - `logging` copies what was answered for the query log, and `query_log` is the way to whoever writes that down.
 //! - `measured` is what a loop has counted and holds, for whoever watches it.
 //! - `control` carries commands and new configurations to the loop, `reload` has it serve by one; `shutdown` is the way from serving to the end,
 //!   and `ending` what is done on it; loops that hand over go it together (`handover`).
@@ -26,6 +26,7 @@ mod event_loop;
 mod handover;
 mod host_networks;
 mod inspect;
+mod logging;
 mod lookups;
 mod measured;
 mod missing_addresses;
