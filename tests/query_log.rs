@@ -115,7 +115,7 @@ fn a_line_says_what_was_asked_and_where_the_answer_came_from() {
             "a.test. A udp NOERROR cache",
             "a.test. A tcp NOERROR cache",
             "x.invalid. A udp NXDOMAIN local",
-            "b.test. AXFR udp REFUSED refused",
+            "b.test. AXFR udp NOTIMP refused",
             "c.test. TYPE65280 udp NOERROR upstream",
             "d.test. A udp SERVFAIL failure",
         ]
@@ -157,7 +157,7 @@ fn clients_are_in_it_only_as_far_as_is_asked_for() {
         assert_eq!(logging.lines(1)[0]["client"], client);
     }
     let told = run(command(&["check", "--query-log-clients", "all"]));
-    let said = "--query-log-clients \"all\" is none of none, prefix and full";
+    let said = "--query-log-clients \"all\": is none of: none, prefix, full";
     assert!(told.stderr.contains(said), "{}", told.stderr);
     let told = run(command(&["check", "--query-log-clients", "full"]));
     let said = "--query-log-clients \"full\" has no effect: queries are not logged (query-log)";

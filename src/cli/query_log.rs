@@ -67,7 +67,7 @@ pub(super) fn clients(text: &str) -> Result<LoggedClients, String> {
         "full" => Ok(LoggedClients::Full),
         _ => {
             let hint = hint(text, ["none", "prefix", "full"].into_iter());
-            Err(format!("is none of none, prefix and full{hint}"))
+            Err(format!("is none of: none, prefix, full{hint}"))
         }
     }
 }

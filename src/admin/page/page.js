@@ -475,6 +475,7 @@ function connection(word, className, why = "") {
   $("live").className = `pill ${className}`;
   say($("notice"), why);
   $("notice").hidden = why === "";
+  if (why !== "") $("ready").className = "pill"; // whether it still is, is not known
   document.body.classList.toggle("lost", why !== "" && history.length > 0);
 }
 
