@@ -92,7 +92,7 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `admin`, `bench`, `cli`, `control`, `logger`, `probe`, `query`, `reload`, `signals`, `status` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `admin`, `bench`, `cli`, `control`, `logger`, `probe`, `query`, `query_log`, `reload`, `signals`, `status` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(feature = "cli")]
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
@@ -138,6 +138,13 @@ pub mod probe;
 #[cfg_attr(not(feature = "query"), path = "query/absent.rs")]
 #[doc(hidden)]
 pub mod query;
+#[cfg(feature = "cli")]
+#[cfg_attr(
+    not(all(feature = "tls", feature = "sockets")),
+    path = "query_log/absent.rs"
+)]
+#[doc(hidden)]
+pub mod query_log;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod reload;

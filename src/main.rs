@@ -2,11 +2,13 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dotward::admin::Admin;
 use dotward::cli::{self, Command, Probe, Settings};
 use dotward::control::ControlSocket;
+use dotward::query_log::QueryLogs;
 use dotward::reload::{Reloader, Reloads};
 use dotward::serve::Control;
 use dotward::systemd::Inheritance;
@@ -114,8 +116,11 @@ fn serve(mut settings: Settings) -> ExitCode {
         } = inheritance;
         settings.config = config;
         let control = Control::new();
-        let reloads = Reloads::start(Reloader::new(settings.clone(), control.clone(), kept));
-        let forwarded = reloads.and_then(|reloads| {
+        let queries = Arc::new(QueryLogs::new(control.clone()));
+        let to = settings.query_log.as_ref();
+        queries.apply(to).map_err(RunError::System)?;
+        let reloader = Reloader::new(settings.clone(), control.clone(), kept, queries.clone());
+        let forwarded = Reloads::start(reloader).and_then(|reloads| {
             let called = reloads.clone();
             signals::forward(control.clone(), ending, move || called.call()).map(|()| reloads)
         });
@@ -127,7 +132,9 @@ fn serve(mut settings: Settings) -> ExitCode {
         for warning in &settings.warnings {
             log::warn!("{warning}");
         }
-        run(settings, &control, inherited, &reloads)
+        let result = run(settings, &control, inherited, &reloads);
+        queries.end();
+        result
     });
     if let Err(error) = &result {
         if level == LevelFilter::Off {

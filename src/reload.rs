@@ -4,6 +4,7 @@ use crate::cli::Settings;
 use crate::config::{Config, Listen, Upstream};
 use crate::locks::lock;
 use crate::logger;
+use crate::query_log::QueryLogs;
 use crate::serve::Control;
 use crate::systemd::{self, KeptSockets};
 use crate::transports::prepare;
@@ -77,16 +78,23 @@ pub struct Reloader {
     config: Config,
     control: Control,
     kept: KeptSockets,
+    queries: Arc<QueryLogs>,
 }
 
 impl Reloader {
     /// For loops that begin with these settings, and are told by `control`. A service manager has `kept` some of their sockets.
-    pub fn new(started: Settings, control: Control, kept: KeptSockets) -> Self {
+    pub fn new(
+        started: Settings,
+        control: Control,
+        kept: KeptSockets,
+        queries: Arc<QueryLogs>,
+    ) -> Self {
         Self {
             config: started.config.clone(),
             started,
             control,
             kept,
+            queries,
         }
     }
 
@@ -94,6 +102,8 @@ impl Reloader {
     /// status that a service manager shows, which waits for either outcome.
     fn reload(&mut self, cause: &str) -> Outcome {
         systemd::reloading();
+        // Whoever rotates files sends the signal, too, whatever is in the configuration.
+        self.queries.reopen();
         let outcome = match self.read() {
             Ok(settings) => Ok(self.obey(settings, cause)),
             Err(why) => {
@@ -133,6 +143,9 @@ impl Reloader {
             warn!("only a restart changes {}", fixed.join(", "));
         }
         logger::set_level(settings.log);
+        if let Err(why) = self.queries.apply(settings.query_log.as_ref()) {
+            error!("{cause}: {why}; queries are logged as before");
+        }
         let config = settings.config;
         let bound = self.kept.change(&self.config, &config);
         self.control.reload_beside(config.clone(), bound);

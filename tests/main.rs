@@ -43,6 +43,7 @@ mod probe;
 mod queries;
 #[cfg(feature = "query")]
 mod query;
+mod query_log;
 mod reload;
 mod routes;
 mod rude_clients;

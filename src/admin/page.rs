@@ -50,7 +50,9 @@ mod tests {
         for file in &FILES {
             // The namespace of SVG is a name, and nothing is asked for there.
             let text = file.text.replace("http://www.w3.org/2000/svg", "");
-            for forbidden in ["http:", "https:", "\"//", "'//", "url(", "@import", "data:"] {
+            for forbidden in [
+                "http://", "https://", "\"//", "'//", "url(", "@import", "data:",
+            ] {
                 assert!(!text.contains(forbidden), "{}: {forbidden}", file.path);
             }
             for forbidden in [

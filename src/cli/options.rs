@@ -235,6 +235,15 @@ options! {
         /// DOTWARD_LOG_FORMAT
         Word log_format = &["text"],
 
+        /// FILE that gets a line of JSON for each response: the name that was asked for, where the
+        /// answer came from, and how long it took; - is standard output. It is opened anew on SIGHUP.
+        /// Default: off. DOTWARD_QUERY_LOG
+        Word query_log = &["off"],
+
+        /// what query-log tells of clients: none, prefix (a /24 of IPv4, a /56 of IPv6) or full.
+        /// Default: none. DOTWARD_QUERY_LOG_CLIENTS
+        Word query_log_clients = &["none"],
+
         /// ADDR[:PORT] at which metrics and health are served over HTTP, such as 127.0.0.1, or off.
         /// Whoever can connect to it can read them. It takes a program with the feature admin. Default:
         /// off. The port is 9553 unless one is given. DOTWARD_ADMIN

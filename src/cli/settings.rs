@@ -16,6 +16,7 @@ use super::hosts::read_hosts;
 use super::listener_name::read_listener_name;
 use super::loops::find_loop;
 use super::name_servers::{NameServers, NoServers, SYSTEM};
+use super::query_log::{self, QueryLogTo};
 use super::routes::read_routes;
 use super::server_certificate::read_server_certificate;
 use super::sources::Sources;
@@ -23,7 +24,7 @@ use super::split_key::read_split_key;
 use super::units::{duration, octets, switch};
 use super::upstreams::{Plaintext, read_upstream};
 use super::values::Written;
-use super::warnings::{readable_by_others, warnings};
+use super::warnings::{nothing_logged, readable_by_others, warnings};
 use super::words::{client_subnet, level, log_format, number, padding, runtime};
 use super::zones::read_zoned;
 use crate::config::{
@@ -57,6 +58,8 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// The Unix socket by which the program is controlled.
     pub control_socket: Option<PathBuf>,
+    /// Where queries are logged.
+    pub query_log: Option<QueryLogTo>,
     /// Settings that are valid and probably a mistake, one line each.
     pub warnings: Vec<String>,
     /// The configuration file, if there is one.
@@ -153,11 +156,16 @@ impl Settings {
         if let Some(error) = admin.and_then(|at| taken_by_clients(at, &config)) {
             return Err(given.usage_error(&error));
         }
+        let sink = given.one("query_log", query_log::sink)?.flatten();
+        let clients = given.one("query_log_clients", query_log::clients)?;
+        let clients = clients.unwrap_or_default();
+        let query_log = sink.map(|sink| QueryLogTo { sink, clients });
         // The start runs the same code, so that it does not refuse what passes here.
         let checked = check(&config).map_err(|error| given.usage_error(&error))?;
         remarks.extend(checked);
         let mut warnings = warnings(given, &config);
         warnings.extend(admin.and_then(readable_by_others));
+        warnings.extend(query_log.is_none().then(|| nothing_logged(given)).flatten());
         warnings.append(&mut warnings_of_hosts);
         warnings.append(&mut remarks_on_key);
         warnings.append(&mut remarks_on_certificate);
@@ -172,6 +180,7 @@ impl Settings {
             runtime,
             admin,
             control_socket: given.one("control_socket", control_socket)?.flatten(),
+            query_log,
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
             log_format: given.one("log_format", log_format)?.unwrap_or_default(),
             file: given.file.clone(),

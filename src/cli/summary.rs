@@ -60,6 +60,9 @@ impl fmt::Display for Settings {
         if let Some(socket) = &self.control_socket {
             row(f, "control", &format!("by the socket {}", socket.display()))?;
         }
+        if let Some(to) = &self.query_log {
+            row(f, "query log", &to.to_string())?;
+        }
         let workers = counted(config.workers().get(), "worker");
         row(
             f,

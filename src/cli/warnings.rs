@@ -39,6 +39,14 @@ pub(super) fn readable_by_others(admin: SocketAddr) -> Option<String> {
     ))
 }
 
+/// Without a query log it does not matter what that would tell of clients.
+pub(super) fn nothing_logged(given: &Given) -> Option<String> {
+    let source = given.source("query_log_clients")?;
+    Some(format!(
+        "{source} has no effect: queries are not logged (query-log)"
+    ))
+}
+
 /// Options that change nothing beside the others.
 fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let (limits, modes) = (config.limits(), config.modes());

@@ -1,5 +1,6 @@
 //! Whether a client's message is a query that is forwarded: its header, the access list, and names that are answered here.
 
+use super::answered::Origin;
 use super::client::Client;
 use super::denials::Denials;
 use super::effects::Effects;
@@ -71,7 +72,8 @@ impl Gate {
                 info!("{denial}");
             }
             let why = Failure::NotAllowed.explain(std::iter::empty());
-            self.refuse(message, client, why.rcode, Some(why.ede()), fx);
+            let (reason, ede) = (why.failure.reason(), Some(why.ede()));
+            self.refuse(message, client, (why.rcode, reason), ede, fx);
             return Admission::Refused;
         }
         match scanned {
@@ -80,7 +82,12 @@ impl Gate {
                 let malformed = rcode == Rcode::FORMERR;
                 fx.stats.malformed += u64::from(malformed);
                 fx.stats.unsupported += u64::from(!malformed);
-                self.refuse(message, client, rcode, None, fx);
+                let reason = if malformed {
+                    "malformed"
+                } else {
+                    "unsupported"
+                };
+                self.refuse(message, client, (rcode, reason), None, fx);
                 Admission::Refused
             }
             Err(Refusal::Drop) => Admission::Dropped,
@@ -141,18 +148,18 @@ impl Gate {
             records,
             ede,
         } = answer;
-        fx.reply(client, |out| {
+        fx.reply(client, Origin::Local, |out| {
             wire::local_records(&reply, cd, rcode, records, ede, self.udp_payload, out);
         });
         true
     }
 
-    /// Answers a message with an error.
+    /// Answers a message with an error, for a reason in a word.
     fn refuse(
         &self,
         message: &[u8],
         client: Client,
-        rcode: Rcode,
+        (rcode, reason): (Rcode, &'static str),
         ede: Option<Ede<'_>>,
         fx: &mut Effects<'_>,
     ) {
@@ -174,7 +181,7 @@ impl Gate {
         };
         let (flags, payload) = (header.flags, self.udp_payload);
         let head = (flags.opcode(), flags.cd(), rcode);
-        fx.reply(client, |out| {
+        fx.reply(client, Origin::Refused(reason), |out| {
             wire::local_response(&reply, head, ede, payload, out);
         });
         if rcode.is_extended() {

@@ -1,6 +1,7 @@
 //! What follows from an event: for the driver, for the statistics, and for the forwarder's list of tasks. The owners of state
 //! never call each other; they leave tasks here, and the [`Forwarder`](super::Forwarder) carries them out one after the other.
 
+use super::answered::Origin;
 use super::client::Client;
 use super::history::Attempt;
 use super::keys::{ConnectionKey, TransactionKey};
@@ -77,19 +78,30 @@ impl Effects<'_> {
         self.tasks.push_back(task);
     }
 
-    /// Replies with what `write` appends, and counts that.
+    /// Replies with what `write` appends, and counts that. `origin` is for the query log.
     #[inline]
-    pub fn reply(&mut self, client: Client, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn reply(&mut self, client: Client, origin: Origin<'_>, write: impl FnOnce(&mut Vec<u8>)) {
         let rcode = self.out.reply(client, write);
         self.replies.count(client, rcode);
+        if self.out.notes() {
+            self.out.note(origin, self.now.mono);
+        }
     }
 
     /// Replies with what `write` appends, and counts that, unless it is nothing.
     #[inline]
-    pub fn reply_if_any<T>(&mut self, client: Client, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    pub fn reply_if_any<T>(
+        &mut self,
+        client: Client,
+        origin: Origin<'_>,
+        write: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> T {
         let (result, rcode) = self.out.reply_if_any(client, write);
         if let Some(rcode) = rcode {
             self.replies.count(client, rcode);
+            if self.out.notes() {
+                self.out.note(origin, self.now.mono);
+            }
         }
         result
     }

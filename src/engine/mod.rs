@@ -19,6 +19,7 @@
 
 mod admission;
 mod answer_times;
+mod answered;
 mod cache;
 mod client;
 mod denials;
@@ -52,6 +53,7 @@ mod upstreams;
 pub(crate) mod words;
 
 pub use answer_times::AnswerTimes;
+pub use answered::{Answered, Why};
 pub use cache::{Cache, Counts, Flush, Found, Holds, ImportError, Key, Remembered, Times};
 pub use client::{Client, Via};
 pub use explained::{

@@ -1,7 +1,9 @@
 //! What the core wants done: a list of actions and the bytes that they speak of, drained by the driver after each event.
 
 use super::ConnectionKey;
+use super::answered::{Answered, Origin};
 use super::client::Client;
+use super::time::Time;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -56,6 +58,9 @@ pub enum Action {
 pub struct Output {
     bytes: Vec<u8>,
     actions: Vec<Action>,
+    /// Whether responses are noted for a query log.
+    notes: bool,
+    answered: Vec<Answered>,
 }
 
 impl Output {
@@ -72,6 +77,32 @@ impl Output {
     /// The bytes of one action's message.
     pub fn message(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.get(range.clone()).unwrap_or_default()
+    }
+
+    /// Has responses noted from now on, or not.
+    pub fn note_answered(&mut self, notes: bool) {
+        self.notes = notes;
+    }
+
+    /// The responses among the actions, where they are noted.
+    pub fn answered(&self) -> &[Answered] {
+        &self.answered
+    }
+
+    /// Whether responses are noted.
+    #[inline]
+    pub(super) fn notes(&self) -> bool {
+        self.notes
+    }
+
+    /// The last action is a response: it is noted.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn note(&mut self, origin: Origin<'_>, now: Time) {
+        if let Some(Action::Reply { client, message }) = self.actions.last() {
+            let answered = Answered::new(*client, message.clone(), origin, now);
+            self.answered.push(answered);
+        }
     }
 
     /// Nothing to do?
@@ -93,12 +124,16 @@ impl Output {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.actions.clear();
+        self.answered.clear();
         // Made anew and not shrunk in its place, where it could be in the way of giving back what a burst took.
         if self.bytes.capacity() > KEEP {
             self.bytes = Vec::new();
         }
         if self.actions.capacity() > KEEP / 64 {
             self.actions = Vec::new();
+        }
+        if self.answered.capacity() > KEEP / 128 {
+            self.answered = Vec::new();
         }
     }
 

@@ -89,6 +89,8 @@ counters! {
         malformed_answers,
         /// Answers that the system refused to send, or had no room for. Counted by the shell.
         unsent,
+        /// Responses that the query log had no room for. Counted by the shell.
+        unlogged,
         /// TCP clients that were not admitted because there were too many. Counted by the shell.
         rejected_clients,
         /// TCP connections that were closed because their clients held most of all, and all together more than may be. Counted by the shell.

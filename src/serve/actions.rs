@@ -18,6 +18,10 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
     pub(super) fn carry_out(&mut self) {
         while !self.core.out.is_empty() {
             let mut out = std::mem::take(&mut self.core.out);
+            self.core.out.note_answered(self.query_log.is_some());
+            if !out.answered().is_empty() {
+                self.log_answered(&out);
+            }
             self.udp.send(&out);
             for action in out.actions() {
                 self.act(action, &out);

@@ -3,6 +3,7 @@
 use super::asking::Asked;
 use super::bound::BoundSockets;
 use super::measured::Measured;
+use super::query_log::QueryLog;
 use super::reload::Reload;
 use crate::config::Config;
 use crate::engine::{Cache, Explained};
@@ -50,6 +51,8 @@ pub enum Message {
     ShowCache(mpsc::Sender<Arc<Cache>>),
     /// The paths to upstreams are to be looked at.
     NetworkChanged,
+    /// What is answered is to be logged there, or nowhere any more.
+    LogQueries(Option<QueryLog>),
 }
 
 /// Sends commands to all event loops that were given it ([`Options::control`](super::Options::control)), from any thread. Clones send
@@ -119,6 +122,8 @@ struct Receivers {
     remembers: bool,
     /// For loops that begin later: a signal during the start is not lost. At most one of each.
     sent: Vec<Command>,
+    /// Where loops log what they answer.
+    query_log: Option<QueryLog>,
 }
 
 impl Control {
@@ -127,8 +132,8 @@ impl Control {
         Self::default()
     }
 
-    /// What is sent from now on, and before that what was sent already and still holds.
-    pub(super) fn subscribe(&self) -> Messages {
+    /// What is sent from now on, and before that what was sent already and still holds. And where queries are logged from the first one on.
+    pub(super) fn subscribe(&self) -> (Messages, Option<QueryLog>) {
         let (sender, queue) = unbounded();
         let answers = Arc::new(AtomicU64::new(0));
         let network_changed = Arc::new(AtomicBool::new(false));
@@ -147,11 +152,12 @@ impl Control {
             receiver.send(message);
         }
         receivers.loops.push(receiver);
-        Messages {
+        let messages = Messages {
             queue,
             answers,
             network_changed,
-        }
+        };
+        (messages, receivers.query_log.clone())
     }
 
     /// Sends a command to every loop.
@@ -247,6 +253,13 @@ impl Control {
         });
     }
 
+    /// Has every loop log what it answers from now on, or nothing more.
+    pub fn log_queries(&self, log: Option<QueryLog>) {
+        let mut receivers = lock(&self.receivers);
+        receivers.query_log.clone_from(&log);
+        receivers.tell(&Message::LogQueries(log));
+    }
+
     /// Has every loop gone round since the last probe? Sends the next one to those that have. A loop answers in its iterations, so that one
     /// that hangs, in its own code or because its thread does not run, is found out. Loops that have ended do not count.
     pub fn probe(&self) -> bool {
@@ -300,14 +313,14 @@ mod tests {
     #[test]
     fn every_loop_hears_every_command_until_it_ends() {
         let control = Control::new();
-        let mut first = control.subscribe();
-        let second = control.subscribe();
+        let mut first = control.subscribe().0;
+        let second = control.subscribe().0;
         drop(second);
         control.send(Command::Drain);
         control.clone().send(Command::Stop);
         assert_eq!(first.commands(), [Command::Drain, Command::Stop]);
         assert_eq!(lock(&control.receivers).loops.len(), 1);
-        let mut late = control.subscribe();
+        let mut late = control.subscribe().0;
         assert_eq!(late.commands(), [Command::Drain, Command::Stop]);
     }
 
@@ -315,19 +328,19 @@ mod tests {
     fn a_report_is_heard_each_time_and_by_nobody_later() {
         // fault 85
         let control = Control::new();
-        let mut first = control.subscribe();
+        let mut first = control.subscribe().0;
         control.send(Command::Report);
         control.send(Command::Report);
         control.send(Command::Drain);
         let sent = [Command::Report, Command::Report, Command::Drain];
         assert_eq!(first.commands(), sent);
-        assert_eq!(control.subscribe().commands(), [Command::Drain]);
+        assert_eq!(control.subscribe().0.commands(), [Command::Drain]);
     }
 
     #[test]
     fn a_loop_that_begins_later_has_the_last_configuration_before_all_commands() {
         let control = Control::new();
-        let mut first = control.subscribe();
+        let mut first = control.subscribe().0;
         let config = |seconds| {
             let timeout = std::time::Duration::from_secs(seconds);
             Config::builder().timeout(timeout).build().unwrap()
@@ -344,7 +357,7 @@ mod tests {
             messages.received().into_iter().map(describe).collect()
         };
         assert_eq!(described(&mut first), ["Drain", "3", "7"]);
-        assert_eq!(described(&mut control.subscribe()), ["7", "Drain"]);
+        assert_eq!(described(&mut control.subscribe().0), ["7", "Drain"]);
     }
 
     #[test]
@@ -354,7 +367,7 @@ mod tests {
         assert!(!control.watched().load(Ordering::Relaxed));
         control.watches_network();
         assert!(control.clone().watched().load(Ordering::Relaxed));
-        let (mut first, second) = (control.subscribe(), control.subscribe());
+        let (mut first, second) = (control.subscribe().0, control.subscribe().0);
         drop(second);
         for _ in 0..2 {
             for _ in 0..1_000 {
@@ -363,14 +376,14 @@ mod tests {
             let received = first.received();
             assert!(matches!(received[..], [Message::NetworkChanged]));
         }
-        assert!(control.subscribe().received().is_empty());
+        assert!(control.subscribe().0.received().is_empty());
     }
 
     #[test]
     fn a_loop_that_does_not_go_round_fails_the_probe_until_it_does() {
         let control = Control::new();
         assert!(control.probe(), "no loop hangs");
-        let (mut first, mut second) = (control.subscribe(), control.subscribe());
+        let (mut first, mut second) = (control.subscribe().0, control.subscribe().0);
         assert!(control.probe(), "nothing was asked before");
         assert!(first.received().is_empty());
         for _ in 0..3 {

@@ -13,6 +13,7 @@ use super::lookups::Lookups;
 use super::missing_addresses::MissingAddresses;
 use super::network::Paths;
 use super::options::Options;
+use super::query_log::QueryLog;
 use super::shutdown::{Phase, Trigger};
 use super::sockets::Sockets;
 use super::sources::{Alarm, ClientKey, Kind, Source, Sources};
@@ -86,6 +87,9 @@ pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) paths: Paths,
     pub(super) phase: Phase,
     pub(super) handover: Handover,
+    pub(super) query_log: Option<QueryLog>,
+    /// Responses that it had no room for.
+    pub(super) unlogged: u64,
 }
 
 impl<R: Runtime, T: Transport> EventLoop<R, T> {
@@ -100,19 +104,24 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         let logs_for_all = number == 1;
         let now = runtime.now();
         let sources = Sources::default();
+        let (commands, query_log) = control.subscribe();
+        let mut out = Output::new();
+        out.note_answered(query_log.is_some());
         Self {
             number,
             missing: MissingAddresses::new(&sockets, logs_for_all, now.mono),
             host_networks: HostNetworks::new(config.allow().clone(), logs_for_all),
             core: Core {
                 forwarder: Forwarder::new(&config, cache.clone(), core_seed),
-                out: Output::new(),
+                out,
                 now,
             },
             udp: UdpSockets::new(sockets.datagrams, &sources),
             tcp: TcpClients::new(sockets.listeners, shared, &sources),
             paths: Paths::new(control.watched()),
-            commands: control.subscribe(),
+            commands,
+            query_log,
+            unlogged: 0,
             commands_source: sources.add(Kind::Control),
             alarm: Alarm::new(&sources),
             upstreams: UpstreamConnections::new(&sources),
@@ -261,6 +270,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 Message::Ask(query, to) => self.ask(&query, to),
                 Message::ShowCache(to) => drop(to.send(self.cache.clone())),
                 Message::NetworkChanged => self.network_changed(),
+                Message::LogQueries(log) => self.log_queries(log),
                 // It was answered when it was received.
                 Message::Probe => {}
             }

@@ -21,6 +21,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             unsent: self.udp.lost,
             rejected_clients: self.tcp.refused,
             unread: self.tcp.closed_unread,
+            unlogged: self.unlogged,
             ..*self.core.forwarder.stats()
         }
     }

@@ -13,6 +13,7 @@
 //! - `network` finds out which connections and upstreams a change of the network concerns.
 //! - `options` is what a caller chooses, `seed` the platform's random octets for it.
 //! - `asking` has queries answered that come from the program itself.
+//! - `logging` copies what was answered for the query log, and `query_log` is the way to whoever writes that down.
 //! - `measured` is what a loop has counted and holds, for whoever watches it.
 //! - `control` carries commands and new configurations to the loop, `reload` has it serve by one; `shutdown` is the way from serving to the end,
 //!   and `ending` what is done on it; loops that hand over go it together (`handover`).
@@ -28,12 +29,14 @@ mod event_loop;
 mod handover;
 mod host_networks;
 mod inspect;
+mod logging;
 mod lookups;
 mod measured;
 mod missing_addresses;
 mod network;
 mod options;
 mod pause;
+mod query_log;
 mod reconfigure;
 mod reload;
 #[cfg(any(
@@ -57,6 +60,7 @@ pub use bound::BoundSockets;
 pub use control::{Command, Control};
 pub use measured::{CacheMeasured, Measured};
 pub use options::Options;
+pub use query_log::{Logged, QueryLog};
 #[cfg(any(
     feature = "sockets",
     feature = "isolate",

@@ -96,7 +96,7 @@ pub fn options<'a>(
     })
 }
 
-/// The extended errors in an OPT record (RFC 8914), in order. A text that is no UTF-8 is left out.
+/// The extended errors in an OPT record (RFC 8914), in order. A text that is no UTF-8 is left out, and so is a null at its end (section 2).
 pub fn extended_errors<'a>(
     message: &'a [u8],
     opt: Option<&OptAt>,
@@ -106,7 +106,7 @@ pub fn extended_errors<'a>(
         let (info, text) = data.split_first_chunk::<2>()?;
         (code == OPTION_EDE).then(|| Ede {
             code: u16::from_be_bytes(*info),
-            text: std::str::from_utf8(text).unwrap_or_default(),
+            text: std::str::from_utf8(text).unwrap_or_default().trim_end_matches('\0'),
         })
     })
 }

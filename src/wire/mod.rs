@@ -62,8 +62,8 @@ pub use name::{NameDisplay, display, uncompressed};
 pub use name_text::name_from_text;
 pub use query::{Query, Refusal, parse_query};
 pub use question::{
-    QuestionAt, QuestionDisplay, TYPE_DS, describe, lowercase_into, same_question, typed,
-    typed_labels,
+    QuestionAt, QuestionDisplay, TYPE_DS, describe, lowercase_into, question_words, same_question,
+    typed, typed_labels,
 };
 pub use response::{Response, lower_ttls, parse_response, records};
 pub use scan::{Record, Section};

@@ -122,17 +122,37 @@ pub fn describe<'a>(message: &'a [u8], at: &QuestionAt) -> QuestionDisplay<'a> {
 impl fmt::Display for QuestionDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", display(self.name))?;
-        match QTYPE::try_from(self.at.qtype) {
-            Ok(QTYPE::TYPE(known)) => write!(f, "{known:?} ")?,
-            Ok(meta) => write!(f, "{meta:?} ")?,
-            Err(_) => write!(f, "TYPE{} ", self.at.qtype)?,
-        }
-        match QCLASS::try_from(self.at.qclass) {
-            Ok(QCLASS::CLASS(known)) => write!(f, "{known:?}"),
-            Ok(QCLASS::ANY) => f.write_str("ANY"),
-            Err(_) => write!(f, "CLASS{}", self.at.qclass),
-        }
+        write_type(self.at.qtype, f)?;
+        f.write_str(" ")?;
+        write_class(self.at.qclass, f)
     }
+}
+
+/// A type by its mnemonic, or as RFC 3597 section 5 has it.
+fn write_type(qtype: u16, f: &mut impl fmt::Write) -> fmt::Result {
+    match QTYPE::try_from(qtype) {
+        Ok(QTYPE::TYPE(known)) => write!(f, "{known:?}"),
+        Ok(meta) => write!(f, "{meta:?}"),
+        Err(_) => write!(f, "TYPE{qtype}"),
+    }
+}
+
+fn write_class(qclass: u16, f: &mut impl fmt::Write) -> fmt::Result {
+    match QCLASS::try_from(qclass) {
+        Ok(QCLASS::CLASS(known)) => write!(f, "{known:?}"),
+        Ok(QCLASS::ANY) => f.write_str("ANY"),
+        Err(_) => write!(f, "CLASS{qclass}"),
+    }
+}
+
+/// The name, the type and the class of a question's octets, for people. `None` if they are none.
+pub fn question_words(octets: &[u8]) -> Option<(String, String, String)> {
+    let (name, rest) = octets.split_at_checked(octets.len().checked_sub(4)?)?;
+    let (mut qtype, mut qclass) = (String::new(), String::new());
+    // Writing to a string cannot fail.
+    let _infallible = write_type(u16_at(rest, 0)?, &mut qtype);
+    let _infallible = write_class(u16_at(rest, 2)?, &mut qclass);
+    Some((display(name).to_string(), qtype, qclass))
 }
 
 #[cfg(test)]

@@ -14,7 +14,12 @@ use crate::support::setup::Trust;
 use crate::support::upstream::DotServer;
 
 /// What this file does not provoke, the counter of the core behind it, and a test that does.
-const ELSEWHERE: [(&str, &str, &str); 9] = [
+const ELSEWHERE: [(&str, &str, &str); 10] = [
+    (
+        "dotward_query_log_lost_total",
+        "unlogged",
+        "tests/query_log.rs",
+    ),
     (
         "dotward_limit_hits_total{bound=\"in_flight_per_client\"}",
         "shed_per_client",

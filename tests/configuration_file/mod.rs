@@ -94,12 +94,13 @@ fn told(settings: &Settings) -> String {
         log_format,
         admin,
         control_socket,
+        query_log,
         warnings,
         ..
     } = settings;
     let warnings = warnings.len();
     format!(
-        "{config:?} {runtime} {log} {log_format} {admin:?} {control_socket:?} {warnings} {hosts:?}"
+        "{config:?} {runtime} {log} {log_format} {admin:?} {control_socket:?} {query_log:?} {warnings} {hosts:?}"
     )
 }
 

@@ -46,6 +46,8 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("ignore-network-changes", "true", "true"),
     ("log", "\"debug\"", "debug"),
     ("log-format", "\"json\"", "json"),
+    ("query-log", "\"FOLDER/queries\"", "FOLDER/queries"),
+    ("query-log-clients", "\"prefix\"", "prefix"),
     ("admin", "\"127.0.0.1:9553\"", "127.0.0.1"),
     (
         "control-socket",
@@ -103,6 +105,8 @@ fn a_file_says_what_options_and_variables_say() {
         // Without a certificate these two are mistakes.
         let beside: &[(&str, &str)] = match *key {
             "listen-tls" | "listen-https" | "certificate-key" => &[("DOTWARD_CERTIFICATE", &own)],
+            // Without the log nothing is told of clients.
+            "query-log-clients" => &[("DOTWARD_QUERY_LOG", "-")],
             _ => &[],
         };
         let by_file = stand.read(&format!("{key} = {in_file}"), "", beside);

@@ -95,6 +95,11 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     ),
     counter(
+        "dotward_query_log_lost",
+        "Responses that the query log had no room for",
+        |t, _| one(t.stats.unlogged),
+    ),
+    counter(
         "dotward_joined_queries",
         "Queries that joined an identical query in flight",
         |t, _| one(t.stats.joined),

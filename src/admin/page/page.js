@@ -190,6 +190,9 @@ function showTiles(s) {
   const failed = s.clients.failed - minute.clients.failed;
   say($("failed"), count(failed));
   $("failed").className = failed > 0 ? "bad" : "";
+  // The page knows nothing of what was before it was opened.
+  const seconds = Math.round(s.uptime_seconds - minute.uptime_seconds);
+  say($("failed-unit"), seconds < MINUTE - 1 ? `in the last ${seconds} s` : "in the last minute");
   say($("failed-more"), `${count(s.clients.failed)} since the start`);
   say($("waiting"), count(s.clients.queries_in_flight));
   say($("waiting-more"), `${count(s.clients.tcp_connections)} TCP clients`);
@@ -475,6 +478,7 @@ function connection(word, className, why = "") {
   $("live").className = `pill ${className}`;
   say($("notice"), why);
   $("notice").hidden = why === "";
+  if (why !== "") $("ready").className = "pill"; // whether it still is, is not known
   document.body.classList.toggle("lost", why !== "" && history.length > 0);
 }
 

@@ -2,6 +2,7 @@
 
 use super::Forwarder;
 use crate::engine::admission::Admission;
+use crate::engine::answered::Origin;
 use crate::engine::cache::{Found, Key};
 use crate::engine::client::Client;
 use crate::engine::output::Output;
@@ -35,7 +36,7 @@ impl Forwarder {
         let hash = key.as_ref().map(Key::hash);
         let found = key.as_ref().map_or(Found::Miss, |key| {
             let reply = client.reply(query.question.octets(message));
-            fx.reply_if_any(client.client, |out| {
+            fx.reply_if_any(client.client, Origin::Cache, |out| {
                 self.cache.get(key, &reply, self.udp_payload, now.boot, out)
             })
         });

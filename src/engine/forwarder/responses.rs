@@ -111,7 +111,8 @@ impl Forwarder {
         }
         self.trace(key, Some((&attempt, connection)), now);
         let fx = &mut self.ledger.at(now, out);
-        self.transactions.finish(key, message, answer, fx);
+        self.transactions
+            .finish(key, (message, answer), Some(upstream), fx);
         self.carry_out(now, out);
         let others_wait = |upstream| self.transactions.places_for(upstream) > 0;
         let fx = &mut self.ledger.at(now, out);

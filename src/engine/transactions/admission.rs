@@ -68,14 +68,15 @@ impl Transactions {
         if !self.fits(&client.client, units, fx.now) {
             // A stale answer harms nobody; a query given up does.
             let question = query.question.octets(message);
-            if self.reply_stale(stale.as_ref(), question, &client, fx) {
+            if self.reply_stale(stale.as_ref(), question, &client, fx.now.mono, fx) {
                 return Accepted::Done;
             }
             fx.task(Task::Relieve);
             if let Err(why) = self.make_room(&client.client, units, fx) {
                 let cd = query.header.flags.cd();
-                let why = why.explain(std::iter::empty());
-                reply_failure(client.client, &reply, cd, &why, self.udp_payload, fx);
+                let why = &why.explain(std::iter::empty());
+                let why = (why, fx.now.mono);
+                reply_failure(client.client, &reply, cd, why, self.udp_payload, fx);
                 return Accepted::Done;
             }
             // The same query may have been given up.

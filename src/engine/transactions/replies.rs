@@ -3,6 +3,7 @@
 
 use super::quotas;
 use super::{Transaction, Transactions, WaitingClient};
+use crate::engine::answered::Origin;
 use crate::engine::cache::Key;
 use crate::engine::client::Client;
 use crate::engine::effects::Effects;
@@ -10,7 +11,7 @@ use crate::engine::failed_queries::Failing;
 use crate::engine::failure::{Explanation, Failure};
 use crate::engine::keys::TransactionKey;
 use crate::engine::response::{self, Meaning};
-use crate::engine::time::Now;
+use crate::engine::time::{Now, Time};
 use crate::engine::words::counted;
 use crate::wire::{self, Ede, Rcode, Recipient};
 use log::debug;
@@ -25,26 +26,29 @@ pub struct Unfinished {
 
 /// What the clients of a transaction get.
 enum Response<'a> {
-    Answer(Cow<'a, [u8]>, wire::Response),
+    /// With the number of the upstream that gave it.
+    Answer(Cow<'a, [u8]>, wire::Response, Option<usize>),
     Failure(Explanation),
 }
 
 impl Response<'_> {
     fn into_owned(self) -> Response<'static> {
         match self {
-            Self::Answer(message, answer) => Response::Answer(message.into_owned().into(), answer),
+            Self::Answer(message, answer, from) => {
+                Response::Answer(message.into_owned().into(), answer, from)
+            }
             Self::Failure(why) => Response::Failure(why),
         }
     }
 }
 
 impl Transactions {
-    /// A response is relayed to all clients that wait for it.
+    /// A response is relayed to all clients that wait for it. `from`: the number of the upstream that gave it, if that is known.
     pub fn finish(
         &mut self,
         key: TransactionKey,
-        message: &[u8],
-        answer: &wire::Response,
+        (message, answer): (&[u8], &wire::Response),
+        from: Option<usize>,
         fx: &mut Effects<'_>,
     ) {
         let Some(transaction) = self.remove(key, fx) else {
@@ -58,7 +62,7 @@ impl Transactions {
         if self.failed.is_on() {
             self.note_if_useless(&transaction, message, answer, fx.now);
         }
-        let response = Response::Answer(message.into(), *answer);
+        let response = Response::Answer(message.into(), *answer, from);
         self.relay(transaction, response, fx);
     }
 
@@ -68,7 +72,7 @@ impl Transactions {
         if let Some(message) = fallback
             && let Ok(answer) = wire::parse_response(&message)
         {
-            return self.finish(key, &message, &answer, fx);
+            return self.finish(key, (&message, &answer), None, fx);
         }
         let Some(transaction) = self.remove(key, fx) else {
             return;
@@ -141,11 +145,12 @@ impl Transactions {
     ) {
         let payload = self.udp_payload;
         let is_worse_than_stale = match &response {
-            Response::Answer(message, answer) => {
+            Response::Answer(message, answer, _) => {
                 response::meaning(message, answer).is_worse_than_stale()
             }
             Response::Failure(_) => true,
         };
+        let arrived = transaction.history.arrived;
         while let Some(waiting) = transaction.next_client() {
             if fx.out.is_full() {
                 // The driver first has to do what there is; then the rest is answered.
@@ -158,7 +163,7 @@ impl Transactions {
             }
             let question = transaction.question();
             let key = transaction.key().filter(|_| is_worse_than_stale);
-            if self.reply_stale(key.as_ref(), question, &waiting, fx) {
+            if self.reply_stale(key.as_ref(), question, &waiting, arrived, fx) {
                 continue;
             }
             match &response {
@@ -167,7 +172,7 @@ impl Transactions {
                     fx.failures.note(why, fx.now.mono);
                     self.reply_why(&transaction, &waiting, why, fx);
                 }
-                Response::Answer(_, answer)
+                Response::Answer(_, answer, _)
                     if answer.header.flags.tc() && !waiting.client.is_datagram() =>
                 {
                     // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
@@ -177,10 +182,11 @@ impl Transactions {
                     fx.failures.note(&why, fx.now.mono);
                     self.reply_why(&transaction, &waiting, &why, fx);
                 }
-                Response::Answer(message, answer) => {
+                Response::Answer(message, answer, from) => {
                     fx.stats.answered += 1;
                     let reply = waiting.reply(question);
-                    fx.reply(waiting.client, |out| {
+                    let origin = Origin::Upstream(*from, arrived);
+                    fx.reply(waiting.client, origin, |out| {
                         wire::relay_response(message, answer, &reply, payload, out);
                     });
                     if waiting.edns.is_some() && answer.rcode().is_extended() {
@@ -203,6 +209,7 @@ impl Transactions {
     ) {
         let reply = waiting.reply(transaction.question());
         let cd = transaction.query.header.flags.cd();
+        let why = (why, transaction.history.arrived);
         reply_failure(waiting.client, &reply, cd, why, self.udp_payload, fx);
     }
 
@@ -230,7 +237,7 @@ impl Transactions {
     pub(super) fn octets_unfinished(&self) -> usize {
         let octets = |unfinished: &Unfinished| {
             let response = match &unfinished.response {
-                Response::Answer(message, _) => message.len(),
+                Response::Answer(message, ..) => message.len(),
                 Response::Failure(_) => 0,
             };
             unfinished.transaction.octets() + response
@@ -255,7 +262,14 @@ impl Transactions {
         self.quotas.leave(&waiting.client, number, waiting.units);
         let transaction = &self.table[key];
         let known = transaction.key();
-        if !self.reply_stale(known.as_ref(), transaction.question(), &waiting, fx) {
+        let arrived = transaction.history.arrived;
+        if !self.reply_stale(
+            known.as_ref(),
+            transaction.question(),
+            &waiting,
+            arrived,
+            fx,
+        ) {
             fx.stats.yielded += 1;
             let why = why.explain(std::iter::empty());
             self.reply_why(transaction, &waiting, &why, fx);
@@ -287,7 +301,8 @@ impl Transactions {
             put_off |= fx.out.is_full();
             let transaction = &self.table[key];
             let key = transaction.key();
-            if !put_off && self.reply_stale(key.as_ref(), transaction.question(), &client, fx) {
+            let question = transaction.question();
+            if !put_off && self.reply_stale(key.as_ref(), question, &client, arrived, fx) {
                 self.quotas
                     .leave(&client.client, client.number, client.units);
             } else {
@@ -309,12 +324,13 @@ impl Transactions {
         }
     }
 
-    /// Answers a client with what the cache has, be it stale, if it has anything.
+    /// Answers a client with what the cache has, be it stale, if it has anything. It waits since then.
     pub(super) fn reply_stale(
         &self,
         key: Option<&Key<'_>>,
         question: &[u8],
         waiting: &WaitingClient,
+        since: Time,
         fx: &mut Effects<'_>,
     ) -> bool {
         let Some(key) = key else {
@@ -322,7 +338,7 @@ impl Transactions {
         };
         let reply = waiting.reply(question);
         let now = fx.now.boot;
-        let served = fx.reply_if_any(waiting.client, |out| {
+        let served = fx.reply_if_any(waiting.client, Origin::Stale(since), |out| {
             let payload = self.udp_payload;
             self.cache.get_stale(key, &reply, payload, now, out)
         });
@@ -346,17 +362,17 @@ fn count(why: Failure, fx: &mut Effects<'_>) {
     }
 }
 
-/// Answers a client's query with a failure. `cd`: whether the query has that flag.
+/// Answers a client's query with a failure, after it has waited since then. `cd`: whether the query has that flag.
 pub fn reply_failure(
     client: Client,
     reply: &Recipient<'_>,
     cd: bool,
-    why: &Explanation,
+    (why, since): (&Explanation, Time),
     payload: u16,
     fx: &mut Effects<'_>,
 ) {
     let (head, ede) = ((0, cd, why.rcode), Some(why.ede()));
-    fx.reply(client, |out| {
+    fx.reply(client, Origin::Failure(why, since), |out| {
         wire::local_response(reply, head, ede, payload, out);
     });
 }

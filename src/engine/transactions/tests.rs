@@ -152,7 +152,7 @@ impl Stage {
         let message = tweak(testing::response_to(sent).a(TTL, [192, 0, 2, 7])).build();
         let answer = wire::parse_response(&message).unwrap();
         let fx = &mut self.ledger.at(self.now, &mut self.out);
-        self.transactions.finish(key, &message, &answer, fx);
+        self.transactions.finish(key, (&message, &answer), None, fx);
     }
 
     fn fail(&mut self, key: TransactionKey) {
