@@ -106,7 +106,9 @@ pub fn extended_errors<'a>(
         let (info, text) = data.split_first_chunk::<2>()?;
         (code == OPTION_EDE).then(|| Ede {
             code: u16::from_be_bytes(*info),
-            text: std::str::from_utf8(text).unwrap_or_default().trim_end_matches('\0'),
+            text: std::str::from_utf8(text)
+                .unwrap_or_default()
+                .trim_end_matches('\0'),
         })
     })
 }
