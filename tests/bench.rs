@@ -139,7 +139,7 @@ fn a_table_and_bars_are_for_people() {
     );
 }
 
-// fault 143
+// fault 154
 #[test]
 fn a_silent_resolver_does_not_hold_up_the_end() {
     let trust = Trust::new();

@@ -283,7 +283,7 @@ fn what_is_asked_is_what_was_typed() {
     );
 }
 
-// fault 142
+// fault 153
 #[test]
 fn no_server_controls_the_terminal() {
     let trust = Trust::new();
@@ -305,7 +305,7 @@ fn no_server_controls_the_terminal() {
     }
 }
 
-// fault 143
+// fault 154
 #[test]
 fn a_silent_server_is_waited_for_no_longer_than_the_time_limit() {
     let trust = Trust::new();
@@ -330,7 +330,7 @@ fn a_silent_server_is_waited_for_no_longer_than_the_time_limit() {
     }
 }
 
-// fault 144
+// fault 155
 #[test]
 fn what_is_no_dns_response_is_told() {
     let trust = Trust::new();

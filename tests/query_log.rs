@@ -277,7 +277,7 @@ fn a_reload_turns_it_on_elsewhere_and_off() {
     proxy.wait_log("queries are not logged any more");
 }
 
-// fault 150
+// fault 149
 #[cfg(unix)]
 #[test]
 fn a_sink_that_takes_nothing_costs_lines_and_no_answers() {

@@ -90,7 +90,7 @@ pub fn event(name: &str, text: &str) -> Bytes {
 mod tests {
     use super::*;
 
-    // fault 148
+    // fault 147
     #[test]
     fn there_are_only_so_many_and_each_holds_one_event() {
         let streams = Streams::default();

@@ -284,7 +284,7 @@ mod tests {
         stream
     }
 
-    // fault 148
+    // fault 147
     #[test]
     fn whoever_reads_nothing_is_dropped_and_others_go_on() {
         let (mut server, address) = server();

@@ -312,7 +312,7 @@ mod tests {
         }
     }
 
-    // req 123, fault 146
+    // req 123, fault 145
     #[test]
     fn what_is_not_exactly_known_is_refused() {
         for (line, code, part) in [
@@ -420,7 +420,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
 
-        // fault 146
+        // fault 145
         #[test]
         fn any_octets_are_a_request_or_refused(octets in vec(any::<u8>(), 0..200)) {
             if let Ok(request) = Request::read(&octets) {
@@ -428,7 +428,7 @@ mod tests {
             }
         }
 
-        // fault 146
+        // fault 145
         #[test]
         fn any_value_is_a_request_or_refused(mut value in values(), versioned in any::<bool>()) {
             if let (Value::Object(members), true) = (&mut value, versioned) {
@@ -440,7 +440,7 @@ mod tests {
             }
         }
 
-        // fault 146
+        // fault 145
         #[test]
         fn a_request_with_an_octet_changed_is_one_or_refused(
             at in any::<proptest::sample::Index>(), octet in any::<u8>(), name in "[a-zA-Z0-9._\\\\-]{0,40}",

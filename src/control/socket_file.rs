@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    // fault 145
+    // fault 144
     #[test]
     fn a_stale_file_is_replaced_and_one_in_use_is_not() {
         let folder = Folder::new("socket-file");
@@ -179,7 +179,7 @@ mod tests {
         next.remove();
     }
 
-    // fault 145
+    // fault 144
     #[test]
     fn what_is_no_socket_is_left_alone() {
         let folder = Folder::new("no-socket");

@@ -178,7 +178,7 @@ mod tests {
     }
 
     proptest! {
-        // fault 142
+        // fault 153
         #[test]
         fn no_record_controls_a_terminal(
             rtype in prop_oneof![0_u16..300, any::<u16>()],

@@ -255,7 +255,7 @@ mod tests {
         );
     }
 
-    // fault 144
+    // fault 155
     #[test]
     fn what_is_no_response_to_the_query_is_a_problem() {
         let asked = query("a.test", 1).build();

@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn changes_of_the_network_are_one_until_they_are_looked_at() {
-        // fault 152
+        // fault 151
         let control = Control::new();
         assert!(!control.watched().load(Ordering::Relaxed));
         control.watches_network();

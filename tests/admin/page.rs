@@ -131,7 +131,7 @@ fn events_tell_the_status_once_a_second() {
     assert_eq!((head.status, &*head.body), (200, ""));
 }
 
-// fault 148
+// fault 147
 #[test]
 fn more_streams_than_there_may_be_are_refused_and_nothing_else_is() {
     let stand = Stand::new(|upstream| upstream, &[]);
@@ -162,7 +162,7 @@ fn more_streams_than_there_may_be_are_refused_and_nothing_else_is() {
     more.next();
 }
 
-// fault 149
+// fault 148
 #[test]
 fn a_page_of_another_server_takes_no_events() {
     let stand = Stand::new(|upstream| upstream, &[]);

@@ -49,7 +49,7 @@ fn the_status_is_told_to_people_and_to_programs() {
     }
 }
 
-// req 124, fault 147
+// req 124, fault 146
 #[test]
 fn what_is_flushed_is_asked_for_again_and_nothing_else() {
     let stand = Stand::answering();

@@ -11,7 +11,7 @@ const MAX_CONNECTIONS: usize = 16;
 /// Octets of a line.
 const MAX_LINE: usize = 4_096;
 
-// req 123, fault 146
+// req 123, fault 145
 #[test]
 fn garbage_is_refused_line_by_line_and_the_connection_goes_on() {
     let stand = Stand::answering();
@@ -66,7 +66,7 @@ fn requests_may_come_in_any_pieces_and_several_at_once() {
     assert!(line.ends());
 }
 
-// fault 146
+// fault 145
 #[test]
 fn a_line_that_is_too_long_ends_its_connection() {
     let stand = Stand::answering();
@@ -81,7 +81,7 @@ fn a_line_that_is_too_long_ends_its_connection() {
     assert_eq!(line.ask(&padded)["ok"], true, "the longest line");
 }
 
-// fault 146
+// fault 145
 #[test]
 fn many_connections_that_say_nothing_hold_up_nobody_for_long() {
     let stand = Stand::answering();
@@ -118,7 +118,7 @@ fn many_connections_that_say_nothing_hold_up_nobody_for_long() {
     );
 }
 
-// fault 146
+// fault 145
 #[test]
 fn a_flood_of_requests_that_nobody_reads_holds_up_nobody() {
     let stand = Stand::answering();

@@ -15,7 +15,7 @@ fn another(stand: &Stand) -> Outcome {
     run(command(&args))
 }
 
-// fault 145
+// fault 144
 #[test]
 fn what_a_killed_program_leaves_is_replaced() {
     let mut stand = Stand::answering();
@@ -33,7 +33,7 @@ fn what_a_killed_program_leaves_is_replaced() {
     assert_eq!(left, 0, "nothing is left behind");
 }
 
-// fault 145
+// fault 144
 #[test]
 fn the_socket_of_a_living_program_is_its_own() {
     let stand = Stand::answering();
@@ -47,7 +47,7 @@ fn the_socket_of_a_living_program_is_its_own() {
     assert!(stand.json("status")["ready"].is_boolean());
 }
 
-// fault 145
+// fault 144
 #[test]
 fn what_is_no_socket_ends_the_start_and_stays() {
     let mut stand = Stand::answering();
@@ -67,7 +67,7 @@ fn what_is_no_socket_ends_the_start_and_stays() {
     assert!(outcome.stderr.contains("there is no folder"), "{outcome:?}");
 }
 
-// fault 145
+// fault 144
 #[test]
 fn a_file_that_has_taken_its_place_is_not_removed() {
     let mut stand = Stand::answering();

@@ -34,7 +34,7 @@ fn begin(scene: &Scene) {
 
 #[test]
 fn queries_in_flight_are_sent_again_when_the_route_moves() {
-    // fault 151, req 128
+    // fault 150, req 128
     let stats = tell(&[FIRST], async |scene| {
         begin(scene);
         assert_eq!(scene.get("a.test").await.rcode, 0);
@@ -61,7 +61,7 @@ fn queries_in_flight_are_sent_again_when_the_route_moves() {
 
 #[test]
 fn a_connect_under_way_is_begun_anew_on_the_other_path() {
-    // fault 151
+    // fault 150
     let stats = tell(&[FIRST], async |scene| {
         begin(scene);
         scene.world.conditions(addr(FIRST), |w| w.swallows = true);
@@ -80,7 +80,7 @@ fn a_connect_under_way_is_begun_anew_on_the_other_path() {
 
 #[test]
 fn changes_that_do_not_concern_an_upstream_leave_its_connection() {
-    // fault 152, req 128
+    // fault 151, req 128
     let stats = tell(&[FIRST, SECOND], async |scene| {
         begin(scene);
         for round in 0..100 {
@@ -96,7 +96,7 @@ fn changes_that_do_not_concern_an_upstream_leave_its_connection() {
 
 #[test]
 fn a_connection_whose_own_path_is_still_there_answers_what_it_has() {
-    // fault 152: as when an IPv6 address is replaced by a newer temporary one (RFC 8981).
+    // fault 151: as when an IPv6 address is replaced by a newer temporary one (RFC 8981).
     let stats = tell(&[FIRST], async |scene| {
         begin(scene);
         direct(&scene.first, |_| Act::AnswerAfter(ms(500)));
@@ -120,7 +120,7 @@ fn a_connection_whose_own_path_is_still_there_answers_what_it_has() {
 
 #[test]
 fn a_link_that_comes_back_is_used_at_once() {
-    // fault 151: whatever the backoff is by then.
+    // fault 150: whatever the backoff is by then.
     let stats = tell(&[FIRST], async |scene| {
         begin(scene);
         assert_eq!(scene.get("a.test").await.rcode, 0);
@@ -146,7 +146,7 @@ fn a_link_that_comes_back_is_used_at_once() {
 
 #[test]
 fn another_router_does_not_end_a_connection_over_ipv6() {
-    // fault 152
+    // fault 151
     let router = |last: u16| NetworkPath::Over {
         network: Network {
             interface: 3,
@@ -162,7 +162,7 @@ fn another_router_does_not_end_a_connection_over_ipv6() {
 
 #[test]
 fn an_upstream_that_was_to_be_waited_for_is_tried_at_once_on_another_network() {
-    // fault 151
+    // fault 150
     let stats = tell(&[FIRST, SECOND], async |scene| {
         begin(scene);
         scene.world.conditions(addr(FIRST), |w| w.refuses = true);
@@ -199,7 +199,7 @@ fn nobody_is_asked_for_paths_while_nobody_tells_of_changes() {
 
 #[test]
 fn what_was_learned_on_one_network_holds_there_alone() {
-    // fault 153, req 129
+    // fault 152, req 129
     let stats = tell(&[FIRST], async |scene| {
         begin(scene);
         // On the first network idle connections are forgotten after four seconds.

@@ -235,7 +235,7 @@ fn where_port_853_is_dropped_https_answers_and_is_remembered() {
     }
 }
 
-// fault 137, 153, req 129
+// fault 137, 152, req 129
 #[test]
 fn what_works_is_remembered_for_each_network() {
     tell("tls+https", async |scene, seen| {

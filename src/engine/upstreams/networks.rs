@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn each_network_has_what_was_learned_there() {
-        // fault 153
+        // fault 152
         let mut networks = Networks::default();
         let [home, work] = [network(1), network(2)];
         let nothing = observed(12);

@@ -31,7 +31,7 @@ fn what_is_remembered_for_a_question_is_told_with_its_age() {
     assert!(of(&stage, &asked(&testing::query("b.test.", 1))).is_empty());
 }
 
-// fault 147
+// fault 146
 #[test]
 fn a_name_a_suffix_or_all_is_forgotten_and_nothing_else() {
     let stage = Stage::new();
