@@ -94,7 +94,7 @@ impl Typed {
 
     /// The words that belong to no option.
     #[cfg_attr(
-        not(feature = "query"),
+        not(any(feature = "query", test)),
         expect(dead_code, reason = "only the commands of that feature take words")
     )]
     pub(super) fn words(&self) -> &[String] {
