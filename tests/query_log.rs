@@ -197,6 +197,20 @@ fn without_the_option_nothing_is_written_and_with_it_that_is_said() {
     }
 }
 
+#[cfg(all(unix, feature = "control"))]
+#[test]
+fn what_the_control_socket_asks_is_not_in_it() {
+    let files = TempDir::new();
+    let socket = files.path().join("control.sock").display().to_string();
+    let logging = Logging::new(&["--control-socket", &socket]);
+    logging.proxy.wait_log("the control socket is ");
+    let outcome = run(command(&["explain", "a.test", "--control-socket", &socket]));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(logging.upstream.seen().queries.len(), 1);
+    canary(logging.proxy.address(), "b.test");
+    assert_eq!(logging.lines(1)[0]["name"], "b.test.");
+}
+
 #[test]
 fn a_file_that_cannot_be_opened_ends_the_start() {
     let files = TempDir::new();

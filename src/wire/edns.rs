@@ -358,6 +358,21 @@ mod tests {
     }
 
     #[test]
+    fn extended_errors_come_without_a_null_at_the_end_and_in_utf_8() {
+        let sent: [(u16, &[u8]); 5] = [
+            (OPTION_EDE, b"\0\x0Fwhy\0"),
+            (3, b"\0\x0Fid"),
+            (OPTION_EDE, b"\0\x16"),
+            (OPTION_EDE, b"\x01\0\xFF"),
+            (OPTION_EDE, b"\0"),
+        ];
+        let (message, opt) = with_options(1232, 0, &sent);
+        let told = extended_errors(&message, Some(&opt)).map(|ede| (ede.code, ede.text));
+        assert_eq!(told.collect::<Vec<_>>(), [(15, "why"), (22, ""), (256, "")]);
+        assert_eq!(extended_errors(&message, None).count(), 0);
+    }
+
+    #[test]
     fn another_message_than_the_scanned_one_has_no_options() {
         let (message, opt) = with_options(1232, 0, &[(3, b"abcdef")]);
         assert_eq!(options(&message[..40], &opt).count(), 0);
