@@ -117,11 +117,16 @@ pub mod control;
 )]
 pub mod engine;
 pub mod framed;
-#[cfg(any(
-    feature = "admin",
-    feature = "control",
-    all(feature = "cli", feature = "tls", feature = "sockets")
-))]
+#[cfg(feature = "cli")]
+#[cfg_attr(
+    not(any(
+        feature = "admin",
+        feature = "control",
+        all(feature = "tls", feature = "sockets"),
+        test
+    )),
+    expect(dead_code, reason = "only the log writes JSON then")
+)]
 mod json;
 mod locks;
 #[cfg(feature = "cli")]
