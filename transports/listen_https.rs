@@ -12,7 +12,6 @@ mod tests;
 
 pub use self::stream::HttpsStream;
 
-use super::listen_tls::TlsStream;
 use crate::config::{Config, ConfigError};
 use crate::runtime::ByteStream;
 use http::HeaderValue;
@@ -29,9 +28,6 @@ pub fn check(_config: &Config) -> Result<(), ConfigError> {
 }
 
 /// HTTP/2 over a stream whose handshake has not begun, with at most so many requests at once.
-pub fn over_tls<S: ByteStream>(
-    stream: TlsStream<S>,
-    requests: usize,
-) -> io::Result<HttpsStream<TlsStream<S>>> {
+pub fn over_tls<S: ByteStream>(stream: S, requests: usize) -> io::Result<HttpsStream<S>> {
     Ok(HttpsStream::new(stream, requests))
 }

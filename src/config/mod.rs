@@ -23,6 +23,7 @@ mod public_suffix;
 mod registrable;
 mod roots;
 mod route;
+mod scheme;
 mod server_certificate;
 mod split_key;
 mod text;
@@ -65,6 +66,7 @@ pub(crate) use registrable::domain_of;
 pub(crate) use registrable::registrable_domain;
 pub use roots::Roots;
 pub use route::{Domain, Route, Target};
+pub use scheme::Scheme;
 pub use server_certificate::ServerCertificate;
 pub use split_key::SplitKey;
 #[cfg(feature = "admin")]
@@ -73,7 +75,7 @@ pub use text::server_address;
 pub use ttl::TtlBounds;
 #[cfg(test)]
 pub(crate) use upstream::tests::SCHEMES;
-pub use upstream::{Host, Scheme, Upstream};
+pub use upstream::{Host, Upstream};
 pub(crate) use words::hint;
 
 /// The port of conventional DNS (RFC 1035).

@@ -1,7 +1,7 @@
 //! The protocols by which one upstream is reached, and how people write several of them.
 
+use super::scheme::Scheme;
 use super::text::port;
-use super::upstream::Scheme;
 use super::{TLS_PORT, hint, lacking};
 
 /// The scheme of DNS over HTTPS, whose upstreams have a path.

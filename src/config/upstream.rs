@@ -8,19 +8,9 @@ use super::protocols::{
     wrong_in_path,
 };
 use super::providers::{self, Provider};
+use super::scheme::Scheme;
 use super::text::{host_name, port, server_address, split_port};
 use super::{ConfigError, DNS_PORT, TLS_PORT};
-
-/// A scheme of upstreams: a row of the table in [`transports`](crate::transports).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scheme {
-    /// The name, which precedes `://`.
-    pub name: &'static str,
-    /// The port where the user gives none.
-    pub port: u16,
-    /// Whether connections are authenticated and encrypted. The program refuses a scheme that is not, unless the user permits it.
-    pub encrypted: bool,
-}
 
 /// A resolver to forward to, by one protocol or by several, at one or more addresses that are equally good.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! A build without HTTPS towards clients. Stands in for `transports/listen_https.rs`.
 
-use super::listen_tls::TlsStream;
 use crate::config::{Config, ConfigError, Encryption, lacking};
 use crate::runtime::ByteStream;
 use std::io;
@@ -23,10 +22,7 @@ pub fn check(config: &Config) -> Result<(), ConfigError> {
 }
 
 /// Refuses.
-pub fn over_tls<S: ByteStream>(
-    _stream: TlsStream<S>,
-    _requests: usize,
-) -> io::Result<HttpsStream<TlsStream<S>>> {
+pub fn over_tls<S: ByteStream>(_stream: S, _requests: usize) -> io::Result<HttpsStream<S>> {
     Err(io::Error::other(lacking(FEATURE)))
 }
 

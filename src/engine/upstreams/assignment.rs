@@ -2,8 +2,9 @@
 
 use super::UpstreamPool;
 use super::capacity::Bounds;
-use super::connection::{Connection, Room, Streams};
+use super::connection::{Connection, Room};
 use super::edns_support::EdnsSupport;
+use super::streams::Streams;
 use crate::engine::history::{Attempt, History, Opt, Purpose, Queue};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::response::Edns;

@@ -1,8 +1,9 @@
 //! Making connections: to which upstream, when, and what a failure means.
 
 use super::UpstreamPool;
-use super::connection::{Connection, Streams};
+use super::connection::Connection;
 use super::incidents::Incident;
+use super::streams::Streams;
 use super::upstream::Upstream;
 use crate::engine::effects::{Effects, Task};
 use crate::engine::failure::{NextTry, connect_line, connect_reason};

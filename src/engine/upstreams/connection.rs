@@ -3,6 +3,7 @@
 use super::capacity::Bounds;
 use super::idle_timeout::IdleTimeout;
 use super::pipeline::{FULL_OF_ABANDONED, MAX_ABANDONED, Pipeline};
+use super::streams::Streams;
 use super::upstream::Upstream;
 use crate::engine::history::Lane;
 use crate::engine::time::Time;
@@ -33,15 +34,6 @@ enum Phase {
     /// Its handshake goes on, and it takes queries.
     Early,
     Up,
-}
-
-/// How the queries of a connection are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Streams {
-    /// All are messages in one stream.
-    Shared,
-    /// Each has a stream of its own.
-    Own,
 }
 
 /// Whether a connection is believed to work.

@@ -12,7 +12,7 @@
 //!   `reachability`: both together.
 //! - `upstream`: what is known of one, with `capacity`, `edns_support`, `idle_timeout`, `keepalive`, `padding`, `round_trip`,
 //!   `incidents`.
-//! - `connection`: one connection, with the queries in flight on it: `pipeline`.
+//! - `connection`: one connection, with the queries in flight on it: `pipeline`, in one of the `streams` or in many.
 //! - `resume`: noticing that the machine was suspended. `moving`: the network has changed; `networks`: what was learned over each.
 //!   `reconfiguration`: other upstreams than before. `measuring`: gauges. `explaining`: what of it people are told.
 
@@ -42,6 +42,7 @@ mod routes;
 mod selection;
 mod silence;
 mod split;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod upstream;

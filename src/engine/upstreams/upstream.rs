@@ -2,7 +2,6 @@
 
 use super::backoff::Backoff;
 use super::capacity::Capacity;
-use super::connection::Streams;
 use super::edns_support::EdnsSupport;
 use super::health::Health;
 use super::idle_timeout::IdleTimeout;
@@ -11,6 +10,7 @@ use super::keepalive::KeepaliveOption;
 use super::networks::{Networks, Observed};
 use super::padding::Padding;
 use super::round_trip::RoundTrip;
+use super::streams::Streams;
 use crate::config::{Profile, Upstream as Configured};
 use crate::engine::network::Network;
 use crate::engine::stats::UpstreamStats;
