@@ -285,8 +285,8 @@ options! {
         /// DOTWARD_MAX_LINK_IN_FLIGHT
         Count max_link_in_flight = &["1000"],
 
-        /// NUMBER of TCP connections of all clients together. Default: 1000.
-        /// DOTWARD_MAX_TCP_CONNECTIONS
+        /// NUMBER of TCP connections of all clients together, those over TLS and HTTPS, too.
+        /// Default: 1000. DOTWARD_MAX_TCP_CONNECTIONS
         Count max_tcp_connections = &["1000"],
 
         /// NUMBER of TCP connections per client (IPv4 address or IPv6 /64); clients on loopback have no
@@ -297,8 +297,8 @@ options! {
         /// Default: 100. DOTWARD_MAX_TCP_IN_FLIGHT
         Count max_tcp_in_flight = &["100"],
 
-        /// TIME after which an idle TCP connection of a client is closed. Default: 10s.
-        /// DOTWARD_TCP_IDLE
+        /// TIME after which an idle TCP connection of a client is closed, over TLS and HTTPS, too.
+        /// Default: 10s. DOTWARD_TCP_IDLE
         Time tcp_idle = &["10s"],
 
         /// OCTETS of the largest UDP response, 512 to 4096. Default: 1232. DOTWARD_UDP_PAYLOAD
