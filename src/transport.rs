@@ -74,6 +74,13 @@ pub trait Connection: Unpin {
         false
     }
 
+    /// The path to the other end has changed: goes on over the one that there is now, and says whether it does. Connections of QUIC do (RFC 9000
+    /// section 9), and those of TCP cannot: their queries are sent again on fresh ones. What it has to send for it leaves at the next
+    /// [`Connection::poll_flush`].
+    fn change_path(&mut self) -> bool {
+        false
+    }
+
     /// Closes in order (`close_notify`, FIN). `Ready` when that is done or impossible.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 

@@ -124,6 +124,10 @@ macro_rules! protocols {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.has_streams(), )* }
             }
 
+            fn change_path(&mut self) -> bool {
+                match self { $( $(#[$gate])* Self::$Type(connection) => connection.change_path(), )* }
+            }
+
             fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
                 match self { $( $(#[$gate])* Self::$Type(connection) => connection.poll_close(cx), )* }
             }

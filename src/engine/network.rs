@@ -44,6 +44,8 @@ pub struct NetworkChange {
     pub gone: Vec<ConnectionKey>,
     /// Connections that work as before, although those that are made from now on take another path.
     pub outdated: Vec<ConnectionKey>,
+    /// Connections that go on over another path, with their queries.
+    pub following: Vec<ConnectionKey>,
 }
 
 impl NetworkChange {

@@ -99,13 +99,18 @@ impl Paths {
     fn sort<R: Runtime, T: Transport>(
         &self,
         runtime: &R,
-        connections: &UpstreamConnections<T>,
+        connections: &mut UpstreamConnections<T>,
         change: &mut NetworkChange,
     ) {
-        for (key, at, made_over) in connections.paths() {
+        let open: Vec<_> = connections.paths().collect();
+        for (key, at, made_over) in open {
             let asked = || runtime.path(at, None);
             let now = self.known.get(&at).copied().unwrap_or_else(asked);
             if made_over.continues_over(&now) {
+                continue;
+            }
+            if now != NetworkPath::Unreachable && connections.change_path(key, now) {
+                change.following.push(key);
                 continue;
             }
             let own = made_over.source();
@@ -138,7 +143,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             moved: self.paths.update(runtime, &self.config, &core.forwarder),
             ..NetworkChange::default()
         };
-        self.paths.sort(runtime, &self.upstreams, &mut change);
+        self.paths.sort(runtime, &mut self.upstreams, &mut change);
         if !change.is_empty() {
             core.forwarder
                 .network_changed(&change, core.now, &mut core.out);

@@ -30,7 +30,7 @@ pub struct UpstreamConnections<T: Transport> {
 struct Entry<T: Transport> {
     source: Source,
     stage: Stage<T>,
-    /// Where it is connected to, and the path there when the connect began.
+    /// Where it is connected to, and the path there: that on which the connect began, or to which it has moved.
     path: (SocketAddr, NetworkPath),
     /// Has queries that leave at the next flush.
     queued: bool,
@@ -73,13 +73,30 @@ impl<T: Transport> UpstreamConnections<T> {
         self.entries.insert(key, entry);
     }
 
-    /// Where each connection is connected to that is not being closed, and the path there when its connect began.
+    /// Where each connection is connected to that is not being closed, and the path there: that on which its connect began, or to which
+    /// it has moved.
     pub fn paths(&self) -> impl Iterator<Item = (ConnectionKey, SocketAddr, NetworkPath)> {
         let open = self
             .entries
             .iter()
             .filter(|(_, entry)| entry.closes_at().is_none());
         open.map(|(key, entry)| (key, entry.path.0, entry.path.1))
+    }
+
+    /// The path of a connection has changed: whether it goes on over this one.
+    pub fn change_path(&mut self, key: ConnectionKey, path: NetworkPath) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return false;
+        };
+        let follows = match &mut entry.stage {
+            Stage::Established(connection) => !connection.is_early() && connection.change_path(),
+            Stage::Connecting(_) | Stage::Closing(..) => false,
+        };
+        if follows {
+            entry.path.1 = path;
+            entry.queued = true;
+        }
+        follows
     }
 
     /// A connection was woken: tells the core what happened.

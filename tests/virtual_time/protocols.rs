@@ -111,6 +111,11 @@ impl Connection for OneOf {
         self.connection.limits()
     }
 
+    /// As in QUIC.
+    fn change_path(&mut self) -> bool {
+        self.scheme == "quic"
+    }
+
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.connection.poll_close(cx)
     }
@@ -508,4 +513,33 @@ fn a_server_failure_is_a_response() {
         assert_eq!(scene.get_own("a.test").await.rcode, SERVFAIL);
         assert_eq!(seen.tried(), ["tls"]);
     });
+}
+
+#[test]
+fn a_connection_that_can_follow_another_path_stays_when_the_network_changes() {
+    // fault 150, req 128
+    for (schemes, tried) in [("quic+tls", &[][..]), ("tls", &["tls"][..])] {
+        let stats = tell(schemes, async |scene, seen| {
+            scene.control.watches_network();
+            let at = addr(if schemes == "tls" { TLS } else { QUIC });
+            let whole = "192.0.2.9:853";
+            for at in [at.ip(), addr(whole).ip()] {
+                scene.world.set_paths(at, vec![over(1)]);
+            }
+            scene.control.network_changed();
+            assert_eq!(scene.get("a.test").await.rcode, 0);
+            assert_eq!(seen.tried().len(), 1);
+            scene.ask("in-flight.test");
+            scene.world.sleep(ms(10)).await;
+            for at in [at.ip(), addr(whole).ip()] {
+                scene.world.set_paths(at, vec![over(2)]);
+            }
+            scene.control.network_changed();
+            assert_eq!(scene.next().await.rcode, 0);
+            assert_eq!(scene.get("b.test").await.rcode, 0);
+            assert_eq!(seen.tried(), tried);
+        });
+        let rerouted = tried.len() as u64;
+        assert_eq!((stats.failed, stats.rerouted), (0, rerouted), "{schemes}");
+    }
 }

@@ -202,6 +202,10 @@ impl<R: Runtime, C: transport::Connection> transport::Connection for Chosen<R, C
         self.connection.has_streams()
     }
 
+    fn change_path(&mut self) -> bool {
+        self.connection.change_path()
+    }
+
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Standing::OnTrial(trial) = &self.standing
             && let Some(at) = trial.asked_at

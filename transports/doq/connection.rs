@@ -188,11 +188,15 @@ impl<R: Runtime> transport::Connection for Connection<R> {
         self.limits
     }
 
-    /// The server is told once. It is not waited for: if that is lost, the server drops the connection when its idle timeout is over.
     fn has_streams(&self) -> bool {
         true
     }
 
+    fn change_path(&mut self) -> bool {
+        self.ended.is_none() && !self.closing && self.link.change_path()
+    }
+
+    /// The server is told once. It is not waited for: if that is lost, the server drops the connection when its idle timeout is over.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !std::mem::replace(&mut self.closing, true) {
             let now = self.link.now();

@@ -216,6 +216,11 @@ impl<R: Runtime> Link<R> {
         Ok(())
     }
 
+    /// The path has changed: goes on over the new one, if it may and can (RFC 9000 section 9).
+    pub fn change_path(&mut self) -> bool {
+        self.is_established && self.rebind().is_ok()
+    }
+
     /// Goes on over another socket, from another port and perhaps another address.
     fn rebind(&mut self) -> io::Result<()> {
         self.socket = self.runtime.datagrams_to(self.to.addr())?;

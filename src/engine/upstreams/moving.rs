@@ -10,8 +10,9 @@ use log::{Level, log};
 use std::net::SocketAddr;
 
 impl UpstreamPool {
-    /// Gives up the connections whose path is gone: their queries are sent again on fresh ones. Those that only take another path than new
-    /// ones end when their queries are answered. What failed on the old path is no reason to wait on the new one.
+    /// Gives up the connections whose path is gone: their queries are sent again on fresh ones. Those that go on over the new path stay, and those
+    /// that only take another path than new ones end when their queries are answered. What failed on the old path is no reason to wait on the
+    /// new one.
     pub fn network_changed(&mut self, change: &NetworkChange, fx: &mut Effects<'_>) {
         for moved in &change.moved {
             if let Some(upstream) = self.upstreams.get_mut(moved.upstream) {
@@ -64,9 +65,13 @@ impl UpstreamPool {
             keys.iter().filter(of).copied().collect::<Vec<_>>()
         };
         let (gone, outdated) = (its(&change.gone), its(&change.outdated));
+        let following = its(&change.following);
         let queries: usize = gone.iter().map(|key| self.in_flight_on(*key)).sum();
         let connections = counted(gone.len() as u64, "connection", "connections");
-        let follows = if gone.is_empty() {
+        let follows = if gone.is_empty() && !following.is_empty() {
+            let follow = counted(following.len() as u64, "connection goes", "connections go");
+            format!("{follow} on over it")
+        } else if gone.is_empty() {
             String::from("it is tried afresh")
         } else {
             let queries = counted(queries as u64, "query", "queries");
