@@ -1,6 +1,7 @@
 //! `dotward bench`: figures of servers whose behaviour is known.
 
 use serde_json::Value;
+use std::time::Duration;
 
 use crate::probe::{contains, is_described, json};
 use crate::support::codes::AD;
@@ -154,4 +155,24 @@ fn a_silent_resolver_does_not_hold_up_the_end() {
         (&one["answered"], &one["features"]),
         (&false.into(), &Value::Null)
     );
+}
+
+#[test]
+fn a_query_that_the_end_would_cut_off_is_not_counted_as_lost() {
+    let trust = Trust::new();
+    // So slow that by far not all of them have the time.
+    let slow = DotServer::with(trust.authority.good())
+        .script(|query| {
+            let mut steps = vec![Step::Wait(Duration::from_millis(100))];
+            steps.extend(answers(query));
+            steps
+        })
+        .start();
+    let spec = slow.spec();
+    let args = ["bench", "--ca-file", &trust.root, "--time", "5s"];
+    let args = [&args[..], &["--count", "1000", "--json", &spec]].concat();
+    let document = json(&run(command(&args)));
+    let one = &document["resolvers"][0];
+    assert!(one["sent"].as_u64() < Some(100), "{one}");
+    assert_eq!((&one["lost"], &one["failed"]), (&0.into(), &0.into()));
 }

@@ -244,10 +244,11 @@ async fn answers<R: Runtime + 'static>(
     let mut losses = 0;
     for number in 0..frame.contest.count {
         runtime.sleep_until(start + period * number as u32).await;
-        if clock.left().is_zero() {
+        if clock.left() < patience {
+            // A query that is cut off by the end would look like a lost one.
             break;
         }
-        let clock = Clock::new(runtime, patience.min(clock.left()));
+        let clock = Clock::new(runtime, patience);
         let mut query = questions.usual(true);
         wire::set_id(&mut query, number as u16);
         let mut outcome = Outcome::Lost;

@@ -183,13 +183,13 @@ impl Answer {
             Rcode::NOERROR | Rcode::NXDOMAIN => return None,
             Rcode::SERVFAIL => (
                 "servfail",
-                "it may not reach other name servers, or finds DNSSEC wrong; try another name (--probe-name)",
+                "it may not reach other name servers, or finds DNSSEC wrong; try another name",
             ),
             Rcode::REFUSED => (
                 "refused_query",
-                "its access list does not allow this machine, or it is no resolver for this name (--probe-name)",
+                "its access list does not allow this machine, or it is no resolver for this name; try another one",
             ),
-            _ => ("rcode", "try another name (--probe-name)"),
+            _ => ("rcode", "try another name"),
         };
         Some(Problem::new(kind, why, advice))
     }

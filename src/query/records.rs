@@ -74,6 +74,8 @@ fn data(record: &ParsedRecord<'_, [u8]>) -> Result<String, ParseError> {
     if let Ok(Some(record)) = record.to_record::<Known<'_>>() {
         return Ok(match record.data() {
             AllRecordData::Unknown(data) => generic(data.data()),
+            // No strings: there is no other form for that.
+            AllRecordData::Txt(data) if data.len() == 0 => generic(&[]),
             AllRecordData::Rrsig(data) => with_dates(&shown(data)),
             data => shown(data),
         });
@@ -157,6 +159,7 @@ mod tests {
         for (rtype, data, expected) in [
             (1, &[192, 0, 2, 1][..], "A\t192.0.2.1"),
             (15, b"\x00\x0a\x04mail\xc0\x0c", "MX\t10 mail.a.test."),
+            (16, b"", "TXT\t\\# 0"),
             (16, b"\x04so\"\xff\x00", "TXT\t\"so\\\"\\255\" \"\""),
             (52, b"\x03\x01\x01\xab\xcd", "TLSA\t3 1 1 ABCD"),
             (65_280, b"\x00\x11\xaa", "TYPE65280\t\\# 3 0011AA"),

@@ -88,7 +88,9 @@ fn read_name(text: &str) -> Result<Vec<u8>, UsageError> {
     }
     let name = Name::<Vec<u8>>::from_str(text);
     name.map(Name::into_octets).map_err(|_| {
-        wrong("is no name: its labels are 1 to 63 octets long, all together 255 at most")
+        wrong(
+            "is no name: labels are 1 to 63 octets long, all together 255 at most, and a backslash stands before a character, or before three digits up to 255",
+        )
     })
 }
 
