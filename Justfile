@@ -50,7 +50,7 @@ lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
-    shellcheck -x .ci/run .ci/dependencies .ci/features .ci/guards .ci/wasi $(grep -l '^#!.*bash' tests/interop/*)
+    shellcheck -x .ci/run .ci/aarch64 .ci/dependencies .ci/features .ci/guards .ci/helm .ci/manifests .ci/packages .ci/program .ci/release .ci/reproducible .ci/tools .ci/wasi $(grep -l '^#!.*bash' tests/interop/*)
 
 # Format the code
 fmt:
@@ -96,9 +96,21 @@ micro:
 counting:
     tests/counting/run
 
-# Build the container image
+# Build the container image, with its health check
 image:
-    podman build -t dotward .
+    podman build --format docker -t dotward .
+
+# Make the Kubernetes manifests from the chart (--write), or hold them to it
+manifests *OPTIONS:
+    .ci/manifests {{ OPTIONS }}
+
+# Build the program twice, in two places and by two users, and compare: root
+reproducible:
+    .ci/reproducible
+
+# Make all that is published of VERSION in dist/: Debian, as root (--trial: of a version that is not ready)
+release VERSION *OPTIONS:
+    .ci/release {{ VERSION }} {{ OPTIONS }}
 
 # Check the dependencies: licences, sources, duplicates and security advisories, that each is used, and that the oldest versions build
 audit:

@@ -344,9 +344,10 @@ fn variables_that_are_deployed_or_named_in_pages_are_known() {
             };
             if name.starts_with("DOTWARD_") {
                 checked += 1;
+                let value = value.trim().trim_matches('"');
                 let start = Start {
                     arguments: vec!["serve".to_owned()],
-                    variables: vec![(name.to_owned(), value.trim().to_owned())],
+                    variables: vec![(name.to_owned(), value.to_owned())],
                 };
                 assert_eq!(refused(&start, ca_file), None, "{}: {line}", path.display());
             }

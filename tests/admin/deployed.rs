@@ -215,6 +215,6 @@ fn kubernetes_asks_the_pages_for_health() {
     }
     let named = manifest
         .lines()
-        .filter(|line| line.contains("DOTWARD_ADMIN: "));
+        .filter(|line| line.contains("name: DOTWARD_ADMIN"));
     assert_eq!(named.count(), 1);
 }

@@ -248,6 +248,13 @@ find_program() {
   fi
 }
 
+# find_released_program: PROGRAM as it is released, with all features. Built once for all scripts that want it, unless the caller names one.
+find_released_program() {
+  [ -z "${PROGRAM:-}" ] || return 0
+  PROGRAM=$T/released
+  "$ROOT/.ci/program" "$PROGRAM" >"$T/build.log" 2>&1 || { tail -n 40 "$T/build.log"; return 1; }
+}
+
 # start_dotward NAME ARGUMENT...: its log is $T/NAME.log, its pid is in $PID. Waits until it serves.
 start_dotward() {
   local name=$1

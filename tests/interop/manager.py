@@ -8,6 +8,9 @@ manager.py signs PROGRAM LOG PORT OPTION...
     READY, STATUS, STOPPING, the watchdog, a crash, descriptors that do not suit
 manager.py run PROGRAM LOG PREFIX... -- OPTION...
     it is replaced once and then runs until SIGTERM, which this passes on; for strace
+manager.py serve ROOT PROGRAM LOG PREFIX... -- OPTION...
+    it does what ROOT/run/manager/commands says, a line each, until SIGTERM: `start`, `stop` or `restart`; what came of it is a line of
+    ROOT/run/manager/answers. ROOT is where the program sees /, which PREFIX takes it to
 
 It prints `PASS` and `FAIL` lines, and exits with 1 if there is one of the latter.
 """
@@ -39,16 +42,19 @@ def verdict(good, what):
 class Manager:
     """The manager of one service. Descriptors in the store are told apart by what is behind them, as systemd does."""
 
-    def __init__(self, program, log, unit=()):
-        self.program, self.log = program, log
+    def __init__(self, program, log, unit=(), root=""):
+        self.program, self.log, self.root = program, log, root
         self.unit = list(unit)  # descriptors of a socket unit
         self.store = []  # (name, descriptor)
         self.said = []  # (when, {key: value})
         self.pid = None
-        self.folder = tempfile.mkdtemp(prefix="manager.")
+        self.folder = tempfile.mkdtemp(prefix="manager.", dir=root + "/run" if root else None)
         self.path = os.path.join(self.folder, "notify")
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(self.path)
+        if root:  # the program is of another user
+            os.chmod(self.folder, 0o755)
+            os.chmod(self.path, 0o666)
 
     def start(self, options, watchdog=None, prefix=()):
         passed = [("dotward.socket", fd) for fd in self.unit] + self.store
@@ -67,7 +73,7 @@ class Manager:
                 for number, fd in enumerate(high[1:], 3):
                     os.dup2(fd, number)
                 os.closerange(3 + len(passed), 4096)
-                environment = dict(os.environ, NOTIFY_SOCKET=self.path, FDSTORE=str(STORE_MOST))
+                environment = dict(os.environ, NOTIFY_SOCKET=self.path.removeprefix(self.root), FDSTORE=str(STORE_MOST))
                 if passed:
                     environment |= {"LISTEN_FDS": str(len(passed)), "LISTEN_FDNAMES": names, "LISTEN_PID": str(os.getpid())}
                 if watchdog:
@@ -370,5 +376,40 @@ def run(program, log, *rest):
         manager.close()
 
 
-{"restarts": restarts, "signs": signs, "run": run}[sys.argv[1]](*sys.argv[2:])
+def serve(root, program, log, *rest):
+    split = rest.index("--")
+    manager = Manager(program, log, root=root)
+    commands, answers = f"{root}/run/manager/commands", f"{root}/run/manager/answers"
+    ending = []
+    signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
+    for fifo in (commands, answers):
+        os.mkfifo(fifo)
+    # Open for writing, too, so that it never comes to its end.
+    reader = os.open(commands, os.O_RDWR)
+    try:
+        while not ending:
+            manager.listen(0.02)
+            if not select.select([reader], [], [], 0.02)[0]:
+                continue
+            command = os.read(reader, 4096).decode().strip()
+            result, pid = "ok", manager.pid
+            if command in ("stop", "restart") and pid:
+                status = manager.end()
+                result = result if status == 0 else f"status {status}"
+            if command == "stop":
+                # FileDescriptorStorePreserve=restart
+                for _, fd in manager.store:
+                    os.close(fd)
+                manager.store = []
+            if command == "restart" or command == "start" and not manager.pid:
+                manager.start(rest[split + 1 :], prefix=rest[:split])
+                result = result if manager.ready() else "not ready"
+            print(command, pid, manager.pid, result, flush=True)
+            with open(answers, "w") as told:
+                told.write(result + "\n")
+    finally:
+        manager.close()
+
+
+{"restarts": restarts, "signs": signs, "run": run, "serve": serve}[sys.argv[1]](*sys.argv[2:])
 sys.exit(failed > 0)
