@@ -128,7 +128,9 @@ fn accepted(mut page: Page, name: &str, sources: &Sources) -> Result<Page, Usage
         });
         let refused = place.is_some_and(|(line, why): (usize, String)| page.refuse(line, &why));
         if !refused {
-            return Err(UsageError(format!("{name}: dotward refuses what comes of it: {why}")));
+            return Err(UsageError(format!(
+                "{name}: dotward refuses what comes of it: {why}"
+            )));
         }
         if !page.has_upstreams() {
             // Without one the default would take its place, which nobody chose.

@@ -27,16 +27,35 @@ pub(super) fn read(source: &Source<'_>, draft: &mut Draft) -> Result<(), ImportE
             "certFile" => draft.set(entry.line, "certificate", node.brief()),
             "keyFile" => draft.set(entry.line, "certificate-key", node.brief()),
             "caching" => caching(node, draft),
-            "blocking" => draft.left_out(entry.line, "blocking", "", "dotward has no block lists; [[route]] with to = \"nxdomain\" blocks a domain"),
-            "prometheus" => draft.left_out(entry.line, "prometheus", "", "admin serves metrics, on port 9553 unless another one is given"),
-            "queryLog" => draft.left_out(entry.line, "queryLog", "", "query-log has lines of JSON; it is off unless it is set"),
+            "blocking" => draft.left_out(
+                entry.line,
+                "blocking",
+                "",
+                "dotward has no block lists; [[route]] with to = \"nxdomain\" blocks a domain",
+            ),
+            "prometheus" => draft.left_out(
+                entry.line,
+                "prometheus",
+                "",
+                "admin serves metrics, on port 9553 unless another one is given",
+            ),
+            "queryLog" => draft.left_out(
+                entry.line,
+                "queryLog",
+                "",
+                "query-log has lines of JSON; it is off unless it is set",
+            ),
             "logLevel" => level(entry, draft),
             "log" => {
                 for inner in node.entries() {
                     if inner.key == "level" {
                         level(inner, draft);
                     } else {
-                        draft.unknown(inner.line, &format!("log: {}", inner.key), &inner.node.brief());
+                        draft.unknown(
+                            inner.line,
+                            &format!("log: {}", inner.key),
+                            &inner.node.brief(),
+                        );
                     }
                 }
             }
@@ -71,7 +90,12 @@ fn upstreams(node: &Node, draft: &mut Draft) {
 fn groups(node: &Node, draft: &mut Draft) {
     for group in node.entries() {
         if group.key != "default" {
-            draft.left_out(group.line, "the group", &group.key, "dotward has one list of upstreams for all clients");
+            draft.left_out(
+                group.line,
+                "the group",
+                &group.key,
+                "dotward has one list of upstreams for all clients",
+            );
             continue;
         }
         for item in group.node.items() {
@@ -135,23 +159,41 @@ fn duration(text: &str, unit: u64) -> Option<Duration> {
 fn conditional(node: &Node, draft: &mut Draft) {
     for entry in node.entries() {
         if entry.key != "mapping" {
-            draft.unknown(entry.line, &format!("conditional: {}", entry.key), &entry.node.brief());
+            draft.unknown(
+                entry.line,
+                &format!("conditional: {}", entry.key),
+                &entry.node.brief(),
+            );
             continue;
         }
         for mapping in entry.node.entries() {
             let text = mapping.node.brief();
             let mut servers = Vec::new();
-            for text in text.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+            for text in text
+                .split(',')
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+            {
                 servers.extend(upstream(mapping.line, text, draft));
             }
             // Names of one label.
             if mapping.key == "." {
-                draft.left_out(mapping.line, "conditional: .", &text, "dotward has no route for all names of a single label");
+                draft.left_out(
+                    mapping.line,
+                    "conditional: .",
+                    &text,
+                    "dotward has no route for all names of a single label",
+                );
                 continue;
             }
             // A resolver that is the first to answer counts there.
             let policy = Some("fastest");
-            draft.route(mapping.line, std::slice::from_ref(&mapping.key), servers, policy);
+            draft.route(
+                mapping.line,
+                std::slice::from_ref(&mapping.key),
+                servers,
+                policy,
+            );
         }
     }
 }
@@ -159,7 +201,11 @@ fn conditional(node: &Node, draft: &mut Draft) {
 fn custom(node: &Node, draft: &mut Draft) {
     for entry in node.entries() {
         if entry.key != "mapping" {
-            draft.unknown(entry.line, &format!("customDNS: {}", entry.key), &entry.node.brief());
+            draft.unknown(
+                entry.line,
+                &format!("customDNS: {}", entry.key),
+                &entry.node.brief(),
+            );
             continue;
         }
         for mapping in entry.node.entries() {
@@ -177,10 +223,15 @@ fn custom(node: &Node, draft: &mut Draft) {
 fn bootstrap(node: &Node, draft: &mut Draft) {
     for item in node.items() {
         let (text, ips) = match &item.value {
-            Value::Map(_) => (item.text_of("upstream").unwrap_or_default(), item.get("ips")),
+            Value::Map(_) => (
+                item.text_of("upstream").unwrap_or_default(),
+                item.get("ips"),
+            ),
             _ => (item.text().unwrap_or_default(), None),
         };
-        let bare = text.strip_prefix("tcp+udp:").or_else(|| text.strip_prefix("udp:"));
+        let bare = text
+            .strip_prefix("tcp+udp:")
+            .or_else(|| text.strip_prefix("udp:"));
         match listen(bare.unwrap_or(text)) {
             Some(at) => draft.add(item.line, "bootstrap", at),
             None => draft.left_out(
@@ -199,7 +250,12 @@ fn ports(node: &Node, draft: &mut Draft) {
             "dns" => listeners("listen", &entry.node, draft),
             "tls" => listeners("listen-tls", &entry.node, draft),
             "https" => listeners("listen-https", &entry.node, draft),
-            "http" => draft.left_out(entry.line, "ports: http", &entry.node.brief(), "admin serves metrics and a page"),
+            "http" => draft.left_out(
+                entry.line,
+                "ports: http",
+                &entry.node.brief(),
+                "admin serves metrics and a page",
+            ),
             key => draft.unknown(entry.line, &format!("ports: {key}"), &entry.node.brief()),
         }
     }

@@ -24,15 +24,27 @@ impl Said {
     fn set(&mut self, line: usize, name: &str, value: &str, draft: &mut Draft) -> bool {
         let values = || {
             let parts = value.split(',').map(str::trim);
-            parts.filter(|part| !part.is_empty()).map(|part| (line, part.to_owned()))
+            parts
+                .filter(|part| !part.is_empty())
+                .map(|part| (line, part.to_owned()))
         };
         match name {
             "upstream" => self.upstreams.extend(values()),
             "bootstrap" => self.bootstrap.extend(values()),
             "address" => self.address = Some((line, value.to_owned())),
             "port" => self.port = Some((line, value.to_owned())),
-            "max-upstream-conns" => draft.left_out(line, name, value, "dotward opens as many connections as the queries in flight take"),
-            "metrics" => draft.left_out(line, name, value, "admin serves metrics, on port 9553 unless another one is given"),
+            "max-upstream-conns" => draft.left_out(
+                line,
+                name,
+                value,
+                "dotward opens as many connections as the queries in flight take",
+            ),
+            "metrics" => draft.left_out(
+                line,
+                name,
+                value,
+                "admin serves metrics, on port 9553 unless another one is given",
+            ),
             _ => return false,
         }
         true
@@ -84,7 +96,9 @@ fn words(source: &Source<'_>) -> Vec<(usize, String)> {
             continue;
         }
         let text = text.trim_end().trim_end_matches('\\');
-        for word in text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '[' | ']' | ';')) {
+        for word in
+            text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '[' | ']' | ';'))
+        {
             if word.starts_with('#') {
                 break;
             }
@@ -97,7 +111,11 @@ fn words(source: &Source<'_>) -> Vec<(usize, String)> {
     words
 }
 
-fn command_line(source: &Source<'_>, said: &mut Said, draft: &mut Draft) -> Result<(), ImportError> {
+fn command_line(
+    source: &Source<'_>,
+    said: &mut Said,
+    draft: &mut Draft,
+) -> Result<(), ImportError> {
     let mut words = words(source).into_iter().peekable();
     while let Some((line, word)) = words.next() {
         let (is_option, name, own) = match word.strip_prefix("--").or(word.strip_prefix('-')) {
@@ -116,7 +134,14 @@ fn command_line(source: &Source<'_>, said: &mut Said, draft: &mut Draft) -> Resu
                 None => continue,
             },
         };
-        let is_known = ["upstream", "bootstrap", "address", "port", "max-upstream-conns", "metrics"];
+        let is_known = [
+            "upstream",
+            "bootstrap",
+            "address",
+            "port",
+            "max-upstream-conns",
+            "metrics",
+        ];
         if !is_known.contains(&name.as_str()) {
             if is_option && !name.is_empty() {
                 draft.left_out(line, &word, "", "it is not of proxy-dns");
@@ -152,19 +177,29 @@ fn write(source: &Source<'_>, said: Said, draft: &mut Draft) -> Result<(), Impor
     }
     let line = said.port.map_or(line, |(line, _)| line);
     for host in hosts {
-        let at = if port == 53 { host } else { with_port(&host, port) };
+        let at = if port == 53 {
+            host
+        } else {
+            with_port(&host, port)
+        };
         draft.add(line, "listen", at);
     }
     let mut upstreams = said.upstreams;
     if upstreams.is_empty() {
         upstreams = USUAL.map(|uri| (0, uri.to_owned())).to_vec();
-        draft.remark(0, "no upstream is named: these are the ones that cloudflared had then");
+        draft.remark(
+            0,
+            "no upstream is named: these are the ones that cloudflared had then",
+        );
     }
     if upstreams.len() > 1 {
         draft.set(0, "policy", "round-robin");
     }
     for (line, uri) in upstreams {
-        match Some(uri.as_str()).filter(|uri| uri.starts_with("https://")).and_then(|uri| Server::from_uri(line, uri)) {
+        match Some(uri.as_str())
+            .filter(|uri| uri.starts_with("https://"))
+            .and_then(|uri| Server::from_uri(line, uri))
+        {
             Some(server) => draft.serve(server),
             None => draft.refuse(line, &uri, "it is no https:// URI"),
         }

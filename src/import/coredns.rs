@@ -57,7 +57,10 @@ fn words(source: &Source<'_>, line: usize, text: &str) -> Result<Vec<String>, Im
                 }
             }
             let end = end.ok_or_else(|| {
-                source.error(line, "a quotation mark is opened, and not closed in this line")
+                source.error(
+                    line,
+                    "a quotation mark is opened, and not closed in this line",
+                )
             })?;
             words.push(word);
             rest = rest.get(end..).unwrap_or_default().trim_start();
@@ -146,8 +149,18 @@ fn with_snippets(block: &[Directive], snippets: &[Directive], draft: &mut Draft)
             Some(snippet) if directive.arguments().len() == 1 => {
                 all.extend(snippet.block.iter().cloned());
             }
-            Some(_) => draft.left_out(directive.line, "import", directive.argument(), "a snippet with arguments is not read"),
-            None => draft.left_out(directive.line, "import", directive.argument(), "other files are not read: import it, too"),
+            Some(_) => draft.left_out(
+                directive.line,
+                "import",
+                directive.argument(),
+                "a snippet with arguments is not read",
+            ),
+            None => draft.left_out(
+                directive.line,
+                "import",
+                directive.argument(),
+                "other files are not read: import it, too",
+            ),
         }
     }
     all
@@ -160,11 +173,13 @@ pub(super) fn read(source: &Source<'_>, draft: &mut Draft) -> Result<(), ImportE
         .find(|one| one.block.is_empty() && one.name() == "forward")
     {
         // A file of one server may have no braces; what stands in it is the server's.
-        return Err(source.error(line.line, "forward stands in no block: write .:53 { ... } around it"));
+        return Err(source.error(
+            line.line,
+            "forward stands in no block: write .:53 { ... } around it",
+        ));
     }
-    let (snippets, servers): (Vec<Directive>, Vec<Directive>) = all
-        .into_iter()
-        .partition(|one| one.name().starts_with('('));
+    let (snippets, servers): (Vec<Directive>, Vec<Directive>) =
+        all.into_iter().partition(|one| one.name().starts_with('('));
     for server in &servers {
         let block = with_snippets(&server.block, &snippets, draft);
         // What is within a snippet is itself not imported again.
@@ -238,7 +253,12 @@ fn listeners(
         for (line, text) in &bound {
             match address(text) {
                 Some(host) => draft.add(*line, key, written(&host)),
-                None => draft.left_out(*line, "bind", text, "dotward listens on addresses, not on interfaces"),
+                None => draft.left_out(
+                    *line,
+                    "bind",
+                    text,
+                    "dotward listens on addresses, not on interfaces",
+                ),
             }
         }
     }
@@ -303,7 +323,12 @@ fn options(plugin: &Directive, draft: &mut Draft) -> Options {
             "tls" => match inner.arguments() {
                 [] => {}
                 [file] => draft.set(line, "ca-file", file.as_str()),
-                [_, _] => draft.left_out(line, "tls", &inner.arguments().join(" "), "client-certificate and client-key are keys of an upstream's table"),
+                [_, _] => draft.left_out(
+                    line,
+                    "tls",
+                    &inner.arguments().join(" "),
+                    "client-certificate and client-key are keys of an upstream's table",
+                ),
                 [_, _, file, ..] => {
                     draft.set(line, "ca-file", file.as_str());
                     draft.left_out(line, "tls", &inner.arguments().join(" "), "client-certificate and client-key are keys of an upstream's table; the authority is carried over");
@@ -315,8 +340,18 @@ fn options(plugin: &Directive, draft: &mut Draft) -> Options {
                     draft.remark(line, &format!("{domain} was not forwarded, and is refused here; [hosts] or another [[route]] may answer it"));
                 }
             }
-            "health_check" | "max_fails" | "expire" | "max_idle_conns" | "next" | "failfast_all_unhealthy_upstreams" => {
-                draft.left_out(line, inner.name(), value, "dotward sees by the queries themselves whether a server works");
+            "health_check"
+            | "max_fails"
+            | "expire"
+            | "max_idle_conns"
+            | "next"
+            | "failfast_all_unhealthy_upstreams" => {
+                draft.left_out(
+                    line,
+                    inner.name(),
+                    value,
+                    "dotward sees by the queries themselves whether a server works",
+                );
             }
             "max_concurrent" => match value.parse::<u64>() {
                 Ok(count) => draft.set(line, "max-in-flight", count),
@@ -336,7 +371,11 @@ fn upstream(line: usize, text: &str, options: &Options, draft: &mut Draft) -> Op
         "dns" if options.tcp => Protocol::Tcp,
         "dns" => Protocol::Udp,
         _ => {
-            draft.refuse(line, text, "dotward does not speak this protocol to servers");
+            draft.refuse(
+                line,
+                text,
+                "dotward does not speak this protocol to servers",
+            );
             return None;
         }
     };
@@ -368,10 +407,25 @@ fn upstream(line: usize, text: &str, options: &Options, draft: &mut Draft) -> Op
 fn plugin(plugin: &Directive, draft: &mut Draft) {
     let (line, name, value) = (plugin.line, plugin.name(), plugin.argument());
     match name {
-        "errors" | "log" | "debug" => draft.left_out(line, name, "", "dotward has a log of its own (log), without the names that are asked for"),
-        "loop" | "reload" | "ready" | "health" | "loadbalance" | "any" | "bufsize" => draft.left_out(line, name, "", "dotward has its own way: see docs/import.md"),
+        "errors" | "log" | "debug" => draft.left_out(
+            line,
+            name,
+            "",
+            "dotward has a log of its own (log), without the names that are asked for",
+        ),
+        "loop" | "reload" | "ready" | "health" | "loadbalance" | "any" | "bufsize" => draft
+            .left_out(
+                line,
+                name,
+                "",
+                "dotward has its own way: see docs/import.md",
+            ),
         "cache" => match value.parse::<u64>() {
-            Ok(seconds) => draft.set(line, "max-ttl", super::text::time(std::time::Duration::from_secs(seconds))),
+            Ok(seconds) => draft.set(
+                line,
+                "max-ttl",
+                super::text::time(std::time::Duration::from_secs(seconds)),
+            ),
             Err(_) => {
                 if !value.is_empty() {
                     draft.unreadable(line, name, value);
@@ -379,7 +433,10 @@ fn plugin(plugin: &Directive, draft: &mut Draft) {
             }
         },
         "tls" => {
-            for (key, file) in ["certificate", "certificate-key"].into_iter().zip(plugin.arguments()) {
+            for (key, file) in ["certificate", "certificate-key"]
+                .into_iter()
+                .zip(plugin.arguments())
+            {
                 draft.set(line, key, file.as_str());
             }
         }
@@ -396,21 +453,39 @@ fn plugin(plugin: &Directive, draft: &mut Draft) {
                         }
                     }
                     None if entry.name() == "fallthrough" => {}
-                    None => draft.unknown(entry.line, &format!("hosts: {}", entry.name()), entry.argument()),
+                    None => draft.unknown(
+                        entry.line,
+                        &format!("hosts: {}", entry.name()),
+                        entry.argument(),
+                    ),
                 }
             }
         }
-        "prometheus" => draft.left_out(line, name, value, "admin serves metrics, on port 9553 unless another one is given"),
+        "prometheus" => draft.left_out(
+            line,
+            name,
+            value,
+            "admin serves metrics, on port 9553 unless another one is given",
+        ),
         "acl" => {
             for inner in &plugin.block {
-                let networks = inner.arguments().iter().skip_while(|word| *word != "net").skip(1);
+                let networks = inner
+                    .arguments()
+                    .iter()
+                    .skip_while(|word| *word != "net")
+                    .skip(1);
                 for network in networks {
                     if inner.name() == "allow" && network.parse::<crate::config::Cidr>().is_ok() {
                         draft.add(inner.line, "allow-net", network.clone());
                     } else if inner.name() == "allow" {
                         draft.unreadable(inner.line, "acl", network);
                     } else {
-                        draft.left_out(inner.line, "acl", &inner.words.join(" "), "allow-net lists who is served, and nobody else is");
+                        draft.left_out(
+                            inner.line,
+                            "acl",
+                            &inner.words.join(" "),
+                            "allow-net lists who is served, and nobody else is",
+                        );
                     }
                 }
             }

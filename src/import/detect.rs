@@ -96,31 +96,52 @@ fn of_line(line: &str) -> Vec<Format> {
     let mut found = Vec::new();
     let mut add = |fits: bool, format: Format| found.extend(fits.then_some(format));
     add(
-        is_yaml && matches!(key, "upstream_recursive_servers" | "resolution_type" | "dns_transport_list"),
+        is_yaml
+            && matches!(
+                key,
+                "upstream_recursive_servers" | "resolution_type" | "dns_transport_list"
+            ),
         Format::Stubby,
     );
     add(
         words.iter().any(|word| {
-            matches!(*word, "forward-zone:" | "forward-addr:" | "forward-host:" | "forward-tls-upstream:" | "forward-ssl-upstream:")
+            matches!(
+                *word,
+                "forward-zone:"
+                    | "forward-addr:"
+                    | "forward-host:"
+                    | "forward-tls-upstream:"
+                    | "forward-ssl-upstream:"
+            )
         }),
         Format::Unbound,
     );
-    add(line == "[Resolve]" || line.starts_with("DNSOverTLS="), Format::Resolved);
+    add(
+        line == "[Resolve]" || line.starts_with("DNSOverTLS="),
+        Format::Resolved,
+    );
     add(
         line.starts_with("server_names") || line.starts_with("[static") || line.contains("sdns://"),
         Format::DnscryptProxy,
     );
     add(line.contains("newServer"), Format::Dnsdist);
     add(
-        words.first() == Some(&"forward") && words.len() > 2 || words.contains(&"forward") && line.contains('{'),
+        words.first() == Some(&"forward") && words.len() > 2
+            || words.contains(&"forward") && line.contains('{'),
         Format::CoreDns,
     );
     add(
-        is_yaml && matches!(key, "upstreams" | "upstream" | "bootstrapDns" | "customDNS" | "conditional"),
+        is_yaml
+            && matches!(
+                key,
+                "upstreams" | "upstream" | "bootstrapDns" | "customDNS" | "conditional"
+            ),
         Format::Blocky,
     );
     add(
-        line.contains("proxy-dns") || line.contains("TUNNEL_DNS") || line.contains("CLOUDFLARED_OPTS"),
+        line.contains("proxy-dns")
+            || line.contains("TUNNEL_DNS")
+            || line.contains("CLOUDFLARED_OPTS"),
         Format::Cloudflared,
     );
     found
@@ -140,7 +161,10 @@ mod tests {
         for (text, expected) in [
             ("upstream_recursive_servers:\n", Format::Stubby),
             ("server:\n  forward-addr: 1.1.1.1\n", Format::Unbound),
-            ("forward-zone: name: \".\" forward-addr: 1.1.1.1\n", Format::Unbound),
+            (
+                "forward-zone: name: \".\" forward-addr: 1.1.1.1\n",
+                Format::Unbound,
+            ),
             ("[Resolve]\nDNS=\n", Format::Resolved),
             ("server_names = ['a']\n", Format::DnscryptProxy),
             ("newServer({address='1.1.1.1'})\n", Format::Dnsdist),
@@ -157,11 +181,20 @@ mod tests {
     #[test]
     fn what_is_not_known_or_ambiguous_is_said() {
         let none = detected("# forward-zone:\nhello\n").unwrap_err();
-        assert!(none.contains("--from names its format: stubby, unbound, "), "{none}");
+        assert!(
+            none.contains("--from names its format: stubby, unbound, "),
+            "{none}"
+        );
         let two = detected("[Resolve]\nserver_names = []\n").unwrap_err();
-        assert_eq!(two, "f: this may be a file of systemd-resolved or of dnscrypt-proxy; --from says of which");
+        assert_eq!(
+            two,
+            "f: this may be a file of systemd-resolved or of dnscrypt-proxy; --from says of which"
+        );
         assert_eq!("coredns".parse(), Ok(Format::CoreDns));
         let wrong = "unbund".parse::<Format>().unwrap_err();
-        assert!(wrong.starts_with("is none of stubby, ") && wrong.contains("unbound?"), "{wrong}");
+        assert!(
+            wrong.starts_with("is none of stubby, ") && wrong.contains("unbound?"),
+            "{wrong}"
+        );
     }
 }

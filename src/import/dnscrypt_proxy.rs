@@ -12,14 +12,42 @@ use std::time::Duration;
 
 /// Well-known names of the public list, which dnscrypt-proxy downloads, as servers with the same name in their certificates.
 const PUBLIC: [(&str, &str, &str); 8] = [
-    ("cloudflare", "https://1.0.0.1/dns-query", "dns.cloudflare.com"),
-    ("cloudflare-security", "https://1.0.0.2/dns-query", "security.cloudflare-dns.com"),
-    ("cloudflare-family", "https://1.0.0.3/dns-query", "family.cloudflare-dns.com"),
+    (
+        "cloudflare",
+        "https://1.0.0.1/dns-query",
+        "dns.cloudflare.com",
+    ),
+    (
+        "cloudflare-security",
+        "https://1.0.0.2/dns-query",
+        "security.cloudflare-dns.com",
+    ),
+    (
+        "cloudflare-family",
+        "https://1.0.0.3/dns-query",
+        "family.cloudflare-dns.com",
+    ),
     ("google", "https://8.8.8.8/dns-query", "dns.google"),
-    ("quad9-doh-ip4-port443-filter-pri", "https://9.9.9.9/dns-query", "dns.quad9.net"),
-    ("quad9-doh-ip4-port443-nofilter-pri", "https://9.9.9.10/dns-query", "dns10.quad9.net"),
-    ("adguard-dns-doh", "https://94.140.14.14/dns-query", "dns.adguard-dns.com"),
-    ("adguard-dns-unfiltered-doh", "https://94.140.14.140/dns-query", "unfiltered.adguard-dns.com"),
+    (
+        "quad9-doh-ip4-port443-filter-pri",
+        "https://9.9.9.9/dns-query",
+        "dns.quad9.net",
+    ),
+    (
+        "quad9-doh-ip4-port443-nofilter-pri",
+        "https://9.9.9.10/dns-query",
+        "dns10.quad9.net",
+    ),
+    (
+        "adguard-dns-doh",
+        "https://94.140.14.14/dns-query",
+        "dns.adguard-dns.com",
+    ),
+    (
+        "adguard-dns-unfiltered-doh",
+        "https://94.140.14.140/dns-query",
+        "unfiltered.adguard-dns.com",
+    ),
 ];
 
 pub(super) fn read(source: &Source<'_>, draft: &mut Draft) -> Result<(), ImportError> {
@@ -38,7 +66,10 @@ pub(super) fn read(source: &Source<'_>, draft: &mut Draft) -> Result<(), ImportE
 fn servers(root: &Node, draft: &mut Draft) -> Vec<Server> {
     let stamps = root.get("static");
     let mut found = Vec::new();
-    match root.get("server_names").filter(|names| !names.items().is_empty()) {
+    match root
+        .get("server_names")
+        .filter(|names| !names.items().is_empty())
+    {
         Some(names) => {
             for item in names.items() {
                 let name = item.brief();
@@ -150,27 +181,75 @@ fn setting(entry: &Entry, draft: &mut Draft) {
                 draft.set(line, "cache-size", 0_u64);
             }
         }
-        "cache_size" => draft.left_out(line, key, &value, "it counts responses; cache-size counts octets"),
+        "cache_size" => draft.left_out(
+            line,
+            key,
+            &value,
+            "it counts responses; cache-size counts octets",
+        ),
         "cache_min_ttl" => seconds(draft, "min-ttl"),
         "cache_max_ttl" => seconds(draft, "max-ttl"),
-        "dnscrypt_servers" | "doh_servers" | "odoh_servers" | "ipv4_servers" | "ipv6_servers" | "require_dnssec" | "require_nolog" | "require_nofilter" | "disabled_server_names" | "sources" => {
-            draft.left_out(line, key, &value, "dotward downloads no lists of servers to choose from");
+        "dnscrypt_servers"
+        | "doh_servers"
+        | "odoh_servers"
+        | "ipv4_servers"
+        | "ipv6_servers"
+        | "require_dnssec"
+        | "require_nolog"
+        | "require_nofilter"
+        | "disabled_server_names"
+        | "sources" => {
+            draft.left_out(
+                line,
+                key,
+                &value,
+                "dotward downloads no lists of servers to choose from",
+            );
         }
-        "force_tcp" => draft.left_out(line, key, &value, "encrypted servers are always reached over TCP, or by QUIC"),
-        "forwarding_rules" => draft.left_out(line, key, &value, "that file is not read; [[route]] names the servers of a domain"),
-        "cloaking_rules" => draft.left_out(line, key, &value, "that file is not read; [hosts] and hosts-file have names of your own"),
+        "force_tcp" => draft.left_out(
+            line,
+            key,
+            &value,
+            "encrypted servers are always reached over TCP, or by QUIC",
+        ),
+        "forwarding_rules" => draft.left_out(
+            line,
+            key,
+            &value,
+            "that file is not read; [[route]] names the servers of a domain",
+        ),
+        "cloaking_rules" => draft.left_out(
+            line,
+            key,
+            &value,
+            "that file is not read; [hosts] and hosts-file have names of your own",
+        ),
         "blocked_names" | "blocked_ips" | "allowed_names" | "allowed_ips" => {
-            draft.left_out(line, key, &value, "dotward has no block lists; [[route]] with to = \"nxdomain\" blocks a domain");
+            draft.left_out(
+                line,
+                key,
+                &value,
+                "dotward has no block lists; [[route]] with to = \"nxdomain\" blocks a domain",
+            );
         }
         "query_log" | "nx_log" => {
             let file = entry.node.text_of("file");
-            draft.left_out(line, key, file.unwrap_or(""), "query-log has lines of JSON; it is off unless it is set");
+            draft.left_out(
+                line,
+                key,
+                file.unwrap_or(""),
+                "query-log has lines of JSON; it is off unless it is set",
+            );
         }
         _ => {
             // A table is named by its own settings.
             if let Value::Map(_) = entry.node.value {
                 for inner in entry.node.entries() {
-                    draft.unknown(inner.line, &format!("[{key}] {}", inner.key), &inner.node.brief());
+                    draft.unknown(
+                        inner.line,
+                        &format!("[{key}] {}", inner.key),
+                        &inner.node.brief(),
+                    );
                 }
             } else {
                 draft.unknown(line, key, &value);

@@ -42,7 +42,10 @@ pub(super) fn read(source: &Source<'_>, draft: &mut Draft) -> Result<(), ImportE
             draft.serve(member.server.clone());
         }
         for pool in member.pools.into_iter().filter(|pool| !pool.is_empty()) {
-            in_pools.entry(pool).or_default().push(member.server.clone());
+            in_pools
+                .entry(pool)
+                .or_default()
+                .push(member.server.clone());
         }
     }
     for (pool, servers) in in_pools {
@@ -63,7 +66,11 @@ fn new_server(call: &Call, draft: &mut Draft) -> Option<Member> {
     };
     let host = table.text().or(table.text_of("address"));
     let Some(host) = host else {
-        draft.refuse(line, "newServer", "its address cannot be read without running it");
+        draft.refuse(
+            line,
+            "newServer",
+            "its address cannot be read without running it",
+        );
         return None;
     };
     let has_tls = table.text_of("tls").is_some_and(|tls| !tls.is_empty());
@@ -101,13 +108,30 @@ fn new_server(call: &Call, draft: &mut Draft) -> Option<Member> {
             "pool" => pools.extend(entry.node.items().iter().map(Node::brief)),
             "useClientSubnet" => {
                 if entry.node.switch() == Some(true) {
-                    draft.left_out(line, "newServer", key, "dotward adds no client subnet; ecs = \"keep\" leaves one that a query has");
+                    draft.left_out(
+                        line,
+                        "newServer",
+                        key,
+                        "dotward adds no client subnet; ecs = \"keep\" leaves one that a query has",
+                    );
                 }
             }
-            "name" | "checkName" | "checkType" | "checkInterval" | "checkTimeout" | "maxCheckFailures" | "mustResolve" | "healthCheckMode" | "weight" | "sockets" | "retries" => {
-                draft.left_out(line, "newServer", key, "dotward sees by the queries themselves whether a server works");
+            "name" | "checkName" | "checkType" | "checkInterval" | "checkTimeout"
+            | "maxCheckFailures" | "mustResolve" | "healthCheckMode" | "weight" | "sockets"
+            | "retries" => {
+                draft.left_out(
+                    line,
+                    "newServer",
+                    key,
+                    "dotward sees by the queries themselves whether a server works",
+                );
             }
-            _ => draft.left_out(line, "newServer", &format!("{key} = {value}"), "dotward has no such setting"),
+            _ => draft.left_out(
+                line,
+                "newServer",
+                &format!("{key} = {value}"),
+                "dotward has no such setting",
+            ),
         }
     }
     if protocol.is_encrypted() {
@@ -144,9 +168,17 @@ fn policy_of(call: &Call, draft: &mut Draft) -> Option<&'static str> {
 /// A rule that sends some domains to a pool, or answers them.
 fn add_action(call: &Call, pools: &mut BTreeMap<String, Vec<String>>, draft: &mut Draft) {
     let domains = call.arguments.first().and_then(suffixes);
-    let action = call.arguments.get(1).and_then(|action| action.entries().first());
+    let action = call
+        .arguments
+        .get(1)
+        .and_then(|action| action.entries().first());
     let (Some(domains), Some(action)) = (domains, action) else {
-        return draft.left_out(call.line, "addAction", "", "only rules for suffixes of names are carried over");
+        return draft.left_out(
+            call.line,
+            "addAction",
+            "",
+            "only rules for suffixes of names are carried over",
+        );
     };
     let argument = action.node.items().first().map(Node::brief);
     match (action.key.as_str(), argument.as_deref()) {
@@ -167,11 +199,14 @@ fn add_action(call: &Call, pools: &mut BTreeMap<String, Vec<String>>, draft: &mu
 fn suffixes(node: &Node) -> Option<Vec<String>> {
     match &node.value {
         Value::Text(text) => Some(vec![text.clone()]),
-        Value::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+        Value::List(items) => items
+            .iter()
+            .map(|item| item.text().map(str::to_owned))
+            .collect(),
         Value::Map(entries) => {
-            let rule = entries.first().filter(|entry| {
-                matches!(&*entry.key, "QNameSuffixRule" | "SuffixMatchNodeRule")
-            })?;
+            let rule = entries
+                .first()
+                .filter(|entry| matches!(&*entry.key, "QNameSuffixRule" | "SuffixMatchNodeRule"))?;
             suffixes(rule.node.items().first()?)
         }
         _ => None,
@@ -192,7 +227,11 @@ fn other(call: &Call, draft: &mut Draft) {
             None => draft.unreadable(line, name, ""),
         },
         "addTLSLocal" | "addDOHLocal" => {
-            let key = if name == "addTLSLocal" { "listen-tls" } else { "listen-https" };
+            let key = if name == "addTLSLocal" {
+                "listen-tls"
+            } else {
+                "listen-https"
+            };
             match first.and_then(Node::text).and_then(listen) {
                 Some(at) => draft.add(line, key, at),
                 None => draft.unreadable(line, name, ""),
@@ -214,9 +253,21 @@ fn other(call: &Call, draft: &mut Draft) {
                 }
             }
         }
-        "newPacketCache" => draft.left_out(line, name, "", "it counts responses; cache-size counts octets, and dotward caches by default"),
-        "webserver" | "setWebserverConfig" => draft.left_out(line, name, "", "admin serves metrics and a page"),
-        "controlSocket" | "setKey" => draft.left_out(line, name, "", "control-socket has dotward status and others speak to it"),
+        "newPacketCache" => draft.left_out(
+            line,
+            name,
+            "",
+            "it counts responses; cache-size counts octets, and dotward caches by default",
+        ),
+        "webserver" | "setWebserverConfig" => {
+            draft.left_out(line, name, "", "admin serves metrics and a page")
+        }
+        "controlSocket" | "setKey" => draft.left_out(
+            line,
+            name,
+            "",
+            "control-socket has dotward status and others speak to it",
+        ),
         _ => {
             let value = first.and_then(Node::text).unwrap_or("");
             draft.left_out(line, name, value, "dotward has no such function");

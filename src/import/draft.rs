@@ -70,7 +70,10 @@ impl Draft {
     /// A value more of a setting that may have several.
     pub(super) fn add(&mut self, line: usize, key: &'static str, text: String) {
         let mut settings = self.settings.iter_mut();
-        match settings.find(|setting| setting.key == key).map(|it| &mut it.value) {
+        match settings
+            .find(|setting| setting.key == key)
+            .map(|it| &mut it.value)
+        {
             Some(Given::List(texts)) => {
                 if !texts.contains(&text) {
                     texts.push(text);
@@ -224,9 +227,13 @@ impl Draft {
             );
         }
         if self.servers.len() > MOST_SERVERS {
-            let line = self.servers.get(MOST_SERVERS).map_or(0, |server| server.line);
+            let line = self
+                .servers
+                .get(MOST_SERVERS)
+                .map_or(0, |server| server.line);
             self.servers.truncate(MOST_SERVERS);
-            let text = format!("there can be {MOST_SERVERS} upstreams: those from here on are left out");
+            let text =
+                format!("there can be {MOST_SERVERS} upstreams: those from here on are left out");
             self.remark(line, &text);
         }
         let servers = self.servers.iter();

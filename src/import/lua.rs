@@ -69,11 +69,14 @@ fn tokens(source: &Source<'_>) -> Result<Vec<(usize, Token)>, ImportError> {
             (None, taken)
         } else if let Some((opening, end)) = long_bracket(rest) {
             let inner = rest.get(opening..).unwrap_or_default();
-            let found = inner.find(&end).ok_or_else(|| {
-                source.error(start, "a string begins here and does not end")
-            })?;
+            let found = inner
+                .find(&end)
+                .ok_or_else(|| source.error(start, "a string begins here and does not end"))?;
             let text = inner.get(..found).unwrap_or_default();
-            (Some(Token::Text(text.to_owned())), opening + found + end.len())
+            (
+                Some(Token::Text(text.to_owned())),
+                opening + found + end.len(),
+            )
         } else if c == '"' || c == '\'' {
             let (text, taken) = string(rest, c).ok_or_else(|| {
                 source.error(start, "a string begins here and does not end in this line")
@@ -82,7 +85,12 @@ fn tokens(source: &Source<'_>) -> Result<Vec<(usize, Token)>, ImportError> {
         } else if c.is_ascii_alphanumeric() || c == '_' {
             let fits = |c: char| c.is_ascii_alphanumeric() || "_.:".contains(c);
             let taken = rest.find(|c| !fits(c)).unwrap_or(rest.len());
-            (Some(Token::Name(rest.get(..taken).unwrap_or_default().to_owned())), taken)
+            (
+                Some(Token::Name(
+                    rest.get(..taken).unwrap_or_default().to_owned(),
+                )),
+                taken,
+            )
         } else {
             let token = (!c.is_whitespace()).then_some(Token::Mark(c));
             (token, c.len_utf8())
@@ -313,12 +321,19 @@ mod tests {
                     addLocal(\"b\", {reusePort=true})\nsetACL({'x', [[y]]})\nf(g('z'))\n";
         let calls = read(text).unwrap();
         let names: Vec<_> = calls.iter().map(|call| (call.line, &*call.name)).collect();
-        assert_eq!(names, [(5, "newServer"), (7, "addLocal"), (8, "setACL"), (9, "f")]);
+        assert_eq!(
+            names,
+            [(5, "newServer"), (7, "addLocal"), (8, "setACL"), (9, "f")]
+        );
         let server = &calls[0].arguments[0];
         assert_eq!(server.text_of("tls"), Some("openssl"));
         assert_eq!(server.get("n").unwrap().line, 6);
         assert!(matches!(server.get("e").unwrap().value, Value::Unknown(_)));
-        let items: Vec<_> = calls[2].arguments[0].items().iter().map(Node::text).collect();
+        let items: Vec<_> = calls[2].arguments[0]
+            .items()
+            .iter()
+            .map(Node::text)
+            .collect();
         assert_eq!(items, [Some("x"), Some("y")]);
         let inner = calls[3].arguments[0].get("g").unwrap();
         assert_eq!(inner.items()[0].text(), Some("z"));
@@ -333,7 +348,10 @@ mod tests {
             ("--[[", "f.lua:1: a comment begins here"),
             ("f({a=1", "f.lua:1: a { is not closed"),
             ("f(1", "f.lua:1: a ( is not closed"),
-            ("f{a=1,\na=2}", "f.lua:2: a: is given twice, first in line 1"),
+            (
+                "f{a=1,\na=2}",
+                "f.lua:2: a: is given twice, first in line 1",
+            ),
             (&deep, "f.lua:1: more than 32 levels"),
         ] {
             let error = read(text).unwrap_err();

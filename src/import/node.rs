@@ -53,7 +53,9 @@ impl Node {
     /// What stands there under this key.
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
         let mut entries = self.entries().iter();
-        entries.find(|entry| entry.key == key).map(|entry| &entry.node)
+        entries
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.node)
     }
 
     /// What stands there under this key, as a text.

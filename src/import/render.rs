@@ -58,7 +58,12 @@ impl From<Draft> for Page {
         }
         for server in draft.servers {
             let line = format!("    {},", server.item());
-            pieces.push(piece(Kind::Upstream, server.line, vec![line], server.remarks));
+            pieces.push(piece(
+                Kind::Upstream,
+                server.line,
+                vec![line],
+                server.remarks,
+            ));
         }
         for way in draft.ways {
             let mut remarks = way.remarks;

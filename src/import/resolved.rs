@@ -36,7 +36,10 @@ fn entries(source: &Source<'_>, draft: &mut Draft) -> Result<Vec<Entry>, ImportE
             whole.push_str(next.map_or("", |(_, next)| next.trim()));
         }
         let Some((key, value)) = whole.split_once('=') else {
-            return Err(source.error(line, format_args!("{text:?} is neither [Section] nor Key=Value")));
+            return Err(source.error(
+                line,
+                format_args!("{text:?} is neither [Section] nor Key=Value"),
+            ));
         };
         if section == "Resolve" {
             entries.push(Entry {
@@ -69,7 +72,10 @@ pub(super) fn read(source: &Source<'_>, draft: &mut Draft) -> Result<(), ImportE
             Some(true) => Mode::Strict,
             Some(false) => Mode::Off,
             None => {
-                let what = format!("DNSOverTLS={}: is none of yes, opportunistic and no", entry.value);
+                let what = format!(
+                    "DNSOverTLS={}: is none of yes, opportunistic and no",
+                    entry.value
+                );
                 return Err(source.error(entry.line, what));
             }
         },
@@ -85,13 +91,20 @@ pub(super) fn read(source: &Source<'_>, draft: &mut Draft) -> Result<(), ImportE
         server(line, &text, mode, draft);
     }
     for (line, text) in unused {
-        draft.left_out(line, "FallbackDNS", &text, "it is only asked where there is no other server; append it to upstream if it is to be");
+        draft.left_out(
+            line,
+            "FallbackDNS",
+            &text,
+            "it is only asked where there is no other server; append it to upstream if it is to be",
+        );
     }
     let domains = words(&entries, "Domains");
     for (line, text) in domains {
         let why = match text.strip_prefix('~') {
             Some(".") => continue,
-            Some(_) => "all names are forwarded to the servers above; [[route]] names others for a domain",
+            Some(_) => {
+                "all names are forwarded to the servers above; [[route]] names others for a domain"
+            }
             None => "dotward completes no names; the search list stays in /etc/resolv.conf",
         };
         draft.left_out(line, "Domains", &text, why);

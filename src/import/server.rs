@@ -165,7 +165,10 @@ impl Server {
                     || "if it has one for a name alone, write ADDRESS#NAME".to_owned(),
                     |known| {
                         let name = known.server_name;
-                        format!("{} there has the name {name}, too: {bare}#{name}", known.name)
+                        format!(
+                            "{} there has the name {name}, too: {bare}#{name}",
+                            known.name
+                        )
                     },
                 );
                 format!("that the certificate is valid for the address {bare} ({known})")
@@ -248,16 +251,34 @@ mod tests {
         use Protocol::*;
         for (server, expected) in [
             (server(Tls, "9.9.9.9"), "9.9.9.9"),
-            (server(Tls, "9.9.9.9:853").named(Some("dns.quad9.net.")), "9.9.9.9#dns.quad9.net"),
-            (server(Tls, "2620:fe::fe").on_port(Some(8853)), "[2620:fe::fe]:8853"),
+            (
+                server(Tls, "9.9.9.9:853").named(Some("dns.quad9.net.")),
+                "9.9.9.9#dns.quad9.net",
+            ),
+            (
+                server(Tls, "2620:fe::fe").on_port(Some(8853)),
+                "[2620:fe::fe]:8853",
+            ),
             (server(Tls, "dns.quad9.net"), "tls://dns.quad9.net"),
-            (server(Tls, "dns.quad9.net:853").named(Some("dns.quad9.net")), "tls://dns.quad9.net"),
+            (
+                server(Tls, "dns.quad9.net:853").named(Some("dns.quad9.net")),
+                "tls://dns.quad9.net",
+            ),
             (server(Udp, "192.0.2.1"), "udp://192.0.2.1"),
             (server(Tcp, "fd00::1"), "tcp://[fd00::1]"),
             (server(Quic, "192.0.2.1:8853"), "quic://192.0.2.1:8853"),
-            (Server::from_uri(1, "https://1.1.1.1/dns-query").unwrap(), "https://1.1.1.1/dns-query"),
-            (Server::from_uri(1, "https://dns.test:8443/q").unwrap(), "https://dns.test:8443/q"),
-            (Server::from_uri(1, "https://dns.test/").unwrap(), "https://dns.test"),
+            (
+                Server::from_uri(1, "https://1.1.1.1/dns-query").unwrap(),
+                "https://1.1.1.1/dns-query",
+            ),
+            (
+                Server::from_uri(1, "https://dns.test:8443/q").unwrap(),
+                "https://dns.test:8443/q",
+            ),
+            (
+                Server::from_uri(1, "https://dns.test/").unwrap(),
+                "https://dns.test",
+            ),
         ] {
             assert_eq!(server.spec(), expected);
             assert_eq!(server.refused(), None, "{expected}");
@@ -281,14 +302,19 @@ mod tests {
     #[test]
     fn parameters_stand_in_a_table() {
         let mut pinned = server(Protocol::Tls, "192.0.2.1");
-        pinned.pins.push("MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=".to_owned());
+        pinned
+            .pins
+            .push("MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=".to_owned());
         pinned.socks5 = Some("127.0.0.1:9050".to_owned());
         assert_eq!(
             pinned.item(),
             r#"{ address = "192.0.2.1", pin-sha256 = "MK3LGF0kUMcZ5AXqpgHaYJl3tTLXcZVQQgMPqf4p5Uo=", socks5 = "127.0.0.1:9050" }"#
         );
         let plain = server(Protocol::Udp, "192.0.2.1");
-        assert_eq!(plain.item(), r#"{ address = "udp://192.0.2.1", allow-plaintext = true }"#);
+        assert_eq!(
+            plain.item(),
+            r#"{ address = "udp://192.0.2.1", allow-plaintext = true }"#
+        );
     }
 
     #[test]
@@ -296,7 +322,10 @@ mod tests {
         let mut server = server(Protocol::Tls, "9.9.9.9");
         server.note_unverified("no name was given");
         let told = server.remarks[0].told("f");
-        assert!(told.starts_with("f:7: no name was given, so that "), "{told}");
+        assert!(
+            told.starts_with("f:7: no name was given, so that "),
+            "{told}"
+        );
         assert!(told.contains("valid for the address 9.9.9.9"), "{told}");
         assert!(told.contains("9.9.9.9#dns.quad9.net"), "{told}");
     }

@@ -124,18 +124,54 @@ mod tests {
         let hash = [7; 32];
         for (text, expected, has_hashes) in [
             // The example of dnscrypt-proxy's documentation.
-            ("sdns://AgcAAAAAAAAABzEuMC4wLjEAEmRucy5jbG91ZGZsYXJlLmNvbQovZG5zLXF1ZXJ5".to_owned(), "https://1.0.0.1/dns-query#dns.cloudflare.com", false),
-            (stamp(2, &[b"", b"", b"dns.test", b"/q"]), "https://dns.test/q", false),
-            (stamp(2, &[b":8443", &hash, b"dns.test", b"/q"]), "https://dns.test:8443/q", true),
-            (stamp(2, &[b"[2001:db8::1]:8443", b"", b"dns.test", b"/q"]), "https://[2001:db8::1]:8443/q#dns.test", false),
-            (stamp(3, &[b"192.0.2.1", &hash, b"dns.test"]), "192.0.2.1#dns.test", true),
-            (stamp(3, &[b"192.0.2.1", b"", b"dns.test:8853"]), "192.0.2.1:8853#dns.test", false),
-            (stamp(3, &[b"192.0.2.1", b"", b"192.0.2.1"]), "192.0.2.1", false),
-            (stamp(4, &[b"192.0.2.1", b"", b"dns.test"]), "quic://192.0.2.1#dns.test", false),
+            (
+                "sdns://AgcAAAAAAAAABzEuMC4wLjEAEmRucy5jbG91ZGZsYXJlLmNvbQovZG5zLXF1ZXJ5"
+                    .to_owned(),
+                "https://1.0.0.1/dns-query#dns.cloudflare.com",
+                false,
+            ),
+            (
+                stamp(2, &[b"", b"", b"dns.test", b"/q"]),
+                "https://dns.test/q",
+                false,
+            ),
+            (
+                stamp(2, &[b":8443", &hash, b"dns.test", b"/q"]),
+                "https://dns.test:8443/q",
+                true,
+            ),
+            (
+                stamp(2, &[b"[2001:db8::1]:8443", b"", b"dns.test", b"/q"]),
+                "https://[2001:db8::1]:8443/q#dns.test",
+                false,
+            ),
+            (
+                stamp(3, &[b"192.0.2.1", &hash, b"dns.test"]),
+                "192.0.2.1#dns.test",
+                true,
+            ),
+            (
+                stamp(3, &[b"192.0.2.1", b"", b"dns.test:8853"]),
+                "192.0.2.1:8853#dns.test",
+                false,
+            ),
+            (
+                stamp(3, &[b"192.0.2.1", b"", b"192.0.2.1"]),
+                "192.0.2.1",
+                false,
+            ),
+            (
+                stamp(4, &[b"192.0.2.1", b"", b"dns.test"]),
+                "quic://192.0.2.1#dns.test",
+                false,
+            ),
             (stamp(0, &[b"192.0.2.1"]), "udp://192.0.2.1", false),
         ] {
             let stamp = read(3, &text).unwrap();
-            assert_eq!((stamp.server.spec().as_str(), stamp.has_hashes), (expected, has_hashes));
+            assert_eq!(
+                (stamp.server.spec().as_str(), stamp.has_hashes),
+                (expected, has_hashes)
+            );
             assert_eq!(stamp.server.line, 3);
         }
     }

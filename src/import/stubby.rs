@@ -97,16 +97,47 @@ fn setting(entry: &Entry, draft: &mut Draft) {
             None => draft.unreadable(line, key, &value),
         },
         "tls_ca_file" => draft.set(line, "ca-file", value),
-        "tls_ca_path" => draft.left_out(line, key, &value, "ca-file names one file; write the certificates of this folder into one"),
-        "idle_timeout" => draft.left_out(line, key, &value, "dotward keeps a connection as long as the server wants (RFC 7828)"),
-        "dnssec" | "dnssec_return_status" | "dnssec_return_only_secure" | "dnssec_return_all_statuses" | "trust_anchors_backoff_time" | "dnssec_trust_anchors" => {
-            draft.left_out(line, key, &value, "dotward validates no signatures; choose an upstream that does");
+        "tls_ca_path" => draft.left_out(
+            line,
+            key,
+            &value,
+            "ca-file names one file; write the certificates of this folder into one",
+        ),
+        "idle_timeout" => draft.left_out(
+            line,
+            key,
+            &value,
+            "dotward keeps a connection as long as the server wants (RFC 7828)",
+        ),
+        "dnssec"
+        | "dnssec_return_status"
+        | "dnssec_return_only_secure"
+        | "dnssec_return_all_statuses"
+        | "trust_anchors_backoff_time"
+        | "dnssec_trust_anchors" => {
+            draft.left_out(
+                line,
+                key,
+                &value,
+                "dotward validates no signatures; choose an upstream that does",
+            );
         }
-        "tls_min_version" | "tls_max_version" | "tls_ciphersuites" | "tls_cipher_list" | "tls_curves_list" => {
-            draft.left_out(line, key, &value, "dotward speaks TLS 1.3 and 1.2, with the ciphers of its TLS library");
+        "tls_min_version" | "tls_max_version" | "tls_ciphersuites" | "tls_cipher_list"
+        | "tls_curves_list" => {
+            draft.left_out(
+                line,
+                key,
+                &value,
+                "dotward speaks TLS 1.3 and 1.2, with the ciphers of its TLS library",
+            );
         }
         "tls_connection_retries" | "tls_backoff_time" => {
-            draft.left_out(line, key, &value, "dotward has its own pauses between attempts");
+            draft.left_out(
+                line,
+                key,
+                &value,
+                "dotward has its own pauses between attempts",
+            );
         }
         _ => draft.unknown(line, key, &value),
     }

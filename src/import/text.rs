@@ -8,7 +8,10 @@ const MOST_SHOWN: usize = 300;
 
 /// A text in one line, without control characters: a line break would end the comment that it stands in.
 pub(super) fn shown(text: &str) -> String {
-    let is_hidden = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     let mut line: String = text
         .chars()
         .take(MOST_SHOWN)
@@ -42,7 +45,9 @@ pub(super) fn quoted_list(texts: &[String]) -> String {
 
 /// A time as dotward reads it.
 pub(super) fn time(time: Duration) -> String {
-    humantime::format_duration(time).to_string().replace(' ', "")
+    humantime::format_duration(time)
+        .to_string()
+        .replace(' ', "")
 }
 
 /// An IP address, perhaps with an interface behind `%`, as it is written most shortly.
@@ -149,7 +154,10 @@ mod tests {
 
     #[test]
     fn what_is_shown_stays_in_its_line() {
-        assert_eq!(shown("a\nlisten = []\u{1b}[0m"), "a\u{fffd}listen = []\u{fffd}[0m");
+        assert_eq!(
+            shown("a\nlisten = []\u{1b}[0m"),
+            "a\u{fffd}listen = []\u{fffd}[0m"
+        );
         assert_eq!(shown(&"x".repeat(400)).len(), 304);
         assert_eq!(quoted("a\"b\\c\n"), r#""a\"b\\c\u000a""#);
     }

@@ -79,7 +79,11 @@ mod tests {
     #[test]
     fn each_value_knows_its_line() {
         let root = node("# c\nb = ['x',\n 'y']\na = 5\n[static.'n']\nstamp = \"s\"\n").unwrap();
-        let keys: Vec<_> = root.entries().iter().map(|it| (it.line, &*it.key)).collect();
+        let keys: Vec<_> = root
+            .entries()
+            .iter()
+            .map(|it| (it.line, &*it.key))
+            .collect();
         assert_eq!(keys, [(2, "b"), (4, "a"), (5, "static")]);
         assert_eq!(root.text_of("a"), Some("5"));
         let second = &root.get("b").unwrap().items()[1];
@@ -92,7 +96,10 @@ mod tests {
     fn a_mistake_is_named_with_its_line() {
         let deep = format!("a = {}", "[".repeat(100_000));
         for (text, expected) in [
-            ("a = 1\na = 2\n", "f.toml:2: this is not TOML: duplicate key"),
+            (
+                "a = 1\na = 2\n",
+                "f.toml:2: this is not TOML: duplicate key",
+            ),
             ("a = 1\nb = oops\n", "f.toml:2: this is not TOML: "),
             (&deep, "f.toml:1: this is not TOML: "),
         ] {

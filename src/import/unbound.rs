@@ -78,7 +78,10 @@ fn tokens(source: &Source<'_>) -> Result<Vec<Token>, ImportError> {
             let (word, behind) = if is_quoted {
                 let inner = rest.get(1..).unwrap_or_default();
                 inner.split_once(first).ok_or_else(|| {
-                    source.error(line, "a quotation mark is opened, and not closed in this line")
+                    source.error(
+                        line,
+                        "a quotation mark is opened, and not closed in this line",
+                    )
                 })?
             } else {
                 let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
@@ -101,7 +104,10 @@ fn clauses(source: &Source<'_>) -> Result<Vec<Clause>, ImportError> {
     let mut tokens = tokens(source)?.into_iter().peekable();
     while let Some(token) = tokens.next() {
         let Some(key) = token.key() else {
-            let what = format!("{:?} does not belong to an attribute of unbound.conf", token.text);
+            let what = format!(
+                "{:?} does not belong to an attribute of unbound.conf",
+                token.text
+            );
             return Err(source.error(token.line, what));
         };
         let mut values = Vec::new();
@@ -162,7 +168,10 @@ pub(super) fn read(source: &Source<'_>, draft: &mut Draft) -> Result<(), ImportE
 
 fn forward_zone(clause: &Clause, trust: &Trust, draft: &mut Draft) {
     let Some(name) = clause.last("name") else {
-        return draft.remark(clause.line, "this forward-zone has no name, and is left out");
+        return draft.remark(
+            clause.line,
+            "this forward-zone has no name, and is left out",
+        );
     };
     let own = ["forward-tls-upstream", "forward-ssl-upstream"];
     let is_said = own.iter().any(|key| clause.last(key).is_some());
@@ -186,7 +195,9 @@ fn forward_zone(clause: &Clause, trust: &Trust, draft: &mut Draft) {
                     } else if !is_named {
                         server.note_unverified("no #NAME stood behind it");
                     } else if !trust.has_authorities {
-                        server.note_unverified("unbound had no tls-cert-bundle, without which it verifies nothing");
+                        server.note_unverified(
+                            "unbound had no tls-cert-bundle, without which it verifies nothing",
+                        );
                     }
                     servers.push(server);
                 }
@@ -235,19 +246,30 @@ fn server(clause: &Clause, draft: &mut Draft) {
         let (line, key, value) = (attribute.line, attribute.key.as_str(), attribute.value());
         let seconds = || value.parse().ok().map(Duration::from_secs).map(time);
         match key {
-            "include" | "include-toplevel" => draft.left_out(line, key, value, "other files are not read: import it, too"),
+            "include" | "include-toplevel" => {
+                draft.left_out(line, key, value, "other files are not read: import it, too")
+            }
             "port" | "tls-port" | "ssl-port" | "tls-upstream" | "ssl-upstream" => {}
             "interface" | "ip-address" => {
                 let (host, own) = value.split_once('@').unwrap_or((value, port));
                 let at = address(host).zip(own.parse::<u16>().ok());
                 match at {
                     Some((host, port)) if own == tls_port => {
-                        let text = if port == 853 { host } else { with_port(&host, port) };
+                        let text = if port == 853 {
+                            host
+                        } else {
+                            with_port(&host, port)
+                        };
                         draft.add(line, "listen-tls", text);
                     }
                     Some((host, 53)) => draft.add(line, "listen", host),
                     Some((host, port)) => draft.add(line, "listen", with_port(&host, port)),
-                    None => draft.left_out(line, key, value, "dotward listens on addresses, not on interfaces"),
+                    None => draft.left_out(
+                        line,
+                        key,
+                        value,
+                        "dotward listens on addresses, not on interfaces",
+                    ),
                 }
             }
             "tls-service-pem" | "ssl-service-pem" => draft.set(line, "certificate", value),
@@ -293,10 +315,29 @@ fn server(clause: &Clause, draft: &mut Draft) {
             "access-control" => access(attribute, draft),
             "local-zone" => local_zone(attribute, draft),
             "local-data" => local_data(attribute, draft),
-            "do-not-query-localhost" | "chroot" | "username" | "directory" | "pidfile" | "use-syslog" | "logfile" | "log-time-ascii" => {
-                draft.left_out(line, key, value, "dotward logs to standard error, and its service manager sees to the rest");
+            "do-not-query-localhost"
+            | "chroot"
+            | "username"
+            | "directory"
+            | "pidfile"
+            | "use-syslog"
+            | "logfile"
+            | "log-time-ascii" => {
+                draft.left_out(
+                    line,
+                    key,
+                    value,
+                    "dotward logs to standard error, and its service manager sees to the rest",
+                );
             }
-            "auto-trust-anchor-file" | "trust-anchor" | "trust-anchor-file" | "trusted-keys-file" | "root-hints" | "module-config" | "val-log-level" | "harden-dnssec-stripped" => {
+            "auto-trust-anchor-file"
+            | "trust-anchor"
+            | "trust-anchor-file"
+            | "trusted-keys-file"
+            | "root-hints"
+            | "module-config"
+            | "val-log-level"
+            | "harden-dnssec-stripped" => {
                 draft.left_out(line, key, value, "dotward forwards, and neither resolves nor validates by itself; choose an upstream that validates");
             }
             _ => draft.unknown(line, key, &attribute.values.join(" ")),
@@ -330,7 +371,10 @@ fn cache_size(clause: &Clause, line: usize, draft: &mut Draft) {
             let sum = sizes.into_iter().fold(0, u64::saturating_add);
             draft.set(line, "cache-size", sum);
         }
-        None => draft.remark(line, "this size of a cache is not carried over: it cannot be read"),
+        None => draft.remark(
+            line,
+            "this size of a cache is not carried over: it cannot be read",
+        ),
     }
 }
 
@@ -405,7 +449,11 @@ mod tests {
     fn servers_are_read_with_port_and_name() {
         for (text, expected, named) in [
             ("9.9.9.9@853#dns.quad9.net", "9.9.9.9#dns.quad9.net", true),
-            ("2620:fe::fe@8853#dns.quad9.net", "[2620:fe::fe]:8853#dns.quad9.net", true),
+            (
+                "2620:fe::fe@8853#dns.quad9.net",
+                "[2620:fe::fe]:8853#dns.quad9.net",
+                true,
+            ),
             ("9.9.9.9", "9.9.9.9", false),
             ("9.9.9.9#", "9.9.9.9", false),
             ("dns.test@853#dns.test", "tls://dns.test", true),

@@ -126,9 +126,15 @@ mod tests {
     fn what_cannot_be_read_is_named_with_its_line() {
         let deep = format!("a: {}", "[".repeat(100_000));
         for (text, expected) in [
-            ("a: 1\nb: 2\na: 3\n", "f.yml:3: a: is given twice, first in line 1"),
+            (
+                "a: 1\nb: 2\na: 3\n",
+                "f.yml:3: a: is given twice, first in line 1",
+            ),
             (deep.as_str(), "f.yml:1: "),
-            ("a: 1\n---\nb: 2\n", "f.yml:2: a second document begins here"),
+            (
+                "a: 1\n---\nb: 2\n",
+                "f.yml:2: a second document begins here",
+            ),
             ("# nothing\n", "f.yml: there is nothing but comments"),
             ("a: [1, 2\n", "f.yml:2: this is not YAML: "),
             ("a:\n\t- b\n", "f.yml:2: this is not YAML: "),
