@@ -210,7 +210,7 @@ fn what_was_imported_serves_and_authenticates() {
     assert_eq!((got.rcode(), server.seen().queries.len()), (SERVFAIL, 1));
 }
 
-// req 142, fault 166
+// fault 166
 #[test]
 fn a_file_that_is_there_is_not_replaced_without_force() {
     let directory = TempDir::new();
