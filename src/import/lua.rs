@@ -28,7 +28,7 @@ struct Reader<'s, 't> {
     at: usize,
 }
 
-/// All calls that are statements or within other calls, in their order.
+/// All calls that are statements, in their order.
 pub(super) fn calls(source: &Source<'_>) -> Result<Vec<Call>, ImportError> {
     let mut reader = Reader {
         source,
@@ -149,27 +149,10 @@ impl Reader<'_, '_> {
         token.map_or(1, |(line, _)| *line)
     }
 
-    /// Those of a call, if this is one: `("x")`, `{...}`, `"x"`. The words behind them are read on, so that calls within are found, too.
+    /// Those of a call, if this is one: `("x")`, `{...}`, `"x"`.
     fn arguments(&mut self) -> Result<Option<Vec<Node>>, ImportError> {
         match self.peek(0) {
-            Some(Token::Mark('{') | Token::Text(_)) => Ok(Some(vec![self.value(0)?])),
-            Some(Token::Mark('(')) => {
-                self.at += 1;
-                let mut arguments = Vec::new();
-                loop {
-                    match self.peek(0) {
-                        None => {
-                            return Err(self.source.error(self.line(), "a ( is not closed"));
-                        }
-                        Some(Token::Mark(')')) => {
-                            self.at += 1;
-                            return Ok(Some(arguments));
-                        }
-                        Some(Token::Mark(',')) => self.at += 1,
-                        Some(_) => arguments.push(self.value(0)?),
-                    }
-                }
-            }
+            Some(Token::Mark('(' | '{') | Token::Text(_)) => Ok(Some(self.call(0)?)),
             _ => Ok(None),
         }
     }
@@ -188,11 +171,11 @@ impl Reader<'_, '_> {
             Some((_, Token::Name(name))) => match self.peek(0) {
                 // A call: its name, and what it is given.
                 Some(Token::Mark('(' | '{') | Token::Text(_)) => {
-                    let argument = self.call(level + 1)?;
+                    let arguments = self.call(level + 1)?;
                     let entry = Entry {
                         line,
                         key: name,
-                        node: argument,
+                        node: Node::new(line, Value::List(arguments)),
                     };
                     Value::Map(vec![entry])
                 }
@@ -225,30 +208,30 @@ impl Reader<'_, '_> {
         Ok(Node::new(line, value))
     }
 
-    /// The arguments of a call that is a value: a list.
-    fn call(&mut self, level: usize) -> Result<Node, ImportError> {
+    /// The arguments that follow.
+    fn call(&mut self, level: usize) -> Result<Vec<Node>, ImportError> {
         let line = self.line();
-        if let Some(Token::Mark('(')) = self.peek(0) {
-            self.at += 1;
-            let mut items = Vec::new();
-            loop {
-                match self.peek(0) {
-                    None => return Err(self.source.error(line, "a ( is not closed")),
-                    Some(Token::Mark(')')) => {
-                        self.at += 1;
-                        return Ok(Node::new(line, Value::List(items)));
+        match self.next() {
+            Some((_, Token::Text(text))) => Ok(vec![Node::new(line, Value::Text(text))]),
+            Some((_, Token::Mark('{'))) => {
+                let table = self.table(line, level)?;
+                Ok(vec![Node::new(line, table)])
+            }
+            _ => {
+                let mut arguments = Vec::new();
+                loop {
+                    match self.peek(0) {
+                        None => return Err(self.source.error(line, "a ( is not closed")),
+                        Some(Token::Mark(')')) => {
+                            self.at += 1;
+                            return Ok(arguments);
+                        }
+                        Some(Token::Mark(',')) => self.at += 1,
+                        Some(_) => arguments.push(self.value(level)?),
                     }
-                    Some(Token::Mark(',')) => self.at += 1,
-                    Some(_) => items.push(self.value(level)?),
                 }
             }
         }
-        let only = match self.next() {
-            Some((_, Token::Text(text))) => Node::new(line, Value::Text(text)),
-            Some((_, Token::Mark('{'))) => Node::new(line, self.table(line, level)?),
-            _ => Node::new(line, Value::Unknown("an expression")),
-        };
-        Ok(Node::new(line, Value::List(vec![only])))
     }
 
     /// What stands behind `{`.
