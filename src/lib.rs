@@ -92,7 +92,7 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `admin`, `bench`, `cli`, `control`, `logger`, `probe`, `query`, `query_log`, `reload`, `signals`, `status` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `admin`, `bench`, `cli`, `control`, `import`, `logger`, `probe`, `query`, `query_log`, `reload`, `signals`, `status` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(feature = "cli")]
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
@@ -117,6 +117,9 @@ pub mod control;
 )]
 pub mod engine;
 pub mod framed;
+#[cfg(feature = "import")]
+#[doc(hidden)]
+pub mod import;
 #[cfg(feature = "cli")]
 #[cfg_attr(
     not(any(

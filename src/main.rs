@@ -51,6 +51,10 @@ fn main() -> ExitCode {
                 print_error(&format!("warning: {warning}"));
             }
             match command {
+                Command::Import(import) if code == ExitCode::SUCCESS => match import.write() {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => fail(&error, ExitCode::FAILURE),
+                },
                 Command::Probe(settings, how) if code == ExitCode::SUCCESS => {
                     probe(&settings, &how)
                 }

@@ -29,6 +29,13 @@ mod harness;
 mod household;
 #[cfg(feature = "listen-https")]
 mod https_listener;
+#[cfg(all(
+    feature = "import",
+    feature = "doh",
+    feature = "doq",
+    feature = "listen-tls"
+))]
+mod import;
 mod key_log;
 mod lifecycle;
 mod limits;

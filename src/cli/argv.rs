@@ -21,7 +21,7 @@ const SERVING: [(&str, Modes); 3] = [
 const TELLING: [&str; 4] = ["check", "config", "resolv-conf", dnr::SHAPE.command];
 /// The commands that have options of their own beside settings.
 const SHAPES: [&Shape; 3] = [&dnr::SHAPE, &queries::QUERY, &queries::BENCH];
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "udp",
     "tcp",
     "serve",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 18] = [
     "config",
     "resolv-conf",
     "certificate",
+    "import",
     dnr::SHAPE.command,
     queries::QUERY.command,
     queries::BENCH.command,
@@ -42,8 +43,9 @@ const COMMANDS: [&str; 18] = [
     "help",
 ];
 /// The commands that have options of their own, and no settings.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "certificate",
+    "import",
     "status",
     "explain",
     "flush",
@@ -268,7 +270,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, providers, status, explain, flush, reload, log-level and trace; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, providers, status, explain, flush, reload, log-level and trace; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),
@@ -423,7 +425,7 @@ mod tests {
             ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
             (
                 "forward",
-                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, providers, status, "#,
+                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, providers, status, "#,
             ),
             (
                 "--versoin",

@@ -11,7 +11,7 @@ use super::options::Options;
     usage = "<command> [options]",
     example = "{command_name} serve\n{command_name} udp --listen 127.0.0.1:5300 --upstream quad9\n\
                {command_name} check --upstream 9.9.9.9#dns.quad9.net,dns4eu-protective",
-    note = "`{command_name} serve --help` describes the options, which all commands but\ncertificate, providers and those to a running dotward take."
+    note = "`{command_name} serve --help` describes the options, which all commands but\ncertificate, import, providers and those to a running dotward take."
 )]
 pub(super) struct Arguments {
     /// print the version
@@ -34,6 +34,7 @@ pub(super) enum Subcommand {
     Query(Query),
     Bench(Bench),
     Certificate(CertificateOptions),
+    Import(ImportOptions),
     Providers(Providers),
     Status(Status),
     Explain(Explain),
@@ -79,6 +80,39 @@ pub(super) struct CertificateOptions {
     pub(super) protocol: Option<String>,
     /// replace files that something else has made, and a certificate that is for
     /// more names and addresses
+    #[argh(switch)]
+    pub(super) force: bool,
+}
+
+/// Make a configuration file of that of another forwarder.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "import",
+    help_triggers("-h", "--help", "help"),
+    usage = "FILE [--from FORMAT] [options]",
+    example = "{command_name} /etc/stubby/stubby.yml\n{command_name} Corefile --output dotward.toml",
+    note = "It is written to standard output. What is different in dotward, or was left\nout, stands in it as comments, and on standard error: read that first.\n\
+            A FORMAT is one of stubby, unbound, systemd-resolved, dnscrypt-proxy, dnsdist,\ncoredns, blocky and cloudflared. docs/import.md says what is carried over.\n\
+            It takes a build with the feature import.",
+    error_code(1, "the file cannot be written"),
+    error_code(2, "the arguments are wrong, or nothing can be made of FILE")
+)]
+#[cfg_attr(
+    not(feature = "import"),
+    expect(dead_code, reason = "only what imports reads them")
+)]
+pub(super) struct ImportOptions {
+    /// FILE of the other program; - is standard input
+    #[argh(positional)]
+    pub(super) file: String,
+    /// FORMAT of that file. Default: the one that its text shows
+    #[argh(option)]
+    pub(super) from: Option<String>,
+    /// FILE to write, which must not be there. Default: standard output
+    #[argh(option)]
+    pub(super) output: Option<String>,
+    /// replace that file
     #[argh(switch)]
     pub(super) force: bool,
 }

@@ -3,7 +3,7 @@
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
 //! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `upstreams`, `routes`, `hosts`, `units`, `words`,
-//! `admin`, `split_key`, `listener_name`, `query_log` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one, `control` has what is asked of a running program, `queries` reads what is to be asked or measured by hand, with `typed`, and `dnr` says how a network tells of it. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
+//! `admin`, `split_key`, `listener_name`, `query_log` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one, `import` reads the configuration of another program, `control` has what is asked of a running program, `queries` reads what is to be asked or measured by hand, with `typed`, and `dnr` says how a network tells of it. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
 
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 mod admin;
@@ -21,6 +21,8 @@ mod file;
 mod given;
 mod hook_up;
 mod hosts;
+#[cfg_attr(not(feature = "import"), path = "import/absent.rs")]
+mod import;
 mod known;
 mod linkable;
 mod listener_name;
@@ -57,6 +59,7 @@ use std::fmt;
 use crate::config::{Domain, providers};
 pub use certificate::Order;
 pub use control::ControlOrder;
+pub use import::Import;
 #[cfg(feature = "query")]
 pub use queries::Question;
 pub use queries::{Ask, Contest};
@@ -79,6 +82,8 @@ pub enum Command {
     ResolvConf(String),
     /// Make a certificate, and print what to do with it.
     Certificate(Order),
+    /// Write a configuration that was made of another program's.
+    Import(Import),
     /// Have a running program do something, and print what comes of it.
     Control(ControlOrder),
     /// Print this: options of DHCP and of router advertisements.
@@ -111,6 +116,7 @@ impl Command {
             Self::Serve(settings) | Self::Check(settings) | Self::Probe(settings, _) => {
                 &settings.warnings
             }
+            Self::Import(import) => import.remarks(),
             Self::Config(_)
             | Self::ResolvConf(_)
             | Self::Certificate(_)
@@ -132,6 +138,7 @@ impl Command {
             | Self::Control(_)
             | Self::Query(_)
             | Self::Bench(_) => None,
+            Self::Import(import) => import.text(),
             Self::Probe(_, probe) if probe.json => None,
             Self::Probe(settings, _) => Some(format!(
                 "options, variables and files are valid (not tested: listening)\n{settings}\n"
@@ -299,6 +306,7 @@ mod tests {
             "config --help",
             "providers -h",
             "certificate --help",
+            "import --help",
             "dnr --help",
             "status --help",
             "explain --help",

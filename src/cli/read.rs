@@ -14,6 +14,7 @@ use super::dnr::dnr;
 use super::effective::effective;
 use super::file::Missing;
 use super::hook_up::hook_up;
+use super::import::Import;
 use super::options::Options;
 use super::queries::{Ask, Contest};
 use super::settings::Settings;
@@ -58,12 +59,15 @@ impl Sources {
         let (purpose, modes, options) = match typed {
             None => {
                 return Err(UsageError(
-                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, providers, status, explain, flush, reload, log-level or trace; see dotward --help".to_owned(),
+                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, providers, status, explain, flush, reload, log-level or trace; see dotward --help".to_owned(),
                 ));
             }
             Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
             Some(Subcommand::Certificate(options)) => {
                 return Order::read(options).map(Command::Certificate);
+            }
+            Some(Subcommand::Import(options)) => {
+                return Import::read(options, self).map(Command::Import);
             }
             Some(Subcommand::Query(Query(options))) => {
                 let ask = Ask::read(self, options, &argv.typed)?;
