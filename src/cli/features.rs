@@ -1,7 +1,7 @@
 //! The optional parts that this program was built with.
 
 /// Those that people choose, in the order of `docs/install.md`, and whether they are there.
-const ALL: [(&str, bool); 16] = [
+const ALL: [(&str, bool); 17] = [
     ("cli", cfg!(feature = "cli")),
     ("async-std", cfg!(feature = "async-std")),
     ("smol", cfg!(feature = "smol")),
@@ -18,6 +18,7 @@ const ALL: [(&str, bool); 16] = [
     ("admin", cfg!(feature = "admin")),
     ("control", cfg!(feature = "control")),
     ("query", cfg!(feature = "query")),
+    ("captive", cfg!(feature = "captive")),
 ];
 
 /// The program's name and version, and its features.

@@ -2,7 +2,7 @@
 
 use crate::config::Limits;
 use crate::engine::{
-    AnswerTimes, Counts, Gauges, RecentFailure, Replies, Stats, UpstreamGauges, UpstreamStats,
+    AnswerTimes, CaptiveState, Counts, Gauges, RecentFailure, Replies, Stats, UpstreamGauges, UpstreamStats,
     UpstreamWords,
 };
 
@@ -35,6 +35,8 @@ pub struct Measured {
     pub cache: CacheMeasured,
     /// The bounds that hold now, for each loop.
     pub limits: Limits,
+    /// The captive mode, which all loops share.
+    pub captive: CaptiveState,
 }
 
 /// The cache that all loops share.

@@ -45,6 +45,7 @@ pub enum Kind {
     TcpClient(ClientKey),
     Upstream(ConnectionKey),
     Lookup(usize),
+    Check(usize),
 }
 
 /// What becomes of a source that was polled.
