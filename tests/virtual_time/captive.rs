@@ -16,7 +16,8 @@ use std::time::Duration;
 const RESOLVER: &str = "10.0.0.1:53";
 const CHECK: &str = "connectivitycheck.gstatic.com";
 const SERVFAIL: u16 = 2;
-const [A, AAAA]: [u16; 2] = [1, 28];
+const A: u16 = 1;
+const AAAA: u16 = 28;
 /// For how long plain text is allowed.
 const TIME: Duration = Duration::from_secs(60);
 
