@@ -40,14 +40,14 @@ pub mod mio;
 mod native;
 #[cfg(all(feature = "sockets", target_os = "linux"))]
 mod netlink;
+#[cfg_attr(not(feature = "captive"), path = "network_resolvers/absent.rs")]
+#[cfg(feature = "sockets")]
+mod network_resolvers;
 #[cfg_attr(
     not(all(feature = "sockets", target_os = "linux")),
     path = "network_watch/absent.rs"
 )]
 mod network_watch;
-#[cfg_attr(not(feature = "captive"), path = "network_resolvers/absent.rs")]
-#[cfg(feature = "sockets")]
-mod network_resolvers;
 #[cfg(any(feature = "tls", all(feature = "cli", feature = "split")))]
 mod new_file;
 #[cfg_attr(not(feature = "doq"), path = "over_quic/without_doq.rs")]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// What systemd-networkd got by DHCP, a file for each interface.
 const LEASES: &str = "/run/systemd/netif/leases";
-/// What NetworkManager and systemd-resolved know, without their own stubs. Not /etc/resolv.conf: that may lead to dotward, or to a resolver
+/// What `NetworkManager` and systemd-resolved know, without their own stubs. Not /etc/resolv.conf: that may lead to dotward, or to a resolver
 /// that somebody has chosen, and not this network.
 const FILES: [&str; 2] = [
     "/run/NetworkManager/no-stub-resolv.conf",
@@ -35,13 +35,16 @@ fn in_places(
     let leases = fs::read_dir(leases).into_iter().flatten().flatten();
     let mut leases: Vec<PathBuf> = leases.map(|entry| entry.path()).collect();
     leases.sort();
-    let leased = leases.iter().flat_map(|lease| in_file(lease, is_own));
-    let leased: Vec<SocketAddr> = leased.collect();
-    if !leased.is_empty() {
-        return leased;
+    let by_lease = leases.iter().flat_map(|lease| in_file(lease, is_own));
+    let by_lease: Vec<SocketAddr> = by_lease.collect();
+    if !by_lease.is_empty() {
+        return by_lease;
     }
     let named = files.into_iter().map(|file| in_file(file, is_own));
-    named.into_iter().find(|named| !named.is_empty()).unwrap_or_default()
+    named
+        .into_iter()
+        .find(|named| !named.is_empty())
+        .unwrap_or_default()
 }
 
 fn in_file(file: &Path, is_own: impl Fn(IpAddr) -> bool) -> Vec<SocketAddr> {
@@ -90,7 +93,12 @@ mod tests {
     #[test]
     fn both_kinds_of_files_are_read() {
         let text = "# made by a program\nnameserver 192.0.2.1\n nameserver fe80::1%3\nsearch lan\nnameserver\nDNS=192.0.2.2 2001:db8::2\nNTP=192.0.2.9\nDNS=\nnameserver x\n";
-        let expected = ["192.0.2.1:53", "[fe80::1%3]:53", "192.0.2.2:53", "[2001:db8::2]:53"];
+        let expected = [
+            "192.0.2.1:53",
+            "[fe80::1%3]:53",
+            "192.0.2.2:53",
+            "[2001:db8::2]:53",
+        ];
         assert_eq!(shown(&named(text)), expected);
     }
 
@@ -108,7 +116,7 @@ mod tests {
         assert_eq!(found(), ["192.0.2.3:53"]);
         fs::write(leases.join("2"), "ADDRESS=10.0.0.9\nDNS=10.0.0.1\n").unwrap();
         assert_eq!(found(), ["10.0.0.1:53"]);
-        assert_eq!(in_file(&folder, |_| false), [], "no file");
+        assert!(in_file(&folder, |_| false).is_empty(), "no file");
         fs::remove_dir_all(&folder).unwrap();
     }
 }

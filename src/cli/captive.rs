@@ -69,9 +69,19 @@ mod tests {
             assert_eq!(read_time(text), Ok(Some(time)), "{text}");
         }
         assert_eq!(read_time("off"), Ok(None));
-        for text in ["", "on", "60s", "allow-plaintext-for", "allow-plaintext-for x", "allow-plaintext-for60s"] {
+        for text in [
+            "",
+            "on",
+            "60s",
+            "allow-plaintext-for",
+            "allow-plaintext-for x",
+            "allow-plaintext-for60s",
+        ] {
             let why = read_time(text).unwrap_err();
-            assert!(why.contains("neither off nor allow-plaintext-for"), "{text}: {why}");
+            assert!(
+                why.contains("neither off nor allow-plaintext-for"),
+                "{text}: {why}"
+            );
         }
     }
 

@@ -17,8 +17,8 @@ const ALL: [(&str, bool); 17] = [
     ("certificate", cfg!(feature = "certificate")),
     ("admin", cfg!(feature = "admin")),
     ("control", cfg!(feature = "control")),
-    ("query", cfg!(feature = "query")),
     ("captive", cfg!(feature = "captive")),
+    ("query", cfg!(feature = "query")),
 ];
 
 /// The program's name and version, and its features.

@@ -8,8 +8,9 @@ use super::checks::{named_upstreams, routes_fit, upstreams_fit};
 use super::error::invalid;
 use super::identity::different;
 use super::{
-    AccessList, Captive, ClientSubnet, Config, ConfigError, Domain, Hosts, Limits, Listen, Modes, Policy,
-    NetworkResolver, Roots, Route, ServerCertificate, SplitKey, TtlBounds, Upstream, lacking,
+    AccessList, Captive, ClientSubnet, Config, ConfigError, Domain, Hosts, Limits, Listen, Modes,
+    NetworkResolver, Policy, Roots, Route, ServerCertificate, SplitKey, TtlBounds, Upstream,
+    lacking,
 };
 
 /// The settings of a [`Config`]. One that is not set has its default. Each is described at the method or field that reads it.
@@ -217,7 +218,9 @@ impl ConfigBuilder {
         let own = captive.resolvers.iter().find_map(|one| match one {
             NetworkResolver::Address(address) => {
                 let mut listen = self.config.listen.iter();
-                listen.any(|listen| listen.receives(*address)).then_some(address)
+                listen
+                    .any(|listen| listen.receives(*address))
+                    .then_some(address)
             }
             NetworkResolver::System | NetworkResolver::File(_) => None,
         });

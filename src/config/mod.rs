@@ -43,9 +43,9 @@ pub use crate::wire::ClientSubnet;
 pub(crate) use crate::wire::SvcbParams;
 pub use access::{AccessList, Cidr, interface_network, read_prefix};
 pub use builder::ConfigBuilder;
-pub use captive::{Captive, NetworkResolver};
 #[cfg(feature = "cli")]
 pub(crate) use builder::time_text;
+pub use captive::{Captive, NetworkResolver};
 #[cfg(feature = "cli")]
 pub(crate) use encrypted::EncryptedProtocol;
 pub(crate) use encrypted::EncryptedService;

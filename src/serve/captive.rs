@@ -163,17 +163,15 @@ impl<R: Runtime> Exchange<R> {
     ) -> Result<(), String> {
         let error = |error: std::io::Error| system_message(&error);
         let mut open = self.open.iter();
-        let place = match open.position(|open| open.resolver == resolver) {
-            Some(place) => place,
-            None => {
-                self.open.push(Open {
-                    resolver,
-                    socket: self.runtime.datagrams_to(resolver).map_err(error)?,
-                    id: random.next_u32() as u16,
-                });
-                self.open.len() - 1
-            }
-        };
+        let known = open.position(|open| open.resolver == resolver);
+        if known.is_none() {
+            self.open.push(Open {
+                resolver,
+                socket: self.runtime.datagrams_to(resolver).map_err(error)?,
+                id: random.next_u32() as u16,
+            });
+        }
+        let place = known.unwrap_or(self.open.len() - 1);
         let open = &mut self.open[place];
         let message = self.check.query(open.id);
         let datagram = Datagram {
@@ -200,7 +198,11 @@ impl<R: Runtime> Exchange<R> {
     }
 
     /// The first response of use.
-    fn receive(&mut self, ring: &mut Ring, cx: &mut Context<'_>) -> Option<(CheckAnswer, SocketAddr)> {
+    fn receive(
+        &mut self,
+        ring: &mut Ring,
+        cx: &mut Context<'_>,
+    ) -> Option<(CheckAnswer, SocketAddr)> {
         let mut useless = Vec::new();
         for Open {
             resolver,

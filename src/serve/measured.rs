@@ -2,8 +2,8 @@
 
 use crate::config::Limits;
 use crate::engine::{
-    AnswerTimes, CaptiveState, Counts, Gauges, RecentFailure, Replies, Stats, UpstreamGauges, UpstreamStats,
-    UpstreamWords,
+    AnswerTimes, CaptiveState, Counts, Gauges, RecentFailure, Replies, Stats, UpstreamGauges,
+    UpstreamStats, UpstreamWords,
 };
 
 /// A copy of a loop's counters and gauges. The loop makes it in an iteration of its own, when it is asked for

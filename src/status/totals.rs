@@ -2,7 +2,8 @@
 
 use crate::config::Limits;
 use crate::engine::{
-    AnswerTimes, CaptiveState, RecentFailure, Replies, Stats, UpstreamGauges, UpstreamStats, UpstreamWords,
+    AnswerTimes, CaptiveState, RecentFailure, Replies, Stats, UpstreamGauges, UpstreamStats,
+    UpstreamWords,
 };
 use crate::serve::{CacheMeasured, Control, Measured};
 use std::sync::mpsc::RecvTimeoutError;

@@ -104,7 +104,10 @@ fn a_portal_check_is_answered_by_the_networks_own_resolver() {
         assert_eq!(addresses(&got.message), [([10, 0, 0, 1].into(), 5)]);
         let (code, text) = why(&got.message).unwrap();
         assert_eq!(code, 0);
-        assert!(text.starts_with("captive mode: no upstream can be reached"), "{text}");
+        assert!(
+            text.starts_with("captive mode: no upstream can be reached"),
+            "{text}"
+        );
         let sent = log.borrow();
         let [(_, query)] = &sent[..] else {
             panic!("{sent:?}");
@@ -118,12 +121,16 @@ fn a_portal_check_is_answered_by_the_networks_own_resolver() {
 // req 135
 #[test]
 fn by_default_nothing_leaves_in_the_clear() {
-    let stats = tell(|config| config, portal, async |scene, log| {
-        for _ in 0..5 {
-            assert_eq!(scene.get(CHECK).await.rcode, SERVFAIL);
-        }
-        assert_eq!(log.borrow().len(), 0);
-    });
+    let stats = tell(
+        |config| config,
+        portal,
+        async |scene, log| {
+            for _ in 0..5 {
+                assert_eq!(scene.get(CHECK).await.rcode, SERVFAIL);
+            }
+            assert_eq!(log.borrow().len(), 0);
+        },
+    );
     assert_eq!((stats.captive_asked, stats.failed), (0, 5));
 }
 
@@ -152,7 +159,11 @@ fn nothing_of_a_query_but_one_of_the_names_leaves_in_the_clear() {
         };
         // Whatever comes with a question for one of the names.
         let mut wanted = 0;
-        for name in ["captive.apple.com", "CaPtIvE.aPpLe.CoM", "DETECTPORTAL.firefox.com"] {
+        for name in [
+            "captive.apple.com",
+            "CaPtIvE.aPpLe.CoM",
+            "DETECTPORTAL.firefox.com",
+        ] {
             for qtype in [A, AAAA] {
                 for options in options {
                     ask(&name_octets(name), qtype, 1, 0, Some(options));
@@ -185,7 +196,13 @@ fn nothing_of_a_query_but_one_of_the_names_leaves_in_the_clear() {
             }
         }
         for qtype in [2, 5, 6, 12, 15, 16, 33, 43, 64, 65, 99, 255, 65_280] {
-            ask(&name_octets("captive.apple.com"), qtype, 1, 0, Some(options[0]));
+            ask(
+                &name_octets("captive.apple.com"),
+                qtype,
+                1,
+                0,
+                Some(options[0]),
+            );
             others += 1;
         }
         // Another class, and a dot that is no separator.
@@ -304,7 +321,11 @@ fn where_connects_meet_silence_it_begins_within_the_time_of_a_query() {
         let other = scene.ask("a.test");
         let got = scene.get_own(CHECK).await;
         assert_eq!(got.rcode, 0);
-        assert!(got.after >= ms(3_000) && got.after <= ms(3_300), "{:?}", got.after);
+        assert!(
+            got.after >= ms(3_000) && got.after <= ms(3_300),
+            "{:?}",
+            got.after
+        );
         let failed = scene.next().await;
         assert_eq!((failed.id, failed.rcode), (other, SERVFAIL));
         let again = scene.get_own(CHECK).await;
@@ -378,7 +399,10 @@ fn an_expired_answer_of_an_upstream_is_better_than_plain_text() {
             scene.world.reset(addr(at));
         }
         let stale = scene.get(CHECK).await;
-        assert_eq!(addresses(&stale.message)[0].0, addresses(&fresh.message)[0].0);
+        assert_eq!(
+            addresses(&stale.message)[0].0,
+            addresses(&fresh.message)[0].0
+        );
         assert_eq!(log.borrow().len(), 0);
     });
 }
@@ -435,11 +459,15 @@ fn the_default_gateway_is_asked_where_the_system_names_no_resolver() {
 
 #[test]
 fn the_program_ends_while_a_resolver_is_asked() {
-    let stats = tell(allowed, |_| Vec::new(), async |scene, log| {
-        scene.ask(CHECK);
-        scene.world.sleep(ms(100)).await;
-        assert_eq!(log.borrow().len(), 1);
-    });
+    let stats = tell(
+        allowed,
+        |_| Vec::new(),
+        async |scene, log| {
+            scene.ask(CHECK);
+            scene.world.sleep(ms(100)).await;
+            assert_eq!(log.borrow().len(), 1);
+        },
+    );
     assert_eq!(stats.failed, 1);
 }
 

@@ -129,8 +129,12 @@ fn of_captive(of: &Value) -> Vec<String> {
     let left = Lasting(Duration::from_secs(number(&of["seconds_left"])));
     let state = match &*text(&of["state"]) {
         "armed" => format!("not needed on this network; plain text is allowed for {left}"),
-        "asking" => format!("ON for {left} more: portal checks are asked in the clear, so far without an answer"),
-        "on" => format!("ON for {left} more: portal checks are answered in the clear, nothing else"),
+        "asking" => format!(
+            "ON for {left} more: portal checks are asked in the clear, so far without an answer"
+        ),
+        "on" => {
+            format!("ON for {left} more: portal checks are answered in the clear, nothing else")
+        }
         "over" => "over on this network: nothing is asked in the clear".to_owned(),
         _ => return Vec::new(),
     };

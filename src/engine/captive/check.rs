@@ -152,7 +152,11 @@ pub(super) mod tests {
         ] {
             let query = question(name, qtype, qclass);
             let at = wire::parse_query(&query).unwrap().question;
-            assert_eq!(Check::of(&query, &at).is_some(), is_one, "{name} {qtype} {qclass}");
+            assert_eq!(
+                Check::of(&query, &at).is_some(),
+                is_one,
+                "{name} {qtype} {qclass}"
+            );
         }
     }
 
@@ -165,7 +169,10 @@ pub(super) mod tests {
         assert_eq!((check.name(), check.qtype()), ("captive.apple.com", AAAA));
     }
 
-    fn read(check: Check, change: impl FnOnce(Message) -> Message) -> Option<Result<CheckAnswer, String>> {
+    fn read(
+        check: Check,
+        change: impl FnOnce(Message) -> Message,
+    ) -> Option<Result<CheckAnswer, String>> {
         let query = check.query(7);
         check.read(7, &change(response_to(&query)).build())
     }
@@ -179,13 +186,19 @@ pub(super) mod tests {
         });
         let many = many.unwrap().unwrap();
         assert_eq!((many.addresses.len(), many.ttl), (MAX_ADDRESSES, MAX_TTL));
-        let short = read(check, |plain| plain.a(2, [10, 0, 0, 1])).unwrap().unwrap();
+        let short = read(check, |plain| plain.a(2, [10, 0, 0, 1]))
+            .unwrap()
+            .unwrap();
         assert_eq!(short.ttl, 2);
         let none = read(check, |plain| plain.answer(AAAA, 300, &[1; 16]));
-        assert_eq!(none.unwrap().unwrap().addresses, []);
+        assert_eq!(none.unwrap().unwrap().addresses, Vec::<IpAddr>::new());
         for unusable in [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [255; 4]] {
             let answer = read(check, |plain| plain.a(300, unusable));
-            assert_eq!(answer.unwrap().unwrap().addresses, [], "{unusable:?}");
+            assert_eq!(
+                answer.unwrap().unwrap().addresses,
+                Vec::<IpAddr>::new(),
+                "{unusable:?}"
+            );
         }
     }
 

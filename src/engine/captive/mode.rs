@@ -276,7 +276,10 @@ mod tests {
         assert!(!mode.may_ask(TIME, at(13)));
         mode.moved(network(2), network(1));
         assert_eq!(mode.state(TIME, at(20)).left, Duration::from_secs(40));
-        assert!(!mode.may_ask(TIME, at(61)), "the first one, whose time went on");
+        assert!(
+            !mode.may_ask(TIME, at(61)),
+            "the first one, whose time went on"
+        );
     }
 
     #[test]

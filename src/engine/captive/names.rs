@@ -113,7 +113,12 @@ mod tests {
         ] {
             assert_eq!(place_of(&wire(labels)), None, "{labels:?}");
         }
-        for octets in [&b""[..], b"\x07captive", b"\x07captive\x05apple\x03com", &[7; 19]] {
+        for octets in [
+            &b""[..],
+            b"\x07captive",
+            b"\x07captive\x05apple\x03com",
+            &[7; 19],
+        ] {
             assert_eq!(place_of(octets), None, "{octets:?}");
         }
     }

@@ -21,8 +21,7 @@ use std::time::Duration;
 /// Between two questions for the same name and type, if the first was not answered.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// What clients are told beside such an answer.
-const TOLD: &str =
-    "captive mode: no upstream can be reached; this is from the network's own resolver, in the clear";
+const TOLD: &str = "captive mode: no upstream can be reached; this is from the network's own resolver, in the clear";
 
 /// The captive mode, if it is allowed.
 pub struct Captive {
@@ -169,10 +168,22 @@ impl Forwarder {
             for client in over.clients() {
                 let reply = client.reply(over.question());
                 fx.stats.captive_answered += 1;
-                fx.reply(client.client, Origin::Captive(over.history.arrived), |out| {
-                    let (records, ede) = (records.clone(), Some(why));
-                    wire::local_records(&reply, cd, Rcode::NOERROR, records, ede, self.udp_payload, out);
-                });
+                fx.reply(
+                    client.client,
+                    Origin::Captive(over.history.arrived),
+                    |out| {
+                        let (records, ede) = (records.clone(), Some(why));
+                        wire::local_records(
+                            &reply,
+                            cd,
+                            Rcode::NOERROR,
+                            records,
+                            ede,
+                            self.udp_payload,
+                            out,
+                        );
+                    },
+                );
             }
         }
     }
@@ -193,7 +204,10 @@ impl Forwarder {
 
     #[cold]
     fn ask_network_if_unreachable(&mut self, now: Now) {
-        if !self.pool.is_unreachable(self.routes.default_upstreams(), now.mono) {
+        if !self
+            .pool
+            .is_unreachable(self.routes.default_upstreams(), now.mono)
+        {
             return;
         }
         let is_recent = |asked: &Asked| match asked.state {

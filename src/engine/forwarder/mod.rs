@@ -41,12 +41,12 @@ use crate::engine::transactions::Transactions;
 use crate::engine::upstreams::UpstreamPool;
 use crate::transport::{Authentication, ConnectError, ConnectionError, Limits};
 use crate::wire::{self, ClientSubnet, Header};
+use captive::Captive;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use captive::Captive;
 use tracing::Traced;
 
 /// The core of a forwarder. One per event loop.
