@@ -10,6 +10,7 @@ use crate::engine::words::Lasting;
 use crate::locks::lock;
 use log::{info, warn};
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -19,6 +20,19 @@ use std::time::Duration;
 const RENEWED_AFTER: Duration = Duration::from_secs(86_400);
 /// The most networks that are remembered. Of others the one whose time began first is forgotten, and then has its time anew.
 const MAX_NETWORKS: usize = 64;
+
+/// A length of time in whole seconds, as people say it; a part of one counts as one.
+struct Whole(Duration);
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs() + u64::from(self.0.subsec_nanos() > 0);
+        match seconds {
+            0..60 => write!(f, "{seconds}s"),
+            _ => Lasting(Duration::from_secs(seconds)).fmt(f),
+        }
+    }
+}
 
 /// The captive mode of one program.
 #[derive(Debug, Default)]
@@ -55,14 +69,14 @@ impl Networks {
     fn open(&mut self, time: Duration, now: Now) -> Option<&mut Used> {
         let used = self.current()?;
         if !used.over && now.boot >= used.began + time {
-            used.end(format_args!("its time of {} is over", Lasting(time)));
+            used.end(format_args!("its time of {} is over", Whole(time)));
         }
         (!used.over).then_some(used)
     }
 }
 
 impl Used {
-    fn end(&mut self, why: std::fmt::Arguments<'_>) {
+    fn end(&mut self, why: fmt::Arguments<'_>) {
         self.over = true;
         info!("captive mode ends: {why}; nothing is asked in the clear any more (captive)");
     }
@@ -95,7 +109,7 @@ impl CaptiveMode {
         warn!(
             "captive mode begins: no upstream can be reached; the names by which systems look for portals, and no others, are asked in the clear \
              of the network's own resolver, for {} at most (captive)",
-            Lasting(time)
+            Whole(time)
         );
         true
     }
@@ -110,7 +124,7 @@ impl CaptiveMode {
             let left = (used.began + time).since(now.boot);
             info!(
                 "captive mode: the network's own resolver {resolver} answers; there may be a portal to log in at, for which {} are left",
-                Lasting(left)
+                Whole(left)
             );
         }
     }
@@ -130,7 +144,7 @@ impl CaptiveMode {
     pub(crate) fn reached(&self, upstream: &str, time: Duration, now: Now) {
         let networks = &mut *lock(&self.0);
         if let Some(used) = networks.open(time, now) {
-            let after = Lasting(now.boot.since(used.began));
+            let after = Whole(now.boot.since(used.began));
             used.end(format_args!("{upstream} is connected, after {after}"));
         }
     }
