@@ -220,9 +220,9 @@ mod tests {
         }
     }
 
-    fn network(interface: u32) -> Option<Network> {
+    fn network(interface: u32) -> Network {
         let gateway = Some([10, 0, 0, 1].into());
-        Some(Network { interface, gateway })
+        Network { interface, gateway }
     }
 
     fn phase(mode: &CaptiveMode, seconds: u64) -> CaptivePhase {
@@ -279,16 +279,16 @@ mod tests {
     fn each_network_has_its_time_once() {
         let mode = CaptiveMode::default();
         assert!(mode.may_ask(TIME, at(0)));
-        mode.moved(network(1), network(2));
+        mode.moved(Some(network(1)), Some(network(2)));
         assert_eq!(phase(&mode, 10), CaptivePhase::Armed);
         assert!(mode.may_ask(TIME, at(10)));
         mode.reached("quad9", TIME, at(11));
         // Over none, and back.
-        mode.moved(network(2), None);
+        mode.moved(Some(network(2)), None);
         assert!(!mode.may_ask(TIME, at(12)));
-        mode.moved(None, network(2));
+        mode.moved(None, Some(network(2)));
         assert!(!mode.may_ask(TIME, at(13)));
-        mode.moved(network(2), network(1));
+        mode.moved(Some(network(2)), Some(network(1)));
         assert_eq!(mode.state(TIME, at(20)).left, Duration::from_secs(40));
         assert!(
             !mode.may_ask(TIME, at(61)),
@@ -300,7 +300,7 @@ mod tests {
     fn no_more_networks_are_remembered_than_that() {
         let mode = CaptiveMode::default();
         for interface in 0..1_000 {
-            mode.moved(network(interface), network(interface + 1));
+            mode.moved(Some(network(interface)), Some(network(interface + 1)));
             assert!(mode.may_ask(TIME, at(1)));
             assert!(lock(&mode.0).used.len() <= MAX_NETWORKS);
         }
