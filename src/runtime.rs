@@ -5,6 +5,7 @@ use crate::engine::{Network, Now, Time};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -75,6 +76,11 @@ pub trait Runtime: Clone + Unpin {
     /// Which way the system reaches an address, if it sends from this address of its own; by default from the one that it would choose.
     fn path(&self, _to: SocketAddr, _from: Option<IpAddr>) -> NetworkPath {
         NetworkPath::Unknown
+    }
+    /// The resolvers that the networks of this host name themselves, as far as the system tells; or those that this file names, which is read
+    /// now. By default none are known.
+    fn network_resolvers(&self, _file: Option<&Path>) -> Vec<SocketAddr> {
+        Vec::new()
     }
     /// A seed for the random choices of one connection that no secret depends on. By default the system makes them; a network in virtual time
     /// has them follow from its own seed, so that what happens can happen again.

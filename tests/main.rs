@@ -9,6 +9,8 @@ mod authentication;
 mod battery;
 #[cfg(feature = "query")]
 mod bench;
+#[cfg(feature = "captive")]
+mod captive;
 mod certificates;
 mod configuration;
 mod configuration_file;

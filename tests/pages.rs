@@ -307,6 +307,7 @@ fn every_command_line_that_is_shown_is_accepted() {
                 let has = |option: &str| start.arguments.iter().any(|word| word == option);
                 if has("--listen-tls") && cfg!(not(feature = "listen-tls"))
                     || has("--listen-https") && cfg!(not(feature = "listen-https"))
+                    || has("--captive") && cfg!(not(feature = "captive"))
                 {
                     continue;
                 }

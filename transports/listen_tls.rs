@@ -20,6 +20,7 @@ use futures::future::{MapOk, TryFutureExt};
 use rustls::ServerConnection;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -221,6 +222,10 @@ impl<R: Runtime> Runtime for Encrypting<R> {
 
     fn path(&self, to: SocketAddr, from: Option<IpAddr>) -> NetworkPath {
         self.runtime.path(to, from)
+    }
+
+    fn network_resolvers(&self, file: Option<&Path>) -> Vec<SocketAddr> {
+        self.runtime.network_resolvers(file)
     }
 
     fn random_seed(&self) -> Option<[u8; 32]> {

@@ -5,6 +5,7 @@ mod reactor;
 pub use reactor::Sleep;
 
 use super::interfaces;
+use super::network_resolvers::network_resolvers;
 use super::paths;
 use super::reserve::Reserve;
 use super::sockets;
@@ -20,6 +21,7 @@ use reactor::{Reactor, Registered};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -106,6 +108,10 @@ impl Runtime for Mio {
 
     fn path(&self, to: SocketAddr, from: Option<IpAddr>) -> NetworkPath {
         paths::path(to, from)
+    }
+
+    fn network_resolvers(&self, file: Option<&Path>) -> Vec<SocketAddr> {
+        network_resolvers(file)
     }
 
     fn block_on<F: Future>(&self, work: F) -> F::Output {

@@ -40,6 +40,9 @@ pub mod mio;
 mod native;
 #[cfg(all(feature = "sockets", target_os = "linux"))]
 mod netlink;
+#[cfg_attr(not(feature = "captive"), path = "network_resolvers/absent.rs")]
+#[cfg(feature = "sockets")]
+mod network_resolvers;
 #[cfg_attr(
     not(all(feature = "sockets", target_os = "linux")),
     path = "network_watch/absent.rs"

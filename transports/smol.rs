@@ -4,6 +4,7 @@
 
 use super::async_io_parts::{Accept, Accepting, Listening, Sleep, Socket, Tcp, Udp, start_reactor};
 use super::interfaces;
+use super::network_resolvers::network_resolvers;
 use super::paths;
 use super::reserve::Reserve;
 use super::sockets;
@@ -15,6 +16,7 @@ use futures::future::BoxFuture;
 use smol_timeout::{Timeout, TimeoutExt};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -91,6 +93,10 @@ impl Runtime for Smol {
 
     fn path(&self, to: SocketAddr, from: Option<IpAddr>) -> NetworkPath {
         paths::path(to, from)
+    }
+
+    fn network_resolvers(&self, file: Option<&Path>) -> Vec<SocketAddr> {
+        network_resolvers(file)
     }
 
     fn block_on<F: Future>(&self, work: F) -> F::Output {

@@ -4,6 +4,7 @@
 //! are made when they are first polled: under [`Runtime::block_on`], or under the runtime of an application that embeds dotward.
 
 use super::interfaces;
+use super::network_resolvers::network_resolvers;
 use super::paths;
 use super::reserve::Reserve;
 use super::sockets;
@@ -17,6 +18,7 @@ use futures::future::BoxFuture;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice};
 use std::net::{self, IpAddr, SocketAddr};
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -111,6 +113,10 @@ impl Runtime for Tokio {
 
     fn path(&self, to: SocketAddr, from: Option<IpAddr>) -> NetworkPath {
         paths::path(to, from)
+    }
+
+    fn network_resolvers(&self, file: Option<&Path>) -> Vec<SocketAddr> {
+        network_resolvers(file)
     }
 
     /// Runs a future on this thread, with a reactor of its own.

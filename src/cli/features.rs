@@ -17,6 +17,7 @@ const ALL: [(&str, bool); 17] = [
     ("certificate", cfg!(feature = "certificate")),
     ("admin", cfg!(feature = "admin")),
     ("control", cfg!(feature = "control")),
+    ("captive", cfg!(feature = "captive")),
     ("query", cfg!(feature = "query")),
     ("import", cfg!(feature = "import")),
 ];

@@ -3,11 +3,12 @@
 //! `argv` prepares the arguments for argh, `commands` declares the commands, and `options` the options: the one table of settings (`known`).
 //! `environment` knows the variables, `file` reads the configuration file, and `given` joins what all of these say; every value stays text (`values`) with the place that it comes from
 //! (`origin`), so that one parser serves all of them. `settings` makes a configuration of the texts with `upstreams`, `routes`, `hosts`, `units`, `words`,
-//! `admin`, `split_key`, `listener_name`, `query_log` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one, `import` reads the configuration of another program, `control` has what is asked of a running program, `queries` reads what is to be asked or measured by hand, with `typed`, and `dnr` says how a network tells of it. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
+//! `admin`, `split_key`, `listener_name`, `query_log`, `captive` and `zones`, and `warnings` names probable mistakes, with `operators` and `linkable`. `features` tells which optional parts there are. `name_servers` knows those of this host, and `hook_up` how it is made to use dotward. `certificate` makes one, `import` reads the configuration of another program, `control` has what is asked of a running program, `queries` reads what is to be asked or measured by hand, with `typed`, and `dnr` says how a network tells of it. `sources` does all of it, once or again. `effective` and `summary`, with `parameters`, tell people the result.
 
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 mod admin;
 mod argv;
+mod captive;
 #[cfg_attr(not(feature = "certificate"), path = "certificate/absent.rs")]
 mod certificate;
 mod commands;

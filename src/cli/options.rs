@@ -151,6 +151,17 @@ options! {
         /// /etc/resolv.conf without dotward itself. DOTWARD_BOOTSTRAP
         List bootstrap = &["system"],
 
+        /// what is done in a network where one has to log in first: off; or "allow-plaintext-for TIME", by
+        /// which the names that systems look for portals with, and no others, are asked of the network's own
+        /// resolver without encryption, while no upstream can be reached, for TIME at most on each network.
+        /// Takes a build with the feature captive. Default: off. DOTWARD_CAPTIVE
+        Word captive = &["off"],
+
+        /// IP[:PORT] of the network's own resolver for captive, or file:PATH of a resolv.conf that names it;
+        /// repeatable. Default: system, which is what the network itself names (DHCP), or else the default
+        /// gateway. DOTWARD_CAPTIVE_RESOLVER
+        List captive_resolver = &["system"],
+
         /// permit tcp:// and udp:// upstreams, which are not encrypted: everybody on the way can read the
         /// queries. Default: no. DOTWARD_ALLOW_PLAINTEXT=true
         Switch allow_plaintext = &["false"],

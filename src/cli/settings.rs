@@ -9,6 +9,7 @@ use log::LevelFilter;
 
 use super::UsageError;
 use super::admin::{admin, taken_by_clients};
+use super::captive::read_captive;
 use super::control::control_socket;
 use super::file::{Missing, NONE, PEM_OCTETS, read_limited};
 use super::given::{Given, Table};
@@ -250,6 +251,7 @@ fn config(
         config = config.roots(roots);
         remarks = told;
     }
+    config = config.captive(read_captive(given)?);
     config = config.allow(access_list(given)?);
     let config = config.build().map_err(|error| given.usage_error(&error))?;
     if let Some(error) = find_loop(&config, is_own_address) {

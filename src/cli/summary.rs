@@ -50,6 +50,11 @@ impl fmt::Display for Settings {
         if hosts > 0 {
             row(f, "hosts", &counted(hosts, "name"))?;
         }
+        if let Some(captive) = config.captive() {
+            let time = time_text(captive.time);
+            let text = format!("portal checks in the clear, for {time} on each network");
+            row(f, "captive", &text)?;
+        }
         row(f, "cache", &cache(config))?;
         for (index, bound) in bounds(config).iter().enumerate() {
             row(f, if index == 0 { "bounds" } else { "" }, bound)?;

@@ -63,7 +63,7 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let single = config.upstreams().len() < 2 && config.policy() != Policy::default();
     let encrypted = config.listen_encrypted().next().is_some();
     let (no_cache, udp_only) = (config.cache_bytes() == 0, !modes.tcp() && !encrypted);
-    let reasons: [(bool, &str, &[&str]); 13] = [
+    let reasons: [(bool, &str, &[&str]); 14] = [
         (
             !encrypted,
             "no client is served over TLS or HTTPS: name an address for them, too (listen-tls, listen-https)",
@@ -84,6 +84,11 @@ fn without_effect(given: &Given, config: &Config) -> Vec<String> {
             all_encrypted,
             "every upstream is encrypted",
             &["allow_plaintext"],
+        ),
+        (
+            config.captive().is_none(),
+            "plain text is not allowed (captive)",
+            &["captive_resolver"],
         ),
         (single, "there is one upstream to choose from", &["policy"]),
         (

@@ -8,8 +8,9 @@ use super::checks::{named_upstreams, routes_fit, upstreams_fit};
 use super::error::invalid;
 use super::identity::different;
 use super::{
-    AccessList, ClientSubnet, Config, ConfigError, Domain, Hosts, Limits, Listen, Modes, Policy,
-    Roots, Route, ServerCertificate, SplitKey, TtlBounds, Upstream,
+    AccessList, Captive, ClientSubnet, Config, ConfigError, Domain, Hosts, Limits, Listen, Modes,
+    NetworkResolver, Policy, Roots, Route, ServerCertificate, SplitKey, TtlBounds, Upstream,
+    lacking,
 };
 
 /// The settings of a [`Config`]. One that is not set has its default. Each is described at the method or field that reads it.
@@ -54,6 +55,8 @@ setters! {
     hedge(bool) => hedge;
     /// [`Config::bootstrap`].
     bootstrap(impl Into<Vec<SocketAddr>>) => bootstrap;
+    /// [`Config::captive`].
+    captive(Option<Captive>) => captive;
     /// [`Config::roots`].
     roots(Roots) => tls.roots;
     /// [`Config::key_log`].
@@ -145,6 +148,7 @@ impl ConfigBuilder {
         {
             return Err(ConfigError::new("policy", &Policy::Split, why));
         }
+        self.captive_fits()?;
         let config = &mut self.config;
         config.all_upstreams = different(named_upstreams(&config.upstreams, &config.routes));
         Ok(self.config)
@@ -195,6 +199,35 @@ impl ConfigBuilder {
             }
         }
         Ok(())
+    }
+
+    fn captive_fits(&self) -> Result<(), ConfigError> {
+        let Some(captive) = &self.config.captive else {
+            return Ok(());
+        };
+        let (time, range) = (captive.time, &Captive::TIMES);
+        let written = format!("allow-plaintext-for {}", time_text(time));
+        if cfg!(not(feature = "captive")) {
+            return invalid("captive", &written, &lacking("captive"));
+        }
+        if !range.contains(&time) {
+            let (least, most) = (time_text(*range.start()), time_text(*range.end()));
+            let reason = format_args!("is not for {least} to {most}");
+            return invalid("captive", &written, &reason);
+        }
+        let own = captive.resolvers.iter().find_map(|one| match one {
+            NetworkResolver::Address(address) => {
+                let mut listen = self.config.listen.iter();
+                listen
+                    .any(|listen| listen.receives(*address))
+                    .then_some(address)
+            }
+            NetworkResolver::System | NetworkResolver::File(_) => None,
+        });
+        match own {
+            Some(own) => invalid("captive_resolver", own, &"is where dotward itself listens"),
+            None => Ok(()),
+        }
     }
 
     fn values_are_in_range(&self) -> Result<(), ConfigError> {

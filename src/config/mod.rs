@@ -4,6 +4,7 @@
 
 mod access;
 mod builder;
+mod captive;
 mod change;
 mod checks;
 mod encrypted;
@@ -44,6 +45,7 @@ pub use access::{AccessList, Cidr, interface_network, read_prefix};
 pub use builder::ConfigBuilder;
 #[cfg(feature = "cli")]
 pub(crate) use builder::time_text;
+pub use captive::{Captive, NetworkResolver};
 #[cfg(feature = "cli")]
 pub(crate) use encrypted::EncryptedProtocol;
 pub(crate) use encrypted::EncryptedService;
@@ -102,6 +104,7 @@ pub struct Config {
     split_key: Option<SplitKey>,
     hedge: bool,
     bootstrap: Vec<SocketAddr>,
+    captive: Option<Captive>,
     tls: TlsSettings,
     timeout: Duration,
     cache_bytes: usize,
@@ -147,6 +150,7 @@ impl Default for Config {
             split_key: None,
             hedge: false,
             bootstrap: Vec::new(),
+            captive: None,
             tls: TlsSettings::default(),
             timeout: Self::TIMEOUT,
             cache_bytes: Self::CACHE_BYTES,
@@ -283,6 +287,12 @@ impl Config {
     /// Default: none.
     pub fn bootstrap(&self) -> &[SocketAddr] {
         &self.bootstrap
+    }
+
+    /// Whether the names by which operating systems look for captive portals may be asked of the network's own resolver, without encryption,
+    /// while no upstream can be reached. It takes the feature `captive`. Default: no.
+    pub fn captive(&self) -> Option<&Captive> {
+        self.captive.as_ref()
     }
 
     /// Whose certificates are trusted. Default: the built-in root certificates.

@@ -13,6 +13,12 @@ pub enum Origin<'a> {
     /// Since this moment its query had waited.
     Stale(Time),
     Local,
+    /// The network's own resolver, in the captive mode. Since this moment its query had waited.
+    #[cfg_attr(
+        not(feature = "captive"),
+        expect(dead_code, reason = "nobody is asked then")
+    )]
+    Captive(Time),
     /// It is an error at once, for this reason.
     Refused(&'static str),
     /// The upstream with this number, if that is still known.
@@ -29,7 +35,7 @@ pub struct Answered {
     pub client: Client,
     /// The response: see [`Output::message`](super::Output::message).
     pub message: Range<usize>,
-    /// Where it comes from: `cache`, `stale`, `local`, `upstream`, `failure` or `refused`.
+    /// Where it comes from: `cache`, `stale`, `local`, `captive`, `upstream`, `failure` or `refused`.
     pub source: &'static str,
     /// The number of the upstream that gave it: see [`Forwarder::upstream`](super::Forwarder::upstream).
     pub upstream: Option<usize>,
@@ -61,6 +67,7 @@ impl Answered {
             Origin::Cache => ("cache", None, now, None),
             Origin::Stale(since) => ("stale", None, since, None),
             Origin::Local => ("local", None, now, None),
+            Origin::Captive(since) => ("captive", None, since, None),
             Origin::Refused(reason) => ("refused", None, now, Some(Why { reason, ede: None })),
             Origin::Upstream(number, since) => ("upstream", number, since, None),
             Origin::Failure(why, since) => {

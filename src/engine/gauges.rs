@@ -62,6 +62,49 @@ pub struct UpstreamGauges {
     pub round_trip: Option<Duration>,
 }
 
+/// The captive mode at a moment: see [`Config::captive`](crate::Config::captive).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CaptiveState {
+    /// How far it is.
+    pub phase: CaptivePhase,
+    /// How much longer questions may be asked in the clear on this network.
+    pub left: Duration,
+}
+
+/// How far the captive mode is on the network in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CaptivePhase {
+    /// It is not allowed.
+    #[default]
+    Off,
+    /// It is allowed, and was not needed.
+    Armed,
+    /// It has ended: an upstream was reached, or its time is over.
+    Over,
+    /// The network's own resolver was asked, and has not answered yet.
+    Asking,
+    /// The network's own resolver answers.
+    On,
+}
+
+impl CaptivePhase {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Armed => "armed",
+            Self::Over => "over",
+            Self::Asking => "asking",
+            Self::On => "on",
+        }
+    }
+
+    /// Whether something may be asked in the clear now.
+    pub fn is_on(self) -> bool {
+        matches!(self, Self::Asking | Self::On)
+    }
+}
+
 /// What is known of one upstream in words, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

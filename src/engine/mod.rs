@@ -14,13 +14,16 @@
 //! tasks (`effects`) that they left. A query passes `admission` first, and `routes` says to which upstreams it may go (by the domains in
 //! `suffixes`); `response` and `failure` are pure functions that say what a
 //! response means, and what a failure means for clients and the log; `failed_queries` are those that failed lately, and `explained` is what is known
-//! about one question. `history` is what was tried for a transaction: by it the upstreams
+//! about one question. `captive` is for networks where one has to log in first. `history` is what was tried for a transaction: by it the upstreams
 //! choose a connection.
 
 mod admission;
 mod answer_times;
 mod answered;
 mod cache;
+// Whoever has no use for it, in WebAssembly above all, does not pay for it.
+#[cfg_attr(not(feature = "captive"), path = "captive/absent.rs")]
+mod captive;
 mod client;
 mod denials;
 #[cfg(test)]
@@ -55,6 +58,9 @@ pub(crate) mod words;
 pub use answer_times::AnswerTimes;
 pub use answered::{Answered, Why};
 pub use cache::{Cache, Counts, Flush, Found, Holds, ImportError, Key, Remembered, Times};
+pub use captive::CaptiveMode;
+#[cfg(feature = "captive")]
+pub use captive::{Check, CheckAnswer};
 pub use client::{Client, Via};
 pub use explained::{
     AttemptExplained, ConnectionExplained, ConnectionState, Explained, RouteExplained,
@@ -62,7 +68,7 @@ pub use explained::{
 };
 pub use failed_queries::FailedQuery;
 pub use forwarder::{Forwarder, Source, Trace};
-pub use gauges::{Gauges, UpstreamGauges, UpstreamWords};
+pub use gauges::{CaptivePhase, CaptiveState, Gauges, UpstreamGauges, UpstreamWords};
 pub use keys::ConnectionKey;
 pub use network::{Moved, Network, NetworkChange};
 pub use output::{Action, Output};

@@ -79,6 +79,12 @@ impl Routes {
         }
     }
 
+    /// The upstreams of the default route.
+    #[cfg(feature = "captive")]
+    pub fn default_upstreams(&self) -> UpstreamSet {
+        self.default.upstreams
+    }
+
     /// The way of a query, by the octets of its question.
     #[inline]
     pub fn find(&self, message: &[u8], at: &QuestionAt) -> Routed {

@@ -111,6 +111,10 @@ counters! {
         hedges,
         /// Copies of queries sent to a suspect upstream, to see whether it is healthy again.
         probes,
+        /// Questions for portal checks asked of the network's own resolver, in the clear.
+        captive_asked,
+        /// Queries answered with what that resolver says.
+        captive_answered,
     }
 
     /// What happened with one upstream so far.

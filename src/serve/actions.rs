@@ -16,7 +16,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
 
     /// Carries out what the core wants, until it wants nothing more.
     pub(super) fn carry_out(&mut self) {
-        while !self.core.out.is_empty() {
+        while !self.core.out.is_empty() || self.start_checks() {
             let mut out = std::mem::take(&mut self.core.out);
             self.core.out.note_answered(self.query_log.is_some());
             if !out.answered().is_empty() {

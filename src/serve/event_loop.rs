@@ -5,6 +5,7 @@
 //! of which there may be thousands that always have more, share a bound in time.
 
 use super::asking::Asking;
+use super::captive::Checks;
 use super::control::{Command, Message, Messages};
 use super::core::Core;
 use super::handover::Handover;
@@ -81,6 +82,7 @@ pub struct EventLoop<R: Runtime, T: Transport> {
     pub(super) tcp: TcpClients<R>,
     pub(super) upstreams: UpstreamConnections<T>,
     pub(super) lookups: Lookups<R>,
+    pub(super) checks: Checks<R>,
     pub(super) asking: Asking,
     pub(super) missing: MissingAddresses,
     pub(super) host_networks: HostNetworks,
@@ -103,6 +105,8 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         let handover = shared.loops_in_step.join();
         let logs_for_all = number == 1;
         let now = runtime.now();
+        let mut forwarder = Forwarder::new(&config, cache.clone(), core_seed);
+        forwarder.share_captive_mode(&shared.captive);
         let sources = Sources::default();
         let (commands, query_log) = control.subscribe();
         let mut out = Output::new();
@@ -112,7 +116,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             missing: MissingAddresses::new(&sockets, logs_for_all, now.mono),
             host_networks: HostNetworks::new(config.allow().clone(), logs_for_all),
             core: Core {
-                forwarder: Forwarder::new(&config, cache.clone(), core_seed),
+                forwarder,
                 out,
                 now,
             },
@@ -125,6 +129,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             commands_source: sources.add(Kind::Control),
             alarm: Alarm::new(&sources),
             upstreams: UpstreamConnections::new(&sources),
+            checks: Checks::new(&random, &sources),
             lookups: Lookups::new(random, &sources),
             asking: Asking::default(),
             handover,
@@ -170,6 +175,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             match *kind {
                 Kind::Upstream(key) => self.upstreams.ready(key, &mut self.core),
                 Kind::Lookup(upstream) => self.lookups.ready(upstream, &mut self.core),
+                Kind::Check(place) => self.checks.ready(place, &mut self.core),
                 _ => {}
             }
             self.carry_out_if_full();
@@ -193,7 +199,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 Kind::TcpClient(key) => self.serve_client(key, &mut turn),
                 Kind::Control => self.take_commands(),
                 Kind::Alarm => self.alarm.poll(),
-                Kind::Upstream(_) | Kind::Lookup(_) => {}
+                Kind::Upstream(_) | Kind::Lookup(_) | Kind::Check(_) => {}
             }
             self.carry_out_if_full();
         }

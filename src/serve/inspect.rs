@@ -51,6 +51,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 counts: self.cache.counts(),
             },
             limits: self.config.limits().clone(),
+            captive: forwarder.captive(self.core.now),
         };
         // Whoever asked may have given up by now.
         drop(to.send(measured));
@@ -101,6 +102,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
     pub fn is_idle(&self) -> bool {
         self.upstreams.is_empty()
             && self.lookups.is_empty()
+            && self.checks.is_empty()
             && self.tcp.is_empty()
             && self.udp.are_flushed()
             && self.core.out.is_empty()

@@ -2,8 +2,8 @@
 
 use crate::config::Limits;
 use crate::engine::{
-    AnswerTimes, Counts, Gauges, RecentFailure, Replies, Stats, UpstreamGauges, UpstreamStats,
-    UpstreamWords,
+    AnswerTimes, CaptiveState, Counts, Gauges, RecentFailure, Replies, Stats, UpstreamGauges,
+    UpstreamStats, UpstreamWords,
 };
 
 /// A copy of a loop's counters and gauges. The loop makes it in an iteration of its own, when it is asked for
@@ -35,6 +35,8 @@ pub struct Measured {
     pub cache: CacheMeasured,
     /// The bounds that hold now, for each loop.
     pub limits: Limits,
+    /// The captive mode, which all loops share.
+    pub captive: CaptiveState,
 }
 
 /// The cache that all loops share.

@@ -22,6 +22,8 @@ mod actions;
 mod asking;
 mod bind_advice;
 mod bound;
+#[cfg_attr(not(feature = "captive"), path = "captive/absent.rs")]
+mod captive;
 mod control;
 mod core;
 mod ending;

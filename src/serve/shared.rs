@@ -2,7 +2,7 @@
 
 use super::handover::LoopsInStep;
 use crate::config::{Config, Limits, SplitKey, TtlBounds};
-use crate::engine::{Cache, PerClient, Times};
+use crate::engine::{Cache, CaptiveMode, PerClient, Times};
 use crate::locks::lock;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -21,6 +21,8 @@ pub struct Shared {
     /// Workers that have begun.
     workers: AtomicUsize,
     pub loops_in_step: LoopsInStep,
+    /// What is asked in the clear is bounded for all of them together.
+    pub captive: Arc<CaptiveMode>,
 }
 
 /// The limit at which a TCP connection is not admitted.
@@ -47,6 +49,7 @@ impl Shared {
             connections: Mutex::default(),
             workers: AtomicUsize::new(0),
             loops_in_step: LoopsInStep::default(),
+            captive: Arc::default(),
         }
     }
 

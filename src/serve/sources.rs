@@ -45,6 +45,11 @@ pub enum Kind {
     TcpClient(ClientKey),
     Upstream(ConnectionKey),
     Lookup(usize),
+    #[cfg_attr(
+        not(feature = "captive"),
+        expect(dead_code, reason = "nothing is asked in the clear then")
+    )]
+    Check(usize),
 }
 
 /// What becomes of a source that was polled.

@@ -72,6 +72,15 @@ pub fn members(totals: &Totals, about: &About) -> Vec<(&'static str, Json)> {
         ),
         ("answer_times", times(&totals.times)),
         (
+            "captive",
+            Json::Object(vec![
+                ("state", Json::text(totals.captive.phase.word())),
+                ("seconds_left", count(totals.captive.left.as_secs())),
+                ("asked_in_the_clear", count(stats.captive_asked)),
+                ("answered", count(stats.captive_answered)),
+            ]),
+        ),
+        (
             "bounds",
             Json::Object(vec![
                 ("in_flight", number(limits.in_flight * totals.workers)),

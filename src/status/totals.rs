@@ -2,7 +2,8 @@
 
 use crate::config::Limits;
 use crate::engine::{
-    AnswerTimes, RecentFailure, Replies, Stats, UpstreamGauges, UpstreamStats, UpstreamWords,
+    AnswerTimes, CaptiveState, RecentFailure, Replies, Stats, UpstreamGauges, UpstreamStats,
+    UpstreamWords,
 };
 use crate::serve::{CacheMeasured, Control, Measured};
 use std::sync::mpsc::RecvTimeoutError;
@@ -29,6 +30,8 @@ pub struct Totals {
     pub failures: Vec<RecentFailure>,
     pub cache: CacheMeasured,
     pub limits: Limits,
+    /// The captive mode, of which all loops know the same.
+    pub captive: CaptiveState,
 }
 
 /// One upstream, for all loops together.
@@ -106,6 +109,7 @@ impl Totals {
             // Each loop has the same.
             totals.cache = one.cache;
             totals.limits = one.limits.clone();
+            totals.captive = one.captive;
         }
         totals.failures.sort_by_key(|failure| failure.ago);
         totals

@@ -14,7 +14,17 @@ use crate::support::setup::Trust;
 use crate::support::upstream::DotServer;
 
 /// What this file does not provoke, the counter of the core behind it, and a test that does.
-const ELSEWHERE: [(&str, &str, &str); 10] = [
+const ELSEWHERE: [(&str, &str, &str); 12] = [
+    (
+        "dotward_captive_questions_total",
+        "captive_asked",
+        "tests/virtual_time/captive.rs",
+    ),
+    (
+        "dotward_answers_total{source=\"captive\"}",
+        "captive_answered",
+        "tests/virtual_time/captive.rs",
+    ),
     (
         "dotward_query_log_lost_total",
         "unlogged",

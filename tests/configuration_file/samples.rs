@@ -26,6 +26,16 @@ const SAMPLES: &[(&str, &str, &str)] = &[
     ("split-key-file", "\"FOLDER/key\"", "FOLDER/key"),
     ("hedge", "true", "true"),
     ("bootstrap", "\"192.0.2.53\"", "192.0.2.53"),
+    (
+        "captive",
+        "\"allow-plaintext-for 60s\"",
+        "allow-plaintext-for 60 s",
+    ),
+    (
+        "captive-resolver",
+        "[\"192.0.2.1\", \"system\"]",
+        "192.0.2.1 system",
+    ),
     ("allow-plaintext", "true", "true"),
     ("ca-file", "\"FOLDER/ca.pem\"", "FOLDER/ca.pem"),
     ("key-log", "true", "true"),
@@ -92,6 +102,7 @@ fn a_file_says_what_options_and_variables_say() {
     let lacks = |key: &str| match key {
         "admin" => !cfg!(feature = "admin"),
         "control-socket" => !cfg!(feature = "control"),
+        "captive" | "captive-resolver" => !cfg!(feature = "captive"),
         "certificate" | "certificate-key" | "listen-tls" => !cfg!(feature = "listen-tls"),
         _ => false,
     };
@@ -107,6 +118,7 @@ fn a_file_says_what_options_and_variables_say() {
             "listen-tls" | "listen-https" | "certificate-key" => &[("DOTWARD_CERTIFICATE", &own)],
             // Without the log nothing is told of clients.
             "query-log-clients" => &[("DOTWARD_QUERY_LOG", "-")],
+            "captive-resolver" => &[("DOTWARD_CAPTIVE", "allow-plaintext-for 60s")],
             _ => &[],
         };
         let by_file = stand.read(&format!("{key} = {in_file}"), "", beside);

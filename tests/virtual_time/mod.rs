@@ -2,6 +2,8 @@
 
 mod bootstrap;
 mod cache;
+#[cfg(feature = "captive")]
+mod captive;
 mod choosing;
 mod crowds;
 mod designation;

@@ -59,6 +59,7 @@ pub(super) const FAMILIES: &[Family] = &[
                 ("stale", s.stale),
                 ("upstream", s.answered),
                 ("local", s.local),
+                ("captive", s.captive_answered),
             ];
             by("source", sources)
         },
@@ -98,6 +99,16 @@ pub(super) const FAMILIES: &[Family] = &[
         "dotward_query_log_lost",
         "Responses that the query log had no room for",
         |t, _| one(t.stats.unlogged),
+    ),
+    counter(
+        "dotward_captive_questions",
+        "Questions for portal checks that were asked in the clear",
+        |t, _| one(t.stats.captive_asked),
+    ),
+    gauge(
+        "dotward_captive_mode",
+        "1 while portal checks may be asked in the clear on this network",
+        |t, _| one(u64::from(t.captive.phase.is_on())),
     ),
     counter(
         "dotward_joined_queries",

@@ -28,6 +28,7 @@ pub fn screen(status: &Value) -> String {
     let (clients, cache, bounds) = (&status["clients"], &status["cache"], &status["bounds"]);
     rows.list("clients", of_clients(clients), "");
     rows.list("cache", of_cache(cache, clients), "");
+    rows.list("captive", of_captive(&status["captive"]), "");
     rows.list("bounds", of_bounds(bounds), "none was hit");
     rows.add("log", &log(status));
     rows.0
@@ -121,6 +122,28 @@ fn of_cache(of: &Value, clients: &Value) -> Vec<String> {
         octets(&of["limit_bytes"]),
         number(&of["evictions"])
     )]
+}
+
+/// The captive mode, where it is allowed.
+fn of_captive(of: &Value) -> Vec<String> {
+    let left = Lasting(Duration::from_secs(number(&of["seconds_left"])));
+    let state = match &*text(&of["state"]) {
+        "armed" => format!("not needed on this network; plain text is allowed for {left}"),
+        "asking" => format!(
+            "ON for {left} more: portal checks are asked in the clear, so far without an answer"
+        ),
+        "on" => {
+            format!("ON for {left} more: portal checks are answered in the clear, nothing else")
+        }
+        "over" => "over on this network: nothing is asked in the clear".to_owned(),
+        _ => return Vec::new(),
+    };
+    let counts = format!(
+        "asked in the clear {}, answered {}",
+        number(&of["asked_in_the_clear"]),
+        number(&of["answered"])
+    );
+    vec![state, counts]
 }
 
 /// The bounds that were hit.

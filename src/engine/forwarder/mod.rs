@@ -10,6 +10,8 @@
 //!
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
+#[cfg_attr(not(feature = "captive"), path = "captive/absent.rs")]
+mod captive;
 mod confinement;
 mod explaining;
 mod network;
@@ -39,6 +41,7 @@ use crate::engine::transactions::Transactions;
 use crate::engine::upstreams::UpstreamPool;
 use crate::transport::{Authentication, ConnectError, ConnectionError, Limits};
 use crate::wire::{self, ClientSubnet, Header};
+use captive::Captive;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::net::SocketAddr;
@@ -58,6 +61,7 @@ pub struct Forwarder {
     subnet: ClientSubnet,
     /// Queries of the driver itself that are not answered yet. Usually there is none.
     traces: Vec<Traced>,
+    captive: Captive,
 }
 
 impl Forwarder {
@@ -75,6 +79,7 @@ impl Forwarder {
             udp_payload: config.limits().udp_payload,
             subnet: config.client_subnet(),
             traces: Vec::new(),
+            captive: Captive::new(config),
         }
     }
 
@@ -106,6 +111,7 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
+        self.captive_reached(connection, now);
         let upstream = self.pool.upstream_of(connection);
         let waiting = upstream.map_or(0, |it| self.transactions.places_for(it));
         let fx = &mut self.ledger.at(now, out);
@@ -245,6 +251,7 @@ impl Forwarder {
     /// Time went on.
     pub fn time(&mut self, now: Now, out: &mut Output) {
         self.notice_resume(now, out);
+        self.captive_time(now);
         self.transactions.go_on(&mut self.ledger.at(now, out));
         self.carry_out(now, out);
         while !out.is_full()
@@ -265,9 +272,13 @@ impl Forwarder {
     /// When [`Forwarder::time`] has something to do.
     pub fn next_alarm(&self) -> Option<Time> {
         // This is asked at each turn of the loop, so nothing is looked at twice.
-        let now = self.pool.seen().mono;
+        let seen = self.pool.seen();
+        let now = seen.mono;
         let (connections, any_suspect) = self.pool.next_alarm();
         let mut first = connections.min(self.transactions.next_alarm(now));
+        if self.captive.is_allowed() {
+            first = first.min(self.captive_alarm(seen));
+        }
         if any_suspect {
             for suspect in self.pool.suspects() {
                 if let Some((at, ..)) = self.replacement(suspect, now) {

@@ -16,6 +16,7 @@ impl Forwarder {
     /// their queries are sent again at once.
     pub fn network_changed(&mut self, change: &NetworkChange, now: Now, out: &mut Output) {
         self.notice_resume(now, out);
+        self.captive_moved(change);
         self.pool
             .network_changed(change, &mut self.ledger.at(now, out));
         self.settle(now, out);

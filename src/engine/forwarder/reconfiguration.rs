@@ -34,6 +34,7 @@ impl Forwarder {
         let fresh = self.pool.reconfigure(config, renew, fx);
         self.routes = Routes::new(config, self.pool.numbers());
         self.gate.reconfigure(config);
+        self.reconfigure_captive(config);
         let upstreams = self.pool.numbers().len();
         self.transactions
             .reconfigure(config, upstreams, cache.clone());

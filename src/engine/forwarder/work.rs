@@ -230,9 +230,11 @@ impl Forwarder {
         if !self.transactions.any_waiting() {
             return;
         }
+        self.ask_network(now);
         for queue in self.transactions.queues() {
             while let Some(key) = self.transactions.first_waiting(queue)
                 && self.is_hopeless(key, queue)
+                && !self.awaits_network(key)
             {
                 self.transactions.stop_waiting(key);
                 self.react(key, Happened::NoConnection, now, out);

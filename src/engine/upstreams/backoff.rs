@@ -101,6 +101,18 @@ impl Backoff {
         self.failures as usize >= addresses && self.has_failed_lately(now)
     }
 
+    /// Connects that failed in a row.
+    #[cfg(feature = "captive")]
+    pub fn failures(&self) -> usize {
+        self.failures as usize
+    }
+
+    /// When the first of the connects began that have had no success so far.
+    #[cfg(feature = "captive")]
+    pub fn series_since(&self) -> Time {
+        self.series_since
+    }
+
     /// For how long connects have had no success.
     pub fn tried_for(&self, now: Time) -> Duration {
         now.since(self.series_since)

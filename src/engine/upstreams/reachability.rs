@@ -10,6 +10,10 @@ use std::time::Duration;
 const OWN_CONNECT: Duration = Duration::from_secs(1);
 /// For so long it waits for one that only stands in for them: the Connection Attempt Delay (RFC 8305 section 8).
 const STANDBY_CONNECT: Duration = Duration::from_millis(250);
+/// Connects that have had no success for so long, in spite of repetitions, meet a network that drops them. A query has a second left then, unless
+/// another timeout is configured.
+#[cfg(feature = "captive")]
+const NO_SUCCESS: Duration = Duration::from_secs(3);
 
 impl UpstreamPool {
     /// Whether an upstream can be expected to answer: it is not suspect, and it is connected, or connects to it neither failed lately nor take
@@ -38,5 +42,47 @@ impl UpstreamPool {
             .filter(|one| self.is_healthy(*one, true, now.mono))
             .collect();
         std::mem::replace(&mut self.healthy, healthy) != healthy
+    }
+
+    /// Whether none of these upstreams can be reached: to none is a connection up, and connects to each have failed at all of its addresses, or
+    /// have had no success for so long that they will hardly have any.
+    #[cfg(feature = "captive")]
+    pub fn is_unreachable(&self, upstreams: UpstreamSet, now: Time) -> bool {
+        self.unreachable_at(upstreams) <= now
+            && self.among(upstreams).all(|upstream| {
+                let backoff = &self.upstreams[upstream].backoff;
+                backoff.has_failed_lately(now) || self.connects_to(upstream)
+            })
+    }
+
+    /// When that will be so, if nothing happens before.
+    #[cfg(feature = "captive")]
+    pub fn unreachable_at(&self, upstreams: UpstreamSet) -> Time {
+        let is_up = |c: &Connection| c.is_up() && upstreams.contains(c.upstream);
+        if self.connections.values().any(is_up) {
+            return Time::NEVER;
+        }
+        let of_one = |upstream: usize| {
+            let state = &self.upstreams[upstream];
+            match () {
+                () if state.backoff.failures() >= state.width() => Time::ZERO,
+                () if self.connects_to(upstream) => state.backoff.series_since() + NO_SUCCESS,
+                () => Time::NEVER,
+            }
+        };
+        let all = self.among(upstreams).map(of_one);
+        all.max().unwrap_or(Time::NEVER)
+    }
+
+    #[cfg(feature = "captive")]
+    fn among(&self, upstreams: UpstreamSet) -> impl Iterator<Item = usize> {
+        (0..self.upstreams.len()).filter(move |one| upstreams.contains(*one))
+    }
+
+    /// Whether a connection to an upstream is being made, or its addresses are being found.
+    #[cfg(feature = "captive")]
+    fn connects_to(&self, upstream: usize) -> bool {
+        let its = |c: &Connection| c.upstream == upstream && !c.is_up();
+        self.upstreams[upstream].has_no_address_yet() || self.connections.values().any(its)
     }
 }
