@@ -1,8 +1,12 @@
 //! What a failure means, in one place: the RCODE and the extended error that clients get (RFC 8914), and the line in the log.
+//! What to do about it is in `remedies`.
 
+use crate::engine::remedies;
+use crate::engine::response::{Final, Meaning};
 use crate::engine::words::Lasting;
 use crate::transport::ConnectError;
-use crate::wire::{Ede, Rcode};
+use crate::wire::{self, Ede, Rcode, Response};
+use log::Level;
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -14,6 +18,19 @@ const MAX_TEXT: usize = 216;
 const MAX_MARK: usize = "; and 65535 more".len();
 /// Octets that are remembered of the reason why an upstream failed.
 const MAX_REASON: usize = 128;
+
+/// Why an upstream has not answered that sends answers all the same.
+pub const STRAYS: &str = "it sends answers to other questions";
+/// It answers with SERVFAIL.
+pub const CANNOT: &str = "cannot resolve this name";
+/// It answers with REFUSED.
+pub const REFUSES_QUERY: &str = "refuses this query";
+/// It answers that DNSSEC validation has failed.
+pub const INVALID: &str = "DNSSEC validation fails";
+/// It answers that a policy stands before the name.
+pub const BLOCKS: &str = "blocks this name";
+/// It answers with FORMERR or NOTIMP.
+pub const UNKNOWN: &str = "does not understand this query";
 
 /// Why a client gets no answer from an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +53,16 @@ pub enum Failure {
     NotAllowed,
     /// The program ends.
     Ending,
+    /// An upstream answers with SERVFAIL.
+    Servfail,
+    /// An upstream answers with REFUSED.
+    Refused,
+    /// An upstream answers with FORMERR or NOTIMP.
+    NotUnderstood,
+    /// An upstream answers that the data of the name did not pass validation.
+    NotValidated,
+    /// An upstream answers that the name is filtered.
+    Blocked,
 }
 
 /// What a client and the log are told.
@@ -44,6 +71,8 @@ pub struct Explanation {
     pub rcode: Rcode,
     code: Ede<'static>,
     text: Cow<'static, str>,
+    /// The upstream's response has an extended error of its own, which clients get instead.
+    is_told: bool,
 }
 
 impl Explanation {
@@ -51,6 +80,68 @@ impl Explanation {
     pub fn ede(&self) -> Ede<'_> {
         self.code.with_text(&self.text)
     }
+
+    /// That of an upstream's response that has none.
+    pub fn added(&self) -> Option<Ede<'_>> {
+        (!self.is_told).then(|| self.ede())
+    }
+
+    /// The line of the log: what happened, and what to do. An upstream's own words are not in it, since they may name what was asked for.
+    /// `None` for what is told elsewhere.
+    pub fn line(&self) -> Option<(Level, String)> {
+        let level = match self.failure {
+            // Of a client there is a line with its address, and of the end one for all.
+            Failure::NotAllowed | Failure::Ending => return None,
+            // It may be the name's fault alone.
+            Failure::Servfail
+            | Failure::Refused
+            | Failure::NotUnderstood
+            | Failure::NotValidated
+            | Failure::Blocked => Level::Info,
+            _ => Level::Warn,
+        };
+        let advice = advice(remedies::of_reason(&self.text));
+        Some((
+            level,
+            format!("a query failed with {}: {}{advice}", self.rcode, self.text),
+        ))
+    }
+}
+
+/// Behind a reason in the log.
+fn advice(remedy: Option<&str>) -> String {
+    remedy.map_or_else(String::new, |remedy| format!("; {remedy}"))
+}
+
+/// What an upstream's response means that is of no use, if it is that.
+#[cold]
+pub fn of_response(
+    label: &str,
+    meaning: Meaning,
+    message: &[u8],
+    answer: &Response,
+) -> Option<Explanation> {
+    let rcode = answer.rcode();
+    let (failure, what) = match meaning {
+        Meaning::Useful | Meaning::Truncated => return None,
+        Meaning::Final(Final::Validation) => (Failure::NotValidated, INVALID),
+        Meaning::Final(Final::Policy) => (Failure::Blocked, BLOCKS),
+        Meaning::Final(Final::Prohibited) => (Failure::Refused, REFUSES_QUERY),
+        Meaning::NotUnderstood { .. } => (Failure::NotUnderstood, UNKNOWN),
+        Meaning::Failure if rcode == Rcode::REFUSED => (Failure::Refused, REFUSES_QUERY),
+        Meaning::Failure => (Failure::Servfail, CANNOT),
+    };
+    let told = wire::extended_errors(message, answer.opt.as_ref()).next();
+    let code = told.map_or_else(String::new, |ede| format!(", extended error {}", ede.code));
+    let mut text = format!("{label}: {what} ({rcode}{code})");
+    cut(&mut text, MAX_TEXT);
+    Some(Explanation {
+        failure,
+        rcode,
+        code: Ede::OTHER,
+        text: text.into(),
+        is_told: told.is_some(),
+    })
 }
 
 /// What is wrong with an upstream, as far as it is known.
@@ -76,6 +167,24 @@ impl<'u> Trouble<'u> {
 }
 
 impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::NotConnected,
+        Self::NotAnswered,
+        Self::ConnectionLost,
+        Self::Malformed,
+        Self::Truncated,
+        Self::TooMany,
+        Self::TooManyOfClient,
+        Self::NotAllowed,
+        Self::Ending,
+        Self::Servfail,
+        Self::Refused,
+        Self::NotUnderstood,
+        Self::NotValidated,
+        Self::Blocked,
+    ];
+
     /// The reason in a word, as the metrics have it.
     pub fn reason(self) -> &'static str {
         match self {
@@ -88,6 +197,11 @@ impl Failure {
             Self::TooManyOfClient => "in_flight_per_client",
             Self::NotAllowed => "denied",
             Self::Ending => "ending",
+            Self::Servfail => "servfail",
+            Self::Refused => "refused",
+            Self::NotUnderstood => "not_understood",
+            Self::NotValidated => "not_validated",
+            Self::Blocked => "blocked",
         }
     }
 
@@ -104,7 +218,11 @@ impl Failure {
             ),
             Self::NotAnswered => (
                 Ede::NETWORK_ERROR,
-                reasons(upstreams, |it| asked(it, "no answer in time").or(known(it))),
+                reasons(upstreams, |it| {
+                    let strays = it.reason.filter(|reason| it.was_asked && *reason == STRAYS);
+                    let strays = strays.map(|_| format!("no answer in time, but {STRAYS}").into());
+                    strays.or(asked(it, "no answer in time")).or(known(it))
+                }),
             ),
             Self::ConnectionLost => (
                 Ede::NETWORK_ERROR,
@@ -125,9 +243,15 @@ impl Failure {
                 "this address is not allowed to query this server".into(),
             ),
             Self::Ending => (Ede::NOT_READY, "the forwarder is being stopped".into()),
+            // See `of_response`.
+            Self::Servfail => (Ede::OTHER, CANNOT.into()),
+            Self::Refused => (Ede::OTHER, REFUSES_QUERY.into()),
+            Self::NotUnderstood => (Ede::OTHER, UNKNOWN.into()),
+            Self::NotValidated => (Ede::OTHER, INVALID.into()),
+            Self::Blocked => (Ede::OTHER, BLOCKS.into()),
         };
         let rcode = match self {
-            Self::NotAllowed => Rcode::REFUSED,
+            Self::NotAllowed | Self::Refused => Rcode::REFUSED,
             _ => Rcode::SERVFAIL,
         };
         Explanation {
@@ -135,6 +259,7 @@ impl Failure {
             rcode,
             code,
             text,
+            is_told: false,
         }
     }
 }
@@ -217,13 +342,12 @@ pub fn connect_line(
 ) -> String {
     let at = addr.map_or(String::new(), |addr| format!(" {addr}"));
     let advice = match why {
-        ConnectError::Unauthenticated { remedy, .. } if remedy.is_empty() => {
-            "; no query was sent to it".to_owned()
+        ConnectError::Unauthenticated { why, remedy } => {
+            let own = Some(&**remedy).filter(|own| !own.is_empty());
+            let remedy = own.or_else(|| remedies::of_reason(why));
+            format!("; no query was sent to it{}", advice(remedy))
         }
-        ConnectError::Unauthenticated { remedy, .. } => {
-            format!("; no query was sent to it; {remedy}")
-        }
-        _ => String::new(),
+        other => advice(remedies::of_reason(&other.to_string())),
     };
     let NextTry {
         wait,
@@ -359,7 +483,8 @@ mod tests {
         let line = connect_line("quad9", None, &ConnectError::TimedOut, later);
         assert_eq!(
             line,
-            "quad9: connect or handshake timed out; tried again in 9.8s, or sooner if no other upstream is connected"
+            "quad9: connect or handshake timed out; a firewall may drop it, or the server is down: try from another network, or name \
+             another upstream; tried again in 9.8s, or sooner if no other upstream is connected"
         );
         let line = connect_line("quad9", None, &ConnectError::TimedOut, soon);
         assert!(line.ends_with("tried again in 9.8s if queries wait then, else with the next"));

@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::edns::{
-    BARE_OPT, ClientEdns, OPTION_EDE, OptAt, OurOpt, option_len, options, pad_response, put_option,
+    BARE_OPT, ClientEdns, Ede, OPTION_EDE, OptAt, OurOpt, option_len, options, pad_response,
+    put_option,
 };
 use super::header::{Flags, HEADER_LEN, Header, Rcode, set_id};
 use super::integers::set_u16;
 use super::opt_removal::bound_before;
-use super::response::Response;
-use super::response::records;
+use super::response::{Response, parse_response, records};
 use super::scan::Section;
 
 /// What a response depends on the client for.
@@ -188,6 +188,44 @@ pub fn relay_response(
         if client.pads {
             pad_response(start, opt_at, recipient.limit, out);
         }
+    }
+}
+
+/// Appends an upstream's error response as [`relay_response`] does, with an extended error of ours for a client that speaks EDNS, as far as
+/// there is room. The response has none of its own.
+#[cold]
+pub fn relay_error(
+    message: &[u8],
+    response: &Response,
+    recipient: &Recipient<'_>,
+    our_udp_size: u16,
+    ede: Ede<'_>,
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    let edns = recipient.edns.filter(|_| !response.signed);
+    let pads = edns.is_some_and(|edns| edns.pads);
+    let unpadded = Recipient {
+        edns: recipient.edns.map(|edns| ClientEdns {
+            pads: edns.pads && response.signed,
+            ..edns
+        }),
+        ..*recipient
+    };
+    relay_response(message, response, &unpadded, our_udp_size, out);
+    let written = out.get(start..).unwrap_or_default();
+    let opt = edns.and_then(|_| parse_response(written).ok()?.opt);
+    let Some(opt) = opt.filter(|opt| opt.last) else {
+        return;
+    };
+    if written.len() + ede.option_len() <= recipient.limit {
+        ede.write(out);
+        let options = out.len() - start - opt.options_at;
+        // RDLENGTH is the last field before the options; they fit into a message.
+        set_u16(out, start + opt.options_at - 2, options as u16);
+    }
+    if pads {
+        pad_response(start, start + opt.start, recipient.limit, out);
     }
 }
 

@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::health::Why;
 use super::incidents::Incident;
 use crate::engine::effects::{Effects, Task};
-use crate::engine::failure::remembered;
+use crate::engine::failure::{STRAYS, remembered};
 use crate::engine::history::Attempt;
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
@@ -172,6 +172,7 @@ impl UpstreamPool {
             return;
         };
         fx.stats.strays += 1;
+        self.upstreams[connection.upstream].trouble = Some(STRAYS.into());
         if connection.unmatched() {
             let why = ConnectionError::Protocol("too many messages that answer no query");
             self.drop_connection(key, &why, fx);
