@@ -19,8 +19,12 @@ const MAX_MARK: usize = "; and 65535 more".len();
 /// Octets that are remembered of the reason why an upstream failed.
 const MAX_REASON: usize = 128;
 
+/// The address of a client is not on the access list.
+pub const NOT_ALLOWED: &str = "this address is not allowed to query this server";
 /// Why an upstream has not answered that sends answers all the same.
 pub const STRAYS: &str = "it sends answers to other questions";
+/// Why another has not answered.
+pub const LOOPS: &str = "no answer in time, and the same question came from there: a loop";
 /// It answers with SERVFAIL.
 pub const CANNOT: &str = "cannot resolve this name";
 /// It answers with REFUSED.
@@ -53,6 +57,8 @@ pub enum Failure {
     NotAllowed,
     /// The program ends.
     Ending,
+    /// No answer came in time, and upstreams that it was sent to asked the same here.
+    Loop,
     /// An upstream answers with SERVFAIL.
     Servfail,
     /// An upstream answers with REFUSED.
@@ -168,7 +174,7 @@ impl<'u> Trouble<'u> {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NotConnected,
         Self::NotAnswered,
         Self::ConnectionLost,
@@ -178,6 +184,7 @@ impl Failure {
         Self::TooManyOfClient,
         Self::NotAllowed,
         Self::Ending,
+        Self::Loop,
         Self::Servfail,
         Self::Refused,
         Self::NotUnderstood,
@@ -197,6 +204,7 @@ impl Failure {
             Self::TooManyOfClient => "in_flight_per_client",
             Self::NotAllowed => "denied",
             Self::Ending => "ending",
+            Self::Loop => "loop",
             Self::Servfail => "servfail",
             Self::Refused => "refused",
             Self::NotUnderstood => "not_understood",
@@ -224,6 +232,10 @@ impl Failure {
                     strays.or(asked(it, "no answer in time")).or(known(it))
                 }),
             ),
+            Self::Loop => (
+                Ede::NETWORK_ERROR,
+                reasons(upstreams, |it| asked(it, LOOPS).or(known(it))),
+            ),
             Self::ConnectionLost => (
                 Ede::NETWORK_ERROR,
                 reasons(upstreams, |it| known(it).or(asked(it, "connection lost"))),
@@ -238,10 +250,7 @@ impl Failure {
                 Ede::OTHER,
                 "too many queries in flight from this client".into(),
             ),
-            Self::NotAllowed => (
-                Ede::PROHIBITED,
-                "this address is not allowed to query this server".into(),
-            ),
+            Self::NotAllowed => (Ede::PROHIBITED, NOT_ALLOWED.into()),
             Self::Ending => (Ede::NOT_READY, "the forwarder is being stopped".into()),
             // See `of_response`.
             Self::Servfail => (Ede::OTHER, CANNOT.into()),

@@ -1,7 +1,7 @@
 //! What to do about a failure: the one table, for the log, `dotward explain` and the status. A remedy is found by the words of the reason, so
 //! that it is the same wherever the reason is told, and the reason can travel as a text (RFC 8914).
 
-use super::failure::{BLOCKS, CANNOT, INVALID, REFUSES_QUERY, STRAYS, UNKNOWN};
+use super::failure::{BLOCKS, CANNOT, INVALID, LOOPS, REFUSES_QUERY, STRAYS, UNKNOWN};
 use crate::wire::Rcode;
 
 /// Words of a reason, and what to do about it.
@@ -107,8 +107,12 @@ const REMEDIES: &[Row] = &[
         "do not use this upstream: it, or something on the way, mixes answers up or forges them",
     ),
     (
+        LOOPS,
+        "have that server ask another one than this program, or use another upstream",
+    ),
+    (
         "no answer in time",
-        "see that the server runs, is not overloaded, and does not ask this program in turn, which is a loop (dotward check --probe); name a second upstream",
+        "see whether the server runs and answers (dotward check --probe); name a second upstream",
     ),
     ("protocol error", NO_DNS),
     ("no DNS response", NO_DNS),

@@ -53,7 +53,7 @@ impl CachedResponse {
 mod tests {
     use super::super::query::parse_query;
     use super::super::testing::{self, TO_QUESTION};
-    use super::super::{Ede, Section};
+    use super::super::{Ede, Rcode, Section};
     use super::*;
 
     fn cached() -> CachedResponse {

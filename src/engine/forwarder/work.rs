@@ -10,6 +10,7 @@ use crate::engine::response;
 use crate::engine::routes::ForwardingRoute;
 use crate::engine::time::{Now, Time};
 use crate::engine::transactions::{Due, Happened, Outcome, Possible, Step, WaitsFor, next_step};
+use crate::engine::upstream_set::UpstreamSet;
 use crate::engine::upstreams::Second;
 use crate::wire;
 
@@ -191,9 +192,22 @@ impl Forwarder {
             self.transactions.finish(key, (&message, &answer), from, fx);
             return;
         }
+        let failure = match failure {
+            Failure::NotAnswered if self.is_loop(key, tried) => Failure::Loop,
+            other => other,
+        };
         let why = failure.explain(self.pool.troubles(route, tried));
         self.transactions
             .fail(key, why, &mut self.ledger.at(now, out));
+    }
+
+    /// Whether an upstream that a query was sent to has asked the same here since: its address is that of a client that joined.
+    fn is_loop(&self, key: TransactionKey, tried: UpstreamSet) -> bool {
+        let Some(transaction) = self.transactions.get(key) else {
+            return false;
+        };
+        let mut joined = transaction.more.iter();
+        joined.any(|waiting| self.pool.is_at(tried, waiting.client.addr.ip()))
     }
 
     /// After an event: all tasks, then the transactions that wait for a connection.

@@ -167,6 +167,7 @@ impl Transactions {
                     fx.stats.truncated += 1;
                     let why = Failure::Truncated.explain(std::iter::empty());
                     fx.failures.note(&why, fx.now.mono);
+                    self.note_failure(&transaction, why.rcode, Some(why.ede()), fx.now);
                     self.reply_why(&transaction, &waiting, &why, fx);
                 }
                 Response::Answer(message, answer, from, why) => {
@@ -363,7 +364,7 @@ fn count(why: Failure, fx: &mut Effects<'_>) {
     stats.failed += 1;
     match why {
         Failure::NotConnected => stats.failed_unconnected += 1,
-        Failure::NotAnswered => stats.failed_unanswered += 1,
+        Failure::NotAnswered | Failure::Loop => stats.failed_unanswered += 1,
         Failure::ConnectionLost => stats.failed_lost += 1,
         Failure::Malformed => stats.failed_malformed += 1,
         Failure::Ending => stats.failed_ending += 1,

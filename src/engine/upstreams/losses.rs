@@ -152,7 +152,11 @@ impl UpstreamPool {
             state.label,
             counted(live as u64, "query", "queries"),
         );
-        state.trouble = Some(lost);
+        let strays = state.trouble.as_deref() == Some(STRAYS);
+        // That says more than that the right answer did not come.
+        if !(strays && *why == ConnectionError::Silent) {
+            state.trouble = Some(lost);
+        }
     }
 
     /// The time of a query ended with this attempt under way. If it had a fair share of that time, its connection may be dead.

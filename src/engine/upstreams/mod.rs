@@ -68,6 +68,7 @@ use rand_chacha::ChaCha8Rng;
 use routes::Routes;
 use slotmap::SlotMap;
 use split::Split;
+use std::net::IpAddr;
 use std::time::Duration;
 use upstream::Upstream;
 
@@ -188,6 +189,12 @@ impl UpstreamPool {
                 proxy: upstream.proxy(),
             }
         })
+    }
+
+    /// Whether one of these upstreams has this address.
+    pub fn is_at(&self, among: UpstreamSet, ip: IpAddr) -> bool {
+        let mut all = self.upstreams.iter().enumerate();
+        all.any(|(number, upstream)| among.contains(number) && upstream.is_at(ip))
     }
 
     /// What a response of this upstream means, if it is of no use.
