@@ -202,6 +202,7 @@ fn push(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::failure::Failure;
     use crate::wire::testing;
 
     fn at(seconds: u64) -> Now {
@@ -261,6 +262,26 @@ mod tests {
         failures.forget_upstreams();
         assert!(of(&failures, "a.test.", 20)[0].tried.is_empty());
         assert!(of(&failures, "test.", 20).is_empty());
+    }
+
+    // fault 178
+    #[test]
+    fn a_flood_of_refused_queries_leaves_the_failures_of_upstreams() {
+        let mut failures = FailedQueries::default();
+        failures.remember();
+        note(&mut failures, "a.test.", 1, "an upstream's", 5);
+        let message = testing::query("a.test.", 1).build();
+        let query = wire::parse_query(&message).unwrap();
+        let why = Failure::TooMany.explain(std::iter::empty());
+        for _ in 0..1_000 {
+            let failing = Failing::at_once(&message, &query, at(6));
+            failures.note_refused(&failing, &why, at(6));
+        }
+        let found = of(&failures, "a.test.", 7);
+        assert_eq!(found.len(), MOST_REFUSED + 1);
+        assert_eq!(found[0].text, "too many queries in flight");
+        assert!(found[0].remedy.is_some() && found[0].tried.is_empty());
+        assert_eq!(found[MOST_REFUSED].text, "an upstream's", "the oldest");
     }
 
     #[test]

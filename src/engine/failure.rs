@@ -422,6 +422,30 @@ mod tests {
         assert_eq!(told.ede().text, "no upstream is available");
     }
 
+    // fault 177
+    #[test]
+    fn an_error_of_an_upstream_is_told_without_its_own_words() {
+        use crate::wire::testing;
+        let query = testing::query("secret.test.", 1).build();
+        let told = |rcode, ede: &[u8]| {
+            let options = [(15, ede)];
+            let options = if ede.is_empty() { &[][..] } else { &options };
+            let message = testing::response_to(&query).rcode(rcode);
+            let message = message.edns(1232, 0, options).build();
+            let answer = wire::parse_response(&message).unwrap();
+            let meaning = crate::engine::response::meaning(&message, &answer);
+            let told = of_response("quad9", meaning, &message, &answer)?;
+            let added = told.added().map(|ede| ede.code);
+            Some((told.failure, told.ede().text.to_owned(), added))
+        };
+        let refused = "quad9: refuses this query (REFUSED)".to_owned();
+        assert_eq!(told(5, b""), Some((Failure::Refused, refused, Some(0))));
+        let bogus = "quad9: DNSSEC validation fails (SERVFAIL, extended error 6)".to_owned();
+        let said = told(2, b"\0\x06secret.test is bogus");
+        assert_eq!(said, Some((Failure::NotValidated, bogus, None)));
+        assert_eq!(told(3, b""), None, "it is an answer");
+    }
+
     #[test]
     fn the_text_is_bounded_whatever_upstreams_are_called_and_say() {
         let long = "\u{e4}".repeat(300);

@@ -279,6 +279,7 @@ fn rcode_for(rcode: Rcode, recipient: &Recipient<'_>) -> Rcode {
 
 #[cfg(test)]
 mod tests {
+    use super::super::edns::extended_errors;
     use super::super::header::Flags;
     use super::super::query::parse_query;
     use super::super::response::parse_response;
@@ -339,6 +340,42 @@ mod tests {
 
     fn upstream() -> Message {
         testing::response("a.test.", 1)
+    }
+
+    /// The same of an error, with this reason.
+    fn explained(built: &Message, recipient: &Recipient<'_>, why: &str) -> (Vec<u8>, Response) {
+        let message = built.build();
+        let mut out = b"before".to_vec();
+        let answer = parse_response(&message).unwrap();
+        let ede = Ede::OTHER.with_text(why);
+        relay_error(&message, &answer, recipient, OURS, ede, &mut out);
+        let out = out.split_off(6);
+        let read = parse_response(&out).unwrap();
+        assert_eq!(read.end, out.len());
+        (out, read)
+    }
+
+    // req 151
+    #[test]
+    fn an_error_without_a_reason_gets_one_where_the_client_can_read_it() {
+        let question = question();
+        let error = upstream().rcode(5).edns(4096, 0x8000, &[]);
+        let (out, _) = explained(&error, &recipient(&question, edns(&[])), "why");
+        let why = &[(15, &b"\0\0why"[..])];
+        let wanted = expected(0x8180).rcode(5).edns(OURS, 0x8000, why);
+        assert_eq!(out, wanted.build());
+        let (out, _) = explained(&error, &recipient(&question, None), "why");
+        assert_eq!(out, expected(0x8180).rcode(5).build(), "it cannot");
+        let small = recipient(&question, edns(&[]));
+        let (out, _) = explained(&error, &small, &"w".repeat(512));
+        let wanted = expected(0x8180).rcode(5).edns(OURS, 0x8000, &[]);
+        assert_eq!(out, wanted.build(), "there is no room");
+        let mut client = edns(&[]);
+        client.pads = true;
+        let (out, read) = explained(&error, &recipient(&question, client), "why");
+        assert_eq!(out.len(), 468, "it is padded all the same");
+        let mut told = extended_errors(&out, read.opt.as_ref());
+        assert_eq!(told.next(), Some(Ede::OTHER.with_text("why")));
     }
 
     // req 1, req 2, req 12, req 13, req 22, fault 21
