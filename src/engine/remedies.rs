@@ -87,6 +87,10 @@ const REMEDIES: &[Row] = &[
         "connection refused",
         "see that the server runs and that its port is right; if so, a firewall refuses it",
     ),
+    (
+        "cannot connect: connection reset",
+        "check that its port is right, and that the server, or a firewall, lets this machine connect",
+    ),
     ("network is unreachable", NO_WAY),
     ("no route to host", NO_WAY),
     ("host is unreachable", NO_WAY),
@@ -195,6 +199,7 @@ mod tests {
         };
         let reasons = [
             of_upstream(io::ErrorKind::ConnectionRefused),
+            of_upstream(io::ErrorKind::ConnectionReset),
             of_upstream(io::ErrorKind::NetworkUnreachable),
             of_upstream(io::ErrorKind::HostUnreachable),
             of_upstream(io::ErrorKind::PermissionDenied),

@@ -129,6 +129,18 @@ impl Stand {
         let named = logs.iter().find(|line| line.contains(NAME));
         assert_eq!(named, None, "{what}: names are not logged");
 
+        // Where the upstream could not be connected to, a line of its own says so, too.
+        if *reason == "not_connected" && !text.contains("in time") {
+            let is_its_own = |line: &&String| {
+                let connects = !line.contains("a query failed") && line.contains(words);
+                connects && line.contains(remedy)
+            };
+            assert!(
+                logs.iter().any(|line| is_its_own(&line)),
+                "{what}: {logs:#?}"
+            );
+        }
+
         // `explain`: among the failures of the name, with the remedy, in JSON and in words.
         let explained = self.json(&["explain", NAME]);
         let failures = explained["recent_failures"].as_array().expect("a list");
@@ -139,12 +151,12 @@ impl Stand {
         assert_eq!(told, extra, "{what}");
         assert_eq!(failed["what_to_do"], remedy, "{what}: {failed}");
         let screen = without_id(&self.command(&["explain", NAME]));
-        let sentence = format!(
-            "{}: {extra}",
-            failed["extended_error"]["name"].as_str().expect("a name")
+        let name = failed["extended_error"]["name"].as_str().expect("a name");
+        let sentence = format!("{code} {name}: {extra}");
+        assert!(
+            screen.contains(&sentence),
+            "{what}: no {sentence} in {screen}"
         );
-        let explain = screen.lines().find(|line| line.contains(&sentence));
-        let explain = explain.unwrap_or_else(|| panic!("{what}: no {sentence} in {screen}"));
         let advice = format!("what to do: {remedy}");
         assert!(screen.contains(&advice), "{what}: no {advice} in {screen}");
 
@@ -159,12 +171,11 @@ impl Stand {
             .split(&format!("; {remedy}"))
             .next()
             .unwrap_or_default();
-        let explain = explain.rsplit_once("; ").map_or(explain, |(_, rest)| rest);
         Told {
             what: story.what,
             reply: format!("{rcode}, {code}: `{}`", plain(&extra)),
             log: format!("`{}`", plain(line)),
-            explain: format!("`{}`", plain(explain.trim())),
+            explain: format!("`{}`", plain(&sentence)),
             remedy: remedy.to_owned(),
         }
     }
