@@ -229,7 +229,7 @@ impl fmt::Display for ConnectionError {
             Self::Truncated => f.write_str("closed by the upstream within a message"),
             Self::Io(why) => f.write_str(why),
             Self::Protocol(why) => write!(f, "protocol error: {why}"),
-            Self::Silent => f.write_str("silent"),
+            Self::Silent => f.write_str("nothing came for too long"),
             Self::Unprocessed => f.write_str("not processed by the upstream"),
             Self::Rejected(why) => write!(f, "no DNS response: {why}"),
         }

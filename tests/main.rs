@@ -23,6 +23,8 @@ mod edns;
 #[cfg(feature = "listen-tls")]
 mod encrypted_listener;
 mod failover;
+#[cfg(all(feature = "control", unix))]
+mod failures_explained;
 mod faults_tls;
 #[cfg(unix)]
 mod files;

@@ -1,6 +1,7 @@
 //! What is known about a question, of all event loops together, and the same question asked now; as JSON.
 
 use super::names::{extended_error, type_name};
+use crate::engine::remedies;
 use crate::engine::{
     ConnectionExplained, Explained, FailedQuery, Remembered, RouteExplained, Source,
     TransactionExplained, UpstreamExplained, Way,
@@ -107,6 +108,7 @@ fn upstream(of: &UpstreamExplained, connections: Vec<Json>) -> Json {
         ("label", Json::text(&*of.label)),
         ("healthy", Json::Bool(of.is_healthy)),
         ("trouble", Json::maybe(of.trouble.as_deref(), Json::text)),
+        ("what_to_do", Json::maybe(of.remedy, Json::text)),
         ("connections", Json::List(connections)),
     ])
 }
@@ -182,6 +184,7 @@ fn failure(of: &FailedQuery) -> Json {
             "extended_error",
             Json::maybe(of.code, |code| extended(code, &of.text)),
         ),
+        ("what_to_do", Json::maybe(of.remedy, Json::text)),
         ("after_ms", milliseconds(of.took)),
         ("sent", number(of.sends.into())),
         ("asked_upstreams", labels(&of.tried)),
@@ -205,6 +208,12 @@ fn answer(of: &Asked) -> Json {
         errors.map(|error| extended(error.code, error.text))
     });
     let rcode = read.map(|read| read.rcode());
+    let first = read.and_then(|read| {
+        let mut errors = wire::extended_errors(&of.response, read.opt.as_ref());
+        errors.next()
+    });
+    let (code, text) = first.map_or((None, ""), |error| (Some(error.code), error.text));
+    let remedy = rcode.and_then(|rcode| remedies::what_to_do(rcode, code, text));
     Json::Object(vec![
         (
             "rcode",
@@ -218,6 +227,7 @@ fn answer(of: &Asked) -> Json {
         ("source", Json::text(source)),
         ("time_ms", milliseconds(of.took)),
         ("extended_errors", Json::List(errors.collect())),
+        ("what_to_do", Json::maybe(remedy, Json::text)),
         ("answered_by", Json::maybe(by, Json::text)),
         (
             "sent_after_ms",

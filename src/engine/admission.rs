@@ -18,6 +18,8 @@ pub enum Admission {
     Admit(Query),
     /// It was answered with an error.
     Refused,
+    /// It was answered with an error, since its client may not ask.
+    Denied(Query),
     /// It is no query, and gets no answer.
     Dropped,
 }
@@ -72,9 +74,10 @@ impl Gate {
                 info!("{denial}");
             }
             let why = Failure::NotAllowed.explain(std::iter::empty());
+            fx.failures.note(&why, fx.now.mono);
             let (reason, ede) = (why.failure.reason(), Some(why.ede()));
             self.refuse(message, client, (why.rcode, reason), ede, fx);
-            return Admission::Refused;
+            return scanned.map_or(Admission::Refused, Admission::Denied);
         }
         match scanned {
             Ok(query) => Admission::Admit(query),

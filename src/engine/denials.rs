@@ -1,5 +1,7 @@
 //! Says who is denied: one log line at a time, however many ask.
 
+use super::failure::NOT_ALLOWED;
+use super::remedies;
 use super::time::Time;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,7 +31,8 @@ impl Denials {
             more => format!("; {more} more queries were refused since the last such line"),
         };
         Some(format!(
-            "client {client}: its query is refused, because no allowed network (allow-net) has this address{more}"
+            "client {client}: its query is refused, because {NOT_ALLOWED}; {}{more}",
+            remedies::OF_DENIAL
         ))
     }
 }
@@ -47,7 +50,8 @@ mod tests {
         let line = |denials: &mut Denials, after| {
             denials.note(client, start + Duration::from_millis(after))
         };
-        let first = "client 192.0.2.7: its query is refused, because no allowed network (allow-net) has this address";
+        let first = "client 192.0.2.7: its query is refused, because this address is not allowed to query this server; \
+                     if this client is to be served, name its network (allow-net)";
         assert_eq!(line(&mut denials, 0).as_deref(), Some(first));
         assert_eq!(line(&mut denials, 1), None);
         assert_eq!(line(&mut denials, 59_999), None);

@@ -57,6 +57,8 @@ pub struct UpstreamExplained {
     pub is_healthy: bool,
     /// Why it last failed; `None` once it answered since.
     pub trouble: Option<String>,
+    /// What to do about that, if it is known.
+    pub remedy: Option<&'static str>,
     /// The connections to it.
     pub connections: Vec<ConnectionExplained>,
 }

@@ -1,14 +1,18 @@
 //! The queries that failed lately, for whoever asks why one did. Nothing is noted unless somebody may ask
 //! ([`Forwarder::remember_failures`](super::Forwarder::remember_failures)), and nothing at all for a query that succeeds.
 
+use super::failure::Explanation;
+use super::remedies;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
-use crate::wire::{self, Ede, QuestionAt, Rcode};
+use crate::wire::{self, Ede, Query, QuestionAt, Rcode};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Failures that are remembered: with names and reasons of usual length 30 KB, with the longest ones 70 KB.
 const MOST: usize = 128;
+/// Queries that were refused at once and are remembered. A flood of these does not make forget why upstreams fail.
+const MOST_REFUSED: usize = 32;
 /// Octets of a reason that are kept: as many as one of ours has at most.
 const MAX_TEXT: usize = 216;
 
@@ -47,6 +51,8 @@ pub struct FailedQuery {
     pub code: Option<u16>,
     /// The text of it.
     pub text: String,
+    /// What to do about it, if that is known.
+    pub remedy: Option<&'static str>,
     /// How often the query was sent.
     pub sends: u8,
     /// The labels of the upstreams that it was sent to, as far as they are configured still.
@@ -59,6 +65,8 @@ pub struct FailedQueries {
     is_on: bool,
     /// The oldest first.
     ring: VecDeque<Failed>,
+    /// Those that were refused at once, the oldest first.
+    refused: VecDeque<Failed>,
 }
 
 /// A query that fails now.
@@ -68,6 +76,19 @@ pub struct Failing<'a> {
     pub arrived: Time,
     pub sends: u8,
     pub tried: UpstreamSet,
+}
+
+impl<'a> Failing<'a> {
+    /// One that has just arrived.
+    pub fn at_once(message: &'a [u8], query: &'a Query, now: Now) -> Self {
+        Self {
+            message,
+            question: &query.question,
+            arrived: now.mono,
+            sends: 0,
+            tried: UpstreamSet::EMPTY,
+        }
+    }
 }
 
 impl FailedQueries {
@@ -86,31 +107,20 @@ impl FailedQueries {
         if !self.is_on {
             return;
         }
-        if self.ring.len() >= MOST {
-            self.ring.pop_front();
+        push(&mut self.ring, MOST, failing, (rcode, why), now);
+    }
+
+    /// A query is refused at once, or to make room for another.
+    pub fn note_refused(&mut self, failing: &Failing<'_>, why: &Explanation, now: Now) {
+        if self.is_on {
+            let why = (why.rcode, Some(why.ede()));
+            push(&mut self.refused, MOST_REFUSED, failing, why, now);
         }
-        let mut question = Vec::new();
-        wire::lowercase_into(failing.message, failing.question, &mut question);
-        let text = why.map_or("", |why| why.text);
-        let mut ends = (0..=MAX_TEXT.min(text.len())).rev();
-        let end = ends.find(|&at| text.is_char_boundary(at));
-        self.ring.push_back(Failed {
-            question: question.into(),
-            at: now.mono,
-            what: What {
-                took: now.mono.since(failing.arrived),
-                sends: failing.sends,
-                rcode,
-                code: why.map(|why| why.code),
-                text: text.get(..end.unwrap_or(0)).unwrap_or_default().into(),
-            },
-            tried: failing.tried,
-        });
     }
 
     /// The numbers of upstreams stand for others from now on, or may.
     pub fn forget_upstreams(&mut self) {
-        for failed in &mut self.ring {
+        for failed in self.ring.iter_mut().chain(&mut self.refused) {
             failed.tried = UpstreamSet::EMPTY;
         }
     }
@@ -124,7 +134,8 @@ impl FailedQueries {
         now: Now,
     ) -> Vec<FailedQuery> {
         let name = question.name(message);
-        let found = self.ring.iter().rev().filter_map(|failed| {
+        let all = self.ring.iter().chain(&self.refused);
+        let found = all.filter_map(|failed| {
             let (of, fixed) = failed.question.split_at_checked(name.len())?;
             let [high, low, _, _] = *fixed else {
                 return None;
@@ -143,19 +154,55 @@ impl FailedQueries {
                     qtype: u16::from_be_bytes([high, low]),
                     rcode,
                     code,
+                    remedy: remedies::what_to_do(rcode, code, &text),
                     text: text.into(),
                     sends,
                     tried: label(failed.tried),
                 }
             })
         });
-        found.collect()
+        let mut found: Vec<FailedQuery> = found.collect();
+        // Those that came last come first, also among those of one moment.
+        found.reverse();
+        found.sort_by_key(|failure| failure.ago);
+        found
     }
+}
+
+/// One failure more. The oldest is forgotten for it if need be.
+fn push(
+    ring: &mut VecDeque<Failed>,
+    most: usize,
+    failing: &Failing<'_>,
+    (rcode, why): (Rcode, Option<Ede<'_>>),
+    now: Now,
+) {
+    if ring.len() >= most {
+        ring.pop_front();
+    }
+    let mut question = Vec::new();
+    wire::lowercase_into(failing.message, failing.question, &mut question);
+    let text = why.map_or("", |why| why.text);
+    let mut ends = (0..=MAX_TEXT.min(text.len())).rev();
+    let end = ends.find(|&at| text.is_char_boundary(at));
+    ring.push_back(Failed {
+        question: question.into(),
+        at: now.mono,
+        what: What {
+            took: now.mono.since(failing.arrived),
+            sends: failing.sends,
+            rcode,
+            code: why.map(|why| why.code),
+            text: text.get(..end.unwrap_or(0)).unwrap_or_default().into(),
+        },
+        tried: failing.tried,
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::failure::Failure;
     use crate::wire::testing;
 
     fn at(seconds: u64) -> Now {
@@ -215,6 +262,26 @@ mod tests {
         failures.forget_upstreams();
         assert!(of(&failures, "a.test.", 20)[0].tried.is_empty());
         assert!(of(&failures, "test.", 20).is_empty());
+    }
+
+    // fault 178
+    #[test]
+    fn a_flood_of_refused_queries_leaves_the_failures_of_upstreams() {
+        let mut failures = FailedQueries::default();
+        failures.remember();
+        note(&mut failures, "a.test.", 1, "an upstream's", 5);
+        let message = testing::query("a.test.", 1).build();
+        let query = wire::parse_query(&message).unwrap();
+        let why = Failure::TooMany.explain(std::iter::empty());
+        for _ in 0..1_000 {
+            let failing = Failing::at_once(&message, &query, at(6));
+            failures.note_refused(&failing, &why, at(6));
+        }
+        let found = of(&failures, "a.test.", 7);
+        assert_eq!(found.len(), MOST_REFUSED + 1);
+        assert_eq!(found[0].text, "too many queries in flight");
+        assert!(found[0].remedy.is_some() && found[0].tried.is_empty());
+        assert_eq!(found[MOST_REFUSED].text, "an upstream's", "the oldest");
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! What a failure means, in one place: the RCODE and the extended error that clients get (RFC 8914), and the line in the log.
+//! What to do about it is in `remedies`.
 
+use crate::engine::remedies;
+use crate::engine::response::{Final, Meaning};
 use crate::engine::words::Lasting;
 use crate::transport::ConnectError;
-use crate::wire::{Ede, Rcode};
+use crate::wire::{self, Ede, Rcode, Response};
+use log::Level;
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -14,6 +18,23 @@ const MAX_TEXT: usize = 216;
 const MAX_MARK: usize = "; and 65535 more".len();
 /// Octets that are remembered of the reason why an upstream failed.
 const MAX_REASON: usize = 128;
+
+/// The address of a client is not on the access list.
+pub const NOT_ALLOWED: &str = "this address is not allowed to query this server";
+/// Why an upstream has not answered that sends answers all the same.
+pub const STRAYS: &str = "it sends answers to other questions";
+/// Why another has not answered.
+pub const LOOPS: &str = "no answer in time, and the same question came from there: a loop";
+/// It answers with SERVFAIL.
+pub const CANNOT: &str = "cannot resolve this name";
+/// It answers with REFUSED.
+pub const REFUSES_QUERY: &str = "refuses this query";
+/// It answers that DNSSEC validation has failed.
+pub const INVALID: &str = "DNSSEC validation fails";
+/// It answers that a policy stands before the name.
+pub const BLOCKS: &str = "blocks this name";
+/// It answers with FORMERR or NOTIMP.
+pub const UNKNOWN: &str = "does not understand this query";
 
 /// Why a client gets no answer from an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +57,18 @@ pub enum Failure {
     NotAllowed,
     /// The program ends.
     Ending,
+    /// No answer came in time, and upstreams that it was sent to asked the same here.
+    Loop,
+    /// An upstream answers with SERVFAIL.
+    Servfail,
+    /// An upstream answers with REFUSED.
+    Refused,
+    /// An upstream answers with FORMERR or NOTIMP.
+    NotUnderstood,
+    /// An upstream answers that the data of the name did not pass validation.
+    NotValidated,
+    /// An upstream answers that the name is filtered.
+    Blocked,
 }
 
 /// What a client and the log are told.
@@ -44,6 +77,8 @@ pub struct Explanation {
     pub rcode: Rcode,
     code: Ede<'static>,
     text: Cow<'static, str>,
+    /// The upstream's response has an extended error of its own, which clients get instead.
+    is_told: bool,
 }
 
 impl Explanation {
@@ -51,6 +86,68 @@ impl Explanation {
     pub fn ede(&self) -> Ede<'_> {
         self.code.with_text(&self.text)
     }
+
+    /// That of an upstream's response that has none.
+    pub fn added(&self) -> Option<Ede<'_>> {
+        (!self.is_told).then(|| self.ede())
+    }
+
+    /// The line of the log: what happened, and what to do. An upstream's own words are not in it, since they may name what was asked for.
+    /// `None` for what is told elsewhere.
+    pub fn line(&self) -> Option<(Level, String)> {
+        let level = match self.failure {
+            // Of a client there is a line with its address, and of the end one for all.
+            Failure::NotAllowed | Failure::Ending => return None,
+            // It may be the name's fault alone.
+            Failure::Servfail
+            | Failure::Refused
+            | Failure::NotUnderstood
+            | Failure::NotValidated
+            | Failure::Blocked => Level::Info,
+            _ => Level::Warn,
+        };
+        let advice = advice(remedies::of_reason(&self.text));
+        Some((
+            level,
+            format!("a query failed with {}: {}{advice}", self.rcode, self.text),
+        ))
+    }
+}
+
+/// Behind a reason in the log.
+fn advice(remedy: Option<&str>) -> String {
+    remedy.map_or_else(String::new, |remedy| format!("; {remedy}"))
+}
+
+/// What an upstream's response means that is of no use, if it is that.
+#[cold]
+pub fn of_response(
+    label: &str,
+    meaning: Meaning,
+    message: &[u8],
+    answer: &Response,
+) -> Option<Explanation> {
+    let rcode = answer.rcode();
+    let (failure, what) = match meaning {
+        Meaning::Useful | Meaning::Truncated => return None,
+        Meaning::Final(Final::Validation) => (Failure::NotValidated, INVALID),
+        Meaning::Final(Final::Policy) => (Failure::Blocked, BLOCKS),
+        Meaning::Final(Final::Prohibited) => (Failure::Refused, REFUSES_QUERY),
+        Meaning::NotUnderstood { .. } => (Failure::NotUnderstood, UNKNOWN),
+        Meaning::Failure if rcode == Rcode::REFUSED => (Failure::Refused, REFUSES_QUERY),
+        Meaning::Failure => (Failure::Servfail, CANNOT),
+    };
+    let told = wire::extended_errors(message, answer.opt.as_ref()).next();
+    let code = told.map_or_else(String::new, |ede| format!(", extended error {}", ede.code));
+    let mut text = format!("{label}: {what} ({rcode}{code})");
+    cut(&mut text, MAX_TEXT);
+    Some(Explanation {
+        failure,
+        rcode,
+        code: Ede::OTHER,
+        text: text.into(),
+        is_told: told.is_some(),
+    })
 }
 
 /// What is wrong with an upstream, as far as it is known.
@@ -76,6 +173,25 @@ impl<'u> Trouble<'u> {
 }
 
 impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::NotConnected,
+        Self::NotAnswered,
+        Self::ConnectionLost,
+        Self::Malformed,
+        Self::Truncated,
+        Self::TooMany,
+        Self::TooManyOfClient,
+        Self::NotAllowed,
+        Self::Ending,
+        Self::Loop,
+        Self::Servfail,
+        Self::Refused,
+        Self::NotUnderstood,
+        Self::NotValidated,
+        Self::Blocked,
+    ];
+
     /// The reason in a word, as the metrics have it.
     pub fn reason(self) -> &'static str {
         match self {
@@ -88,6 +204,12 @@ impl Failure {
             Self::TooManyOfClient => "in_flight_per_client",
             Self::NotAllowed => "denied",
             Self::Ending => "ending",
+            Self::Loop => "loop",
+            Self::Servfail => "servfail",
+            Self::Refused => "refused",
+            Self::NotUnderstood => "not_understood",
+            Self::NotValidated => "not_validated",
+            Self::Blocked => "blocked",
         }
     }
 
@@ -104,7 +226,15 @@ impl Failure {
             ),
             Self::NotAnswered => (
                 Ede::NETWORK_ERROR,
-                reasons(upstreams, |it| asked(it, "no answer in time").or(known(it))),
+                reasons(upstreams, |it| {
+                    let strays = it.reason.filter(|reason| it.was_asked && *reason == STRAYS);
+                    let strays = strays.map(|_| format!("no answer in time, but {STRAYS}").into());
+                    strays.or(asked(it, "no answer in time")).or(known(it))
+                }),
+            ),
+            Self::Loop => (
+                Ede::NETWORK_ERROR,
+                reasons(upstreams, |it| asked(it, LOOPS).or(known(it))),
             ),
             Self::ConnectionLost => (
                 Ede::NETWORK_ERROR,
@@ -120,14 +250,17 @@ impl Failure {
                 Ede::OTHER,
                 "too many queries in flight from this client".into(),
             ),
-            Self::NotAllowed => (
-                Ede::PROHIBITED,
-                "this address is not allowed to query this server".into(),
-            ),
+            Self::NotAllowed => (Ede::PROHIBITED, NOT_ALLOWED.into()),
             Self::Ending => (Ede::NOT_READY, "the forwarder is being stopped".into()),
+            // See `of_response`.
+            Self::Servfail => (Ede::OTHER, CANNOT.into()),
+            Self::Refused => (Ede::OTHER, REFUSES_QUERY.into()),
+            Self::NotUnderstood => (Ede::OTHER, UNKNOWN.into()),
+            Self::NotValidated => (Ede::OTHER, INVALID.into()),
+            Self::Blocked => (Ede::OTHER, BLOCKS.into()),
         };
         let rcode = match self {
-            Self::NotAllowed => Rcode::REFUSED,
+            Self::NotAllowed | Self::Refused => Rcode::REFUSED,
             _ => Rcode::SERVFAIL,
         };
         Explanation {
@@ -135,6 +268,7 @@ impl Failure {
             rcode,
             code,
             text,
+            is_told: false,
         }
     }
 }
@@ -217,13 +351,12 @@ pub fn connect_line(
 ) -> String {
     let at = addr.map_or(String::new(), |addr| format!(" {addr}"));
     let advice = match why {
-        ConnectError::Unauthenticated { remedy, .. } if remedy.is_empty() => {
-            "; no query was sent to it".to_owned()
+        ConnectError::Unauthenticated { why, remedy } => {
+            let own = Some(&**remedy).filter(|own| !own.is_empty());
+            let remedy = own.or_else(|| remedies::of_reason(why));
+            format!("; no query was sent to it{}", advice(remedy))
         }
-        ConnectError::Unauthenticated { remedy, .. } => {
-            format!("; no query was sent to it; {remedy}")
-        }
-        _ => String::new(),
+        other => advice(remedies::of_reason(&other.to_string())),
     };
     let NextTry {
         wait,
@@ -287,6 +420,30 @@ mod tests {
         assert!(told.ede().text.ends_with("quad9: connection lost"));
         let told = Failure::NotAnswered.explain(upstreams(true).skip(2));
         assert_eq!(told.ede().text, "no upstream is available");
+    }
+
+    // fault 177
+    #[test]
+    fn an_error_of_an_upstream_is_told_without_its_own_words() {
+        use crate::wire::testing;
+        let query = testing::query("secret.test.", 1).build();
+        let told = |rcode, ede: &[u8]| {
+            let options = [(15, ede)];
+            let options = if ede.is_empty() { &[][..] } else { &options };
+            let message = testing::response_to(&query).rcode(rcode);
+            let message = message.edns(1232, 0, options).build();
+            let answer = wire::parse_response(&message).unwrap();
+            let meaning = crate::engine::response::meaning(&message, &answer);
+            let told = of_response("quad9", meaning, &message, &answer)?;
+            let added = told.added().map(|ede| ede.code);
+            Some((told.failure, told.ede().text.to_owned(), added))
+        };
+        let refused = "quad9: refuses this query (REFUSED)".to_owned();
+        assert_eq!(told(5, b""), Some((Failure::Refused, refused, Some(0))));
+        let bogus = "quad9: DNSSEC validation fails (SERVFAIL, extended error 6)".to_owned();
+        let said = told(2, b"\0\x06secret.test is bogus");
+        assert_eq!(said, Some((Failure::NotValidated, bogus, None)));
+        assert_eq!(told(3, b""), None, "it is an answer");
     }
 
     #[test]
@@ -359,7 +516,8 @@ mod tests {
         let line = connect_line("quad9", None, &ConnectError::TimedOut, later);
         assert_eq!(
             line,
-            "quad9: connect or handshake timed out; tried again in 9.8s, or sooner if no other upstream is connected"
+            "quad9: connect or handshake timed out; a firewall may drop it, or the server is down: try from another network, or name \
+             another upstream; tried again in 9.8s, or sooner if no other upstream is connected"
         );
         let line = connect_line("quad9", None, &ConnectError::TimedOut, soon);
         assert!(line.ends_with("tried again in 9.8s if queries wait then, else with the next"));

@@ -44,6 +44,8 @@ mod numbers;
 mod output;
 mod per_client;
 mod recent_failures;
+pub(crate) mod remedies;
+mod repeats;
 mod replies;
 mod response;
 mod routes;

@@ -1,7 +1,10 @@
 //! The latest failures that clients were told of, with their explanations, and without the names that were asked for.
 
 use super::failure::{Explanation, Failure};
+use super::remedies;
+use super::repeats::Repeats;
 use super::time::Time;
+use log::log;
 use std::time::Duration;
 
 /// Different failures that are kept. A broken upstream fails in few ways; one more makes room by the one that was seen longest ago.
@@ -15,6 +18,8 @@ pub struct RecentFailure {
     pub reason: &'static str,
     /// What the clients were told (the EXTRA-TEXT of RFC 8914): which upstreams failed, and why.
     pub text: String,
+    /// What to do about it, if that is known.
+    pub remedy: Option<&'static str>,
     /// How many queries failed like this, while it was kept.
     pub count: u64,
     /// How long ago the last one was.
@@ -29,37 +34,54 @@ struct Kept {
     last: Time,
 }
 
-/// The latest failures, the newest first. What is the same as an earlier one only counts, so that a flood of failures costs a comparison each.
+/// The latest failures. What is the same as an earlier one only counts, so that a flood of failures costs a comparison each.
 #[derive(Default)]
-pub struct RecentFailures(Vec<Kept>);
+pub struct RecentFailures {
+    /// The newest first.
+    kept: Vec<Kept>,
+    /// What the log has told, of each kind.
+    told: [Repeats; Failure::ALL.len()],
+}
 
 impl RecentFailures {
     /// A client was told this.
     pub fn note(&mut self, why: &Explanation, now: Time) {
         let text = why.ede().text;
+        self.tell(why, now);
         let is_same = |kept: &Kept| kept.failure == why.failure && *kept.text == *text;
-        if let Some(at) = self.0.iter().position(is_same) {
-            let kept = &mut self.0[at];
+        if let Some(at) = self.kept.iter().position(is_same) {
+            let kept = &mut self.kept[at];
             kept.count += 1;
             kept.last = now;
-            self.0[..=at].rotate_right(1);
+            self.kept[..=at].rotate_right(1);
             return;
         }
-        self.0.truncate(MOST - 1);
+        self.kept.truncate(MOST - 1);
         let kept = Kept {
             failure: why.failure,
             text: text.into(),
             count: 1,
             last: now,
         };
-        self.0.insert(0, kept);
+        self.kept.insert(0, kept);
+    }
+
+    /// Says so in the log, unless that was said a short while ago.
+    fn tell(&mut self, why: &Explanation, now: Time) {
+        let told = &mut self.told[why.failure as usize];
+        if let Some(untold) = told.note(why.ede().text, now)
+            && let Some((level, line)) = why.line()
+        {
+            log!(level, "{line}{untold}");
+        }
     }
 
     /// All of them, the newest first.
     pub fn list(&self, now: Time) -> impl Iterator<Item = RecentFailure> {
-        self.0.iter().map(move |kept| RecentFailure {
+        self.kept.iter().map(move |kept| RecentFailure {
             reason: kept.failure.reason(),
             text: kept.text.to_string(),
+            remedy: remedies::of_reason(&kept.text),
             count: kept.count,
             ago: now.since(kept.last),
         })

@@ -156,6 +156,7 @@ fn failure(of: &RecentFailure) -> Json {
     Json::Object(vec![
         ("reason", Json::text(of.reason)),
         ("text", Json::text(&*of.text)),
+        ("what_to_do", Json::maybe(of.remedy, Json::text)),
         ("count", count(of.count)),
         ("seconds_ago", Json::Fraction(of.ago.as_secs_f64())),
     ])

@@ -91,11 +91,16 @@ impl CachedResponse {
         failure(query, asked, response.rcode(), &edes)
     }
 
-    /// SERVFAIL to `asked`, because of `why`. Its state says that it is cached.
-    pub fn servfail(query: &[u8], asked: &Query, why: Ede<'_>) -> Option<CachedResponse> {
+    /// This error to `asked`, because of `why`. Its state says that it is cached.
+    pub fn failure(
+        query: &[u8],
+        asked: &Query,
+        rcode: Rcode,
+        why: Ede<'_>,
+    ) -> Option<CachedResponse> {
         let mut edes = Vec::new();
         why.write(&mut edes);
-        failure(query, asked, Rcode::SERVFAIL, &edes)
+        failure(query, asked, rcode, &edes)
     }
 
     /// The question in the form of [`lowercase_into`].
@@ -524,7 +529,8 @@ mod tests {
         assert_eq!(errors(&told), [&b"\x00\x12no"[..], b"\x00\x0D"]);
 
         let why = Ede::NETWORK_ERROR.with_text("refused");
-        let cached = CachedResponse::servfail(&client.message, &client.query, why).unwrap();
+        let cached =
+            CachedResponse::failure(&client.message, &client.query, Rcode::SERVFAIL, why).unwrap();
         let told = client.gets(&cached, true);
         assert_eq!(told.1.rcode(), Rcode::SERVFAIL);
         assert_eq!(told.1.question.unwrap().name(&told.0), b"\x01A\x04tEsT\x00");

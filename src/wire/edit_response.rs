@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use super::edns::{
-    BARE_OPT, ClientEdns, OPTION_EDE, OptAt, OurOpt, option_len, options, pad_response, put_option,
+    BARE_OPT, ClientEdns, Ede, OPTION_EDE, OptAt, OurOpt, option_len, options, pad_response,
+    put_option,
 };
 use super::header::{Flags, HEADER_LEN, Header, Rcode, set_id};
 use super::integers::set_u16;
 use super::opt_removal::bound_before;
-use super::response::Response;
-use super::response::records;
+use super::response::{Response, parse_response, records};
 use super::scan::Section;
 
 /// What a response depends on the client for.
@@ -191,6 +191,44 @@ pub fn relay_response(
     }
 }
 
+/// Appends an upstream's error response as [`relay_response`] does, with an extended error of ours for a client that speaks EDNS, as far as
+/// there is room. The response has none of its own.
+#[cold]
+pub fn relay_error(
+    message: &[u8],
+    response: &Response,
+    recipient: &Recipient<'_>,
+    our_udp_size: u16,
+    ede: Ede<'_>,
+    out: &mut Vec<u8>,
+) {
+    let start = out.len();
+    let edns = recipient.edns.filter(|_| !response.signed);
+    let pads = edns.is_some_and(|edns| edns.pads);
+    let unpadded = Recipient {
+        edns: recipient.edns.map(|edns| ClientEdns {
+            pads: edns.pads && response.signed,
+            ..edns
+        }),
+        ..*recipient
+    };
+    relay_response(message, response, &unpadded, our_udp_size, out);
+    let written = out.get(start..).unwrap_or_default();
+    let opt = edns.and_then(|_| parse_response(written).ok()?.opt);
+    let Some(opt) = opt.filter(|opt| opt.last) else {
+        return;
+    };
+    if written.len() + ede.option_len() <= recipient.limit {
+        ede.write(out);
+        let options = out.len() - start - opt.options_at;
+        // RDLENGTH is the last field before the options; they fit into a message.
+        set_u16(out, start + opt.options_at - 2, options as u16);
+    }
+    if pads {
+        pad_response(start, start + opt.start, recipient.limit, out);
+    }
+}
+
 /// Appends our OPT record with those of the upstream's options that are for this client, as far as they fit: they only explain, so no record is
 /// left out for them. An extended error may be sent without its text.
 fn relay_opt(
@@ -241,6 +279,7 @@ fn rcode_for(rcode: Rcode, recipient: &Recipient<'_>) -> Rcode {
 
 #[cfg(test)]
 mod tests {
+    use super::super::edns::extended_errors;
     use super::super::header::Flags;
     use super::super::query::parse_query;
     use super::super::response::parse_response;
@@ -301,6 +340,42 @@ mod tests {
 
     fn upstream() -> Message {
         testing::response("a.test.", 1)
+    }
+
+    /// The same of an error, with this reason.
+    fn explained(built: &Message, recipient: &Recipient<'_>, why: &str) -> (Vec<u8>, Response) {
+        let message = built.build();
+        let mut out = b"before".to_vec();
+        let answer = parse_response(&message).unwrap();
+        let ede = Ede::OTHER.with_text(why);
+        relay_error(&message, &answer, recipient, OURS, ede, &mut out);
+        let out = out.split_off(6);
+        let read = parse_response(&out).unwrap();
+        assert_eq!(read.end, out.len());
+        (out, read)
+    }
+
+    // req 151
+    #[test]
+    fn an_error_without_a_reason_gets_one_where_the_client_can_read_it() {
+        let question = question();
+        let error = upstream().rcode(5).edns(4096, 0x8000, &[]);
+        let (out, _) = explained(&error, &recipient(&question, edns(&[])), "why");
+        let why = &[(15, &b"\0\0why"[..])];
+        let wanted = expected(0x8180).rcode(5).edns(OURS, 0x8000, why);
+        assert_eq!(out, wanted.build());
+        let (out, _) = explained(&error, &recipient(&question, None), "why");
+        assert_eq!(out, expected(0x8180).rcode(5).build(), "it cannot");
+        let small = recipient(&question, edns(&[]));
+        let (out, _) = explained(&error, &small, &"w".repeat(512));
+        let wanted = expected(0x8180).rcode(5).edns(OURS, 0x8000, &[]);
+        assert_eq!(out, wanted.build(), "there is no room");
+        let mut client = edns(&[]);
+        client.pads = true;
+        let (out, read) = explained(&error, &recipient(&question, client), "why");
+        assert_eq!(out.len(), 468, "it is padded all the same");
+        let mut told = extended_errors(&out, read.opt.as_ref());
+        assert_eq!(told.next(), Some(Ede::OTHER.with_text("why")));
     }
 
     // req 1, req 2, req 12, req 13, req 22, fault 21

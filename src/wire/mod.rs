@@ -7,7 +7,7 @@
 //! - Reading: [`parse_query`] says whether a client's message is forwarded or which response it gets instead;
 //!   [`parse_response`] checks an upstream's. Both return a small `Copy` value with the offsets that the edits need.
 //! - Inspecting: [`same_question`], [`lowercase_into`], [`typed`], [`describe`], [`records`], [`uncompressed`], [`Svcb`], [`options`].
-//! - Editing: [`forward_query`], [`relay_response`], [`local_response`], [`local_records`]. Each appends one whole message to a
+//! - Editing: [`forward_query`], [`relay_response`], [`relay_error`], [`local_response`], [`local_records`]. Each appends one whole message to a
 //!   `Vec<u8>`.
 //! - Caching: [`cacheability`] says whether a response may be cached and for how long; [`CachedResponse`] is its stored form.
 //!   [`freshness`] says for how long a cache of HTTP may keep one.
@@ -47,7 +47,7 @@ mod simple_dns_tests;
 pub use cacheability::{Cacheability, cacheability};
 pub use cached_response::CachedResponse;
 pub use edit_query::{Rewrite, forward_query, set_udp_size};
-pub use edit_response::{Recipient, relay_response};
+pub use edit_response::{Recipient, relay_error, relay_response};
 pub use edns::{
     ClientEdns, ClientSubnet, Ede, OPTION_KEEPALIVE, OPTION_PADDING, OptAt, OptionCodes,
     extended_errors, is_hop_by_hop, options,

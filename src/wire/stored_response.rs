@@ -53,7 +53,7 @@ impl CachedResponse {
 mod tests {
     use super::super::query::parse_query;
     use super::super::testing::{self, TO_QUESTION};
-    use super::super::{Ede, Section};
+    use super::super::{Ede, Rcode, Section};
     use super::*;
 
     fn cached() -> CachedResponse {
@@ -78,7 +78,8 @@ mod tests {
     fn a_response_is_read_back_as_it_was() {
         let query = testing::query("a.test.", 1).build();
         let asked = parse_query(&query).unwrap();
-        let servfail = CachedResponse::servfail(&query, &asked, Ede::NOT_READY).unwrap();
+        let servfail =
+            CachedResponse::failure(&query, &asked, Rcode::SERVFAIL, Ede::NOT_READY).unwrap();
         for cached in [cached(), servfail] {
             let (octets, state_at, end) = cached.stored();
             let restored = CachedResponse::restore(octets, state_at, end).unwrap();

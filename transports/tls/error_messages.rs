@@ -2,6 +2,7 @@
 
 use super::pins::WrongPin;
 use super::trust::{SelfSigned, webpki_error};
+use crate::engine::remedies;
 use crate::transport::{ConnectError, system_message};
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
@@ -105,21 +106,14 @@ pub fn is_alpn_refusal(error: &io::Error) -> bool {
 
 /// What is wrong with a certificate, and what can be done.
 pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
-    const RENEW: &str = "renew it on the server";
-    const REMAKE: &str = "make a new one for the server";
-    const OWN: &str = "if this is the right server, trust its certificate (ca-file)";
-    const PIN: &str =
-        "ask its operator whether that is a new key of theirs, and pin it if so (pin-sha256)";
-    const AUTHORITY: &str =
-        "if this is the right server, trust the certificate of its authority (ca-file)";
     let both = |why: &str, remedy: &str| (why.to_owned(), remedy.to_owned());
     let (why, remedy) = match error {
-        CertificateError::UnknownIssuer => both("unknown issuer", AUTHORITY),
+        CertificateError::UnknownIssuer => both("unknown issuer", remedies::TRUST_AUTHORITY),
         CertificateError::ExpiredContext { time, not_after } => (
             format!("expired at {}", date(*not_after)),
-            format!("{RENEW}, or {}", clock(*time)),
+            format!("{}, or {}", remedies::RENEW, clock(*time)),
         ),
-        CertificateError::Expired => both("it ends before it begins to be valid", RENEW),
+        CertificateError::Expired => both("it ends before it begins to be valid", remedies::RENEW),
         CertificateError::NotValidYetContext { time, not_before } => (
             format!("not valid before {}", date(*not_before)),
             clock(*time),
@@ -130,27 +124,30 @@ pub fn certificate_error(error: &CertificateError, name: &str) -> ConnectError {
                 Ok(_) => {
                     "it must be for the address itself; if the server has a name, write IP#NAME"
                 }
-                Err(_) => "check the name behind # of this upstream",
+                Err(_) => remedies::CHECK_NAME,
             }
             .to_owned(),
         ),
-        CertificateError::InvalidPurposeContext { .. } => {
-            both("not made for a server (extended key usage)", REMAKE)
-        }
+        CertificateError::InvalidPurposeContext { .. } => both(
+            "not made for a server (extended key usage)",
+            remedies::REMAKE,
+        ),
         CertificateError::BadEncoding => both("malformed", ""),
         CertificateError::BadSignature => {
             both("the signature on it, or of the handshake, is wrong", "")
         }
-        CertificateError::Other(other) if other.0.is::<SelfSigned>() => both("self-signed", OWN),
+        CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
+            both("self-signed", remedies::TRUST_OWN)
+        }
         CertificateError::Other(other) if other.0.is::<WrongPin>() => {
-            (other.to_string(), PIN.to_owned())
+            (other.to_string(), remedies::CHECK_PIN.to_owned())
         }
         CertificateError::Other(other) => match webpki_error(other) {
             Some(webpki::Error::CaUsedAsEndEntity) => {
-                both("it is an authority's, not a server's", OWN)
+                both("it is an authority's, not a server's", remedies::TRUST_OWN)
             }
             Some(webpki::Error::UnsupportedCertVersion) => {
-                both("its format is older than X.509 version 3", REMAKE)
+                both("its format is older than X.509 version 3", remedies::REMAKE)
             }
             Some(other) => (spaced(other), String::new()),
             None => (other.to_string(), String::new()),

@@ -15,7 +15,7 @@ pub fn screen(of: &Value) -> String {
     rows.list("cache", cache, "nothing for this question");
     let in_flight = list(&of["in_flight"]).iter().flat_map(transaction);
     rows.list("in flight", in_flight, "not asked for at the moment");
-    let failures = list(&of["recent_failures"]).iter().map(failure);
+    let failures = list(&of["recent_failures"]).iter().flat_map(failure);
     rows.list("failures", failures, "none of this name lately");
     rows.list("asked now", answer(&of["asked"]), "");
     rows.0
@@ -57,6 +57,7 @@ fn route(of: &Value) -> Vec<String> {
             row += ", not connected";
         }
         rows.push(row);
+        rows.extend(remedy(upstream, "    "));
         rows.extend(connections.iter().map(connection));
     }
     rows
@@ -109,7 +110,13 @@ fn transaction(of: &Value) -> Vec<String> {
     std::iter::once(first).chain(attempts).collect()
 }
 
-fn failure(of: &Value) -> String {
+/// What to do, where that is known.
+fn remedy(of: &Value, indentation: &str) -> Option<String> {
+    let remedy = text(&of["what_to_do"]);
+    (!remedy.is_empty()).then(|| format!("{indentation}what to do: {remedy}"))
+}
+
+fn failure(of: &Value) -> Vec<String> {
     let mut row = format!(
         "{} ago: {} {} after {}, sent {}",
         seconds(&of["seconds_ago"]),
@@ -128,7 +135,7 @@ fn failure(of: &Value) -> String {
             format_args!("; {}", extended_error(&of["extended_error"])),
         );
     }
-    row
+    std::iter::once(row).chain(remedy(of, "  ")).collect()
 }
 
 fn answer(of: &Value) -> Vec<String> {
@@ -175,6 +182,7 @@ fn answer(of: &Value) -> Vec<String> {
     }
     let errors = list(&of["extended_errors"]).iter();
     rows.extend(errors.map(|error| format!("  extended error {}", extended_error(error))));
+    rows.extend(remedy(of, "  "));
     rows
 }
 
@@ -190,14 +198,15 @@ mod tests {
             "question": {"name": "a.test.", "type": "A", "class": "IN"},
             "route": {"action": "forward", "domain": "test.", "policy": "failover", "upstreams": [
                 {"label": "quad9", "healthy": true, "trouble": null, "connections": [connection]},
-                {"label": "b", "healthy": false, "trouble": "connection refused", "connections": []},
+                {"label": "b", "healthy": false, "trouble": "connection refused", "what_to_do": "start it",
+                    "connections": []},
             ]},
             "cache": [{"state": "fresh", "failure": false, "rcode": "NOERROR", "answers": 1, "age_seconds": 2.0,
                 "remaining_seconds": 58.0, "hits": 3, "asked_with": ["rd"]}],
             "in_flight": [{"worker": 1, "age_ms": 12.0, "time_left_ms": 3988.0, "clients": 2, "waits_for": "response", "sent": 1,
                 "connects": 0, "attempts": [{"upstream": "quad9", "address": "9.9.9.9:853", "sent_ms_ago": 11.0}]}],
             "recent_failures": [{"seconds_ago": 61.0, "type": "A", "rcode": "SERVFAIL", "after_ms": 4000.0, "sent": 2,
-                "asked_upstreams": ["b"], "extended_error": {"code": 23, "name": "Network Error", "text": "b: no answer in time"}}],
+                "asked_upstreams": ["b"], "what_to_do": "wait", "extended_error": {"code": 23, "name": "Network Error", "text": "b: no answer in time"}}],
             "asked": {"rcode": "NOERROR", "answers": 1, "source": "upstream", "time_ms": 15.0, "extended_errors": [],
                 "answered_by": "quad9 9.9.9.9:853", "sent_after_ms": 0.0, "round_trip_ms": 15.0, "sent": 1, "connects": 0, "joined": false},
         });
@@ -207,10 +216,12 @@ route      route of test.: forwarded to one of 2 upstreams, policy failover
              quad9: healthy
                connection to 9.9.9.9:853 up for 5.0s, 1 in flight
              b: not healthy, last failure: connection refused, not connected
+               what to do: start it
 cache      NOERROR, 1 answer, 2.0s old, fresh for 58.0s more; asked with rd
 in flight  since 12.0ms for 2 clients, sent 1 time, waits for a response, fails in 4.0s
              at quad9 9.9.9.9:853 since 11.0ms
 failures   1m 1s ago: A SERVFAIL after 4.0s, sent 2 times to b; 23 Network Error: b: no answer in time
+             what to do: wait
 asked now  NOERROR, 1 answer, by quad9 9.9.9.9:853, in 15.0ms
              sent 1 time, sent after 0ms, answered 15.0ms later
 ";

@@ -29,7 +29,7 @@ use super::response;
 use super::time::Time;
 use crate::locks::lock;
 use crate::wire::{
-    self, Cacheability, CachedResponse, ClientSubnet, Ede, Query, Recipient, Response,
+    self, Cacheability, CachedResponse, ClientSubnet, Ede, Query, Rcode, Recipient, Response,
 };
 use dump::Dump;
 pub use dump::ImportError;
@@ -287,16 +287,20 @@ impl Cache {
         }
     }
 
-    /// Learns that no upstream had an answer to a query, because of `why` (RFC 9520).
+    /// Learns that no upstream had an answer to a query, because of `why` (RFC 9520). It is answered with this code.
     pub fn put_failure(
         &self,
         key: &Key<'_>,
         (message, query): (&[u8], &Query),
-        why: Ede<'_>,
+        (rcode, why): (Rcode, Ede<'_>),
         now: Time,
     ) {
         if !self.shards.is_empty() {
-            self.fail(key, CachedResponse::servfail(message, query, why), now);
+            self.fail(
+                key,
+                CachedResponse::failure(message, query, rcode, why),
+                now,
+            );
         }
     }
 

@@ -5,6 +5,8 @@ use crate::engine::admission::Admission;
 use crate::engine::answered::Origin;
 use crate::engine::cache::{Found, Key};
 use crate::engine::client::Client;
+use crate::engine::failed_queries::Failing;
+use crate::engine::failure::Failure;
 use crate::engine::output::Output;
 use crate::engine::routes::Routed;
 use crate::engine::time::Now;
@@ -19,6 +21,13 @@ impl Forwarder {
         let query = match self.gate.admit(message, client, fx) {
             Admission::Admit(query) => query,
             Admission::Refused => return true,
+            Admission::Denied(query) => {
+                let why = Failure::NotAllowed.explain(std::iter::empty());
+                let failing = Failing::at_once(message, &query, now);
+                let failed = self.transactions.failed_mut();
+                failed.note_refused(&failing, &why, now);
+                return true;
+            }
             Admission::Dropped => return false,
         };
         let client = WaitingClient::new(message, &query, client, (self.udp_payload, self.subnet));

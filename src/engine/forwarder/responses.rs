@@ -111,8 +111,9 @@ impl Forwarder {
         }
         self.trace(key, Some((&attempt, connection)), now);
         let fx = &mut self.ledger.at(now, out);
-        self.transactions
-            .finish(key, (message, answer), Some(upstream), fx);
+        let why = self.pool.useless(upstream, meaning, message, answer);
+        let from = (Some(upstream), why);
+        self.transactions.finish(key, (message, answer), from, fx);
         self.carry_out(now, out);
         let others_wait = |upstream| self.transactions.places_for(upstream) > 0;
         let fx = &mut self.ledger.at(now, out);
@@ -145,7 +146,7 @@ impl Forwarder {
             _ => {}
         }
         if verdict == Verdict::WithEdns && message.len() <= MAX_KEPT {
-            self.transactions.keep_fallback(key, message);
+            self.transactions.keep_fallback(key, message, upstream);
         }
         let happened = Happened::Response(verdict);
         if self.next_step(key, happened, true, now) == Step::SameConnection
@@ -153,7 +154,7 @@ impl Forwarder {
         {
             return true;
         }
-        self.transactions.keep_fallback(key, message);
+        self.transactions.keep_fallback(key, message, upstream);
         match self.next_step(key, happened, false, now) {
             Step::Relay => false,
             step => {

@@ -6,10 +6,13 @@ use crate::engine::failure::Failure;
 use crate::engine::history::{Attempt, History, Purpose, Queue};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::output::Output;
+use crate::engine::response;
 use crate::engine::routes::ForwardingRoute;
 use crate::engine::time::{Now, Time};
 use crate::engine::transactions::{Due, Happened, Outcome, Possible, Step, WaitsFor, next_step};
+use crate::engine::upstream_set::UpstreamSet;
 use crate::engine::upstreams::Second;
+use crate::wire;
 
 impl Forwarder {
     /// Carries out the tasks that an event left, and those that they leave.
@@ -179,9 +182,32 @@ impl Forwarder {
             return;
         };
         let (route, tried) = (history.route().number, history.tried());
+        if let Some((message, upstream)) = self.transactions.take_fallback(key)
+            && let Ok(answer) = wire::parse_response(&message)
+        {
+            // An unusable response is better than none.
+            let meaning = response::meaning(&message, &answer);
+            let why = self.pool.useless(upstream, meaning, &message, &answer);
+            let (from, fx) = ((Some(upstream), why), &mut self.ledger.at(now, out));
+            self.transactions.finish(key, (&message, &answer), from, fx);
+            return;
+        }
+        let failure = match failure {
+            Failure::NotAnswered if self.is_loop(key, tried) => Failure::Loop,
+            other => other,
+        };
         let why = failure.explain(self.pool.troubles(route, tried));
         self.transactions
             .fail(key, why, &mut self.ledger.at(now, out));
+    }
+
+    /// Whether an upstream that a query was sent to has asked the same here since: its address is that of a client that joined.
+    fn is_loop(&self, key: TransactionKey, tried: UpstreamSet) -> bool {
+        let Some(transaction) = self.transactions.get(key) else {
+            return false;
+        };
+        let mut joined = transaction.more.iter();
+        joined.any(|waiting| self.pool.is_at(tried, waiting.client.addr.ip()))
     }
 
     /// After an event: all tasks, then the transactions that wait for a connection.

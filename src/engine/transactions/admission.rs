@@ -6,6 +6,7 @@ use super::{Transaction, Transactions, WaitingClient};
 use crate::engine::cache::Key;
 use crate::engine::client::Client;
 use crate::engine::effects::{Effects, Task};
+use crate::engine::failed_queries::Failing;
 use crate::engine::failure::Failure;
 use crate::engine::history::{History, Opt};
 use crate::engine::keys::TransactionKey;
@@ -75,6 +76,9 @@ impl Transactions {
             if let Err(why) = self.make_room(&client.client, units, fx) {
                 let cd = query.header.flags.cd();
                 let why = &why.explain(std::iter::empty());
+                fx.failures.note(why, fx.now.mono);
+                self.failed
+                    .note_refused(&Failing::at_once(message, &query, fx.now), why, fx.now);
                 let why = (why, fx.now.mono);
                 reply_failure(client.client, &reply, cd, why, self.udp_payload, fx);
                 return Accepted::Done;

@@ -315,10 +315,16 @@ impl Transactions {
     }
 
     /// A response is better than none, if no other comes.
-    pub fn keep_fallback(&mut self, key: TransactionKey, message: &[u8]) {
+    pub fn keep_fallback(&mut self, key: TransactionKey, message: &[u8], upstream: usize) {
         if let Some(transaction) = self.table.get_mut(key) {
-            transaction.fallback.get_or_insert_with(|| message.to_vec());
+            let kept = &mut transaction.fallback;
+            kept.get_or_insert_with(|| (message.to_vec(), upstream));
         }
+    }
+
+    /// No other comes: it, and the number of the upstream that gave it.
+    pub fn take_fallback(&mut self, key: TransactionKey) -> Option<(Vec<u8>, usize)> {
+        self.table.get_mut(key)?.fallback.take()
     }
 
     /// Queries of clients that wait for a response.

@@ -10,7 +10,7 @@ use crate::engine::effects::Effects;
 use crate::engine::failed_queries::Failing;
 use crate::engine::failure::{Explanation, Failure};
 use crate::engine::keys::TransactionKey;
-use crate::engine::response::{self, Meaning};
+use crate::engine::response;
 use crate::engine::time::{Now, Time};
 use crate::engine::words::counted;
 use crate::wire::{self, Ede, Rcode, Recipient};
@@ -26,16 +26,21 @@ pub struct Unfinished {
 
 /// What the clients of a transaction get.
 enum Response<'a> {
-    /// With the number of the upstream that gave it.
-    Answer(Cow<'a, [u8]>, wire::Response, Option<usize>),
+    /// With the number of the upstream that gave it, and what it means if it is of no use.
+    Answer(
+        Cow<'a, [u8]>,
+        wire::Response,
+        Option<usize>,
+        Option<Box<Explanation>>,
+    ),
     Failure(Explanation),
 }
 
 impl Response<'_> {
     fn into_owned(self) -> Response<'static> {
         match self {
-            Self::Answer(message, answer, from) => {
-                Response::Answer(message.into_owned().into(), answer, from)
+            Self::Answer(message, answer, from, why) => {
+                Response::Answer(message.into_owned().into(), answer, from, why)
             }
             Self::Failure(why) => Response::Failure(why),
         }
@@ -43,12 +48,13 @@ impl Response<'_> {
 }
 
 impl Transactions {
-    /// A response is relayed to all clients that wait for it. `from`: the number of the upstream that gave it, if that is known.
+    /// A response is relayed to all clients that wait for it. `from`: the number of the upstream that gave it, if that is known. `why`: what
+    /// it means, if it is of no use.
     pub fn finish(
         &mut self,
         key: TransactionKey,
         (message, answer): (&[u8], &wire::Response),
-        from: Option<usize>,
+        (from, why): (Option<usize>, Option<Box<Explanation>>),
         fx: &mut Effects<'_>,
     ) {
         let Some(transaction) = self.remove(key, fx) else {
@@ -57,23 +63,26 @@ impl Transactions {
         self.note_time(&transaction, fx.now);
         if let Some(key) = transaction.key() {
             let query = (&*transaction.message, &transaction.query);
-            self.cache.put(&key, query, (message, answer), fx.now.boot);
+            match why.as_ref().and_then(|why| why.added()) {
+                // The reason is remembered with it.
+                Some(ede) => {
+                    let failure = (answer.rcode(), ede);
+                    self.cache.put_failure(&key, query, failure, fx.now.boot);
+                }
+                None => self.cache.put(&key, query, (message, answer), fx.now.boot),
+            }
         }
-        if self.failed.is_on() {
-            self.note_if_useless(&transaction, message, answer, fx.now);
+        if let Some(why) = why.as_ref().filter(|_| self.failed.is_on()) {
+            let theirs = wire::extended_errors(message, answer.opt.as_ref()).next();
+            let ede = why.added().or(theirs);
+            self.note_failure(&transaction, answer.rcode(), ede, fx.now);
         }
-        let response = Response::Answer(message.into(), *answer, from);
+        let response = Response::Answer(message.into(), *answer, from, why);
         self.relay(transaction, response, fx);
     }
 
-    /// The clients get what there is: an unusable response, a stale answer, or SERVFAIL and the reason.
+    /// The clients get what there is, since there is no response: a stale answer, or SERVFAIL and the reason.
     pub fn fail(&mut self, key: TransactionKey, why: Explanation, fx: &mut Effects<'_>) {
-        let fallback = self.table.get_mut(key).and_then(|t| t.fallback.take());
-        if let Some(message) = fallback
-            && let Ok(answer) = wire::parse_response(&message)
-        {
-            return self.finish(key, (&message, &answer), None, fx);
-        }
         let Some(transaction) = self.remove(key, fx) else {
             return;
         };
@@ -89,26 +98,11 @@ impl Transactions {
         // What was never sent says nothing about the name: it must work at once when there is a network again.
         if let Some(key) = transaction.key().filter(|_| sends > 0) {
             let query = (&*transaction.message, &transaction.query);
-            self.cache.put_failure(&key, query, why.ede(), fx.now.boot);
+            let failure = (why.rcode, why.ede());
+            self.cache.put_failure(&key, query, failure, fx.now.boot);
         }
         self.note_failure(&transaction, why.rcode, Some(why.ede()), fx.now);
         self.relay(transaction, Response::Failure(why), fx);
-    }
-
-    /// An upstream's response is all that there is: it may say that it failed.
-    #[cold]
-    fn note_if_useless(
-        &mut self,
-        transaction: &Transaction,
-        message: &[u8],
-        answer: &wire::Response,
-        now: Now,
-    ) {
-        let meaning = response::meaning(message, answer);
-        if !matches!(meaning, Meaning::Useful | Meaning::Truncated) {
-            let why = wire::extended_errors(message, answer.opt.as_ref()).next();
-            self.note_failure(transaction, answer.rcode(), why, now);
-        }
     }
 
     /// Notes a query that fails, for whoever asks about it later.
@@ -119,14 +113,7 @@ impl Transactions {
         why: Option<Ede<'_>>,
         now: Now,
     ) {
-        let failing = Failing {
-            message: &transaction.message,
-            question: &transaction.query.question,
-            arrived: transaction.history.arrived,
-            sends: transaction.history.sends(),
-            tried: transaction.history.tried(),
-        };
-        self.failed.note(&failing, rcode, why, now);
+        self.failed.note(&failing(transaction), rcode, why, now);
     }
 
     /// Notes how long the client that came first has waited, if one waits.
@@ -145,7 +132,7 @@ impl Transactions {
     ) {
         let payload = self.udp_payload;
         let is_worse_than_stale = match &response {
-            Response::Answer(message, answer, _) => {
+            Response::Answer(message, answer, ..) => {
                 response::meaning(message, answer).is_worse_than_stale()
             }
             Response::Failure(_) => true,
@@ -172,7 +159,7 @@ impl Transactions {
                     fx.failures.note(why, fx.now.mono);
                     self.reply_why(&transaction, &waiting, why, fx);
                 }
-                Response::Answer(_, answer, _)
+                Response::Answer(_, answer, ..)
                     if answer.header.flags.tc() && !waiting.client.is_datagram() =>
                 {
                     // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
@@ -180,14 +167,22 @@ impl Transactions {
                     fx.stats.truncated += 1;
                     let why = Failure::Truncated.explain(std::iter::empty());
                     fx.failures.note(&why, fx.now.mono);
+                    self.note_failure(&transaction, why.rcode, Some(why.ede()), fx.now);
                     self.reply_why(&transaction, &waiting, &why, fx);
                 }
-                Response::Answer(message, answer, from) => {
+                Response::Answer(message, answer, from, why) => {
                     fx.stats.answered += 1;
+                    if let Some(why) = why {
+                        fx.failures.note(why, fx.now.mono);
+                    }
                     let reply = waiting.reply(question);
                     let origin = Origin::Upstream(*from, arrived);
-                    fx.reply(waiting.client, origin, |out| {
-                        wire::relay_response(message, answer, &reply, payload, out);
+                    let added = why.as_ref().and_then(|why| why.added());
+                    fx.reply(waiting.client, origin, |out| match added {
+                        None => wire::relay_response(message, answer, &reply, payload, out),
+                        Some(ede) => {
+                            wire::relay_error(message, answer, &reply, payload, ede, out);
+                        }
                     });
                     if waiting.edns.is_some() && answer.rcode().is_extended() {
                         let rcode = answer.rcode().0 as u8;
@@ -272,7 +267,12 @@ impl Transactions {
         ) {
             fx.stats.yielded += 1;
             let why = why.explain(std::iter::empty());
+            fx.failures.note(&why, fx.now.mono);
             self.reply_why(transaction, &waiting, &why, fx);
+            if self.failed.is_on() {
+                let failing = failing(transaction);
+                self.failed.note_refused(&failing, &why, fx.now);
+            }
         }
         if transaction.clients().next().is_none()
             && let Some(transaction) = self.remove(key, fx)
@@ -347,18 +347,35 @@ impl Transactions {
     }
 }
 
+/// It fails now.
+fn failing(transaction: &Transaction) -> Failing<'_> {
+    Failing {
+        message: &transaction.message,
+        question: &transaction.query.question,
+        arrived: transaction.history.arrived,
+        sends: transaction.history.sends(),
+        tried: transaction.history.tried(),
+    }
+}
+
 /// Counts a query that is answered with SERVFAIL.
 fn count(why: Failure, fx: &mut Effects<'_>) {
     let stats = &mut *fx.stats;
     stats.failed += 1;
     match why {
         Failure::NotConnected => stats.failed_unconnected += 1,
-        Failure::NotAnswered => stats.failed_unanswered += 1,
+        Failure::NotAnswered | Failure::Loop => stats.failed_unanswered += 1,
         Failure::ConnectionLost => stats.failed_lost += 1,
         Failure::Malformed => stats.failed_malformed += 1,
         Failure::Ending => stats.failed_ending += 1,
         // They end no transaction, and have counters of their own.
         Failure::Truncated | Failure::TooMany | Failure::TooManyOfClient | Failure::NotAllowed => {}
+        // They are answers.
+        Failure::Servfail
+        | Failure::Refused
+        | Failure::NotUnderstood
+        | Failure::NotValidated
+        | Failure::Blocked => {}
     }
 }
 

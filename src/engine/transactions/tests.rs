@@ -152,7 +152,8 @@ impl Stage {
         let message = tweak(testing::response_to(sent).a(TTL, [192, 0, 2, 7])).build();
         let answer = wire::parse_response(&message).unwrap();
         let fx = &mut self.ledger.at(self.now, &mut self.out);
-        self.transactions.finish(key, (&message, &answer), None, fx);
+        let from = (None, None);
+        self.transactions.finish(key, (&message, &answer), from, fx);
     }
 
     fn fail(&mut self, key: TransactionKey) {
@@ -487,16 +488,11 @@ fn the_unusable_response_that_was_kept_is_better_than_none() {
     let key = stage.start(CASES[0], client(1), 71);
     let sent = stage.transactions.get(key).unwrap().message.clone();
     let refused = testing::response_to(&sent).rcode(5).build();
-    stage.transactions.keep_fallback(key, &refused);
+    stage.transactions.keep_fallback(key, &refused, 0);
     let later = testing::response_to(&sent).rcode(2).build();
-    stage.transactions.keep_fallback(key, &later);
-    stage.fail(key);
-    let replies = stage.replies();
-    assert_eq!(
-        (replies.len(), replies[0].rcode()),
-        (1, Rcode::REFUSED),
-        "the first"
-    );
+    stage.transactions.keep_fallback(key, &later, 1);
+    let kept = stage.transactions.take_fallback(key);
+    assert_eq!(kept, Some((refused, 0)), "the first");
 }
 
 #[test]

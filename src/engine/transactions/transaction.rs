@@ -93,8 +93,8 @@ pub struct Transaction {
     /// When its clients get a stale answer.
     pub stale_at: Option<Time>,
     pub history: History,
-    /// A response that is better than none, if the last attempt brings no other.
-    pub fallback: Option<Vec<u8>>,
+    /// A response that is better than none, if the last attempt brings no other, and the number of the upstream that gave it.
+    pub fallback: Option<(Vec<u8>, usize)>,
 }
 
 impl Transaction {
@@ -106,7 +106,8 @@ impl Transaction {
     /// Octets of memory for messages.
     pub fn octets(&self) -> usize {
         let own = |client: &WaitingClient| client.own_question.as_ref().map_or(0, |own| own.len());
-        let fallback = self.fallback.as_ref().map_or(0, Vec::capacity);
+        let fallback = self.fallback.as_ref();
+        let fallback = fallback.map_or(0, |(message, _)| message.capacity());
         self.message.capacity() + fallback + self.clients().map(own).sum::<usize>()
     }
 

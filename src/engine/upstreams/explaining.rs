@@ -7,6 +7,7 @@ use crate::engine::explained::{
     AttemptExplained, ConnectionExplained, ConnectionState, UpstreamExplained,
 };
 use crate::engine::history::Attempt;
+use crate::engine::remedies;
 use crate::engine::time::Now;
 use crate::engine::upstream_set::UpstreamSet;
 
@@ -21,6 +22,7 @@ impl UpstreamPool {
                 label: upstream.label.clone(),
                 is_healthy: self.is_healthy(number, true, now.mono),
                 trouble: upstream.trouble.as_deref().map(str::to_owned),
+                remedy: upstream.trouble.as_deref().and_then(remedies::of_reason),
                 connections: its.map(|one| explain_connection(one, now)).collect(),
             })
         };

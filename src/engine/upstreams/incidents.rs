@@ -1,10 +1,7 @@
 //! Which incidents of an upstream the log tells of: the first of a kind, and then how many more there were, once a minute.
 
+use crate::engine::repeats::Repeats;
 use crate::engine::time::Time;
-use std::time::Duration;
-
-/// Incidents like the last one that was told are only counted for so long.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// A kind of incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,61 +19,21 @@ pub enum Incident {
 }
 
 const KINDS: usize = 5;
-/// Different reasons for one kind of incident that are told within one [`SILENCE`]. More are only counted.
-const MAX_REASONS: usize = 3;
-
-/// One reason that was told.
-struct Told {
-    reason: Box<str>,
-    silent_until: Time,
-    untold: u64,
-}
 
 /// The incidents of one upstream, by kind.
 #[derive(Default)]
-pub struct Incidents([Vec<Told>; KINDS]);
+pub struct Incidents([Repeats; KINDS]);
 
 impl Incidents {
-    /// Something happened. Returns what the log line is to end with, or `None` if there shall be no line: one of the kind and with the
-    /// same reason was written too short a time ago, or too many with other reasons.
+    /// Something happened. Returns what the log line is to end with, or `None` if there shall be no line: see [`Repeats::note`].
     pub fn note(&mut self, kind: Incident, reason: &str, now: Time) -> Option<String> {
-        let told = &mut self.0[kind as usize];
-        let of_reason = told.iter().position(|one| *one.reason == *reason);
-        let at = of_reason.or_else(|| {
-            if told.len() < MAX_REASONS {
-                told.push(Told {
-                    reason: reason.into(),
-                    silent_until: now,
-                    untold: 0,
-                });
-                return Some(told.len() - 1);
-            }
-            told.iter().position(|one| now >= one.silent_until)
-        });
-        let Some(one) = at.and_then(|at| told.get_mut(at)) else {
-            if let Some(first) = told.first_mut() {
-                first.untold += 1;
-            }
-            return None;
-        };
-        if now < one.silent_until {
-            one.untold += 1;
-            return None;
-        }
-        one.reason = reason.into();
-        one.silent_until = now + SILENCE;
-        Some(match std::mem::take(&mut one.untold) {
-            0 => String::new(),
-            1 => " (once more since the last such line)".into(),
-            more => format!(" ({more} more times since the last such line)"),
-        })
+        self.0[kind as usize].note(reason, now)
     }
 
     /// Connects succeed again, and the next one that fails is told at once. Returns what the log line is to end with: how many that failed
     /// were not told.
     pub fn connected(&mut self) -> String {
-        let told = std::mem::take(&mut self.0[Incident::Connect as usize]);
-        match told.iter().map(|one| one.untold).sum::<u64>() {
+        match self.0[Incident::Connect as usize].end() {
             0 => String::new(),
             1 => ", after one more connect had failed".into(),
             more => format!(", after {more} more connects had failed"),
@@ -87,6 +44,7 @@ impl Incidents {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn what_repeats_itself_is_told_once_and_counted() {

@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::health::Why;
 use super::incidents::Incident;
 use crate::engine::effects::{Effects, Task};
-use crate::engine::failure::remembered;
+use crate::engine::failure::{STRAYS, remembered};
 use crate::engine::history::Attempt;
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
@@ -152,7 +152,11 @@ impl UpstreamPool {
             state.label,
             counted(live as u64, "query", "queries"),
         );
-        state.trouble = Some(lost);
+        let strays = state.trouble.as_deref() == Some(STRAYS);
+        // That says more than that the right answer did not come.
+        if !(strays && *why == ConnectionError::Silent) {
+            state.trouble = Some(lost);
+        }
     }
 
     /// The time of a query ended with this attempt under way. If it had a fair share of that time, its connection may be dead.
@@ -172,6 +176,7 @@ impl UpstreamPool {
             return;
         };
         fx.stats.strays += 1;
+        self.upstreams[connection.upstream].trouble = Some(STRAYS.into());
         if connection.unmatched() {
             let why = ConnectionError::Protocol("too many messages that answer no query");
             self.drop_connection(key, &why, fx);

@@ -51,22 +51,24 @@ pub use assignment::Second;
 pub use responses::Matched;
 
 use super::effects::{Effects, Task};
-use super::failure::Trouble;
+use super::failure::{self, Explanation, Trouble};
 use super::history::{Attempt, History, Preference};
 use super::keys::{ConnectionKey, TransactionKey};
 use super::numbers::Numbers;
 use super::output::Action;
+use super::response::Meaning;
 use super::routes::route_upstreams;
 use super::stats::UpstreamStats;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
 use crate::config::{Config, Profile, SplitKey, Upstream as Configured};
-use crate::wire::Rewrite;
+use crate::wire::{Response, Rewrite};
 use connection::Connection;
 use rand_chacha::ChaCha8Rng;
 use routes::Routes;
 use slotmap::SlotMap;
 use split::Split;
+use std::net::IpAddr;
 use std::time::Duration;
 use upstream::Upstream;
 
@@ -187,6 +189,28 @@ impl UpstreamPool {
                 proxy: upstream.proxy(),
             }
         })
+    }
+
+    /// Whether one of these upstreams has this address.
+    pub fn is_at(&self, among: UpstreamSet, ip: IpAddr) -> bool {
+        let mut all = self.upstreams.iter().enumerate();
+        all.any(|(number, upstream)| among.contains(number) && upstream.is_at(ip))
+    }
+
+    /// What a response of this upstream means, if it is of no use.
+    #[inline]
+    pub fn useless(
+        &self,
+        upstream: usize,
+        meaning: Meaning,
+        message: &[u8],
+        answer: &Response,
+    ) -> Option<Box<Explanation>> {
+        if meaning.is_useful() {
+            return None;
+        }
+        let label = &self.upstreams.get(upstream)?.label;
+        failure::of_response(label, meaning, message, answer).map(Box::new)
     }
 
     /// Which upstream has which number.

@@ -16,7 +16,7 @@ use crate::engine::network::Network;
 use crate::engine::stats::UpstreamStats;
 use crate::engine::time::Time;
 use rand_chacha::ChaCha8Rng;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// An upstream that answered so long ago is in use.
@@ -157,6 +157,13 @@ impl Upstream {
         let addr = self.addresses.get(self.next % self.width()).copied()?;
         self.next = (self.next + 1) % self.width();
         Some(addr)
+    }
+
+    /// Whether this is an address of it.
+    pub fn is_at(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        let mut all = self.addresses.iter();
+        all.any(|addr| addr.ip().to_canonical() == ip)
     }
 
     /// Whether its addresses are so old that they should be looked up again, beside a connect to those that are known.

@@ -136,7 +136,8 @@ impl Stage {
         let why = Ede::NO_REACHABLE_AUTHORITY;
         if let Some(key) = asked.key(&self.cache) {
             let asked = (&*asked.message, &asked.query);
-            self.cache.put_failure(&key, asked, why, self.now);
+            self.cache
+                .put_failure(&key, asked, (Rcode::SERVFAIL, why), self.now);
         }
     }
 
