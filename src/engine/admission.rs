@@ -6,6 +6,7 @@ use super::denials::Denials;
 use super::effects::Effects;
 use super::failure::Failure;
 use super::local_names::{LocalAnswer, LocalNames};
+use super::recorder::{Asked, Crowd, Kind};
 use super::routes::Routed;
 use super::transactions::{WaitingClient, edns_of, size_limit};
 use crate::config::{AccessList, Config};
@@ -72,6 +73,9 @@ impl Gate {
                 info!("{denial}");
             }
             let why = Failure::NotAllowed.explain(std::iter::empty());
+            let kind = Kind::Failed(Failure::NotAllowed);
+            let asked = || Asked::refused(message, client);
+            let why = fx.record_at_once(kind, why, Crowd::default(), fx.now.mono, asked);
             let (reason, ede) = (why.failure.reason(), Some(why.ede()));
             self.refuse(message, client, (why.rcode, reason), ede, fx);
             return Admission::Refused;

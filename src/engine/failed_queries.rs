@@ -1,6 +1,7 @@
 //! The queries that failed lately, for whoever asks why one did. Nothing is noted unless somebody may ask
 //! ([`Forwarder::remember_failures`](super::Forwarder::remember_failures)), and nothing at all for a query that succeeds.
 
+use super::recorder::FailureId;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
 use crate::wire::{self, Ede, QuestionAt, Rcode};
@@ -29,6 +30,7 @@ struct What {
     rcode: Rcode,
     code: Option<u16>,
     text: Box<str>,
+    id: Option<FailureId>,
 }
 
 /// A query that failed lately.
@@ -49,6 +51,8 @@ pub struct FailedQuery {
     pub text: String,
     /// How often the query was sent.
     pub sends: u8,
+    /// The name of its record, where failures are recorded.
+    pub id: Option<FailureId>,
     /// The labels of the upstreams that it was sent to, as far as they are configured still.
     pub tried: Vec<String>,
 }
@@ -68,6 +72,7 @@ pub struct Failing<'a> {
     pub arrived: Time,
     pub sends: u8,
     pub tried: UpstreamSet,
+    pub id: Option<FailureId>,
 }
 
 impl FailedQueries {
@@ -103,6 +108,7 @@ impl FailedQueries {
                 rcode,
                 code: why.map(|why| why.code),
                 text: text.get(..end.unwrap_or(0)).unwrap_or_default().into(),
+                id: failing.id,
             },
             tried: failing.tried,
         });
@@ -136,6 +142,7 @@ impl FailedQueries {
                     rcode,
                     code,
                     text,
+                    id,
                 } = failed.what.clone();
                 FailedQuery {
                     ago: now.mono.since(failed.at),
@@ -145,6 +152,7 @@ impl FailedQueries {
                     code,
                     text: text.into(),
                     sends,
+                    id,
                     tried: label(failed.tried),
                 }
             })
@@ -172,6 +180,7 @@ mod tests {
             arrived: at(now - 1).mono,
             sends: 2,
             tried: UpstreamSet::of(1),
+            id: None,
         };
         let why = Ede::NETWORK_ERROR.with_text(text);
         failures.note(&failing, Rcode::SERVFAIL, Some(why), at(now));

@@ -1,5 +1,6 @@
 //! What a failure means, in one place: the RCODE and the extended error that clients get (RFC 8914), and the line in the log.
 
+use crate::engine::recorder::FailureId;
 use crate::engine::words::Lasting;
 use crate::transport::ConnectError;
 use crate::wire::{Ede, Rcode};
@@ -44,12 +45,37 @@ pub struct Explanation {
     pub rcode: Rcode,
     code: Ede<'static>,
     text: Cow<'static, str>,
+    /// The name of its record, which stands at the end of the text.
+    id: Option<FailureId>,
+    /// Octets of the text in front of that.
+    bare: usize,
 }
 
 impl Explanation {
     /// The extended error.
     pub fn ede(&self) -> Ede<'_> {
         self.code.with_text(&self.text)
+    }
+
+    /// The text without the name of a record.
+    pub fn bare_text(&self) -> &str {
+        self.text.get(..self.bare).unwrap_or(&self.text)
+    }
+
+    /// The name of its record, if there is one.
+    pub fn id(&self) -> Option<FailureId> {
+        self.id
+    }
+
+    /// The same with the name of its record, by which `dotward why` tells what led to it.
+    pub fn with_id(mut self, id: FailureId) -> Self {
+        let mark = format!(" (id {id})");
+        let mut text = self.text.into_owned();
+        cut(&mut text, MAX_TEXT - mark.len());
+        self.bare = text.len();
+        self.text = (text + &mark).into();
+        self.id = Some(id);
+        self
     }
 }
 
@@ -134,7 +160,9 @@ impl Failure {
             failure: self,
             rcode,
             code,
+            bare: text.len(),
             text,
+            id: None,
         }
     }
 }

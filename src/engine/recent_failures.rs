@@ -1,6 +1,7 @@
 //! The latest failures that clients were told of, with their explanations, and without the names that were asked for.
 
 use super::failure::{Explanation, Failure};
+use super::recorder::FailureId;
 use super::time::Time;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct RecentFailure {
     pub count: u64,
     /// How long ago the last one was.
     pub ago: Duration,
+    /// The name of the record of the last one, where failures are recorded.
+    pub id: Option<FailureId>,
 }
 
 /// One that is kept.
@@ -27,6 +30,7 @@ struct Kept {
     text: Box<str>,
     count: u64,
     last: Time,
+    id: Option<FailureId>,
 }
 
 /// The latest failures, the newest first. What is the same as an earlier one only counts, so that a flood of failures costs a comparison each.
@@ -36,12 +40,13 @@ pub struct RecentFailures(Vec<Kept>);
 impl RecentFailures {
     /// A client was told this.
     pub fn note(&mut self, why: &Explanation, now: Time) {
-        let text = why.ede().text;
+        let text = why.bare_text();
         let is_same = |kept: &Kept| kept.failure == why.failure && *kept.text == *text;
         if let Some(at) = self.0.iter().position(is_same) {
             let kept = &mut self.0[at];
             kept.count += 1;
             kept.last = now;
+            kept.id = why.id();
             self.0[..=at].rotate_right(1);
             return;
         }
@@ -51,6 +56,7 @@ impl RecentFailures {
             text: text.into(),
             count: 1,
             last: now,
+            id: why.id(),
         };
         self.0.insert(0, kept);
     }
@@ -62,6 +68,7 @@ impl RecentFailures {
             text: kept.text.to_string(),
             count: kept.count,
             ago: now.since(kept.last),
+            id: kept.id,
         })
     }
 }

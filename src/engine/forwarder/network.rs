@@ -3,6 +3,7 @@
 use super::Forwarder;
 use crate::engine::network::NetworkChange;
 use crate::engine::output::Output;
+use crate::engine::recorder::What;
 use crate::engine::time::Now;
 use std::net::SocketAddr;
 
@@ -16,6 +17,7 @@ impl Forwarder {
     /// their queries are sent again at once.
     pub fn network_changed(&mut self, change: &NetworkChange, now: Now, out: &mut Output) {
         self.notice_resume(now, out);
+        self.ledger.failures.event(now.mono, || What::NetworkChanged);
         self.pool
             .network_changed(change, &mut self.ledger.at(now, out));
         self.settle(now, out);

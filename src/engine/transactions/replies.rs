@@ -10,6 +10,7 @@ use crate::engine::effects::Effects;
 use crate::engine::failed_queries::Failing;
 use crate::engine::failure::{Explanation, Failure};
 use crate::engine::keys::TransactionKey;
+use crate::engine::recorder::{FailureId, Kind};
 use crate::engine::response::{self, Meaning};
 use crate::engine::time::{Now, Time};
 use crate::engine::words::counted;
@@ -60,7 +61,7 @@ impl Transactions {
             self.cache.put(&key, query, (message, answer), fx.now.boot);
         }
         if self.failed.is_on() {
-            self.note_if_useless(&transaction, message, answer, fx.now);
+            self.note_if_useless(&transaction, message, answer, fx);
         }
         let response = Response::Answer(message.into(), *answer, from);
         self.relay(transaction, response, fx);
@@ -91,7 +92,8 @@ impl Transactions {
             let query = (&*transaction.message, &transaction.query);
             self.cache.put_failure(&key, query, why.ede(), fx.now.boot);
         }
-        self.note_failure(&transaction, why.rcode, Some(why.ede()), fx.now);
+        let told = (why.rcode, Some(why.ede()));
+        self.note_failure(&transaction, told, why.id(), fx.now);
         self.relay(transaction, Response::Failure(why), fx);
     }
 
@@ -102,12 +104,13 @@ impl Transactions {
         transaction: &Transaction,
         message: &[u8],
         answer: &wire::Response,
-        now: Now,
+        fx: &mut Effects<'_>,
     ) {
         let meaning = response::meaning(message, answer);
         if !matches!(meaning, Meaning::Useful | Meaning::Truncated) {
             let why = wire::extended_errors(message, answer.opt.as_ref()).next();
-            self.note_failure(transaction, answer.rcode(), why, now);
+            let id = fx.failures.take_relayed();
+            self.note_failure(transaction, (answer.rcode(), why), id, fx.now);
         }
     }
 
@@ -115,8 +118,8 @@ impl Transactions {
     fn note_failure(
         &mut self,
         transaction: &Transaction,
-        rcode: Rcode,
-        why: Option<Ede<'_>>,
+        (rcode, why): (Rcode, Option<Ede<'_>>),
+        id: Option<FailureId>,
         now: Now,
     ) {
         let failing = Failing {
@@ -125,6 +128,7 @@ impl Transactions {
             arrived: transaction.history.arrived,
             sends: transaction.history.sends(),
             tried: transaction.history.tried(),
+            id,
         };
         self.failed.note(&failing, rcode, why, now);
     }
@@ -151,6 +155,7 @@ impl Transactions {
             Response::Failure(_) => true,
         };
         let arrived = transaction.history.arrived;
+        let mut relayed = None;
         while let Some(waiting) = transaction.next_client() {
             if fx.out.is_full() {
                 // The driver first has to do what there is; then the rest is answered.
@@ -178,7 +183,11 @@ impl Transactions {
                     // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
                     fx.stats.answered += 1;
                     fx.stats.truncated += 1;
-                    let why = Failure::Truncated.explain(std::iter::empty());
+                    let mut why = Failure::Truncated.explain(std::iter::empty());
+                    if let Some(id) = relayed.or_else(|| fx.failures.take_relayed()) {
+                        relayed = Some(id);
+                        why = why.with_id(id);
+                    }
                     fx.failures.note(&why, fx.now.mono);
                     self.reply_why(&transaction, &waiting, &why, fx);
                 }
@@ -271,7 +280,11 @@ impl Transactions {
             fx,
         ) {
             fx.stats.yielded += 1;
+            let crowd = self.quotas.crowd(&waiting.client, 1);
+            let kind = Kind::GaveWay(why);
+            let asked = || transaction.asked(&waiting);
             let why = why.explain(std::iter::empty());
+            let why = fx.record_at_once(kind, why, crowd, arrived, asked);
             self.reply_why(transaction, &waiting, &why, fx);
         }
         if transaction.clients().next().is_none()

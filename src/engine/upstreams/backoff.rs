@@ -48,6 +48,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Failures so far.
     pub fn total(&self) -> u32 {
         self.total
