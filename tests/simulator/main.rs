@@ -1,4 +1,5 @@
 //! Tells random stories: `simulate SEED` one with its trace, `simulate FROM..TO` many. With `--core` the core is alone;
+//! `--replay FILE` plays the record of a failure, as `dotward why ID --output FILE` writes it;
 //! with `--all` there are the trials, too, whose promises are not kept yet; with `--protocol https` or `--protocol quic` an upstream at least
 //! speaks that, for which the program is built with the feature `doh` or `doq`.
 
@@ -18,6 +19,7 @@ mod support {
 }
 
 use shrinking::shrink;
+use simulator::replay::{File, play};
 use simulator::{Outcome, Protocol, Wanted, draw, drive, first_fault, tell};
 use std::process::ExitCode;
 
@@ -25,10 +27,16 @@ use std::process::ExitCode;
 const FAULTS: usize = 20;
 const USAGE: &str = "simulate SEED [--shrink] [--all] [--protocol NAME],
 simulate FROM..TO [--all] [--protocol NAME],
-simulate SEED --core [--all], or simulate FROM..TO --core [--all]";
+simulate SEED --core [--all], or simulate FROM..TO --core [--all],
+simulate --replay FILE";
 
 fn main() -> ExitCode {
     let given: Vec<String> = std::env::args().skip(1).collect();
+    if let [option, path] = &given[..]
+        && option == "--replay"
+    {
+        return replay(path);
+    }
     let seeds = given.first().map(|text| match text.split_once("..") {
         Some((from, to)) => Some((from.parse().ok()?, Some(to.parse().ok()?))),
         None => Some((text.parse().ok()?, None)),
@@ -61,6 +69,30 @@ fn main() -> ExitCode {
         }
         (None, _) => {
             eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Plays the record of a failure. The exit code is 0 if it ends as it did, 1 if it does not, and 2 if there is no such record.
+fn replay(path: &str) -> ExitCode {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let file = text.and_then(|text| File::read(&text));
+    match file.and_then(|file| play(&file)) {
+        Ok(replayed) => {
+            for line in &replayed.trace {
+                println!("{line}");
+            }
+            if replayed.is_same() {
+                println!("ends as recorded: {}", replayed.end);
+                return ExitCode::SUCCESS;
+            }
+            println!("ends differently: {}", replayed.end);
+            println!("        recorded: {}", replayed.recorded);
+            ExitCode::FAILURE
+        }
+        Err(why) => {
+            eprintln!("{path}: {why}");
             ExitCode::from(2)
         }
     }

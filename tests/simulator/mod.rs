@@ -18,6 +18,7 @@ mod messages;
 mod proxy;
 #[cfg(feature = "doq")]
 mod quic;
+pub mod replay;
 mod split;
 mod stage;
 mod story;

@@ -35,6 +35,12 @@ impl Forwarder {
         recorder.map_or(0, |recorder| recorder.octets())
     }
 
+    /// The failures of which there are records, the oldest first.
+    pub fn recorded_failures(&self) -> Vec<FailureId> {
+        let recorder = self.ledger.failures.recorder.as_ref();
+        recorder.map_or_else(Vec::new, |recorder| recorder.ids().collect())
+    }
+
     /// The record of a failure, if it is there still. `config`: the one that holds.
     pub fn why(&self, id: FailureId, config: &Config) -> Option<Record> {
         let recorder = self.ledger.failures.recorder.as_ref()?;

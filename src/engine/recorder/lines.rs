@@ -171,6 +171,7 @@ impl Record {
         }
         object = object
             .with("clients", asked.clients)
+            .with("connects", self.failed.connects)
             .with("octets", asked.len)
             .flag("signed", asked.signed)
             .text("message", HEXLOWER.encode(&asked.message));

@@ -168,6 +168,14 @@ impl Recorder {
         })
     }
 
+    /// The names of all failures, the oldest first.
+    pub fn ids(&self) -> impl Iterator<Item = FailureId> {
+        self.queries.iter().filter_map(|entry| match entry {
+            Entry::Failed(failed) => Some(failed.id),
+            Entry::Attempt(..) => None,
+        })
+    }
+
     /// What happened until then, the oldest first.
     pub fn events_until(&self, then: Time) -> impl Iterator<Item = &Event> {
         self.events.iter().filter(move |event| event.at <= then)

@@ -2,6 +2,7 @@
 
 use super::entries::{Event, Failed};
 use crate::config::{Config, Policy, Profile, Upstream};
+use crate::engine::transactions::bounds;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -38,12 +39,13 @@ pub struct Settings {
 impl Settings {
     pub fn of(config: &Config, policy: Policy) -> Self {
         let limits = config.limits();
+        let (in_flight, in_flight_per_client) = bounds(config);
         Self {
             timeout: config.timeout(),
             policy,
             hedge: config.hedge(),
-            in_flight: limits.in_flight,
-            in_flight_per_client: limits.in_flight_per_client,
+            in_flight,
+            in_flight_per_client,
             link_in_flight: limits.link_in_flight,
             udp_payload: limits.udp_payload,
             padding: config.padding().map(std::num::NonZero::get),
