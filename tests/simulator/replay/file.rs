@@ -46,7 +46,6 @@ pub struct Upstream {
     pub is_opportunistic: bool,
     pub proxy: Option<SocketAddr>,
     pub addresses: usize,
-    pub healthy: bool,
     pub answered: Option<Moment>,
 }
 
@@ -71,7 +70,6 @@ pub struct Seen {
     pub upstream: u64,
     pub since: Moment,
     pub is_up: bool,
-    pub is_suspect: bool,
     pub streams: bool,
     pub answered: u64,
 }
@@ -105,7 +103,6 @@ pub struct Attempt {
     pub at: Moment,
     pub until: Moment,
     pub upstream: u64,
-    pub connection: u64,
     pub came: Came,
 }
 
@@ -238,7 +235,6 @@ impl File {
                 upstream: self.known(line.number("upstream")?)?,
                 since: line.moment("since")?,
                 is_up: line.flag("up")?,
-                is_suspect: line.flag("suspect")?,
                 streams: line.flag("streams")?,
                 answered: line.number("answered")?,
             }),
@@ -331,7 +327,6 @@ impl File {
                 _ => line.moment("until")?,
             },
             upstream: self.known(line.number("upstream")?)?,
-            connection: line.number("connection")?,
             came,
         })
     }
@@ -372,7 +367,6 @@ fn upstream(line: &Members) -> Result<Upstream, String> {
             true => line.small("addresses")?,
             false => 1,
         },
-        healthy: line.flag("healthy")?,
         answered: match line.has("answered") {
             true => Some(line.moment("answered")?),
             false => None,

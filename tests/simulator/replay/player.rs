@@ -84,6 +84,8 @@ struct Player<'f> {
     begun: BTreeMap<u64, usize>,
     query: Vec<u8>,
     trace: Vec<String>,
+    /// The query was put before.
+    accepted: bool,
     end: Option<String>,
 }
 
@@ -135,6 +137,7 @@ impl<'f> Player<'f> {
             begun: BTreeMap::new(),
             query: message(file),
             trace: Vec::new(),
+            accepted: false,
             end: None,
             file,
         })
@@ -221,7 +224,10 @@ impl<'f> Player<'f> {
             match self.due.first_entry() {
                 Some(due) if due.key().0 <= self.at && alarm.is_none_or(|it| it >= due.key().0) => {
                     let due = due.remove();
+                    let is_query = matches!(due, Due::Query);
                     self.happen(due);
+                    self.settle();
+                    self.accepted |= is_query;
                 }
                 _ => self.core.time(self.now(), &mut self.out),
             }
@@ -406,7 +412,7 @@ impl<'f> Player<'f> {
                 Action::Reply { client, message } if client == self.client() => {
                     let message = self.out.message(&message).to_vec();
                     let how = answered.iter().find(|one| one.client == client);
-                    todo.push((action_reply(&message, how), None));
+                    todo.push((action_reply(&message, how, self.accepted), None));
                 }
                 Action::Reply { .. } => {}
                 Action::Send {
@@ -522,7 +528,7 @@ impl<'f> Player<'f> {
 }
 
 /// How a reply ends the query.
-fn action_reply(message: &[u8], how: Option<&Answered>) -> String {
+fn action_reply(message: &[u8], how: Option<&Answered>, is_later: bool) -> String {
     let parsed = wire::parse_response(message).ok();
     let rcode = parsed.map_or(0, |it| it.rcode().0);
     let of_reply = parsed.and_then(|it| wire::extended_errors(message, it.opt.as_ref()).next());
@@ -531,6 +537,8 @@ fn action_reply(message: &[u8], how: Option<&Answered>) -> String {
     let ede = why.and_then(|why| why.ede.clone());
     let ede = ede.map(|(code, text)| (code, text.into_string())).or(of_reply);
     let kind = match (how.map(|it| it.source), why) {
+        // It had been accepted before.
+        (_, Some(why)) if is_later && why.reason.starts_with("in_flight") => "gave_way",
         (_, Some(why)) => why.reason,
         (Some("upstream"), None) => "upstream_error",
         (source, None) => source.unwrap_or("unknown"),
