@@ -21,7 +21,7 @@ const SERVING: [(&str, Modes); 3] = [
 const TELLING: [&str; 4] = ["check", "config", "resolv-conf", dnr::SHAPE.command];
 /// The commands that have options of their own beside settings.
 const SHAPES: [&Shape; 3] = [&dnr::SHAPE, &queries::QUERY, &queries::BENCH];
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "udp",
     "tcp",
     "serve",
@@ -35,6 +35,7 @@ const COMMANDS: [&str; 18] = [
     "providers",
     "status",
     "explain",
+    "why",
     "flush",
     "reload",
     "log-level",
@@ -42,10 +43,11 @@ const COMMANDS: [&str; 18] = [
     "help",
 ];
 /// The commands that have options of their own, and no settings.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "certificate",
     "status",
     "explain",
+    "why",
     "flush",
     "reload",
     "log-level",
@@ -268,7 +270,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, providers, status, explain, flush, reload, log-level and trace; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, providers, status, explain, why, flush, reload, log-level and trace; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),

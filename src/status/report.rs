@@ -149,6 +149,7 @@ fn failure(of: &RecentFailure) -> Json {
         ("text", Json::text(&*of.text)),
         ("count", count(of.count)),
         ("seconds_ago", Json::Fraction(of.ago.as_secs_f64())),
+        ("id", Json::maybe(of.id, |id| Json::text(id.to_string()))),
     ])
 }
 

@@ -58,6 +58,7 @@ fn survive(run: impl FnOnce() -> Outcome) -> Outcome {
             faults: vec![format!("a panic: {}", text.unwrap_or_default())],
             trace: Vec::new(),
             stats: dotward::engine::Stats::default(),
+            records: Vec::new(),
         }
     })
 }

@@ -128,6 +128,11 @@ fn failure(of: &Value) -> String {
             format_args!("; {}", extended_error(&of["extended_error"])),
         );
     }
+    // That of a failure here stands in its text.
+    let id = text(&of["id"]);
+    if !id.is_empty() && !row.contains(&format!("(id {id})")) {
+        append(&mut row, format_args!(" (id {id})"));
+    }
     row
 }
 

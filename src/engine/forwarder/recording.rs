@@ -45,9 +45,10 @@ impl Forwarder {
     pub fn why(&self, id: FailureId, config: &Config) -> Option<Record> {
         let recorder = self.ledger.failures.recorder.as_ref()?;
         let failed = recorder.find(id)?.clone();
-        let policy = match failed.upstreams.is_empty() {
-            true => Policy::default(),
-            false => self.pool.policy(failed.route),
+        let policy = if failed.upstreams.is_empty() {
+            Policy::default()
+        } else {
+            self.pool.policy(failed.route)
         };
         let numbers = failed.upstreams.iter().map(|state| state.number);
         let known = numbers.map(|number| {

@@ -107,12 +107,12 @@ impl Record {
             Some(_) => "from dotward itself",
             None => "that no client waits for, before what is cached expires",
         };
-        let mut told = format!("a query of {} octets arrives {by}", asked.len);
-        if let Some(crowd) = self.failed.crowd {
+        let crowd = self.failed.crowd.filter(|crowd| crowd.in_flight > 0);
+        let crowd = crowd.map_or_else(String::new, |crowd| {
             let queries = counted(crowd.in_flight as u64, "query is", "queries are");
-            told += &format!("; {queries} in flight, {} of this client", crowd.of_client);
-        }
-        told
+            format!("; {queries} in flight, {} of this client", crowd.of_client)
+        });
+        format!("a query of {} octets arrives {by}{crowd}", asked.len)
     }
 
     fn tell_sent(&self, sent: &Sent) -> String {

@@ -30,11 +30,11 @@ impl UpstreamPool {
         let now = fx.now.mono;
         let (upstream, live) = (connection.upstream, connection.pipeline.live());
         fx.failures.event(now, || {
-            let line = Line {
+            let of = Line {
                 upstream,
                 connection: key,
             };
-            What::Lost(line, why.clone(), connection.pipeline.answered(), live)
+            What::Lost(of, why.clone(), connection.pipeline.answered(), live)
         });
         let by_peer = matches!(
             why,
