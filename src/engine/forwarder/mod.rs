@@ -202,7 +202,9 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
-        if let Some(upstream) = self.pool.upstream_of(connection) {
+        if let Some(upstream) = self.pool.upstream_of(connection)
+            && limits != Limits::default()
+        {
             let line = Line {
                 upstream,
                 connection,
