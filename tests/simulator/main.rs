@@ -22,6 +22,7 @@ use shrinking::shrink;
 use simulator::replay::{File, play};
 use simulator::{Outcome, Protocol, Wanted, draw, drive, first_fault, tell};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::process::ExitCode;
 
 /// With so many bad stories there is enough to think about.
@@ -106,9 +107,10 @@ fn replay(path: &str) -> ExitCode {
     }
 }
 
-/// Plays the records of all failures of these stories, and counts those that end as they did, by kind.
-fn failures(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Outcome) -> ExitCode {
+/// Plays the records of all failures of these stories, with all that happens if it is one story, and counts those that end as they did, by kind.
+fn failures(seeds: Range<u64>, run: impl Fn(u64) -> Outcome) -> ExitCode {
     let mut kinds: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let is_one = seeds.end - seeds.start == 1;
     for seed in seeds {
         for (index, text) in run(seed).records.iter().enumerate() {
             let played = File::read(text).and_then(|file| Ok((file.end.kind.clone(), play(&file)?)));
@@ -125,6 +127,9 @@ fn failures(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Outcome) -> ExitCo
             if !replayed.is_same() {
                 let (end, recorded) = (replayed.end, replayed.recorded);
                 println!("seed {seed}, failure {index}: {end}, and not {recorded}");
+                if is_one {
+                    println!("{text}{}", replayed.trace.join("\n"));
+                }
             }
         }
     }

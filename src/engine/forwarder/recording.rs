@@ -68,12 +68,13 @@ impl Forwarder {
         Some(Record::new(settings, known, failed, events, is_whole))
     }
 
-    /// Connects to an upstream, for no query in particular: as a record has it that is played again.
+    /// Connects to an upstream, for no query in particular, or for those that lost their connections repeatedly: as a record has it that is played
+    /// again.
     #[doc(hidden)]
-    pub fn connect(&mut self, upstream: usize, now: Now, out: &mut Output) {
+    pub fn connect(&mut self, upstream: usize, isolated: bool, now: Now, out: &mut Output) {
         self.notice_resume(now, out);
         self.pool
-            .connect(upstream, false, &mut self.ledger.at(now, out));
+            .connect(upstream, isolated, &mut self.ledger.at(now, out));
         self.settle(now, out);
     }
 

@@ -20,8 +20,8 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum What {
-    /// A connect begins.
-    Connect(Line),
+    /// A connect begins; whether it is for queries that lost their connections repeatedly.
+    Connect(Line, bool),
     /// A connection takes queries before its handshake is over.
     Early(Line),
     /// A connection is up; whether each query has a stream of its own.
@@ -57,7 +57,7 @@ impl What {
     /// The connection that it is about.
     pub fn line(&self) -> Option<Line> {
         match self {
-            Self::Connect(line)
+            Self::Connect(line, _)
             | Self::Early(line)
             | Self::Connected(line, _)
             | Self::ConnectFailed(line, _)
@@ -254,6 +254,7 @@ pub struct Seen {
     pub since: Time,
     pub is_up: bool,
     pub is_suspect: bool,
+    pub is_isolated: bool,
     /// Whether each query has a stream of its own.
     pub streams: bool,
     pub answered: u64,

@@ -97,6 +97,7 @@ impl Record {
             line.with("since", self.seconds(seen.since))
                 .with("up", seen.is_up)
                 .flag("suspect", seen.is_suspect)
+                .flag("isolated", seen.is_isolated)
                 .flag("streams", seen.streams)
                 .with("answered", seen.answered)
                 .end()
@@ -196,7 +197,7 @@ impl Record {
             }
         };
         let object = match what {
-            What::Connect(_) => object("connect"),
+            What::Connect(_, isolated) => object("connect").flag("isolated", *isolated),
             What::Early(_) => object("early"),
             What::Connected(_, streams) => object("connected").flag("streams", *streams),
             What::ConnectFailed(_, why) => connect_error(object("connect_failed"), why),

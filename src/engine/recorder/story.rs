@@ -68,7 +68,7 @@ impl Record {
         let on = line.map_or(0, |line| self.number(line.connection));
         let label = line.map_or("", |line| self.label(line.upstream));
         Some(match what {
-            What::Connect(_) => format!("{label}: connect begins (connection {on})"),
+            What::Connect(..) => format!("{label}: connect begins (connection {on})"),
             What::Early(_) => return None,
             What::Connected(..) => format!("{label}: connected (connection {on})"),
             What::ConnectFailed(_, why) => format!("{label}: {why} (connection {on})"),

@@ -148,7 +148,13 @@ impl UpstreamPool {
         };
         let connection = Connection::connecting(upstream, addr, lane, now);
         let connection = self.connections.insert(connection);
-        fx.failures.event(now, || What::Connect(Line { upstream, connection }));
+        fx.failures.event(now, || {
+            let line = Line {
+                upstream,
+                connection,
+            };
+            What::Connect(line, isolated)
+        });
         fx.out.push(Action::Connect {
             connection,
             upstream,

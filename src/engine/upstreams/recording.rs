@@ -37,6 +37,7 @@ impl UpstreamPool {
             since: connection.since,
             is_up: connection.is_up(),
             is_suspect: connection.is_suspect(),
+            is_isolated: connection.is_isolated(),
             streams: connection.streams == Streams::Own,
             answered: connection.pipeline.answered(),
         });

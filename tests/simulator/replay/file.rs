@@ -70,6 +70,7 @@ pub struct Seen {
     pub upstream: u64,
     pub since: Moment,
     pub is_up: bool,
+    pub is_isolated: bool,
     pub streams: bool,
     pub answered: u64,
 }
@@ -84,7 +85,9 @@ pub struct Event {
 
 #[derive(Clone, Debug)]
 pub enum What {
-    Connect,
+    Connect {
+        isolated: bool,
+    },
     Early,
     Connected { streams: bool },
     ConnectFailed(ConnectError),
@@ -235,6 +238,7 @@ impl File {
                 upstream: self.known(line.number("upstream")?)?,
                 since: line.moment("since")?,
                 is_up: line.flag("up")?,
+                is_isolated: line.flag("isolated")?,
                 streams: line.flag("streams")?,
                 answered: line.number("answered")?,
             }),
@@ -277,7 +281,9 @@ impl File {
             false => Ok(u64::MAX),
         };
         let what = match word.as_str() {
-            "connect" => What::Connect,
+            "connect" => What::Connect {
+                isolated: line.flag("isolated")?,
+            },
             "early" => What::Early,
             "connected" => What::Connected {
                 streams: line.flag("streams")?,

@@ -14,6 +14,8 @@ const SOON: Moment = 20_000_000;
 pub struct Connection {
     pub number: u64,
     pub upstream: u64,
+    /// Whether it is kept from most queries.
+    pub is_isolated: bool,
     /// When its connect began, if that is known.
     pub begun: Option<Moment>,
     pub early: Option<Moment>,
@@ -209,7 +211,9 @@ fn connections(file: &File) -> Vec<Connection> {
         let one = done.entry(event.connection).or_insert(fresh);
         let at = event.at;
         match &event.what {
-            What::Connect => one.begun = Some(at),
+            What::Connect { isolated } => {
+                (one.begun, one.is_isolated) = (Some(at), *isolated);
+            }
             What::Early => one.early = Some(at),
             What::Connected { streams } => one.up = Some((at, *streams)),
             What::ConnectFailed(why) => one.failed = Some((at, why.clone())),
@@ -229,7 +233,7 @@ fn connections(file: &File) -> Vec<Connection> {
     for seen in &file.connections {
         let fresh = of(seen.connection, seen.upstream);
         let one: &mut Connection = done.entry(seen.connection).or_insert(fresh);
-        one.answered = seen.answered;
+        (one.answered, one.is_isolated) = (seen.answered, seen.is_isolated);
         if seen.is_up && one.up.is_none() {
             one.up = Some((seen.since, seen.streams));
         } else if !seen.is_up && one.begun.is_none() {

@@ -46,7 +46,7 @@ enum Due {
     /// A connection of the record is begun, unless the core has begun it.
     Begin(Connection),
     /// An upstream is connected to, if fewer connects to it were begun since the query came.
-    Force(u64, usize),
+    Force(u64, usize, bool),
     Early(ConnectionKey),
     Connected(ConnectionKey, bool),
     ConnectFailed(ConnectionKey, dotward::transport::ConnectError),
@@ -178,7 +178,7 @@ impl<'f> Player<'f> {
         for (upstream, connects) in self.plan.connects.clone() {
             for (index, connection) in connects.iter().enumerate() {
                 let at = connection.begun.unwrap_or_default();
-                self.add(at, Due::Force(upstream, index + 1));
+                self.add(at, Due::Force(upstream, index + 1, connection.is_isolated));
             }
         }
         for at in self.plan.resumes.clone() {
@@ -271,17 +271,26 @@ impl<'f> Player<'f> {
 
     fn happen(&mut self, due: Due) {
         let now = self.now();
+        match &due {
+            Due::Early(key) | Due::Connected(key, _) | Due::ConnectFailed(key, _)
+                if !self.lines.contains_key(key) =>
+            {
+                return;
+            }
+            _ => {}
+        }
         match due {
             Due::Begin(connection) => {
                 let upstream = self.index(connection.upstream);
+                let isolated = connection.is_isolated;
                 self.begins = Some(connection);
-                self.core.connect(upstream, now, &mut self.out);
+                self.core.connect(upstream, isolated, now, &mut self.out);
             }
-            Due::Force(number, count) => {
+            Due::Force(number, count, isolated) => {
                 if self.begun.get(&number).is_none_or(|begun| *begun < count) {
                     let upstream = self.index(number);
                     self.note(format!("somebody else has {} connected to", self.label(upstream)));
-                    self.core.connect(upstream, now, &mut self.out);
+                    self.core.connect(upstream, isolated, now, &mut self.out);
                 }
             }
             Due::Early(key) => self.core.early(key, now, &mut self.out),
@@ -335,6 +344,7 @@ impl<'f> Player<'f> {
             Due::Resume => {
                 self.note("the machine was suspended".to_owned());
                 self.asleep += Duration::from_secs(3_600);
+                self.core.time(self.now(), &mut self.out);
             }
             Due::Warm => {
                 let query = other_query(0);
