@@ -21,6 +21,10 @@ const ARRIVAL: Duration = Duration::from_secs(100_000);
 const PATIENCE: Moment = 10_000_000_000;
 /// Connections that were up when the query came are made so long before, where they are older.
 const PREAMBLE: Moment = 1_000_000_000;
+/// One after the other, so that they are no rivals.
+const APART: Moment = 50 * MS;
+/// So often others ask while an upstream answered others.
+const OTHERS_ASK: Moment = 200 * MS;
 const MS: Moment = 1_000_000;
 /// Calls at one moment, after which the core turns in circles.
 const SPINS: usize = 1_000;
@@ -60,7 +64,7 @@ enum Due {
     LookedUp(usize, Result<usize, dotward::transport::ConnectError>),
     Resume,
     /// Somebody else asks, and is answered.
-    Warm,
+    Warm(u16),
     Crowd,
     Query,
     Trigger,
@@ -150,7 +154,7 @@ impl<'f> Player<'f> {
 
     fn schedule(&mut self) {
         let connections = self.plan.connections.clone();
-        let mut warms = false;
+        let (mut warms, mut made) = (false, 0);
         for connection in connections {
             let since = self.plan.since.get(&connection.upstream).copied();
             let matters = |at: Moment| at <= 0 && since.is_none_or(|since| at > since);
@@ -162,7 +166,8 @@ impl<'f> Player<'f> {
                 let failures = of_it.filter_map(|one| one.failed.as_ref()?.0.into());
                 let up = connection.up.map_or(0, |(at, _)| at);
                 let first = failures.filter(|at| *at <= 0 && *at > up).min();
-                let latest = first.unwrap_or(0) - PREAMBLE;
+                let latest = first.unwrap_or(0) - PREAMBLE + made * APART;
+                made = (made + 1) % 15;
                 let at = begun.map_or(latest, |at| at.max(latest));
                 warms |= connection.answered > 0;
                 self.add(at, Due::Begin(connection));
@@ -187,7 +192,12 @@ impl<'f> Player<'f> {
             }
         }
         if warms {
-            self.add(-50 * MS, Due::Warm);
+            self.add(-50 * MS, Due::Warm(0));
+        }
+        let answered = self.file.upstreams.iter().filter_map(|one| one.answered);
+        let last = answered.max().unwrap_or(0).min(self.file.end.at);
+        for number in 1..=(last / OTHERS_ASK).clamp(0, 500) {
+            self.add(number * OTHERS_ASK, Due::Warm(number as u16));
         }
         let (kind, end) = (self.file.end.kind.as_str(), self.file.end.at);
         if kind != "gave_way" {
@@ -346,9 +356,10 @@ impl<'f> Player<'f> {
                 self.asleep += Duration::from_secs(3_600);
                 self.core.time(self.now(), &mut self.out);
             }
-            Due::Warm => {
-                let query = other_query(0);
-                self.core.query(&query, somebody(200, 0), now, &mut self.out);
+            Due::Warm(number) => {
+                let query = other_query(WARM + number);
+                self.core
+                    .query(&query, somebody(200, number), now, &mut self.out);
             }
             Due::Crowd => self.crowd(),
             Due::Query => {
@@ -481,7 +492,7 @@ impl<'f> Player<'f> {
         match Plan::outcome(&one) {
             Some((takes, Ok(streams))) => {
                 // In the preamble it comes up at once.
-                let takes = if self.at < 0 { takes.min(PREAMBLE / 2) } else { takes };
+                let takes = if one.was_up() { takes.min(APART - MS) } else { takes };
                 self.add(self.at + takes, Due::Connected(key, streams));
                 let up = self.at + takes;
                 // Whatever was up when the query came ends when it did; else as long after its beginning.
@@ -507,9 +518,11 @@ impl<'f> Player<'f> {
     fn sent(&mut self, key: ConnectionKey, id: u16, message: Vec<u8>) {
         let upstream = self.lines.get(&key).map_or(usize::MAX, |it| it.0);
         if is_other(&message) {
-            if is_warm(&message) {
+            let of = self.file.upstreams.get(upstream);
+            let answers = of.and_then(|one| one.answered);
+            if is_warm(&message) && answers.is_some_and(|until| self.at < until.max(0)) {
                 let answer = answer_to(&message, id, None);
-                self.add(self.at + 1, Due::Message(key, answer));
+                self.add(self.at + MS, Due::Message(key, answer));
             }
             return;
         }
@@ -656,6 +669,9 @@ fn somebody(number: u8, port: u16) -> Client {
     }
 }
 
+/// Queries of others with this number and those behind it are answered, as long as their upstream answers others.
+const WARM: u16 = 40_000;
+
 /// The label that begins the names of others.
 const OTHERS: &[u8] = b"\x06others";
 
@@ -676,7 +692,7 @@ fn is_other(message: &[u8]) -> bool {
 }
 
 fn is_warm(message: &[u8]) -> bool {
-    is_other(message) && message.get(12 + OTHERS.len()..).is_some_and(|it| it.starts_with(b"\x02n0"))
+    is_other(message) && message.get(12 + OTHERS.len()..).is_some_and(|it| it.starts_with(b"\x06n4"))
 }
 
 /// The message of the record, with an id.
