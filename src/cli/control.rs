@@ -49,7 +49,12 @@ pub(super) fn control_socket(text: &str) -> Result<Option<PathBuf>, String> {
 impl ControlOrder {
     /// Has the running program do it. Gives what is to be printed. The text of an error says what to do.
     pub fn carry_out(&self) -> Result<String, String> {
-        talk(&self.socket, &self.request, self.json, self.output.as_deref())
+        talk(
+            &self.socket,
+            &self.request,
+            self.json,
+            self.output.as_deref(),
+        )
     }
 
     /// What is written on the command line; `None` if that is another command.

@@ -31,8 +31,12 @@ pub fn talk(
     let result = &reply["result"];
     if let Some(output) = output {
         let record = result["record"].as_str().unwrap_or_default();
-        std::fs::write(output, record)
-            .map_err(|error| format!("the record cannot be written to {}: {error}", output.display()))?;
+        std::fs::write(output, record).map_err(|error| {
+            format!(
+                "the record cannot be written to {}: {error}",
+                output.display()
+            )
+        })?;
     }
     Ok(if json {
         format!("{result}\n")

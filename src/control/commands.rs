@@ -132,7 +132,10 @@ impl Commands {
     }
 
     fn why(&self, id: FailureId) -> Done {
-        let found = collected(&self.control.why(id))?.into_iter().flatten().next();
+        let found = collected(&self.control.why(id))?
+            .into_iter()
+            .flatten()
+            .next();
         let record = found.ok_or_else(|| {
             let text = format!(
                 "there is no record of a failure {id}: its place was taken by later ones (record-size), dotward has been started since, or it records none"

@@ -280,7 +280,10 @@ mod tests {
                     qtype: 65,
                 },
             ),
-            (r#""why","id":"1a2b""#, Request::Why("1A2B".parse().unwrap())),
+            (
+                r#""why","id":"1a2b""#,
+                Request::Why("1A2B".parse().unwrap()),
+            ),
             (r#""flush""#, Request::Flush(Flush::All)),
             (
                 r#""flush","name":"a.test""#,

@@ -162,7 +162,11 @@ mod tests {
         let whole = testing::response("secret.test.", 1)
             .a(60, [192, 0, 2, 1])
             .build();
-        for message in [&whole[..whole.len() - 1], &[&whole[..], b"a"].concat(), &whole[..3]] {
+        for message in [
+            &whole[..whole.len() - 1],
+            &[&whole[..], b"a"].concat(),
+            &whole[..3],
+        ] {
             let masked = masked_response(message);
             let read = parse_response(&masked);
             assert!(read.is_err() || read.is_ok_and(|it| it.end < masked.len()));

@@ -23,7 +23,10 @@ fn told(stand: &Stand, name: &str) -> (String, String) {
     let reply = client.ask(&edns_query(name, 7));
     let known = stand.json(&format!("explain {name}"));
     let first = known["recent_failures"].as_array().expect("a list").last();
-    let noted = first.expect("a failure")["id"].as_str().expect("an id").to_owned();
+    let noted = first.expect("a failure")["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     if let Some(id) = id_in(&reply) {
         assert_eq!(id, noted);
     }
@@ -48,7 +51,10 @@ fn told(stand: &Stand, name: &str) -> (String, String) {
 }
 
 fn scripted(script: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static) -> Stand {
-    Stand::new(|upstream: Builder| upstream.script(script), &["--timeout", "1s"])
+    Stand::new(
+        |upstream: Builder| upstream.script(script),
+        &["--timeout", "1s"],
+    )
 }
 
 // req 147, 148, 149
@@ -62,7 +68,9 @@ fn each_failure_of_the_program_is_told_and_played_again() {
     }
 
     let servfail = |asked: &Received| {
-        vec![Step::Answer(address_or_error(&asked.bytes, SERVFAIL).build())]
+        vec![Step::Answer(
+            address_or_error(&asked.bytes, SERVFAIL).build(),
+        )]
     };
     let (text, end) = told(&scripted(servfail), "gone.test");
     assert_eq!(end, "SERVFAIL (upstream_error)");
@@ -85,7 +93,10 @@ fn each_failure_of_the_program_is_told_and_played_again() {
         &["--timeout", "1s"],
     );
     let (_, end) = told(&plain, "gone.test");
-    assert!(end.contains("EDE 22") && end.ends_with("(not_connected)"), "{end}");
+    assert!(
+        end.contains("EDE 22") && end.ends_with("(not_connected)"),
+        "{end}"
+    );
 }
 
 // req 149
@@ -123,7 +134,10 @@ fn an_id_without_a_record_is_refused_and_without_records_there_is_none() {
     let mut line = stand.connect();
     let code = line.refused(r#"{"version":1,"command":"why","id":"1a2b"}"#);
     assert_eq!(code, "unknown_id");
-    assert_eq!(line.refused(r#"{"version":1,"command":"why"}"#), "bad_request");
+    assert_eq!(
+        line.refused(r#"{"version":1,"command":"why"}"#),
+        "bad_request"
+    );
 
     let none = Stand::new(
         |upstream| upstream.script(|_| Vec::new()),

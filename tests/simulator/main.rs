@@ -113,7 +113,8 @@ fn failures(seeds: Range<u64>, run: impl Fn(u64) -> Outcome) -> ExitCode {
     let is_one = seeds.end - seeds.start == 1;
     for seed in seeds {
         for (index, text) in run(seed).records.iter().enumerate() {
-            let played = File::read(text).and_then(|file| Ok((file.end.kind.clone(), play(&file)?)));
+            let played =
+                File::read(text).and_then(|file| Ok((file.end.kind.clone(), play(&file)?)));
             let (kind, replayed) = match played {
                 Ok(played) => played,
                 Err(why) => {

@@ -17,7 +17,9 @@ impl Forwarder {
     /// their queries are sent again at once.
     pub fn network_changed(&mut self, change: &NetworkChange, now: Now, out: &mut Output) {
         self.notice_resume(now, out);
-        self.ledger.failures.event(now.mono, || What::NetworkChanged);
+        self.ledger
+            .failures
+            .event(now.mono, || What::NetworkChanged);
         self.pool
             .network_changed(change, &mut self.ledger.at(now, out));
         self.settle(now, out);

@@ -58,9 +58,11 @@ impl Forwarder {
         let known: Vec<Known> = known.collect();
         let begin = failed.arrived - WINDOW;
         let events = recorder.events_until(failed.at).filter(|event| {
-            event.at >= begin && event.what.upstream().is_none_or(|it| {
-                known.iter().any(|known| known.number == it)
-            })
+            event.at >= begin
+                && event
+                    .what
+                    .upstream()
+                    .is_none_or(|it| known.iter().any(|known| known.number == it))
         });
         let events = events.cloned().collect();
         let settings = Settings::of(config, policy);
@@ -124,12 +126,7 @@ impl Forwarder {
     }
 
     /// A message came that cannot be read.
-    pub(super) fn note_unreadable(
-        &mut self,
-        connection: ConnectionKey,
-        message: &[u8],
-        now: Now,
-    ) {
+    pub(super) fn note_unreadable(&mut self, connection: ConnectionKey, message: &[u8], now: Now) {
         if let Some(id) = message.first_chunk() {
             let came = || Came::Message(wire::masked_response(message).into());
             self.note_attempt(connection, u16::from_be_bytes(*id), came, now);
@@ -146,7 +143,10 @@ impl Forwarder {
         if self.ledger.failures.recorder.is_none() {
             return why;
         }
-        let fallback = self.transactions.get(key).and_then(|it| it.fallback.clone());
+        let fallback = self
+            .transactions
+            .get(key)
+            .and_then(|it| it.fallback.clone());
         if let Some(message) = fallback
             && let Ok(answer) = wire::parse_response(&message)
         {

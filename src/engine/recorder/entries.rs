@@ -297,7 +297,11 @@ pub struct Failed {
 impl Failed {
     fn octets(&self) -> usize {
         let text = self.end.why.as_ref().map_or(0, |(_, text)| text.len());
-        let sent: usize = self.sent.iter().map(|it| size_of::<Sent>() + it.heap()).sum();
+        let sent: usize = self
+            .sent
+            .iter()
+            .map(|it| size_of::<Sent>() + it.heap())
+            .sum();
         size_of::<Self>()
             + self.asked.message.len()
             + size_of_val(&*self.upstreams)

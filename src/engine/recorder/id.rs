@@ -50,7 +50,9 @@ impl FromStr for FailureId {
         }
         let mut number: u64 = 0;
         for octet in text.bytes() {
-            let digit = DIGITS.iter().position(|it| *it == octet.to_ascii_lowercase());
+            let digit = DIGITS
+                .iter()
+                .position(|it| *it == octet.to_ascii_lowercase());
             let digit = digit.ok_or_else(wrong)? as u64;
             let shifted = number.checked_mul(32).ok_or_else(wrong)?;
             number = shifted + digit;
@@ -77,7 +79,14 @@ mod tests {
                 assert!(all.insert(text));
             }
         }
-        for wrong in ["", "abc", "abcu", "12345678901234", "zzzzzzzzzzzzz", "a b c"] {
+        for wrong in [
+            "",
+            "abc",
+            "abcu",
+            "12345678901234",
+            "zzzzzzzzzzzzz",
+            "a b c",
+        ] {
             let error = wrong.parse::<FailureId>().unwrap_err();
             assert!(error.contains("is no id of a failure"), "{error}");
         }

@@ -82,7 +82,12 @@ impl Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.at < self.from { "-" } else { "" };
         let nanos = self.at.as_nanos().abs_diff(self.from.as_nanos());
-        write!(f, "{sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+        write!(
+            f,
+            "{sign}{}.{:09}",
+            nanos / 1_000_000_000,
+            nanos % 1_000_000_000
+        )
     }
 }
 
@@ -105,7 +110,9 @@ impl Record {
         lines.extend(self.events.iter().map(|event| self.event(event)));
         lines.extend(self.failed.sent.iter().map(|sent| self.attempt(sent)));
         lines.push(self.end_line());
-        lines.iter().fold(String::new(), |file, line| file + line + "\n")
+        lines
+            .iter()
+            .fold(String::new(), |file, line| file + line + "\n")
     }
 
     fn head(&self) -> String {
@@ -124,7 +131,13 @@ impl Record {
         let timeout = Time::ZERO + settings.timeout;
         Object::new()
             .text("line", "settings")
-            .with("timeout", Seconds { at: timeout, from: Time::ZERO })
+            .with(
+                "timeout",
+                Seconds {
+                    at: timeout,
+                    from: Time::ZERO,
+                },
+            )
             .text("policy", settings.policy)
             .with("hedge", settings.hedge)
             .with("in_flight", settings.in_flight)
@@ -331,7 +344,13 @@ mod tests {
             r#"{"a":"q\"\\\u000a\u202e\ud83d\ude00","c":true}"#
         );
         let from = Time::ZERO + Duration::from_secs(9);
-        let seconds = |nanos| Seconds { at: Time::from_nanos(nanos), from }.to_string();
+        let seconds = |nanos| {
+            Seconds {
+                at: Time::from_nanos(nanos),
+                from,
+            }
+            .to_string()
+        };
         assert_eq!(seconds(8_999_999_999), "-0.000000001");
         assert_eq!(seconds(10_500_000_000), "1.500000000");
     }

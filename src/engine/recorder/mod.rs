@@ -95,10 +95,14 @@ impl Recorder {
         let last = self.last.as_ref()?;
         let is_alike = last.kind == kind && *last.text == *text && at.since(last.at) < ALIKE;
         let id = is_alike.then_some(last.id)?;
-        let failed = self.queries.iter_mut().rev().find_map(|entry| match entry {
-            Entry::Failed(failed) if failed.id == id => Some(failed),
-            _ => None,
-        })?;
+        let failed = self
+            .queries
+            .iter_mut()
+            .rev()
+            .find_map(|entry| match entry {
+                Entry::Failed(failed) if failed.id == id => Some(failed),
+                _ => None,
+            })?;
         failed.count += 1;
         Some(id)
     }

@@ -72,8 +72,7 @@ impl Known {
             label: label.to_owned(),
             protocol: configured.map_or("tls", Upstream::scheme),
             is_named: configured.is_some_and(|it| it.host().is_some()),
-            is_opportunistic: configured
-                .is_some_and(|it| it.profile() == Profile::Opportunistic),
+            is_opportunistic: configured.is_some_and(|it| it.profile() == Profile::Opportunistic),
             proxy: configured.and_then(Upstream::socks5).map(|it| it.proxy),
         }
     }

@@ -59,7 +59,9 @@ impl Record {
 
     fn label(&self, upstream: usize) -> &str {
         let known = self.upstreams.iter().find(|known| known.number == upstream);
-        known.map_or("an upstream that is configured no more", |known| &known.label)
+        known.map_or("an upstream that is configured no more", |known| {
+            &known.label
+        })
     }
 
     /// One event, if people should know of it.
@@ -116,7 +118,10 @@ impl Record {
     }
 
     fn tell_sent(&self, sent: &Sent) -> String {
-        let (label, on) = (self.label(sent.line.upstream), self.number(sent.line.connection));
+        let (label, on) = (
+            self.label(sent.line.upstream),
+            self.number(sent.line.connection),
+        );
         let waits = if sent.end.is_none() {
             ", and nothing comes"
         } else {
@@ -126,11 +131,15 @@ impl Record {
     }
 
     fn tell_came(&self, sent: &Sent, came: &Came) -> String {
-        let (label, on) = (self.label(sent.line.upstream), self.number(sent.line.connection));
+        let (label, on) = (
+            self.label(sent.line.upstream),
+            self.number(sent.line.connection),
+        );
         match came {
             Came::Message(message) => match parse_response(message) {
                 Ok(response) if response.end == message.len() => {
-                    let truncated = response.header.flags.tc() && response.rcode() == Rcode::NOERROR;
+                    let truncated =
+                        response.header.flags.tc() && response.rcode() == Rcode::NOERROR;
                     let what = if truncated {
                         "a truncated response".to_owned()
                     } else {
@@ -164,14 +173,18 @@ impl Record {
 
     /// What an operator can do.
     fn advice(&self) -> String {
-        let remedy = self.events.iter().rev().find_map(|event| match &event.what {
-            What::ConnectFailed(_, ConnectError::Unauthenticated { remedy, .. })
-                if !remedy.is_empty() =>
-            {
-                Some(remedy.clone())
-            }
-            _ => None,
-        });
+        let remedy = self
+            .events
+            .iter()
+            .rev()
+            .find_map(|event| match &event.what {
+                What::ConnectFailed(_, ConnectError::Unauthenticated { remedy, .. })
+                    if !remedy.is_empty() =>
+                {
+                    Some(remedy.clone())
+                }
+                _ => None,
+            });
         match self.failed.end.kind {
             Kind::Failed(Failure::NotConnected) => remedy.unwrap_or_else(|| {
                 "`dotward check --probe` connects to each upstream from here and says what is wrong; a \

@@ -89,7 +89,9 @@ pub enum What {
         isolated: bool,
     },
     Early,
-    Connected { streams: bool },
+    Connected {
+        streams: bool,
+    },
     ConnectFailed(ConnectError),
     Lost(ConnectionError, u64),
     Closed,
@@ -175,7 +177,8 @@ impl Members {
 
     fn moment(&self, name: &str) -> Result<Moment, String> {
         let seconds = self.get(name)?.as_f64().filter(|it| it.abs() < 1e9);
-        let seconds = seconds.ok_or_else(|| format!("the member {name:?} is no time in seconds"))?;
+        let seconds =
+            seconds.ok_or_else(|| format!("the member {name:?} is no time in seconds"))?;
         Ok((seconds * 1e9).round() as Moment)
     }
 
@@ -204,7 +207,12 @@ impl File {
         for needed in ["failure", "settings", "query", "end"] {
             match seen.iter().filter(|word| *word == needed).count() {
                 1 => {}
-                0 => return Err(format!("line {}: there is no line {needed:?}: this is not a whole record of a failure", seen.len() + 1)),
+                0 => {
+                    return Err(format!(
+                        "line {}: there is no line {needed:?}: this is not a whole record of a failure",
+                        seen.len() + 1
+                    ));
+                }
                 _ => return Err(format!("there is more than one line {needed:?}")),
             }
         }
@@ -226,7 +234,9 @@ impl File {
             "failure" => {
                 let format = line.number("format")?;
                 if format != FORMAT {
-                    return Err(format!("format {format} is not read by this program, but {FORMAT}"));
+                    return Err(format!(
+                        "format {format} is not read by this program, but {FORMAT}"
+                    ));
                 }
                 self.id = line.text("id")?;
             }
@@ -367,7 +377,11 @@ fn upstream(line: &Members) -> Result<Upstream, String> {
         is_opportunistic: line.flag("opportunistic")?,
         proxy: match proxy.as_str() {
             "" => None,
-            proxy => Some(proxy.parse().map_err(|_| format!("{proxy:?} is no address"))?),
+            proxy => Some(
+                proxy
+                    .parse()
+                    .map_err(|_| format!("{proxy:?} is no address"))?,
+            ),
         },
         addresses: match line.has("addresses") {
             true => line.small("addresses")?,

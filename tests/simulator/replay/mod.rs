@@ -2,8 +2,8 @@
 //! has to come to the same end.
 
 mod file;
-mod player;
 mod plan;
+mod player;
 #[cfg(test)]
 mod tests;
 

@@ -173,8 +173,14 @@ impl<'f> Player<'f> {
                 self.add(at, Due::Begin(connection));
             } else if let Some(begun) = begun {
                 let end = connection.ended();
-                let failed = connection.failed.as_ref().is_some_and(|(at, _)| matters(*at));
-                let lost = connection.lost.as_ref().is_some_and(|(at, ..)| matters(*at));
+                let failed = connection
+                    .failed
+                    .as_ref()
+                    .is_some_and(|(at, _)| matters(*at));
+                let lost = connection
+                    .lost
+                    .as_ref()
+                    .is_some_and(|(at, ..)| matters(*at));
                 if failed || lost || end.is_none_or(|at| at > 0) {
                     self.add(begun, Due::Begin(connection));
                 }
@@ -271,7 +277,9 @@ impl<'f> Player<'f> {
 
     fn key_of(&self, number: u64) -> Option<ConnectionKey> {
         let mut lines = self.lines.iter();
-        lines.find(|(_, (_, of))| *of == number).map(|(key, _)| *key)
+        lines
+            .find(|(_, (_, of))| *of == number)
+            .map(|(key, _)| *key)
     }
 
     fn on(&self, key: ConnectionKey) -> String {
@@ -299,7 +307,10 @@ impl<'f> Player<'f> {
             Due::Force(number, count, isolated) => {
                 if self.begun.get(&number).is_none_or(|begun| *begun < count) {
                     let upstream = self.index(number);
-                    self.note(format!("somebody else has {} connected to", self.label(upstream)));
+                    self.note(format!(
+                        "somebody else has {} connected to",
+                        self.label(upstream)
+                    ));
                     self.core.connect(upstream, isolated, now, &mut self.out);
                 }
             }
@@ -334,7 +345,11 @@ impl<'f> Player<'f> {
                 }
             }
             Due::Message(key, message) => {
-                self.note(format!("{}: a message of {} octets", self.on(key), message.len()));
+                self.note(format!(
+                    "{}: a message of {} octets",
+                    self.on(key),
+                    message.len()
+                ));
                 self.core.answer(key, &message, now, &mut self.out);
             }
             Due::QueryFailed(key, id) => {
@@ -374,8 +389,12 @@ impl<'f> Player<'f> {
                     Some((_, text)) if text.ends_with("this client") => 1,
                     _ => 250,
                 };
-                self.core
-                    .query(&other_query(60_000), somebody(whose, 60_000), now, &mut self.out);
+                self.core.query(
+                    &other_query(60_000),
+                    somebody(whose, 60_000),
+                    now,
+                    &mut self.out,
+                );
             }
             Due::Close => self.core.close(now, &mut self.out),
         }
@@ -458,7 +477,10 @@ impl<'f> Player<'f> {
                 }
                 Action::Close { connection } => {
                     if self.lines.contains_key(&connection) {
-                        self.note(format!("{}: the core closes a connection", self.on(connection)));
+                        self.note(format!(
+                            "{}: the core closes a connection",
+                            self.on(connection)
+                        ));
                         self.lines.remove(&connection);
                     }
                 }
@@ -492,7 +514,11 @@ impl<'f> Player<'f> {
         match Plan::outcome(&one) {
             Some((takes, Ok(streams))) => {
                 // In the preamble it comes up at once.
-                let takes = if one.was_up() { takes.min(APART - MS) } else { takes };
+                let takes = if one.was_up() {
+                    takes.min(APART - MS)
+                } else {
+                    takes
+                };
                 self.add(self.at + takes, Due::Connected(key, streams));
                 let up = self.at + takes;
                 // Whatever was up when the query came ends when it did; else as long after its beginning.
@@ -558,7 +584,9 @@ fn action_reply(message: &[u8], how: Option<&Answered>, is_later: bool) -> Strin
     let of_reply = of_reply.map(|it| (it.code, it.text.to_owned()));
     let why = how.and_then(|it| it.why.as_ref());
     let ede = why.and_then(|why| why.ede.clone());
-    let ede = ede.map(|(code, text)| (code, text.into_string())).or(of_reply);
+    let ede = ede
+        .map(|(code, text)| (code, text.into_string()))
+        .or(of_reply);
     let kind = match (how.map(|it| it.source), why) {
         // It had been accepted before.
         (_, Some(why)) if is_later && why.reason.starts_with("in_flight") => "gave_way",
@@ -592,7 +620,8 @@ fn config(file: &File) -> Result<Config, String> {
     let settings = &file.settings;
     let mut upstreams = Vec::new();
     for (index, one) in file.upstreams.iter().enumerate() {
-        upstreams.push(upstream(file, index).map_err(|why| format!("upstream {}: {why}", one.number))?);
+        upstreams
+            .push(upstream(file, index).map_err(|why| format!("upstream {}: {why}", one.number))?);
     }
     if upstreams.is_empty() {
         let nobody = Upstream::parse("tcp://192.0.2.1", SCHEMES);
@@ -638,9 +667,8 @@ fn upstream(file: &File, index: usize) -> Result<Upstream, String> {
         // Of several protocols, or of one that this build lacks, the messages are those of DNS over TLS.
         _ => format!("tls://{ip}#replay.test{parameters}"),
     };
-    let parsed = Upstream::parse(&spec, SCHEMES).or_else(|_| {
-        Upstream::parse(&format!("tls://{ip}#replay.test{parameters}"), SCHEMES)
-    });
+    let parsed = Upstream::parse(&spec, SCHEMES)
+        .or_else(|_| Upstream::parse(&format!("tls://{ip}#replay.test{parameters}"), SCHEMES));
     let parsed = parsed.or_else(|_| Upstream::parse(&format!("tcp://{ip}"), SCHEMES));
     let parsed = parsed.map_err(|error| error.to_string())?;
     let parsed = parsed.with_label(&one.label);
@@ -688,11 +716,16 @@ fn other_query(number: u16) -> Vec<u8> {
 }
 
 fn is_other(message: &[u8]) -> bool {
-    message.get(12..).is_some_and(|name| name.starts_with(OTHERS))
+    message
+        .get(12..)
+        .is_some_and(|name| name.starts_with(OTHERS))
 }
 
 fn is_warm(message: &[u8]) -> bool {
-    is_other(message) && message.get(12 + OTHERS.len()..).is_some_and(|it| it.starts_with(b"\x06n4"))
+    is_other(message)
+        && message
+            .get(12 + OTHERS.len()..)
+            .is_some_and(|it| it.starts_with(b"\x06n4"))
 }
 
 /// The message of the record, with an id.
@@ -724,7 +757,9 @@ fn answer_to(query: &[u8], id: u16, recorded: Option<&[u8]>) -> Vec<u8> {
         }
         Some(recorded) => {
             let mut answer = recorded.to_vec();
-            let theirs = wire::parse_response(recorded).ok().and_then(|it| it.question);
+            let theirs = wire::parse_response(recorded)
+                .ok()
+                .and_then(|it| it.question);
             if let Some(at) = theirs {
                 answer.splice(wire::HEADER_LEN..at.end(), own.iter().copied());
             }

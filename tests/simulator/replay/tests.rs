@@ -256,7 +256,9 @@ fn refused(query: &[u8]) -> Vec<u8> {
 
 fn bogus(query: &[u8]) -> Vec<u8> {
     let why: (u16, &[u8]) = (15, b"\0\x06secret.test is bogus");
-    address_or_error(query, SERVFAIL).edns(1232, 0, &[why]).build()
+    address_or_error(query, SERVFAIL)
+        .edns(1232, 0, &[why])
+        .build()
 }
 
 fn truncated(query: &[u8]) -> Vec<u8> {
@@ -301,7 +303,9 @@ fn what_could_not_be_connected_to_ends_alike() {
         "SERVFAIL, EDE 22: dns1.test: connect or handshake timed out (not_connected)",
     );
     fails(
-        &[Does::Refuse(ConnectError::Handshake("it speaks HTTP".into()))],
+        &[Does::Refuse(ConnectError::Handshake(
+            "it speaks HTTP".into(),
+        ))],
         "SERVFAIL, EDE 22: dns1.test: handshake failed: it speaks HTTP (not_connected)",
     );
 }
@@ -328,9 +332,18 @@ fn silence_ends_alike() {
 fn lost_connections_end_alike() {
     for (why, text) in [
         (ConnectionError::Closed, "closed by the upstream"),
-        (ConnectionError::Io("connection reset by peer".into()), "connection reset by peer"),
-        (ConnectionError::Truncated, "closed by the upstream within a message"),
-        (ConnectionError::Protocol("a length of zero"), "protocol error: a length of zero"),
+        (
+            ConnectionError::Io("connection reset by peer".into()),
+            "connection reset by peer",
+        ),
+        (
+            ConnectionError::Truncated,
+            "closed by the upstream within a message",
+        ),
+        (
+            ConnectionError::Protocol("a length of zero"),
+            "protocol error: a length of zero",
+        ),
     ] {
         let mut scene = Scene::new(&[Does::End(why)]);
         scene.ask("secret.test");
@@ -406,7 +419,10 @@ fn what_was_refused_at_a_bound_ends_alike() {
     // After its fair time a client's oldest query makes room for its newest.
     scene.pass(Duration::from_millis(500));
     scene.ask_as(client(1, 4_000), &edns_query("secret.test", 9));
-    ends(&scene.last(), &format!("{own} (in_flight_per_client)").replace("(in_flight_per_client)", "(gave_way)"));
+    ends(
+        &scene.last(),
+        &format!("{own} (in_flight_per_client)").replace("(in_flight_per_client)", "(gave_way)"),
+    );
 
     let bounds = |config: ConfigBuilder| config.max_in_flight(64).max_in_flight_per_client(64);
     let mut scene = Scene::with(&[Does::Nothing], bounds);
@@ -447,16 +463,25 @@ fn who_may_not_ask_and_who_asks_at_the_end_are_told_alike() {
 #[test]
 fn a_failure_after_good_times_ends_alike() {
     for (then, expected) in [
-        (Does::Nothing, "SERVFAIL, EDE 23: dns1.test: no answer in time (not_answered)"),
+        (
+            Does::Nothing,
+            "SERVFAIL, EDE 23: dns1.test: no answer in time (not_answered)",
+        ),
         (Does::Answer(servfail), "SERVFAIL (upstream_error)"),
-        (Does::Answer(garbage), "SERVFAIL, EDE 23: dns1.test: malformed answer (malformed)"),
+        (
+            Does::Answer(garbage),
+            "SERVFAIL, EDE 23: dns1.test: malformed answer (malformed)",
+        ),
     ] {
         let mut scene = Scene::new(&[Does::Answer(good)]);
         for number in 0..50 {
             scene.ask(&format!("name{number}.test"));
             scene.pass(Duration::from_millis(200));
         }
-        assert!(scene.all().is_empty(), "nothing is recorded of what succeeds");
+        assert!(
+            scene.all().is_empty(),
+            "nothing is recorded of what succeeds"
+        );
         scene.does[0] = then;
         scene.ask("secret.test");
         scene.pass(Duration::from_secs(10));
@@ -510,7 +535,10 @@ fn the_id_is_in_what_the_client_is_told_and_nothing_without_records() {
     scene.pass(Duration::from_secs(3));
     let id = scene.last().id();
     let told = text(&scene.replies[0].1);
-    assert!(told.ends_with(&format!("connection refused (id {id})")), "{told}");
+    assert!(
+        told.ends_with(&format!("connection refused (id {id})")),
+        "{told}"
+    );
     let recent: Vec<_> = scene.core.recent_failures(scene.n()).collect();
     assert_eq!((recent[0].id, recent.len()), (Some(id), 1));
     assert!(!recent[0].text.contains("(id"), "{}", recent[0].text);
@@ -521,7 +549,10 @@ fn the_id_is_in_what_the_client_is_told_and_nothing_without_records() {
     scene.pass(Duration::from_secs(3));
     let told = text(&scene.replies[0].1);
     assert!(told.ends_with("connection refused"), "{told}");
-    assert_eq!((scene.core.recorded(), scene.core.recorded_failures()), (0, vec![]));
+    assert_eq!(
+        (scene.core.recorded(), scene.core.recorded_failures()),
+        (0, vec![])
+    );
 }
 
 // req 150, fault 175
@@ -540,13 +571,25 @@ fn a_broken_record_is_refused_with_its_line() {
     for (broken, why) in [
         (String::new(), "there is no line \"failure\""),
         ("{".to_owned(), "line 1: no JSON"),
-        (without(0), "line 1: a record begins with its line \"failure\""),
+        (
+            without(0),
+            "line 1: a record begins with its line \"failure\"",
+        ),
         (without(2), "line 4: there is no line of the upstream 0"),
         (without(lines.len() - 1), "there is no line \"end\""),
-        (text.replace("\"format\":1", "\"format\":9"), "line 1: format 9"),
+        (
+            text.replace("\"format\":1", "\"format\":9"),
+            "line 1: format 9",
+        ),
         (text.replace("refused\"", "refused"), "no JSON"),
-        (text.replace("\"event\":\"connect\"", "\"event\":\"wobble\""), "\"wobble\" is no event"),
-        (text.replace("\"policy\":\"failover\"", "\"policy\":7"), "line 2: the member \"policy\" is no text"),
+        (
+            text.replace("\"event\":\"connect\"", "\"event\":\"wobble\""),
+            "\"wobble\" is no event",
+        ),
+        (
+            text.replace("\"policy\":\"failover\"", "\"policy\":7"),
+            "line 2: the member \"policy\" is no text",
+        ),
     ] {
         let error = File::read(&broken).expect_err(why);
         assert!(error.contains(why), "{error}: {broken}");
