@@ -21,7 +21,7 @@ const SERVING: [(&str, Modes); 3] = [
 const TELLING: [&str; 4] = ["check", "config", "resolv-conf", dnr::SHAPE.command];
 /// The commands that have options of their own beside settings.
 const SHAPES: [&Shape; 3] = [&dnr::SHAPE, &queries::QUERY, &queries::BENCH];
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "udp",
     "tcp",
     "serve",
@@ -36,6 +36,7 @@ const COMMANDS: [&str; 19] = [
     "providers",
     "status",
     "explain",
+    "why",
     "flush",
     "reload",
     "log-level",
@@ -43,11 +44,12 @@ const COMMANDS: [&str; 19] = [
     "help",
 ];
 /// The commands that have options of their own, and no settings.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "certificate",
     "import",
     "status",
     "explain",
+    "why",
     "flush",
     "reload",
     "log-level",
@@ -270,7 +272,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, providers, status, explain, flush, reload, log-level and trace; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, providers, status, explain, why, flush, reload, log-level and trace; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),

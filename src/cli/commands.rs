@@ -38,6 +38,7 @@ pub(super) enum Subcommand {
     Providers(Providers),
     Status(Status),
     Explain(Explain),
+    Why(Why),
     Flush(Flush),
     Reload(Reload),
     LogLevel(LogLevel),
@@ -170,6 +171,38 @@ pub(super) struct Explain {
     /// TYPE of the question. Default: A
     #[argh(positional, arg_name = "type")]
     pub(super) qtype: Option<String>,
+    /// PATH of its control socket. Default: the one that is configured here, or
+    /// /run/dotward/control.sock
+    #[argh(option, long = "control-socket")]
+    pub(super) socket: Option<String>,
+    /// print one JSON document alone
+    #[argh(switch)]
+    pub(super) json: bool,
+}
+
+/// Show what led to a failure, by the id that its client was told.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "why",
+    help_triggers("-h", "--help", "help"),
+    usage = "ID [options]",
+    example = "{command_name} 1a2b\n{command_name} 1a2b --output failure.jsonl",
+    note = "The id stands at the end of the text of the extended error, as `dig` shows it:\n(id 1a2b). What happened is shown in order, with what can be done. The file has\nneither names nor clients, and `simulate --replay FILE` plays it again.",
+    error_code(1, "there is no running dotward, or no record of this failure"),
+    error_code(2, "the arguments are wrong")
+)]
+#[cfg_attr(
+    not(all(feature = "control", unix)),
+    expect(dead_code, reason = "only what speaks to a running program reads them")
+)]
+pub(super) struct Why {
+    /// ID of the failure
+    #[argh(positional)]
+    pub(super) id: String,
+    /// FILE that the record is written to, for the report of a fault and for `simulate --replay`
+    #[argh(option)]
+    pub(super) output: Option<String>,
     /// PATH of its control socket. Default: the one that is configured here, or
     /// /run/dotward/control.sock
     #[argh(option, long = "control-socket")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use argh::FromArgs as _;
 
 use super::UsageError;
-use super::commands::{Explain, Flush, LogLevel, Reload, Status, Subcommand, Trace};
+use super::commands::{Explain, Flush, LogLevel, Reload, Status, Subcommand, Trace, Why};
 use super::options::Options;
 use super::sources::Sources;
 use super::units::duration;
@@ -31,6 +31,8 @@ pub struct ControlOrder {
     pub request: Request,
     /// Whether the result is printed as JSON.
     pub json: bool,
+    /// The file that a record goes to.
+    pub output: Option<PathBuf>,
 }
 
 /// Reads a path, or `off`. An error is the reason alone.
@@ -47,7 +49,12 @@ pub(super) fn control_socket(text: &str) -> Result<Option<PathBuf>, String> {
 impl ControlOrder {
     /// Has the running program do it. Gives what is to be printed. The text of an error says what to do.
     pub fn carry_out(&self) -> Result<String, String> {
-        talk(&self.socket, &self.request, self.json)
+        talk(
+            &self.socket,
+            &self.request,
+            self.json,
+            self.output.as_deref(),
+        )
     }
 
     /// What is written on the command line; `None` if that is another command.
@@ -55,11 +62,21 @@ impl ControlOrder {
         typed: Subcommand,
         sources: &Sources,
     ) -> Result<Result<Self, Subcommand>, UsageError> {
+        let mut to = None;
         let (request, socket, json) = match typed {
             Subcommand::Status(Status { socket, json }) => (Request::Status, socket, json),
             Subcommand::Explain(explain) => {
                 let (request, socket, json) = explained(explain)?;
                 (request, socket, json)
+            }
+            Subcommand::Why(Why {
+                id,
+                output,
+                socket,
+                json,
+            }) => {
+                to = output.map(PathBuf::from);
+                (Request::Why(id.parse().map_err(UsageError)?), socket, json)
             }
             Subcommand::Flush(Flush {
                 name,
@@ -88,6 +105,7 @@ impl ControlOrder {
             socket: path(socket, sources)?,
             request,
             json,
+            output: to,
         }))
     }
 }
@@ -192,6 +210,7 @@ mod tests {
                     qtype: 15,
                 },
             ),
+            ("why 1A2B", Request::Why("1a2b".parse().unwrap())),
             ("flush", Request::Flush(engine::Flush::All)),
             (
                 "flush a.test",
@@ -233,6 +252,8 @@ mod tests {
             ("explain", "name"),
             ("explain a..b", "is no domain name"),
             ("explain a.test AAAAA", "did you mean AAAA?"),
+            ("why", "id"),
+            ("why abc", "is no id of a failure"),
             ("flush a --suffix b", "not both"),
             ("log-level loud", "those are off, error, warn, info, debug"),
             ("trace maybe", "is neither on nor off"),

@@ -1,7 +1,7 @@
 //! The optional parts that this program was built with.
 
 /// Those that people choose, in the order of `docs/install.md`, and whether they are there.
-const ALL: [(&str, bool); 17] = [
+const ALL: [(&str, bool); 18] = [
     ("cli", cfg!(feature = "cli")),
     ("async-std", cfg!(feature = "async-std")),
     ("smol", cfg!(feature = "smol")),

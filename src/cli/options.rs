@@ -260,10 +260,15 @@ options! {
         /// off. The port is 9553 unless one is given. DOTWARD_ADMIN
         Word admin = &["off"],
 
-        /// PATH of a Unix socket by which `dotward status`, explain, flush, reload, log-level and trace
-        /// speak to this program, or off. Root, its own user and the group of the file may connect. It
-        /// takes a program with the feature control. Default: off. DOTWARD_CONTROL_SOCKET
+        /// PATH of a Unix socket by which `dotward status`, explain, why, flush, reload, log-level and
+        /// trace speak to this program, or off. Root, its own user and the group of the file may
+        /// connect. It takes a program with the feature control. Default: off. DOTWARD_CONTROL_SOCKET
         Path control_socket = &["off"],
+
+        /// OCTETS of memory for the records of failures, which `dotward why` shows, of all workers
+        /// together; 16k to 64M, or 0 for none. There are none without a control-socket. Default:
+        /// 256k. DOTWARD_RECORD_SIZE
+        Octets record_size = &["256k"],
 
         /// CIDR of clients to serve, such as 192.168.0.0/16, and of no others; repeatable. Default:
         /// 127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fe80::/10,

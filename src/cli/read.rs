@@ -59,7 +59,7 @@ impl Sources {
         let (purpose, modes, options) = match typed {
             None => {
                 return Err(UsageError(
-                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, providers, status, explain, flush, reload, log-level or trace; see dotward --help".to_owned(),
+                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, providers, status, explain, why, flush, reload, log-level or trace; see dotward --help".to_owned(),
                 ));
             }
             Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
@@ -80,6 +80,7 @@ impl Sources {
             Some(
                 Subcommand::Status(_)
                 | Subcommand::Explain(_)
+                | Subcommand::Why(_)
                 | Subcommand::Flush(_)
                 | Subcommand::Reload(_)
                 | Subcommand::LogLevel(_)

@@ -25,7 +25,7 @@ use super::split_key::read_split_key;
 use super::units::{duration, octets, switch};
 use super::upstreams::{Plaintext, read_upstream};
 use super::values::Written;
-use super::warnings::{nothing_logged, readable_by_others, warnings};
+use super::warnings::{nothing_logged, nothing_recorded, readable_by_others, warnings};
 use super::words::{client_subnet, level, log_format, number, padding, runtime};
 use super::zones::read_zoned;
 use crate::config::{
@@ -97,6 +97,7 @@ const TIMES: &Table<Duration> = &[
 const SIZES: &Table<usize> = &[
     ("cache_size", ConfigBuilder::cache_bytes),
     ("queue_size", ConfigBuilder::queue_bytes),
+    ("record_size", ConfigBuilder::record_bytes),
 ];
 
 const COUNTS: &Table<usize> = &[
@@ -145,7 +146,13 @@ impl Settings {
             start = start.certificate(certificate);
         }
         let (config, bootstrap_file, mut remarks) = config(given, start, sources.root())?;
-        let (config, mut remarks_on_key) = with_split_key(given, config, missing)?;
+        let (mut config, mut remarks_on_key) = with_split_key(given, config, missing)?;
+        let control_socket = given.one("control_socket", control_socket)?.flatten();
+        if control_socket.is_none() {
+            // Nobody can ask for them.
+            let without = config.into_builder().record_bytes(0).build();
+            config = without.map_err(|error| given.usage_error(&error))?;
+        }
         let runtime = given.one("runtime", runtime)?.ok_or_else(|| {
             UsageError("this program was built without a runtime and cannot serve".to_owned())
         })?;
@@ -167,6 +174,8 @@ impl Settings {
         let mut warnings = warnings(given, &config);
         warnings.extend(admin.and_then(readable_by_others));
         warnings.extend(query_log.is_none().then(|| nothing_logged(given)).flatten());
+        let unrecorded = control_socket.is_none().then(|| nothing_recorded(given));
+        warnings.extend(unrecorded.flatten());
         warnings.append(&mut warnings_of_hosts);
         warnings.append(&mut remarks_on_key);
         warnings.append(&mut remarks_on_certificate);
@@ -180,7 +189,7 @@ impl Settings {
             config,
             runtime,
             admin,
-            control_socket: given.one("control_socket", control_socket)?.flatten(),
+            control_socket,
             query_log,
             log: given.one("log", level)?.unwrap_or(LevelFilter::Info),
             log_format: given.one("log_format", log_format)?.unwrap_or_default(),

@@ -63,7 +63,12 @@ impl fmt::Display for Settings {
             row(f, "metrics", &format!("at http://{admin}/metrics"))?;
         }
         if let Some(socket) = &self.control_socket {
-            row(f, "control", &format!("by the socket {}", socket.display()))?;
+            let records = match self.config.record_bytes() {
+                0 => "no records of failures".to_owned(),
+                octets => format!("records of failures {}", size(octets)),
+            };
+            let at = socket.display();
+            row(f, "control", &format!("by the socket {at}, {records}"))?;
         }
         if let Some(to) = &self.query_log {
             row(f, "query log", &to.to_string())?;

@@ -47,6 +47,14 @@ pub(super) fn nothing_logged(given: &Given) -> Option<String> {
     ))
 }
 
+/// Nobody asks for records without a control socket.
+pub(super) fn nothing_recorded(given: &Given) -> Option<String> {
+    let source = given.source("record_size")?;
+    Some(format!(
+        "{source} has no effect: nobody can ask for records of failures (control-socket)"
+    ))
+}
+
 /// Options that change nothing beside the others.
 fn without_effect(given: &Given, config: &Config) -> Vec<String> {
     let (limits, modes) = (config.limits(), config.modes());

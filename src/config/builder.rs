@@ -65,6 +65,8 @@ setters! {
     timeout(Duration) => timeout;
     /// [`Config::cache_bytes`].
     cache_bytes(usize) => cache_bytes;
+    /// [`Config::record_bytes`], within [`Config::RECORDS`], or 0.
+    record_bytes(usize) => record_bytes;
     /// [`Config::workers`], within [`Config::WORKERS`].
     workers(NonZeroUsize) => workers;
     /// [`Config::keep_scheduling`].
@@ -290,6 +292,12 @@ impl ConfigBuilder {
                 let reason = format_args!("is not a number from {start} to {end}");
                 return invalid(setting, &number, &reason);
             }
+        }
+        let octets = self.config.record_bytes;
+        if octets > 0 && !Config::RECORDS.contains(&octets) {
+            let (least, most) = (Config::RECORDS.start(), Config::RECORDS.end());
+            let reason = format_args!("is neither 0 nor a number from {least} to {most}");
+            return invalid("record_size", &octets, &reason);
         }
         let (octets, least) = (limits.queue_bytes, Limits::MIN_QUEUE);
         if octets / workers < least && octets != Limits::QUEUE {

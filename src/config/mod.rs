@@ -108,6 +108,7 @@ pub struct Config {
     tls: TlsSettings,
     timeout: Duration,
     cache_bytes: usize,
+    record_bytes: usize,
     workers: NonZeroUsize,
     host: HostSettings,
     local_names: LocalNames,
@@ -154,6 +155,7 @@ impl Default for Config {
             tls: TlsSettings::default(),
             timeout: Self::TIMEOUT,
             cache_bytes: Self::CACHE_BYTES,
+            record_bytes: 0,
             workers: NonZeroUsize::MIN,
             host: HostSettings::default(),
             local_names: LocalNames::default(),
@@ -182,6 +184,9 @@ impl Config {
 
     /// The default of [`Config::cache_bytes`]: about 17,000 responses of one address, more than a household or a node asks for.
     pub const CACHE_BYTES: usize = 4 << 20;
+
+    /// Where failures are recorded: less has no room for what led to one, and more than the largest takes memory that nobody looks at.
+    pub const RECORDS: RangeInclusive<usize> = (16 << 10)..=(64 << 20);
 
     /// The default of [`Config::padding`]: 128, as RFC 8467 section 4.1 recommends.
     pub const PADDING: Option<NonZeroU16> = NonZeroU16::new(128);
@@ -360,6 +365,11 @@ impl Config {
     /// all. Default: no, they keep the upstream's order.
     pub fn rotate(&self) -> bool {
         self.rotate
+    }
+
+    /// Octets of memory for the records of failures, of all workers together, within [`Config::RECORDS`]; 0 is none, which is the default.
+    pub fn record_bytes(&self) -> usize {
+        self.record_bytes
     }
 
     /// The block to a multiple of which queries are padded on encrypted connections, in octets (RFC 8467 section 4.1); `None`: they are not.

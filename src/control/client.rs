@@ -15,7 +15,12 @@ const MAX_REPLY: u64 = 16 << 20;
 
 /// Has a running program carry out a request. Gives what is to be printed: the result, as JSON or for people. An error is for people, and says
 /// what to do.
-pub fn talk(socket: &Path, request: &Request, json: bool) -> Result<String, String> {
+pub fn talk(
+    socket: &Path,
+    request: &Request,
+    json: bool,
+    output: Option<&Path>,
+) -> Result<String, String> {
     let reply = exchange(socket, &request.line())?;
     let reply: Value = serde_json::from_str(&reply)
         .map_err(|error| format!("{}: what came is no JSON: {error}", socket.display()))?;
@@ -24,6 +29,15 @@ pub fn talk(socket: &Path, request: &Request, json: bool) -> Result<String, Stri
         return Err(why.unwrap_or("refused, without a reason").to_owned());
     }
     let result = &reply["result"];
+    if let Some(output) = output {
+        let record = result["record"].as_str().unwrap_or_default();
+        std::fs::write(output, record).map_err(|error| {
+            format!(
+                "the record cannot be written to {}: {error}",
+                output.display()
+            )
+        })?;
+    }
     Ok(if json {
         format!("{result}\n")
     } else {

@@ -4,7 +4,7 @@ use super::explain;
 use super::log_trace::LogTrace;
 use super::peer::Peer;
 use super::request::{Refusal, Request};
-use crate::engine::{Cache, Explained, Flush};
+use crate::engine::{Cache, Explained, FailureId, Flush};
 use crate::json::Json;
 use crate::logger;
 use crate::reload::{Outcome, Reloads};
@@ -90,6 +90,7 @@ impl Commands {
         match request {
             Request::Status => Answer::Now(self.status(now)),
             Request::Explain { name, qtype } => self.explain(name, qtype, now),
+            Request::Why(id) => Answer::Now(self.why(id)),
             Request::Reload => {
                 info!("{by} has the configuration read again");
                 let pending = Pending {
@@ -128,6 +129,25 @@ impl Commands {
             Json::Number(i64::try_from(seconds).unwrap_or(i64::MAX))
         };
         ("trace_seconds_left", Json::maybe(left, seconds))
+    }
+
+    fn why(&self, id: FailureId) -> Done {
+        let found = collected(&self.control.why(id))?
+            .into_iter()
+            .flatten()
+            .next();
+        let record = found.ok_or_else(|| {
+            let text = format!(
+                "there is no record of a failure {id}: its place was taken by later ones (record-size), dotward has been started since, or it records none"
+            );
+            Refusal::new("unknown_id", text)
+        })?;
+        let story = record.story().into_iter().map(Json::Text).collect();
+        Ok(Json::Object(vec![
+            ("id", Json::text(id.to_string())),
+            ("story", Json::List(story)),
+            ("record", Json::Text(record.lines())),
+        ]))
     }
 
     fn flush(&self, flush: &Flush, by: Peer) -> Done {

@@ -188,6 +188,7 @@ fn failure(of: &FailedQuery) -> Json {
         ("after_ms", milliseconds(of.took)),
         ("sent", number(of.sends.into())),
         ("asked_upstreams", labels(&of.tried)),
+        ("id", Json::maybe(of.id, |id| Json::text(id.to_string()))),
     ])
 }
 

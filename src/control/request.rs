@@ -2,7 +2,7 @@
 
 use super::names::{type_name, type_names, type_of};
 use crate::config::hint;
-use crate::engine::Flush;
+use crate::engine::{FailureId, Flush};
 use crate::json::Json;
 use crate::wire;
 use log::LevelFilter;
@@ -33,6 +33,8 @@ pub enum Request {
         /// Its type.
         qtype: u16,
     },
+    /// What led to a failure.
+    Why(FailureId),
     /// The configuration is read again.
     Reload,
     /// A part of the cache is forgotten.
@@ -155,6 +157,7 @@ impl Request {
                     },
                 }
             }
+            "why" => Self::Why(members.needed("id")?.parse().map_err(Refusal::bad)?),
             "reload" => Self::Reload,
             "flush" => match (members.name("name")?, members.name("suffix")?) {
                 (None, None) => Self::Flush(Flush::All),
@@ -192,6 +195,7 @@ impl Request {
                 members.push(("name", name(of)));
                 members.push(("type", Json::text(type_name(*qtype))));
             }
+            Self::Why(id) => members.push(("id", Json::text(id.to_string()))),
             Self::Flush(Flush::Name(of)) => members.push(("name", name(of))),
             Self::Flush(Flush::Suffix(of)) => members.push(("suffix", name(of))),
             Self::LogLevel(level) => {
@@ -211,6 +215,7 @@ impl Request {
         match self {
             Self::Status => "status",
             Self::Explain { .. } => "explain",
+            Self::Why(_) => "why",
             Self::Reload => "reload",
             Self::Flush(_) => "flush",
             Self::LogLevel(_) => "log_level",
@@ -274,6 +279,10 @@ mod tests {
                     name: name.clone(),
                     qtype: 65,
                 },
+            ),
+            (
+                r#""why","id":"1a2b""#,
+                Request::Why("1A2B".parse().unwrap()),
             ),
             (r#""flush""#, Request::Flush(Flush::All)),
             (

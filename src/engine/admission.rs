@@ -6,6 +6,7 @@ use super::denials::Denials;
 use super::effects::Effects;
 use super::failure::Failure;
 use super::local_names::{LocalAnswer, LocalNames};
+use super::recorder::{Asked, Crowd, FailureId, Kind};
 use super::routes::Routed;
 use super::transactions::{WaitingClient, edns_of, size_limit};
 use crate::config::{AccessList, Config};
@@ -19,7 +20,7 @@ pub enum Admission {
     /// It was answered with an error.
     Refused,
     /// It was answered with an error, since its client may not ask.
-    Denied(Query),
+    Denied(Query, Option<FailureId>),
     /// It is no query, and gets no answer.
     Dropped,
 }
@@ -74,10 +75,14 @@ impl Gate {
                 info!("{denial}");
             }
             let why = Failure::NotAllowed.explain(std::iter::empty());
+            let kind = Kind::Failed(Failure::NotAllowed);
+            let asked = || Asked::refused(message, client);
+            let why = fx.record_at_once(kind, why, Crowd::default(), fx.now.mono, asked);
             fx.failures.note(&why, fx.now.mono);
             let (reason, ede) = (why.failure.reason(), Some(why.ede()));
             self.refuse(message, client, (why.rcode, reason), ede, fx);
-            return scanned.map_or(Admission::Refused, Admission::Denied);
+            let id = why.id();
+            return scanned.map_or(Admission::Refused, |query| Admission::Denied(query, id));
         }
         match scanned {
             Ok(query) => Admission::Admit(query),

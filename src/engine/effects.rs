@@ -3,13 +3,15 @@
 
 use super::answered::Origin;
 use super::client::Client;
+use super::failure::Explanation;
+use super::failures::Failures;
 use super::history::Attempt;
 use super::keys::{ConnectionKey, TransactionKey};
 use super::output::Output;
-use super::recent_failures::RecentFailures;
+use super::recorder::{Asked, Crowd, Kind};
 use super::replies::Replies;
 use super::stats::Stats;
-use super::time::Now;
+use super::time::{Now, Time};
 use std::collections::VecDeque;
 
 /// Something that the forwarder has to do because of an event.
@@ -44,7 +46,7 @@ pub enum Task {
 pub struct Ledger {
     pub stats: Stats,
     pub replies: Replies,
-    pub failures: RecentFailures,
+    pub failures: Failures,
     pub tasks: VecDeque<Task>,
 }
 
@@ -68,7 +70,7 @@ pub struct Effects<'a> {
     pub out: &'a mut Output,
     pub stats: &'a mut Stats,
     pub replies: &'a mut Replies,
-    pub failures: &'a mut RecentFailures,
+    pub failures: &'a mut Failures,
     tasks: &'a mut VecDeque<Task>,
 }
 
@@ -76,6 +78,24 @@ impl Effects<'_> {
     /// One task more for the forwarder.
     pub fn task(&mut self, task: Task) {
         self.tasks.push_back(task);
+    }
+
+    /// A query fails without an attempt: it is recorded, where failures are, and its client is told the name of the record.
+    #[cold]
+    pub fn record_at_once(
+        &mut self,
+        kind: Kind,
+        why: Explanation,
+        crowd: Crowd,
+        arrived: Time,
+        asked: impl FnOnce() -> Asked,
+    ) -> Explanation {
+        let Some(recorder) = &mut self.failures.recorder else {
+            return why;
+        };
+        let times = (arrived, self.now.mono);
+        let id = recorder.failed_at_once((kind, &why), Some(crowd), times, asked);
+        why.with_id(id)
     }
 
     /// Replies with what `write` appends, and counts that. `origin` is for the query log.

@@ -2,6 +2,7 @@
 //! ([`Forwarder::remember_failures`](super::Forwarder::remember_failures)), and nothing at all for a query that succeeds.
 
 use super::failure::Explanation;
+use super::recorder::FailureId;
 use super::remedies;
 use super::time::{Now, Time};
 use super::upstream_set::UpstreamSet;
@@ -33,6 +34,7 @@ struct What {
     rcode: Rcode,
     code: Option<u16>,
     text: Box<str>,
+    id: Option<FailureId>,
 }
 
 /// A query that failed lately.
@@ -55,6 +57,8 @@ pub struct FailedQuery {
     pub remedy: Option<&'static str>,
     /// How often the query was sent.
     pub sends: u8,
+    /// The name of its record, where failures are recorded.
+    pub id: Option<FailureId>,
     /// The labels of the upstreams that it was sent to, as far as they are configured still.
     pub tried: Vec<String>,
 }
@@ -76,17 +80,19 @@ pub struct Failing<'a> {
     pub arrived: Time,
     pub sends: u8,
     pub tried: UpstreamSet,
+    pub id: Option<FailureId>,
 }
 
 impl<'a> Failing<'a> {
     /// One that has just arrived.
-    pub fn at_once(message: &'a [u8], query: &'a Query, now: Now) -> Self {
+    pub fn at_once(message: &'a [u8], query: &'a Query, id: Option<FailureId>, now: Now) -> Self {
         Self {
             message,
             question: &query.question,
             arrived: now.mono,
             sends: 0,
             tried: UpstreamSet::EMPTY,
+            id,
         }
     }
 }
@@ -147,6 +153,7 @@ impl FailedQueries {
                     rcode,
                     code,
                     text,
+                    id,
                 } = failed.what.clone();
                 FailedQuery {
                     ago: now.mono.since(failed.at),
@@ -157,6 +164,7 @@ impl FailedQueries {
                     remedy: remedies::what_to_do(rcode, code, &text),
                     text: text.into(),
                     sends,
+                    id,
                     tried: label(failed.tried),
                 }
             })
@@ -194,6 +202,7 @@ fn push(
             rcode,
             code: why.map(|why| why.code),
             text: text.get(..end.unwrap_or(0)).unwrap_or_default().into(),
+            id: failing.id,
         },
         tried: failing.tried,
     });
@@ -219,6 +228,7 @@ mod tests {
             arrived: at(now - 1).mono,
             sends: 2,
             tried: UpstreamSet::of(1),
+            id: None,
         };
         let why = Ede::NETWORK_ERROR.with_text(text);
         failures.note(&failing, Rcode::SERVFAIL, Some(why), at(now));

@@ -1,6 +1,7 @@
 //! What a failure means, in one place: the RCODE and the extended error that clients get (RFC 8914), and the line in the log.
 //! What to do about it is in `remedies`.
 
+use crate::engine::recorder::FailureId;
 use crate::engine::remedies;
 use crate::engine::response::{Final, Meaning};
 use crate::engine::words::Lasting;
@@ -79,12 +80,37 @@ pub struct Explanation {
     text: Cow<'static, str>,
     /// The upstream's response has an extended error of its own, which clients get instead.
     is_told: bool,
+    /// The name of its record, which stands at the end of the text.
+    id: Option<FailureId>,
+    /// Octets of the text in front of that.
+    bare: usize,
 }
 
 impl Explanation {
     /// The extended error.
     pub fn ede(&self) -> Ede<'_> {
         self.code.with_text(&self.text)
+    }
+
+    /// The text without the name of a record.
+    pub fn bare_text(&self) -> &str {
+        self.text.get(..self.bare).unwrap_or(&self.text)
+    }
+
+    /// The name of its record, if there is one.
+    pub fn id(&self) -> Option<FailureId> {
+        self.id
+    }
+
+    /// The same with the name of its record, by which `dotward why` tells what led to it.
+    pub fn with_id(mut self, id: FailureId) -> Self {
+        let mark = format!(" (id {id})");
+        let mut text = self.text.into_owned();
+        cut(&mut text, MAX_TEXT - mark.len());
+        self.bare = text.len();
+        self.text = (text + &mark).into();
+        self.id = Some(id);
+        self
     }
 
     /// That of an upstream's response that has none.
@@ -106,7 +132,7 @@ impl Explanation {
             | Failure::Blocked => Level::Info,
             _ => Level::Warn,
         };
-        let advice = advice(remedies::of_reason(&self.text));
+        let advice = advice(remedies::of_reason(self.bare_text()));
         Some((
             level,
             format!("a query failed with {}: {}{advice}", self.rcode, self.text),
@@ -145,7 +171,9 @@ pub fn of_response(
         failure,
         rcode,
         code: Ede::OTHER,
+        bare: text.len(),
         text: text.into(),
+        id: None,
         is_told: told.is_some(),
     })
 }
@@ -267,8 +295,10 @@ impl Failure {
             failure: self,
             rcode,
             code,
+            bare: text.len(),
             text,
             is_told: false,
+            id: None,
         }
     }
 }

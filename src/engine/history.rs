@@ -280,6 +280,12 @@ impl History {
         self.attempts().next().is_some()
     }
 
+    /// The attempt on this connection that may still be answered, if there is one.
+    pub fn on(&self, connection: ConnectionKey) -> Option<Attempt> {
+        let mut attempts = self.attempts().copied();
+        attempts.find(|attempt| attempt.connection == connection)
+    }
+
     /// Whether it is in flight on this connection.
     pub fn is_on(&self, connection: ConnectionKey) -> bool {
         self.attempts()

@@ -14,7 +14,7 @@
 //! tasks (`effects`) that they left. A query passes `admission` first, and `routes` says to which upstreams it may go (by the domains in
 //! `suffixes`); `response` and `failure` are pure functions that say what a
 //! response means, and what a failure means for clients and the log; `failed_queries` are those that failed lately, and `explained` is what is known
-//! about one question. `captive` is for networks where one has to log in first. `history` is what was tried for a transaction: by it the upstreams
+//! about one question. `captive` is for networks where one has to log in first. `recorder` keeps what led to failures. `history` is what was tried for a transaction: by it the upstreams
 //! choose a connection.
 
 mod admission;
@@ -33,6 +33,7 @@ mod effects;
 mod explained;
 mod failed_queries;
 mod failure;
+mod failures;
 mod forwarder;
 mod gauges;
 mod hashing;
@@ -44,6 +45,7 @@ mod numbers;
 mod output;
 mod per_client;
 mod recent_failures;
+mod recorder;
 pub(crate) mod remedies;
 mod repeats;
 mod replies;
@@ -76,6 +78,7 @@ pub use network::{Moved, Network, NetworkChange};
 pub use output::{Action, Output};
 pub(crate) use per_client::PerClient;
 pub use recent_failures::RecentFailure;
+pub use recorder::{FailureId, Record};
 pub use replies::Replies;
 pub use stats::{Stats, UpstreamStats};
 pub use time::{Now, Time};

@@ -1,6 +1,7 @@
 //! The latest failures that clients were told of, with their explanations, and without the names that were asked for.
 
 use super::failure::{Explanation, Failure};
+use super::recorder::FailureId;
 use super::remedies;
 use super::repeats::Repeats;
 use super::time::Time;
@@ -24,6 +25,8 @@ pub struct RecentFailure {
     pub count: u64,
     /// How long ago the last one was.
     pub ago: Duration,
+    /// The name of the record of the last one, where failures are recorded.
+    pub id: Option<FailureId>,
 }
 
 /// One that is kept.
@@ -32,6 +35,7 @@ struct Kept {
     text: Box<str>,
     count: u64,
     last: Time,
+    id: Option<FailureId>,
 }
 
 /// The latest failures. What is the same as an earlier one only counts, so that a flood of failures costs a comparison each.
@@ -46,13 +50,14 @@ pub struct RecentFailures {
 impl RecentFailures {
     /// A client was told this.
     pub fn note(&mut self, why: &Explanation, now: Time) {
-        let text = why.ede().text;
         self.tell(why, now);
+        let text = why.bare_text();
         let is_same = |kept: &Kept| kept.failure == why.failure && *kept.text == *text;
         if let Some(at) = self.kept.iter().position(is_same) {
             let kept = &mut self.kept[at];
             kept.count += 1;
             kept.last = now;
+            kept.id = why.id();
             self.kept[..=at].rotate_right(1);
             return;
         }
@@ -62,6 +67,7 @@ impl RecentFailures {
             text: text.into(),
             count: 1,
             last: now,
+            id: why.id(),
         };
         self.kept.insert(0, kept);
     }
@@ -69,7 +75,7 @@ impl RecentFailures {
     /// Says so in the log, unless that was said a short while ago.
     fn tell(&mut self, why: &Explanation, now: Time) {
         let told = &mut self.told[why.failure as usize];
-        if let Some(untold) = told.note(why.ede().text, now)
+        if let Some(untold) = told.note(why.bare_text(), now)
             && let Some((level, line)) = why.line()
         {
             log!(level, "{line}{untold}");
@@ -84,6 +90,7 @@ impl RecentFailures {
             remedy: remedies::of_reason(&kept.text),
             count: kept.count,
             ago: now.since(kept.last),
+            id: kept.id,
         })
     }
 }

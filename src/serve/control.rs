@@ -6,7 +6,7 @@ use super::measured::Measured;
 use super::query_log::QueryLog;
 use super::reload::Reload;
 use crate::config::Config;
-use crate::engine::{Cache, Explained};
+use crate::engine::{Cache, Explained, FailureId, Record};
 use crate::locks::lock;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::stream::StreamExt as _;
@@ -45,6 +45,8 @@ pub enum Message {
     RememberFailures,
     /// What it knows about the question of this query is to be sent, with its number.
     Explain(Arc<[u8]>, mpsc::Sender<(usize, Explained)>),
+    /// The record of a failure is to be sent, if it has one.
+    Why(FailureId, mpsc::Sender<Option<Record>>),
     /// This query is to be answered as that of a client.
     Ask(Arc<[u8]>, mpsc::Sender<Asked>),
     /// The cache that it uses is to be sent.
@@ -211,6 +213,13 @@ impl Control {
         let (to, explained) = mpsc::channel();
         lock(&self.receivers).tell(&Message::Explain(query.into(), to));
         explained
+    }
+
+    /// Has every loop look for the record of a failure: one value for each. The channel ends as that of [`Control::measure`].
+    pub fn why(&self, id: FailureId) -> mpsc::Receiver<Option<Record>> {
+        let (to, records) = mpsc::channel();
+        lock(&self.receivers).tell(&Message::Why(id, to));
+        records
     }
 
     /// Asks the first loop a query as a client does, whatever the access list says. The one value comes when the query is answered; the channel

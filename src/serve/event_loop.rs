@@ -10,6 +10,7 @@ use super::control::{Command, Message, Messages};
 use super::core::Core;
 use super::handover::Handover;
 use super::host_networks::HostNetworks;
+use super::inspect::record_failures;
 use super::lookups::Lookups;
 use super::missing_addresses::MissingAddresses;
 use super::network::Paths;
@@ -111,6 +112,8 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         let (commands, query_log) = control.subscribe();
         let mut out = Output::new();
         out.note_answered(query_log.is_some());
+        let mut forwarder = Forwarder::new(&config, cache.clone(), core_seed);
+        record_failures(&mut forwarder, &config, number);
         Self {
             number,
             missing: MissingAddresses::new(&sockets, logs_for_all, now.mono),
@@ -273,6 +276,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
                 Message::Prepare => self.prepare(),
                 Message::RememberFailures => self.core.forwarder.remember_failures(),
                 Message::Explain(query, to) => self.explain(&query, &to),
+                Message::Why(id, to) => self.why(id, &to),
                 Message::Ask(query, to) => self.ask(&query, to),
                 Message::ShowCache(to) => drop(to.send(self.cache.clone())),
                 Message::NetworkChanged => self.network_changed(),

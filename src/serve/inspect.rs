@@ -3,11 +3,18 @@
 use super::event_loop::EventLoop;
 use super::measured::{CacheMeasured, Measured};
 use super::shutdown::Phase;
-use crate::engine::{Explained, Forwarder, Stats};
+use crate::config::Config;
+use crate::engine::{Explained, FailureId, Forwarder, Record, Stats};
 use crate::runtime::Runtime;
 use crate::transport::Transport;
 use log::info;
 use std::sync::mpsc;
+
+/// Has the core of a loop record failures as this configuration wants it, with its part of the memory.
+pub(super) fn record_failures(forwarder: &mut Forwarder, config: &Config, number: usize) {
+    let loops = config.workers().get();
+    forwarder.record_failures(config.record_bytes() / loops, (number, loops));
+}
 
 impl<R: Runtime, T: Transport> EventLoop<R, T> {
     /// The forwarder that it drives.
@@ -63,6 +70,12 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             // Whoever asked may have given up by now.
             drop(to.send((self.number, explained)));
         }
+    }
+
+    /// Sends the record of a failure, if it has one.
+    pub(super) fn why(&self, id: FailureId, to: &mpsc::Sender<Option<Record>>) {
+        // Whoever asked may have given up by now.
+        drop(to.send(self.core.forwarder.why(id, &self.config)));
     }
 
     /// Connects to an upstream, if there has never been a connection. One loop is enough to see whether that can be done.

@@ -3,6 +3,7 @@
 use super::bound::BoundSockets;
 use super::event_loop::EventLoop;
 use super::host_networks::HostNetworks;
+use super::inspect::record_failures;
 use super::reload::Reload;
 use super::shutdown::Phase;
 use super::sockets::Sockets;
@@ -48,6 +49,9 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             now,
             &mut core.out,
         );
+        if self.config.record_bytes() != before.record_bytes() {
+            record_failures(&mut core.forwarder, &self.config, self.number);
+        }
         self.lookups.keep(|number| core.forwarder.upstream(number));
         let allow = self.config.allow().clone();
         self.host_networks = HostNetworks::new(allow, self.logs_for_all());

@@ -159,6 +159,7 @@ fn failure(of: &RecentFailure) -> Json {
         ("what_to_do", Json::maybe(of.remedy, Json::text)),
         ("count", count(of.count)),
         ("seconds_ago", Json::Fraction(of.ago.as_secs_f64())),
+        ("id", Json::maybe(of.id, |id| Json::text(id.to_string()))),
     ])
 }
 

@@ -123,6 +123,9 @@ impl Totals {
         match self.failures.iter_mut().find(is_same) {
             Some(known) => {
                 known.count += failure.count;
+                if failure.ago < known.ago {
+                    known.id = failure.id;
+                }
                 known.ago = known.ago.min(failure.ago);
             }
             None => self.failures.push(failure.clone()),

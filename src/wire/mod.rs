@@ -11,6 +11,7 @@
 //!   `Vec<u8>`.
 //! - Caching: [`cacheability`] says whether a response may be cached and for how long; [`CachedResponse`] is its stored form.
 //!   [`freshness`] says for how long a cache of HTTP may keep one.
+//! - Records of failures: [`masked_query`], [`masked_response`].
 //! - Framing: [`Frames`] and [`append_frame`], the two-octet length prefix of streams.
 //!
 //! Everything here is pure, and total on any input: offsets are checked, loops are bounded, and nothing is
@@ -29,6 +30,7 @@ mod integers;
 mod labels;
 mod local_response;
 mod malformed;
+mod masked;
 mod name;
 mod name_text;
 mod opt_removal;
@@ -58,6 +60,7 @@ pub use header::{Flags, HEADER_LEN, Header, Rcode, clear_ad, set_id};
 pub use labels::Labels;
 pub use local_response::{LocalRdata, LocalRecord, local_records, local_response};
 pub use malformed::Malformed;
+pub use masked::{masked_query, masked_response};
 pub use name::{NameDisplay, display, uncompressed};
 pub use name_text::name_from_text;
 pub use query::{Query, Refusal, parse_query};

@@ -64,6 +64,7 @@ const SAMPLES: &[(&str, &str, &str)] = &[
         "\"/run/dotward/control.sock\"",
         "/run/dotward/control.sock",
     ),
+    ("record-size", "\"64k\"", "64k"),
     (
         "allow-net",
         "[\"127.0.0.1\", \"localnets\"]",
@@ -101,7 +102,7 @@ fn a_file_says_what_options_and_variables_say() {
     // A build without the feature refuses the value.
     let lacks = |key: &str| match key {
         "admin" => !cfg!(feature = "admin"),
-        "control-socket" => !cfg!(feature = "control"),
+        "control-socket" | "record-size" => !cfg!(feature = "control"),
         "captive" | "captive-resolver" => !cfg!(feature = "captive"),
         "certificate" | "certificate-key" | "listen-tls" => !cfg!(feature = "listen-tls"),
         _ => false,
@@ -119,6 +120,8 @@ fn a_file_says_what_options_and_variables_say() {
             // Without the log nothing is told of clients.
             "query-log-clients" => &[("DOTWARD_QUERY_LOG", "-")],
             "captive-resolver" => &[("DOTWARD_CAPTIVE", "allow-plaintext-for 60s")],
+            // Without the socket nobody asks for records.
+            "record-size" => &[("DOTWARD_CONTROL_SOCKET", "/run/dotward/control.sock")],
             _ => &[],
         };
         let by_file = stand.read(&format!("{key} = {in_file}"), "", beside);

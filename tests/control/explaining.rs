@@ -150,7 +150,9 @@ fn a_name_that_failed_is_told_with_the_reason() {
         "{explained}"
     );
     let text = failure["extended_error"]["text"].as_str().expect("a text");
-    assert!(text.ends_with(": no answer in time"), "{text}");
+    let id = failure["id"].as_str().expect("an id");
+    let told = format!(": no answer in time (id {id})");
+    assert!(text.ends_with(&told), "{text}");
     let asked = &explained["asked"];
     assert_eq!(
         (&asked["rcode"], &asked["source"]),

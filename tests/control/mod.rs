@@ -5,6 +5,7 @@ mod explaining;
 mod lines;
 mod peers;
 mod socket_files;
+mod why;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;

@@ -11,6 +11,9 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+/// Octets of records: enough for all failures of a story.
+const RECORDS: usize = 4 << 20;
+
 /// The configuration of a story's house, with these of its upstreams. With a split they are all.
 pub fn configure(story: &Story, upstreams: &[usize], policy: Policy) -> Config {
     let upstream = |index: &usize| {
@@ -28,7 +31,7 @@ pub fn configure(story: &Story, upstreams: &[usize], policy: Policy) -> Config {
         (upstreams, routes) = split.routes(&upstreams, policy, story.names());
     }
     let config = story.house.config(upstreams).routes(routes).policy(policy);
-    let config = config.listen([PROXY.into()]);
+    let config = config.listen([PROXY.into()]).record_bytes(RECORDS);
     #[cfg(any(feature = "doh", feature = "doq"))]
     let config = if story.has_streams() {
         config.roots(super::certificates::roots())
@@ -45,6 +48,7 @@ pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats
     let config = configure(&stage.story, &all, stage.story.house.policy);
     let protocols = Protocols::new(&world, &config).expect("nothing to go wrong");
     let sockets = Sockets::bind(&world, &config).expect("free");
+    let as_it_was = config.clone();
     let seed = [stage.story.seed as u8; 32];
     let mut watch = Watch::new(&config);
     let options = Options::with_seed(config, seed).expect("one worker");
@@ -65,6 +69,10 @@ pub fn serve(stage: &Rc<Stage>, control: &Control) -> impl Future<Output = Stats
             }
         };
         poll_fn(step).await;
+        let core = event_loop.core();
+        let of = |id| Some(core.why(id, &as_it_was)?.lines());
+        let records = core.recorded_failures().into_iter().filter_map(of);
+        stage.records.borrow_mut().extend(records);
         event_loop.stats()
     }
 }

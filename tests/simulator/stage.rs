@@ -42,6 +42,8 @@ pub struct Stage {
     pub reloads: RefCell<Vec<Time>>,
     /// Why the forwarder is not at rest, if it is not.
     pub unrest: RefCell<Option<String>>,
+    /// Records of the failures, as files.
+    pub records: RefCell<Vec<String>>,
     clients: RefCell<Vec<Datagrams>>,
     newcomers: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
 }
@@ -51,6 +53,8 @@ pub struct Outcome {
     pub faults: Vec<String>,
     pub trace: Vec<String>,
     pub stats: Stats,
+    /// Records of the failures, as files.
+    pub records: Vec<String>,
 }
 
 impl Stage {
@@ -90,6 +94,7 @@ pub fn play(story: &Story, traced: bool) -> Outcome {
         control: Control::new(),
         reloads: RefCell::default(),
         unrest: RefCell::default(),
+        records: RefCell::default(),
         clients: RefCell::default(),
         newcomers: RefCell::default(),
         world,
@@ -118,6 +123,7 @@ pub fn play(story: &Story, traced: bool) -> Outcome {
         faults,
         trace,
         stats,
+        records: stage.records.take(),
     }
 }
 

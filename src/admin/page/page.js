@@ -448,7 +448,7 @@ function showFailures(s) {
     say(when.children[0], `${duration(failure.seconds_ago)} ago`);
     say(when.children[1], (REASONS[failure.reason] ?? [failure.reason])[0]);
     say(when.children[2], failure.count === 1 ? "1 query" : `${count(failure.count)} queries`);
-    say(text, failure.text);
+    say(text, failure.id ? `${failure.text} (id ${failure.id})` : failure.text);
   });
   $("no-latest").hidden = s.latest_failures.length > 0;
 }

@@ -1,7 +1,7 @@
 //! A build without the feature `control`, or for a system without Unix sockets. Stands in for `src/cli/control.rs`.
 
 use super::UsageError;
-use super::commands::{Explain, Flush, LogLevel, Reload, Status, Subcommand, Trace};
+use super::commands::{Explain, Flush, LogLevel, Reload, Status, Subcommand, Trace, Why};
 use super::sources::Sources;
 use crate::config::lacking;
 use std::convert::Infallible;
@@ -25,6 +25,7 @@ impl ControlOrder {
         let command = match typed {
             Subcommand::Status(Status { .. }) => "status",
             Subcommand::Explain(Explain { .. }) => "explain",
+            Subcommand::Why(Why { .. }) => "why",
             Subcommand::Flush(Flush { .. }) => "flush",
             Subcommand::Reload(Reload { .. }) => "reload",
             Subcommand::LogLevel(LogLevel { .. }) => "log-level",
@@ -54,6 +55,7 @@ mod tests {
         for line in [
             "status",
             "explain a.test",
+            "why 1a2b",
             "flush",
             "reload",
             "log-level info",

@@ -135,6 +135,11 @@ fn failure(of: &Value) -> Vec<String> {
             format_args!("; {}", extended_error(&of["extended_error"])),
         );
     }
+    // That of a failure here stands in its text.
+    let id = text(&of["id"]);
+    if !id.is_empty() && !row.contains(&format!("(id {id})")) {
+        append(&mut row, format_args!(" (id {id})"));
+    }
     std::iter::once(row).chain(remedy(of, "  ")).collect()
 }
 

@@ -14,6 +14,7 @@ pub fn of(request: &Request, result: &Value) -> String {
     match request {
         Request::Status => status::screen(result),
         Request::Explain { .. } => explain::screen(result),
+        Request::Why(_) => why(result),
         Request::Reload => format!("{}\n", text(&result["status"])),
         Request::Flush(_) => {
             let count = number(&result["flushed"]);
@@ -29,6 +30,12 @@ pub fn of(request: &Request, result: &Value) -> String {
             None => "the log does not name what clients ask for\n".to_owned(),
         },
     }
+}
+
+/// What led to a failure, a row each.
+fn why(result: &Value) -> String {
+    let story = list(&result["story"]).iter().map(text);
+    story.fold(String::new(), |shown, row| shown + &row + "\n")
 }
 
 /// Rows under headings, as `dotward check` has them.

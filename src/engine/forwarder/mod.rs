@@ -17,6 +17,7 @@ mod explaining;
 mod network;
 mod queries;
 mod reconfiguration;
+mod recording;
 mod responses;
 mod tracing;
 mod work;
@@ -33,6 +34,7 @@ use crate::engine::gauges::{Gauges, UpstreamGauges, UpstreamWords};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Output;
 use crate::engine::recent_failures::RecentFailure;
+use crate::engine::recorder::{Came, Line, What};
 use crate::engine::replies::Replies;
 use crate::engine::routes::Routes;
 use crate::engine::stats::{Stats, UpstreamStats};
@@ -177,6 +179,7 @@ impl Forwarder {
 
     /// One query failed on a connection that goes on.
     pub fn query_failed(&mut self, connection: ConnectionKey, id: u16, now: Now, out: &mut Output) {
+        self.note_attempt(connection, id, || Came::Failed, now);
         self.pool
             .query_failed(connection, id, &mut self.ledger.at(now, out));
         self.settle(now, out);
@@ -191,6 +194,7 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
+        self.note_attempt(connection, id, || Came::Lost(why.clone()), now);
         self.pool
             .query_lost(connection, id, why, &mut self.ledger.at(now, out));
         self.settle(now, out);
@@ -204,6 +208,18 @@ impl Forwarder {
         now: Now,
         out: &mut Output,
     ) {
+        if let Some(upstream) = self.pool.upstream_of(connection)
+            && limits != Limits::default()
+        {
+            let line = Line {
+                upstream,
+                connection,
+            };
+            let most = limits.in_flight;
+            self.ledger
+                .failures
+                .event(now.mono, || What::Limited(line, most));
+        }
         self.pool.limited(connection, limits, now.mono);
         self.settle(now, out);
     }
@@ -241,6 +257,7 @@ impl Forwarder {
                 let why = unreadable
                     .err()
                     .map_or("octets behind the last record", |why| why.0);
+                self.note_unreadable(connection, message, now);
                 let fx = &mut self.ledger.at(now, out);
                 self.pool.malformed(connection, message, why, fx);
             }
@@ -337,7 +354,7 @@ impl Forwarder {
 
     /// The latest failures that clients were told of, the newest first. Names that were asked for are not in them.
     pub fn recent_failures(&self, now: Now) -> impl Iterator<Item = RecentFailure> {
-        self.ledger.failures.list(now.mono)
+        self.ledger.failures.recent.list(now.mono)
     }
 
     /// What happened so far.

@@ -3,6 +3,7 @@
 use super::Forwarder;
 use crate::engine::network::NetworkChange;
 use crate::engine::output::Output;
+use crate::engine::recorder::What;
 use crate::engine::time::Now;
 use std::net::SocketAddr;
 
@@ -17,6 +18,9 @@ impl Forwarder {
     pub fn network_changed(&mut self, change: &NetworkChange, now: Now, out: &mut Output) {
         self.notice_resume(now, out);
         self.captive_moved(change);
+        self.ledger
+            .failures
+            .event(now.mono, || What::NetworkChanged);
         self.pool
             .network_changed(change, &mut self.ledger.at(now, out));
         self.settle(now, out);

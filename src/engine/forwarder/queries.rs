@@ -21,9 +21,9 @@ impl Forwarder {
         let query = match self.gate.admit(message, client, fx) {
             Admission::Admit(query) => query,
             Admission::Refused => return true,
-            Admission::Denied(query) => {
+            Admission::Denied(query, id) => {
                 let why = Failure::NotAllowed.explain(std::iter::empty());
-                let failing = Failing::at_once(message, &query, now);
+                let failing = Failing::at_once(message, &query, id, now);
                 let failed = self.transactions.failed_mut();
                 failed.note_refused(&failing, &why, now);
                 return true;

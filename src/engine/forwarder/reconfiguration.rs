@@ -5,6 +5,7 @@ use crate::config::{Config, Upstream};
 use crate::engine::cache::Cache;
 use crate::engine::keys::TransactionKey;
 use crate::engine::output::Output;
+use crate::engine::recorder::What;
 use crate::engine::routes::{Routed, Routes};
 use crate::engine::time::Now;
 use crate::engine::upstream_set::UpstreamSet;
@@ -30,6 +31,7 @@ impl Forwarder {
         let fx = &mut self.ledger.at(now, out);
         // What follows from it is done by the new configuration.
         self.pool.notice_resume(fx);
+        fx.failures.event(now.mono, || What::Reconfigured);
         let renew = before.roots() != config.roots() || before.key_log() != config.key_log();
         let fresh = self.pool.reconfigure(config, renew, fx);
         self.routes = Routes::new(config, self.pool.numbers());

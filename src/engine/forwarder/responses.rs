@@ -4,6 +4,7 @@ use super::Forwarder;
 use crate::engine::history::{History, Purpose};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::output::Output;
+use crate::engine::recorder::Came;
 use crate::engine::response::{self, Verdict};
 use crate::engine::time::Now;
 use crate::engine::transactions::{Happened, Step};
@@ -77,6 +78,10 @@ impl Forwarder {
             .learn(&attempt, history, (message, answer), meaning, fx);
         let (signed, is_stale) = (transaction.query.signed, transaction.stale_at.is_some());
         let mut others = history.has_untried();
+        if !meaning.is_useful() {
+            let came = || Came::Message(wire::masked_response(message).into());
+            self.note_ended(key, Some(attempt), came, now);
+        }
         if !meaning.is_useful() && self.pool.splits() {
             // This may have been the failure by which its upstream became suspect.
             self.confine(key, now);
@@ -110,6 +115,9 @@ impl Forwarder {
             );
         }
         self.trace(key, Some((&attempt, connection)), now);
+        if !meaning.is_useful() {
+            self.record_relayed(key, message, answer, now);
+        }
         let fx = &mut self.ledger.at(now, out);
         let why = self.pool.useless(upstream, meaning, message, answer);
         let from = (Some(upstream), why);

@@ -6,6 +6,7 @@ use crate::engine::failure::Failure;
 use crate::engine::history::{Attempt, History, Purpose, Queue};
 use crate::engine::keys::{ConnectionKey, TransactionKey};
 use crate::engine::output::Output;
+use crate::engine::recorder::Came;
 use crate::engine::response;
 use crate::engine::routes::ForwardingRoute;
 use crate::engine::time::{Now, Time};
@@ -28,19 +29,23 @@ impl Forwarder {
                 let Some(history) = self.transactions.history_mut(key) else {
                     return;
                 };
+                let attempt = history.on(connection);
                 history.lost(connection, blame, now.mono);
+                self.note_ended(key, attempt, || Came::ConnectionEnded, now);
                 self.react(key, Happened::ConnectionLost, now, out);
             }
             Task::NotSent(key, connection) => {
                 let Some(history) = self.transactions.history_mut(key) else {
                     return;
                 };
+                let attempt = history.on(connection);
                 if history.not_sent(connection) {
                     let stats = &mut self.ledger.stats;
                     stats.sent = stats.sent.saturating_sub(1);
                     let again = u64::from(history.sends() > 0);
                     stats.resent = stats.resent.saturating_sub(again);
                 }
+                self.note_ended(key, attempt, || Came::NotSent, now);
                 self.react(key, Happened::ConnectionLost, now, out);
             }
             Task::AttemptFailed(key, connection) => {
@@ -197,6 +202,7 @@ impl Forwarder {
             other => other,
         };
         let why = failure.explain(self.pool.troubles(route, tried));
+        let why = self.record_failure(key, why, now);
         self.transactions
             .fail(key, why, &mut self.ledger.at(now, out));
     }

@@ -1,6 +1,6 @@
 //! Accepting a query: it joins an identical one, starts a transaction, or finds no room.
 
-use super::quotas::{self, Asked, Room, UNIT};
+use super::quotas::{self, Room, UNIT};
 use super::replies::reply_failure;
 use super::{Transaction, Transactions, WaitingClient};
 use crate::engine::cache::Key;
@@ -10,6 +10,7 @@ use crate::engine::failed_queries::Failing;
 use crate::engine::failure::Failure;
 use crate::engine::history::{History, Opt};
 use crate::engine::keys::TransactionKey;
+use crate::engine::recorder::{Asked, Kind};
 use crate::engine::routes::ForwardingRoute;
 use crate::engine::time::Now;
 use crate::wire::{self, Query};
@@ -75,10 +76,14 @@ impl Transactions {
             fx.task(Task::Relieve);
             if let Err(why) = self.make_room(&client.client, units, fx) {
                 let cd = query.header.flags.cd();
-                let why = &why.explain(std::iter::empty());
+                let crowd = self.quotas.crowd(&client.client, 0);
+                let kind = Kind::Failed(why);
+                let asked = || Asked::of(message, &query, &[&client]);
+                let why = why.explain(std::iter::empty());
+                let why = &fx.record_at_once(kind, why, crowd, fx.now.mono, asked);
                 fx.failures.note(why, fx.now.mono);
-                self.failed
-                    .note_refused(&Failing::at_once(message, &query, fx.now), why, fx.now);
+                let failing = Failing::at_once(message, &query, why.id(), fx.now);
+                self.failed.note_refused(&failing, why, fx.now);
                 let why = (why, fx.now.mono);
                 reply_failure(client.client, &reply, cd, why, self.udp_payload, fx);
                 return Accepted::Done;
@@ -203,7 +208,7 @@ impl Transactions {
     }
 
     fn note(&mut self, client: &WaitingClient, transaction: TransactionKey, now: Now) {
-        let asked = Asked {
+        let asked = quotas::Asked {
             transaction,
             units: client.units,
             since: now.mono,
@@ -235,7 +240,7 @@ impl Transactions {
         if !self.quotas.is_watching() {
             let all = self.table.iter().flat_map(|(key, transaction)| {
                 transaction.clients().map(move |waiting| {
-                    let asked = Asked {
+                    let asked = quotas::Asked {
                         transaction: key,
                         units: waiting.units,
                         since: transaction.history.arrived,

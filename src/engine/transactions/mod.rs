@@ -411,7 +411,7 @@ impl Transactions {
 }
 
 /// How many queries there may be in all, and of one client.
-fn bounds(config: &Config) -> (usize, usize) {
+pub fn bounds(config: &Config) -> (usize, usize) {
     let limits = config.limits();
     let most = limits.in_flight.min(config.memory_for_queries() / UNIT);
     (most, limits.in_flight_per_client)

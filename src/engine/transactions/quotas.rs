@@ -7,6 +7,7 @@
 use crate::engine::client::Client;
 use crate::engine::failure::Failure;
 use crate::engine::keys::TransactionKey;
+use crate::engine::recorder::Crowd;
 use crate::engine::time::Time;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -231,6 +232,17 @@ impl Quotas {
                 Room::InsteadOf(asked.transaction, number, why)
             }
             _ => Room::None(why),
+        }
+    }
+
+    /// How many queries are in flight beside one that is refused or gave way; `own` is what that has left behind.
+    pub fn crowd(&self, client: &Client, own: usize) -> Crowd {
+        let index = self.index.as_deref();
+        let of = |account| index.and_then(|index| index.clients.get(&account));
+        Crowd {
+            in_flight: self.units + own,
+            of_client: of(client.account()).map_or(0, |of| of.units) + own,
+            clients: index.map_or(0, |index| index.clients.len()),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::engine::effects::Effects;
 use crate::engine::failed_queries::Failing;
 use crate::engine::failure::{Explanation, Failure};
 use crate::engine::keys::TransactionKey;
+use crate::engine::recorder::{FailureId, Kind};
 use crate::engine::response;
 use crate::engine::time::{Now, Time};
 use crate::engine::words::counted;
@@ -61,6 +62,10 @@ impl Transactions {
             return;
         };
         self.note_time(&transaction, fx.now);
+        let why = why.map(|why| match fx.failures.take_relayed() {
+            Some(id) => Box::new(why.with_id(id)),
+            None => why,
+        });
         if let Some(key) = transaction.key() {
             let query = (&*transaction.message, &transaction.query);
             match why.as_ref().and_then(|why| why.added()) {
@@ -74,8 +79,8 @@ impl Transactions {
         }
         if let Some(why) = why.as_ref().filter(|_| self.failed.is_on()) {
             let theirs = wire::extended_errors(message, answer.opt.as_ref()).next();
-            let ede = why.added().or(theirs);
-            self.note_failure(&transaction, answer.rcode(), ede, fx.now);
+            let told = (answer.rcode(), why.added().or(theirs));
+            self.note_failure(&transaction, told, why.id(), fx.now);
         }
         let response = Response::Answer(message.into(), *answer, from, why);
         self.relay(transaction, response, fx);
@@ -101,7 +106,8 @@ impl Transactions {
             let failure = (why.rcode, why.ede());
             self.cache.put_failure(&key, query, failure, fx.now.boot);
         }
-        self.note_failure(&transaction, why.rcode, Some(why.ede()), fx.now);
+        let told = (why.rcode, Some(why.ede()));
+        self.note_failure(&transaction, told, why.id(), fx.now);
         self.relay(transaction, Response::Failure(why), fx);
     }
 
@@ -109,11 +115,11 @@ impl Transactions {
     fn note_failure(
         &mut self,
         transaction: &Transaction,
-        rcode: Rcode,
-        why: Option<Ede<'_>>,
+        (rcode, why): (Rcode, Option<Ede<'_>>),
+        id: Option<FailureId>,
         now: Now,
     ) {
-        self.failed.note(&failing(transaction), rcode, why, now);
+        self.failed.note(&failing(transaction, id), rcode, why, now);
     }
 
     /// Notes how long the client that came first has waited, if one waits.
@@ -138,6 +144,7 @@ impl Transactions {
             Response::Failure(_) => true,
         };
         let arrived = transaction.history.arrived;
+        let mut relayed = None;
         while let Some(waiting) = transaction.next_client() {
             if fx.out.is_full() {
                 // The driver first has to do what there is; then the rest is answered.
@@ -165,9 +172,14 @@ impl Transactions {
                     // Whoever asks over a stream cannot ask for more; a silently short answer would be worse.
                     fx.stats.answered += 1;
                     fx.stats.truncated += 1;
-                    let why = Failure::Truncated.explain(std::iter::empty());
+                    let mut why = Failure::Truncated.explain(std::iter::empty());
+                    if let Some(id) = relayed.or_else(|| fx.failures.take_relayed()) {
+                        relayed = Some(id);
+                        why = why.with_id(id);
+                    }
                     fx.failures.note(&why, fx.now.mono);
-                    self.note_failure(&transaction, why.rcode, Some(why.ede()), fx.now);
+                    let told = (why.rcode, Some(why.ede()));
+                    self.note_failure(&transaction, told, why.id(), fx.now);
                     self.reply_why(&transaction, &waiting, &why, fx);
                 }
                 Response::Answer(message, answer, from, why) => {
@@ -266,11 +278,15 @@ impl Transactions {
             fx,
         ) {
             fx.stats.yielded += 1;
+            let crowd = self.quotas.crowd(&waiting.client, 1);
+            let kind = Kind::GaveWay(why);
+            let asked = || transaction.asked(&waiting);
             let why = why.explain(std::iter::empty());
+            let why = fx.record_at_once(kind, why, crowd, arrived, asked);
             fx.failures.note(&why, fx.now.mono);
             self.reply_why(transaction, &waiting, &why, fx);
             if self.failed.is_on() {
-                let failing = failing(transaction);
+                let failing = failing(transaction, why.id());
                 self.failed.note_refused(&failing, &why, fx.now);
             }
         }
@@ -348,13 +364,14 @@ impl Transactions {
 }
 
 /// It fails now.
-fn failing(transaction: &Transaction) -> Failing<'_> {
+fn failing(transaction: &Transaction, id: Option<FailureId>) -> Failing<'_> {
     Failing {
         message: &transaction.message,
         question: &transaction.query.question,
         arrived: transaction.history.arrived,
         sends: transaction.history.sends(),
         tried: transaction.history.tried(),
+        id,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::engine::cache::Key;
 use crate::engine::client::Client;
 use crate::engine::history::History;
+use crate::engine::recorder::Asked;
 use crate::engine::time::Time;
 use crate::wire::{ClientEdns, ClientSubnet, OPTION_PADDING, OptAt, Query, Recipient, options};
 use std::collections::VecDeque;
@@ -98,6 +99,11 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// How one of its clients asked, for the record of a failure.
+    pub fn asked(&self, by: &WaitingClient) -> Asked {
+        Asked::of(&self.message, &self.query, &[by])
+    }
+
     /// The question's octets: name, type, class.
     pub fn question(&self) -> &[u8] {
         self.query.question.octets(&self.message)

@@ -48,6 +48,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Failures so far.
     pub fn total(&self) -> u32 {
         self.total
@@ -99,12 +104,6 @@ impl Backoff {
     /// Whether the last connect to each of so many addresses failed, a short while ago.
     pub fn has_failed_everywhere(&self, addresses: usize, now: Time) -> bool {
         self.failures as usize >= addresses && self.has_failed_lately(now)
-    }
-
-    /// Connects that failed in a row.
-    #[cfg(feature = "captive")]
-    pub fn failures(&self) -> usize {
-        self.failures as usize
     }
 
     /// When the first of the connects began that have had no success so far.

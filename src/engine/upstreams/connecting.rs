@@ -10,6 +10,7 @@ use crate::engine::failure::{NextTry, connect_line, connect_reason};
 use crate::engine::history::{History, Lane, Queue};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
+use crate::engine::recorder::{Line, What};
 use crate::engine::routes::ForwardingRoute;
 use crate::engine::stats::UpstreamStats;
 use crate::engine::time::{Now, Time};
@@ -132,6 +133,7 @@ impl UpstreamPool {
         if state.wants_resolving(now) {
             state.resolving = true;
             fx.out.push(Action::Resolve { upstream });
+            fx.failures.event(now, || What::Lookup(upstream));
         }
         let Some(addr) = state.connecting(now) else {
             return false;
@@ -146,6 +148,13 @@ impl UpstreamPool {
         };
         let connection = Connection::connecting(upstream, addr, lane, now);
         let connection = self.connections.insert(connection);
+        fx.failures.event(now, || {
+            let line = Line {
+                upstream,
+                connection,
+            };
+            What::Connect(line, isolated)
+        });
         fx.out.push(Action::Connect {
             connection,
             upstream,
@@ -300,6 +309,11 @@ impl UpstreamPool {
         };
         let state = &mut self.upstreams[connection.upstream];
         state.comes_up_with(connection.streams);
+        let line = Line {
+            upstream: connection.upstream,
+            connection: key,
+        };
+        fx.failures.event(fx.now.mono, || What::Early(line));
         connection.early(state.backoff.total(), fx.now.mono);
         if state.is_known_to_reorder() {
             connection.pipeline.expect_reordering();
@@ -334,6 +348,12 @@ impl UpstreamPool {
             return;
         };
         let (upstream, addr, goes_to) = (connection.upstream, connection.addr, connection.goes_to);
+        let line = Line {
+            upstream,
+            connection: key,
+        };
+        let streams = connection.streams == Streams::Own;
+        fx.failures.event(now, || What::Connected(line, streams));
         let state = &mut self.upstreams[upstream];
         state.comes_up_with(connection.streams);
         let took = now.since(connection.since);
@@ -385,6 +405,12 @@ impl UpstreamPool {
         let Some(failed) = self.connections.remove(key) else {
             return;
         };
+        let line = Line {
+            upstream: failed.upstream,
+            connection: key,
+        };
+        fx.failures
+            .event(fx.now.mono, || What::ConnectFailed(line, why.clone()));
         self.note_failure(failed.upstream, Some(failed.addr), why, fx);
         for transaction in failed.pipeline.live_transactions() {
             fx.task(Task::NotSent(transaction, key));
@@ -405,6 +431,10 @@ impl UpstreamPool {
         let Some(state) = self.upstreams.get_mut(upstream) else {
             return;
         };
+        fx.failures.event(fx.now.mono, || {
+            let found = found.as_ref().map(|(addresses, _)| addresses.len());
+            What::LookedUp(upstream, found.map_err(Clone::clone))
+        });
         match found {
             Ok((addresses, holds)) if !addresses.is_empty() => {
                 state.resolved(&addresses, holds, fx.now.mono);

@@ -9,6 +9,7 @@ use crate::engine::failure::{STRAYS, remembered};
 use crate::engine::history::Attempt;
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
+use crate::engine::recorder::{Line, What};
 use crate::engine::time::Time;
 use crate::engine::words::{Lasting, counted};
 use crate::transport::{ConnectionError, Limits};
@@ -28,6 +29,13 @@ impl UpstreamPool {
         self.log_loss(&connection, why, fx);
         let now = fx.now.mono;
         let (upstream, live) = (connection.upstream, connection.pipeline.live());
+        fx.failures.event(now, || {
+            let of = Line {
+                upstream,
+                connection: key,
+            };
+            What::Lost(of, why.clone(), connection.pipeline.answered(), live)
+        });
         let by_peer = matches!(
             why,
             ConnectionError::Closed | ConnectionError::Io(_) | ConnectionError::Truncated

@@ -14,7 +14,7 @@
 //!   `incidents`.
 //! - `connection`: one connection, with the queries in flight on it: `pipeline`, in one of the `streams` or in many.
 //! - `resume`: noticing that the machine was suspended. `moving`: the network has changed; `networks`: what was learned over each.
-//!   `reconfiguration`: other upstreams than before. `measuring`: gauges. `explaining`: what of it people are told.
+//!   `reconfiguration`: other upstreams than before. `measuring`: gauges. `recording`: what a record of a failure says. `explaining`: what of it people are told.
 
 mod assignment;
 mod backoff;
@@ -35,6 +35,7 @@ mod padding;
 mod pipeline;
 mod reachability;
 mod reconfiguration;
+mod recording;
 mod responses;
 mod resume;
 mod round_trip;
@@ -56,6 +57,7 @@ use super::history::{Attempt, History, Preference};
 use super::keys::{ConnectionKey, TransactionKey};
 use super::numbers::Numbers;
 use super::output::Action;
+use super::recorder::{Line, What};
 use super::response::Meaning;
 use super::routes::route_upstreams;
 use super::stats::UpstreamStats;
@@ -273,6 +275,11 @@ impl UpstreamPool {
     fn close_one(&mut self, connection: ConnectionKey, fx: &mut Effects<'_>) -> Option<Connection> {
         let closed = self.connections.remove(connection)?;
         fx.out.push(Action::Close { connection });
+        let line = Line {
+            upstream: closed.upstream,
+            connection,
+        };
+        fx.failures.event(fx.now.mono, || What::Closed(line));
         Some(closed)
     }
 

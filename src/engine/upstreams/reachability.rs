@@ -65,7 +65,7 @@ impl UpstreamPool {
         let of_one = |upstream: usize| {
             let state = &self.upstreams[upstream];
             match () {
-                () if state.backoff.failures() >= state.width() => Time::ZERO,
+                () if state.backoff.failures() as usize >= state.width() => Time::ZERO,
                 () if self.connects_to(upstream) => state.backoff.series_since() + NO_SUCCESS,
                 () => Time::NEVER,
             }

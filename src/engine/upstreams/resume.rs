@@ -4,6 +4,7 @@ use super::UpstreamPool;
 use crate::engine::effects::{Effects, Task};
 use crate::engine::keys::ConnectionKey;
 use crate::engine::output::Action;
+use crate::engine::recorder::What;
 use crate::engine::time::{Now, Time};
 use crate::engine::words::Lasting;
 use log::info;
@@ -54,6 +55,7 @@ impl UpstreamPool {
             Lasting(gap),
             Lasting(slept)
         );
+        fx.failures.event(fx.now.mono, || What::Resumed);
         for upstream in &mut self.upstreams {
             upstream.start_afresh();
         }

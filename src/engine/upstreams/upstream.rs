@@ -226,6 +226,11 @@ impl Upstream {
         self.backoff.answered(failures_before)
     }
 
+    /// When it last answered a query.
+    pub fn answered_at(&self) -> Option<Time> {
+        self.answered_at
+    }
+
     /// Whether it has answered a query within the last minute.
     pub fn is_active(&self, now: Time) -> bool {
         self.answered_at.is_some_and(|at| now.since(at) <= LATELY)

@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// Events of one run.
 const EVENTS_OF_A_RUN: u64 = 1_000;
+/// Octets of records: enough for all failures of a run.
+const RECORDS: usize = 4 << 20;
 /// Calls at one moment, after which the alarm must lie ahead.
 const SPINS: usize = 50;
 /// A shell gives up a connect after so long.
@@ -60,6 +62,7 @@ pub fn drive(seed: u64, all: bool, traced: bool) -> Outcome {
         faults,
         trace,
         stats: *driver.core.stats(),
+        records: driver.records(),
     }
 }
 
@@ -91,7 +94,8 @@ impl Driver {
         log.note(|| format!("{config:?}"));
         let cache = Cache::new(config.cache_bytes(), [7; 16], Times::default());
         let cache = Arc::new(cache);
-        let core = Forwarder::new(&config, cache.clone(), [seed as u8; 32]);
+        let mut core = Forwarder::new(&config, cache.clone(), [seed as u8; 32]);
+        core.record_failures(RECORDS, (1, 1));
         ledger.allowed = allowed(&core, &config);
         Self {
             core,
@@ -173,6 +177,13 @@ impl Driver {
         let tally = &self.ledger.tally;
         self.log.check(tally.check(stats.prefetches));
         self.log.check(watch::sums(stats, tally.all_unprocessed()));
+    }
+
+    /// The records of all failures, as files.
+    fn records(&self) -> Vec<String> {
+        let of = |id| Some(self.core.why(id, &self.config)?.lines());
+        let ids = self.core.recorded_failures().into_iter();
+        ids.filter_map(of).collect()
     }
 
     /// What the core waits to hear of dials and look-ups.
