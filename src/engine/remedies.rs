@@ -66,6 +66,9 @@ const REMEDIES: &[Row] = &[
     ("certificate not trusted: self-signed", TRUST_OWN),
     ("authority's, not a server's", TRUST_OWN),
     ("pinned", CHECK_PIN),
+    ("it ends before it begins to be valid", RENEW),
+    ("not made for a server", REMAKE),
+    ("older than X.509 version 3", REMAKE),
     (
         "certificate not trusted",
         "have a new certificate made for the server; if it is not yours, something on the way may answer in its place",

@@ -385,10 +385,12 @@ fn count(why: Failure, fx: &mut Effects<'_>) {
         Failure::ConnectionLost => stats.failed_lost += 1,
         Failure::Malformed => stats.failed_malformed += 1,
         Failure::Ending => stats.failed_ending += 1,
-        // They end no transaction, and have counters of their own.
-        Failure::Truncated | Failure::TooMany | Failure::TooManyOfClient | Failure::NotAllowed => {}
-        // They are answers.
-        Failure::Servfail
+        // They end no transaction, or are answers, and have counters of their own.
+        Failure::Truncated
+        | Failure::TooMany
+        | Failure::TooManyOfClient
+        | Failure::NotAllowed
+        | Failure::Servfail
         | Failure::Refused
         | Failure::NotUnderstood
         | Failure::NotValidated
