@@ -54,9 +54,12 @@ fn main() -> ExitCode {
     };
     let wanted = Wanted { all, protocol };
     if let (Some((from, to)), true) = (seeds.flatten(), has("--failures")) {
-        let run = |seed| match has("--core") {
-            true => drive(seed, all, false),
-            false => tell(&draw(seed, wanted), false),
+        let run = |seed| {
+            if has("--core") {
+                drive(seed, all, false)
+            } else {
+                tell(&draw(seed, wanted), false)
+            }
         };
         return failures(from..to.unwrap_or(from + 1), run);
     }

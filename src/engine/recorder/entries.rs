@@ -248,6 +248,10 @@ impl Kind {
 
 /// A connection that there was when a query failed.
 #[derive(Clone, Copy, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a member of the file"
+)]
 pub struct Seen {
     pub line: Line,
     /// When it came up, or its connect began.

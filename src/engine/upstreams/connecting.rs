@@ -149,11 +149,11 @@ impl UpstreamPool {
         let connection = Connection::connecting(upstream, addr, lane, now);
         let connection = self.connections.insert(connection);
         fx.failures.event(now, || {
-            let line = Line {
+            let of = Line {
                 upstream,
                 connection,
             };
-            What::Connect(line, isolated)
+            What::Connect(of, isolated)
         });
         fx.out.push(Action::Connect {
             connection,

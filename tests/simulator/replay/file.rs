@@ -157,9 +157,10 @@ impl Members {
     }
 
     fn maybe_text(&self, name: &str) -> Result<String, String> {
-        match self.has(name) {
-            true => self.text(name),
-            false => Ok(String::new()),
+        if self.has(name) {
+            self.text(name)
+        } else {
+            Ok(String::new())
         }
     }
 
@@ -265,9 +266,10 @@ impl File {
                     at: line.moment("at")?,
                     kind: line.text("kind")?,
                     rcode: line.small("rcode")?,
-                    why: match line.has("code") {
-                        true => Some((line.small("code")?, line.text("text")?)),
-                        false => None,
+                    why: if line.has("code") {
+                        Some((line.small("code")?, line.text("text")?))
+                    } else {
+                        None
                     },
                 }
             }
@@ -278,17 +280,21 @@ impl File {
 
     /// The number of an upstream, if it is one of the record.
     fn known(&self, number: u64) -> Result<u64, String> {
-        match self.upstreams.iter().any(|one| one.number == number) {
-            true => Ok(number),
-            false => Err(format!("there is no line of the upstream {number}")),
+        if self.upstreams.iter().any(|one| one.number == number) {
+            Ok(number)
+        } else {
+            Err(format!("there is no line of the upstream {number}"))
         }
     }
 
     fn event(&self, line: &Members) -> Result<Event, String> {
         let word = line.text("event")?;
-        let of_upstream = |name: &str| match line.has(name) {
-            true => line.number(name),
-            false => Ok(u64::MAX),
+        let of_upstream = |name: &str| {
+            if line.has(name) {
+                line.number(name)
+            } else {
+                Ok(u64::MAX)
+            }
         };
         let what = match word.as_str() {
             "connect" => What::Connect {
@@ -313,13 +319,15 @@ impl File {
         let is_lookup = matches!(what, What::Lookup | What::LookedUp(_));
         Ok(Event {
             at: line.moment("at")?,
-            upstream: match is_general {
-                true => u64::MAX,
-                false => self.known(line.number("upstream")?)?,
+            upstream: if is_general {
+                u64::MAX
+            } else {
+                self.known(line.number("upstream")?)?
             },
-            connection: match is_general || is_lookup {
-                true => of_upstream("connection")?,
-                false => line.number("connection")?,
+            connection: if is_general || is_lookup {
+                of_upstream("connection")?
+            } else {
+                line.number("connection")?
             },
             what,
         })
@@ -360,9 +368,10 @@ fn settings(line: &Members) -> Result<Settings, String> {
         in_flight_per_client: line.small("in_flight_per_client")?,
         link_in_flight: line.small("link_in_flight")?,
         udp_payload: line.small("udp_payload")?,
-        padding: match line.has("padding") {
-            true => Some(line.small("padding")?),
-            false => None,
+        padding: if line.has("padding") {
+            Some(line.small("padding")?)
+        } else {
+            None
         },
     })
 }
@@ -383,13 +392,15 @@ fn upstream(line: &Members) -> Result<Upstream, String> {
                     .map_err(|_| format!("{proxy:?} is no address"))?,
             ),
         },
-        addresses: match line.has("addresses") {
-            true => line.small("addresses")?,
-            false => 1,
+        addresses: if line.has("addresses") {
+            line.small("addresses")?
+        } else {
+            1
         },
-        answered: match line.has("answered") {
-            true => Some(line.moment("answered")?),
-            false => None,
+        answered: if line.has("answered") {
+            Some(line.moment("answered")?)
+        } else {
+            None
         },
     })
 }
@@ -399,13 +410,14 @@ fn query(line: &Members) -> Result<Query, String> {
         transport: line.maybe_text("transport")?,
         is_signed: line.flag("signed")?,
         message: line.octets("message")?,
-        crowd: match line.has("queries_in_flight") {
-            true => Some(Crowd {
+        crowd: if line.has("queries_in_flight") {
+            Some(Crowd {
                 in_flight: line.small("queries_in_flight")?,
                 of_client: line.small("of_its_client")?,
                 clients: line.small("clients_in_flight")?,
-            }),
-            false => None,
+            })
+        } else {
+            None
         },
     })
 }

@@ -87,10 +87,10 @@ impl Plan {
         let resumes = file.events.iter();
         let resumes = resumes.filter(|event| matches!(event.what, What::Resumed));
         plan.resumes = resumes.map(|event| event.at).collect();
-        let resumed = plan.resumes.iter().filter(|at| **at <= 0).max().copied();
+        let latest = plan.resumes.iter().filter(|at| **at <= 0).max().copied();
         for upstream in &file.upstreams {
             let answered = upstream.answered.filter(|at| *at <= 0);
-            if let Some(at) = answered.max(resumed) {
+            if let Some(at) = answered.max(latest) {
                 plan.since.insert(upstream.number, at);
             }
         }
@@ -165,9 +165,8 @@ impl Plan {
         let mut lost = of.filter_map(|it| it.lost.as_ref());
         let same = lost.find(|(at, ..)| *at == attempt_until);
         match same {
-            Some((_, ConnectionError::Silent, _)) => None,
-            Some((_, why, _)) => Some(why.clone()),
-            None => None,
+            Some((_, why, _)) if *why != ConnectionError::Silent => Some(why.clone()),
+            _ => None,
         }
     }
 

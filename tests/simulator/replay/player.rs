@@ -15,8 +15,10 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// When the query comes, on the clock of the core.
-const ARRIVAL: Duration = Duration::from_secs(100_000);
+/// When a replay begins, before the query comes.
+const BEGIN: Moment = -700_000_000_000;
+/// That moment on the clock of the core.
+const ORIGIN: Time = Time::from_nanos(100_000_000_000_000);
 /// For so long after the recorded end another one is waited for.
 const PATIENCE: Moment = 10_000_000_000;
 /// Connections that were up when the query came are made so long before, where they are older.
@@ -48,7 +50,7 @@ impl Replayed {
 #[derive(Clone, Debug)]
 enum Due {
     /// A connection of the record is begun, unless the core has begun it.
-    Begin(Connection),
+    Begin(Box<Connection>),
     /// An upstream is connected to, if fewer connects to it were begun since the query came.
     Force(u64, usize, bool),
     Early(ConnectionKey),
@@ -132,7 +134,7 @@ impl<'f> Player<'f> {
             plan: Plan::of(file),
             core,
             out,
-            at: -700_000_000_000,
+            at: BEGIN,
             asleep: Duration::ZERO,
             due: BTreeMap::new(),
             next: 0,
@@ -170,7 +172,7 @@ impl<'f> Player<'f> {
                 made = (made + 1) % 15;
                 let at = begun.map_or(latest, |at| at.max(latest));
                 warms |= connection.answered > 0;
-                self.add(at, Due::Begin(connection));
+                self.add(at, Due::Begin(Box::new(connection)));
             } else if let Some(begun) = begun {
                 let end = connection.ended();
                 let failed = connection
@@ -182,7 +184,7 @@ impl<'f> Player<'f> {
                     .as_ref()
                     .is_some_and(|(at, ..)| matters(*at));
                 if failed || lost || end.is_none_or(|at| at > 0) {
-                    self.add(begun, Due::Begin(connection));
+                    self.add(begun, Due::Begin(Box::new(connection)));
                 }
             }
         }
@@ -202,8 +204,8 @@ impl<'f> Player<'f> {
         }
         let answered = self.file.upstreams.iter().filter_map(|one| one.answered);
         let last = answered.max().unwrap_or(0).min(self.file.end.at);
-        for number in 1..=(last / OTHERS_ASK).clamp(0, 500) {
-            self.add(number * OTHERS_ASK, Due::Warm(number as u16));
+        for number in (1..=500).take_while(|number| Moment::from(*number) * OTHERS_ASK <= last) {
+            self.add(Moment::from(number) * OTHERS_ASK, Due::Warm(number));
         }
         let (kind, end) = (self.file.end.kind.as_str(), self.file.end.at);
         if kind != "gave_way" {
@@ -253,15 +255,14 @@ impl<'f> Player<'f> {
     }
 
     fn now(&self) -> Now {
-        let at = i128::from(self.at) + ARRIVAL.as_nanos() as i128;
-        let mono = Time::from_nanos(at as u64);
+        let mono = ORIGIN + Duration::from_nanos(self.at.saturating_sub(BEGIN).unsigned_abs());
         Now {
             mono,
             boot: mono + self.asleep,
         }
     }
 
-    fn note(&mut self, what: String) {
+    fn note(&mut self, what: &str) {
         self.trace.push(format!("{:>14} {what}", seconds(self.at)));
     }
 
@@ -301,13 +302,13 @@ impl<'f> Player<'f> {
             Due::Begin(connection) => {
                 let upstream = self.index(connection.upstream);
                 let isolated = connection.is_isolated;
-                self.begins = Some(connection);
+                self.begins = Some(*connection);
                 self.core.connect(upstream, isolated, now, &mut self.out);
             }
             Due::Force(number, count, isolated) => {
                 if self.begun.get(&number).is_none_or(|begun| *begun < count) {
                     let upstream = self.index(number);
-                    self.note(format!(
+                    self.note(&format!(
                         "somebody else has {} connected to",
                         self.label(upstream)
                     ));
@@ -316,14 +317,14 @@ impl<'f> Player<'f> {
             }
             Due::Early(key) => self.core.early(key, now, &mut self.out),
             Due::Connected(key, streams) => {
-                self.note(format!("{} is connected", self.on(key)));
+                self.note(&format!("{} is connected", self.on(key)));
                 if streams {
                     self.core.has_streams(key);
                 }
                 self.core.connected(key, "replayed", now, &mut self.out);
             }
             Due::ConnectFailed(key, why) => {
-                self.note(format!("{}: {why}", self.on(key)));
+                self.note(&format!("{}: {why}", self.on(key)));
                 self.core.connect_failed(key, &why, now, &mut self.out);
             }
             Due::LostByNumber(number, why) => {
@@ -333,7 +334,7 @@ impl<'f> Player<'f> {
             }
             Due::Lost(key, why) => {
                 if self.lines.contains_key(&key) {
-                    self.note(format!("{}: the connection is lost: {why}", self.on(key)));
+                    self.note(&format!("{}: the connection is lost: {why}", self.on(key)));
                     self.lines.remove(&key);
                     self.core.connection_lost(key, &why, now, &mut self.out);
                 }
@@ -345,7 +346,7 @@ impl<'f> Player<'f> {
                 }
             }
             Due::Message(key, message) => {
-                self.note(format!(
+                self.note(&format!(
                     "{}: a message of {} octets",
                     self.on(key),
                     message.len()
@@ -353,32 +354,39 @@ impl<'f> Player<'f> {
                 self.core.answer(key, &message, now, &mut self.out);
             }
             Due::QueryFailed(key, id) => {
-                self.note(format!("{}: the query fails", self.on(key)));
+                self.note(&format!("{}: the query fails", self.on(key)));
                 self.core.query_failed(key, id, now, &mut self.out);
             }
             Due::QueryLost(key, id, why) => {
-                self.note(format!("{}: the query is lost: {why}", self.on(key)));
+                self.note(&format!("{}: the query is lost: {why}", self.on(key)));
                 self.core.query_lost(key, id, &why, now, &mut self.out);
             }
             Due::LookedUp(upstream, found) => {
-                self.note(format!("{} is looked up: {found:?}", self.label(upstream)));
+                self.note(&format!("{} is looked up: {found:?}", self.label(upstream)));
                 let hour = Duration::from_secs(3_600);
                 let found = found.map(|count| (addresses(upstream, count), hour));
                 self.core.resolved(upstream, found, now, &mut self.out);
             }
             Due::Resume => {
-                self.note("the machine was suspended".to_owned());
+                self.note("the machine was suspended");
                 self.asleep += Duration::from_secs(3_600);
                 self.core.time(self.now(), &mut self.out);
             }
+            other => self.ask_or_end(&other, now),
+        }
+    }
+
+    /// Somebody asks, or it is over.
+    fn ask_or_end(&mut self, due: &Due, now: Now) {
+        match due {
             Due::Warm(number) => {
                 let query = other_query(WARM + number);
                 self.core
-                    .query(&query, somebody(200, number), now, &mut self.out);
+                    .query(&query, somebody(200, *number), now, &mut self.out);
             }
             Due::Crowd => self.crowd(),
             Due::Query => {
-                self.note(format!("the query comes, {} octets", self.query.len()));
+                self.note(&format!("the query comes, {} octets", self.query.len()));
                 let (query, client) = (self.query.clone(), self.client());
                 if !self.core.query(&query, client, now, &mut self.out) {
                     self.end = Some("the core does not answer this message".to_owned());
@@ -397,6 +405,7 @@ impl<'f> Player<'f> {
                 );
             }
             Due::Close => self.core.close(now, &mut self.out),
+            _ => {}
         }
     }
 
@@ -412,12 +421,13 @@ impl<'f> Player<'f> {
         let others = crowd.in_flight.saturating_sub(crowd.of_client);
         let clients = crowd.clients.clamp(2, 190) - 1;
         if own + others > 0 {
-            self.note(format!("{} queries of others are in flight", own + others));
+            self.note(&format!("{} queries of others are in flight", own + others));
         }
         for number in 0..own + others {
-            let whose = match number < own {
-                true => 1,
-                false => 2 + ((number - own) % clients) as u8,
+            let whose = if number < own {
+                1
+            } else {
+                2 + ((number - own) % clients) as u8
             };
             let (query, now) = (other_query(1 + number as u16), self.now());
             let client = somebody(whose, 1 + number as u16);
@@ -469,7 +479,7 @@ impl<'f> Player<'f> {
                     ..
                 } => self.connect(connection, upstream),
                 Action::Resolve { upstream } => {
-                    self.note(format!("{} is to be looked up", self.label(upstream)));
+                    self.note(&format!("{} is to be looked up", self.label(upstream)));
                     let of = self.file.upstreams.get(upstream);
                     let (number, known) = of.map_or((0, 1), |it| (it.number, it.addresses.max(1)));
                     let (takes, found) = self.plan.next_lookup(number, known);
@@ -477,7 +487,7 @@ impl<'f> Player<'f> {
                 }
                 Action::Close { connection } => {
                     if self.lines.contains_key(&connection) {
-                        self.note(format!(
+                        self.note(&format!(
                             "{}: the core closes a connection",
                             self.on(connection)
                         ));
@@ -488,12 +498,11 @@ impl<'f> Player<'f> {
         }
         self.out.clear();
         for (end, sent) in todo {
-            match sent {
-                Some((connection, id, message)) => self.sent(connection, id, message),
-                None => {
-                    self.note(format!("the client gets {end}"));
-                    self.end.get_or_insert(end);
-                }
+            if let Some((connection, id, message)) = sent {
+                self.sent(connection, id, &message);
+            } else {
+                self.note(&format!("the client gets {end}"));
+                self.end.get_or_insert(end);
             }
         }
     }
@@ -504,7 +513,7 @@ impl<'f> Player<'f> {
         if wanted.is_none() && self.at > 0 {
             *self.begun.entry(number).or_default() += 1;
         }
-        self.note(format!("connects to {}", self.label(upstream)));
+        self.note(&format!("connects to {}", self.label(upstream)));
         let one = wanted.unwrap_or_else(|| self.plan.next_connect(number));
         self.lines.insert(key, (upstream, one.number));
         let shift = one.begun.map_or(0, |begun| self.at - begun);
@@ -541,25 +550,25 @@ impl<'f> Player<'f> {
         }
     }
 
-    fn sent(&mut self, key: ConnectionKey, id: u16, message: Vec<u8>) {
+    fn sent(&mut self, key: ConnectionKey, id: u16, message: &[u8]) {
         let upstream = self.lines.get(&key).map_or(usize::MAX, |it| it.0);
-        if is_other(&message) {
+        if is_other(message) {
             let of = self.file.upstreams.get(upstream);
             let answers = of.and_then(|one| one.answered);
-            if is_warm(&message) && answers.is_some_and(|until| self.at < until.max(0)) {
-                let answer = answer_to(&message, id, None);
+            if is_warm(message) && answers.is_some_and(|until| self.at < until.max(0)) {
+                let answer = answer_to(message, id, None);
                 self.add(self.at + MS, Due::Message(key, answer));
             }
             return;
         }
-        self.note(format!("sent to {}", self.label(upstream)));
+        self.note(&format!("sent to {}", self.label(upstream)));
         let number = self.file.upstreams.get(upstream).map_or(0, |it| it.number);
         let (takes, came) = self.plan.next_attempt(number);
         let until = self.at + takes;
         match came {
             Came::Nothing | Came::NotSent => {}
             Came::Message(recorded) => {
-                let answer = answer_to(&message, id, Some(&recorded));
+                let answer = answer_to(message, id, Some(&recorded));
                 self.add(until, Due::Message(key, answer));
             }
             Came::Failed => self.add(until, Due::QueryFailed(key, id)),
@@ -606,7 +615,8 @@ fn without_id(text: &str) -> String {
 }
 
 fn moment(at: Time) -> Moment {
-    (i128::from(at.as_nanos()) - ARRIVAL.as_nanos() as i128) as Moment
+    let since = i64::try_from(at.since(ORIGIN).as_nanos()).unwrap_or(Moment::MAX / 2);
+    BEGIN + since
 }
 
 fn seconds(at: Moment) -> String {

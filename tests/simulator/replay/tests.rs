@@ -30,6 +30,9 @@ enum Does {
     Fail,
 }
 
+/// What was sent: an id and a message. Nothing: a connect was begun.
+type Sent = Option<(u16, Vec<u8>)>;
+
 /// A core and its upstreams in virtual time.
 struct Scene {
     core: Forwarder,
@@ -38,7 +41,7 @@ struct Scene {
     now: Time,
     does: Vec<Does>,
     lines: BTreeMap<ConnectionKey, usize>,
-    due: BTreeMap<(Time, u64), (ConnectionKey, Option<(u16, Vec<u8>)>)>,
+    due: BTreeMap<(Time, u64), (ConnectionKey, Sent)>,
     next: u64,
     replies: Vec<(Client, Vec<u8>)>,
 }
@@ -112,13 +115,13 @@ impl Scene {
         self.out.clear();
     }
 
-    fn later(&mut self, after: Duration, of: ConnectionKey, sent: Option<(u16, Vec<u8>)>) {
+    fn later(&mut self, after: Duration, of: ConnectionKey, sent: Sent) {
         self.next += 1;
         self.due.insert((self.now + after, self.next), (of, sent));
     }
 
     /// What an upstream does now that it was connected to or asked.
-    fn act(&mut self, key: ConnectionKey, sent: Option<(u16, Vec<u8>)>) {
+    fn act(&mut self, key: ConnectionKey, sent: Sent) {
         let Some(&upstream) = self.lines.get(&key) else {
             return;
         };
