@@ -1,6 +1,6 @@
 //! The core: decides, and does nothing itself.
 //!
-//! No socket, no clock, no thread, no `async`, no feature flag. Whoever drives it feeds events to a [`Forwarder`] and
+//! No socket, no clock, no thread, no `async`; no feature flag but that of the captive mode, which changes nothing else. Whoever drives it feeds events to a [`Forwarder`] and
 //! carries out the [`Action`]s that it wants; time and the seed of every random choice are arguments. So the same code runs
 //! on any runtime, in WebAssembly, and in a test where a week takes a millisecond.
 //!

@@ -1,4 +1,5 @@
 //! A forwarder without the captive mode. Stands in for `src/engine/forwarder/captive.rs`.
+#![allow(clippy::unused_self, reason = "with the feature it is used")]
 
 use super::Forwarder;
 use crate::config::Config;
