@@ -46,7 +46,9 @@ fn prose(out: &mut String, text: &str) {
 }
 
 fn literal(out: &mut String, lines: &[String]) {
-    out.push_str(".Bd \\-literal\n".replace("\\-", "-").as_str());
+    // What stands apart anyway needs no new paragraph.
+    trim(out);
+    out.push_str(".Bd -literal\n");
     for line in lines {
         writeln!(out, "{}", escaped(line)).expect("a text");
     }
@@ -146,7 +148,10 @@ fn command_page(page: &Page, all: &[Page]) -> String {
         out.push_str(".Pp\n");
         prose(&mut out, paragraph);
     }
-    for section in &page.sections {
+    // The order of mdoc(7).
+    let mut sections: Vec<&Section> = page.sections.iter().collect();
+    sections.sort_by_key(|section| section.title == "Examples");
+    for section in sections {
         let title = match section.title.as_str() {
             "Positional Arguments" => "ARGUMENTS",
             "Error codes" => "EXIT STATUS",
