@@ -20,8 +20,13 @@ const SERVING: [(&str, Modes); 3] = [
 /// The commands that tell what those would do. The name of one of them may follow.
 const TELLING: [&str; 4] = ["check", "config", "resolv-conf", dnr::SHAPE.command];
 /// The commands that have options of their own beside settings.
-const SHAPES: [&Shape; 3] = [&dnr::SHAPE, &queries::QUERY, &queries::BENCH];
-const COMMANDS: [&str; 18] = [
+const SHAPES: [&Shape; 4] = [
+    &dnr::SHAPE,
+    &queries::QUERY,
+    &queries::BENCH,
+    &queries::PROVE,
+];
+const COMMANDS: [&str; 19] = [
     "udp",
     "tcp",
     "serve",
@@ -32,6 +37,7 @@ const COMMANDS: [&str; 18] = [
     dnr::SHAPE.command,
     queries::QUERY.command,
     queries::BENCH.command,
+    queries::PROVE.command,
     "providers",
     "status",
     "explain",

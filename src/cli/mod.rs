@@ -59,7 +59,7 @@ pub use certificate::Order;
 pub use control::ControlOrder;
 #[cfg(feature = "query")]
 pub use queries::Question;
-pub use queries::{Ask, Contest};
+pub use queries::{Ask, Contest, Proving};
 pub use query_log::{LogSink, LoggedClients, QueryLogTo};
 pub use settings::Settings;
 pub use sources::Sources;
@@ -87,6 +87,8 @@ pub enum Command {
     Query(Box<Ask>),
     /// Measure resolvers, and print how they compare.
     Bench(Box<Contest>),
+    /// Find out whether this machine's queries are encrypted, and say so.
+    Prove(Box<Proving>),
     /// Print the table of providers.
     Providers,
     /// Print the program's name and version, and the features that it was built with.
@@ -118,6 +120,7 @@ impl Command {
             | Self::Dnr(_)
             | Self::Query(_)
             | Self::Bench(_)
+            | Self::Prove(_)
             | Self::Providers
             | Self::Version
             | Self::Help(_) => &[],
@@ -131,7 +134,8 @@ impl Command {
             | Self::Certificate(_)
             | Self::Control(_)
             | Self::Query(_)
-            | Self::Bench(_) => None,
+            | Self::Bench(_)
+            | Self::Prove(_) => None,
             Self::Probe(_, probe) if probe.json => None,
             Self::Probe(settings, _) => Some(format!(
                 "options, variables and files are valid (not tested: listening)\n{settings}\n"
@@ -308,6 +312,7 @@ mod tests {
             "trace help",
             "query --help",
             "bench -h",
+            "prove --help",
             "udp --help",
             "tcp --help",
             "serve --help",

@@ -64,6 +64,7 @@ pub use failed_queries::FailedQuery;
 pub use forwarder::{Forwarder, Source, Trace};
 pub use gauges::{Gauges, UpstreamGauges, UpstreamWords};
 pub use keys::ConnectionKey;
+pub use local_names::proof;
 pub use network::{Moved, Network, NetworkChange};
 pub use output::{Action, Output};
 pub(crate) use per_client::PerClient;
