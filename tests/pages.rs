@@ -309,7 +309,7 @@ fn every_command_line_that_is_shown_is_accepted() {
                 let is =
                     |command: &str| start.arguments.first().is_some_and(|word| word == command);
                 if is("certificate") && cfg!(not(feature = "certificate"))
-                    || (is("query") || is("bench")) && cfg!(not(feature = "query"))
+                    || (is("query") || is("bench") || is("prove")) && cfg!(not(feature = "query"))
                 {
                     continue;
                 }

@@ -82,7 +82,9 @@ fn read(socket: String, status: &Value, explained: &Value) -> Told {
         found.cloned().unwrap_or_default()
     };
     let of_route = of(routed);
-    let of_status = of(status["upstreams"].as_array().map_or(&[][..], Vec::as_slice));
+    let of_status = of(status["upstreams"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice));
     let connections = of_route["connections"].as_array();
     let connections = connections.map_or(&[][..], Vec::as_slice).iter();
     let mut addresses: Vec<String> = connections.filter_map(|it| text(&it["address"])).collect();

@@ -52,7 +52,11 @@ fn exchange(server: SocketAddr, query: &[u8], end: Instant) -> io::Result<Respon
             socket.set_read_timeout(Some(left))?;
             let read = match socket.recv(&mut buffer) {
                 Ok(len) => Response::read(&buffer[..len], query),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    break;
+                }
                 Err(error) => return Err(error),
             };
             if let Ok(response) = read {

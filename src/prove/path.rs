@@ -93,14 +93,19 @@ pub fn look_up(name: &str, limit: Duration) -> Result<Vec<IpAddr>, Outcome> {
         // Nobody waits for what comes too late.
         let _late_or_not = sender.send(found);
     };
-    let spawned = thread::Builder::new().name("dotward-prove".into()).spawn(work);
+    let spawned = thread::Builder::new()
+        .name("dotward-prove".into())
+        .spawn(work);
     spawned.map_err(|error| Outcome::Failed(format!("no thread can be started: {error}")))?;
     match receiver.recv_timeout(limit) {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(refused(&error.to_string())),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(Outcome::Failed(
-            format!("the resolver of this system does not answer within {} s", limit.as_secs_f64()),
-        )),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+            Err(Outcome::Failed(format!(
+                "the resolver of this system does not answer within {} s",
+                limit.as_secs_f64()
+            )))
+        }
     }
 }
 

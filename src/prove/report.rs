@@ -62,15 +62,26 @@ impl Report {
             ("way", Json::text(way)),
             (
                 "lookups",
-                Json::List(self.lookups.iter().map(|it| Json::Object(seen_json(it))).collect()),
+                Json::List(
+                    self.lookups
+                        .iter()
+                        .map(|it| Json::Object(seen_json(it)))
+                        .collect(),
+                ),
             ),
             ("name_servers", listed(&self.servers)),
             ("elsewhere", listed(&self.elsewhere)),
-            ("listener", Json::maybe(self.listener, |it| Json::text(it.to_string()))),
+            (
+                "listener",
+                Json::maybe(self.listener, |it| Json::text(it.to_string())),
+            ),
             ("query", Json::maybe(self.real.as_ref(), real_json)),
             ("daemon", Json::maybe(daemon, daemon_json)),
             ("daemon_problem", Json::maybe(problem, Json::text)),
-            ("upstream", Json::maybe(self.observed.as_ref(), observed_json)),
+            (
+                "upstream",
+                Json::maybe(self.observed.as_ref(), observed_json),
+            ),
             ("seen_by", Json::List(seen_by.collect())),
         ]);
         format!("{document}\n")
@@ -92,10 +103,14 @@ impl Report {
         };
         rows.push(("this host", on_the_way));
         rows.push(("dotward", "the name, the answer, and who asks".to_owned()));
-        let answered = self.observed.as_ref().and_then(|it| it.outcome.as_ref().ok());
-        let is_encrypted = !self.lookups.iter().any(|seen| {
-            matches!(seen.outcome, Outcome::Ours(Forwarding::Unauthenticated))
-        });
+        let answered = self
+            .observed
+            .as_ref()
+            .and_then(|it| it.outcome.as_ref().ok());
+        let is_encrypted = !self
+            .lookups
+            .iter()
+            .any(|seen| matches!(seen.outcome, Outcome::Ours(Forwarding::Unauthenticated)));
         if is_encrypted {
             let place = answered.map(|it| it.addr.to_string());
             let place = place.or_else(|| {
@@ -108,7 +123,10 @@ impl Report {
                 format!("that dotward talks to {place}, when, and the padded lengths; no names"),
             ));
         } else {
-            rows.push(("the network", "perhaps the name and the answer, in the clear".to_owned()));
+            rows.push((
+                "the network",
+                "perhaps the name and the answer, in the clear".to_owned(),
+            ));
         }
         rows.push((
             "the upstream",
@@ -124,32 +142,62 @@ impl Report {
         };
         for (index, seen) in self.lookups.iter().enumerate() {
             let heading = if index == 0 { "look-ups" } else { "" };
-            row(f, heading, &format!("{}: {}, {}", seen.name, outcome(&seen.outcome), millis(seen.time)))?;
+            row(
+                f,
+                heading,
+                &format!(
+                    "{}: {}, {}",
+                    seen.name,
+                    outcome(&seen.outcome),
+                    millis(seen.time)
+                ),
+            )?;
         }
         row(f, "", &format!("by {how}; only dotward answers such names"))?;
         for (index, server) in self.servers.iter().enumerate() {
             let heading = if index == 0 { "servers" } else { "" };
-            let text = format!("{} of /etc/resolv.conf, asked directly: {}", server.addr, outcome(&server.seen.outcome));
+            let text = format!(
+                "{} of /etc/resolv.conf, asked directly: {}",
+                server.addr,
+                outcome(&server.seen.outcome)
+            );
             row(f, heading, &text)?;
         }
         for server in &self.elsewhere {
-            row(f, "elsewhere", &format!(
-                "dotward answers at {}, which this machine does not ask: dotward resolv-conf says how to change that",
-                server.addr
-            ))?;
+            row(
+                f,
+                "elsewhere",
+                &format!(
+                    "dotward answers at {}, which this machine does not ask: dotward resolv-conf says how to change that",
+                    server.addr
+                ),
+            )?;
         }
         Ok(())
     }
 
     fn write_way(&self, f: &mut fmt::Formatter<'_>, real: &Real) -> fmt::Result {
-        row(f, "client", &format!("this process, {}", std::process::id()))?;
+        row(
+            f,
+            "client",
+            &format!("this process, {}", std::process::id()),
+        )?;
         let listener = match self.listener {
             Some(addr) if is_here(addr.ip()) => format!("{addr}, on this host"),
             Some(addr) => format!("{addr}, on another host"),
             None => "not known: the resolver of the system asks it".to_owned(),
         };
         row(f, "listener", &listener)?;
-        row(f, "real query", &format!("{} A: {}, {}", real.name, real_outcome(real), millis(real.time)))?;
+        row(
+            f,
+            "real query",
+            &format!(
+                "{} A: {}, {}",
+                real.name,
+                real_outcome(real),
+                millis(real.time)
+            ),
+        )?;
         match &self.told {
             Some(Ok(told)) => write_told(f, told)?,
             Some(Err(why)) => row(f, "dotward", &format!("tells nothing more: {why}"))?,
@@ -166,18 +214,47 @@ impl Report {
     }
 
     fn write_observed(&self, f: &mut fmt::Formatter<'_>, asked: &Asked) -> fmt::Result {
-        let by = self.file.as_ref().map_or_else(String::new, |file| format!(", configured by {file}"));
-        row(f, "upstream", &format!("{}{by}, on a connection of this command's own:", asked.label))?;
+        let by = self
+            .file
+            .as_ref()
+            .map_or_else(String::new, |file| format!(", configured by {file}"));
+        row(
+            f,
+            "upstream",
+            &format!(
+                "{}{by}, on a connection of this command's own:",
+                asked.label
+            ),
+        )?;
         let it = match &asked.outcome {
             Ok(it) => it,
             Err(failed) => {
-                let place = failed.place.map_or_else(String::new, |(addr, scheme)| format!("{addr} by {scheme}: "));
-                let advice = if failed.problem.advice.is_empty() { "" } else { "; " };
+                let place = failed.place.map_or_else(String::new, |(addr, scheme)| {
+                    format!("{addr} by {scheme}: ")
+                });
+                let advice = if failed.problem.advice.is_empty() {
+                    ""
+                } else {
+                    "; "
+                };
                 let problem = &failed.problem;
-                return row(f, "", &format!("  {place}{}{advice}{}", problem.why, problem.advice));
+                return row(
+                    f,
+                    "",
+                    &format!("  {place}{}{advice}{}", problem.why, problem.advice),
+                );
             }
         };
-        row(f, "", &format!("  {} by {}, {}", it.addr, it.scheme, it.authentication.told(it.certificate.as_ref())))?;
+        row(
+            f,
+            "",
+            &format!(
+                "  {} by {}, {}",
+                it.addr,
+                it.scheme,
+                it.authentication.told(it.certificate.as_ref())
+            ),
+        )?;
         if let Some(shown) = &it.certificate {
             row(f, "", &format!("  certificate {}", certificate(it, shown)))?;
         }
@@ -242,9 +319,16 @@ fn real_outcome(real: &Real) -> String {
 }
 
 fn write_told(f: &mut fmt::Formatter<'_>, told: &Told) -> fmt::Result {
-    row(f, "dotward", &format!("{}, as it tells over {}:", told.version, told.socket))?;
+    row(
+        f,
+        "dotward",
+        &format!("{}, as it tells over {}:", told.version, told.socket),
+    )?;
     let label = told.upstream.as_deref().unwrap_or("no upstream");
-    let protocols = told.protocols.as_ref().map_or_else(String::new, |it| format!(" by {it}"));
+    let protocols = told
+        .protocols
+        .as_ref()
+        .map_or_else(String::new, |it| format!(" by {it}"));
     let addresses = if told.addresses.is_empty() {
         String::new()
     } else {
@@ -255,8 +339,14 @@ fn write_told(f: &mut fmt::Formatter<'_>, told: &Told) -> fmt::Result {
         row(f, "", &format!("  its last connection: {connection}"))?;
     }
     if let Some(source) = &told.source {
-        let time = told.round_trip.map_or_else(String::new, |time| format!(", round trip {time:.1} ms"));
-        row(f, "", &format!("  another real query was answered from: {source}{time}"))?;
+        let time = told
+            .round_trip
+            .map_or_else(String::new, |time| format!(", round trip {time:.1} ms"));
+        row(
+            f,
+            "",
+            &format!("  another real query was answered from: {source}{time}"),
+        )?;
     }
     match &told.trouble {
         Some(why) => row(f, "", &format!("  it last failed: {why}")),
@@ -266,14 +356,21 @@ fn write_told(f: &mut fmt::Formatter<'_>, told: &Told) -> fmt::Result {
 
 fn certificate(it: &Answered, shown: &crate::transports::tls::inspect::Certificate) -> String {
     let name = it.authentication.matched(shown);
-    let name = name.or_else(|| shown.names.first().cloned()).unwrap_or_else(|| "without a name".to_owned());
+    let name = name
+        .or_else(|| shown.names.first().cloned())
+        .unwrap_or_else(|| "without a name".to_owned());
     let issuer = shown.issuer.as_deref().unwrap_or("nobody that has a name");
     format!("{name}, issued by {issuer}")
 }
 
 fn sizes(it: &Answered) -> String {
-    let padded = it.padded_to.map_or_else(String::new, |block| format!(" padded to a multiple of {block}"));
-    format!("query {} octets{padded}, response {}", it.sent, it.response.octets)
+    let padded = it.padded_to.map_or_else(String::new, |block| {
+        format!(" padded to a multiple of {block}")
+    });
+    format!(
+        "query {} octets{padded}, response {}",
+        it.sent, it.response.octets
+    )
 }
 
 fn seen_json(seen: &Seen) -> Vec<(&'static str, Json)> {
@@ -292,7 +389,10 @@ fn seen_json(seen: &Seen) -> Vec<(&'static str, Json)> {
         ("asked", Json::text(&seen.name)),
         ("answered_by", Json::text(word)),
         ("forwards", Json::maybe(forwards, Json::text)),
-        ("addresses", Json::List(found.iter().map(|ip| Json::text(ip.to_string())).collect())),
+        (
+            "addresses",
+            Json::List(found.iter().map(|ip| Json::text(ip.to_string())).collect()),
+        ),
         ("why", Json::maybe(why, |why| Json::text(why.as_str()))),
         ("time_ms", in_millis(seen.time)),
     ]
@@ -311,9 +411,15 @@ fn real_json(real: &Real) -> Json {
     let response = real.outcome.as_ref().ok().and_then(Option::as_ref);
     Json::Object(vec![
         ("asked", Json::text(&real.name)),
-        ("server", Json::maybe(real.server, |it| Json::text(it.to_string()))),
+        (
+            "server",
+            Json::maybe(real.server, |it| Json::text(it.to_string())),
+        ),
         ("answered", Json::Bool(real.failure().is_none())),
-        ("rcode", Json::maybe(response, |it| Json::text(it.rcode.to_string()))),
+        (
+            "rcode",
+            Json::maybe(response, |it| Json::text(it.rcode.to_string())),
+        ),
         ("why", Json::maybe(real.failure(), Json::text)),
         ("time_ms", in_millis(real.time)),
     ])
@@ -330,7 +436,10 @@ fn daemon_json(told: &Told) -> Json {
         ("protocols", text(&told.protocols)),
         ("addresses", Json::List(addresses.collect())),
         ("connection", text(&told.connection)),
-        ("round_trip_ms", Json::maybe(told.round_trip, Json::Fraction)),
+        (
+            "round_trip_ms",
+            Json::maybe(told.round_trip, Json::Fraction),
+        ),
         ("trouble", text(&told.trouble)),
     ])
 }
@@ -343,15 +452,30 @@ fn observed_json(asked: &Asked) -> Json {
     let shown = answered.and_then(|it| Some((it, it.certificate.as_ref()?)));
     let certificate = Json::maybe(shown, |(it, shown)| {
         Json::Object(vec![
-            ("matched_name", Json::maybe(it.authentication.matched(shown), Json::text)),
-            ("names", Json::List(shown.names.iter().map(|name| Json::text(name.as_str())).collect())),
+            (
+                "matched_name",
+                Json::maybe(it.authentication.matched(shown), Json::text),
+            ),
+            (
+                "names",
+                Json::List(
+                    shown
+                        .names
+                        .iter()
+                        .map(|name| Json::text(name.as_str()))
+                        .collect(),
+                ),
+            ),
             ("issuer", Json::maybe(shown.issuer.as_deref(), Json::text)),
         ])
     });
     let octets = Json::maybe(answered, |it| {
         Json::Object(vec![
             ("query", count(it.sent)),
-            ("query_padded_to", Json::maybe(it.padded_to, |block| Json::Number(block.into()))),
+            (
+                "query_padded_to",
+                Json::maybe(it.padded_to, |block| Json::Number(block.into())),
+            ),
             ("response", count(it.response.octets)),
         ])
     });
@@ -359,12 +483,18 @@ fn observed_json(asked: &Asked) -> Json {
     let shaken = answered.and_then(|it| it.session.as_ref());
     Json::Object(vec![
         ("label", Json::text(&asked.label)),
-        ("address", Json::maybe(place, |it| Json::text(it.0.to_string()))),
+        (
+            "address",
+            Json::maybe(place, |it| Json::text(it.0.to_string())),
+        ),
         ("scheme", Json::maybe(place, |it| Json::text(it.1))),
         ("authenticated", Json::maybe(authenticated, Json::Bool)),
         ("certificate", certificate),
         ("tls", Json::maybe(shaken, session_json)),
         ("octets", octets),
-        ("problem", Json::maybe(failed, |it| problem_json(&it.problem))),
+        (
+            "problem",
+            Json::maybe(failed, |it| problem_json(&it.problem)),
+        ),
     ])
 }

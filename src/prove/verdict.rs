@@ -67,7 +67,9 @@ pub fn verdict(lookups: &[Seen], servers: &[Server], real: Option<&Real>) -> Ver
             why
         } else {
             let all = lookups.len();
-            format!("only {ours} of {all} look-ups came to it, so that others leave as they are; {why}")
+            format!(
+                "only {ours} of {all} look-ups came to it, so that others leave as they are; {why}"
+            )
         });
     }
     let answers_otherwise =
@@ -110,7 +112,9 @@ fn elsewhere(outcome: &Outcome) -> String {
             )
         }
         Outcome::Denied(why) => {
-            format!("another resolver has answered, which does not know the name that only dotward answers ({why})")
+            format!(
+                "another resolver has answered, which does not know the name that only dotward answers ({why})"
+            )
         }
         Outcome::Failed(why) => format!("nobody has answered: {why}"),
     }
@@ -157,17 +161,65 @@ mod tests {
         let wild = || Outcome::Others(vec!["192.0.2.9".parse().unwrap()]);
         let told = Outcome::Ours;
         for (lookups, servers, failure, kind, part) in [
-            (vec![OURS, OURS], vec![OURS], None, Kind::Encrypted, "and to no others"),
+            (
+                vec![OURS, OURS],
+                vec![OURS],
+                None,
+                Kind::Encrypted,
+                "and to no others",
+            ),
             (vec![OURS], vec![failed()], None, Kind::Encrypted, ""),
             (vec![denied()], vec![], None, Kind::NotOurs, "(NXDOMAIN)"),
             (vec![wild()], vec![], None, Kind::NotOurs, "192.0.2.9"),
-            (vec![failed()], vec![], None, Kind::NotOurs, "nobody has answered"),
-            (vec![OURS, denied()], vec![], None, Kind::NotOurs, "only 1 of 2"),
-            (vec![OURS], vec![OURS, denied()], None, Kind::NotOurs, "192.0.2.1:53"),
-            (vec![OURS], vec![OURS], Some("SERVFAIL"), Kind::Failing, "SERVFAIL"),
-            (vec![told(Forwarding::Unauthenticated)], vec![], None, Kind::Failing, "without encryption"),
-            (vec![OURS, told(Forwarding::Unauthenticated)], vec![], None, Kind::Failing, "without encryption"),
-            (vec![told(Forwarding::AuthenticatedButRoutes)], vec![], None, Kind::Encrypted, "some routes"),
+            (
+                vec![failed()],
+                vec![],
+                None,
+                Kind::NotOurs,
+                "nobody has answered",
+            ),
+            (
+                vec![OURS, denied()],
+                vec![],
+                None,
+                Kind::NotOurs,
+                "only 1 of 2",
+            ),
+            (
+                vec![OURS],
+                vec![OURS, denied()],
+                None,
+                Kind::NotOurs,
+                "192.0.2.1:53",
+            ),
+            (
+                vec![OURS],
+                vec![OURS],
+                Some("SERVFAIL"),
+                Kind::Failing,
+                "SERVFAIL",
+            ),
+            (
+                vec![told(Forwarding::Unauthenticated)],
+                vec![],
+                None,
+                Kind::Failing,
+                "without encryption",
+            ),
+            (
+                vec![OURS, told(Forwarding::Unauthenticated)],
+                vec![],
+                None,
+                Kind::Failing,
+                "without encryption",
+            ),
+            (
+                vec![told(Forwarding::AuthenticatedButRoutes)],
+                vec![],
+                None,
+                Kind::Encrypted,
+                "some routes",
+            ),
         ] {
             let verdict = judged(&lookups, &servers, failure);
             assert_eq!(verdict.kind, kind, "{verdict}");

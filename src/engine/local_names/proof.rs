@@ -83,7 +83,7 @@ pub fn name(label: &str) -> String {
 }
 
 /// The answer to a query of class IN for a name in the domain.
-pub fn answer(name: &[u8], qtype: u16, told: Forwarding) -> Option<LocalAnswer<'static>> {
+pub(super) fn answer(name: &[u8], qtype: u16, told: Forwarding) -> Option<LocalAnswer<'static>> {
     let apex = name.len().checked_sub(ZONE.len())?;
     if !name.get(apex..)?.eq_ignore_ascii_case(ZONE) {
         return None;
@@ -145,9 +145,14 @@ mod tests {
     #[test]
     fn a_label_has_addresses_that_follow_from_it() {
         let name = name_octets(&name(LABEL));
-        let v4: Vec<IpAddr> = ["198.18.53.42", "198.18.87.226", "198.18.211.108", "198.18.183.9"]
-            .map(|ip| ip.parse().unwrap())
-            .into();
+        let v4: Vec<IpAddr> = [
+            "198.18.53.42",
+            "198.18.87.226",
+            "198.18.211.108",
+            "198.18.183.9",
+        ]
+        .map(|ip| ip.parse().unwrap())
+        .into();
         assert_eq!(asked(&name, TYPE_A), Some(v4.clone()));
         assert_eq!(asked(&name.to_ascii_uppercase(), TYPE_A), Some(v4.clone()));
         assert_eq!(asked(&name, TYPE_ANY), Some(v4));
@@ -167,7 +172,13 @@ mod tests {
     // req 131
     #[test]
     fn other_names_are_left_to_others() {
-        for name in [".", "arpa.", "ward.arpa.", "a.xdotward.arpa.", "a.dotward.arpa.test."] {
+        for name in [
+            ".",
+            "arpa.",
+            "ward.arpa.",
+            "a.xdotward.arpa.",
+            "a.dotward.arpa.test.",
+        ] {
             assert_eq!(asked(&name_octets(name), TYPE_A), None, "{name}");
         }
         assert_eq!(asked(&name_octets("dotward.arpa."), TYPE_DS), None);
