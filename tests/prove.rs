@@ -98,7 +98,11 @@ fn encrypted_and_verified() {
     let proxy = trust.proxy(&[&spec], &[]);
     let more = ["--upstream", &spec, "--ca-file", &trust.root];
     let outcome = prove(proxy.address(), &more);
-    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+    assert_eq!(
+        (outcome.code, outcome.stderr.as_str()),
+        (Some(0), ""),
+        "{outcome:?}"
+    );
     contains(
         &outcome.stdout,
         &[
@@ -112,7 +116,10 @@ fn encrypted_and_verified() {
             "  TLS 1.3, X25519",
             "  query 128 octets padded to a multiple of 128, response ",
             "\nwho sees   this host: the name and the answer, in the clear",
-            &format!("the network: that dotward talks to {}, when,", upstream.address()),
+            &format!(
+                "the network: that dotward talks to {}, when,",
+                upstream.address()
+            ),
             "\nencrypted and verified: ",
         ],
     );
@@ -121,17 +128,26 @@ fn encrypted_and_verified() {
     assert_eq!(document["verdict"], "encrypted");
     assert_eq!(document["lookups"][2]["forwards"], "authenticated");
     assert_eq!(document["query"]["answered"], true);
-    assert_eq!(document["upstream"]["address"], upstream.address().to_string());
+    assert_eq!(
+        document["upstream"]["address"],
+        upstream.address().to_string()
+    );
     assert_eq!(document["upstream"]["octets"]["query_padded_to"], 128);
     assert_eq!(document["daemon"], Value::Null);
     assert!(document["daemon_problem"].is_string(), "{document}");
     // Nothing is known here of the upstream: what the default would be is asked nothing.
     let document = self::document(proxy.address(), &[]);
-    assert_eq!((&document["verdict"], &document["upstream"]), (&"encrypted".into(), &Value::Null));
+    assert_eq!(
+        (&document["verdict"], &document["upstream"]),
+        (&"encrypted".into(), &Value::Null)
+    );
     // Of the names that only dotward answers none has left.
     let seen = upstream.seen();
     let is_proof = |query: &&crate::support::script::Received| {
-        query.bytes.windows(8).any(|octets| octets == b"\x07dotward")
+        query
+            .bytes
+            .windows(8)
+            .any(|octets| octets == b"\x07dotward")
     };
     assert_eq!(seen.queries.iter().filter(is_proof).count(), 0);
 }
@@ -143,8 +159,14 @@ fn another_resolver_is_told_from_dotward() {
     let wildcard = Other::new(|query| Some(response_to(query).a(60, [198, 18, 0, 1]).build()));
     let failing = Other::new(|query| Some(response_to(query).rcode(SERVFAIL).build()));
     for (other, part) in [
-        (&denying, "another resolver has answered, which does not know the name"),
-        (&wildcard, "gives names that do not exist an address (198.18.0.1"),
+        (
+            &denying,
+            "another resolver has answered, which does not know the name",
+        ),
+        (
+            &wildcard,
+            "gives names that do not exist an address (198.18.0.1",
+        ),
         (&failing, "nobody has answered: SERVFAIL"),
     ] {
         let outcome = prove(other.address(), &[]);
@@ -153,7 +175,10 @@ fn another_resolver_is_told_from_dotward() {
         assert!(!outcome.stdout.contains("real query"), "{outcome:?}");
         let document = document(other.address(), &[]);
         assert_eq!(document["verdict"], "not_ours");
-        assert_eq!((&document["query"], &document["seen_by"]), (&Value::Null, &serde_json::json!([])));
+        assert_eq!(
+            (&document["query"], &document["seen_by"]),
+            (&Value::Null, &serde_json::json!([]))
+        );
     }
 }
 
@@ -163,7 +188,10 @@ fn a_resolver_that_says_nothing_is_not_waited_for_without_end() {
     let silent = Other::new(|_| None);
     let outcome = prove(silent.address(), &[]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    contains(&outcome.stdout, &["NOT through dotward: nobody has answered: no response within "]);
+    contains(
+        &outcome.stdout,
+        &["NOT through dotward: nobody has answered: no response within "],
+    );
     let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
     let address = nobody.local_addr().expect("an address");
     drop(nobody);
@@ -184,14 +212,24 @@ fn an_upstream_that_fails_is_the_reason() {
     ] {
         let spec = upstream.spec();
         let proxy = trust.proxy(&[&spec], &[]);
-        let outcome = prove(proxy.address(), &["--upstream", &spec, "--ca-file", &trust.root]);
+        let outcome = prove(
+            proxy.address(),
+            &["--upstream", &spec, "--ca-file", &trust.root],
+        );
         assert_eq!(outcome.code, Some(2), "{outcome:?}");
         contains(
             &outcome.stdout,
-            &["\nthrough dotward, but FAILING: a real question, prove-", "SERVFAIL, EDE ", part],
+            &[
+                "\nthrough dotward, but FAILING: a real question, prove-",
+                "SERVFAIL, EDE ",
+                part,
+            ],
         );
         let document = document(proxy.address(), &[]);
-        assert_eq!((&document["verdict"], &document["query"]["rcode"]), (&"failing".into(), &"SERVFAIL".into()));
+        assert_eq!(
+            (&document["verdict"], &document["query"]["rcode"]),
+            (&"failing".into(), &"SERVFAIL".into())
+        );
     }
     assert_eq!(wrong.seen().queries.len(), 0);
 }
@@ -206,17 +244,16 @@ fn what_is_forwarded_in_another_way_is_told() {
     let good = DotServer::with(trust.authority.good()).start();
     let in_the_clear = format!("tcp://{}", plain.address());
     let unverified = format!("{}?profile=opportunistic", good.spec());
-    for more in [
-        &[&in_the_clear, "--allow-plaintext"][..],
-        &[&unverified],
-    ] {
+    for more in [&[&in_the_clear, "--allow-plaintext"][..], &[&unverified]] {
         let (spec, more) = more.split_first().expect("an upstream");
         let proxy = trust.proxy(&[spec], more);
         let outcome = prove(proxy.address(), &[]);
         assert_eq!(outcome.code, Some(2), "{outcome:?}");
         contains(
             &outcome.stdout,
-            &["but FAILING: it is configured to forward without encryption, or to a server that it does not authenticate"],
+            &[
+                "but FAILING: it is configured to forward without encryption, or to a server that it does not authenticate",
+            ],
         );
     }
     // A route hides the names from nobody, and what it does is told.
@@ -235,7 +272,10 @@ fn what_is_forwarded_in_another_way_is_told() {
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     contains(
         &outcome.stdout,
-        &[&format!(", configured by {file}, on a connection"), "but for the domains of some routes\n"],
+        &[
+            &format!(", configured by {file}, on a connection"),
+            "but for the domains of some routes\n",
+        ],
     );
 }
 
@@ -264,13 +304,22 @@ fn the_running_program_tells_of_itself() {
     );
     let document = document(proxy.address(), &told);
     assert_eq!(document["daemon"]["upstream"], spec.as_str());
-    assert_eq!(document["daemon"]["addresses"], serde_json::json!([upstream.address().to_string()]));
+    assert_eq!(
+        document["daemon"]["addresses"],
+        serde_json::json!([upstream.address().to_string()])
+    );
     // The socket of another dotward says nothing about this one.
     let other = trust.proxy(&[&spec], &[]);
     let document = self::document(other.address(), &told);
-    assert_eq!((&document["verdict"], &document["daemon"]), (&"encrypted".into(), &Value::Null));
+    assert_eq!(
+        (&document["verdict"], &document["daemon"]),
+        (&"encrypted".into(), &Value::Null)
+    );
     let problem = document["daemon_problem"].as_str().expect("a reason");
-    assert!(problem.contains("is not the one that has answered"), "{problem}");
+    assert!(
+        problem.contains("is not the one that has answered"),
+        "{problem}"
+    );
 }
 
 // fault 159
@@ -278,11 +327,21 @@ fn the_running_program_tells_of_itself() {
 fn wrong_usage_is_told_from_a_verdict() {
     for (args, part) in [
         (&["prove", "a.test", "b.test"][..], "\"b.test\" is too much"),
-        (&["prove", "--resolver", "nowhere"], "--resolver \"nowhere\": "),
-        (&["prove", "--upstream", "nobody"], "--upstream \"nobody\": "),
+        (
+            &["prove", "--resolver", "nowhere"],
+            "--resolver \"nowhere\": ",
+        ),
+        (
+            &["prove", "--upstream", "nobody"],
+            "--upstream \"nobody\": ",
+        ),
     ] {
         let outcome = run(command(args));
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
+        assert_eq!(
+            (outcome.code, outcome.stdout.as_str()),
+            (Some(2), ""),
+            "{outcome:?}"
+        );
         contains(&outcome.stderr, &["dotward: ", part]);
     }
 }

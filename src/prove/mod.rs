@@ -1,6 +1,6 @@
 //! Are this machine's queries really encrypted? `dotward prove`.
 //!
-//! `path` looks up names that only dotward answers ([`engine::proof`](crate::engine::proof)), as programs look names up, and `direct` asks one server. `daemon` has the running
+//! `path` looks up names that only dotward answers (`engine::local_names::proof`), as programs look names up, and `direct` asks one server. `daemon` has the running
 //! program tell what it knows. What nobody tells is seen on a connection of this command's own, which `query` makes. `verdict` draws the
 //! conclusion, and `report` tells people and programs.
 

@@ -4,7 +4,7 @@ use super::daemon::Told;
 use super::path::{Outcome, Path, Seen, told};
 use super::verdict::Verdict;
 use super::{Real, Server};
-use crate::engine::proof::Forwarding;
+use crate::engine::local_names::proof::Forwarding;
 use crate::json::Json;
 use crate::probe::report::{in_millis, millis, problem_json, session, session_json};
 use crate::query::asking::{Answered, Asked};
@@ -90,7 +90,11 @@ impl Report {
     /// Who has seen what of a query, as far as that is known.
     fn seen_by(&self) -> Vec<(&'static str, String)> {
         let mut rows = Vec::new();
-        if self.real.is_none() {
+        if self
+            .real
+            .as_ref()
+            .is_none_or(|real| real.failure().is_some())
+        {
             return rows;
         }
         let on_the_way = match self.listener {

@@ -2,7 +2,7 @@
 
 use super::path::{Outcome, Seen};
 use super::{Real, Server};
-use crate::engine::proof::Forwarding;
+use crate::engine::local_names::proof::Forwarding;
 use std::fmt;
 
 /// The one thing that the user wants to know.

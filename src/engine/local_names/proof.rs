@@ -40,13 +40,6 @@ pub enum Forwarding {
 }
 
 impl Forwarding {
-    /// All ways.
-    pub const ALL: [Self; 3] = [
-        Self::Authenticated,
-        Self::AuthenticatedButRoutes,
-        Self::Unauthenticated,
-    ];
-
     /// That of a configuration.
     pub fn of(config: &Config) -> Self {
         let is_safe = |one: &Upstream| {
@@ -75,11 +68,6 @@ pub fn addresses(label: &[u8], told: Forwarding) -> (Ipv6Addr, [Ipv4Addr; ADDRES
     let [net, subnet] = NETWORK;
     let v4 = [0, 2, 4, 6].map(|at| Ipv4Addr::new(net, subnet, hash[at], hash[at + 1]));
     (v6.into(), v4)
-}
-
-/// The name with this label in presentation form, with the final dot, so that no search list is tried.
-pub fn name(label: &str) -> String {
-    format!("{label}.dotward.arpa.")
 }
 
 /// The answer to a query of class IN for a name in the domain.
@@ -121,6 +109,11 @@ mod tests {
     use crate::wire::{LocalRdata, Section};
 
     const LABEL: &str = "0123456789abcdef";
+    const ALL: [Forwarding; 3] = [
+        Forwarding::Authenticated,
+        Forwarding::AuthenticatedButRoutes,
+        Forwarding::Unauthenticated,
+    ];
 
     /// The addresses of an answer; none: nothing of that type.
     fn asked(name: &[u8], qtype: u16) -> Option<Vec<IpAddr>> {
@@ -144,7 +137,7 @@ mod tests {
     // req 131
     #[test]
     fn a_label_has_addresses_that_follow_from_it() {
-        let name = name_octets(&name(LABEL));
+        let name = name_octets(&format!("{LABEL}.dotward.arpa."));
         let v4: Vec<IpAddr> = [
             "198.18.53.42",
             "198.18.87.226",
@@ -192,7 +185,7 @@ mod tests {
     fn each_label_and_each_way_has_other_addresses() {
         let mut all: Vec<Ipv4Addr> = Vec::new();
         for label in ["a", "b", LABEL] {
-            for told in Forwarding::ALL {
+            for told in ALL {
                 let (v6, v4) = addresses(label.as_bytes(), told);
                 assert_eq!(v6.octets()[..8], PREFIX);
                 all.extend(v4);
