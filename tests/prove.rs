@@ -167,7 +167,10 @@ fn another_resolver_is_told_from_dotward() {
             &wildcard,
             "gives names that do not exist an address (198.18.0.1",
         ),
-        (&failing, "nobody has answered: SERVFAIL"),
+        (
+            &failing,
+            "another resolver has answered, which does not know the name that only dotward answers (SERVFAIL)",
+        ),
     ] {
         let outcome = prove(other.address(), &[]);
         assert_eq!(outcome.code, Some(1), "{outcome:?}");
