@@ -13,7 +13,7 @@ use crate::support::codes::{NXDOMAIN, SERVFAIL};
 use crate::support::command::{Outcome, command, run};
 use crate::support::messages::response_to;
 use crate::support::proxy::Proxy;
-use crate::support::script::{Conduct, Step};
+use crate::support::script::Conduct;
 use crate::support::setup::Trust;
 use crate::support::upstream::DotServer;
 

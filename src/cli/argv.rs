@@ -274,7 +274,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, providers, status, explain, flush, reload, log-level and trace; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, prove, providers, status, explain, flush, reload, log-level and trace; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),
@@ -429,7 +429,7 @@ mod tests {
             ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
             (
                 "forward",
-                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, providers, status, "#,
+                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, dnr, query, bench, prove, providers, status, "#,
             ),
             (
                 "--versoin",
