@@ -92,7 +92,7 @@
 #[cfg(test)]
 extern crate self as dotward;
 
-// `admin`, `bench`, `cli`, `control`, `import`, `logger`, `probe`, `query`, `query_log`, `reload`, `signals`, `status` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
+// `admin`, `bench`, `cli`, `control`, `import`, `logger`, `probe`, `prove`, `query`, `query_log`, `reload`, `signals`, `status` and `systemd` are the program's own rooms: open because its `main.rs` is a crate of its own, and hidden because
 // nothing is promised of them.
 #[cfg(feature = "cli")]
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
@@ -142,6 +142,10 @@ pub mod logger;
 )]
 #[doc(hidden)]
 pub mod probe;
+#[cfg(feature = "cli")]
+#[cfg_attr(not(feature = "query"), path = "prove/absent.rs")]
+#[doc(hidden)]
+pub mod prove;
 #[cfg(feature = "cli")]
 #[cfg_attr(not(feature = "query"), path = "query/absent.rs")]
 #[doc(hidden)]

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dotward::admin::Admin;
-use dotward::cli::{self, Command, Probe, Settings};
+use dotward::cli::{self, Command, Probe, Proving, Settings};
 use dotward::control::ControlSocket;
 use dotward::query_log::QueryLogs;
 use dotward::reload::{Reloader, Reloads};
 use dotward::serve::Control;
 use dotward::systemd::Inheritance;
 use dotward::transports::{Inherited, RunError};
-use dotward::{bench, logger, probe, query, signals, systemd, transports};
+use dotward::{bench, logger, probe, prove, query, signals, systemd, transports};
 use log::LevelFilter;
 
 /// The exit code for arguments that cannot be used, as in shells and most programs.
@@ -45,6 +45,7 @@ fn main() -> ExitCode {
             bench::Report::json,
             bench::Report::is_answered,
         ),
+        Ok(Command::Prove(order)) => proved(&order),
         Ok(command) => {
             let code = print(&command.text().unwrap_or_default());
             for warning in command.warnings() {
@@ -74,6 +75,23 @@ fn probe(settings: &Settings, how: &Probe) -> ExitCode {
         probe::Report::json,
         probe::Report::is_usable,
     )
+}
+
+/// Says whether this machine's queries are encrypted. That is in the exit code, so that what keeps it from finding out has the one of wrong usage.
+fn proved(order: &Proving) -> ExitCode {
+    let report = match prove::run(order) {
+        Ok(report) => report,
+        Err(error) => return fail(&error, USAGE_ERROR.into()),
+    };
+    let text = if prove::is_json(order) {
+        report.json()
+    } else {
+        report.to_string()
+    };
+    match print(&text) {
+        ExitCode::SUCCESS => report.code().into(),
+        _ => USAGE_ERROR.into(),
+    }
 }
 
 /// Prints what was found, and succeeds if it is good.

@@ -51,6 +51,8 @@ mod pages;
 mod pins;
 mod privacy;
 mod probe;
+#[cfg(feature = "query")]
+mod prove;
 mod queries;
 #[cfg(feature = "query")]
 mod query;

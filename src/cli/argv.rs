@@ -20,8 +20,13 @@ const SERVING: [(&str, Modes); 3] = [
 /// The commands that tell what those would do. The name of one of them may follow.
 const TELLING: [&str; 4] = ["check", "config", "resolv-conf", dnr::SHAPE.command];
 /// The commands that have options of their own beside settings.
-const SHAPES: [&Shape; 3] = [&dnr::SHAPE, &queries::QUERY, &queries::BENCH];
-const COMMANDS: [&str; 20] = [
+const SHAPES: [&Shape; 4] = [
+    &dnr::SHAPE,
+    &queries::QUERY,
+    &queries::BENCH,
+    &queries::PROVE,
+];
+const COMMANDS: [&str; 21] = [
     "udp",
     "tcp",
     "serve",
@@ -33,6 +38,7 @@ const COMMANDS: [&str; 20] = [
     dnr::SHAPE.command,
     queries::QUERY.command,
     queries::BENCH.command,
+    queries::PROVE.command,
     "providers",
     "status",
     "explain",
@@ -272,7 +278,7 @@ fn no_command(word: &str, known: &[Known]) -> UsageError {
     };
     let hint = near.map_or_else(
         || {
-            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, providers, status, explain, why, flush, reload, log-level and trace; see dotward --help"
+            "the commands are udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, prove, providers, status, explain, why, flush, reload, log-level and trace; see dotward --help"
                 .to_owned()
         },
         |near| format!("did you mean {near}?"),
@@ -427,7 +433,7 @@ mod tests {
             ("tpc", r#"there is no command "tpc"; did you mean tcp?"#),
             (
                 "forward",
-                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, providers, status, "#,
+                r#"there is no command "forward"; the commands are udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, prove, providers, status, "#,
             ),
             (
                 "--versoin",

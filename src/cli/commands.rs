@@ -33,6 +33,7 @@ pub(super) enum Subcommand {
     Dnr(Dnr),
     Query(Query),
     Bench(Bench),
+    Prove(Prove),
     Certificate(CertificateOptions),
     Import(ImportOptions),
     Providers(Providers),
@@ -365,6 +366,7 @@ commands! {
     ResolvConf: "resolv-conf", "[udp|tcp|serve] [options]", "Say what makes this machine use dotward; change nothing.";
     Dnr: "dnr", "[udp|tcp|serve] [options]", "Print options of DHCP that tell devices of encrypted DNS.", DNR_OPTIONS;
     Query: "query", "NAME [TYPE] [--server SPEC ...] [--all] [options]", "Ask upstreams for the records of a name, and say what it took.", QUERYING;
+    Prove: "prove", "[NAME] [--resolver ADDRESS] [options]", "Say whether this machine's queries are encrypted, and their way.", PROVING;
     Bench: "bench", "[SPEC ...] [--count NUMBER] [--time TIME] [options]", "Compare resolvers as they are from here.", BENCHING;
 }
 
@@ -425,6 +427,25 @@ Asking:
   --json            print one JSON document, and nothing else.
 A TYPE is a name such as MX, or TYPE and a number. Default: A, and PTR with -x.
 How long each server is waited for is --timeout.";
+
+/// The options of `prove` that `argv` takes out.
+const PROVING: &str = "
+
+It looks up names that only dotward answers as programs look names up, asks a
+real question below NAME (default: example.com) on the same way, and shows that
+way: listener, upstream, protocol, certificate, TLS, lengths, and who sees what.
+Details come from the control socket of the running dotward if there is one, and
+from a connection of its own to the upstream if that is configured here; it
+says which. The last line is the verdict. docs/prove.md says more. It takes a
+build with the feature query.
+
+Exit code: 0 encrypted and verified, 1 not through dotward, 2 through dotward
+but failing. Wrong usage is 2, too, with nothing on standard output.
+
+Proving:
+  --resolver        ADDRESS[:PORT] of a server to ask instead of the resolver of
+                    this machine.
+  --json            print one JSON document, and nothing else.";
 
 /// The options of `bench` that `argv` takes out.
 const BENCHING: &str = "

@@ -63,7 +63,7 @@ pub use control::ControlOrder;
 pub use import::Import;
 #[cfg(feature = "query")]
 pub use queries::Question;
-pub use queries::{Ask, Contest};
+pub use queries::{Ask, Contest, Proving};
 pub use query_log::{LogSink, LoggedClients, QueryLogTo};
 pub use settings::Settings;
 pub use sources::Sources;
@@ -93,6 +93,8 @@ pub enum Command {
     Query(Box<Ask>),
     /// Measure resolvers, and print how they compare.
     Bench(Box<Contest>),
+    /// Find out whether this machine's queries are encrypted, and say so.
+    Prove(Box<Proving>),
     /// Print the table of providers.
     Providers,
     /// Print the program's name and version, and the features that it was built with.
@@ -125,6 +127,7 @@ impl Command {
             | Self::Dnr(_)
             | Self::Query(_)
             | Self::Bench(_)
+            | Self::Prove(_)
             | Self::Providers
             | Self::Version
             | Self::Help(_) => &[],
@@ -138,7 +141,8 @@ impl Command {
             | Self::Certificate(_)
             | Self::Control(_)
             | Self::Query(_)
-            | Self::Bench(_) => None,
+            | Self::Bench(_)
+            | Self::Prove(_) => None,
             Self::Import(import) => import.text(),
             Self::Probe(_, probe) if probe.json => None,
             Self::Probe(settings, _) => Some(format!(
@@ -317,6 +321,7 @@ mod tests {
             "trace help",
             "query --help",
             "bench -h",
+            "prove --help",
             "udp --help",
             "tcp --help",
             "serve --help",

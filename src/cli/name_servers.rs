@@ -26,7 +26,7 @@ const STUB: [IpAddr; 2] = [
 ];
 
 /// More are not asked by stub resolvers either (MAXNS).
-const MOST: usize = 3;
+pub(super) const MOST: usize = 3;
 
 /// Larger than any such file that a program writes.
 const MOST_OCTETS: u64 = 1 << 20;

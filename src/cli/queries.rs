@@ -1,12 +1,14 @@
-//! What is asked or measured by hand: `dotward query` and `dotward bench`, with the options that they have beside settings.
+//! What is asked, measured or proved by hand: `dotward query`, `dotward bench` and `dotward prove`, with the options that they have beside settings.
 
 #[cfg_attr(not(feature = "query"), path = "queries/absent.rs")]
 mod orders;
 #[cfg(feature = "query")]
+mod prove;
+#[cfg(feature = "query")]
 mod question;
 
 use super::typed::Shape;
-pub use orders::{Ask, Contest};
+pub use orders::{Ask, Contest, Proving};
 #[cfg(feature = "query")]
 pub use question::Question;
 
@@ -24,6 +26,15 @@ pub(super) const BENCH: Shape = Shape {
     command: "bench",
     switches: &["--json"],
     values: &["--count", "--time", "--name"],
+    lists: &[],
+    takes_words: true,
+};
+
+/// The options of `dotward prove`.
+pub(super) const PROVE: Shape = Shape {
+    command: "prove",
+    switches: &["--json"],
+    values: &["--resolver"],
     lists: &[],
     takes_words: true,
 };

@@ -7,7 +7,7 @@ use argh::FromArgs as _;
 use super::argv::Argv;
 use super::certificate::Order;
 use super::commands::{
-    Arguments, Bench, Check, Dnr, Effective, Query, ResolvConf, Serve, Subcommand, Tcp, Udp,
+    Arguments, Bench, Check, Dnr, Effective, Prove, Query, ResolvConf, Serve, Subcommand, Tcp, Udp,
 };
 use super::control::ControlOrder;
 use super::dnr::dnr;
@@ -16,7 +16,7 @@ use super::file::Missing;
 use super::hook_up::hook_up;
 use super::import::Import;
 use super::options::Options;
-use super::queries::{Ask, Contest};
+use super::queries::{Ask, Contest, Proving};
 use super::settings::Settings;
 use super::sources::Sources;
 use super::{Command, UsageError};
@@ -59,7 +59,7 @@ impl Sources {
         let (purpose, modes, options) = match typed {
             None => {
                 return Err(UsageError(
-                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, providers, status, explain, why, flush, reload, log-level or trace; see dotward --help".to_owned(),
+                    "a command is missing: udp, tcp, serve, check, config, resolv-conf, certificate, import, dnr, query, bench, prove, providers, status, explain, why, flush, reload, log-level or trace; see dotward --help".to_owned(),
                 ));
             }
             Some(Subcommand::Providers(_)) => return Ok(Command::Providers),
@@ -76,6 +76,10 @@ impl Sources {
             Some(Subcommand::Bench(Bench(options))) => {
                 let contest = Contest::read(self, options, &argv.typed)?;
                 return Ok(Command::Bench(Box::new(contest)));
+            }
+            Some(Subcommand::Prove(Prove(options))) => {
+                let order = Proving::read(self, options, &argv.typed)?;
+                return Ok(Command::Prove(Box::new(order)));
             }
             Some(
                 Subcommand::Status(_)

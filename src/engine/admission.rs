@@ -147,6 +147,7 @@ impl Gate {
         let ip = client.addr.ip();
         let configured = names.host(message, &at);
         let configured = configured.or_else(|| names.designated(message, &at, ip));
+        let configured = configured.or_else(|| names.proof(message, &at));
         let Some(answer) = configured.or_else(otherwise) else {
             return false;
         };

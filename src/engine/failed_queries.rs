@@ -284,7 +284,7 @@ mod tests {
         let query = wire::parse_query(&message).unwrap();
         let why = Failure::TooMany.explain(std::iter::empty());
         for _ in 0..1_000 {
-            let failing = Failing::at_once(&message, &query, at(6));
+            let failing = Failing::at_once(&message, &query, None, at(6));
             failures.note_refused(&failing, &why, at(6));
         }
         let found = of(&failures, "a.test.", 7);

@@ -39,7 +39,7 @@ mod gauges;
 mod hashing;
 mod history;
 mod keys;
-mod local_names;
+pub(crate) mod local_names;
 mod network;
 mod numbers;
 mod output;

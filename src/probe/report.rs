@@ -603,6 +603,7 @@ mod tests {
             not_after: None,
             pin: "AAAA".to_owned(),
             weak_rsa: None,
+            issuer: None,
         });
         let text = told(&report);
         assert!(text.contains(", authenticated as dns.test\n"), "{text}");

@@ -4,12 +4,12 @@
 //! by one server, `response` reads what comes, `records` shows records with the crate `domain`, `compare` sets several answers side by side,
 //! and `report` tells people and programs.
 
-mod asking;
+pub(crate) mod asking;
 mod compare;
-mod message;
+pub(crate) mod message;
 mod records;
 mod report;
-mod response;
+pub(crate) mod response;
 
 pub use report::Report;
 pub(crate) use report::count;

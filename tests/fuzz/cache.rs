@@ -40,7 +40,7 @@ pub fn cached_response(input: &[u8]) -> Doing {
             CachedResponse::data(query, &asked, message, &response, (min_ttl, MAX_TTL))
         }),
         CachedResponse::error(query, &asked, message, &response),
-        CachedResponse::servfail(query, &asked, Ede::NOT_READY.with_text("starting")),
+        CachedResponse::failure(query, &asked, Rcode::SERVFAIL, Ede::NOT_READY.with_text("starting")),
     ];
     let edns = client(first);
     let recipient = Recipient {

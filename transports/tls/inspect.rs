@@ -26,6 +26,10 @@ const MIN_RSA_BITS: usize = 2048;
 /// `rsaEncryption`, the algorithm of RSA keys (RFC 8017 appendix A.1), as an object identifier in DER.
 const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01];
 
+/// Attributes of a distinguished name (RFC 5280 appendix A.1), as object identifiers in DER.
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const ORGANISATION: &[u8] = &[0x55, 0x04, 0x0A];
+
 /// What a server has shown, and how a handshake with it has failed.
 #[derive(Clone, Debug, Default)]
 pub struct Observed(Arc<Mutex<Shown>>);
@@ -196,6 +200,8 @@ impl Session {
 pub struct Certificate {
     /// The host names that it is for. Its IP addresses are not among them.
     pub names: Vec<String>,
+    /// Who has issued it, as it says: the common name and the organisation.
+    pub issuer: Option<String>,
     /// When it begins to be valid, in seconds since 1970.
     pub not_before: Option<u64>,
     /// When it ends to be valid, in seconds since 1970.
@@ -214,6 +220,7 @@ impl Certificate {
         let bits = rsa_bits(&spki);
         Some(Self {
             names: parsed.valid_dns_names().map(str::to_owned).collect(),
+            issuer: named(parsed.issuer()),
             not_before: bound(&parsed, 0),
             not_after: bound(&parsed, u64::MAX),
             pin: pins::of_key(&spki).to_string(),
@@ -252,6 +259,29 @@ fn bound(certificate: &EndEntityCert<'_>, at: u64) -> Option<u64> {
         Err(webpki::Error::CertNotValidYet { not_before, .. }) => Some(not_before.as_secs()),
         Err(webpki::Error::CertExpired { not_after, .. }) => Some(not_after.as_secs()),
         _ => None,
+    }
+}
+
+/// The common name in a distinguished name (RFC 5280 section 4.1.2.4), and behind it the organisation. What is no printable text is escaped.
+fn named(mut rest: &[u8]) -> Option<String> {
+    let (mut name, mut organisation) = (None, None);
+    while let Some((_, set, behind)) = element(rest) {
+        rest = behind;
+        let attribute = element(set).map(|(_, attribute, _)| attribute);
+        let Some((_, kind, value)) = attribute.and_then(element) else {
+            continue;
+        };
+        let text = element(value).map(|(_, text, _)| String::from_utf8_lossy(text));
+        let text = text.map(|text| text.escape_debug().to_string());
+        match kind {
+            COMMON_NAME => name = text,
+            ORGANISATION => organisation = text,
+            _ => {}
+        }
+    }
+    match (name, organisation) {
+        (Some(name), Some(organisation)) => Some(format!("{name} ({organisation})")),
+        (name, organisation) => name.or(organisation),
     }
 }
 

@@ -4,7 +4,7 @@ use super::super::UsageError;
 use super::super::options::Options;
 use super::super::sources::Sources;
 use super::super::typed::Typed;
-use super::{BENCH, QUERY};
+use super::{BENCH, PROVE, QUERY};
 use crate::config::lacking;
 use std::convert::Infallible;
 
@@ -15,6 +15,10 @@ pub struct Ask(pub Infallible);
 /// There is none.
 #[derive(Clone, Debug)]
 pub struct Contest(pub Infallible);
+
+/// There is none.
+#[derive(Clone, Debug)]
+pub struct Proving(pub Infallible);
 
 impl Ask {
     /// An error names the feature.
@@ -30,6 +34,13 @@ impl Contest {
     }
 }
 
+impl Proving {
+    /// An error names the feature.
+    pub(in super::super) fn read(_: &Sources, _: Options, _: &Typed) -> Result<Self, UsageError> {
+        Err(refused(PROVE.command))
+    }
+}
+
 fn refused(command: &str) -> UsageError {
     let why = lacking("query");
     UsageError(format!("dotward {command} {why}"))
@@ -40,8 +51,8 @@ mod tests {
     use crate::cli::parse;
 
     #[test]
-    fn both_commands_are_refused_with_the_feature_that_they_take() {
-        for words in [["query", "a.test"], ["bench", "quad9"]] {
+    fn the_commands_are_refused_with_the_feature_that_they_take() {
+        for words in [["query", "a.test"], ["bench", "quad9"], ["prove", "a.test"]] {
             let error = parse(words.map(Into::into), []).unwrap_err().to_string();
             let expected = format!(
                 "dotward {} takes the feature query, which this build of",

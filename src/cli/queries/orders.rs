@@ -1,4 +1,4 @@
-//! What `dotward query` and `dotward bench` are to do: of the settings only those count that say how upstreams are reached, so that nothing
+//! What `dotward query`, `dotward bench` and `dotward prove` are to do: of the settings only those count that say how upstreams are reached, so that nothing
 //! of the daemon is read, checked or in the way.
 
 use super::super::UsageError;
@@ -13,6 +13,7 @@ use super::super::units::duration;
 use super::super::values::Values;
 use super::super::words::number;
 use super::Question;
+pub use super::prove::Proving;
 use crate::config::{Config, ConfigError, Domain, Modes, Route, Target, Upstream};
 use domain::base::iana::Rtype;
 use std::ops::RangeInclusive;
@@ -89,9 +90,10 @@ impl Ask {
     ) -> Result<Self, UsageError> {
         let question = Question::read(typed)?;
         let servers = typed.list("--server").map(str::to_owned).collect();
+        let given = sources.given(options)?;
         let Settings {
             runtime, config, ..
-        } = settings(sources, options, servers, "--server")?;
+        } = settings(sources, given, servers, "--server")?;
         let upstreams = upstreams(&config, &question)?.to_vec();
         Ok(Self {
             runtime,
@@ -132,9 +134,10 @@ impl Contest {
         })?;
         let words = typed.words().iter();
         let specs = words.flat_map(|word| word.split(',')).map(str::to_owned);
+        let given = sources.given(options)?;
         let Settings {
             runtime, config, ..
-        } = settings(sources, options, specs.collect(), "SPEC")?;
+        } = settings(sources, given, specs.collect(), "SPEC")?;
         let upstreams = upstreams(&config, &question)?.to_vec();
         Ok(Self {
             is_confined: upstreams != config.upstreams(),
@@ -151,13 +154,12 @@ impl Contest {
 
 /// The settings, with these servers in the place of the upstreams if there are any. They may be without encryption, as the user names them
 /// here and now.
-fn settings(
+pub(super) fn settings(
     sources: &Sources,
-    options: Options,
+    given: Given,
     servers: Vec<String>,
     option: &str,
 ) -> Result<Settings, UsageError> {
-    let given = sources.given(options)?;
     let upstream = given.values("upstream").map(|values| &values.origin);
     let is_typed = upstream == Some(&Origin::Option);
     let mut given = given.reduced_to(&USED);
@@ -189,7 +191,10 @@ fn read(sources: &Sources, given: &Given) -> Result<Settings, UsageError> {
 
 /// Who is asked: the upstreams of the route that the question takes, or else those of the configuration. Names for which there is a route
 /// are not told to others.
-fn upstreams<'c>(config: &'c Config, question: &Question) -> Result<&'c [Upstream], UsageError> {
+pub(super) fn upstreams<'c>(
+    config: &'c Config,
+    question: &Question,
+) -> Result<&'c [Upstream], UsageError> {
     let name = question.name.as_slice();
     let routed = match question.rtype {
         // The DS record of a domain belongs to the domain above (RFC 4035 section 3.1.4.1).

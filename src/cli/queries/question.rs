@@ -70,7 +70,7 @@ impl Question {
 
 /// Reads a name in presentation form (RFC 1035 section 5.1), in which `\` takes the meaning from a character, or stands before three digits
 /// of an octet. The final dot may be left out.
-fn read_name(text: &str) -> Result<Vec<u8>, UsageError> {
+pub(super) fn read_name(text: &str) -> Result<Vec<u8>, UsageError> {
     let wrong = |why: &str| UsageError(format!("NAME {text:?}: {why}"));
     if text.parse::<IpAddr>().is_ok() {
         let why = format!(

@@ -1,7 +1,10 @@
 //! An answer that is made here: some records, or that there are none.
 
+use super::proof::ADDRESSES;
 use crate::config::Addresses;
 use crate::wire::{Ede, LocalRdata, LocalRecord, Rcode, Section};
+use std::iter::Take;
+use std::net::IpAddr;
 
 pub const TYPE_A: u16 = 1;
 pub const TYPE_NS: u16 = 2;
@@ -53,6 +56,12 @@ impl<'a> LocalAnswer<'a> {
             addresses,
         };
         Self::with(Rcode::NOERROR, records, None)
+    }
+
+    /// The first of these addresses, of this type. Nobody may cache them.
+    pub fn made(rtype: u16, addresses: [IpAddr; ADDRESSES], count: usize) -> Self {
+        let left = addresses.into_iter().take(count);
+        Self::with(Rcode::NOERROR, Records::Made { rtype, left }, None)
     }
 
     /// Records of the name with this RDATA.
@@ -117,6 +126,10 @@ pub enum Records<'a> {
         ttl: u32,
         addresses: Addresses<'a>,
     },
+    Made {
+        rtype: u16,
+        left: Take<std::array::IntoIter<IpAddr, ADDRESSES>>,
+    },
     Listed {
         rtype: u16,
         ttl: u32,
@@ -145,6 +158,13 @@ impl<'a> Iterator for Records<'a> {
                     rdata: LocalRdata::Address(address),
                 })
             }
+            Self::Made { rtype, left } => Some(LocalRecord {
+                section: Section::Answer,
+                owner_at: 0,
+                rtype: *rtype,
+                ttl: 0,
+                rdata: LocalRdata::Address(left.next()?),
+            }),
             Self::Listed { rtype, ttl, rdata } => Some(LocalRecord {
                 section: Section::Answer,
                 owner_at: 0,

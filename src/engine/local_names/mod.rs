@@ -1,16 +1,18 @@
 //! Names that are answered here and leave for nobody: the hosts of the configuration, those of special use, the reverse zones of private
-//! addresses, what this resolver designates, and what is asked about the server itself.
+//! addresses, what this resolver designates, those by which it shows that it answers, and what is asked about the server itself.
 
 mod answer;
 mod designation;
 mod hosts;
 mod identity;
+pub mod proof;
 mod reverse;
 mod special_use;
 
 pub use answer::{CONFIGURED_TTL, LocalAnswer};
 
 use self::designation::Designation;
+use self::proof::Forwarding;
 use crate::config::{Config, Hosts};
 use crate::wire::{Labels, QuestionAt, Rcode};
 use std::net::IpAddr;
@@ -23,6 +25,7 @@ pub struct LocalNames {
     /// None if there are no hosts, so that a query then costs one comparison.
     hosts: Option<Hosts>,
     designation: Option<Designation>,
+    forwarding: Forwarding,
     forwards_special: bool,
     shows_version: bool,
 }
@@ -34,6 +37,7 @@ impl LocalNames {
         Self {
             hosts: (!hosts.is_empty()).then(|| hosts.clone()),
             designation: Designation::new(config),
+            forwarding: Forwarding::of(config),
             forwards_special: policy.forward_special,
             shows_version: policy.show_version,
         }
@@ -72,6 +76,15 @@ impl LocalNames {
             return None;
         }
         designation.answer(at.name(message), at.qtype, client)
+    }
+
+    /// The answer to a query for a name by which this program shows that it answers. It takes precedence over routes and over
+    /// [`Config::local_names`], so that what it shows is seen with any configuration.
+    pub fn proof(&self, message: &[u8], at: &QuestionAt) -> Option<LocalAnswer<'static>> {
+        if at.qclass != CLASS_IN {
+            return None;
+        }
+        proof::answer(at.name(message), at.qtype, self.forwarding)
     }
 
     /// The answer to a query for a special-use name, or about this server.
