@@ -61,7 +61,7 @@ impl Daemon {
 }
 
 fn ask(socket: &Path, request: &Request) -> Result<Value, String> {
-    let reply = talk(socket, request, true)?;
+    let reply = talk(socket, request, true, None)?;
     serde_json::from_str(&reply).map_err(|error| format!("what came is no JSON: {error}"))
 }
 

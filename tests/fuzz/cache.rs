@@ -3,7 +3,7 @@
 use super::looping::{Doing, doing};
 use super::messages::client;
 use dotward::wire::{
-    Cacheability, CachedResponse, Ede, Recipient, cacheability, lowercase_into, parse_query,
+    Cacheability, CachedResponse, Ede, Rcode, Recipient, cacheability, lowercase_into, parse_query,
     parse_response, records, same_question,
 };
 
@@ -40,7 +40,12 @@ pub fn cached_response(input: &[u8]) -> Doing {
             CachedResponse::data(query, &asked, message, &response, (min_ttl, MAX_TTL))
         }),
         CachedResponse::error(query, &asked, message, &response),
-        CachedResponse::failure(query, &asked, Rcode::SERVFAIL, Ede::NOT_READY.with_text("starting")),
+        CachedResponse::failure(
+            query,
+            &asked,
+            Rcode::SERVFAIL,
+            Ede::NOT_READY.with_text("starting"),
+        ),
     ];
     let edns = client(first);
     let recipient = Recipient {
