@@ -326,7 +326,10 @@ fn write_told(f: &mut fmt::Formatter<'_>, told: &Told) -> fmt::Result {
     row(
         f,
         "daemon",
-        &format!("dotward {}, as it tells over {}:", told.version, told.socket),
+        &format!(
+            "dotward {}, as it tells over {}:",
+            told.version, told.socket
+        ),
     )?;
     let label = told.upstream.as_deref().unwrap_or("no upstream");
     let protocols = told
