@@ -204,7 +204,7 @@ impl Report {
         )?;
         match &self.told {
             Some(Ok(told)) => write_told(f, told)?,
-            Some(Err(why)) => row(f, "dotward", &format!("tells nothing more: {why}"))?,
+            Some(Err(why)) => row(f, "daemon", &format!("tells nothing more: {why}"))?,
             None => {}
         }
         match &self.observed {
@@ -325,8 +325,11 @@ fn real_outcome(real: &Real) -> String {
 fn write_told(f: &mut fmt::Formatter<'_>, told: &Told) -> fmt::Result {
     row(
         f,
-        "dotward",
-        &format!("{}, as it tells over {}:", told.version, told.socket),
+        "daemon",
+        &format!(
+            "dotward {}, as it tells over {}:",
+            told.version, told.socket
+        ),
     )?;
     let label = told.upstream.as_deref().unwrap_or("no upstream");
     let protocols = told
