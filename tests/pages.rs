@@ -129,7 +129,192 @@ fn is_left_out(path: &str) -> bool {
 #[test]
 fn no_page_has_the_marks_of_a_merge() {
     let is_mark = |line: &str| {
-        let marks = ["                    // The other program's file is not here.
+        let marks = ["<<<<<<< ", "||||||| ", ">>>>>>> "];
+        line == "=======" || marks.iter().any(|mark| line.starts_with(mark))
+    };
+    for (path, page) in files("md") {
+        let marked = page.lines().position(is_mark);
+        assert_eq!(marked, None, "{}", path.display());
+    }
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_a_heading() {
+    let pages = files("md");
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for (path, page) in &pages {
+        for (number, line, _) in lines(page).filter(|(_, _, fenced)| !fenced) {
+            for target in links(line) {
+                let elsewhere = target.contains("://") || target.starts_with("mailto:");
+                if elsewhere || is_left_out(&target) {
+                    continue;
+                }
+                checked += 1;
+                if let Some(why) = broken(path, &target, &pages) {
+                    wrong.push(format!("{}:{number}: {target}: {why}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(checked > 50, "{checked} links");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_found() {
+    let page = "# A page\n\n## What it costs, and why\n\n## What it costs, and why\n";
+    let pages = BTreeMap::from([(PathBuf::from("docs/a.md"), page.to_owned())]);
+    let why = |target: &str| broken(Path::new("docs/a.md"), target, &pages);
+    assert_eq!(why("../Cargo.toml"), None);
+    assert!(why("Cargo.toml").is_some() && why("../../Cargo.toml").is_some());
+    assert_eq!(why("#a-page"), None);
+    assert!(why("#another-page").is_some() && why("../Cargo.toml#a-page").is_some());
+    let costs = ["what-it-costs-and-why", "what-it-costs-and-why-1"];
+    assert!(costs.iter().all(|anchor| anchors(page).contains(*anchor)));
+    let line = "see [a](b.md) and `[c](d.md)`, ![e](f.svg)";
+    assert_eq!(links(line), ["b.md", "f.svg"]);
+}
+
+/// The simple commands in a line of a shell, each as its words. A comment ends the line.
+fn commands(line: &str) -> Vec<Vec<String>> {
+    let (mut found, mut words) = (Vec::new(), Vec::new());
+    let (mut word, mut quote): (Option<String>, Option<char>) = (None, None);
+    for c in line.chars().chain([';']) {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            ('#', None) if word.is_none() => break,
+            (' ' | '\t', None) => words.extend(word.take()),
+            (';' | '&' | '|' | '(' | ')' | '<' | '>', None) => {
+                words.extend(word.take());
+                found.push(std::mem::take(&mut words));
+            }
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word.take());
+    found.push(words);
+    found.retain(|words| !words.is_empty());
+    found
+}
+
+/// A start of the program: its arguments, and its variables.
+#[derive(Debug, Default, PartialEq)]
+struct Start {
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+/// The start that a command is, directly or in another program.
+fn start(words: &[String]) -> Option<Start> {
+    let variable = |word: &String| {
+        let (name, value) = word.split_once('=')?;
+        let is_ours = name.starts_with("DOTWARD_");
+        is_ours.then(|| (name.to_owned(), value.to_owned()))
+    };
+    let is_prefix = |word: &&String| *word == "sudo" || variable(word).is_some();
+    let prefix = words.iter().take_while(is_prefix).count();
+    let (before, words) = words.split_at(prefix);
+    let behind = |at: usize| words.get(at + 1..).unwrap_or_default().to_vec();
+    let base = |word: &String| word.rsplit('/').next().unwrap_or_default().to_owned();
+    let place = |so: &dyn Fn(&String) -> bool| words.iter().position(so);
+    let mut variables: Vec<_> = before.iter().filter_map(variable).collect();
+    let arguments = match (
+        base(words.first()?).as_str(),
+        words.get(1).map(String::as_str),
+    ) {
+        ("dotward", _) => behind(0),
+        ("cargo", Some("run")) if !words.iter().any(|word| word == "--example") => {
+            behind(place(&|word| word == "--")?)
+        }
+        ("wasmtime", Some("run")) => behind(place(&|word| base(word) == "dotward.wasm")?),
+        ("podman" | "docker", Some("run")) => {
+            let image = place(&|word| word == "dotward")?;
+            variables.extend(words.iter().take(image).filter_map(variable));
+            let arguments = behind(image);
+            if arguments.is_empty() {
+                vec!["serve".to_owned()]
+            } else {
+                arguments
+            }
+        }
+        _ => return None,
+    };
+    Some(Start {
+        arguments,
+        variables,
+    })
+}
+
+/// Puts what every machine and build has in the place of what only some have.
+fn here(text: &str, ca_file: &str) -> String {
+    if ALL_RUNTIMES.contains(&text) {
+        return RUNTIMES.first().map_or("", |name| name).to_owned();
+    }
+    if text.starts_with('/') && has_extension(text, "pem") {
+        return ca_file.to_owned();
+    }
+    text.replace("%eth0", "%lo")
+}
+
+/// The same without what a build lacks that has only the default features.
+fn with_features(start: &Start) -> (Vec<String>, Vec<(String, String)>) {
+    let (mut arguments, mut variables) = (start.arguments.clone(), start.variables.clone());
+    for (option, is_built) in [
+        ("--admin", cfg!(feature = "admin")),
+        ("--control-socket", cfg!(feature = "control")),
+    ] {
+        let own = format!("DOTWARD_{}", option.trim_start_matches('-')).to_uppercase();
+        let own = own.replace('-', "_");
+        variables.retain(|(name, _)| is_built || *name != own);
+        if let Some(at) = arguments
+            .iter()
+            .position(|word| word == option && !is_built)
+        {
+            arguments.drain(at..arguments.len().min(at + 2));
+        }
+    }
+    (arguments, variables)
+}
+
+/// What the program says against a start.
+fn refused(start: &Start, ca_file: &str) -> Option<String> {
+    let (arguments, variables) = with_features(start);
+    let arguments = arguments.iter().map(|word| here(word, ca_file).into());
+    let variables = variables.iter();
+    let variables = variables.map(|(name, value)| (name.into(), here(value, ca_file).into()));
+    let error = parse(
+        arguments.collect::<Vec<OsString>>(),
+        variables.collect::<Vec<(OsString, OsString)>>(),
+    );
+    error.err().map(|error| error.to_string())
+}
+
+#[test]
+fn every_command_line_that_is_shown_is_accepted() {
+    let directory = TempDir::new();
+    // With its key, so that it may be the certificate of a server as well.
+    let (ca_file, leaf) = (directory.path().join("own.pem"), Leaf::self_signed());
+    std::fs::write(&ca_file, leaf.pem() + &leaf.key_pem()).expect("a file");
+    let ca_file = ca_file.to_str().expect("a text");
+    let (mut checked, mut wrong) = (0, Vec::new());
+    for (path, page) in files("md") {
+        for (number, line, _) in lines(&page).filter(|(_, _, fenced)| *fenced) {
+            for start in commands(line).iter().filter_map(|words| start(words)) {
+                let has = |option: &str| start.arguments.iter().any(|word| word == option);
+                if has("--listen-tls") && cfg!(not(feature = "listen-tls"))
+                    || has("--listen-https") && cfg!(not(feature = "listen-https"))
+                    || has("--captive") && cfg!(not(feature = "captive"))
+                {
+                    continue;
+                }
+                let is =
+                    |command: &str| start.arguments.first().is_some_and(|word| word == command);
+                if is("certificate") && cfg!(not(feature = "certificate"))
+                    // The other program's file is not here.
                     || is("import")
                     || (is("query") || is("bench") || is("prove")) && cfg!(not(feature = "query"))
                 {
