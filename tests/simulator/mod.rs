@@ -130,7 +130,7 @@ mod tests {
                 alike += usize::from(replayed.is_same());
             }
         }
-        assert!(all > 500, "{all} failures");
+        assert!(all > 300, "{all} failures");
         // What many queries do at the same time is not in a record.
         assert!(100 * alike >= 95 * all, "{alike} of {all} end as recorded");
     }
