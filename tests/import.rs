@@ -11,7 +11,7 @@ use crate::support::proxy::Proxy;
 use crate::support::reading::read;
 use crate::support::setup::Trust;
 use crate::support::upstream::DotServer;
-use dotward::cli::{Command, parse};
+use dotward::cli::{Command, Sources};
 use dotward::config::{Config, Target, Upstream};
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -25,9 +25,17 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import")
 }
 
+/// As on a host with a name server, so that upstreams may be given by name.
 fn parsed(arguments: &[&str]) -> Result<Command, String> {
-    let command = parse(arguments.iter().map(OsString::from), []);
-    command.map_err(|error| error.to_string())
+    let root = TempDir::new();
+    fs::create_dir(root.path().join("etc")).expect("a folder");
+    fs::write(
+        root.path().join("etc/resolv.conf"),
+        "nameserver 192.0.2.53\n",
+    )
+    .expect("written");
+    let sources = Sources::new(arguments.iter().map(OsString::from), []).with_root(root.path());
+    sources.read().map_err(|error| error.to_string())
 }
 
 /// What is written of a file, and what is said of it.

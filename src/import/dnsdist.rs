@@ -139,7 +139,7 @@ fn new_server(call: &Call, draft: &mut Draft) -> Option<Member> {
         if !is_validated {
             server.note_unverified("validateCertificates was false");
         } else if name.is_none() {
-            server.note_unverified("it has neither subjectName nor subjectAddr, so that a certificate for any name was enough");
+            server.note_unverified("it has neither subjectName nor subjectAddr, and a certificate for any name was enough");
         }
     } else {
         Draft::note_plaintext(&mut server);

@@ -96,7 +96,6 @@ impl Draft {
             None => Some(server),
             Some(why) => {
                 self.refuse(server.line, &server.spec(), &why);
-                self.remarks.extend(server.remarks);
                 None
             }
         }
@@ -207,6 +206,25 @@ impl Draft {
         }
     }
 
+    /// Makes sure that no default gets the names of which the other program's file says nothing. There has to be an upstream; a route for all names
+    /// sees to it that it is asked for none of them.
+    fn forward_no_others(&mut self) {
+        let mut targets = self.ways.iter().map(|way| &way.target);
+        let first = targets.find_map(|target| match target {
+            Target::Servers(servers, _) => servers.first().cloned(),
+            Target::Word(_) => None,
+        });
+        let Some(mut first) = first else { return };
+        first.remarks.clear();
+        if !self.ways.iter().any(|way| way.domains == ["."]) {
+            self.answer_instead(0, &[".".to_owned()], "refuse");
+            let text = "no server is named for all other names, and dotward resolves none by itself: it refuses them until upstream is a resolver for them and \
+                        the route \".\" is removed";
+            first.remark(text);
+        }
+        self.servers.push(first);
+    }
+
     /// Makes a whole of it. An error says that there is nothing to forward to.
     pub(super) fn finish(&mut self, source: &Source<'_>) -> Result<(), ImportError> {
         let has_servers = |way: &Way| matches!(way.target, Target::Servers(..));
@@ -219,12 +237,8 @@ impl Draft {
                 )),
             });
         }
-        if self.servers.is_empty() && !self.ways.iter().any(|way| way.domains == ["."]) {
-            self.answer_instead(0, &[".".to_owned()], "refuse");
-            self.remark(
-                0,
-                "no server is named for all other names, and dotward resolves none by itself: it refuses them until upstream is set and the route \".\" is removed",
-            );
+        if self.servers.is_empty() {
+            self.forward_no_others();
         }
         if self.servers.len() > MOST_SERVERS {
             let line = self

@@ -222,11 +222,7 @@ fn file_page(example: &str) -> String {
     );
     let mut blocks = example.split("\n\n");
     out.push_str(".Sh DESCRIPTION\n");
-    for text in blocks.by_ref().take(2) {
-        comment(&mut out, text.lines());
-        out.push_str(".Pp\n");
-    }
-    trim(&mut out);
+    comment(&mut out, blocks.next().expect("a head").lines());
     out.push_str(".Sh KEYS\n.Bl -tag -width Ds\n");
     let mut tail = Vec::new();
     for block in blocks {
