@@ -28,6 +28,8 @@ _dotward() {
     udp,--split-upstreams) COMPREPLY=(); return ;;
     udp,--split-key-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     udp,--bootstrap) COMPREPLY=(); return ;;
+    udp,--captive) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur"); return ;;
+    udp,--captive-resolver) COMPREPLY=(); return ;;
     udp,--ca-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     udp,--padding) COMPREPLY=(); return ;;
     udp,--ecs) mapfile -t COMPREPLY < <(compgen -W 'keep strip forbid' -- "$cur"); return ;;
@@ -45,6 +47,7 @@ _dotward() {
     udp,--query-log-clients) mapfile -t COMPREPLY < <(compgen -W 'none prefix full' -- "$cur"); return ;;
     udp,--admin) COMPREPLY=(); return ;;
     udp,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    udp,--record-size) COMPREPLY=(); return ;;
     udp,--allow-net) COMPREPLY=(); return ;;
     udp,--runtime) mapfile -t COMPREPLY < <(compgen -W 'async-std smol tokio mio wasi' -- "$cur"); return ;;
     udp,--max-in-flight) COMPREPLY=(); return ;;
@@ -67,6 +70,8 @@ _dotward() {
     tcp,--split-upstreams) COMPREPLY=(); return ;;
     tcp,--split-key-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     tcp,--bootstrap) COMPREPLY=(); return ;;
+    tcp,--captive) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur"); return ;;
+    tcp,--captive-resolver) COMPREPLY=(); return ;;
     tcp,--ca-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     tcp,--padding) COMPREPLY=(); return ;;
     tcp,--ecs) mapfile -t COMPREPLY < <(compgen -W 'keep strip forbid' -- "$cur"); return ;;
@@ -84,6 +89,7 @@ _dotward() {
     tcp,--query-log-clients) mapfile -t COMPREPLY < <(compgen -W 'none prefix full' -- "$cur"); return ;;
     tcp,--admin) COMPREPLY=(); return ;;
     tcp,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    tcp,--record-size) COMPREPLY=(); return ;;
     tcp,--allow-net) COMPREPLY=(); return ;;
     tcp,--runtime) mapfile -t COMPREPLY < <(compgen -W 'async-std smol tokio mio wasi' -- "$cur"); return ;;
     tcp,--max-in-flight) COMPREPLY=(); return ;;
@@ -106,6 +112,8 @@ _dotward() {
     serve,--split-upstreams) COMPREPLY=(); return ;;
     serve,--split-key-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     serve,--bootstrap) COMPREPLY=(); return ;;
+    serve,--captive) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur"); return ;;
+    serve,--captive-resolver) COMPREPLY=(); return ;;
     serve,--ca-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     serve,--padding) COMPREPLY=(); return ;;
     serve,--ecs) mapfile -t COMPREPLY < <(compgen -W 'keep strip forbid' -- "$cur"); return ;;
@@ -123,6 +131,7 @@ _dotward() {
     serve,--query-log-clients) mapfile -t COMPREPLY < <(compgen -W 'none prefix full' -- "$cur"); return ;;
     serve,--admin) COMPREPLY=(); return ;;
     serve,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    serve,--record-size) COMPREPLY=(); return ;;
     serve,--allow-net) COMPREPLY=(); return ;;
     serve,--runtime) mapfile -t COMPREPLY < <(compgen -W 'async-std smol tokio mio wasi' -- "$cur"); return ;;
     serve,--max-in-flight) COMPREPLY=(); return ;;
@@ -146,6 +155,8 @@ _dotward() {
     check,--split-upstreams) COMPREPLY=(); return ;;
     check,--split-key-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     check,--bootstrap) COMPREPLY=(); return ;;
+    check,--captive) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur"); return ;;
+    check,--captive-resolver) COMPREPLY=(); return ;;
     check,--ca-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     check,--padding) COMPREPLY=(); return ;;
     check,--ecs) mapfile -t COMPREPLY < <(compgen -W 'keep strip forbid' -- "$cur"); return ;;
@@ -163,6 +174,7 @@ _dotward() {
     check,--query-log-clients) mapfile -t COMPREPLY < <(compgen -W 'none prefix full' -- "$cur"); return ;;
     check,--admin) COMPREPLY=(); return ;;
     check,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    check,--record-size) COMPREPLY=(); return ;;
     check,--allow-net) COMPREPLY=(); return ;;
     check,--runtime) mapfile -t COMPREPLY < <(compgen -W 'async-std smol tokio mio wasi' -- "$cur"); return ;;
     check,--max-in-flight) COMPREPLY=(); return ;;
@@ -185,6 +197,8 @@ _dotward() {
     config,--split-upstreams) COMPREPLY=(); return ;;
     config,--split-key-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     config,--bootstrap) COMPREPLY=(); return ;;
+    config,--captive) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur"); return ;;
+    config,--captive-resolver) COMPREPLY=(); return ;;
     config,--ca-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     config,--padding) COMPREPLY=(); return ;;
     config,--ecs) mapfile -t COMPREPLY < <(compgen -W 'keep strip forbid' -- "$cur"); return ;;
@@ -202,6 +216,7 @@ _dotward() {
     config,--query-log-clients) mapfile -t COMPREPLY < <(compgen -W 'none prefix full' -- "$cur"); return ;;
     config,--admin) COMPREPLY=(); return ;;
     config,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    config,--record-size) COMPREPLY=(); return ;;
     config,--allow-net) COMPREPLY=(); return ;;
     config,--runtime) mapfile -t COMPREPLY < <(compgen -W 'async-std smol tokio mio wasi' -- "$cur"); return ;;
     config,--max-in-flight) COMPREPLY=(); return ;;
@@ -224,6 +239,8 @@ _dotward() {
     resolv-conf,--split-upstreams) COMPREPLY=(); return ;;
     resolv-conf,--split-key-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     resolv-conf,--bootstrap) COMPREPLY=(); return ;;
+    resolv-conf,--captive) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur"); return ;;
+    resolv-conf,--captive-resolver) COMPREPLY=(); return ;;
     resolv-conf,--ca-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     resolv-conf,--padding) COMPREPLY=(); return ;;
     resolv-conf,--ecs) mapfile -t COMPREPLY < <(compgen -W 'keep strip forbid' -- "$cur"); return ;;
@@ -241,6 +258,7 @@ _dotward() {
     resolv-conf,--query-log-clients) mapfile -t COMPREPLY < <(compgen -W 'none prefix full' -- "$cur"); return ;;
     resolv-conf,--admin) COMPREPLY=(); return ;;
     resolv-conf,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    resolv-conf,--record-size) COMPREPLY=(); return ;;
     resolv-conf,--allow-net) COMPREPLY=(); return ;;
     resolv-conf,--runtime) mapfile -t COMPREPLY < <(compgen -W 'async-std smol tokio mio wasi' -- "$cur"); return ;;
     resolv-conf,--max-in-flight) COMPREPLY=(); return ;;
@@ -269,6 +287,8 @@ _dotward() {
     dnr,--split-upstreams) COMPREPLY=(); return ;;
     dnr,--split-key-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     dnr,--bootstrap) COMPREPLY=(); return ;;
+    dnr,--captive) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur"); return ;;
+    dnr,--captive-resolver) COMPREPLY=(); return ;;
     dnr,--ca-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     dnr,--padding) COMPREPLY=(); return ;;
     dnr,--ecs) mapfile -t COMPREPLY < <(compgen -W 'keep strip forbid' -- "$cur"); return ;;
@@ -286,6 +306,7 @@ _dotward() {
     dnr,--query-log-clients) mapfile -t COMPREPLY < <(compgen -W 'none prefix full' -- "$cur"); return ;;
     dnr,--admin) COMPREPLY=(); return ;;
     dnr,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    dnr,--record-size) COMPREPLY=(); return ;;
     dnr,--allow-net) COMPREPLY=(); return ;;
     dnr,--runtime) mapfile -t COMPREPLY < <(compgen -W 'async-std smol tokio mio wasi' -- "$cur"); return ;;
     dnr,--max-in-flight) COMPREPLY=(); return ;;
@@ -310,6 +331,8 @@ _dotward() {
     query,--split-upstreams) COMPREPLY=(); return ;;
     query,--split-key-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     query,--bootstrap) COMPREPLY=(); return ;;
+    query,--captive) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur"); return ;;
+    query,--captive-resolver) COMPREPLY=(); return ;;
     query,--ca-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     query,--padding) COMPREPLY=(); return ;;
     query,--ecs) mapfile -t COMPREPLY < <(compgen -W 'keep strip forbid' -- "$cur"); return ;;
@@ -327,6 +350,7 @@ _dotward() {
     query,--query-log-clients) mapfile -t COMPREPLY < <(compgen -W 'none prefix full' -- "$cur"); return ;;
     query,--admin) COMPREPLY=(); return ;;
     query,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    query,--record-size) COMPREPLY=(); return ;;
     query,--allow-net) COMPREPLY=(); return ;;
     query,--runtime) mapfile -t COMPREPLY < <(compgen -W 'async-std smol tokio mio wasi' -- "$cur"); return ;;
     query,--max-in-flight) COMPREPLY=(); return ;;
@@ -352,6 +376,8 @@ _dotward() {
     bench,--split-upstreams) COMPREPLY=(); return ;;
     bench,--split-key-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     bench,--bootstrap) COMPREPLY=(); return ;;
+    bench,--captive) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur"); return ;;
+    bench,--captive-resolver) COMPREPLY=(); return ;;
     bench,--ca-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     bench,--padding) COMPREPLY=(); return ;;
     bench,--ecs) mapfile -t COMPREPLY < <(compgen -W 'keep strip forbid' -- "$cur"); return ;;
@@ -369,6 +395,7 @@ _dotward() {
     bench,--query-log-clients) mapfile -t COMPREPLY < <(compgen -W 'none prefix full' -- "$cur"); return ;;
     bench,--admin) COMPREPLY=(); return ;;
     bench,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    bench,--record-size) COMPREPLY=(); return ;;
     bench,--allow-net) COMPREPLY=(); return ;;
     bench,--runtime) mapfile -t COMPREPLY < <(compgen -W 'async-std smol tokio mio wasi' -- "$cur"); return ;;
     bench,--max-in-flight) COMPREPLY=(); return ;;
@@ -379,6 +406,49 @@ _dotward() {
     bench,--max-tcp-in-flight) COMPREPLY=(); return ;;
     bench,--tcp-idle) COMPREPLY=(); return ;;
     bench,--udp-payload) COMPREPLY=(); return ;;
+    prove,--resolver) COMPREPLY=(); return ;;
+    prove,--config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    prove,--listen) COMPREPLY=(); return ;;
+    prove,--listen-tls) COMPREPLY=(); return ;;
+    prove,--listen-https) COMPREPLY=(); return ;;
+    prove,--certificate) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    prove,--certificate-key) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    prove,--listener-name) COMPREPLY=(); return ;;
+    prove,--upstream) mapfile -t COMPREPLY < <(compgen -W 'cloudflare cloudflare-security cloudflare-family quad9 quad9-unfiltered quad9-ecs google adguard adguard-family adguard-unfiltered cleanbrowsing-security cleanbrowsing-adult cleanbrowsing-family dns-sb dns4eu dns4eu-protective opendns opendns-family' -- "$cur"); return ;;
+    prove,--policy) mapfile -t COMPREPLY < <(compgen -W 'failover round-robin fastest split' -- "$cur"); return ;;
+    prove,--split-upstreams) COMPREPLY=(); return ;;
+    prove,--split-key-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    prove,--bootstrap) COMPREPLY=(); return ;;
+    prove,--captive) mapfile -t COMPREPLY < <(compgen -W 'off' -- "$cur"); return ;;
+    prove,--captive-resolver) COMPREPLY=(); return ;;
+    prove,--ca-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    prove,--padding) COMPREPLY=(); return ;;
+    prove,--ecs) mapfile -t COMPREPLY < <(compgen -W 'keep strip forbid' -- "$cur"); return ;;
+    prove,--timeout) COMPREPLY=(); return ;;
+    prove,--cache-size) COMPREPLY=(); return ;;
+    prove,--queue-size) COMPREPLY=(); return ;;
+    prove,--min-ttl) COMPREPLY=(); return ;;
+    prove,--max-ttl) COMPREPLY=(); return ;;
+    prove,--serve-stale) COMPREPLY=(); return ;;
+    prove,--hosts-file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    prove,--workers) COMPREPLY=(); return ;;
+    prove,--log) mapfile -t COMPREPLY < <(compgen -W 'off error warn info debug' -- "$cur"); return ;;
+    prove,--log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$cur"); return ;;
+    prove,--query-log) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    prove,--query-log-clients) mapfile -t COMPREPLY < <(compgen -W 'none prefix full' -- "$cur"); return ;;
+    prove,--admin) COMPREPLY=(); return ;;
+    prove,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    prove,--record-size) COMPREPLY=(); return ;;
+    prove,--allow-net) COMPREPLY=(); return ;;
+    prove,--runtime) mapfile -t COMPREPLY < <(compgen -W 'async-std smol tokio mio wasi' -- "$cur"); return ;;
+    prove,--max-in-flight) COMPREPLY=(); return ;;
+    prove,--max-in-flight-per-client) COMPREPLY=(); return ;;
+    prove,--max-link-in-flight) COMPREPLY=(); return ;;
+    prove,--max-tcp-connections) COMPREPLY=(); return ;;
+    prove,--max-tcp-per-client) COMPREPLY=(); return ;;
+    prove,--max-tcp-in-flight) COMPREPLY=(); return ;;
+    prove,--tcp-idle) COMPREPLY=(); return ;;
+    prove,--udp-payload) COMPREPLY=(); return ;;
     certificate,--name) COMPREPLY=(); return ;;
     certificate,--address) COMPREPLY=(); return ;;
     certificate,--directory) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); return ;;
@@ -388,6 +458,8 @@ _dotward() {
     import,--output) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     status,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     explain,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    why,--output) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+    why,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     flush,--suffix) COMPREPLY=(); return ;;
     flush,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     reload,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
@@ -396,59 +468,65 @@ _dotward() {
     trace,--control-socket) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
     esac
     case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'udp tcp serve check config resolv-conf dnr query bench certificate import providers status explain flush reload log-level trace help --help --version' -- "$cur") ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'udp tcp serve check config resolv-conf dnr query bench prove certificate import providers status explain why flush reload log-level trace help --help --version' -- "$cur") ;;
     udp)
         case $cur in
-        -*) mapfile -t COMPREPLY < <(compgen -W '--config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help --listen,' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '--config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --captive --captive-resolver --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --record-size --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help' -- "$cur") ;;
         *) COMPREPLY=() ;;
         esac
         ;;
     tcp)
         case $cur in
-        -*) mapfile -t COMPREPLY < <(compgen -W '--config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help --listen,' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '--config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --captive --captive-resolver --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --record-size --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help' -- "$cur") ;;
         *) COMPREPLY=() ;;
         esac
         ;;
     serve)
         case $cur in
-        -*) mapfile -t COMPREPLY < <(compgen -W '--config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help --listen,' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '--config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --captive --captive-resolver --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --record-size --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help' -- "$cur") ;;
         *) COMPREPLY=() ;;
         esac
         ;;
     check)
         case $cur in
-        -*) mapfile -t COMPREPLY < <(compgen -W '--probe --json --probe-name --config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help --listen,' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '--probe --json --probe-name --config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --captive --captive-resolver --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --record-size --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help' -- "$cur") ;;
         *) mapfile -t COMPREPLY < <(compgen -W 'udp tcp serve' -- "$cur") ;;
         esac
         ;;
     config)
         case $cur in
-        -*) mapfile -t COMPREPLY < <(compgen -W '--config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help --listen,' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '--config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --captive --captive-resolver --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --record-size --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help' -- "$cur") ;;
         *) mapfile -t COMPREPLY < <(compgen -W 'udp tcp serve' -- "$cur") ;;
         esac
         ;;
     resolv-conf)
         case $cur in
-        -*) mapfile -t COMPREPLY < <(compgen -W '--config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help --listen,' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '--config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --captive --captive-resolver --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --record-size --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help' -- "$cur") ;;
         *) mapfile -t COMPREPLY < <(compgen -W 'udp tcp serve' -- "$cur") ;;
         esac
         ;;
     dnr)
         case $cur in
-        -*) mapfile -t COMPREPLY < <(compgen -W '--name --address --alpn --port --dohpath --priority --config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help --listen,' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '--name --address --alpn --port --dohpath --priority --config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --captive --captive-resolver --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --record-size --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help' -- "$cur") ;;
         *) mapfile -t COMPREPLY < <(compgen -W 'udp tcp serve' -- "$cur") ;;
         esac
         ;;
     query)
         case $cur in
-        -*) mapfile -t COMPREPLY < <(compgen -W '--server --all -x --dnssec --json --config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help --listen,' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '--server --all -x --dnssec --json --config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --captive --captive-resolver --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --record-size --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help' -- "$cur") ;;
         *) COMPREPLY=() ;;
         esac
         ;;
     bench)
         case $cur in
-        -*) mapfile -t COMPREPLY < <(compgen -W '--count --time --name --json --config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help --listen,' -- "$cur") ;;
+        -*) mapfile -t COMPREPLY < <(compgen -W '--count --time --name --json --config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --captive --captive-resolver --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --record-size --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help' -- "$cur") ;;
         *) mapfile -t COMPREPLY < <(compgen -W 'cloudflare cloudflare-security cloudflare-family quad9 quad9-unfiltered quad9-ecs google adguard adguard-family adguard-unfiltered cleanbrowsing-security cleanbrowsing-adult cleanbrowsing-family dns-sb dns4eu dns4eu-protective opendns opendns-family' -- "$cur") ;;
+        esac
+        ;;
+    prove)
+        case $cur in
+        -*) mapfile -t COMPREPLY < <(compgen -W '--resolver --json --config --listen --listen-tls --listen-https --certificate --certificate-key --listener-name --upstream --policy --split-upstreams --split-key-file --hedge --bootstrap --captive --captive-resolver --allow-plaintext --ca-file --key-log --padding --ecs --timeout --cache-size --queue-size --min-ttl --max-ttl --serve-stale --rotate --forward-special-names --hosts-file --show-version --workers --keep-scheduling --ignore-network-changes --log --log-format --query-log --query-log-clients --admin --control-socket --record-size --allow-net --runtime --max-in-flight --max-in-flight-per-client --max-link-in-flight --max-tcp-connections --max-tcp-per-client --max-tcp-in-flight --tcp-idle --udp-payload -h --help' -- "$cur") ;;
+        *) COMPREPLY=() ;;
         esac
         ;;
     certificate)
@@ -478,6 +556,12 @@ _dotward() {
     explain)
         case $cur in
         -*) mapfile -t COMPREPLY < <(compgen -W '--control-socket --json -h --help' -- "$cur") ;;
+        *) COMPREPLY=() ;;
+        esac
+        ;;
+    why)
+        case $cur in
+        -*) mapfile -t COMPREPLY < <(compgen -W '--output --control-socket --json -h --help' -- "$cur") ;;
         *) COMPREPLY=() ;;
         esac
         ;;

@@ -49,8 +49,8 @@ options! {
     #[argh(
         help_triggers("-h", "--help", "help"),
         usage = "[options]",
-        note = "Every option can also be given as an environment variable: DOTWARD_LISTEN for\n\
-                --listen, and so on; and in the configuration file, as listen = \"127.0.0.1\".\n\
+        note = "Every option can also be given as an environment variable, --listen as\n\
+                DOTWARD_LISTEN; and in the configuration file, as listen = \"127.0.0.1\".\n\
                 Commas or spaces separate the values of an option that may be repeated. An\n\
                 option takes precedence over its variable, as --hedge=false over\n\
                 DOTWARD_HEDGE=true, and both over the file. Only the file has routes, by which\n\

@@ -106,7 +106,10 @@ fn a_refused_port_and_a_certificate_are_told_with_what_to_do() {
     stand.upstream.stop();
     let (text, end) = told(&stand, "gone.test");
     assert!(end.contains("connection refused"), "{end}");
-    assert!(text.contains("dotward check --probe"), "{text}");
+    assert!(
+        text.contains("what to do: see that the server runs"),
+        "{text}"
+    );
 
     let (trust, files) = (Trust::new(), TempDir::new());
     let upstream = DotServer::with(Leaf::unknown_authority()).start();

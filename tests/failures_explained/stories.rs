@@ -81,7 +81,7 @@ const fn error(
     }
 }
 
-pub const STORIES: [Story; 34] = [
+pub const STORIES: [Story; 33] = [
     unsent(
         "the certificate is for another name",
         "it is for elsewhere.test, 192.0.2.1, not for dot.test",
@@ -131,11 +131,6 @@ pub const STORIES: [Story; 34] = [
                 let _gone = socket.write_all(&[22, 3, 3, 0, 100, 2]);
             })
         },
-    ),
-    unsent(
-        "the port closes each connection at once",
-        "cannot connect",
-        |story| conducted(story, Conduct::ResetAtOnce),
     ),
     unsent("the handshake is cut off", "handshake failed", |story| {
         conducted(story, Conduct::ResetAfterHello)

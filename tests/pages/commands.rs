@@ -181,6 +181,7 @@ pub fn value_of(row: &Row) -> Value {
         "--log-format" => choice(&["text", "json"]),
         "--query-log-clients" => choice(&["none", "prefix", "full"]),
         "--ecs" => choice(&["keep", "strip", "forbid"]),
+        "--captive" => choice(&["off"]),
         "--protocol" => choice(&["tls", "https"]),
         "--alpn" => choice(&["dot", "doq", "h2", "h3"]),
         "--from" => formats(),

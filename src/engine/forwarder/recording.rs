@@ -12,7 +12,7 @@ use crate::engine::recorder::{
 use crate::engine::response::{self, Meaning};
 use crate::engine::time::Now;
 use crate::engine::transactions::{Transaction, WaitingClient};
-use crate::wire::{self, Response};
+use crate::wire::{self, Ede, Response};
 use std::time::Duration;
 
 /// What happened so long before a query came is not part of its record.
@@ -186,7 +186,9 @@ impl Forwarder {
             }
             _ => {
                 let mut errors = wire::extended_errors(message, answer.opt.as_ref());
-                End::relayed(answer.rcode(), errors.next().map(|error| error.code))
+                let theirs = errors.next().map(|error| error.code);
+                // One that has none gets one: see `failure::of_response`.
+                End::relayed(answer.rcode(), theirs.or(Some(Ede::OTHER.code)))
             }
         };
         if let Some(id) = self.record(key, end, now) {

@@ -34,6 +34,8 @@ pub enum What {
     Closed(Line),
     /// A connection takes so many queries at once.
     Limited(Line, usize),
+    /// A message came that answers no query, and the last one before it did.
+    Unmatched(Line),
     /// An upstream is looked up.
     Lookup(usize),
     /// It has so many addresses, or was not found.
@@ -63,7 +65,8 @@ impl What {
             | Self::ConnectFailed(line, _)
             | Self::Lost(line, ..)
             | Self::Closed(line)
-            | Self::Limited(line, _) => Some(*line),
+            | Self::Limited(line, _)
+            | Self::Unmatched(line) => Some(*line),
             _ => None,
         }
     }

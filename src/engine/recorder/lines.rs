@@ -220,6 +220,7 @@ impl Record {
             What::Closed(_) => object("closed"),
             // JSON has no larger whole number that all programs read alike.
             What::Limited(_, most) => object("limited").with("in_flight", most.min(&(1 << 32))),
+            What::Unmatched(_) => object("unmatched"),
             What::Lookup(upstream) => object("lookup").with("upstream", upstream),
             What::LookedUp(upstream, found) => {
                 let object = object("looked_up").with("upstream", upstream);

@@ -83,6 +83,9 @@ impl Record {
                 let queries = counted(*most as u64, "query", "queries");
                 format!("{label}: connection {on} takes {queries} at once")
             }
+            What::Unmatched(_) => {
+                format!("{label}: a message that answers no query (connection {on})")
+            }
             What::Lookup(upstream) => format!("{}: its name is looked up", self.label(*upstream)),
             What::LookedUp(upstream, found) => {
                 let label = self.label(*upstream);

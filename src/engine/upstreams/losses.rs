@@ -184,7 +184,17 @@ impl UpstreamPool {
             return;
         };
         fx.stats.strays += 1;
-        self.upstreams[connection.upstream].trouble = Some(STRAYS.into());
+        let upstream = connection.upstream;
+        let trouble = &mut self.upstreams[upstream].trouble;
+        if trouble.as_deref() != Some(STRAYS) {
+            *trouble = Some(STRAYS.into());
+            fx.failures.event(fx.now.mono, || {
+                What::Unmatched(Line {
+                    upstream,
+                    connection: key,
+                })
+            });
+        }
         if connection.unmatched() {
             let why = ConnectionError::Protocol("too many messages that answer no query");
             self.drop_connection(key, &why, fx);

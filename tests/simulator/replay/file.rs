@@ -96,6 +96,8 @@ pub enum What {
     Lost(ConnectionError, u64),
     Closed,
     Limited(usize),
+    /// A message came that answers no query.
+    Unmatched,
     Lookup,
     LookedUp(Result<usize, ConnectError>),
     Resumed,
@@ -308,6 +310,7 @@ impl File {
             "lost" => What::Lost(connection_error(line)?, line.number("answered")?),
             "closed" => What::Closed,
             "limited" => What::Limited(line.small("in_flight")?),
+            "unmatched" => What::Unmatched,
             "lookup" => What::Lookup,
             "looked_up" if line.has("addresses") => What::LookedUp(Ok(line.small("addresses")?)),
             "looked_up" => What::LookedUp(Err(connect_error(line)?)),

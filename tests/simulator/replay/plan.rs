@@ -25,6 +25,8 @@ pub struct Connection {
     pub lost: Option<(Moment, ConnectionError, u64)>,
     pub closed: Option<Moment>,
     pub limits: Vec<(Moment, usize)>,
+    /// When messages came that answer no query.
+    pub unmatched: Vec<Moment>,
     /// Responses that came on it, as far as is known.
     pub answered: u64,
 }
@@ -136,6 +138,7 @@ impl Plan {
                 lost: None,
                 closed: None,
                 limits: Vec::new(),
+                unmatched: Vec::new(),
                 ..latest
             }
         })
@@ -222,6 +225,7 @@ fn connections(file: &File) -> Vec<Connection> {
             }
             What::Closed => one.closed = Some(at),
             What::Limited(most) => one.limits.push((at, *most)),
+            What::Unmatched => one.unmatched.push(at),
             What::Lookup | What::LookedUp(_) | What::Resumed | What::Other => {}
         }
         // Its beginning fell out of the record.

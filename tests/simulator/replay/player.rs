@@ -60,6 +60,7 @@ enum Due {
     LostByNumber(u64, ConnectionError),
     Lost(ConnectionKey, ConnectionError),
     LimitedByNumber(u64, usize),
+    UnmatchedByNumber(u64),
     Message(ConnectionKey, Vec<u8>),
     QueryFailed(ConnectionKey, u16),
     QueryLost(ConnectionKey, u16, ConnectionError),
@@ -345,6 +346,13 @@ impl<'f> Player<'f> {
                     self.core.limited(key, limits, now, &mut self.out);
                 }
             }
+            Due::UnmatchedByNumber(number) => {
+                if let Some(key) = self.key_of(number) {
+                    self.note(&format!("{}: a message that answers nothing", self.on(key)));
+                    self.core
+                        .answer(key, &[0; wire::HEADER_LEN], now, &mut self.out);
+                }
+            }
             Due::Message(key, message) => {
                 self.note(&format!(
                     "{}: a message of {} octets",
@@ -537,6 +545,9 @@ impl<'f> Player<'f> {
                 };
                 for (at, most) in &one.limits {
                     self.add(when(*at), Due::LimitedByNumber(one.number, *most));
+                }
+                for at in &one.unmatched {
+                    self.add(when(*at), Due::UnmatchedByNumber(one.number));
                 }
                 match &one.lost {
                     Some((at, why, _)) if *why != ConnectionError::Silent && one.number > 0 => {
