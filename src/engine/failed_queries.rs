@@ -29,6 +29,7 @@ struct What {
     rcode: Rcode,
     code: Option<u16>,
     text: Box<str>,
+    served_stale: bool,
 }
 
 /// A query that failed lately.
@@ -41,8 +42,10 @@ pub struct FailedQuery {
     pub took: Duration,
     /// The type that was asked for.
     pub qtype: u16,
-    /// The response code that its clients got, unless there was a stale answer for them.
+    /// The response code that its clients got, unless [`served_stale`](Self::served_stale).
     pub rcode: Rcode,
+    /// Whether its clients got what the cache had instead.
+    pub served_stale: bool,
     /// The code of the extended error (RFC 8914), if there is one.
     pub code: Option<u16>,
     /// The text of it.
@@ -68,6 +71,8 @@ pub struct Failing<'a> {
     pub arrived: Time,
     pub sends: u8,
     pub tried: UpstreamSet,
+    /// Whether the cache has an answer that is served instead.
+    pub served_stale: bool,
 }
 
 impl FailedQueries {
@@ -103,6 +108,7 @@ impl FailedQueries {
                 rcode,
                 code: why.map(|why| why.code),
                 text: text.get(..end.unwrap_or(0)).unwrap_or_default().into(),
+                served_stale: failing.served_stale,
             },
             tried: failing.tried,
         });
@@ -136,12 +142,14 @@ impl FailedQueries {
                     rcode,
                     code,
                     text,
+                    served_stale,
                 } = failed.what.clone();
                 FailedQuery {
                     ago: now.mono.since(failed.at),
                     took,
                     qtype: u16::from_be_bytes([high, low]),
                     rcode,
+                    served_stale,
                     code,
                     text: text.into(),
                     sends,
@@ -172,6 +180,7 @@ mod tests {
             arrived: at(now - 1).mono,
             sends: 2,
             tried: UpstreamSet::of(1),
+            served_stale: false,
         };
         let why = Ede::NETWORK_ERROR.with_text(text);
         failures.note(&failing, Rcode::SERVFAIL, Some(why), at(now));

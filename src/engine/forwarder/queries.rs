@@ -58,6 +58,21 @@ impl Forwarder {
             {
                 None
             }
+            // Nothing can be asked just now: waiting for that would bring the same answer later (RFC 8767 section 5). It is asked for in
+            // the background, so that the next client gets a fresh one once that is possible.
+            Found::Stale
+                if !self.pool.any_healthy(route.upstreams, now.mono)
+                    && self.transactions.reply_stale(
+                        key.as_ref(),
+                        query.question.octets(message),
+                        &client,
+                        now.mono,
+                        fx,
+                    ) =>
+            {
+                let route = (route, hash);
+                self.transactions.refresh(message, query, route, fx)
+            }
             _ => {
                 let typed = wire::typed(message, &query.question);
                 fx.stats.opaque += u64::from(typed.is_none());

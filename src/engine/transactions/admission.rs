@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// The client response timer: with a stale answer at hand, a fresh one is waited for so long (RFC 8767 section 5 recommends 1.8 s).
 const CLIENT_RESPONSE_TIMER: Duration = Duration::from_millis(1_800);
-/// Prefetches in flight at once.
+/// Prefetches in flight at once, and what is asked for behind stale answers.
 const MAX_PREFETCHES: usize = 64;
 
 /// What the cache knows of a query that it does not answer.
@@ -60,6 +60,14 @@ impl Transactions {
         if twin.is_some_and(|key| self.table[key].is_awaited_by(client.client, &reply)) {
             fx.stats.repeats += 1;
             return Accepted::Repeated;
+        }
+        // Those that it waited with have their stale answer already.
+        if let Some(twin) = twin
+            && fx.now.mono.since(self.table[twin].history.arrived) >= CLIENT_RESPONSE_TIMER
+            && let question = query.question.octets(message)
+            && self.reply_stale(stale.as_ref(), question, &client, fx.now.mono, fx)
+        {
+            return Accepted::Done;
         }
         let units = match twin {
             Some(_) => 1,
@@ -108,12 +116,24 @@ impl Transactions {
         (route, hash): (ForwardingRoute, Option<u64>),
         fx: &mut Effects<'_>,
     ) -> Option<TransactionKey> {
+        let started = self.refresh(message, query, (route, hash), fx)?;
+        fx.stats.prefetches += 1;
+        Some(started)
+    }
+
+    /// Asks for an answer anew whose clients have a stale one, for no client in particular. `None` as for [`Self::prefetch`].
+    pub fn refresh(
+        &mut self,
+        message: &[u8],
+        query: Query,
+        (route, hash): (ForwardingRoute, Option<u64>),
+        fx: &mut Effects<'_>,
+    ) -> Option<TransactionKey> {
         let under_way = hash.is_some_and(|hash| self.joinable.contains_key(&hash));
         let units = quotas::units(message.len());
         if under_way || !self.quotas.has_room(units) || self.quotas.idle() >= MAX_PREFETCHES {
             return None;
         }
-        fx.stats.prefetches += 1;
         let key = self.start(message, query, (route, hash), fx.now);
         self.table[key].idle = Some(self.quotas.rest(key, units));
         Some(key)

@@ -24,6 +24,13 @@ pub struct Unfinished {
     response: Response<'static>,
 }
 
+impl Unfinished {
+    /// Those clients.
+    pub fn clients(&self) -> impl Iterator<Item = &WaitingClient> {
+        self.transaction.clients()
+    }
+}
+
 /// What the clients of a transaction get.
 enum Response<'a> {
     /// With the number of the upstream that gave it.
@@ -119,12 +126,18 @@ impl Transactions {
         why: Option<Ede<'_>>,
         now: Now,
     ) {
+        if !self.failed.is_on() {
+            return;
+        }
+        let key = transaction.key();
+        let served_stale = key.is_some_and(|key| self.cache.has_data(&key, now.boot));
         let failing = Failing {
             message: &transaction.message,
             question: &transaction.query.question,
             arrived: transaction.history.arrived,
             sends: transaction.history.sends(),
             tried: transaction.history.tried(),
+            served_stale,
         };
         self.failed.note(&failing, rcode, why, now);
     }
@@ -325,7 +338,7 @@ impl Transactions {
     }
 
     /// Answers a client with what the cache has, be it stale, if it has anything. It waits since then.
-    pub(super) fn reply_stale(
+    pub fn reply_stale(
         &self,
         key: Option<&Key<'_>>,
         question: &[u8],
