@@ -79,7 +79,7 @@ impl Writer {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(unopened(to, &error)),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => warn!(
-                "the query log {to} is not open yet: is it a pipe that nobody reads? Until it is, up to {QUEUE} responses wait to be logged, and those beyond are lost and counted as unlogged (query-log)"
+                "the query log {to} is not open yet: is it a pipe that nobody reads? Until it is, up to {QUEUE} responses wait to be logged, and those beyond that are lost and counted (query-log)"
             ),
         }
         Ok(Self { log, asked, ended })
@@ -203,7 +203,7 @@ impl Thread {
             Err((error, lost)) => {
                 if self.lost.is_none() {
                     warn!(
-                        "the query log {} cannot be written (query-log): {error}; lines are lost, and counted as unlogged, until it can",
+                        "the query log {} cannot be written (query-log): {error}; lines are lost, and counted, until it can",
                         self.to
                     );
                 }

@@ -127,11 +127,12 @@ fn a_query_in_flight_is_told_with_its_attempts_and_joined() {
 #[test]
 fn it_asks_with_the_flags_that_clients_have_asked_with() {
     const RD_AD: u16 = 0x0120;
+    const RD_CD: u16 = 0x0110;
     let stand = Stand::answering();
     let client = UdpClient::new(stand.address());
     client.ask(&query("a.test", A).flags(RD_AD).edns(1232, 0, &[]).build());
-    client.ask(&query("b.test", A).edns(1232, 0x8000, &[]).build());
-    for (name, with) in [("a.test", &["rd", "ad"]), ("b.test", &["rd", "do"])] {
+    client.ask(&query("b.test", A).flags(RD_CD).build());
+    for (name, with) in [("a.test", &["rd", "ad"]), ("b.test", &["rd", "cd"])] {
         let explained = stand.json(&format!("explain {name}"));
         let entry = &explained["cache"][0];
         assert_eq!(entry["state"], "fresh", "{explained}");
