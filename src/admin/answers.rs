@@ -180,7 +180,7 @@ fn refusal<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
     ))
 }
 
-/// Whether a load balancer asks for health as HAProxy does by default: by HTTP/1.0, which needs no Host (RFC 1945 section 5). No browser asks without one,
+/// Whether a load balancer asks for health as `HAProxy` does by default: by HTTP/1.0, which needs no Host (RFC 1945 section 5). No browser asks without one,
 /// nor without Origin from a page of another server, so that it is no way around the name.
 fn is_plain_health_check<B>(request: &Request<B>) -> bool {
     let headers = request.headers();

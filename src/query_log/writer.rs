@@ -251,7 +251,7 @@ impl Lines {
         let outcome = self.write(&waiting, &mut written);
         let outcome = outcome.and_then(|()| self.sink.flush());
         let rest = waiting.get(written..).unwrap_or_default();
-        let ends = |octets: &[u8]| octets.iter().filter(|octet| **octet == b'\n').count();
+        let ends = |octets: &[u8]| octets.split(|octet| *octet == b'\n').skip(1).count();
         self.is_torn = match written.checked_sub(1).and_then(|last| waiting.get(last)) {
             Some(last) => *last != b'\n',
             None => self.is_torn,
@@ -317,7 +317,9 @@ mod tests {
         let mut lines = Lines::new(Box::new(disk.clone()));
         let mut flush = |room: usize, new: &[&str]| {
             disk.0.lock().unwrap().0 = room;
-            new.iter().for_each(|line| lines.add(line));
+            for line in new {
+                lines.add(line);
+            }
             lines.flush().map(|done| done.map_err(|(_, lost)| lost))
         };
         assert_eq!(flush(0, &[]), None, "nothing waits");
