@@ -58,28 +58,20 @@ impl Forwarder {
             {
                 None
             }
-            // Nothing can be asked just now: waiting for that would bring the same answer later (RFC 8767 section 5). It is asked for in
-            // the background, so that the next client gets a fresh one once that is possible.
-            Found::Stale
-                if !self.pool.any_healthy(route.upstreams, now.mono)
-                    && self.transactions.reply_stale(
-                        key.as_ref(),
-                        query.question.octets(message),
-                        &client,
-                        now.mono,
-                        fx,
-                    ) =>
-            {
-                let route = (route, hash);
-                self.transactions.refresh(message, query, route, fx)
-            }
             _ => {
                 let typed = wire::typed(message, &query.question);
                 fx.stats.opaque += u64::from(typed.is_none());
                 let decides_alike = |it| self.routes.find_typed(&it) == Routed::Forward(route);
                 debug_assert!(typed.is_none_or(decides_alike), "see `routes`");
                 let stale = if found == Found::Stale { key } else { None };
-                let (lookup, all) = (Lookup { hash, stale }, &mut self.transactions);
+                // Nothing can be asked just now: waiting for that would bring the same answer later (RFC 8767 section 5).
+                let at_once = stale.is_some() && !self.pool.any_healthy(route.upstreams, now.mono);
+                let lookup = Lookup {
+                    hash,
+                    stale,
+                    at_once,
+                };
+                let all = &mut self.transactions;
                 match all.accept(message, query, client, route, lookup, fx) {
                     Accepted::Started(key) => Some(key),
                     Accepted::Repeated => return false,

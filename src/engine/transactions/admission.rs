@@ -28,6 +28,8 @@ pub struct Lookup<'a> {
     pub hash: Option<u64>,
     /// The key, if there is a stale answer.
     pub stale: Option<Key<'a>>,
+    /// That one is served without waiting for a fresh one.
+    pub at_once: bool,
 }
 
 /// What became of a query.
@@ -50,7 +52,11 @@ impl Transactions {
         query: Query,
         client: WaitingClient,
         route: ForwardingRoute,
-        Lookup { hash, stale }: Lookup<'_>,
+        Lookup {
+            hash,
+            stale,
+            at_once,
+        }: Lookup<'_>,
         fx: &mut Effects<'_>,
     ) -> Accepted {
         let mut known = hash.and_then(|hash| self.joinable.get(&hash).copied());
@@ -61,13 +67,16 @@ impl Transactions {
             fx.stats.repeats += 1;
             return Accepted::Repeated;
         }
-        // Those that it waited with have their stale answer already.
-        if let Some(twin) = twin
-            && fx.now.mono.since(self.table[twin].history.arrived) >= CLIENT_RESPONSE_TIMER
-            && let question = query.question.octets(message)
-            && self.reply_stale(stale.as_ref(), question, &client, fx.now.mono, fx)
-        {
-            return Accepted::Done;
+        // Clients of one that is late have their stale answer already. A fresh one is asked for all the same, so that the next client gets it.
+        let is_late = |twin: TransactionKey| {
+            fx.now.mono.since(self.table[twin].history.arrived) >= CLIENT_RESPONSE_TIMER
+        };
+        if stale.is_some() && (at_once || twin.is_some_and(is_late)) {
+            let question = query.question.octets(message);
+            if self.reply_stale(stale.as_ref(), question, &client, fx.now.mono, fx) {
+                let started = self.refresh(message, query, (route, hash), fx);
+                return started.map_or(Accepted::Done, Accepted::Started);
+            }
         }
         let units = match twin {
             Some(_) => 1,
@@ -122,7 +131,7 @@ impl Transactions {
     }
 
     /// Asks for an answer anew whose clients have a stale one, for no client in particular. `None` as for [`Self::prefetch`].
-    pub fn refresh(
+    fn refresh(
         &mut self,
         message: &[u8],
         query: Query,

@@ -338,7 +338,7 @@ impl Transactions {
     }
 
     /// Answers a client with what the cache has, be it stale, if it has anything. It waits since then.
-    pub fn reply_stale(
+    pub(super) fn reply_stale(
         &self,
         key: Option<&Key<'_>>,
         question: &[u8],

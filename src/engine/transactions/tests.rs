@@ -115,7 +115,14 @@ impl Stage {
         let found = self.cache.get(&key, &reply, 1232, now, &mut scratch);
         let hash = Some(key.hash());
         let stale = (found == Found::Stale).then_some(key);
-        let (route, lookup) = (ForwardingRoute::default_of(2), Lookup { hash, stale });
+        let (route, lookup) = (
+            ForwardingRoute::default_of(2),
+            Lookup {
+                hash,
+                stale,
+                at_once: false,
+            },
+        );
         let fx = &mut self.ledger.at(self.now, &mut self.out);
         self.transactions
             .accept(message, query, waiting, route, lookup, fx)
