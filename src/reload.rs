@@ -7,12 +7,14 @@ use crate::logger;
 use crate::query_log::QueryLogs;
 use crate::serve::Control;
 use crate::systemd::{self, KeptSockets};
-use crate::transports::prepare;
+use crate::transports::prepare_beside;
 use log::{error, info, warn};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// What came of a reload: what is in force now, or why nothing has changed.
 pub type Outcome = Result<String, String>;
@@ -66,6 +68,9 @@ impl Reloads {
     }
 }
 
+/// Loops may be told a little later than this thread knows.
+const MARGIN: Duration = Duration::from_secs(2);
+
 /// What has the configuration read again, for the log.
 const SIGNAL: &str = "SIGHUP";
 const SOCKET: &str = "the control socket";
@@ -79,6 +84,8 @@ pub struct Reloader {
     control: Control,
     kept: KeptSockets,
     queries: Arc<QueryLogs>,
+    /// Addresses that are served no more, and until when sockets of ours may be there.
+    dropped: Vec<(SocketAddr, Instant)>,
 }
 
 impl Reloader {
@@ -95,6 +102,7 @@ impl Reloader {
             control,
             kept,
             queries,
+            dropped: Vec::new(),
         }
     }
 
@@ -156,14 +164,30 @@ impl Reloader {
             listen.join(", "),
             upstreams.join(", ")
         );
+        self.note_dropped(&config);
         self.config = config;
         status
+    }
+
+    /// Notes which addresses this configuration drops. Their sockets are closed when the last response has left, which is bounded by the time
+    /// that a query has.
+    fn note_dropped(&mut self, config: &Config) {
+        let now = Instant::now();
+        let until = now + self.config.timeout().max(config.timeout()) + MARGIN;
+        let before: Vec<SocketAddr> = self.config.listen().iter().map(Listen::addr).collect();
+        let after: Vec<SocketAddr> = config.listen().iter().map(Listen::addr).collect();
+        let gone = before.into_iter().filter(|addr| !after.contains(addr));
+        self.dropped.retain(|(_, until)| *until > now);
+        self.dropped.extend(gone.map(|addr| (addr, until)));
     }
 
     fn read(&self) -> Result<Settings, String> {
         let mut settings = self.started.reload().map_err(|error| error.to_string())?;
         let config = self.kept.listen(settings.config)?;
-        settings.config = prepare(&self.config, config)?;
+        let now = Instant::now();
+        let dropped = self.dropped.iter().filter(|(_, until)| *until > now);
+        let dropped: Vec<SocketAddr> = dropped.map(|(addr, _)| *addr).collect();
+        settings.config = prepare_beside(&self.config, &dropped, config)?;
         Ok(settings)
     }
 }

@@ -291,6 +291,41 @@ fn a_reload_turns_it_on_elsewhere_and_off() {
     proxy.wait_log("queries are not logged any more");
 }
 
+// fault 182
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_full_disk_does_not_take_is_told_once_and_counted() {
+    const COUNT: usize = 40;
+    let mut logging = Logging::with(TempDir::new(), &["--query-log", "/dev/full"]);
+    let address = logging.proxy.address();
+    // Each is a write of its own, since nothing is behind it.
+    for number in 0..COUNT {
+        canary(address, &format!("n{number}.test"));
+    }
+    let since = Instant::now();
+    let expected = format!("unlogged {COUNT}");
+    let reports = || {
+        let logs = logging.proxy.logs();
+        let all = logs
+            .iter()
+            .filter(|line| line.contains("worker 1: queries "));
+        all.cloned().collect::<Vec<String>>()
+    };
+    while !reports().iter().any(|line| line.contains(&expected)) {
+        let before = reports().len();
+        logging.proxy.signal("USR1");
+        while reports().len() == before {
+            assert!(since.elapsed() < DEADLINE, "{:?}", reports());
+            std::thread::yield_now();
+        }
+    }
+    assert!(logging.proxy.terminate().success());
+    let logs = logging.proxy.logs();
+    let count = |part: &str| logs.iter().filter(|line| line.contains(part)).count();
+    let said = (count("cannot be written"), count("is written again"));
+    assert_eq!(said, (1, 0), "{logs:?}");
+}
+
 // fault 149
 #[cfg(unix)]
 #[test]
@@ -301,7 +336,8 @@ fn a_sink_that_takes_nothing_costs_lines_and_no_answers() {
     assert!(made.expect("mkfifo").success());
     let pipe = pipe.display().to_string();
     let mut logging = Logging::with(files, &["--query-log", &pipe]);
-    logging.proxy.wait_log("is not open yet");
+    let line = logging.proxy.wait_log("is not open yet");
+    assert!(line.contains("up to 4096 responses wait"), "{line}");
     // More than the queue holds. Each is answered, and in time.
     load(logging.proxy.address(), "many", 5_000, 16);
     logging.proxy.signal("USR1");

@@ -1,15 +1,18 @@
 //! SIGHUP: the program reads its configuration again, over real sockets.
 
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use crate::support::authority::{Authority, TempDir};
 use crate::support::checks::{assert_answered, canary, rcode_of};
 use crate::support::client::{TcpClient, UdpClient};
 use crate::support::codes::A;
+use crate::support::journal::DEADLINE;
 use crate::support::messages::{query, word};
 use crate::support::proxy::Proxy;
+use crate::support::script::answers;
 use crate::support::upstream::DotServer;
 
 const SERVFAIL: u16 = 2;
@@ -216,6 +219,69 @@ fn an_address_that_another_program_has_changes_nothing() {
     assert!(line.contains("new addresses: "), "{line}");
     canary(taken.0, "b.test");
     canary(proxy.address(), "c.test");
+}
+
+/// Waits until so many reloads have come to an end, and gives what came of the last one.
+fn wait_reloads(proxy: &Proxy, count: usize) -> String {
+    let since = Instant::now();
+    loop {
+        let logs = proxy.logs();
+        let is_end = |line: &&String| line.contains(IN_FORCE) || line.contains(UNCHANGED);
+        if let Some(line) = logs.iter().filter(is_end).nth(count - 1) {
+            return line.clone();
+        }
+        assert!(since.elapsed() < DEADLINE, "{logs:?}");
+        std::thread::yield_now();
+    }
+}
+
+/// An address that nobody has just now.
+fn free() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.local_addr().expect("an address")
+}
+
+// fault 185
+#[test]
+fn an_address_that_was_just_dropped_can_be_taken_back() {
+    let (authority, files) = (Authority::new(), TempDir::new());
+    authority.write_pem(files.path());
+    // It answers nothing to the first name, so that its client waits.
+    let upstream = DotServer::with(authority.good()).script(|asked| {
+        // The slow one's first label has four octets.
+        match asked.bytes.get(12) {
+            Some(4) => Vec::new(),
+            _ => answers(asked),
+        }
+    });
+    let upstream = upstream.start();
+    let path = files.path().join("dotward.toml").display().to_string();
+    let (first, second) = (free(), free());
+    let write = |listen: SocketAddr| {
+        let settings = format!(
+            "listen = \"{listen}\"\ntimeout = \"10s\"\nupstream = {:?}",
+            upstream.spec()
+        );
+        fs::write(&path, text(&files, &settings)).expect("a file");
+    };
+    write(first);
+    let proxy = Proxy::start(&["serve", "--config", &path]);
+    canary(first, "a.test");
+    let client = UdpClient::new(first);
+    client.send(&query("slow.test", A).build());
+    upstream.wait("the query", |seen| seen.queries.len() == 2);
+    write(second);
+    proxy.signal("HUP");
+    wait_reloads(&proxy, 1);
+    canary(second, "b.test");
+    write(first);
+    proxy.signal("HUP");
+    let line = wait_reloads(&proxy, 2);
+    assert!(line.contains("new addresses: "), "{line}");
+    canary(first, "c.test");
+    let logs = proxy.logs();
+    let complains = |line: &&String| line.contains("another program") || line.contains(UNCHANGED);
+    assert_eq!(logs.iter().find(complains), None);
 }
 
 #[test]

@@ -218,7 +218,17 @@ pub fn run(runtime: &str, config: Config, control: &Control) -> Result<(), RunEr
 /// on; one that the host does not have yet is no error, as at the start. The text is for the operator.
 #[cfg(feature = "sockets")]
 pub fn prepare(before: &Config, config: Config) -> Result<Config, String> {
-    sockets::can_listen(before, &config)?;
+    prepare_beside(before, &[], config)
+}
+
+/// As [`prepare`], where addresses were dropped a moment ago, from which the last responses may not have left yet.
+#[cfg(feature = "sockets")]
+pub fn prepare_beside(
+    before: &Config,
+    dropped: &[SocketAddr],
+    config: Config,
+) -> Result<Config, String> {
+    sockets::can_listen(before, dropped, &config)?;
     let affordable = resource_limits::affordable(&config);
     let config = config.into_builder().max_tcp_connections(affordable);
     config.build().map_err(|error| error.to_string())
@@ -228,6 +238,16 @@ pub fn prepare(before: &Config, config: Config) -> Result<Config, String> {
 #[cfg(not(feature = "sockets"))]
 pub fn prepare(_before: &Config, config: Config) -> Result<Config, String> {
     Ok(config)
+}
+
+/// As [`prepare`].
+#[cfg(not(feature = "sockets"))]
+pub fn prepare_beside(
+    before: &Config,
+    _dropped: &[SocketAddr],
+    config: Config,
+) -> Result<Config, String> {
+    prepare(before, config)
 }
 
 /// Why serving could not begin, or ended early.

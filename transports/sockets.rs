@@ -99,8 +99,9 @@ pub fn datagrams_to(peer: SocketAddr) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from(socket))
 }
 
-/// Whether the addresses can be listened on that a configuration has beside those of the one `before`, which are in use.
-pub fn can_listen(before: &Config, config: &Config) -> Result<(), String> {
+/// Whether the addresses can be listened on that a configuration has beside those of the one `before`, which are in use. Sockets of `dropped` addresses
+/// may still be open here; they make way, too.
+pub fn can_listen(before: &Config, dropped: &[SocketAddr], config: &Config) -> Result<(), String> {
     let share = config.workers().get() > 1;
     for wanted in config.listen() {
         let addr = wanted.addr();
@@ -108,6 +109,7 @@ pub fn can_listen(before: &Config, config: &Config) -> Result<(), String> {
         let in_use = before.listen().iter();
         if in_use
             .map(Listen::addr)
+            .chain(dropped.iter().copied())
             .any(|used| used.port() == addr.port())
         {
             continue;

@@ -10,7 +10,7 @@ use super::{metrics, page, status};
 use crate::serve::Control;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use std::time::{Instant, SystemTime};
 
 /// `OpenMetrics`, as its specification names it.
@@ -157,6 +157,9 @@ fn health_answer(health: &Health) -> Answer {
 /// Why a request is not answered, if it is not.
 fn refusal<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
+    if is_plain_health_check(request) {
+        return None;
+    }
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Some((StatusCode::BAD_REQUEST, "one Host header is needed"));
     };
@@ -175,6 +178,18 @@ fn refusal<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
         StatusCode::METHOD_NOT_ALLOWED,
         "nothing can be changed here: GET and HEAD are all there is",
     ))
+}
+
+/// Whether a load balancer asks for health as `HAProxy` does by default: by HTTP/1.0, which needs no Host (RFC 1945 section 5). No browser asks without one,
+/// nor without Origin from a page of another server, so that it is no way around the name.
+fn is_plain_health_check<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    request.version() == Version::HTTP_10
+        && matches!(*request.method(), Method::GET | Method::HEAD)
+        && matches!(request.uri().path(), "/livez" | "/readyz")
+        && request.uri().authority().is_none()
+        && !headers.contains_key(header::HOST)
+        && !headers.contains_key(header::ORIGIN)
 }
 
 /// Whether no page of another server makes a request: its Origin header would name that one (RFC 6454 section 7). It could read nothing, but take

@@ -147,6 +147,9 @@ fn trace(on: &str, time: Option<String>) -> Result<Request, UsageError> {
             if !range.contains(&time) {
                 return Err(error("is not from 1s to 24h"));
             }
+            if time.subsec_nanos() != 0 {
+                return Err(error("is no whole number of seconds"));
+            }
             Ok(Request::Trace(Some(time)))
         }
         ("off", None) => Ok(Request::Trace(None)),
@@ -259,6 +262,7 @@ mod tests {
             ("trace maybe", "is neither on nor off"),
             ("trace off --for 5s", "--for is for dotward trace on"),
             ("trace on --for 25h", "is not from 1s to 24h"),
+            ("trace on --for 1500ms", "is no whole number of seconds"),
             ("status --control-socket", "control-socket"),
             ("status everything", "everything"),
             ("statsu", "did you mean status?"),

@@ -1,6 +1,6 @@
 //! What requests do. What takes a while is not waited for here: the server looks again until it is there.
 
-use super::explain;
+use super::explain::{self, AskedWith};
 use super::log_trace::LogTrace;
 use super::peer::Peer;
 use super::request::{Refusal, Request};
@@ -107,7 +107,9 @@ impl Commands {
             }
             Request::Trace(time) => {
                 self.trace.set(time, by, now);
-                Answer::Now(Ok(Json::Object(vec![self.told_trace(now)])))
+                let mut members = told_log();
+                members.push(self.told_trace(now));
+                Answer::Now(Ok(Json::Object(members)))
             }
         }
     }
@@ -115,7 +117,7 @@ impl Commands {
     fn status(&self, now: Instant) -> Done {
         let totals = Totals::measure(&self.control).map_err(refusal)?;
         let mut members = report::members(&totals, &self.about);
-        members.push(("log_level", Json::text(word(logger::level()))));
+        members.extend(told_log());
         members.push(self.told_trace(now));
         Ok(Json::Object(members))
     }
@@ -169,13 +171,14 @@ impl Commands {
     }
 
     fn explain(&self, name: Vec<u8>, qtype: u16, now: Instant) -> Answer {
-        let query = explain::query(&name, qtype);
+        let query = explain::query(&name, qtype, AskedWith::default());
         let mut known = match collected(&self.control.explain(&query)) {
             Ok(known) => known,
             // Each loop sends nothing about a question that is none.
             Err(refusal) => return Answer::Now(Err(refusal)),
         };
         known.sort_by_key(|(worker, _)| *worker);
+        let query = explain::query(&name, qtype, AskedWith::clients(&known));
         let question = Question { name, qtype, known };
         let pending = Pending {
             what: What::Explain(Box::new(question), self.control.ask(&query)),
@@ -235,6 +238,14 @@ fn refusal(why: Unmeasured) -> Refusal {
         Unmeasured::Hangs => Refusal::new("hangs", "an event loop does not go round"),
         Unmeasured::Ended => Refusal::new("ending", "no event loop answers: the program ends"),
     }
+}
+
+/// The level of the log, and whether the log names what clients ask for, by its level or for a trace.
+fn told_log() -> Vec<(&'static str, Json)> {
+    vec![
+        ("log_level", Json::text(word(logger::level()))),
+        ("log_names_queries", Json::Bool(logger::names_queries())),
+    ]
 }
 
 fn word(level: LevelFilter) -> String {

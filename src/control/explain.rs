@@ -3,7 +3,7 @@
 use super::names::{extended_error, type_name};
 use crate::engine::remedies;
 use crate::engine::{
-    ConnectionExplained, Explained, FailedQuery, Remembered, RouteExplained, Source,
+    ConnectionExplained, Explained, FailedQuery, Holds, Remembered, RouteExplained, Source,
     TransactionExplained, UpstreamExplained, Way,
 };
 use crate::json::Json;
@@ -14,21 +14,81 @@ use std::time::Duration;
 /// The most failures that are told.
 const MOST_FAILURES: usize = 16;
 /// RD: the query is one for a resolver.
-const FLAGS: u16 = 0x0100;
+const RD: u16 = 0x0100;
+const AD: u16 = 0x0020;
+const CD: u16 = 0x0010;
+/// DO among the flags of EDNS (RFC 3225).
+const DNSSEC_OK: u16 = 0x8000;
 /// The UDP size that most clients offer. Over a stream, as here, it means nothing.
 const UDP_SIZE: u16 = 1_232;
 
-/// The query that a client would send for this name and type: with RD, and with EDNS, so that it learns why something failed.
-pub fn query(name: &[u8], qtype: u16) -> Vec<u8> {
-    let header = [0, FLAGS, 1, 0, 0, 1];
+/// The flags of a query that the cache and joining tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AskedWith {
+    /// RD, AD and CD, as in a header.
+    flags: u16,
+    dnssec_ok: bool,
+}
+
+impl Default for AskedWith {
+    /// As most stub resolvers ask.
+    fn default() -> Self {
+        Self {
+            flags: RD,
+            dnssec_ok: false,
+        }
+    }
+}
+
+impl AskedWith {
+    /// As clients have asked the question: for what is fresh in the cache, else for what is in flight, else for what is there. So what they get is
+    /// asked for, and not the same name once more.
+    pub fn clients(loops: &[(usize, Explained)]) -> Self {
+        // They share the cache.
+        let cached = loops.first().map_or(&[][..], |(_, one)| &one.cached);
+        let fresh = cached.iter().filter(|one| one.holds == Holds::Fresh);
+        let fresh = fresh.max_by_key(|one| (!one.is_failure, one.hits));
+        let in_flight = loops.iter().flat_map(|(_, one)| &one.in_flight);
+        let in_flight = in_flight.max_by_key(|one| one.clients).map(|one| Self {
+            flags: one.flags,
+            dnssec_ok: one.dnssec_ok,
+        });
+        let any = cached.iter().max_by_key(|one| one.hits);
+        fresh
+            .map(Self::of)
+            .or(in_flight)
+            .or(any.map(Self::of))
+            .unwrap_or_default()
+    }
+
+    fn of(remembered: &Remembered) -> Self {
+        let flags = [
+            (remembered.rd, RD),
+            (remembered.ad, AD),
+            (remembered.cd, CD),
+        ];
+        let set = flags.into_iter().filter(|(is_set, _)| *is_set);
+        Self {
+            flags: set.map(|(_, flag)| flag).sum(),
+            dnssec_ok: remembered.dnssec_ok,
+        }
+    }
+}
+
+/// The query that a client would send for this name and type: with these flags, and with EDNS, so that it learns why something failed.
+pub fn query(name: &[u8], qtype: u16, with: AskedWith) -> Vec<u8> {
+    let edns_flags = if with.dnssec_ok { DNSSEC_OK } else { 0 };
+    let header = [0, with.flags, 1, 0, 0, 1];
     let mut query: Vec<u8> = header.iter().flat_map(|word| word.to_be_bytes()).collect();
     query.extend_from_slice(name);
     query.extend_from_slice(&qtype.to_be_bytes());
     query.extend_from_slice(&[0, 1]);
-    // The root, OPT, the size, and neither flags nor options.
+    // The root, OPT, the size, the flags, and no options.
     query.extend_from_slice(&[0, 0, 41]);
     query.extend_from_slice(&UDP_SIZE.to_be_bytes());
-    query.extend_from_slice(&[0; 6]);
+    query.extend_from_slice(&[0; 2]);
+    query.extend_from_slice(&edns_flags.to_be_bytes());
+    query.extend_from_slice(&[0; 2]);
     query
 }
 
@@ -180,6 +240,7 @@ fn failure(of: &FailedQuery) -> Json {
         ("seconds_ago", seconds(of.ago)),
         ("type", Json::text(type_name(of.qtype))),
         ("rcode", Json::text(of.rcode.to_string())),
+        ("served_stale", Json::Bool(of.served_stale)),
         (
             "extended_error",
             Json::maybe(of.code, |code| extended(code, &of.text)),
@@ -277,11 +338,20 @@ mod tests {
 
     #[test]
     fn the_query_is_one_that_a_stub_resolver_sends() {
-        let query = query(b"\x01a\x04test\0", 28);
+        let query = query(b"\x01a\x04test\0", 28, AskedWith::default());
         let read = wire::parse_query(&query).unwrap();
         assert_eq!((read.question.qtype, read.question.qclass), (28, 1));
         assert_eq!(read.question.name(&query), b"\x01a\x04test\0");
         assert!(read.header.flags.rd() && !read.header.flags.cd());
         assert_eq!(read.opt.map(|opt| opt.flags), Some(0));
+        let with = AskedWith {
+            flags: AD | CD,
+            dnssec_ok: true,
+        };
+        let query = super::query(b"\x01a\x04test\0", 28, with);
+        let read = wire::parse_query(&query).unwrap();
+        let flags = read.header.flags;
+        assert!(!flags.rd() && flags.ad() && flags.cd());
+        assert!(read.opt.is_some_and(|opt| opt.dnssec_ok));
     }
 }

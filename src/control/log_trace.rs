@@ -20,7 +20,7 @@ impl LogTrace {
             info!("{by} has the log name what clients ask for, for {time:?} (trace)");
         } else {
             logger::trace(false);
-            info!("{by} has the log name no more what clients ask for (trace)");
+            info!("{by} ends the trace: {} (trace)", what_follows());
         }
     }
 
@@ -33,7 +33,19 @@ impl LogTrace {
     pub fn time(&mut self, now: Instant) {
         if self.until.take_if(|until| *until <= now).is_some() {
             logger::trace(false);
-            info!("the log names no more what clients ask for: the time of the trace is over");
+            info!("the time of the trace is over: {}", what_follows());
         }
+    }
+}
+
+/// What the log says once queries are not traced any more.
+fn what_follows() -> String {
+    if logger::names_queries() {
+        let level = logger::level().to_string().to_lowercase();
+        format!(
+            "the log still names what clients ask for, since its level is {level}; dotward log-level info ends that"
+        )
+    } else {
+        "the log names no more what clients ask for".to_owned()
     }
 }

@@ -106,6 +106,10 @@ pub struct ConnectionExplained {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TransactionExplained {
+    /// RD, AD and CD, as in the header of the query.
+    pub flags: u16,
+    /// Whether it was asked with DO.
+    pub dnssec_ok: bool,
     /// Since it arrived.
     pub age: Duration,
     /// Until it is answered with SERVFAIL.

@@ -35,6 +35,7 @@ struct What {
     code: Option<u16>,
     text: Box<str>,
     id: Option<FailureId>,
+    served_stale: bool,
 }
 
 /// A query that failed lately.
@@ -47,8 +48,10 @@ pub struct FailedQuery {
     pub took: Duration,
     /// The type that was asked for.
     pub qtype: u16,
-    /// The response code that its clients got, unless there was a stale answer for them.
+    /// The response code that its clients got, unless [`served_stale`](Self::served_stale).
     pub rcode: Rcode,
+    /// Whether its clients got what the cache had instead.
+    pub served_stale: bool,
     /// The code of the extended error (RFC 8914), if there is one.
     pub code: Option<u16>,
     /// The text of it.
@@ -80,6 +83,8 @@ pub struct Failing<'a> {
     pub arrived: Time,
     pub sends: u8,
     pub tried: UpstreamSet,
+    /// Whether the cache has an answer that is served instead.
+    pub served_stale: bool,
     pub id: Option<FailureId>,
 }
 
@@ -93,6 +98,7 @@ impl<'a> Failing<'a> {
             sends: 0,
             tried: UpstreamSet::EMPTY,
             id,
+            served_stale: false,
         }
     }
 }
@@ -154,12 +160,14 @@ impl FailedQueries {
                     code,
                     text,
                     id,
+                    served_stale,
                 } = failed.what.clone();
                 FailedQuery {
                     ago: now.mono.since(failed.at),
                     took,
                     qtype: u16::from_be_bytes([high, low]),
                     rcode,
+                    served_stale,
                     code,
                     remedy: remedies::what_to_do(rcode, code, &text),
                     text: text.into(),
@@ -203,6 +211,7 @@ fn push(
             code: why.map(|why| why.code),
             text: text.get(..end.unwrap_or(0)).unwrap_or_default().into(),
             id: failing.id,
+            served_stale: failing.served_stale,
         },
         tried: failing.tried,
     });
@@ -229,6 +238,7 @@ mod tests {
             sends: 2,
             tried: UpstreamSet::of(1),
             id: None,
+            served_stale: false,
         };
         let why = Ede::NETWORK_ERROR.with_text(text);
         failures.note(&failing, Rcode::SERVFAIL, Some(why), at(now));

@@ -44,6 +44,12 @@ pub fn level() -> LevelFilter {
     STATE.lock().unwrap_or_else(PoisonError::into_inner).level
 }
 
+/// Whether lines are logged that name what clients ask for: while queries are traced, or by the level.
+pub fn names_queries() -> bool {
+    let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    state.in_force() >= TRACING
+}
+
 /// Whether queries are traced from now on, whatever the level is: with the names that clients ask for.
 pub fn trace(on: bool) {
     change(|state| state.traces = on);

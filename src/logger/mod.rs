@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-pub use level::{level, set_level, trace};
+pub use level::{level, names_queries, set_level, trace};
 pub use line::Format;
 use line::{Entry, Style, line};
 

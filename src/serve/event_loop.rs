@@ -233,8 +233,20 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         self.tcp.time(now.mono);
         let (runtime, config) = (&self.runtime, &self.config);
         self.udp.time(runtime, config, now.mono);
+        self.close_settled();
+        let (runtime, config) = (&self.runtime, &self.config);
         let bound = self.missing.time(runtime, config, now.mono);
         self.serve_at(bound);
+    }
+
+    /// Closes sockets that take no more queries and have sent what they had to.
+    pub(super) fn close_settled(&mut self) {
+        // What is in `out` is yet to be sent.
+        if self.core.out.is_empty() {
+            let forwarder = &self.core.forwarder;
+            let is_awaited = |socket| forwarder.is_awaited_at(socket);
+            self.udp.close_settled(is_awaited);
+        }
     }
 
     /// Serves at these sockets, too.

@@ -34,7 +34,8 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
     }
 
     /// Sends what was counted so far, and what it holds now.
-    pub(super) fn measure(&self, to: &mpsc::Sender<Measured>) {
+    pub(super) fn measure(&mut self, to: &mpsc::Sender<Measured>) {
+        self.count_unwritten();
         let forwarder = &self.core.forwarder;
         let upstreams = forwarder.upstream_stats();
         let upstreams = upstreams.zip(forwarder.upstream_gauges(self.core.now));
@@ -88,7 +89,8 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
     }
 
     /// Logs the counters. Those of the cache are of all workers together.
-    pub(super) fn report(&self) {
+    pub(super) fn report(&mut self) {
+        self.count_unwritten();
         let (gauges, cache) = (self.core.forwarder.gauges(), &self.cache);
         info!(
             "worker {}: {}; in_flight {}, connections_up {}, cache_entries {}, cache_octets {}",

@@ -13,7 +13,14 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
     /// Logs what is answered from now on, or nothing more.
     pub(super) fn log_queries(&mut self, log: Option<QueryLog>) {
         self.core.out.note_answered(log.is_some());
+        self.count_unwritten();
         self.query_log = log;
+    }
+
+    /// Counts what was sent to the query log and could not be written.
+    pub(super) fn count_unwritten(&mut self) {
+        let unwritten = self.query_log.as_ref().map(QueryLog::take_unwritten);
+        self.unlogged += unwritten.unwrap_or_default();
     }
 
     /// Sends what was answered to the query log.

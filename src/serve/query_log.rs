@@ -2,6 +2,8 @@
 
 use crate::wire;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, SystemTime};
 
@@ -35,12 +37,25 @@ pub struct Logged {
 #[derive(Clone, Debug)]
 pub struct QueryLog {
     to: SyncSender<Option<Logged>>,
+    /// What was taken from the queue and could not be written, until a loop counts it.
+    unwritten: Arc<AtomicU64>,
 }
 
 impl QueryLog {
     /// Sends to this queue, never waiting. What it has no room for is counted and forgotten.
     pub fn new(to: SyncSender<Option<Logged>>) -> Self {
-        Self { to }
+        let unwritten = Arc::default();
+        Self { to, unwritten }
+    }
+
+    /// By which whoever reads the queue tells how much of it could not be written. Loops count that as what they had no room for.
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        self.unwritten.clone()
+    }
+
+    /// What could not be written since the last call, of whichever loop.
+    pub(super) fn take_unwritten(&self) -> u64 {
+        self.unwritten.swap(0, Ordering::Relaxed)
     }
 
     /// Sends `None`, by which whoever reads the queue looks up, if there is room; else there is something to look at anyway.

@@ -84,6 +84,7 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
             self.tcp.retire(addr, now);
             self.missing.forget(listen);
         }
+        self.close_settled();
         let mut bound = Sockets::none_of(self.number - 1, &self.config);
         for listen in &wanted {
             let addr = listen.addr();

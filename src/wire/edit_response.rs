@@ -355,7 +355,7 @@ mod tests {
         (out, read)
     }
 
-    // req 151
+    // req 147
     #[test]
     fn an_error_without_a_reason_gets_one_where_the_client_can_read_it() {
         let question = question();

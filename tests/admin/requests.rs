@@ -57,6 +57,35 @@ fn names_of_clients_are_in_no_page() {
     }
 }
 
+// fault 187
+#[test]
+fn a_health_check_by_http_1_0_needs_no_host() {
+    let stand = stand();
+    canary(stand.address(), "a.test");
+    let status = |line: &str, more: &str| {
+        let text = format!("{line}\r\n{more}\r\n");
+        request(stand.admin, &text).status
+    };
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(status(&format!("GET {path} HTTP/1.0"), ""), 200, "{path}");
+        assert_eq!(status(&format!("HEAD {path} HTTP/1.0"), ""), 200, "{path}");
+    }
+    for (line, more, code) in [
+        ("GET /livez HTTP/1.1", "", 400),
+        ("GET / HTTP/1.0", "", 400),
+        ("GET /metrics HTTP/1.0", "", 400),
+        ("POST /livez HTTP/1.0", "", 400),
+        ("GET /livez HTTP/1.0", "Host: rebind.example\r\n", 421),
+        (
+            "GET /livez HTTP/1.0",
+            "Origin: http://rebind.example\r\n",
+            400,
+        ),
+    ] {
+        assert_eq!(status(line, more), code, "{line} {more}");
+    }
+}
+
 #[test]
 fn a_host_that_is_a_name_is_refused() {
     let stand = stand();

@@ -222,6 +222,31 @@ fn a_trace_names_queries_until_its_time_is_over() {
     }
 }
 
+// req 152, fault 181
+#[test]
+fn the_end_of_a_trace_says_that_the_level_names_queries_still() {
+    let stand = Stand::answering();
+    stand.text("log-level debug");
+    let text = stand.text("trace off");
+    for part in ["still names what clients ask for", "log-level info"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let line = stand.proxy.wait_log("ends the trace: ");
+    assert!(line.contains("still names"), "{line}");
+    canary(stand.address(), "named.test");
+    stand.proxy.wait_log("query: named.test");
+    assert_eq!(stand.json("status")["log_names_queries"], true);
+    let text = stand.text("status");
+    assert!(
+        text.contains("debug; what clients ask for is named"),
+        "{text}"
+    );
+    stand.text("log-level info");
+    let said = "the log does not name what clients ask for\n";
+    assert_eq!(stand.text("trace off"), said);
+    assert_eq!(stand.json("status")["log_names_queries"], false);
+}
+
 // req 124
 #[test]
 fn without_a_running_program_a_command_says_what_to_do() {

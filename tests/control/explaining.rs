@@ -88,7 +88,7 @@ fn a_query_in_flight_is_told_with_its_attempts_and_joined() {
         &["--timeout", "30s"],
     );
     let client = UdpClient::new(stand.address());
-    client.send(&query("slow.test", A).build());
+    client.send(&query("slow.test", A).flags(0x0120).build());
     stand
         .upstream
         .wait("the query", |seen| seen.queries.len() == 1);
@@ -121,6 +121,25 @@ fn a_query_in_flight_is_told_with_its_attempts_and_joined() {
     assert!(explained["asked"]["answered_by"].is_string(), "{explained}");
     client.receive();
     assert_eq!(stand.upstream.seen().queries.len(), 1);
+}
+
+// req 153, fault 183
+#[test]
+fn it_asks_with_the_flags_that_clients_have_asked_with() {
+    const RD_AD: u16 = 0x0120;
+    const RD_CD: u16 = 0x0110;
+    let stand = Stand::answering();
+    let client = UdpClient::new(stand.address());
+    client.ask(&query("a.test", A).flags(RD_AD).edns(1232, 0, &[]).build());
+    client.ask(&query("b.test", A).flags(RD_CD).build());
+    for (name, with) in [("a.test", &["rd", "ad"]), ("b.test", &["rd", "cd"])] {
+        let explained = stand.json(&format!("explain {name}"));
+        let entry = &explained["cache"][0];
+        assert_eq!(entry["state"], "fresh", "{explained}");
+        assert_eq!(entry["asked_with"], serde_json::json!(with));
+        assert_eq!(explained["asked"]["source"], "cache", "{explained}");
+    }
+    assert_eq!(stand.upstream.seen().queries.len(), 2);
 }
 
 fn failures(of: &Value) -> &[Value] {

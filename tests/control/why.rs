@@ -57,7 +57,7 @@ fn scripted(script: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static) -> 
     )
 }
 
-// req 147, 148, 149
+// req 143, 144, 145
 #[test]
 fn each_failure_of_the_program_is_told_and_played_again() {
     let silent = scripted(|_| Vec::new());
@@ -73,7 +73,7 @@ fn each_failure_of_the_program_is_told_and_played_again() {
         )]
     };
     let (text, end) = told(&scripted(servfail), "gone.test");
-    assert_eq!(end, "SERVFAIL (upstream_error)");
+    assert_eq!(end, "SERVFAIL, EDE 0 (upstream_error)");
     assert!(text.contains("answers with SERVFAIL"), "{text}");
 
     let cut = |asked: &Received| {
@@ -99,7 +99,7 @@ fn each_failure_of_the_program_is_told_and_played_again() {
     );
 }
 
-// req 149
+// req 145
 #[test]
 fn a_refused_port_and_a_certificate_are_told_with_what_to_do() {
     let mut stand = Stand::new(|upstream| upstream, &["--timeout", "1s"]);
@@ -127,7 +127,7 @@ fn a_refused_port_and_a_certificate_are_told_with_what_to_do() {
     assert!(text.contains("what to do: "), "{text}");
 }
 
-// req 147, 150
+// req 143, 146
 #[test]
 fn an_id_without_a_record_is_refused_and_without_records_there_is_none() {
     let stand = scripted(|_| Vec::new());
@@ -152,7 +152,7 @@ fn an_id_without_a_record_is_refused_and_without_records_there_is_none() {
     assert!(none.json("explain gone.test")["recent_failures"][0]["id"].is_null());
 }
 
-// req 147
+// req 143
 #[test]
 fn failures_of_all_workers_are_found() {
     let stand = Stand::new(

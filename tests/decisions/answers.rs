@@ -120,8 +120,9 @@ fn who_would_get_a_stale_answer_waits_on_when_it_is_gone() {
     r.up(r.last_dial());
     r.answer(0, 0, true);
     r.pass(ms(301_000));
-    r.ask("old.test");
+    // The connection that was made when the first one had been idle.
     r.up(r.last_dial());
+    r.ask("old.test");
     for i in 2..42 {
         r.ask(&format!("n{i}.test"));
         r.answer(i, 0, true);

@@ -117,6 +117,8 @@ fn an_answer_out_of_date_is_given_before_anybody_is_turned_away() {
     r.answer(0, 0, true);
     r.replies.clear();
     r.pass(ms(301_000));
+    // The connection that was made when the first one had been idle.
+    r.up(r.last_dial());
     ask(&mut r, afar(66, 1, None), 1, "old.test");
     ask(&mut r, afar(66, 1, None), 2, "never.test");
     ask(&mut r, afar(66, 1, None), 3, "first.test");

@@ -136,6 +136,57 @@ fn a_stale_answer_is_served_when_the_fresh_one_is_late() {
 }
 
 #[test]
+fn while_no_upstream_can_be_reached_a_stale_answer_comes_at_once() {
+    // req 151, fault 180
+    let stats = tell(async |scene| {
+        let names = ["a.test", "b.test"];
+        for name in names {
+            scene.get(name).await;
+        }
+        scene.world.sleep(hours(2)).await;
+        scene.world.conditions(addr(FIRST), |w| w.refuses = true);
+        assert!(scene.get("a.test").await.after <= ms(1_100));
+        for _ in 0..20 {
+            for name in names {
+                let got = scene.get(name).await;
+                assert_eq!((got.rcode, ttl(&got), ede(&got.message)), (0, 30, Some(3)));
+                assert_eq!(got.after, Duration::ZERO, "{name}");
+            }
+            scene.world.sleep(ms(700)).await;
+        }
+        assert_eq!(scene.first.borrow().asked.len(), 2);
+        // The upstream is back: the query behind the next stale answer brings the fresh one.
+        scene.world.conditions(addr(FIRST), |w| w.refuses = false);
+        assert_eq!(scene.get("a.test").await.after, Duration::ZERO);
+        scene.assert_quiet(ms(1_100)).await;
+        for name in names {
+            let got = scene.get(name).await;
+            assert_eq!(ttl(&got), 300, "{name}");
+            assert!(got.after <= ms(100), "{:?}", got.after);
+        }
+    });
+    assert_eq!((stats.stale, stats.failed, stats.prefetches), (42, 0, 0));
+}
+
+#[test]
+fn nobody_waits_for_what_is_late_already() {
+    // req 151: one client has waited until the client response timer ended; the second need not.
+    let stats = tell(async |scene| {
+        scene.get("a.test").await;
+        scene.world.sleep(hours(2)).await;
+        direct(&scene.first, |_| Act::AnswerAfter(ms(3_000)));
+        assert!(scene.get("a.test").await.after >= ms(1_750));
+        for _ in 0..3 {
+            let got = scene.get("a.test").await;
+            assert_eq!((ttl(&got), got.after), (30, Duration::ZERO));
+        }
+        scene.assert_quiet(ms(1_500)).await;
+        assert_eq!(ttl(&scene.get("a.test").await), 300);
+    });
+    assert_eq!((stats.stale, stats.failed), (4, 0));
+}
+
+#[test]
 fn a_servers_failure_does_not_take_the_place_of_data() {
     // req 53
     tell(async |scene| {

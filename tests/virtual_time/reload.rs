@@ -340,6 +340,30 @@ fn an_address_that_goes_still_answers_what_came_to_it_and_one_that_comes_is_serv
 }
 
 #[test]
+fn an_address_that_goes_is_free_once_its_last_response_has_left() {
+    // fault 185
+    const OTHER: &str = "127.0.0.1:5353";
+    let other = |config: ConfigBuilder| config.listen([Listen::from(addr(OTHER))]);
+    tell(&[FIRST], async |scene| {
+        assert_eq!(scene.get("a.test").await.rcode, 0);
+        direct(&scene.first, |_| Act::AnswerAfter(ms(500)));
+        scene.ask("b.test");
+        scene.world.sleep(ms(100)).await;
+        scene.reload(other, &[FIRST]).await;
+        assert!(scene.world.bind(addr(PROXY), false).is_err(), "it is owed");
+        assert_eq!(scene.client.recv().await.0, addr(PROXY));
+        scene.world.sleep(ms(1)).await;
+        let free = scene.world.bind(addr(PROXY), false);
+        drop(free.expect("nobody has it any more"));
+        // Back, and away again while nobody waits.
+        scene.reload(same, &[FIRST]).await;
+        assert_eq!(scene.get("c.test").await.rcode, 0);
+        scene.reload(other, &[FIRST]).await;
+        assert!(scene.world.bind(addr(PROXY), false).is_ok());
+    });
+}
+
+#[test]
 fn an_address_that_the_host_lacks_is_served_when_it_has_it() {
     tell(&[FIRST], async |scene| {
         let both =

@@ -77,8 +77,10 @@ fn remembered(of: &Value) -> String {
     let what = if is(&of["failure"]) { "failure " } else { "" };
     let holds = match text(&of["state"]).as_str() {
         "fresh" => format!("fresh for {} more", seconds(&of["remaining_seconds"])),
-        "standing" => "expired, served since upstreams failed just now".to_owned(),
-        "stale" => "expired, served only if upstreams fail".to_owned(),
+        "standing" => "expired, served at once since upstreams failed just now".to_owned(),
+        "stale" => {
+            "expired, served if upstreams fail, and at once while none can be reached".to_owned()
+        }
         other => other.to_owned(),
     };
     format!(
@@ -128,6 +130,9 @@ fn failure(of: &Value) -> Vec<String> {
     let to = joined(&of["asked_upstreams"]);
     if !to.is_empty() {
         append(&mut row, format_args!(" to {to}"));
+    }
+    if is(&of["served_stale"]) {
+        append(&mut row, format_args!(", clients got the expired answer"));
     }
     if !of["extended_error"].is_null() {
         append(
@@ -210,7 +215,7 @@ mod tests {
                 "remaining_seconds": 58.0, "hits": 3, "asked_with": ["rd"]}],
             "in_flight": [{"worker": 1, "age_ms": 12.0, "time_left_ms": 3988.0, "clients": 2, "waits_for": "response", "sent": 1,
                 "connects": 0, "attempts": [{"upstream": "quad9", "address": "9.9.9.9:853", "sent_ms_ago": 11.0}]}],
-            "recent_failures": [{"seconds_ago": 61.0, "type": "A", "rcode": "SERVFAIL", "after_ms": 4000.0, "sent": 2,
+            "recent_failures": [{"seconds_ago": 61.0, "type": "A", "rcode": "SERVFAIL", "served_stale": true, "after_ms": 4000.0, "sent": 2,
                 "asked_upstreams": ["b"], "what_to_do": "wait", "extended_error": {"code": 23, "name": "Network Error", "text": "b: no answer in time"}}],
             "asked": {"rcode": "NOERROR", "answers": 1, "source": "upstream", "time_ms": 15.0, "extended_errors": [],
                 "answered_by": "quad9 9.9.9.9:853", "sent_after_ms": 0.0, "round_trip_ms": 15.0, "sent": 1, "connects": 0, "joined": false},
@@ -225,7 +230,7 @@ route      route of test.: forwarded to one of 2 upstreams, policy failover
 cache      NOERROR, 1 answer, 2.0s old, fresh for 58.0s more; asked with rd
 in flight  since 12.0ms for 2 clients, sent 1 time, waits for a response, fails in 4.0s
              at quad9 9.9.9.9:853 since 11.0ms
-failures   1m 1s ago: A SERVFAIL after 4.0s, sent 2 times to b; 23 Network Error: b: no answer in time
+failures   1m 1s ago: A SERVFAIL after 4.0s, sent 2 times to b, clients got the expired answer; 23 Network Error: b: no answer in time
              what to do: wait
 asked now  NOERROR, 1 answer, by quad9 9.9.9.9:853, in 15.0ms
              sent 1 time, sent after 0ms, answered 15.0ms later

@@ -27,6 +27,13 @@ pub fn of(request: &Request, result: &Value) -> String {
                 "the log names what clients ask for, for {}\n",
                 Lasting(Duration::from_secs(seconds))
             ),
+            None if is(&result["log_names_queries"]) => {
+                let level = text(&result["log_level"]);
+                format!(
+                    "queries are not traced, but the log still names what clients ask for, since its level is {level}: \
+                     dotward log-level info ends that\n"
+                )
+            }
             None => "the log does not name what clients ask for\n".to_owned(),
         },
     }

@@ -171,6 +171,7 @@ fn of_bounds(of: &Value) -> Vec<String> {
 fn log(of: &Value) -> String {
     let level = text(&of["log_level"]);
     match of["trace_seconds_left"].as_u64() {
+        None if is(&of["log_names_queries"]) => format!("{level}; what clients ask for is named"),
         None => level,
         Some(left) => {
             let left = Lasting(Duration::from_secs(left));

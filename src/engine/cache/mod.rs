@@ -239,6 +239,14 @@ impl Cache {
         true
     }
 
+    /// Whether [`Cache::get_stale`] has something.
+    pub fn has_data(&self, key: &Key<'_>, now: Time) -> bool {
+        self.lock(key).is_some_and(|mut shard| {
+            let entry = shard.get(key);
+            entry.is_some_and(|(_, entry)| entry.has_data(now, &self.times))
+        })
+    }
+
     /// Learns from an upstream's answer to a query. One to another question is not looked at.
     pub fn put(
         &self,

@@ -8,6 +8,9 @@ use crate::engine::transactions::Transaction;
 use crate::engine::upstream_set::UpstreamSet;
 use crate::wire::{self, QuestionAt};
 
+/// RD, AD and CD.
+const TOLD_FLAGS: u16 = 0x0130;
+
 impl Forwarder {
     /// From now on it is remembered which queries have failed lately.
     pub fn remember_failures(&mut self) {
@@ -69,7 +72,10 @@ impl Forwarder {
     fn explain_transaction(&self, transaction: &Transaction, now: Now) -> TransactionExplained {
         let history = &transaction.history;
         let attempts = history.attempts();
+        let (header, opt) = (transaction.query.header, transaction.query.opt);
         TransactionExplained {
+            flags: header.flags.0 & TOLD_FLAGS,
+            dnssec_ok: opt.is_some_and(|opt| opt.dnssec_ok),
             age: now.mono.since(history.arrived),
             left: transaction.deadline.since(now.mono),
             clients: transaction.clients().count(),

@@ -332,6 +332,11 @@ impl Forwarder {
         self.pool.in_flight_on(connection)
     }
 
+    /// Whether a client waits for a response from the UDP socket of this number. It takes a look at each.
+    pub fn is_awaited_at(&self, socket: u16) -> bool {
+        self.transactions.is_awaited_at(socket)
+    }
+
     /// Queries that wait for an answer.
     pub fn in_flight(&self) -> usize {
         self.transactions.in_flight()

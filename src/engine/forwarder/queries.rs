@@ -73,7 +73,14 @@ impl Forwarder {
                 let decides_alike = |it| self.routes.find_typed(&it) == Routed::Forward(route);
                 debug_assert!(typed.is_none_or(decides_alike), "see `routes`");
                 let stale = if found == Found::Stale { key } else { None };
-                let (lookup, all) = (Lookup { hash, stale }, &mut self.transactions);
+                // Nothing can be asked just now: waiting for that would bring the same answer later (RFC 8767 section 5).
+                let at_once = stale.is_some() && !self.pool.any_healthy(route.upstreams, now.mono);
+                let lookup = Lookup {
+                    hash,
+                    stale,
+                    at_once,
+                };
+                let all = &mut self.transactions;
                 match all.accept(message, query, client, route, lookup, fx) {
                     Accepted::Started(key) => Some(key),
                     Accepted::Repeated => return false,

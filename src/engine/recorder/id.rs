@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    // req 147
+    // req 143
     #[test]
     fn ids_of_all_loops_differ_and_are_read_as_they_are_written() {
         let mut all = BTreeSet::new();

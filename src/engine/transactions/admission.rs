@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// The client response timer: with a stale answer at hand, a fresh one is waited for so long (RFC 8767 section 5 recommends 1.8 s).
 const CLIENT_RESPONSE_TIMER: Duration = Duration::from_millis(1_800);
-/// Prefetches in flight at once.
+/// Prefetches in flight at once, and what is asked for behind stale answers.
 const MAX_PREFETCHES: usize = 64;
 
 /// What the cache knows of a query that it does not answer.
@@ -30,6 +30,8 @@ pub struct Lookup<'a> {
     pub hash: Option<u64>,
     /// The key, if there is a stale answer.
     pub stale: Option<Key<'a>>,
+    /// That one is served without waiting for a fresh one.
+    pub at_once: bool,
 }
 
 /// What became of a query.
@@ -52,7 +54,11 @@ impl Transactions {
         query: Query,
         client: WaitingClient,
         route: ForwardingRoute,
-        Lookup { hash, stale }: Lookup<'_>,
+        Lookup {
+            hash,
+            stale,
+            at_once,
+        }: Lookup<'_>,
         fx: &mut Effects<'_>,
     ) -> Accepted {
         let mut known = hash.and_then(|hash| self.joinable.get(&hash).copied());
@@ -62,6 +68,17 @@ impl Transactions {
         if twin.is_some_and(|key| self.table[key].is_awaited_by(client.client, &reply)) {
             fx.stats.repeats += 1;
             return Accepted::Repeated;
+        }
+        // Clients of one that is late have their stale answer already. A fresh one is asked for all the same, so that the next client gets it.
+        let is_late = |twin: TransactionKey| {
+            fx.now.mono.since(self.table[twin].history.arrived) >= CLIENT_RESPONSE_TIMER
+        };
+        if stale.is_some() && (at_once || twin.is_some_and(is_late)) {
+            let question = query.question.octets(message);
+            if self.reply_stale(stale.as_ref(), question, &client, fx.now.mono, fx) {
+                let started = self.refresh(message, query, (route, hash), fx);
+                return started.map_or(Accepted::Done, Accepted::Started);
+            }
         }
         let units = match twin {
             Some(_) => 1,
@@ -117,12 +134,24 @@ impl Transactions {
         (route, hash): (ForwardingRoute, Option<u64>),
         fx: &mut Effects<'_>,
     ) -> Option<TransactionKey> {
+        let started = self.refresh(message, query, (route, hash), fx)?;
+        fx.stats.prefetches += 1;
+        Some(started)
+    }
+
+    /// Asks for an answer anew whose clients have a stale one, for no client in particular. `None` as for [`Self::prefetch`].
+    fn refresh(
+        &mut self,
+        message: &[u8],
+        query: Query,
+        (route, hash): (ForwardingRoute, Option<u64>),
+        fx: &mut Effects<'_>,
+    ) -> Option<TransactionKey> {
         let under_way = hash.is_some_and(|hash| self.joinable.contains_key(&hash));
         let units = quotas::units(message.len());
         if under_way || !self.quotas.has_room(units) || self.quotas.idle() >= MAX_PREFETCHES {
             return None;
         }
-        fx.stats.prefetches += 1;
         let key = self.start(message, query, (route, hash), fx.now);
         self.table[key].idle = Some(self.quotas.rest(key, units));
         Some(key)

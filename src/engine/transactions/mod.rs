@@ -25,7 +25,7 @@ pub use transaction::{Transaction, WaitingClient, edns_of, size_limit};
 
 use super::answer_times::AnswerTimes;
 use super::cache::Cache;
-use super::client::Client;
+use super::client::{Client, Via};
 use super::effects::{Effects, Task};
 use super::failed_queries::FailedQueries;
 use super::gauges::Gauges;
@@ -147,6 +147,18 @@ impl Transactions {
         let waits = |one: &Transaction| one.clients().any(|waiting| waiting.client == client);
         let mut all = self.table.iter();
         all.find(|(_, one)| waits(one)).map(|(key, _)| key)
+    }
+
+    /// Whether a client waits for a response from the UDP socket of this number. It takes a look at each.
+    pub fn is_awaited_at(&self, socket: u16) -> bool {
+        let there = |waiting: &WaitingClient| match waiting.client.via {
+            Via::Datagram { socket: at, .. } => at == socket,
+            _ => false,
+        };
+        let unfinished = self.unfinished.iter();
+        let mut unfinished = unfinished.flat_map(Unfinished::clients);
+        let mut all = self.table.values().flat_map(|one| one.clients());
+        all.any(there) || unfinished.any(there)
     }
 
     /// Another configuration holds from now on, with so many upstreams, and another cache. Deadlines that are set stay.

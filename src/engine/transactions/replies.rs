@@ -25,6 +25,13 @@ pub struct Unfinished {
     response: Response<'static>,
 }
 
+impl Unfinished {
+    /// Those clients.
+    pub fn clients(&self) -> impl Iterator<Item = &WaitingClient> {
+        self.transaction.clients()
+    }
+}
+
 /// What the clients of a transaction get.
 enum Response<'a> {
     /// With the number of the upstream that gave it, and what it means if it is of no use.
@@ -119,7 +126,16 @@ impl Transactions {
         id: Option<FailureId>,
         now: Now,
     ) {
-        self.failed.note(&failing(transaction, id), rcode, why, now);
+        if !self.failed.is_on() {
+            return;
+        }
+        let key = transaction.key();
+        let served_stale = key.is_some_and(|key| self.cache.has_data(&key, now.boot));
+        let failing = Failing {
+            served_stale,
+            ..failing(transaction, id)
+        };
+        self.failed.note(&failing, rcode, why, now);
     }
 
     /// Notes how long the client that came first has waited, if one waits.
@@ -372,6 +388,7 @@ fn failing(transaction: &Transaction, id: Option<FailureId>) -> Failing<'_> {
         sends: transaction.history.sends(),
         tried: transaction.history.tried(),
         id,
+        served_stale: false,
     }
 }
 

@@ -115,7 +115,14 @@ impl Stage {
         let found = self.cache.get(&key, &reply, 1232, now, &mut scratch);
         let hash = Some(key.hash());
         let stale = (found == Found::Stale).then_some(key);
-        let (route, lookup) = (ForwardingRoute::default_of(2), Lookup { hash, stale });
+        let (route, lookup) = (
+            ForwardingRoute::default_of(2),
+            Lookup {
+                hash,
+                stale,
+                at_once: false,
+            },
+        );
         let fx = &mut self.ledger.at(self.now, &mut self.out);
         self.transactions
             .accept(message, query, waiting, route, lookup, fx)
@@ -439,6 +446,32 @@ fn a_stale_response_is_served_when_the_client_response_timer_ends() {
     let reply = waiting.reply(parsed.question.octets(&asked));
     let found = (stage.cache).get(&key, &reply, 1232, stage.now.boot, &mut Vec::new());
     assert!(matches!(found, Found::Hit { .. }), "{found:?}");
+}
+
+// fault 184
+#[test]
+fn a_failure_says_whether_its_clients_got_a_stale_response() {
+    for stale in [false, true] {
+        let mut stage = Stage::new();
+        stage.transactions.failed_mut().remember();
+        if stale {
+            stage.expired(CASES[0]);
+        }
+        let key = stage.start(CASES[0], client(2), 72);
+        stage.fail(key);
+        let rcode = if stale {
+            Rcode::NOERROR
+        } else {
+            Rcode::SERVFAIL
+        };
+        assert_eq!(stage.replies()[0].rcode(), rcode);
+        let asked = query(CASES[0], 1);
+        let question = wire::parse_query(&asked).unwrap().question;
+        let failed = stage.transactions.failed();
+        let failed = failed.of(&asked, &question, |_| Vec::new(), stage.now);
+        assert_eq!((failed.len(), failed[0].served_stale), (1, stale));
+        assert_eq!(failed[0].rcode, Rcode::SERVFAIL);
+    }
 }
 
 // fault 99, 100

@@ -35,6 +35,12 @@ impl UpstreamPool {
         good || !(slow || lost || state.backoff.has_failed_everywhere(state.width(), now))
     }
 
+    /// Whether one of these upstreams can be expected to answer.
+    pub fn any_healthy(&self, among: UpstreamSet, now: Time) -> bool {
+        let mut all = 0..self.upstreams.len();
+        all.any(|one| among.contains(one) && self.is_healthy(one, true, now))
+    }
+
     /// Whether other upstreams are healthy than at the last call.
     pub fn health_changed(&mut self, now: Now) -> bool {
         let all = 0..self.upstreams.len();

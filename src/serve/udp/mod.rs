@@ -95,6 +95,17 @@ impl<R: Runtime> UdpSockets<R> {
         }
     }
 
+    /// Closes those that take no more queries once no response is to leave from them: what arrives there is not read, and whoever sends it learns
+    /// that nobody is there instead of waiting. `is_awaited` says whether a client waits for a response from the socket of this number.
+    pub fn close_settled(&mut self, is_awaited: impl Fn(u16) -> bool) {
+        for (index, place) in self.sockets.iter_mut().enumerate() {
+            let settled = |it: &mut Serving<_>| {
+                it.until.is_some() && it.socket.is_flushed() && !is_awaited(index as u16)
+            };
+            drop(place.take_if(settled));
+        }
+    }
+
     /// A socket was woken and may not be read: sends what waits.
     pub fn flush(&mut self, index: usize) {
         if let Some(Some(serving)) = self.sockets.get_mut(index) {
