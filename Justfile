@@ -96,6 +96,10 @@ micro:
 counting:
     tests/counting/run
 
+# Try the packages: build, install, upgrade and remove them, and read the recipes of what is not built here (Debian, as root: many minutes)
+packages:
+    tests/interop/all deb rpm tarball openwrt recipes
+
 # Build the container image, with its health check
 image:
     podman build --format docker -t dotward .
