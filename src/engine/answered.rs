@@ -14,10 +14,6 @@ pub enum Origin<'a> {
     Stale(Time),
     Local,
     /// The network's own resolver, in the captive mode. Since this moment its query had waited.
-    #[cfg_attr(
-        not(feature = "captive"),
-        expect(dead_code, reason = "nobody is asked then")
-    )]
     Captive(Time),
     /// It is an error at once, for this reason.
     Refused(&'static str),

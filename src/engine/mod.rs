@@ -22,7 +22,6 @@ mod answer_times;
 mod answered;
 mod cache;
 // Whoever has no use for it, in WebAssembly above all, does not pay for it.
-#[cfg_attr(not(feature = "captive"), path = "captive/absent.rs")]
 mod captive;
 mod client;
 mod denials;
@@ -62,9 +61,7 @@ pub(crate) mod words;
 pub use answer_times::AnswerTimes;
 pub use answered::{Answered, Why};
 pub use cache::{Cache, Counts, Flush, Found, Holds, ImportError, Key, Remembered, Times};
-pub use captive::CaptiveMode;
-#[cfg(feature = "captive")]
-pub use captive::{Check, CheckAnswer};
+pub use captive::{CaptiveMode, Check, CheckAnswer};
 pub use client::{Client, Via};
 pub use explained::{
     AttemptExplained, ConnectionExplained, ConnectionState, Explained, RouteExplained,

@@ -80,7 +80,6 @@ impl Routes {
     }
 
     /// The upstreams of the default route.
-    #[cfg(feature = "captive")]
     pub fn default_upstreams(&self) -> UpstreamSet {
         self.default.upstreams
     }

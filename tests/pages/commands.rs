@@ -40,7 +40,9 @@ impl Section {
                     });
                 }
                 (20, Some(row)) => {
-                    row.about = format!("{} {text}", row.about).trim().to_owned();
+                    format!("{} {text}", row.about)
+                        .trim()
+                        .clone_into(&mut row.about);
                 }
                 _ if text.is_empty() => {}
                 _ => others.push(text.to_owned()),

@@ -202,7 +202,7 @@ fn fish(commands: &[Command]) -> String {
                 match spelling.strip_prefix("--") {
                     Some(long) => write!(flags, " -l {long}").expect("a text"),
                     None => {
-                        write!(flags, " -s {}", spelling.trim_start_matches('-')).expect("a text")
+                        write!(flags, " -s {}", spelling.trim_start_matches('-')).expect("a text");
                     }
                 }
             }
@@ -217,7 +217,7 @@ fn fish(commands: &[Command]) -> String {
         match &command.words {
             Value::File => writeln!(out, "{within} -F").expect("a text"),
             Value::Choice(words) => {
-                writeln!(out, "{within} -a '{}'", words.join(" ")).expect("a text")
+                writeln!(out, "{within} -a '{}'", words.join(" ")).expect("a text");
             }
             _ => {}
         }

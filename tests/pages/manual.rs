@@ -110,10 +110,7 @@ fn notes(out: &mut String, section: &Section) {
         .map(|line| line.strip_prefix("  ").unwrap_or(line).to_owned())
         .collect();
     // Paragraphs; one with deeper lines is a table, and stays as it is.
-    for paragraph in kept
-        .split(|line| line.is_empty())
-        .filter(|it| !it.is_empty())
-    {
+    for paragraph in kept.split(String::is_empty).filter(|it| !it.is_empty()) {
         if paragraph.iter().any(|line| line.starts_with(' ')) {
             literal(out, paragraph);
         } else {

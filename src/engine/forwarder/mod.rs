@@ -10,7 +10,6 @@
 //!
 //! In return every query for which [`Forwarder::query`] says true gets exactly one reply, within the configured timeout.
 
-#[cfg_attr(not(feature = "captive"), path = "captive/absent.rs")]
 mod captive;
 mod confinement;
 mod explaining;

@@ -119,14 +119,13 @@ mod tests {
     fn asked(name: &[u8], qtype: u16) -> Option<Vec<IpAddr>> {
         let answer = answer(name, qtype, Forwarding::Authenticated)?;
         assert_eq!(answer.rcode, Rcode::NOERROR);
-        let records = answer.records.filter_map(|record| match record.rdata {
-            LocalRdata::Address(address) => {
+        let records = answer.records.filter_map(|record| {
+            if let LocalRdata::Address(address) = record.rdata {
                 assert_eq!((record.section, record.owner_at), (Section::Answer, 0));
                 // What was asked once is asked by nobody again.
                 assert_eq!(record.ttl, 0);
                 Some(address)
-            }
-            _ => {
+            } else {
                 assert_eq!((record.section, record.rtype), (Section::Authority, 6));
                 None
             }

@@ -107,7 +107,6 @@ impl Backoff {
     }
 
     /// When the first of the connects began that have had no success so far.
-    #[cfg(feature = "captive")]
     pub fn series_since(&self) -> Time {
         self.series_since
     }

@@ -12,7 +12,6 @@ const OWN_CONNECT: Duration = Duration::from_secs(1);
 const STANDBY_CONNECT: Duration = Duration::from_millis(250);
 /// Connects that have had no success for so long, in spite of repetitions, meet a network that drops them. A query has a second left then, unless
 /// another timeout is configured.
-#[cfg(feature = "captive")]
 const NO_SUCCESS: Duration = Duration::from_secs(3);
 
 impl UpstreamPool {
@@ -52,7 +51,6 @@ impl UpstreamPool {
 
     /// Whether none of these upstreams can be reached: to none is a connection up, and connects to each have failed at all of its addresses, or
     /// have had no success for so long that they will hardly have any.
-    #[cfg(feature = "captive")]
     pub fn is_unreachable(&self, upstreams: UpstreamSet, now: Time) -> bool {
         self.unreachable_at(upstreams) <= now
             && self.among(upstreams).all(|upstream| {
@@ -62,7 +60,6 @@ impl UpstreamPool {
     }
 
     /// When that will be so, if nothing happens before.
-    #[cfg(feature = "captive")]
     pub fn unreachable_at(&self, upstreams: UpstreamSet) -> Time {
         let is_up = |c: &Connection| c.is_up() && upstreams.contains(c.upstream);
         if self.connections.values().any(is_up) {
@@ -80,13 +77,11 @@ impl UpstreamPool {
         all.max().unwrap_or(Time::NEVER)
     }
 
-    #[cfg(feature = "captive")]
     fn among(&self, upstreams: UpstreamSet) -> impl Iterator<Item = usize> {
         (0..self.upstreams.len()).filter(move |one| upstreams.contains(*one))
     }
 
     /// Whether a connection to an upstream is being made, or its addresses are being found.
-    #[cfg(feature = "captive")]
     fn connects_to(&self, upstream: usize) -> bool {
         let its = |c: &Connection| c.upstream == upstream && !c.is_up();
         self.upstreams[upstream].has_no_address_yet() || self.connections.values().any(its)
