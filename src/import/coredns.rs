@@ -1,4 +1,4 @@
-//! Corefile of CoreDNS: what its plugin `forward` forwards to, and what of other plugins dotward has as well.
+//! The `Corefile` of `CoreDNS`: what its plugin `forward` forwards to, and what of other plugins dotward has as well.
 
 use super::draft::Draft;
 use super::error::ImportError;

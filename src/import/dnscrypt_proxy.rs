@@ -6,7 +6,7 @@ use super::node::{Entry, Node, Value};
 use super::server::Server;
 use super::source::Source;
 use super::stamp;
-use super::text::{listen, split_port, time, with_port};
+use super::text::{listen, time, with_port};
 use super::toml;
 use std::time::Duration;
 
@@ -66,32 +66,28 @@ pub(super) fn read(source: &Source<'_>, draft: &mut Draft) -> Result<(), ImportE
 fn servers(root: &Node, draft: &mut Draft) -> Vec<Server> {
     let stamps = root.get("static");
     let mut found = Vec::new();
-    match root
-        .get("server_names")
-        .filter(|names| !names.items().is_empty())
-    {
-        Some(names) => {
-            for item in names.items() {
-                let name = item.brief();
-                let own = stamps.and_then(|stamps| stamps.get(&name));
-                if let Some(stamp) = own.and_then(|own| own.get("stamp")) {
-                    found.extend(stamped(stamp, &name, draft));
-                } else if let Some(server) = public(item.line, &name) {
-                    found.push(server);
-                } else {
-                    draft.refuse(item.line, &name, "its address stands in a list that dnscrypt-proxy downloads: put its stamp under [static], or its URI into upstream");
-                }
+    let names = root.get("server_names");
+    if let Some(names) = names.filter(|names| !names.items().is_empty()) {
+        for item in names.items() {
+            let name = item.brief();
+            let own = stamps.and_then(|stamps| stamps.get(&name));
+            if let Some(stamp) = own.and_then(|own| own.get("stamp")) {
+                found.extend(stamped(stamp, &name, draft));
+            } else if let Some(server) = public(item.line, &name) {
+                found.push(server);
+            } else {
+                draft.refuse(item.line, &name, "its address stands in a list that dnscrypt-proxy downloads: put its stamp under [static], or its URI into upstream");
             }
         }
+    } else {
         // All servers that fit are used then, of which only those with a stamp are known here.
-        None => {
-            for entry in stamps.map_or(&[][..], Node::entries) {
-                if let Some(stamp) = entry.node.get("stamp") {
-                    found.extend(stamped(stamp, &entry.key, draft));
-                }
+
+        for entry in stamps.map_or(&[][..], Node::entries) {
+            if let Some(stamp) = entry.node.get("stamp") {
+                found.extend(stamped(stamp, &entry.key, draft));
             }
-            draft.remark(0, "server_names lists no servers, so that dnscrypt-proxy chose among those of a list that it downloads; only those under [static] are carried over");
         }
+        draft.remark(0, "server_names lists no servers, so that dnscrypt-proxy chose among those of a list that it downloads; only those under [static] are carried over");
     }
     found
 }
@@ -127,15 +123,14 @@ fn proxy(root: &Node, draft: &mut Draft) -> Option<String> {
     let node = root.get("proxy")?;
     let text = node.text()?;
     let bare = text.strip_prefix("socks5://")?;
-    match listen(bare) {
-        Some(at) => Some(at),
-        None => {
-            draft.left_out(node.line, "proxy", text, "socks5 takes an address and a port, and no name or password: until it is given, servers are connected to directly");
-            None
-        }
+    let at = listen(bare);
+    if at.is_none() {
+        draft.left_out(node.line, "proxy", text, "socks5 takes an address and a port, and no name or password: until it is given, servers are connected to directly");
     }
+    at
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each key")]
 fn setting(entry: &Entry, draft: &mut Draft) {
     let (line, key, value) = (entry.line, entry.key.as_str(), entry.node.brief());
     let number = value.parse::<u64>().ok();
@@ -260,11 +255,8 @@ fn setting(entry: &Entry, draft: &mut Draft) {
 
 /// An address; a port alone is on all of them.
 fn listen_address(text: &str) -> Option<String> {
-    match text.strip_prefix(':') {
-        Some(port) => Some(with_port("0.0.0.0", port.parse().ok()?)),
-        None => {
-            split_port(text)?;
-            listen(text)
-        }
+    if let Some(port) = text.strip_prefix(':') {
+        return Some(with_port("0.0.0.0", port.parse().ok()?));
     }
+    listen(text)
 }

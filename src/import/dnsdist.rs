@@ -260,7 +260,7 @@ fn other(call: &Call, draft: &mut Draft) {
             "it counts responses; cache-size counts octets, and dotward caches by default",
         ),
         "webserver" | "setWebserverConfig" => {
-            draft.left_out(line, name, "", "admin serves metrics and a page")
+            draft.left_out(line, name, "", "admin serves metrics and a page");
         }
         "controlSocket" | "setKey" => draft.left_out(
             line,

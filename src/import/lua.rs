@@ -55,28 +55,25 @@ fn tokens(source: &Source<'_>) -> Result<Vec<(usize, Token)>, ImportError> {
     while let Some(c) = rest.chars().next() {
         let start = line;
         // What was read, and how many octets that were.
-        let (token, taken) = if let Some(comment) = rest.strip_prefix("--") {
+        let (found, taken) = if let Some(comment) = rest.strip_prefix("--") {
             let taken = match long_bracket(comment) {
                 Some((opening, end)) => {
                     let inner = comment.get(opening..).unwrap_or_default();
-                    let found = inner.find(&end).ok_or_else(|| {
+                    let at = inner.find(&end).ok_or_else(|| {
                         source.error(start, "a comment begins here and does not end")
                     })?;
-                    2 + opening + found + end.len()
+                    2 + opening + at + end.len()
                 }
                 None => rest.find('\n').unwrap_or(rest.len()),
             };
             (None, taken)
         } else if let Some((opening, end)) = long_bracket(rest) {
             let inner = rest.get(opening..).unwrap_or_default();
-            let found = inner
+            let at = inner
                 .find(&end)
                 .ok_or_else(|| source.error(start, "a string begins here and does not end"))?;
-            let text = inner.get(..found).unwrap_or_default();
-            (
-                Some(Token::Text(text.to_owned())),
-                opening + found + end.len(),
-            )
+            let text = inner.get(..at).unwrap_or_default();
+            (Some(Token::Text(text.to_owned())), opening + at + end.len())
         } else if c == '"' || c == '\'' {
             let (text, taken) = string(rest, c).ok_or_else(|| {
                 source.error(start, "a string begins here and does not end in this line")
@@ -92,10 +89,10 @@ fn tokens(source: &Source<'_>) -> Result<Vec<(usize, Token)>, ImportError> {
                 taken,
             )
         } else {
-            let token = (!c.is_whitespace()).then_some(Token::Mark(c));
-            (token, c.len_utf8())
+            let mark = (!c.is_whitespace()).then_some(Token::Mark(c));
+            (mark, c.len_utf8())
         };
-        tokens.extend(token.map(|token| (start, token)));
+        tokens.extend(found.map(|found| (start, found)));
         let (read, behind) = rest.split_at_checked(taken).unwrap_or((rest, ""));
         line += read.matches('\n').count();
         rest = behind;

@@ -3,6 +3,7 @@
 use super::draft::{Draft, Target};
 use super::options::rank;
 use super::remark::Remark;
+use super::server::Server;
 use super::text::{quoted, quoted_list, shown};
 
 /// What a piece of the file is.
@@ -75,7 +76,7 @@ impl From<Draft> for Page {
             match way.target {
                 Target::Word(word) => lines.push(format!("to = {}", quoted(word))),
                 Target::Servers(servers, policy) => {
-                    let items: Vec<String> = servers.iter().map(|server| server.item()).collect();
+                    let items: Vec<String> = servers.iter().map(Server::item).collect();
                     remarks.extend(servers.into_iter().flat_map(|server| server.remarks));
                     lines.push(match items.as_slice() {
                         [item] => format!("upstreams = {item}"),

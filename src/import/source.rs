@@ -23,7 +23,7 @@ impl<'t> Source<'t> {
         };
         let line_of = |at: usize| {
             let before = octets.get(..at).unwrap_or_default();
-            before.iter().filter(|octet| **octet == b'\n').count() + 1
+            before.split(|octet| *octet == b'\n').count()
         };
         source.text = match std::str::from_utf8(octets) {
             Ok(text) => text,

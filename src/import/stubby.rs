@@ -152,9 +152,8 @@ fn listen_address(text: &str) -> Option<String> {
 }
 
 fn upstream(node: &Node, usage: &Usage, draft: &mut Draft) {
-    let host = match node.text_of("address_data").or(node.text()) {
-        Some(host) => host,
-        None => return draft.refuse(node.line, &node.brief(), "it has no address_data"),
+    let Some(host) = node.text_of("address_data").or(node.text()) else {
+        return draft.refuse(node.line, &node.brief(), "it has no address_data");
     };
     // The transport of all servers is the same.
     let (protocol, port_key) = if usage.encrypted {

@@ -237,6 +237,7 @@ fn forward(line: usize, protocol: Protocol, text: &str) -> Option<(Server, bool)
     Some((server.named(name), is_named))
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each attribute")]
 fn server(clause: &Clause, draft: &mut Draft) {
     let port = clause.last("port").map_or("53", Attribute::value);
     let of_tls = ["tls-port", "ssl-port"];
@@ -247,7 +248,7 @@ fn server(clause: &Clause, draft: &mut Draft) {
         let seconds = || value.parse().ok().map(Duration::from_secs).map(time);
         match key {
             "include" | "include-toplevel" => {
-                draft.left_out(line, key, value, "other files are not read: import it, too")
+                draft.left_out(line, key, value, "other files are not read: import it, too");
             }
             "port" | "tls-port" | "ssl-port" | "tls-upstream" | "ssl-upstream" => {}
             "interface" | "ip-address" => {

@@ -81,21 +81,22 @@ fn place(
     match open.last_mut() {
         None => *root = Some(node),
         Some(Open::List(_, items)) => items.push(node),
-        Some(Open::Map(_, entries, key)) => match key.take() {
-            Some((line, key)) => entries.push(Entry { line, key, node }),
-            None => {
-                let text = match node.value {
-                    Value::Text(text) => text,
-                    Value::Empty => "null".to_owned(),
-                    _ => return Err(source.error(node.line, "a key is not a text")),
-                };
-                if let Some(first) = entries.iter().find(|entry| entry.key == text) {
-                    let what = format!("{text}: is given twice, first in line {}", first.line);
-                    return Err(source.error(node.line, what));
-                }
-                *key = Some((node.line, text));
+        Some(Open::Map(_, entries, key)) => {
+            if let Some((line, key)) = key.take() {
+                entries.push(Entry { line, key, node });
+                return Ok(());
             }
-        },
+            let text = match node.value {
+                Value::Text(text) => text,
+                Value::Empty => "null".to_owned(),
+                _ => return Err(source.error(node.line, "a key is not a text")),
+            };
+            if let Some(first) = entries.iter().find(|entry| entry.key == text) {
+                let what = format!("{text}: is given twice, first in line {}", first.line);
+                return Err(source.error(node.line, what));
+            }
+            *key = Some((node.line, text));
+        }
     }
     Ok(())
 }

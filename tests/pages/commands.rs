@@ -121,7 +121,10 @@ impl Page {
 
     /// All its options, in the order of the help.
     pub fn options(&self) -> Vec<Row> {
-        let with_options = self.sections.iter();
+        // Prose may begin a line with an option, too.
+        let prose = ["Notes", "Examples", "Error codes"];
+        let sections = self.sections.iter();
+        let with_options = sections.filter(|section| !prose.contains(&section.title.as_str()));
         let rows = with_options.flat_map(|section| section.rows().0);
         rows.filter(|row| row.term.starts_with('-')).collect()
     }
