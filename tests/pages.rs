@@ -321,7 +321,15 @@ fn every_command_line_that_is_shown_is_accepted() {
                     continue;
                 }
                 let first = start.arguments.first().map_or("", String::as_str);
-                let to_running = ["status", "explain", "flush", "reload", "log-level", "trace"];
+                let to_running = [
+                    "status",
+                    "explain",
+                    "why",
+                    "flush",
+                    "reload",
+                    "log-level",
+                    "trace",
+                ];
                 if to_running.contains(&first) && cfg!(not(feature = "control")) {
                     continue;
                 }

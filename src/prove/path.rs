@@ -3,7 +3,7 @@
 use super::direct;
 use crate::cli::Question;
 use crate::engine::local_names::proof::{self, Forwarding};
-use crate::query::response::Response;
+use crate::query::response::{Edns, Response};
 use crate::wire::Rcode;
 use domain::base::Name;
 use domain::base::iana::Rtype;
@@ -164,7 +164,7 @@ pub fn addresses(response: &Response) -> impl Iterator<Item = IpAddr> {
 
 /// The code of a response, and why.
 pub fn told(response: &Response) -> String {
-    let errors = response.edns.iter().flat_map(|edns| edns.errors());
+    let errors = response.edns.iter().flat_map(Edns::errors);
     let errors: Vec<String> = errors.collect();
     if errors.is_empty() {
         return response.rcode.to_string();

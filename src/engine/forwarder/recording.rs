@@ -143,17 +143,6 @@ impl Forwarder {
         if self.ledger.failures.recorder.is_none() {
             return why;
         }
-        let fallback = self
-            .transactions
-            .get(key)
-            .and_then(|it| it.fallback.clone());
-        if let Some((message, _)) = fallback
-            && let Ok(answer) = wire::parse_response(&message)
-        {
-            // What clients get is that response.
-            self.record_relayed(key, &message, &answer, now);
-            return why;
-        }
         match self.record(key, End::of(why.failure, &why), now) {
             Some(id) => why.with_id(id),
             None => why,

@@ -191,6 +191,7 @@ impl Forwarder {
             && let Ok(answer) = wire::parse_response(&message)
         {
             // An unusable response is better than none.
+            self.record_relayed(key, &message, &answer, now);
             let meaning = response::meaning(&message, &answer);
             let why = self.pool.useless(upstream, meaning, &message, &answer);
             let (from, fx) = ((Some(upstream), why), &mut self.ledger.at(now, out));
