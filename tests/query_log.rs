@@ -291,7 +291,7 @@ fn a_reload_turns_it_on_elsewhere_and_off() {
     proxy.wait_log("queries are not logged any more");
 }
 
-// fault 182
+// fault 179
 #[cfg(target_os = "linux")]
 #[test]
 fn what_a_full_disk_does_not_take_is_told_once_and_counted() {

@@ -241,7 +241,7 @@ fn free() -> SocketAddr {
     socket.local_addr().expect("an address")
 }
 
-// fault 185
+// fault 182
 #[test]
 fn an_address_that_was_just_dropped_can_be_taken_back() {
     let (authority, files) = (Authority::new(), TempDir::new());

@@ -116,7 +116,7 @@ mod tests {
     use crate::engine::Flush;
     use std::os::unix::net::UnixListener;
 
-    // req 154, fault 186
+    // req 154, fault 183
     #[test]
     fn only_what_takes_a_while_is_waited_for() {
         let explain = Request::Explain {
@@ -135,7 +135,7 @@ mod tests {
         }
     }
 
-    // req 154, fault 186
+    // req 154, fault 183
     #[test]
     fn a_program_that_does_not_go_on_is_given_up() {
         let name = format!("dotward-client-{}.sock", std::process::id());

@@ -284,7 +284,7 @@ mod tests {
         assert!(of(&failures, "test.", 20).is_empty());
     }
 
-    // fault 178
+    // fault 175
     #[test]
     fn a_flood_of_refused_queries_leaves_the_failures_of_upstreams() {
         let mut failures = FailedQueries::default();

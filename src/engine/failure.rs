@@ -452,7 +452,7 @@ mod tests {
         assert_eq!(told.ede().text, "no upstream is available");
     }
 
-    // fault 177
+    // fault 174
     #[test]
     fn an_error_of_an_upstream_is_told_without_its_own_words() {
         use crate::wire::testing;

@@ -189,7 +189,7 @@ mod tests {
     use crate::transport::{ConnectError, ConnectionError};
     use std::io;
 
-    // fault 176
+    // fault 173
     #[test]
     fn each_reason_of_ours_has_a_remedy_and_none_is_covered_by_a_row_before_it() {
         for (index, (words, _)) in REMEDIES.iter().enumerate() {

@@ -310,7 +310,7 @@ mod tests {
         }
     }
 
-    // fault 182
+    // fault 179
     #[test]
     fn what_a_full_disk_does_not_take_is_counted_and_later_lines_are_whole() {
         let disk = Disk::default();

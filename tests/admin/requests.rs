@@ -57,7 +57,7 @@ fn names_of_clients_are_in_no_page() {
     }
 }
 
-// fault 187
+// fault 184
 #[test]
 fn a_health_check_by_http_1_0_needs_no_host() {
     let stand = stand();

@@ -222,7 +222,7 @@ fn a_trace_names_queries_until_its_time_is_over() {
     }
 }
 
-// req 152, fault 181
+// req 152, fault 178
 #[test]
 fn the_end_of_a_trace_says_that_the_level_names_queries_still() {
     let stand = Stand::answering();

@@ -123,7 +123,7 @@ fn a_query_in_flight_is_told_with_its_attempts_and_joined() {
     assert_eq!(stand.upstream.seen().queries.len(), 1);
 }
 
-// req 153, fault 183
+// req 153, fault 180
 #[test]
 fn it_asks_with_the_flags_that_clients_have_asked_with() {
     const RD_AD: u16 = 0x0120;

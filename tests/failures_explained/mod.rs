@@ -40,7 +40,7 @@ fn told() -> Vec<Option<Told>> {
     all.into_iter().map(|(_, told)| told).collect()
 }
 
-// fault 176, 177, 178, 179, req 147, 148, 149, 150: whichever way one looks, the reason and the remedy are the same.
+// fault 173, 174, 175, 176, req 147, 148, 149, 150: whichever way one looks, the reason and the remedy are the same.
 #[test]
 fn each_failure_is_told_alike_by_all_views_and_as_the_page_has_it() {
     let told = told();

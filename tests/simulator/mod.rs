@@ -118,7 +118,7 @@ mod tests {
         end_well(SEEDS_OF_A_PROTOCOL, Some(Protocol::Quic));
     }
 
-    // fault 173
+    // fault 170
     #[test]
     fn failures_of_random_stories_end_alike_when_they_are_played_again() {
         let (mut all, mut alike) = (0, 0);

@@ -137,7 +137,7 @@ fn a_stale_answer_is_served_when_the_fresh_one_is_late() {
 
 #[test]
 fn while_no_upstream_can_be_reached_a_stale_answer_comes_at_once() {
-    // req 151, fault 180
+    // req 151, fault 177
     let stats = tell(async |scene| {
         let names = ["a.test", "b.test"];
         for name in names {

@@ -341,7 +341,7 @@ fn an_address_that_goes_still_answers_what_came_to_it_and_one_that_comes_is_serv
 
 #[test]
 fn an_address_that_goes_is_free_once_its_last_response_has_left() {
-    // fault 185
+    // fault 182
     const OTHER: &str = "127.0.0.1:5353";
     let other = |config: ConfigBuilder| config.listen([Listen::from(addr(OTHER))]);
     tell(&[FIRST], async |scene| {

@@ -81,7 +81,7 @@ mod tests {
         }
     }
 
-    // fault 172
+    // fault 169
     #[test]
     fn the_oldest_fall_out_and_the_bound_holds() {
         let mut ring: Ring<Box<[u8]>> = Ring::new(1_000);

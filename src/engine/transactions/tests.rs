@@ -448,7 +448,7 @@ fn a_stale_response_is_served_when_the_client_response_timer_ends() {
     assert!(matches!(found, Found::Hit { .. }), "{found:?}");
 }
 
-// fault 184
+// fault 181
 #[test]
 fn a_failure_says_whether_its_clients_got_a_stale_response() {
     for stale in [false, true] {

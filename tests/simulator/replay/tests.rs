@@ -288,7 +288,7 @@ fn other_question(query: &[u8]) -> Vec<u8> {
     other.id(u16::from_be_bytes([query[0], query[1]])).build()
 }
 
-// req 145, fault 173
+// req 145, fault 170
 #[test]
 fn what_could_not_be_connected_to_ends_alike() {
     let refused = "SERVFAIL, EDE 22: dns1.test: cannot connect: connection refused (not_connected)";
@@ -313,7 +313,7 @@ fn what_could_not_be_connected_to_ends_alike() {
     );
 }
 
-// req 145, fault 173
+// req 145, fault 170
 #[test]
 fn silence_ends_alike() {
     let silent = "SERVFAIL, EDE 23: dns1.test: no answer in time (not_answered)";
@@ -331,7 +331,7 @@ fn silence_ends_alike() {
     fails(&[Does::Answer(other_question)], other);
 }
 
-// req 145, fault 173
+// req 145, fault 170
 #[test]
 fn lost_connections_end_alike() {
     for (why, text) in [
@@ -367,7 +367,7 @@ fn lost_connections_end_alike() {
     }
 }
 
-// req 145, fault 173
+// req 145, fault 170
 #[test]
 fn bad_responses_end_alike() {
     let malformed = "SERVFAIL, EDE 23: dns1.test: malformed answer (malformed)";
@@ -395,7 +395,7 @@ fn bad_responses_end_alike() {
     );
 }
 
-// req 145, fault 173
+// req 145, fault 170
 #[test]
 fn a_truncated_response_over_a_stream_ends_alike() {
     let mut scene = Scene::new(&[Does::Answer(truncated)]);
@@ -412,7 +412,7 @@ fn a_truncated_response_over_a_stream_ends_alike() {
     assert_eq!(scene.all().len(), 1);
 }
 
-// req 145, fault 174
+// req 145, fault 171
 #[test]
 fn what_was_refused_at_a_bound_ends_alike() {
     let bounds = |config: ConfigBuilder| config.max_in_flight(64).max_in_flight_per_client(16);
@@ -466,7 +466,7 @@ fn who_may_not_ask_and_who_asks_at_the_end_are_told_alike() {
     );
 }
 
-// req 144, fault 173
+// req 144, fault 170
 #[test]
 fn a_failure_after_good_times_ends_alike() {
     for (then, expected) in [
@@ -514,7 +514,7 @@ fn the_second_failure_is_played_with_what_the_first_left_behind() {
     }
 }
 
-// req 143, fault 172
+// req 143, fault 169
 #[test]
 fn a_flood_of_failures_at_once_is_one_record_and_the_bound_holds() {
     let mut scene = Scene::new(&[unreachable("connection refused")]);
@@ -562,7 +562,7 @@ fn the_id_is_in_what_the_client_is_told_and_nothing_without_records() {
     );
 }
 
-// req 146, fault 175
+// req 146, fault 172
 #[test]
 fn a_broken_record_is_refused_with_its_line() {
     let mut scene = Scene::new(&[unreachable("connection refused")]);
