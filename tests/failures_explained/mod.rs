@@ -1,5 +1,6 @@
-//! Failures are provoked, one by one, and each is looked at from four sides: what the client gets, what the log says, what `dotward explain` says,
-//! and what is among the latest failures of `dotward status`. All tell the same reason, and what to do. A table in the pages is made of that.
+//! Failures are provoked, one by one, and each is looked at from five sides: what the client gets, what the log says, what `dotward explain` says,
+//! what is among the latest failures of `dotward status`, and what `dotward why` tells and its record, played again, comes to. All tell the same
+//! reason, and what to do. A table in the pages is made of that.
 
 mod page;
 mod stand;

@@ -1,5 +1,6 @@
 //! The program with a control socket before upstreams that fail, and the four views of a failure.
 
+use crate::simulator::replay::{File, play};
 use std::any::Any;
 use std::net::SocketAddr;
 
@@ -159,6 +160,25 @@ impl Stand {
         );
         let advice = format!("what to do: {remedy}");
         assert!(screen.contains(&advice), "{what}: no {advice} in {screen}");
+
+        // Its record: told with the same remedy, and played again to the same end.
+        let id = failed["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{what}: no id in {failed}"));
+        let story_of_it = self.command(&["why", id]);
+        assert!(story_of_it.contains(&advice), "{what}: {story_of_it}");
+        let record = self.json(&["why", id]);
+        let record = record["record"].as_str().expect("a record");
+        assert!(!record.contains(NAME), "{what}: {record}");
+        let file = File::read(record).unwrap_or_else(|why| panic!("{what}: {why}: {record}"));
+        let replayed = play(&file).unwrap_or_else(|why| panic!("{what}: {why}: {record}"));
+        assert!(
+            replayed.is_same(),
+            "{what}: {}, and not {}\n{record}{}",
+            replayed.end,
+            replayed.recorded,
+            replayed.trace.join("\n")
+        );
 
         let label = status["upstreams"][0]["label"].as_str().expect("a label");
         let plain = |text: &str| plain(text, label);

@@ -213,12 +213,17 @@ impl Forwarder {
         sent.sort_by_key(|sent| sent.at);
         let route = history.route().number;
         let id = recorder.next_id();
+        let tried = history.tried();
+        let is_upstream = |one: &&WaitingClient| self.pool.is_at(tried, one.client.addr.ip());
         let failed = Failed {
             id,
             count: 1,
             arrived: history.arrived,
             at: now.mono,
-            asked: asked(transaction),
+            asked: Asked {
+                from_upstreams: transaction.more.iter().filter(is_upstream).count(),
+                ..asked(transaction)
+            },
             upstreams: self.pool.states(route, now),
             route,
             sent: sent.into(),

@@ -168,6 +168,8 @@ pub struct Asked {
     pub transport: Option<&'static str>,
     /// Clients that waited for it.
     pub clients: usize,
+    /// Of them, those behind the first at the address of an upstream that it was sent to.
+    pub from_upstreams: usize,
 }
 
 impl Asked {
@@ -179,6 +181,7 @@ impl Asked {
             signed: query.signed,
             transport: clients.first().map(|one| transport(one.client)),
             clients: clients.len(),
+            from_upstreams: 0,
         }
     }
 }
@@ -193,6 +196,7 @@ impl Asked {
             signed: query.is_some_and(|it| it.signed),
             transport: Some(transport(client)),
             clients: 1,
+            from_upstreams: 0,
         }
     }
 }

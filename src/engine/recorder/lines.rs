@@ -189,6 +189,9 @@ impl Record {
             .with("octets", asked.len)
             .flag("signed", asked.signed)
             .text("message", HEXLOWER.encode(&asked.message));
+        if asked.from_upstreams > 0 {
+            object = object.with("from_upstreams", asked.from_upstreams);
+        }
         if let Some(crowd) = self.failed.crowd {
             object = object
                 .with("queries_in_flight", crowd.in_flight)

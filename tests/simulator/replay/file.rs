@@ -55,6 +55,8 @@ pub struct Query {
     pub is_signed: bool,
     pub message: Vec<u8>,
     pub crowd: Option<Crowd>,
+    /// Clients behind the first at the address of an upstream that it was sent to.
+    pub from_upstreams: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -413,6 +415,11 @@ fn query(line: &Members) -> Result<Query, String> {
         transport: line.maybe_text("transport")?,
         is_signed: line.flag("signed")?,
         message: line.octets("message")?,
+        from_upstreams: if line.has("from_upstreams") {
+            line.small("from_upstreams")?
+        } else {
+            0
+        },
         crowd: if line.has("queries_in_flight") {
             Some(Crowd {
                 in_flight: line.small("queries_in_flight")?,

@@ -70,6 +70,8 @@ enum Due {
     Warm(u16),
     Crowd,
     Query,
+    /// So many upstreams that were sent the query ask the same.
+    Loop(usize),
     Trigger,
     Close,
 }
@@ -213,6 +215,10 @@ impl<'f> Player<'f> {
             self.add(-MS, Due::Crowd);
         }
         self.add(0, Due::Query);
+        if self.file.query.from_upstreams > 0 {
+            let first = self.file.attempts.first().map_or(0, |attempt| attempt.at);
+            self.add(first + MS, Due::Loop(self.file.query.from_upstreams));
+        }
         if kind == "gave_way" {
             self.add((end - MS).max(0), Due::Crowd);
             self.add(end, Due::Trigger);
@@ -398,6 +404,20 @@ impl<'f> Player<'f> {
                 let (query, client) = (self.query.clone(), self.client());
                 if !self.core.query(&query, client, now, &mut self.out) {
                     self.end = Some("the core does not answer this message".to_owned());
+                }
+            }
+            Due::Loop(count) => {
+                let first = self.file.attempts.first();
+                let upstream = first.map_or(0, |attempt| self.index(attempt.upstream));
+                let from = addresses(upstream, 1)[0].ip();
+                self.note(&format!("{} asks the same", self.label(upstream)));
+                for port in 1..=*count as u16 {
+                    let client = Client {
+                        addr: (from, port).into(),
+                        ..somebody(1, 0)
+                    };
+                    let query = self.query.clone();
+                    self.core.query(&query, client, now, &mut self.out);
                 }
             }
             Due::Trigger => {
@@ -662,6 +682,9 @@ fn config(file: &File) -> Result<Config, String> {
         .driver_resolves_names();
     if file.end.kind == "denied" {
         config = config.allow(AccessList::from_iter([]));
+    } else if file.query.from_upstreams > 0 {
+        let everybody = "0.0.0.0/0".parse().map_err(|_| "no network")?;
+        config = config.allow(AccessList::from_iter([everybody]));
     }
     config.build().map_err(|error| error.to_string())
 }
