@@ -112,7 +112,6 @@ impl<R: Runtime, T: Transport> EventLoop<R, T> {
         let (commands, query_log) = control.subscribe();
         let mut out = Output::new();
         out.note_answered(query_log.is_some());
-        let mut forwarder = Forwarder::new(&config, cache.clone(), core_seed);
         record_failures(&mut forwarder, &config, number);
         Self {
             number,
