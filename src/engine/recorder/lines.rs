@@ -222,7 +222,9 @@ impl Record {
                 .with("in_flight", in_flight),
             What::Closed(_) => object("closed"),
             // JSON has no larger whole number that all programs read alike.
-            What::Limited(_, most) => object("limited").with("in_flight", most.min(&(1 << 32))),
+            What::Limited(_, most) => {
+                object("limited").with("in_flight", (*most as u64).min(1 << 32))
+            }
             What::Unmatched(_) => object("unmatched"),
             What::Lookup(upstream) => object("lookup").with("upstream", upstream),
             What::LookedUp(upstream, found) => {
