@@ -50,7 +50,7 @@ lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
-    shellcheck -x .ci/run .ci/aarch64 .ci/dependencies .ci/features .ci/guards .ci/helm .ci/manifests .ci/packages .ci/program .ci/release .ci/reproducible .ci/tools .ci/wasi $(grep -l '^#!.*bash' tests/interop/*)
+    shellcheck -x .ci/run .ci/aarch64 .ci/book .ci/dependencies .ci/features .ci/guards .ci/helm .ci/manifests .ci/packages .ci/program .ci/release .ci/reproducible .ci/tools .ci/wasi $(grep -l '^#!.*bash' tests/interop/*)
 
 # Format the code
 fmt:
