@@ -20,11 +20,15 @@ use std::hint::black_box;
 type Operation = (&'static str, fn(u32) -> usize);
 
 /// All of them. `tests/counting/budget.json` has a figure for each.
-const OPERATIONS: [Operation; 9] = [
+const OPERATIONS: [Operation; 10] = [
     ("scan", scan),
     ("edit", edit),
     ("frame", frame),
     ("miss", |times| ask(Stand::new(), times, NEW)),
+    // As with a control socket.
+    ("miss_recorded", |times| {
+        ask(Stand::new().recorded(), times, NEW)
+    }),
     ("hit", |times| ask(Stand::new(), times, 1_000)),
     ("hit_routed", |times| {
         ask(Stand::with_routes(200), times, 1_000)

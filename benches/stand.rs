@@ -95,6 +95,12 @@ impl Stand {
         Self::with(|config| config)
     }
 
+    /// From now on failures are recorded, and remembered by name.
+    pub fn recorded(mut self) -> Self {
+        self.core.record_failures(256 << 10, (1, 1));
+        self
+    }
+
     /// The same for a core with hosts, among which the name of the first question is not.
     pub fn with_hosts(hosts: &Hosts) -> Self {
         Self::with(|config| config.hosts(hosts.clone()))

@@ -260,13 +260,20 @@ impl Forwarder {
     /// Time went on.
     #[inline]
     pub(super) fn captive_time(&self, now: Now) {
+        if self.captive.is_allowed() {
+            self.end_captive(now);
+        }
+    }
+
+    #[cold]
+    fn end_captive(&self, now: Now) {
         if let Some(time) = self.captive.time {
             self.captive.mode.time(time, now);
         }
     }
 
     /// When the mode ends, or when upstreams that do not answer count as unreachable.
-    #[inline]
+    #[cold]
     pub(super) fn captive_alarm(&self, seen: Now) -> Time {
         let Some(time) = self.captive.time else {
             return Time::NEVER;

@@ -1,9 +1,7 @@
 //! An answer that is made here: some records, or that there are none.
 
-use super::proof::ADDRESSES;
 use crate::config::Addresses;
 use crate::wire::{Ede, LocalRdata, LocalRecord, Rcode, Section};
-use std::iter::Take;
 use std::net::IpAddr;
 
 pub const TYPE_A: u16 = 1;
@@ -58,9 +56,9 @@ impl<'a> LocalAnswer<'a> {
         Self::with(Rcode::NOERROR, records, None)
     }
 
-    /// The first of these addresses, of this type. Nobody may cache them.
-    pub fn made(rtype: u16, addresses: [IpAddr; ADDRESSES], count: usize) -> Self {
-        let left = addresses.into_iter().take(count);
+    /// These addresses, of this type. Nobody may cache them.
+    pub fn made(rtype: u16, addresses: Vec<IpAddr>) -> Self {
+        let left = addresses.into_iter();
         Self::with(Rcode::NOERROR, Records::Made { rtype, left }, None)
     }
 
@@ -128,7 +126,7 @@ pub enum Records<'a> {
     },
     Made {
         rtype: u16,
-        left: Take<std::array::IntoIter<IpAddr, ADDRESSES>>,
+        left: std::vec::IntoIter<IpAddr>,
     },
     Listed {
         rtype: u16,

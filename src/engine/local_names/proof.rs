@@ -95,8 +95,8 @@ pub(super) fn answer(name: &[u8], qtype: u16, told: Forwarding) -> Option<LocalA
     };
     let (v6, v4) = addresses(label, told);
     match qtype {
-        TYPE_A | TYPE_ANY => Some(LocalAnswer::made(TYPE_A, v4.map(IpAddr::V4), ADDRESSES)),
-        TYPE_AAAA => Some(LocalAnswer::made(TYPE_AAAA, [v6.into(); ADDRESSES], 1)),
+        TYPE_A | TYPE_ANY => Some(LocalAnswer::made(TYPE_A, v4.map(IpAddr::V4).to_vec())),
+        TYPE_AAAA => Some(LocalAnswer::made(TYPE_AAAA, vec![v6.into()])),
         _ => negative(apex),
     }
 }
