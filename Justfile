@@ -80,6 +80,11 @@ bench-wan *OPTIONS:
 bench-workers *OPTIONS:
     benches/peers/workers {{ OPTIONS }}
 
+# Measure what the admin server, the control socket and the records cost: CPU time per query, and memory
+bench-observed:
+    cargo build --release --features full
+    benches/observed target/release/dotward
+
 # Let it run for MINUTES under half of its peak, with faults of all kinds, and hold it to its bounds
 soak MINUTES *OPTIONS:
     benches/soak/run {{ MINUTES }} {{ OPTIONS }}
