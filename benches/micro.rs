@@ -2,6 +2,7 @@
 //!
 //! For a comparison between two versions prefer `tests/counting/run`, which counts instructions and has no noise.
 
+#[expect(dead_code, reason = "the other benchmark needs more of it")]
 mod stand;
 #[path = "../tests/support"]
 #[expect(dead_code, reason = "the helpers are those of all tests")]
