@@ -79,6 +79,24 @@ impl Stand {
         serde_json::from_str(&text).expect("JSON")
     }
 
+    /// The record of a failure is told with this remedy, and ends as it did when it is played again.
+    fn play_again(&self, what: &str, id: &str, advice: &str) {
+        let told = self.command(&["why", id]);
+        assert!(told.contains(advice), "{what}: {told}");
+        let answered = self.json(&["why", id]);
+        let record = answered["record"].as_str().expect("a record");
+        assert!(!record.contains(NAME), "{what}: {record}");
+        let file = File::read(record).unwrap_or_else(|why| panic!("{what}: {why}: {record}"));
+        let replayed = play(&file).unwrap_or_else(|why| panic!("{what}: {why}: {record}"));
+        assert!(
+            replayed.is_same(),
+            "{what}: {}, and not {}\n{record}{}",
+            replayed.end,
+            replayed.recorded,
+            replayed.trace.join("\n")
+        );
+    }
+
     /// A client got this reply. Looks at it from all sides.
     pub fn told(&self, story: &Story, reply: &[u8]) -> Told {
         let Story {
@@ -161,24 +179,9 @@ impl Stand {
         let advice = format!("what to do: {remedy}");
         assert!(screen.contains(&advice), "{what}: no {advice} in {screen}");
 
-        // Its record: told with the same remedy, and played again to the same end.
-        let id = failed["id"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{what}: no id in {failed}"));
-        let story_of_it = self.command(&["why", id]);
-        assert!(story_of_it.contains(&advice), "{what}: {story_of_it}");
-        let record = self.json(&["why", id]);
-        let record = record["record"].as_str().expect("a record");
-        assert!(!record.contains(NAME), "{what}: {record}");
-        let file = File::read(record).unwrap_or_else(|why| panic!("{what}: {why}: {record}"));
-        let replayed = play(&file).unwrap_or_else(|why| panic!("{what}: {why}: {record}"));
-        assert!(
-            replayed.is_same(),
-            "{what}: {}, and not {}\n{record}{}",
-            replayed.end,
-            replayed.recorded,
-            replayed.trace.join("\n")
-        );
+        let id = failed["id"].as_str();
+        let id = id.unwrap_or_else(|| panic!("{what}: no id in {failed}"));
+        self.play_again(what, id, &advice);
 
         let label = status["upstreams"][0]["label"].as_str().expect("a label");
         let plain = |text: &str| plain(text, label);
