@@ -1,5 +1,6 @@
 //! What the running dotward tells of itself over its control socket, where that is there and this user may ask.
 
+use super::told::Told;
 use crate::control::{Request, talk};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -10,26 +11,6 @@ pub struct Daemon {
     socket: PathBuf,
     /// How many queries it had answered by itself.
     local: u64,
-}
-
-/// What it tells.
-#[derive(Clone, Debug, Default)]
-pub struct Told {
-    pub socket: String,
-    pub version: String,
-    /// `cache`, `upstream` and others.
-    pub source: Option<String>,
-    /// The upstream that has answered.
-    pub upstream: Option<String>,
-    /// The addresses of its connections.
-    pub addresses: Vec<String>,
-    pub protocols: Option<String>,
-    /// How its last connection was authenticated and encrypted.
-    pub connection: Option<String>,
-    /// From the query to the response, in milliseconds.
-    pub round_trip: Option<f64>,
-    /// Why the upstream last failed.
-    pub trouble: Option<String>,
 }
 
 impl Daemon {

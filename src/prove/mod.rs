@@ -9,6 +9,7 @@ mod daemon;
 mod direct;
 mod path;
 mod report;
+mod told;
 mod verdict;
 
 pub use report::Report;
@@ -21,13 +22,14 @@ use crate::query::shown;
 use crate::runtime::Runtime;
 use crate::serve::random_seed;
 use crate::transports::{RunError, Work, work_on};
-use daemon::{Daemon, Told};
+use daemon::Daemon;
 use path::{Outcome, Path, Seen};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
+use told::Told;
 
 /// How many names are looked up, so that a resolver is noticed that takes turns.
 const LOOK_UPS: usize = 3;

@@ -1,7 +1,7 @@
 //! What was seen, for people and for programs. Its JSON is described in `docs/prove.md`, and does not change without a new `format`.
 
-use super::daemon::Told;
 use super::path::{Outcome, Path, Seen, told};
+use super::told::Told;
 use super::verdict::Verdict;
 use super::{Real, Server};
 use crate::engine::local_names::proof::Forwarding;

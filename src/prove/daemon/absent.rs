@@ -1,5 +1,6 @@
 //! A build without the feature `control`. Stands in for `src/prove/daemon.rs`.
 
+use super::told::Told;
 use crate::config::lacking;
 use std::convert::Infallible;
 use std::path::Path;
@@ -7,20 +8,6 @@ use std::path::Path;
 /// There is none.
 #[derive(Debug)]
 pub struct Daemon(Infallible);
-
-/// Never told.
-#[derive(Clone, Debug, Default)]
-pub struct Told {
-    pub socket: String,
-    pub version: String,
-    pub source: Option<String>,
-    pub upstream: Option<String>,
-    pub addresses: Vec<String>,
-    pub protocols: Option<String>,
-    pub connection: Option<String>,
-    pub round_trip: Option<f64>,
-    pub trouble: Option<String>,
-}
 
 impl Daemon {
     /// An error: this build cannot.
